@@ -1,0 +1,99 @@
+"""The server's ServerApp: a run of rounds with its checkpoints and history in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from numpy.typing import NDArray
+
+from server.checkpoint import RunState, Settings, check_same_settings, has_state, load_state, save_state
+from server.history import HistoryRow, write_history
+from server.rounds import Federation, Names, run_rounds
+from server.rules import RoundRules
+from server.strategy import Strategy, describe_strategy
+from server.strategy.fedavg import FedAvg
+from shared.errors import SettingsError
+from shared.training.trainer import FloatVector
+
+OnRound = Callable[[HistoryRow], None]
+
+
+def names_of_nodes(grid: Grid) -> dict[int, str]:
+    """Connected clinics by the names that Flower has for them, or by their node ids."""
+    return {node.node_id: node.name or f"node {node.node_id}" for node in grid.get_nodes()}
+
+
+def build_server_app(
+    weights: FloatVector,
+    classes: int,
+    rules: RoundRules,
+    folder: Path,
+    *,
+    strategy: Strategy | None = None,
+    settings: Settings | None = None,
+    adapted: NDArray[np.bool_] | None = None,
+    names: Names = names_of_nodes,
+    resume: bool = False,
+    on_round: OnRound | None = None,
+) -> ServerApp:
+    """A ServerApp that holds a run's rounds; its results are in ``folder``.
+
+    ``server.checkpoint.load_best`` and ``load_state`` read the models, ``history.csv`` has a line a round.
+
+    Args:
+        weights: the model to start from, float32 (P,), finite.
+        classes: number of classes C of the model.
+        rules: rounds, quorum, deadline.
+        folder: where the run keeps its states and its history; made if it is not there.
+        strategy: FedAvg by default.
+        settings: what a resumed run must have in common with the run it continues (values that JSON has);
+            the strategy with its options and the number of weights are added to it.
+        adapted: bool (P,), the weights that the strategy's step moves. The others, such as batch
+            normalisation's running statistics, take the clinics' mean. All by default.
+        names: the connected clinics by node id.
+        resume: continue the run in ``folder``, or start it if it never got to its first state.
+        on_round: called with each finished round's figures, once they are on disk.
+
+    Raises:
+        SettingsError: the folder has a run already, or one with other settings than the resumed one.
+        FederationError: the run's states cannot be read.
+    """
+    described = {
+        **(settings or {}),
+        **describe_strategy(strategy or FedAvg()),
+        "parameters": int(weights.size),
+    }
+    state = _open_run(weights, described, folder, resume)
+    federation = Federation(strategy or FedAvg(), rules, classes, adapted, names)
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        for done in run_rounds(grid, state, federation):
+            save_state(folder, done)
+            write_history(folder, done.history)
+            if on_round is not None:
+                on_round(done.history[-1])
+
+    return app
+
+
+def _open_run(weights: FloatVector, settings: Settings, folder: Path, resume: bool) -> RunState:
+    """The state to go on from; a new run's start is saved too, so that every run can be resumed."""
+    if has_state(folder):
+        if not resume:
+            raise SettingsError(
+                "The folder has a run already", where=folder, remedy="Resume it, or choose another folder"
+            )
+        state = load_state(folder)
+        check_same_settings(state.settings, settings, folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        state = RunState(0, np.asarray(weights, dtype=np.float32), {}, (), settings)
+        save_state(folder, state)
+    write_history(folder, state.history)
+    return state

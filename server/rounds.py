@@ -1,0 +1,167 @@
+"""The rounds of a run: train at the clinics, aggregate, step, evaluate at the clinics."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from flwr.app import MessageType
+from flwr.serverapp import Grid
+from numpy.typing import NDArray
+
+from server.checkpoint import RunState
+from server.exchange import Assignment, Attendance, exchange
+from server.history import HistoryRow
+from server.replies import Collector, Evaluations, TrainedModels
+from server.rules import RoundRules
+from server.strategy import Strategy
+from server.strategy.strategy import Means
+from shared.errors import FederationError
+from shared.messages import encode_instruction
+from shared.metrics.evaluation import SiteEvaluation
+from shared.training.trainer import FloatVector
+
+log = logging.getLogger("dermafed.server")
+
+Names = Callable[[Grid], Mapping[int, str]]
+"""Gives the connected clinics: node id to name."""
+
+_Outcome = TypeVar("_Outcome")
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What stays the same over the rounds of a run.
+
+    Attributes:
+        strategy: the server's step.
+        rules: quorum, deadline and the like.
+        classes: number of classes C of the model.
+        adapted: bool (P,), the weights that the strategy's step moves; the others take the clinics' mean,
+            as running statistics must. ``None``: all.
+        names: the connected clinics.
+    """
+
+    strategy: Strategy
+    rules: RoundRules
+    classes: int
+    adapted: NDArray[np.bool_] | None
+    names: Names
+
+
+def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
+    """Hold the rounds that are left of a run.
+
+    Args:
+        grid: Flower's connection to the clinics.
+        state: where the run stands.
+        federation: what stays the same.
+
+    Yields:
+        The state after each round.
+
+    Raises:
+        FederationError: a quorum was missed too often, or the model is no longer finite.
+    """
+    while state.round < federation.rules.rounds:
+        state = _round(grid, state, federation)
+        yield state
+
+
+def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
+    start = time.monotonic()
+    number = state.round + 1
+    mean, train_loss, trained = _train(grid, state, federation, number)
+    weights, memory = _step(state, mean, federation, number)
+    judged, evaluated = _evaluate(grid, weights, federation, number)
+    seconds = time.monotonic() - start
+    row = HistoryRow(
+        round=number,
+        train_loss=train_loss,
+        validation_loss=judged.loss,
+        validation_accuracy=judged.accuracy,
+        validation_balanced_accuracy=judged.balanced_accuracy,
+        validation_auc=math.nan if judged.auc is None else judged.auc,
+        replied=len(trained.replied),
+        left_out="; ".join([*_reasons(trained), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
+        seconds=seconds,
+        overhead_seconds=seconds - trained.busy_seconds - evaluated.busy_seconds,
+    )
+    return replace(state, round=number, weights=weights, memory=memory, history=(*state.history, row))
+
+
+def _train(
+    grid: Grid, state: RunState, federation: Federation, number: int
+) -> tuple[Means, float, Attendance]:
+    parameters, rules = state.weights.size, federation.rules
+    content = encode_instruction(state.weights, number, federation.strategy.instructions())
+    (mean, loss), attendance = _until_quorum(
+        grid,
+        Assignment(MessageType.TRAIN, number, content),
+        federation,
+        lambda: TrainedModels(parameters, rules.most_images),
+    )
+    return mean, loss, attendance
+
+
+def _step(
+    state: RunState, mean: Means, federation: Federation, number: int
+) -> tuple[FloatVector, dict[str, FloatVector]]:
+    """The strategy's step, as a float32 model."""
+    moved, memory = federation.strategy.step(state.weights, mean, state.memory, number)
+    if federation.adapted is not None:
+        moved = np.where(federation.adapted, moved, mean)
+    weights = moved.astype(np.float32)
+    if not np.isfinite(weights).all():
+        raise FederationError(
+            f"The model of round {number} is no longer finite", remedy="Lower the strategy's learning rate"
+        )
+    return weights, memory
+
+
+def _evaluate(
+    grid: Grid, weights: FloatVector, federation: Federation, number: int
+) -> tuple[SiteEvaluation, Attendance]:
+    assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
+    return _until_quorum(grid, assignment, federation, lambda: Evaluations(federation.classes))
+
+
+def _until_quorum(
+    grid: Grid,
+    assignment: Assignment,
+    federation: Federation,
+    collector: Callable[[], Collector[_Outcome]],
+) -> tuple[_Outcome, Attendance]:
+    """Exchange messages until a quorum of replies was accepted in one attempt."""
+    rules, number, kind = federation.rules, assignment.round, assignment.kind
+    for _ in range(rules.attempts):
+        collected = collector()
+        clinics = _connected(grid, federation)
+        attendance = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
+        for why in _reasons(attendance):
+            log.warning("Round %d, %s: left out %s", number, kind, why)
+        if len(attendance.replied) >= rules.needed:
+            return collected.result(), attendance
+    raise FederationError(
+        f"Round {number} got {len(attendance.replied)} of the {rules.needed} replies to '{kind}' it needs"
+        f" in the last of {rules.attempts} attempts",
+        where="; ".join(_reasons(attendance)) or f"{len(clinics)} clinics are connected",
+        remedy="Mend the clinics named here, then resume the run",
+    )
+
+
+def _connected(grid: Grid, federation: Federation) -> dict[int, str]:
+    """The connected clinics by name, after a quorum has come or the time for it is over."""
+    end = time.monotonic() + federation.rules.connect_seconds
+    while len(clinics := federation.names(grid)) < federation.rules.needed and time.monotonic() < end:
+        time.sleep(0.2)
+    return dict(sorted(clinics.items(), key=lambda item: item[1]))
+
+
+def _reasons(attendance: Attendance) -> list[str]:
+    return [f"{clinic}: {reason}" for clinic, reason in sorted(attendance.left_out.items())]

@@ -1,0 +1,59 @@
+"""Duplicate images across the sides of a split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from shared.datasets.splits import Splits
+from shared.errors import DatasetError, ImageError
+
+
+def check_no_duplicates(splits: Iterable[Splits]) -> None:
+    """Refuse images with the same bytes on two sides, within a clinic or across clinics.
+
+    Only files whose size occurs on two sides are read.
+
+    Args:
+        splits: the sides of every clinic.
+
+    Raises:
+        DatasetError: two files are the same image; both are named.
+        ImageError: a file cannot be read.
+    """
+    by_size: defaultdict[int, list[tuple[str, Path]]] = defaultdict(list)
+    for split in splits:
+        for side, records in split.sides().items():
+            for record in records:
+                by_size[_size(record.path)].append((side, record.path))
+    for files in by_size.values():
+        if len({side for side, _ in files}) > 1:
+            _compare(files)
+
+
+def _compare(files: Iterable[tuple[str, Path]]) -> None:
+    seen: dict[bytes, tuple[str, Path]] = {}
+    for side, path in files:
+        first_side, first = seen.setdefault(_digest(path), (side, path))
+        if first_side != side:
+            raise DatasetError(
+                f"the same image is in {first_side} ({first}) and in {side} ({path})",
+                where=path,
+                remedy="Remove one, or give both the same lesion_id",
+            )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}", where=path, remedy="Check the file") from error
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}", where=path, remedy="Check the file") from error

@@ -1,0 +1,86 @@
+"""Finding the images and lesion masks below a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import DatasetError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+MASK_FOLDERS = ("masks", "mask", "segmentations")
+_MASK_ENDING = "_segmentation"
+_SUPERPIXELS = "_superpixels"  # ISIC 2017 lays these beside its images
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """The images and masks below a folder.
+
+    Attributes:
+        root: the folder.
+        images: image files by name without suffix.
+        masks: lesion masks by the name of their image.
+    """
+
+    root: Path
+    images: dict[str, Path]
+    masks: dict[str, Path]
+
+
+def find_images(root: Path) -> ImageFiles:
+    """List the images below a folder, and the masks (in a folder ``masks``, or named ``ID_segmentation``).
+
+    Raises:
+        DatasetError: no folder, no image, or two images of one name.
+    """
+    if not root.is_dir():
+        raise DatasetError("no such folder", where=root, remedy="Check the path")
+    images: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
+    for path in _walk(root):
+        if path.stem.endswith(_SUPERPIXELS):
+            continue
+        if path.stem.endswith(_MASK_ENDING) or _in_mask_folder(path.relative_to(root)):
+            masks[path.stem.removesuffix(_MASK_ENDING)] = path
+        elif path.stem in images:
+            raise DatasetError(
+                f"two images are named {path.stem!r}: {images[path.stem]} and {path}",
+                where=root,
+                remedy="Remove or rename one",
+            )
+        else:
+            images[path.stem] = path
+    if not images:
+        raise DatasetError(
+            "no images", where=root, remedy=f"Files ending in {', '.join(IMAGE_SUFFIXES)} are read"
+        )
+    return ImageFiles(root, images, masks)
+
+
+def image_name(text: str) -> str:
+    """Give the name without suffix of an image that a file names, by its name or by a path of any system."""
+    name = text.strip().replace("\\", "/").rsplit("/", 1)[-1]
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in IMAGE_SUFFIXES else name
+
+
+def _in_mask_folder(path: Path) -> bool:
+    return any(part.casefold() in MASK_FOLDERS for part in path.parts[:-1])
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """All image files below ``root`` in order of name; links are followed, each folder is entered once."""
+    entered: set[Path] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = Path(folder).resolve()
+        if real in entered:
+            subfolders.clear()
+            continue
+        entered.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(folder, name)

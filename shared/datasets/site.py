@@ -1,0 +1,85 @@
+"""A clinic's site folder: which of its images are for training, validation and test, by path."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.datasets.splits import Splits
+from shared.errors import DatasetError
+from shared.files import write_atomically
+from shared.lesions import LesionRecord
+
+SITE_FILE = "site.csv"
+_COLUMNS = ("split", "image_id", "path", "label", "lesion_id", "patient_id", "age", "sex", "site")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A clinic and its records, split.
+
+    Attributes:
+        name: the clinic's name.
+        splits: its records, labelled with the classes of the model.
+    """
+
+    name: str
+    splits: Splits
+
+    def images_per_class(self, classes: tuple[str, ...]) -> dict[str, int]:
+        """How many images of each class the clinic has in all."""
+        labels = [record.label for records in self.splits.sides().values() for record in records]
+        return {name: labels.count(name) for name in classes}
+
+
+def write_site(folder: Path, splits: Splits) -> None:
+    """Writes a site folder; image paths are kept absolute.
+
+    Raises:
+        DermaFedError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for split, records in splits.sides().items():
+        writer.writerows(_row(split, record) for record in records)
+    write_atomically(folder / SITE_FILE, text.getvalue().encode())
+
+
+def read_site(folder: Path) -> Site:
+    """Reads what :func:`write_site` wrote; the site's name is the folder's.
+
+    Raises:
+        DatasetError: the file is missing or not a site file.
+    """
+    path = folder / SITE_FILE
+    sides: dict[str, list[LesionRecord]] = {"train": [], "validation": [], "test": []}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                sides[row["split"]].append(_record(row))
+    except (OSError, KeyError, ValueError) as error:
+        raise DatasetError("This is not a site folder", where=path, remedy="Prepare the clinic's data again") from error
+    return Site(folder.name, Splits(*(tuple(records) for records in sides.values())))
+
+
+def _row(split: str, record: LesionRecord) -> list[object]:
+    path = record.path.resolve()
+    people = (record.lesion_id, record.patient_id, record.age, record.sex, record.site)
+    return [split, record.image_id, path, record.label, *("" if value is None else value for value in people)]
+
+
+def _record(row: dict[str, str]) -> LesionRecord:
+    return LesionRecord(
+        image_id=row["image_id"],
+        path=Path(row["path"]),
+        label=row["label"],
+        lesion_id=row["lesion_id"] or None,
+        patient_id=row["patient_id"] or None,
+        age=float(row["age"]) if row["age"] else None,
+        sex=row["sex"] or None,
+        site=row["site"] or None,
+    )

@@ -1,0 +1,88 @@
+"""Names of diagnoses in dermoscopy data sets, and which of them mean the same."""
+
+from __future__ import annotations
+
+import re
+
+# Canonical name: other spellings, as HAM10000, the ISIC challenges 2017-2020 and the ISIC archive write them.
+_SPELLINGS = {
+    "melanoma": (
+        "mel, melanoma nos, malignant melanoma, melanoma in situ, melanoma invasive, invasive melanoma, "
+        "lentigo maligna, lentigo maligna melanoma, superficial spreading melanoma, nodular melanoma, "
+        "acral lentiginous melanoma, amelanotic melanoma"
+    ),
+    "nevus": (
+        "nv, nevi, naevus, naevi, nevus nos, benign nevus, common nevus, melanocytic nevus, "
+        "melanocytic nevi, melanocytic naevus, melanocytic naevi, atypical nevus, dysplastic nevus, "
+        "clark nevus, blue nevus, spitz nevus, reed nevus, congenital nevus, halo nevus, "
+        "recurrent nevus, combined nevus"
+    ),
+    "seborrheic_keratosis": "sk, seborrhoeic keratosis, seborrheic keratoses",
+    "benign_keratosis": (
+        "bkl, benign keratoses, benign keratosis like lesion, benign keratosis like lesions, "
+        "pigmented benign keratosis"
+    ),
+    "solar_lentigo": "solar lentigines, actinic lentigo",
+    "lichen_planus_like_keratosis": "lplk, lichenoid keratosis, lichen planus like keratoses",
+    "basal_cell_carcinoma": "bcc, basal cell carcinoma nos",
+    "actinic_keratosis": (
+        "akiec, ak, actinic keratoses, solar or actinic keratosis, bowen s disease, bowen disease, "
+        "intraepithelial carcinoma, actinic keratoses and intraepithelial carcinoma, "
+        "actinic keratosis intraepithelial carcinoma"
+    ),
+    "dermatofibroma": "df, dermatofibromas",
+    "vascular_lesion": "vasc, vascular, vascular lesions, angioma, hemangioma, haemangioma, angiokeratoma",
+    "squamous_cell_carcinoma": (
+        "scc, sccka, squamous cell carcinoma nos, squamous cell carcinoma in situ, "
+        "squamous cell carcinoma invasive, keratoacanthoma"
+    ),
+    "lentigo": "lentigo nos, lentigo simplex, ink spot lentigo",
+    "cafe_au_lait_macule": "",
+    "atypical_melanocytic_proliferation": "atypical intraepithelial melanocytic proliferation, aimp",
+    "angiofibroma": "fibrous papule, angiofibroma or fibrous papule",
+    "acrochordon": "skin tag",
+    "verruca": "wart",
+    "neurofibroma": "",
+    "scar": "",
+    "melanoma_metastasis": "",
+    "other": "unk, ben oth, mal oth, inf",
+    "benign": "",
+    "malignant": "",
+    "indeterminate": "",
+}
+
+PARENTS = {
+    "benign_keratosis": ("seborrheic_keratosis",),
+    "seborrheic_keratosis": ("benign_keratosis",),
+    "solar_lentigo": ("benign_keratosis",),
+    "lichen_planus_like_keratosis": ("benign_keratosis",),
+}
+"""Classes that take a diagnosis where a model has no class of its name.
+
+HAM10000's benign keratosis (bkl) joins seborrheic keratoses, solar lentigines and lichen-planus-like
+keratoses (Tschandl et al. 2018), so it holds the three; read the other way it is an approximation, but the
+only one that brings HAM10000 to the three classes of ISIC 2017.
+"""
+
+
+def normalise(label: str) -> str:
+    """Write a label in lower case, each run of characters but letters and digits as one underscore."""
+    return re.sub(r"[\W_]+", "_", label.casefold()).strip("_")
+
+
+_CANONICAL = {
+    normalise(spelling): name
+    for name, spellings in _SPELLINGS.items()
+    for spelling in (name, *spellings.split(","))
+    if spelling.strip()
+}
+
+
+def canonical(label: str) -> str:
+    """Give the canonical name of a diagnosis; a label nobody knows is only normalised."""
+    return _CANONICAL.get(normalise(label), normalise(label))
+
+
+def is_known(label: str) -> bool:
+    """Tell whether a label is a known diagnosis."""
+    return normalise(label) in _CANONICAL

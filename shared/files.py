@@ -1,0 +1,57 @@
+"""Files that are either there in full or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from shared.errors import DermaFedError
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a sudden death, finds the old content or the new, never a part.
+
+    Args:
+        path: the file; its folder exists.
+        data: the whole content.
+
+    Raises:
+        DermaFedError: the disk is full or the folder cannot be written; ``path`` is as it was.
+    """
+    # The same folder, since a rename is atomic within one file system only.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        remedy = "Free some disk space" if error.errno in _NO_SPACE else "Choose a folder that can be written"
+        raise DermaFedError(f"Cannot write: {error.strerror}", where=path, remedy=remedy) from error
+    finally:
+        with suppress(OSError):  # it is gone after a rename, and never was where the folder is no folder
+            temporary.unlink()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as readable JSON, atomically.
+
+    Args:
+        path: the file; its folder exists.
+        content: strings, numbers, booleans, ``None``, lists and mappings of these.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON does not have (use ``None``).
+        DermaFedError: the file cannot be written.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    write_atomically(path, f"{text}\n".encode())

@@ -1,0 +1,38 @@
+"""A lesion record: one image with its clinical metadata, and the paper's three classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PAPER_CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
+
+
+@dataclass(frozen=True, slots=True)
+class LesionRecord:
+    """One image I_i with its clinical metadata M_i (paper, section 3.1).
+
+    Attributes:
+        image_id: the image's name without suffix, unique in its dataset.
+        path: the image file.
+        label: the diagnosis as the source names it, or the class name once a class map was applied.
+        lesion_id: images of the same lesion share it; ``None`` where the source does not say.
+        patient_id: images of the same person share it; ``None`` where the source does not say.
+        age: years, or ``None``.
+        sex: ``"female"``, ``"male"`` or ``None``.
+        site: body site in the source's words, or ``None``.
+        mask: a binary lesion mask (PNG), or ``None``.
+        attributes: every column of the source, by its own name, as text.
+    """
+
+    image_id: str
+    path: Path
+    label: str
+    lesion_id: str | None = None
+    patient_id: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    site: str | None = None
+    mask: Path | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,89 @@
+"""The lesion classifier: an EfficientNet with the paper's head (eq. 6-8)."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from shared.model.metadata import METADATA_FEATURES
+from shared.model.settings import ModelSettings
+
+# ImageNet's channel statistics of [0, 1] images: eq. (2) at the network's input. The variances
+# are those in Keras' own weight files.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_VARIANCE = (0.052441, 0.050176, 0.050625)
+
+# Keras' 0.99 needs hundreds of steps to forget its start; a clinic's round has a few dozen.
+BATCH_NORM_MOMENTUM = 0.9
+
+
+def build_classifier(settings: ModelSettings) -> keras.Model:
+    """Builds the classifier with random weights.
+
+    EfficientNet features A (eq. 6), global average pooling, batch normalisation and dropout
+    (eq. 7), a dense layer named ``logits`` and a softmax named ``probabilities`` (eq. 8).
+
+    Args:
+        settings: the architecture.
+
+    Returns:
+        A model from images float32 (N, S, S, 3) in [0, 255] (and, with metadata, features
+        float32 (N, M)) to probabilities float32 (N, C). The backbone is the layer
+        ``backbone``'s flattened graph: its layers belong to the model itself, so that
+        explanations reach them by name.
+    """
+    side = settings.image_size
+    backbone = getattr(keras.applications, settings.backbone)(
+        include_top=False, weights=None, input_shape=(side, side, 3)
+    )
+    normalise_like_imagenet(backbone)
+    inputs, features = [backbone.input], _pooled(backbone.output)
+    if settings.metadata:
+        clinical = keras.Input((METADATA_FEATURES,), name="metadata")
+        inputs.append(clinical)
+        hidden = keras.layers.Dense(32, activation="relu", name="metadata_hidden")(clinical)
+        features = keras.layers.Concatenate(name="image_and_metadata")([features, hidden])
+    features = keras.layers.Dropout(settings.dropout, name="head_dropout")(features)
+    logits = keras.layers.Dense(len(settings.classes), name="logits")(features)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    model = keras.Model(inputs if settings.metadata else inputs[0], probabilities, name="classifier")
+    _choose_what_trains(model, backbone, settings)
+    return model
+
+
+def logits_model(model: keras.Model) -> keras.Model:
+    """The same layers and weights, ending at the logits (N, C) instead of the softmax."""
+    return keras.Model(model.input, model.get_layer("logits").output, name="logits")
+
+
+def normalise_like_imagenet(backbone: keras.Model) -> None:
+    """Fills eq. (2)'s constants into a B0-B7's normalisation layer; V2's has its own."""
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
+            layer.adapt_mean.assign(np.float32(IMAGENET_MEAN))
+            layer.adapt_variance.assign(np.float32(IMAGENET_VARIANCE))
+            layer.finalize_state()
+
+
+def _pooled(features: keras.KerasTensor) -> keras.KerasTensor:
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
+    return keras.layers.BatchNormalization(name="head_norm")(pooled)
+
+
+def _choose_what_trains(model: keras.Model, backbone: keras.Model, settings: ModelSettings) -> None:
+    """Freezes blocks and batch normalisation as the settings say."""
+    last_frozen = settings.frozen_blocks
+    for layer in backbone.layers:
+        layer.trainable = block_of(layer.name) > last_frozen or not last_frozen
+        if settings.batch_norm == "frozen" and isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = BATCH_NORM_MOMENTUM
+
+
+def block_of(name: str) -> int:
+    """The block (1 to 7) a backbone layer belongs to; 0 for the stem, 8 for the top."""
+    if name.startswith("block"):
+        return int(name[5])
+    return 8 if name.startswith("top_") else 0

@@ -1,0 +1,42 @@
+"""Clinical metadata M_i (age, sex, body site) as features of the model's optional second input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.lesions import LesionRecord
+
+SEXES = ("female", "male")
+
+# Words that name a region, in ISIC's and HAM10000's vocabularies.
+SITES = {
+    "head_neck": ("head", "neck", "face", "scalp", "ear"),
+    "trunk": ("trunk", "torso", "back", "abdomen", "chest"),
+    "upper_extremity": ("upper", "arm", "shoulder"),
+    "lower_extremity": ("lower", "leg", "thigh"),
+    "palms_soles": ("palm", "sole", "hand", "foot", "acral"),
+    "oral_genital": ("oral", "genital"),
+}
+
+# Age and whether it is known, one indicator a sex and a region; all zero means unknown.
+METADATA_FEATURES = 2 + len(SEXES) + len(SITES)
+
+
+def encode_metadata(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
+    """Encodes each record's metadata.
+
+    Returns:
+        float32 (N, M): age / 100 and 1 if known (else 0, 0), then indicators for sex and region.
+    """
+    return np.array([_encode(record) for record in records], np.float32).reshape(-1, METADATA_FEATURES)
+
+
+def _encode(record: LesionRecord) -> list[float]:
+    age = [0.0, 0.0] if record.age is None else [record.age / 100, 1.0]
+    site = (record.site or "").lower()
+    # The first region whose word occurs: "upper extremity" before "lower", one indicator at most.
+    region = next((name for name, words in SITES.items() if any(word in site for word in words)), None)
+    return [*age, *(float(record.sex == sex) for sex in SEXES), *(float(region == name) for name in SITES)]

@@ -1,0 +1,94 @@
+"""BM3D of a colour or gray image: checks, standardisation, and the two stages."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import ImageError
+from shared.preprocess.bm3d.colour import from_opponent, to_opponent
+from shared.preprocess.bm3d.matching import match_blocks, search_offsets
+from shared.preprocess.bm3d.stage import filter_plane
+from shared.preprocess.bm3d.transforms import BLOCK, Floats
+
+_STEP = 5  # pixels from one reference block to the next
+_RADIUS = 22  # of the search, in pixels; even, to end on a searched offset
+_GROUP = 32  # blocks at most
+_LAMBDA_3D = 2.7
+
+_DEPTH = 2 * _RADIUS + 1
+_OFFSETS = search_offsets(_RADIUS)
+# A standard deviation below float32's resolution of the image's range: there is nothing to denoise.
+_MAX_RANGE = 2.0**24
+
+
+def bm3d_rgb(image: Floats, sigma: float) -> Floats:
+    """Denoise an image with BM3D: hard thresholding, then Wiener filtering (Dabov et al. 2007, section IV).
+
+    Colour is treated as C-BM3D does: blocks are matched on the luminance of an opponent space, and the same
+    groups serve all three channels. Equivariant: for a > 0, ``bm3d_rgb(a * x + b, a * sigma)`` is
+    ``a * bm3d_rgb(x, sigma) + b`` within float32 rounding, so it may come before or after standardising.
+    One thread, without the GIL: run images in parallel threads. The result does not depend on it.
+
+    Args:
+        image: (H, W, 3) RGB or (H, W) gray, float32, in any scale; at least 8x8 pixels. Not changed.
+        sigma: standard deviation of the noise in the same scale, in every channel; above 0.
+
+    Returns:
+        The estimate: same shape, float32, same scale, not clipped.
+
+    Raises:
+        ImageError: the image is smaller than a block of 8x8 pixels.
+        ValueError: another shape, a NaN or infinite value, or a sigma that is not a positive finite number.
+    """
+    pixels = _checked(image, sigma).astype(np.float64)
+    lowest = pixels.min(axis=(0, 1))
+    if np.ptp(pixels) > _MAX_RANGE * sigma:
+        return pixels.astype(np.float32)
+    standard = (pixels - lowest) / sigma
+    gray = standard.ndim == 2
+    planes = standard[np.newaxis] if gray else to_opponent(standard)
+    denoised = _two_stages(np.ascontiguousarray(planes, dtype=np.float32)).astype(np.float64)
+    restored = denoised[0] if gray else from_opponent(denoised)
+    return np.asarray(restored * sigma + lowest, np.float32)
+
+
+def _checked(image: Floats, sigma: float) -> Floats:
+    image = np.asarray(image, dtype=np.float32)
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+        raise ValueError(f"BM3D takes an image of shape (H, W, 3) or (H, W), not {image.shape}")
+    if min(image.shape[:2]) < BLOCK:
+        raise ImageError(
+            f"an image of {image.shape[1]}x{image.shape[0]} pixels is too small for BM3D",
+            remedy=f"Give at least {BLOCK}x{BLOCK} pixels, or switch BM3D off",
+        )
+    if not np.isfinite(image).all():
+        raise ValueError("BM3D takes finite pixel values only; the image holds NaN or infinity")
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise ValueError(f"sigma must be a positive finite number, not {sigma}")
+    return image
+
+
+def _two_stages(noisy: Floats) -> Floats:
+    """Denoise planes (C, H, W), luminance first, with noise of standard deviation 1."""
+    no_guide = noisy[:, :0]
+    basic = _stage(noisy, no_guide, matched_on=noisy[0])
+    return _stage(noisy, basic, matched_on=basic[0])
+
+
+def _stage(noisy: Floats, guides: Floats, matched_on: Floats) -> Floats:
+    rows, columns = (_references(length) for length in matched_on.shape)
+    groups = match_blocks(matched_on, rows, columns, _OFFSETS, _DEPTH, _GROUP)
+    filtered = [
+        filter_plane(plane, np.ascontiguousarray(guide), groups, rows, _DEPTH, _LAMBDA_3D)
+        for plane, guide in zip(noisy, guides, strict=True)
+    ]
+    return np.stack(filtered)
+
+
+def _references(length: int) -> NDArray[np.int64]:
+    """First pixels of the reference blocks along an axis; the last one touches the border."""
+    last = length - BLOCK
+    return np.append(np.arange(0, last, _STEP), last)

@@ -1,0 +1,115 @@
+"""A run's result, history and example images as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.files import write_atomically
+from shared.report import words
+from shared.report.figures import CLASS_COLOURS, curve, photograph, roc
+
+Image = NDArray[np.uint8]
+Predictions = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+_ARMS = ("local", "federated", "pooled")
+_STAGE_PIXELS, _SHEET_PIXELS = 480, 1600
+_CURVES = {
+    "validation_balanced_accuracy": ("Balanced accuracy", "Higher is better; 1 is perfect."),
+    "validation_auc": ("AUC", "Higher is better; 0.5 is guessing."),
+    "validation_loss": ("Loss", "Lower is better; a rise at the end means overfitting."),
+}
+
+
+def write_report(
+    path: Path,
+    result: dict[str, Any],
+    *,
+    history: list[dict[str, Any]],
+    predictions: dict[str, Predictions],
+    stages: list[tuple[str, dict[str, Image]]],
+    sheet: Image | None,
+) -> None:
+    """Write a run's report: self-contained, loads nothing, written in full or not at all.
+
+    Args:
+        path: the HTML file; its folder exists.
+        result: the content of ``result.json``; arms that were not run are ``None``.
+        history: rows with ``arm`` ("federated", "pooled" or "local:NAME"), ``round`` and ``validation_...``
+            figures, which may be ``None``.
+        predictions: labels int (N,) and probabilities float (N, C) on the pooled test, by arm; the
+            federated model's are drawn as ROC curves.
+        stages: example images by name, each the steps of preprocessing: uint8 (H, W, 3) RGB by step.
+        sheet: contact sheet of the images, uint8 (H, W, 3) RGB.
+
+    Raises:
+        DermaFedError: the file cannot be written.
+    """
+    page = _environment().get_template("template.html")
+    text = page.render(
+        result=result,
+        arms={arm: result[arm] for arm in _ARMS if result[arm]},
+        headline=words.headline(result),
+        verdict=words.verdict(result),
+        groups=comparison(result),
+        curves=[(*about, curve(history, key)) for key, about in _CURVES.items() if _drawn(history, key)],
+        roc=roc(*predictions["federated"], result["classes"]) if "federated" in predictions else None,
+        stages=[(name, _photographs(steps)) for name, steps in stages],
+        sheet=None if sheet is None else photograph(sheet, _SHEET_PIXELS),
+        class_colours=CLASS_COLOURS,
+    )
+    write_atomically(path, text.encode())
+
+
+def comparison(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The table of local, federated and pooled models: one group of rows a test set.
+
+    Args:
+        result: the run's result.
+
+    Returns:
+        ``{"name", "images", "rows": [(arm, figures)]}`` for the pooled test, each clinic's own test and
+        the mean over the clinics' tests; ``images`` is ``None`` where figures are means.
+    """
+    arms = {arm: result[arm] for arm in _ARMS if result[arm]}
+    pooled_test = [(arm, content.get("test", content)) for arm, content in arms.items()]
+    groups = [_group("All clinics' test images", pooled_test)]
+    for clinic in result["clinics"]:
+        name = clinic["name"]
+        own = [(arm, content["clinics"][name]) for arm, content in arms.items() if name in content["clinics"]]
+        groups.append(_group(name, own))
+    means = [(arm, content["mean_over_clinics"]) for arm, content in arms.items()]
+    groups.append(_group("Mean over the clinics' tests", means))
+    return [group for group in groups if group["rows"]]
+
+
+def _group(name: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    images = next((figures["images"] for _, figures in rows if "images" in figures), None)
+    return {"name": name, "images": images, "rows": rows}
+
+
+def _drawn(history: Sequence[Mapping[str, Any]], figure: str) -> bool:
+    """Whether a curve has at least one point."""
+    return any(row.get(figure) is not None for row in history)
+
+
+def _photographs(steps: Mapping[str, Image]) -> dict[str, str]:
+    return {step: photograph(image, _STAGE_PIXELS) for step, image in steps.items()}
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for word in (words.number, words.duration, words.spaced, words.setting):
+        environment.filters[word.__name__] = word
+    return environment

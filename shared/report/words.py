@@ -1,0 +1,101 @@
+"""The result of a run in words, computed from its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """Answer "what does joining give me?" in one or two sentences.
+
+    Args:
+        result: the run's result (the content of ``result.json``).
+
+    Returns:
+        Balanced accuracy on the pooled test, of the arms that were run.
+    """
+    joined = f"{result['federated']['balanced_accuracy']:.2f}"
+    count = len(result["clinics"])
+    if count == 1:
+        sentence = f"The federation of one clinic reaches {joined} balanced accuracy"
+    else:
+        sentence = f"Joining gives the {_number(count)} clinics {joined} balanced accuracy"
+    if result["local"]:
+        sentence += f"; alone they reach {result['local']['balanced_accuracy']:.2f} on average"
+    if result["pooled"]:
+        pooled = f"{result['pooled']['balanced_accuracy']:.2f}"
+        sentence += f"; pooling all images, which clinics may not do, gives {pooled}"
+    return f"{sentence}."
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    """Say how large the gain is, and whether this test could tell it from chance.
+
+    Args:
+        result: the run's result.
+
+    Returns:
+        One or two sentences; empty without the arm that trains each clinic alone.
+    """
+    if not result["local"]:
+        return ""
+    federated, alone = result["federated"], result["local"]["balanced_accuracy"]
+    gain = federated["balanced_accuracy"] - alone
+    sentence = f"That is {_points(gain)} {'more' if gain >= 0 else 'less'} than working alone"
+    if result["pooled"]:
+        distance = result["pooled"]["balanced_accuracy"] - federated["balanced_accuracy"]
+        sentence += f" and {_points(distance)} {'short of' if distance >= 0 else 'above'} pooling"
+    return f"{sentence}. {_caution(federated['test'], alone)}".strip()
+
+
+def _points(difference: float) -> str:
+    points = round(100 * abs(difference))
+    return "1 point" if points == 1 else f"{points} points"
+
+
+def _caution(test: Mapping[str, Any], alone: float) -> str:
+    interval = test["intervals"]["balanced_accuracy"]
+    if not interval or not interval["low"] <= alone <= interval["high"]:
+        return ""
+    return (
+        f"With {test['images']} test images that difference may be chance: the federated model's 95 % "
+        f"interval, {interval['low']:.2f} to {interval['high']:.2f}, includes the clinics' own mean."
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``45 s``, ``5 min 45 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or a dash where a figure is undefined."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def spaced(name: str) -> str:
+    """A class name for the reader: ``seborrheic keratosis``."""
+    return name.replace("_", " ")
+
+
+def setting(value: object) -> str:
+    """A setting's value for the reader."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(setting(item) for item in value)
+    return str(value)
+
+
+def _number(count: int) -> str:
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)

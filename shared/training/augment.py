@@ -1,0 +1,47 @@
+"""Random flips, rotations, zooms and illumination (paper, section 4.1), in NumPy and OpenCV.
+
+Keras' augmentation layers cost a third of the training speed on a CPU; one affine warp and one
+look-up table an image cost a few per cent.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+ZOOM = (0.85, 1.2)
+GAIN = (0.85, 1.15)  # of all channels: illumination
+TINT = (0.95, 1.05)  # of each channel: colour temperature
+GAMMA = (0.85, 1.2)
+
+
+def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Returns a randomly flipped, rotated, zoomed and relit copy.
+
+    Args:
+        image: uint8 (S, S, 3).
+        rng: the source of all randomness.
+
+    Returns:
+        uint8 (S, S, 3); the border is mirrored where the image ends.
+    """
+    return _relight(_warp(image, rng), rng)
+
+
+def _warp(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    side = image.shape[0]
+    centre = (side - 1) / 2
+    matrix = cv2.getRotationMatrix2D((centre, centre), rng.uniform(0, 360), rng.uniform(*ZOOM))
+    if rng.random() < 0.5:  # mirror first: x -> side - 1 - x
+        matrix = matrix @ np.array([[-1, 0, side - 1], [0, 1, 0], [0, 0, 1]], np.float64)
+    warped: NDArray[np.uint8] = cv2.warpAffine(image, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
+    return warped
+
+
+def _relight(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    gains = rng.uniform(*GAIN) * rng.uniform(*TINT, size=3)
+    levels = np.linspace(0, 1, 256)[:, None] ** rng.uniform(*GAMMA) * gains
+    table = np.clip(255 * levels, 0, 255).round().astype(np.uint8)
+    relit: NDArray[np.uint8] = cv2.LUT(image, table[None])
+    return relit

@@ -1,0 +1,66 @@
+"""A clinic's images as arrays, and the batches a round trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.training.augment import augment
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Preprocessed images with their labels.
+
+    Attributes:
+        images: uint8 (N, S, S, 3).
+        labels: class indices, int64 (N,).
+        metadata: float32 (N, M), or ``None`` where the model does not use it.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    metadata: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def inputs(self, images: NDArray[np.uint8], index: NDArray[np.int64]) -> object:
+        """What the model takes for these images: float32 images, with their metadata if any."""
+        pixels = images.astype(np.float32)
+        return pixels if self.metadata is None else [pixels, self.metadata[index]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's images: model inputs, their indices (B,), and weights (B,), 0 for padding."""
+
+    inputs: object
+    index: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+def batches(data: LabelledImages, size: int, *, rng: np.random.Generator, augmented: bool) -> Iterator[Batch]:
+    """One epoch in random order, in batches of equal size.
+
+    The last batch is filled up with images of weight 0, so that the model is traced for one
+    shape, and no image counts twice.
+    """
+    order = rng.permutation(len(data))
+    for start in range(0, len(data), size):
+        index = order[start : start + size]
+        weights = np.ones(size, np.float32)
+        weights[len(index) :] = 0
+        index = np.resize(np.concatenate([index, order]), size)
+        images = data.images[index]
+        if augmented:
+            images = np.stack([augment(image, rng) for image in images])
+        yield Batch(data.inputs(images, index), index, weights)
+
+
+def steps_per_epoch(data: LabelledImages, size: int) -> int:
+    """How many batches of ``size`` an epoch has."""
+    return -(-len(data) // size)

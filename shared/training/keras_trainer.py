@@ -1,0 +1,215 @@
+"""A clinic's local training of the real classifier, on any Keras backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.metrics.evaluation import SiteEvaluation
+from shared.model.classifier import build_classifier
+from shared.model.flat import FloatVector, batch_norm_mask, set_flat, to_flat
+from shared.model.settings import ModelSettings
+from shared.training.data import Batch, LabelledImages, batches, steps_per_epoch
+from shared.training.loss import PriorAdjustedCrossEntropy, class_weights, log_prior, targets
+from shared.training.proximal import ProximalModel
+from shared.training.recipe import Recipe
+from shared.training.trainer import Update
+
+
+class BatchNormMemory(Protocol):
+    """Where a clinic keeps its own batch normalisation between rounds (FedBN)."""
+
+    def load(self, before_round: int) -> FloatVector | None:
+        """What was saved last before a round, or ``None``."""
+
+    def save(self, values: FloatVector, *, round: int) -> None:
+        """Keeps the values a round ended with."""
+
+
+class KerasTrainer:
+    """Trains and judges the classifier on one clinic's images.
+
+    Everything random is drawn from the seed, the clinic's name and the round, and the
+    optimiser starts afresh each round: a round's result depends on nothing but its inputs.
+    """
+
+    def __init__(
+        self,
+        model: ModelSettings,
+        recipe: Recipe,
+        *,
+        train: LabelledImages,
+        validation: LabelledImages,
+        rounds: int,
+        seed: int,
+        memory: BatchNormMemory | None = None,
+    ) -> None:
+        """Keeps the clinic's images; the network is shared by the process's trainers.
+
+        Args:
+            model: the architecture.
+            recipe: the local training.
+            train: the images to train on.
+            validation: the images to judge on.
+            rounds: how many rounds the run has, for the learning rate's schedule.
+            seed: of this clinic.
+            memory: for ``batch_norm="local"``, where it is kept.
+        """
+        self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
+        self.data, self.validation = train, validation
+        self.memory = memory
+        prior = log_prior(train.labels, len(model.classes))
+        adjusted = recipe.balance == "logits"
+        self._targets = targets(train.labels, prior if adjusted else np.zeros_like(prior), recipe.label_smoothing)
+        weights = class_weights(train.labels, len(model.classes))
+        self._weights = weights[train.labels] if recipe.balance == "weights" else np.ones(len(train), np.float32)
+
+    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        """Trains ``recipe.epochs`` epochs from ``weights``.
+
+        Args:
+            weights: the global model, float32 (P,).
+            round: from 1.
+            config: ``proximal_mu`` (FedProx), if any.
+
+        Returns:
+            The trained weights, the number of training images and the mean training loss.
+        """
+        network = training_network(self.model, self.recipe, float(config.get("proximal_mu", 0.0)))
+        network.restart(_with_own_batch_norm(self.model, weights, self.memory, round), seed=self._seed(round, 0))
+        steps, done = steps_per_epoch(self.data, self.recipe.batch_size), 0
+        for epoch in range(self.recipe.epochs):
+            rng = np.random.default_rng(self._seed(round, epoch + 1))
+            for batch in batches(self.data, self.recipe.batch_size, rng=rng, augmented=self.recipe.augment):
+                progress = (round - 1 + (done + 0.5) / (steps * self.recipe.epochs)) / self.rounds
+                network.step(batch, self._targets[batch.index], self._weights[batch.index], progress)
+                done += 1
+        trained = to_flat(network.classifier)
+        self._remember_batch_norm(trained, round)
+        return Update(trained, len(self.data), {"loss": network.mean_loss()})
+
+    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+        """Judges a model on the clinic's validation images, with its own batch norm if it keeps one."""
+        probabilities = predict(self.model, weights, self.validation, round=round, memory=self.memory)
+        return SiteEvaluation.from_predictions(self.validation.labels, probabilities)
+
+    def _seed(self, *stage: int) -> int:
+        return int(np.random.SeedSequence((self.seed, *stage)).generate_state(1)[0])
+
+    def _remember_batch_norm(self, weights: FloatVector, round: int) -> None:
+        if self.memory:
+            self.memory.save(weights[_batch_norm_mask(self.model)], round=round)
+
+
+class TrainingNetwork:
+    """The classifier with its optimiser, compiled once and used by every trainer of the process.
+
+    Tracing EfficientNetB0's training step takes longer than many a clinic's round.
+    """
+
+    def __init__(self, settings: ModelSettings, recipe: Recipe, proximal_mu: float) -> None:
+        self.classifier = shared_classifier(settings)
+        self._recipe = recipe
+        self._network = ProximalModel(self.classifier, proximal_mu)
+        # On a CPU, XLA is several times slower than the plain graph.
+        self._network.compile(_optimizer(recipe), PriorAdjustedCrossEntropy(), jit_compile=False)
+        # Built now, since a step that creates variables is traced twice.
+        self._network.optimizer.build(self._network.trainable_variables)
+
+    def restart(self, weights: FloatVector, *, seed: int) -> None:
+        """Starts from ``weights`` with a fresh optimiser, fresh metrics and seeded dropout."""
+        set_flat(self.classifier, weights)
+        self._network.set_anchor()
+        for variable in self._network.optimizer.variables:
+            variable.assign(keras.ops.zeros_like(variable.value))
+        generators = [layer.seed_generator for layer in self.classifier.layers if hasattr(layer, "seed_generator")]
+        for number, generator in enumerate(generators):
+            generator.state.assign([seed % 2**31, number])
+        self._network.reset_metrics()
+
+    def step(self, batch: Batch, y: NDArray[np.float32], weights: NDArray[np.float32], progress: float) -> None:
+        """One gradient step on a batch, at the learning rate of this progress."""
+        self._network.optimizer.learning_rate = self._recipe.learning_rate_at(progress)
+        self._network.train_on_batch(batch.inputs, y, sample_weight=weights * batch.weights)
+
+    def mean_loss(self) -> float:
+        """The mean training loss since the restart."""
+        return float(self._network.get_metrics_result()["loss"])
+
+
+@lru_cache(maxsize=2)
+def shared_classifier(settings: ModelSettings) -> keras.Model:
+    """The process's one classifier of an architecture; its weights are whatever was set last."""
+    return build_classifier(settings)
+
+
+@lru_cache(maxsize=2)
+def training_network(settings: ModelSettings, recipe: Recipe, proximal_mu: float) -> TrainingNetwork:
+    """The process's one network for these settings."""
+    return TrainingNetwork(settings, recipe, proximal_mu)
+
+
+def predict(
+    model: ModelSettings,
+    weights: FloatVector,
+    data: LabelledImages,
+    *,
+    round: int = 0,
+    memory: BatchNormMemory | None = None,
+) -> NDArray[np.float32]:
+    """Applies a model to images.
+
+    Args:
+        model: the architecture.
+        weights: float32 (P,).
+        data: the images.
+        round: the round that the weights come from.
+        memory: the clinic's own batch normalisation, if it keeps one.
+
+    Returns:
+        Probabilities float32 (N, C).
+    """
+    classifier = shared_classifier(model)
+    # What the clinic kept in this round belongs to this round's model: look one round on.
+    set_flat(classifier, _with_own_batch_norm(model, weights, memory, round + 1))
+    return apply_classifier(classifier, data)
+
+
+def apply_classifier(
+    classifier: keras.Model, data: LabelledImages, *, batch_size: int = 64
+) -> NDArray[np.float32]:
+    """Probabilities float32 (N, C), batches padded to one shape so that they are traced once."""
+    parts = []
+    for start in range(0, len(data), batch_size):
+        index = np.arange(start, min(start + batch_size, len(data)))
+        padded = np.resize(index, batch_size)
+        inputs = data.inputs(data.images[padded], padded)
+        parts.append(keras.ops.convert_to_numpy(classifier.predict_on_batch(inputs))[: len(index)])
+    return np.concatenate(parts)
+
+
+def _with_own_batch_norm(
+    model: ModelSettings, weights: FloatVector, memory: BatchNormMemory | None, round: int
+) -> FloatVector:
+    own = memory.load(round) if memory else None
+    if own is None:
+        return weights
+    mixed = weights.copy()
+    mixed[_batch_norm_mask(model)] = own
+    return mixed
+
+
+@lru_cache(maxsize=2)
+def _batch_norm_mask(settings: ModelSettings) -> NDArray[np.bool_]:
+    return batch_norm_mask(shared_classifier(settings))
+
+
+def _optimizer(recipe: Recipe) -> keras.Optimizer:
+    if recipe.optimizer == "sgd":
+        return keras.optimizers.SGD(recipe.learning_rate, momentum=0.9, nesterov=True)
+    return keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)

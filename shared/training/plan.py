@@ -1,0 +1,62 @@
+"""What a run asks of every clinic: the model, the preprocessing and the recipe, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import SettingsError
+from shared.model.settings import ModelSettings
+from shared.preprocess import PreprocessSettings
+from shared.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run, as the clinics need to know it.
+
+    Attributes:
+        model: the architecture.
+        preprocess: how images are prepared; its image size is the model's.
+        recipe: the local training.
+        rounds: how many rounds the run has.
+        seed: of everything random.
+        threads: threads of the backend in each process; fixed, since it changes rounding.
+    """
+
+    model: ModelSettings
+    preprocess: PreprocessSettings
+    recipe: Recipe
+    rounds: int
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise SettingsError(f"{self.rounds} rounds are too few", where="rounds", remedy="Ask for at least 1")
+        if self.preprocess.image_size != self.model.image_size:
+            raise SettingsError("The model and the preprocessing differ in image size", where="image_size")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON types."""
+        return {
+            "model": self.model.to_dict(),
+            "preprocess": self.preprocess.to_dict(),
+            "recipe": self.recipe.to_dict(),
+            "rounds": self.rounds,
+            "seed": self.seed,
+            "threads": self.threads,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Plan:
+        """The plan from :meth:`to_dict`; raises SettingsError on an unknown or impossible field."""
+        try:
+            parts = {
+                "model": ModelSettings.from_dict(values["model"]),
+                "preprocess": PreprocessSettings.from_dict(values["preprocess"]),
+                "recipe": Recipe.from_dict(values["recipe"]),
+            }
+            return cls(**{**values, **parts})
+        except (TypeError, KeyError) as error:
+            raise SettingsError(f"This is no plan: {error}", where="plan") from error

@@ -1,0 +1,81 @@
+"""How a clinic trains: the same recipe for every clinic, and for the baselines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from shared.errors import SettingsError
+
+Optimizer = Literal["adamw", "sgd"]
+Balance = Literal["none", "weights", "logits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The local training of one round.
+
+    Attributes:
+        epochs: passes over the clinic's training images in a round.
+        batch_size: images a step.
+        optimizer: ``adamw`` (Loshchilov and Hutter 2019) or ``sgd`` with Nesterov momentum 0.9;
+            its state starts afresh each round, since only the weights travel.
+        learning_rate: the peak; it warms up linearly and falls as a cosine over the whole run.
+        warmup: share of the run spent warming up.
+        weight_decay: decoupled, ``adamw`` only.
+        balance: what is done about unequal classes. ``weights``: each image weighs inversely to
+            its class's frequency at the clinic. ``logits``: the loss adds log prior to the logits
+            (logit adjustment, Menon et al. 2021, arXiv:2007.07314, with each clinic's own prior
+            as in FedLC, Zhang et al. 2022, arXiv:2209.00189).
+        label_smoothing: of the one-hot labels, 0 to below 1.
+        augment: whether images are flipped, rotated, zoomed and relit at random.
+    """
+
+    epochs: int = 1
+    batch_size: int = 32
+    optimizer: Optimizer = "adamw"
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 1e-4
+    balance: Balance = "logits"
+    label_smoothing: float = 0.0
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        for name, kind in (("optimizer", Optimizer), ("balance", Balance)):
+            if getattr(self, name) not in get_args(kind):
+                raise SettingsError(
+                    f"'{getattr(self, name)}' is no {name}", where=name, remedy=f"Use one of {', '.join(get_args(kind))}"
+                )
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{getattr(self, name)} is not above 0", where=name)
+        for name in ("warmup", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingsError(f"{getattr(self, name)} is not in [0, 1)", where=name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """The recipe from :meth:`to_dict`; raises SettingsError on an unknown or impossible field."""
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise SettingsError(f"This is no training recipe: {error}", where="recipe") from error
+
+    def learning_rate_at(self, progress: float) -> float:
+        """The learning rate after a share of the whole run: linear warm-up, then half a cosine.
+
+        Args:
+            progress: in [0, 1].
+
+        Example:
+            With a peak of 1 and a warm-up of 0.1: 0.5 at 0.05, 1 at 0.1, 0.5 at 0.55, 0 at 1.
+        """
+        if progress < self.warmup:
+            return self.learning_rate * progress / self.warmup
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))

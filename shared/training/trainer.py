@@ -1,0 +1,42 @@
+"""One clinic's side of a run, as the federation sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from shared.metrics.evaluation import SiteEvaluation
+
+FloatVector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a clinic's training gives back.
+
+    Attributes:
+        weights: the trained model, float32 (P,).
+        images: how many images it was trained on; its weight in the mean.
+        metrics: what the training measured, for example ``loss``.
+    """
+
+    weights: FloatVector
+    images: int
+    metrics: dict[str, float]
+
+
+class Trainer(Protocol):
+    """One clinic's side of a run: trains and judges a model given as one flat float32 vector (P,)."""
+
+    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        """Train from ``weights`` on the clinic's training images."""
+        ...
+
+    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+        """Judge ``weights`` on the clinic's validation images."""
+        ...

@@ -1,0 +1,1 @@
+"""Engines that run a ServerApp and a ClientApp for many clinics on one machine."""

@@ -1,0 +1,117 @@
+"""The engine ``local``: all clinics in this process, one after the other, without Ray.
+
+A clinic works when its reply is pulled, so only one reply is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Sequence
+
+from flwr.app import Context, Error, Message, RecordDict, UserConfig
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+from simulation.engines.flower_internals import SERVER_NODE, NodeInfo, Run, become_server_task
+
+log = logging.getLogger("dermafed.simulation")
+
+_FIRST_NODE = 1000
+
+
+def run_local(
+    server_app: ServerApp,
+    client_app: ClientApp,
+    clinics: int | Sequence[str],
+    run_config: UserConfig | None = None,
+) -> None:
+    """Run a federation in this process.
+
+    Args:
+        server_app: the server.
+        client_app: what each clinic runs; its context has ``partition-id`` and ``num-partitions``.
+        clinics: the clinics' names in order of their partition, or their number.
+        run_config: the run configuration of all contexts.
+
+    Raises:
+        DermaFedError: whatever the server app raises.
+    """
+    become_server_task()
+    grid = LocalGrid(client_app, clinic_names(clinics), run_config or {})
+    server_app(grid, _context(SERVER_NODE, {}, run_config or {}))
+
+
+def clinic_names(clinics: int | Sequence[str]) -> list[str]:
+    """The names, or ``clinic 1``, ``clinic 2``, ... for a number."""
+    return [f"clinic {i + 1}" for i in range(clinics)] if isinstance(clinics, int) else list(clinics)
+
+
+class LocalGrid(Grid):
+    """Flower's Grid over a ClientApp in this process."""
+
+    def __init__(self, client_app: ClientApp, clinics: Sequence[str], run_config: UserConfig) -> None:
+        self._app = client_app
+        self._names = {_FIRST_NODE + i: name for i, name in enumerate(clinics)}
+        self._contexts = {
+            node: _context(node, {"partition-id": i, "num-partitions": len(clinics)}, run_config)
+            for i, node in enumerate(self._names)
+        }
+        self._waiting: dict[str, Message] = {}
+        self._ids = itertools.count(1)
+
+    def set_run(self, run: Run) -> None:
+        """There is one run only."""
+
+    @property
+    def run(self) -> Run:
+        """The only run."""
+        return Run.create_empty(run_id=1)
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """A message; deprecated by Flower in favour of the class itself."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Every clinic's node id."""
+        return list(self._names)
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        """Every clinic's node id and name."""
+        return [NodeInfo(node_id=node, name=name) for node, name in self._names.items()]
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Keep the messages until their replies are pulled."""
+        sent = {str(next(self._ids)): message for message in messages}
+        self._waiting |= sent
+        return list(sent)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Let the clinics work on these messages, now, and return their replies."""
+        return [self._work(self._waiting.pop(key)) for key in message_ids if key in self._waiting]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """All replies at once."""
+        return self.pull_messages(self.push_messages(messages))
+
+    def _work(self, message: Message) -> Message:
+        try:
+            return self._app(message, self._contexts[message.metadata.dst_node_id])
+        except Exception as error:
+            log.exception("the client app failed")
+            return Message(Error(code=0, reason=type(error).__name__), reply_to=message)
+
+
+def _context(node: int, node_config: UserConfig, run_config: UserConfig) -> Context:
+    return Context(
+        run_id=1, node_id=node, node_config=node_config, state=RecordDict(), run_config=dict(run_config)
+    )

@@ -1,0 +1,66 @@
+"""Work spread over processes, one thread of the backend each, which end when their parent does."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+POLL_SECONDS = 0.5
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_in_processes(work: Callable[[Item], None], items: Iterable[Item], *, processes: int) -> Iterator[None]:
+    """Runs ``work`` on each item in fresh processes, and yields now and then until all are done.
+
+    Args:
+        work: called in another process; pickled by name.
+        items: in order of their start.
+        processes: how many at a time.
+
+    Yields:
+        Nothing, every half second, so that the caller can show progress.
+
+    Raises:
+        Exception: what the first failing call raised; the others are stopped.
+    """
+    # TensorFlow does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_die_with, initargs=(os.getpid(),)) as pool:
+        waiting: set[Future[None]] = {pool.submit(work, item) for item in items}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                yield
+        except BaseException:
+            _stop(pool)
+            raise
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in multiprocessing.active_children():
+        process.terminate()
+
+
+def _die_with(parent: int) -> None:
+    """Ends this process soon after its parent: an orphan would go on writing into the run."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
