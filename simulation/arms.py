@@ -6,29 +6,13 @@ images; so recipe and budget are the same by construction.
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from flwr.app import Context
 from numpy.typing import NDArray
 
-from client.app import build_client_app
-from client.site_trainer import batch_norm_files, site_trainer
-from client.trainers import KeptTrainers
-from server.app import build_server_app
-from server.checkpoint import has_state, load_state
-from server.rules import RoundRules
-from server.strategy import make_strategy
-from shared.datasets.site import read_site
-from shared.files import write_atomically
-from shared.model.flat import FloatVector, to_flat, trainable_mask
-from shared.model.model_file import ModelCard, save_model
-from shared.model.weights import initial_classifier
-from shared.training.backend import configure_backend
-from shared.training.keras_trainer import KerasTrainer, predict
-from shared.training.loading import load_labelled
+from shared.model.card import ModelCard
 from shared.training.plan import Plan
 
 FEDERATED, POOLED, LOCAL = "federated", "pooled", "local:"
@@ -40,7 +24,7 @@ class Arm:
     """One federation to train, and the sites to test it on.
 
     Attributes:
-        name: ``federated``, ``pooled`` or ``local:NAME``.
+        name: ``federated``, ``pooled`` or ``local:SITE``.
         folder: where its states, history and test predictions go.
         members: site folders of the clinics that train.
         tests: site folders whose test images it is judged on.
@@ -48,6 +32,7 @@ class Arm:
         strategy: the server's strategy, by name.
         engine: ``local`` or ``ray``.
         weights: the origin of the first weights.
+        model: where to save the final model, if at all, and its card.
     """
 
     name: str
@@ -58,89 +43,40 @@ class Arm:
     strategy: str
     engine: str
     weights: str
+    model: tuple[Path, ModelCard] | None = None
 
     def state_of(self, site: Path) -> Path:
         """Where a clinic keeps what it does not share."""
         return self.folder / "clinics" / site.name
 
 
-@dataclass(frozen=True)
-class SiteTrainers:
-    """Builds the trainer of a context's partition; pickled to wherever the engine works."""
+def make_arms(federated: Arm, pooled_site: Path | None) -> list[Arm]:
+    """The federated arm and, where there is a pooled site, the baselines.
 
-    arm: Arm
+    In order of their size: the longest start first, so that two processes end together.
+    """
+    if pooled_site is None:
+        return [federated]
+    alone = [(f"{LOCAL}{site.name}", site) for site in federated.members]
+    return [federated, *(_baseline(federated, name, site) for name, site in [(POOLED, pooled_site), *alone])]
 
-    def __call__(self, context: Context) -> KerasTrainer:
-        """The trainer of the context's clinic."""
-        site = self.arm.members[int(context.node_config["partition-id"])]
-        return site_trainer(site, self.arm.plan, self.arm.state_of(site))
+
+def _baseline(federated: Arm, name: str, site: Path) -> Arm:
+    folder = federated.folder.parent / name.replace(":", "-")
+    return replace(
+        federated, name=name, folder=folder, members=(site,), strategy="fedavg", engine="local", model=None
+    )
 
 
 def run_arm(arm: Arm) -> None:
-    """Trains an arm from where it stopped, and tests it once.
+    """Trains and tests an arm; for a process of its own."""
+    # Here, so that the process that only waits never loads TensorFlow.
+    from simulation.train_arm import train_and_test
 
-    Raises:
-        DermaFedError: the run cannot start or go on.
-    """
-    configure_backend(arm.plan.threads)
-    _train(arm)
-    if not (arm.folder / PREDICTIONS_FILE).exists():
-        _test(arm, load_state(arm.folder).weights)
+    train_and_test(arm)
 
 
 def load_predictions(arm: Arm) -> dict[str, NDArray[np.float32]]:
-    """An arm's probabilities (N, C) on each site's test images, by site."""
+    """An arm's probabilities (N, C) on each site's test images, by site folder name."""
     with np.load(arm.folder / PREDICTIONS_FILE) as file:
-        return {site.name: file[site.name] for site in arm.tests}
-
-
-def save_final_model(arm: Arm, path: Path, card: ModelCard) -> None:
-    """Saves an arm's last model with its card."""
-    save_model(path, load_state(arm.folder).weights, card)
-
-
-def _train(arm: Arm) -> None:
-    state = load_state(arm.folder) if has_state(arm.folder) else None
-    if state is not None and state.round >= arm.plan.rounds:
-        return
-    model = initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
-    server = build_server_app(
-        to_flat(model),
-        len(arm.plan.model.classes),
-        RoundRules(rounds=arm.plan.rounds, clinics=len(arm.members), quorum=len(arm.members)),
-        arm.folder,
-        strategy=make_strategy(arm.strategy if len(arm.members) > 1 else "fedavg"),
-        settings=arm.plan.to_dict(),
-        adapted=trainable_mask(model),
-        resume=True,
-    )
-    trainers = KeptTrainers(SiteTrainers(arm))
-    client = build_client_app(trainers)
-    try:
-        _engine(arm)(server, client, [site.name for site in arm.members])
-    finally:
-        trainers.forget()
-
-
-def _engine(arm: Arm):  # type: ignore[no-untyped-def]
-    # A baseline has one member: nothing for Ray to spread.
-    if arm.engine == "ray" and len(arm.members) > 1:
-        from simulation.engines.ray import run_ray
-
-        return run_ray
-    from simulation.engines.local import run_local
-
-    return run_local
-
-
-def _test(arm: Arm, weights: FloatVector) -> None:
-    """Predicts every site's test images, with the site's own batch normalisation if it has one."""
-    plan, predictions = arm.plan, {}
-    for site in arm.tests:
-        images = load_labelled(read_site(site).splits.test, plan.model, plan.preprocess)
-        # A baseline's only member judges every site.
-        own = batch_norm_files(plan, arm.state_of(site if site in arm.members else arm.members[0]))
-        predictions[site.name] = predict(plan.model, weights, images, round=plan.rounds, memory=own)
-    content = io.BytesIO()
-    np.savez(content, **predictions)
-    write_atomically(arm.folder / PREDICTIONS_FILE, content.getvalue())
+        return {site.name: file[str(number)] for number, site in enumerate(arm.tests)}

@@ -20,7 +20,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_in_processes(work: Callable[[Item], None], items: Iterable[Item], *, processes: int) -> Iterator[None]:
+def run_in_processes(
+    work: Callable[[Item], None], items: Iterable[Item], *, processes: int
+) -> Iterator[None]:
     """Runs ``work`` on each item in fresh processes, and yields now and then until all are done.
 
     Args:
@@ -36,7 +38,9 @@ def run_in_processes(work: Callable[[Item], None], items: Iterable[Item], *, pro
     """
     # TensorFlow does not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_die_with, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_die_with, initargs=(os.getpid(),)
+    ) as pool:
         waiting: set[Future[None]] = {pool.submit(work, item) for item in items}
         try:
             while waiting:

@@ -6,6 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from shared.datasets.splits import Splits
 from shared.errors import DatasetError
@@ -34,6 +35,12 @@ class Site:
         return {name: labels.count(name) for name in classes}
 
 
+def site_folder(parent: Path, name: str) -> Path:
+    """Where the site of this name goes; a name that is no file name is percent-encoded."""
+    encoded = quote(name, safe=" ")
+    return parent / (encoded.replace(".", "%2E", 1) if encoded.startswith(".") else encoded)
+
+
 def write_site(folder: Path, splits: Splits) -> None:
     """Writes a site folder; image paths are kept absolute.
 
@@ -50,7 +57,7 @@ def write_site(folder: Path, splits: Splits) -> None:
 
 
 def read_site(folder: Path) -> Site:
-    """Reads what :func:`write_site` wrote; the site's name is the folder's.
+    """Reads what :func:`write_site` wrote; the site's name is the folder's, decoded.
 
     Raises:
         DatasetError: the file is missing or not a site file.
@@ -59,11 +66,15 @@ def read_site(folder: Path) -> Site:
     sides: dict[str, list[LesionRecord]] = {"train": [], "validation": [], "test": []}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                sides[row["split"]].append(_record(row))
-    except (OSError, KeyError, ValueError) as error:
-        raise DatasetError("This is not a site folder", where=path, remedy="Prepare the clinic's data again") from error
-    return Site(folder.name, Splits(*(tuple(records) for records in sides.values())))
+            if tuple(next(rows := csv.reader(file), ())) != _COLUMNS:
+                raise ValueError("other columns")
+            for row in rows:
+                sides[row[0]].append(_record(dict(zip(_COLUMNS, row, strict=True))))
+    except (OSError, KeyError, IndexError, ValueError, csv.Error) as error:
+        raise DatasetError(
+            "This is not a site folder", where=path, remedy="Prepare the clinic's data again"
+        ) from error
+    return Site(unquote(folder.name), Splits(*(tuple(records) for records in sides.values())))
 
 
 def _row(split: str, record: LesionRecord) -> list[object]:

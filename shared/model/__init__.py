@@ -1,0 +1,1 @@
+"""The lesion classifier: its architecture, its weights as a flat vector, and its file."""

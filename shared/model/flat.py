@@ -65,4 +65,6 @@ def trainable_mask(model: keras.Model) -> NDArray[np.bool_]:
     The others are moving statistics, which no server optimiser may step on.
     """
     trained = {id(variable) for variable in model.trainable_variables}
-    return np.concatenate([np.full(int(np.prod(v.shape)), id(v) in trained) for v in exchanged_variables(model)])
+    return np.concatenate(
+        [np.full(int(np.prod(v.shape)), id(v) in trained) for v in exchanged_variables(model)]
+    )

@@ -96,7 +96,7 @@ def read_torch_file(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file:
             return _read_legacy(file)
-    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # Damage shows as an error of almost any type.
         raise ModelError("This is not a PyTorch weights file that can be read here", where=path) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,11 +12,11 @@ from shared.lesions import LesionRecord
 
 SEXES = ("female", "male")
 
-# Words that name a region, in ISIC's and HAM10000's vocabularies.
+# How words that name a region begin, in ISIC's and HAM10000's vocabularies.
 SITES = {
-    "head_neck": ("head", "neck", "face", "scalp", "ear"),
+    "head_neck": ("head", "forehead", "neck", "face", "scalp", "ear", "nose", "lip"),
     "trunk": ("trunk", "torso", "back", "abdomen", "chest"),
-    "upper_extremity": ("upper", "arm", "shoulder"),
+    "upper_extremity": ("upper", "arm", "forearm", "shoulder"),
     "lower_extremity": ("lower", "leg", "thigh"),
     "palms_soles": ("palm", "sole", "hand", "foot", "acral"),
     "oral_genital": ("oral", "genital"),
@@ -36,7 +37,7 @@ def encode_metadata(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
 
 def _encode(record: LesionRecord) -> list[float]:
     age = [0.0, 0.0] if record.age is None else [record.age / 100, 1.0]
-    site = (record.site or "").lower()
-    # The first region whose word occurs: "upper extremity" before "lower", one indicator at most.
-    region = next((name for name, words in SITES.items() if any(word in site for word in words)), None)
+    site = re.findall("[a-z]+", (record.site or "").lower())
+    # The first region that a word names, one indicator at most: "lower back" is the trunk.
+    region = next((name for name, starts in SITES.items() if any(w.startswith(starts) for w in site)), None)
     return [*age, *(float(record.sex == sex) for sex in SEXES), *(float(region == name) for name in SITES)]

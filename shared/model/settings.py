@@ -43,7 +43,9 @@ class ModelSettings:
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise SettingsError(
-                f"There is no backbone '{self.backbone}'", where="backbone", remedy=f"Use one of {_list(BACKBONES)}"
+                f"There is no backbone '{self.backbone}'",
+                where="backbone",
+                remedy=f"Use one of {_list(BACKBONES)}",
             )
         if self.batch_norm not in get_args(BatchNorm):
             raise SettingsError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -61,7 +62,9 @@ def _pretrained_backbone(settings: ModelSettings, weights: str) -> keras.Model:
     path = Path(weights)
     if not path.is_file():
         raise ModelError(
-            "There is no such weights file", where=path, remedy="Give 'imagenet', 'none', 'lite0' or a .h5 file"
+            "There is no such weights file",
+            where=path,
+            remedy="Give 'imagenet', 'none', 'lite0' or a .h5 file",
         )
     try:
         return build(include_top=False, weights=str(path), input_shape=(side, side, 3))
@@ -73,9 +76,9 @@ def _pretrained_backbone(settings: ModelSettings, weights: str) -> keras.Model:
         ) from error
 
 
-def _from_keras(build: object, side: int) -> keras.Model:
+def _from_keras(build: Callable[..., keras.Model], side: int) -> keras.Model:
     try:
-        return build(include_top=False, weights="imagenet", input_shape=(side, side, 3))  # type: ignore[operator]
+        return build(include_top=False, weights="imagenet", input_shape=(side, side, 3))
     except Exception as error:  # Keras lets urllib's and its own errors through, of many types.
         raise ModelError(
             "Keras' ImageNet weights could not be downloaded",
@@ -99,7 +102,9 @@ def _check_normalisation(layer: keras.layers.Normalization) -> None:
     if layer.input_mean is not None:
         return  # V2's constants are part of the architecture
     mean, variance, _ = layer.get_weights()
-    if not (np.allclose(mean, IMAGENET_MEAN, atol=1e-3) and np.allclose(variance, IMAGENET_VARIANCE, atol=1e-3)):
+    if not (
+        np.allclose(mean, IMAGENET_MEAN, atol=1e-3) and np.allclose(variance, IMAGENET_VARIANCE, atol=1e-3)
+    ):
         raise ModelError(
             "These weights expect another input normalisation than ImageNet's",
             where="weights",

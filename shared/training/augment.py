@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+ROTATION = (0, 360)  # degrees
 ZOOM = (0.85, 1.2)
 GAIN = (0.85, 1.15)  # of all channels: illumination
 TINT = (0.95, 1.05)  # of each channel: colour temperature
@@ -32,7 +33,7 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
 def _warp(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     side = image.shape[0]
     centre = (side - 1) / 2
-    matrix = cv2.getRotationMatrix2D((centre, centre), rng.uniform(0, 360), rng.uniform(*ZOOM))
+    matrix = cv2.getRotationMatrix2D((centre, centre), rng.uniform(*ROTATION), rng.uniform(*ZOOM))
     if rng.random() < 0.5:  # mirror first: x -> side - 1 - x
         matrix = matrix @ np.array([[-1, 0, side - 1], [0, 1, 0], [0, 0, 1]], np.float64)
     warped: NDArray[np.uint8] = cv2.warpAffine(image, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)

@@ -65,9 +65,13 @@ class KerasTrainer:
         self.memory = memory
         prior = log_prior(train.labels, len(model.classes))
         adjusted = recipe.balance == "logits"
-        self._targets = targets(train.labels, prior if adjusted else np.zeros_like(prior), recipe.label_smoothing)
+        self._targets = targets(
+            train.labels, prior if adjusted else np.zeros_like(prior), recipe.label_smoothing
+        )
         weights = class_weights(train.labels, len(model.classes))
-        self._weights = weights[train.labels] if recipe.balance == "weights" else np.ones(len(train), np.float32)
+        self._weights = (
+            weights[train.labels] if recipe.balance == "weights" else np.ones(len(train), np.float32)
+        )
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         """Trains ``recipe.epochs`` epochs from ``weights``.
@@ -81,7 +85,9 @@ class KerasTrainer:
             The trained weights, the number of training images and the mean training loss.
         """
         network = training_network(self.model, self.recipe, float(config.get("proximal_mu", 0.0)))
-        network.restart(_with_own_batch_norm(self.model, weights, self.memory, round), seed=self._seed(round, 0))
+        network.restart(
+            _with_own_batch_norm(self.model, weights, self.memory, round), seed=self._seed(round, 0)
+        )
         steps, done = steps_per_epoch(self.data, self.recipe.batch_size), 0
         for epoch in range(self.recipe.epochs):
             rng = np.random.default_rng(self._seed(round, epoch + 1))
@@ -127,12 +133,18 @@ class TrainingNetwork:
         self._network.set_anchor()
         for variable in self._network.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable.value))
-        generators = [layer.seed_generator for layer in self.classifier.layers if hasattr(layer, "seed_generator")]
-        for number, generator in enumerate(generators):
-            generator.state.assign([seed % 2**31, number])
+        generators = [
+            layer.seed_generator for layer in self.classifier.layers if hasattr(layer, "seed_generator")
+        ]
+        # A key for each layer: with one key, a layer would draw what another drew a step before.
+        keys = np.random.default_rng(seed).integers(2**31, size=len(generators))
+        for generator, key in zip(generators, keys, strict=True):
+            generator.state.assign([int(key), 0])
         self._network.reset_metrics()
 
-    def step(self, batch: Batch, y: NDArray[np.float32], weights: NDArray[np.float32], progress: float) -> None:
+    def step(
+        self, batch: Batch, y: NDArray[np.float32], weights: NDArray[np.float32], progress: float
+    ) -> None:
         """One gradient step on a batch, at the learning rate of this progress."""
         self._network.optimizer.learning_rate = self._recipe.learning_rate_at(progress)
         self._network.train_on_batch(batch.inputs, y, sample_weight=weights * batch.weights)
@@ -184,7 +196,7 @@ def apply_classifier(
     classifier: keras.Model, data: LabelledImages, *, batch_size: int = 64
 ) -> NDArray[np.float32]:
     """Probabilities float32 (N, C), batches padded to one shape so that they are traced once."""
-    parts = []
+    parts = [np.empty((0, classifier.output_shape[-1]), np.float32)]
     for start in range(0, len(data), batch_size):
         index = np.arange(start, min(start + batch_size, len(data)))
         padded = np.resize(index, batch_size)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shared.errors import DatasetError
 from shared.lesions import LesionRecord
 from shared.model.metadata import encode_metadata
 from shared.model.settings import ModelSettings
@@ -24,8 +25,19 @@ def load_labelled(
         preprocess: how images are prepared.
 
     Raises:
+        DatasetError: a record's label is none of the classes.
         ImageError: an image cannot be read.
     """
+    labels = np.array([_class_index(record, model.classes) for record in records], np.int64)
     cached = PreprocessCache(default_cache_folder()).load([record.path for record in records], preprocess)
-    labels = np.array([model.classes.index(record.label) for record in records], np.int64)
     return LabelledImages(cached.images, labels, encode_metadata(records) if model.metadata else None)
+
+
+def _class_index(record: LesionRecord, classes: tuple[str, ...]) -> int:
+    if record.label not in classes:
+        raise DatasetError(
+            f"The label '{record.label}' is none of the model's classes",
+            where=record.path,
+            remedy=f"Map it to one of {', '.join(classes)}",
+        )
+    return classes.index(record.label)

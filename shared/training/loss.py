@@ -45,4 +45,6 @@ def log_prior(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
 def class_weights(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     """n / (C n_c) for each class (scikit-learn's "balanced"), 0 for an absent one: float32 (C,)."""
     counts = np.bincount(labels, minlength=classes)
-    return np.divide(len(labels), classes * counts, out=np.zeros(classes), where=counts > 0).astype(np.float32)
+    return np.divide(len(labels), classes * counts, out=np.zeros(classes), where=counts > 0).astype(
+        np.float32
+    )

@@ -33,7 +33,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
-            raise SettingsError(f"{self.rounds} rounds are too few", where="rounds", remedy="Ask for at least 1")
+            raise SettingsError(
+                f"{self.rounds} rounds are too few", where="rounds", remedy="Ask for at least 1"
+            )
         if self.preprocess.image_size != self.model.image_size:
             raise SettingsError("The model and the preprocessing differ in image size", where="image_size")
 

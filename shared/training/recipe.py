@@ -46,11 +46,15 @@ class Recipe:
         for name, kind in (("optimizer", Optimizer), ("balance", Balance)):
             if getattr(self, name) not in get_args(kind):
                 raise SettingsError(
-                    f"'{getattr(self, name)}' is no {name}", where=name, remedy=f"Use one of {', '.join(get_args(kind))}"
+                    f"'{getattr(self, name)}' is no {name}",
+                    where=name,
+                    remedy=f"Use one of {', '.join(get_args(kind))}",
                 )
         for name in ("epochs", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise SettingsError(f"{getattr(self, name)} is not above 0", where=name)
+        if not 0 <= self.weight_decay < math.inf:
+            raise SettingsError(f"{self.weight_decay} is not 0 or above", where="weight_decay")
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{getattr(self, name)} is not in [0, 1)", where=name)
@@ -78,4 +82,6 @@ class Recipe:
         """
         if progress < self.warmup:
             return self.learning_rate * progress / self.warmup
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+        return (
+            self.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+        )

@@ -1,10 +1,10 @@
 """What a dermatologist looks for: how often, and how strongly, each class shows each criterion.
 
-The rules follow the revised pattern analysis of the International Dermoscopy Society (Kittler et al. 2016)
-and the ABCD rule (Stolz et al. 1994): a melanoma is asymmetric in shape and colour, with an irregular
-border, many colours, atypical network, dots, streaks and a blue-white veil; a nevus is symmetric, one or
-two browns, with regular network or globules and a fading border; a seborrheic keratosis looks stuck on:
-sharp border, waxy, with milia-like cysts, comedo-like openings and fissures.
+The rules use the terms of the International Dermoscopy Society (Kittler et al. 2016) and weigh them as
+pattern analysis and the ABCD rule (Stolz et al. 1994) do: a melanoma is asymmetric in shape and colour,
+with an irregular border, many colours, atypical network, dots, streaks and a blue-white veil; a nevus is
+symmetric, one or two browns, with regular network or globules and a fading border; a seborrheic keratosis
+looks stuck on: sharp border, waxy, with milia-like cysts, comedo-like openings and fissures.
 """
 
 from __future__ import annotations

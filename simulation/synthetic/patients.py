@@ -8,8 +8,8 @@ import numpy as np
 
 from shared.lesions import PAPER_CLASSES
 
-# Mean and standard deviation of the age, in years, by class; about those of HAM10000.
-_AGES = dict(zip(PAPER_CLASSES, ((61, 14), (46, 15), (64, 12)), strict=True))
+# Mean and standard deviation of the age, in years, by class, as in HAM10000 (Tschandl et al. 2018).
+_AGES = dict(zip(PAPER_CLASSES, ((61, 15), (47, 14), (66, 13)), strict=True))
 _SITES = (
     "back",
     "trunk",

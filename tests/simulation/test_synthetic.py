@@ -243,10 +243,11 @@ class TestBadInput:
             generate_dataset(tmp_path / "new", profiles=profiles, seed=0)
         assert not (tmp_path / "new").exists()
 
-    @pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": 0, "image_size": 8}])
-    def test_size_and_seed(self, tmp_path: Path, wrong: dict[str, int]) -> None:
+    @pytest.mark.parametrize(("seed", "image_size"), [(-1, 160), (0, 8)])
+    def test_size_and_seed(self, tmp_path: Path, seed: int, image_size: int) -> None:
         with pytest.raises(SettingsError, match="too small"):
-            generate_dataset(tmp_path / "new", **wrong)
+            generate_dataset(tmp_path / "new", seed=seed, image_size=image_size)
+        assert not (tmp_path / "new").exists()
 
 
 def _chroma(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

@@ -1,0 +1,245 @@
+"""``fl-simulate``: a federation of many clinics on one machine."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from click import get_current_context
+from click.core import ParameterSource
+
+from shared.console import run_app
+from shared.errors import SettingsError
+from simulation.settings import SYNTHETIC, RunSettings, check_same, load_settings
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+
+DATA, TRAINING, PREPROCESSING, RUN = "Data", "Training", "Preprocessing", "Run"
+
+
+@app.command()
+def simulate(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data set: a folder with a CSV manifest, a folder per class, COCO or LabelMe. "
+            "Without it, synthetic dermoscopy is drawn.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    clinics: Annotated[
+        str,
+        typer.Option(
+            help="The manifest's column that names the clinic, or iid:N, or dirichlet:N:ALPHA.",
+            rich_help_panel=DATA,
+        ),
+    ] = "clinic",
+    classes: Annotated[
+        str,
+        typer.Option(
+            help="paper (melanoma, nevus, seborrheic keratosis), all, or new=a+b,...", rich_help_panel=DATA
+        ),
+    ] = "paper",
+    even: Annotated[
+        bool,
+        typer.Option(
+            "--even", help="The paper's split: equally many images of each class.", rich_help_panel=DATA
+        ),
+    ] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Leave unreadable images out, and count them.", rich_help_panel=DATA),
+    ] = False,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Federated rounds.  [default: 10 synthetic, 8 real data]",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Local epochs a round.", rich_help_panel=TRAINING)] = 1,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="fedavg, fedprox, fedavgm, fedadam, fedyogi or fedadagrad.", rich_help_panel=TRAINING
+        ),
+    ] = "fedavg",
+    backbone: Annotated[
+        str,
+        typer.Option(help="An EfficientNet of keras.applications.", rich_help_panel=TRAINING),
+    ] = "EfficientNetB0",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="First weights: imagenet (downloaded), none, lite0, or a .h5 file.  "
+            "[default: none synthetic, imagenet real data]",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    batch_norm: Annotated[
+        str | None,
+        typer.Option(
+            help="aggregate, frozen, or local (FedBN).  [default: aggregate]",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    frozen_blocks: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=7,
+            help="How many of the first blocks keep their weights.  [default: 4 pretrained, else 0]",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.", rich_help_panel=TRAINING)] = 32,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="The schedule's peak.  [default: 0.001 pretrained, else 0.002]",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    balance: Annotated[
+        str,
+        typer.Option(help="Against unequal classes: none, weights or logits.", rich_help_panel=TRAINING),
+    ] = "weights",
+    metadata: Annotated[
+        bool,
+        typer.Option(
+            "--metadata", help="Let age, sex and body site enter the model.", rich_help_panel=TRAINING
+        ),
+    ] = False,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            help="Side in pixels.  [default: 64 synthetic, 160 real data]",
+            show_default=False,
+            rich_help_panel=PREPROCESSING,
+        ),
+    ] = None,
+    fit: Annotated[
+        str,
+        typer.Option(help="How an image becomes square: crop or pad.", rich_help_panel=PREPROCESSING),
+    ] = "crop",
+    denoise: Annotated[
+        str,
+        typer.Option(
+            help="bm3d (ours), bm3d-package (the reference; its licence forbids commercial use) or none.",
+            rich_help_panel=PREPROCESSING,
+        ),
+    ] = "bm3d",
+    clahe: Annotated[
+        bool,
+        typer.Option("--clahe/--no-clahe", help="Equalise local contrast.", rich_help_panel=PREPROCESSING),
+    ] = True,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Also train each clinic alone, and all data pooled.",
+            rich_help_panel=RUN,
+        ),
+    ] = True,
+    engine: Annotated[
+        str,
+        typer.Option(help="local (in process) or ray (many cores).", rich_help_panel=RUN),
+    ] = "local",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.", rich_help_panel=RUN)] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="New folder for the results.  [default: dermafed-run-DATE]",
+            show_default=False,
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with the run in this folder, with its settings.", rich_help_panel=RUN),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the result as JSON, and nothing else, on stdout.", rich_help_panel=RUN
+        ),
+    ] = False,
+) -> None:
+    """Train a skin-lesion classifier across several clinics, simulated on this machine.
+
+    Without arguments: three unequal clinics with synthetic dermoscopy, in a few minutes.
+    Research use only; not a medical device.
+
+    **Examples**
+
+    The real clinics of a data set, from a weights file, against each alone and all pooled:
+
+        fl-simulate --data ham10000 --clinics clinic --weights efficientnetb0.h5
+
+    Ten clinics with skewed diagnoses, FedProx, without the baselines:
+
+        fl-simulate --data isic2017 --clinics dirichlet:10:0.3 --strategy fedprox --no-baselines
+    """
+    values = {name: value for name, value in locals().items() if name in RunSettings.__dataclass_fields__}
+    values["data"] = str(data) if data else SYNTHETIC
+    settings, folder, threads = _resumed(resume, out, values) if resume else _new(out, values)
+    _run(settings, folder, threads, as_json)
+
+
+def main() -> None:
+    """The command ``fl-simulate``."""
+    run_app(app)
+
+
+def _new(out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
+    from simulation.processes import cores
+
+    settings = RunSettings(**values).resolved()
+    folder = out or Path(f"dermafed-run-{datetime.now():%Y%m%d-%H%M%S}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError(
+            "The output folder is in use", where=folder, remedy="Choose another --out, or --resume that run"
+        )
+    # With baselines, processes of one thread each fill the cores.
+    return settings, folder.resolve(), 1 if settings.baselines else cores()
+
+
+def _resumed(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
+    settings, threads = load_settings(resume)
+    context = get_current_context()
+    given = {
+        name: value
+        for name, value in values.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    check_same(settings, given, resume)
+    if out is not None:
+        raise SettingsError("--out does not go with --resume", remedy="The run goes on in its own folder")
+    return settings, resume.resolve(), threads
+
+
+def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> None:
+    # Imported now, so that --help and bad usage answer at once.
+    from simulation.progress import LiveWatcher
+    from simulation.run import simulate as run
+    from simulation.table import print_result
+
+    with LiveWatcher() as watcher:
+        command = shlex.join(["fl-simulate", *sys.argv[1:]])
+        result = run(settings, folder, threads=threads, command=command, watcher=watcher)
+    if as_json:
+        sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
+    else:
+        print_result(result)

@@ -1,0 +1,49 @@
+"""Example images for the report: the preprocessing steps, and a sheet of what each clinic sees."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.datasets.site import Site
+from shared.images import read_image
+from shared.lesions import LesionRecord
+from shared.preprocess import PreprocessSettings, stages
+from simulation.prepare import Prepared
+
+TILE = 160  # pixels
+TILES = 8  # images a clinic
+
+Image = NDArray[np.uint8]
+
+
+def example_stages(prepared: Prepared, preprocess: PreprocessSettings) -> list[tuple[str, dict[str, Image]]]:
+    """One training image of each class, through the preprocessing steps."""
+    examples = []
+    for name in prepared.class_map.names:
+        record = next(r for site in prepared.sites for r in site.splits.train if r.label == name)
+        examples.append((name, stages(read_image(record.path), preprocess)))
+    return examples
+
+
+def contact_sheet(prepared: Prepared) -> Image:
+    """Training images, uint8 (clinics x tile, tiles x tile, 3): a row a clinic, for the first ten clinics."""
+    return np.concatenate([_row(site) for site in prepared.sites[:10]])
+
+
+def _row(site: Site) -> Image:
+    records = site.splits.train
+    step = max(1, len(records) // TILES)
+    tiles = [_tile(record) for record in records[::step][:TILES]]
+    blank = np.full((TILE, TILE, 3), 255, np.uint8)
+    return np.concatenate([*tiles, *[blank] * (TILES - len(tiles))], axis=1)
+
+
+def _tile(record: LesionRecord) -> Image:
+    image = read_image(record.path)
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    square = image[top : top + side, left : left + side]
+    tile: Image = cv2.resize(square, (TILE, TILE), interpolation=cv2.INTER_AREA)
+    return tile

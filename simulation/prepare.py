@@ -1,0 +1,98 @@
+"""From a data set to site folders: classes, clinics, splits, preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.classes import ClassMap, map_classes
+from shared.datasets import Splits, check_no_duplicates, load_dataset, split_clinics
+from shared.datasets.site import Site, site_folder, write_site
+from shared.errors import DatasetError
+from shared.lesions import LesionRecord
+from shared.preprocess import PreprocessCache, PreprocessSettings, default_cache_folder
+from simulation.partition import partition
+from simulation.settings import RunSettings
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A data set ready for a federation.
+
+    Attributes:
+        class_map: the model's classes.
+        sites: the clinics, by name.
+        notes: what a reader of the results must know about the data.
+    """
+
+    class_map: ClassMap
+    sites: tuple[Site, ...]
+    notes: tuple[str, ...]
+
+
+def prepare(
+    data: Path, settings: RunSettings, preprocess: PreprocessSettings, progress: Progress | None = None
+) -> Prepared:
+    """Reads, maps, preprocesses, partitions and splits a data set; writes only to the cache.
+
+    Args:
+        data: the data set.
+        settings: resolved.
+        preprocess: how images are prepared.
+        progress: called with the images preprocessed and their number.
+
+    Raises:
+        DatasetError: the data cannot be used; names the file and the row, field or clinic.
+        ImageError: an image cannot be read, unless the settings skip it.
+    """
+    dataset = load_dataset(data, skip_bad=settings.skip_bad)
+    class_map, records, excluded = map_classes(dataset.records, settings.classes)
+    records, skipped = _readable(records, preprocess, settings.skip_bad, progress)
+    clinics = partition(records, settings.clinics, seed=settings.seed)
+    splits = split_clinics(clinics, seed=settings.seed, even=settings.even)
+    check_no_duplicates(splits.values())
+    sites = tuple(Site(name, splits[name]) for name in sorted(splits))
+    notes = [*dataset.notes, *skipped]
+    if excluded:
+        counts = ", ".join(f"{count} {label}" for label, count in sorted(excluded.items()))
+        notes.append(f"Left out, for their diagnosis belongs to none of the classes: {counts}")
+    if class_map.note:
+        notes.append(class_map.note[0].upper() + class_map.note[1:])
+    return Prepared(class_map, sites, tuple(notes))
+
+
+def write_sites(folder: Path, sites: Sequence[Site]) -> tuple[tuple[Path, ...], Path]:
+    """Writes a folder for each clinic and one for all their images pooled.
+
+    Returns:
+        The clinics' folders and the pooled one.
+    """
+    clinics = tuple(site_folder(folder / "clinics", site.name) for site in sites)
+    for path, site in zip(clinics, sites, strict=True):
+        write_site(path, site.splits)
+    sides = (
+        tuple(r for site in sites for r in site.splits.sides()[side]) for side in sites[0].splits.sides()
+    )
+    write_site(folder / "pooled", Splits(*sides))
+    return clinics, folder / "pooled"
+
+
+def _readable(
+    records: Sequence[LesionRecord], preprocess: PreprocessSettings, skip_bad: bool, progress: Progress | None
+) -> tuple[list[LesionRecord], list[str]]:
+    """Preprocesses every image into the cache; leaves out unreadable ones where that is allowed."""
+    cached = PreprocessCache(default_cache_folder()).load(
+        [record.path for record in records],
+        preprocess,
+        progress=progress,
+        on_bad="skip" if skip_bad else "raise",
+    )
+    notes = [
+        f"Skipped {len(cached.skipped)} unreadable images, the first: {p.name}" for p, _ in cached.skipped[:1]
+    ]
+    if not len(cached.kept):
+        raise DatasetError("No image can be read", remedy="Check the image files")
+    return [records[index] for index in cached.kept], notes

@@ -1,0 +1,76 @@
+"""A run's progress, drawn on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from server.history import HISTORY_FILE
+from shared.console import stderr
+from simulation.arms import PREDICTIONS_FILE, Arm
+from simulation.run import Watcher
+
+
+class LiveWatcher(Watcher):
+    """Bars for the stages of preparation, and one for each arm's rounds."""
+
+    def __init__(self) -> None:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._bars = Progress(
+            *columns, TimeElapsedColumn(), TextColumn("{task.fields[state]}"), console=stderr()
+        )
+        self._arms: dict[str, object] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def stage(self, what: str) -> Callable[[int, int], None]:
+        """Adds a bar."""
+        task = self._bars.add_task(what, state="", total=None)
+        return lambda done, total: self._bars.update(task, completed=done, total=total)
+
+    def training(self, arms: list[Arm]) -> None:
+        """Reads every arm's history, which its process writes after each round."""
+        for arm in arms:
+            if arm.name not in self._arms:
+                self._arms[arm.name] = self._bars.add_task(
+                    _title(arm), total=arm.plan.rounds, state="", start=False
+                )
+            self._show(arm, self._arms[arm.name])
+
+    def _show(self, arm: Arm, task: object) -> None:
+        rounds = _rounds(arm.folder)
+        if arm.folder.exists():
+            self._bars.start_task(task)
+        if (arm.folder / PREDICTIONS_FILE).exists():
+            self._bars.stop_task(task)
+        state = f"validation balanced accuracy {float(rounds[-1].split(',')[4]):.3f}" if rounds else ""
+        self._bars.update(task, completed=len(rounds), state=state)
+
+
+def _title(arm: Arm) -> str:
+    name, _, site = arm.name.partition(":")
+    return f"{unquote(site)} alone" if site else f"{name.capitalize()} training"
+
+
+def _rounds(folder: Path) -> list[str]:
+    path = folder / HISTORY_FILE
+    return path.read_text("utf-8").splitlines()[1:] if path.exists() else []

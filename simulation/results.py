@@ -1,0 +1,130 @@
+"""What a run found: the local, pooled and federated models judged on the same test images."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.history import HISTORY_FILE
+from shared.datasets.site import Site
+from shared.files import write_atomically
+from shared.lesions import LesionRecord
+from shared.metrics import ClassificationMetrics, classification_report
+from simulation.arms import FEDERATED, POOLED, Arm
+
+FIGURES = ("balanced_accuracy", "accuracy", "auc")
+Predictions = dict[str, NDArray[np.float32]]
+HistoryRows = list[dict[str, Any]]
+
+
+class TestImages:
+    """Every clinic's test images: labels, groups, and how a model did on them."""
+
+    def __init__(self, sites: Sequence[Site], folders: Sequence[Path], classes: tuple[str, ...]) -> None:
+        self.classes = classes
+        self.records = {folder.name: site.splits.test for folder, site in zip(folders, sites, strict=True)}
+        self.names = {folder.name: site.name for folder, site in zip(folders, sites, strict=True)}
+
+    def at(self, site: str, predictions: Predictions) -> ClassificationMetrics:
+        """A model's figures on one clinic's test images."""
+        return self._report(self.records[site], predictions[site])
+
+    def pooled(self, predictions: Predictions) -> ClassificationMetrics:
+        """A model's figures on all clinics' test images together."""
+        records = [record for own in self.records.values() for record in own]
+        return self._report(records, np.concatenate([predictions[site] for site in self.records]))
+
+    def roc_input(self, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Labels (N,) and probabilities (N, C) on all clinics' test images."""
+        records = [record for own in self.records.values() for record in own]
+        return self._labels(records), np.concatenate([predictions[site] for site in self.records])
+
+    def _labels(self, records: Sequence[LesionRecord]) -> NDArray[np.int64]:
+        return np.array([self.classes.index(record.label) for record in records], np.int64)
+
+    def _report(
+        self, records: Sequence[LesionRecord], probabilities: NDArray[np.float32]
+    ) -> ClassificationMetrics:
+        groups = [record.patient_id or record.lesion_id or record.image_id for record in records]
+        return classification_report(self._labels(records), probabilities, self.classes, groups=groups)
+
+
+def arm_result(tests: TestImages, predictions: Predictions) -> dict[str, Any]:
+    """The figures of the federated or the pooled model."""
+    pooled = tests.pooled(predictions).to_dict()
+    clinics = {tests.names[site]: tests.at(site, predictions).to_dict() for site in tests.records}
+    return {
+        **{name: pooled[name] for name in FIGURES},
+        "test": pooled,
+        "clinics": clinics,
+        "mean_over_clinics": _mean(clinics.values()),
+    }
+
+
+def local_result(tests: TestImages, models: Mapping[str, Predictions]) -> dict[str, Any]:
+    """The figures of the clinics' own models.
+
+    Args:
+        tests: the test images.
+        models: each clinic's own model's predictions, by site folder name.
+    """
+    on_all = {site: tests.pooled(predictions).to_dict() for site, predictions in models.items()}
+    everywhere = [_mean([tests.at(s, p).to_dict() for s in tests.records]) for p in models.values()]
+    return {
+        **_mean(on_all.values()),
+        "models": {tests.names[site]: figures for site, figures in on_all.items()},
+        "clinics": {tests.names[site]: tests.at(site, own).to_dict() for site, own in models.items()},
+        "mean_over_clinics": _mean(everywhere),
+    }
+
+
+def arms_history(arms: Sequence[Arm]) -> HistoryRows:
+    """Every arm's rounds, with the arm's name."""
+    return [{"arm": arm.name, **row} for arm in arms for row in _history(arm.folder / HISTORY_FILE)]
+
+
+def write_history_table(path: Path, rows: HistoryRows) -> None:
+    """Writes the rounds of all arms as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """The result as rows for a table: test images of, model, figures."""
+    rows: list[tuple[str, str, dict[str, Any]]] = []
+    arms = [(arm, result[arm]) for arm in ("local", FEDERATED, POOLED) if result.get(arm)]
+    for clinic in (entry["name"] for entry in result["clinics"]):
+        rows += [
+            (clinic, "own" if arm == "local" else arm, figures["clinics"][clinic]) for arm, figures in arms
+        ]
+    rows += [("all clinics", "own, mean" if arm == "local" else arm, figures) for arm, figures in arms]
+    return rows
+
+
+def _history(path: Path) -> HistoryRows:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: _number(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(name: str, text: str) -> Any:
+    if name == "left_out":
+        return text
+    value = float(text)
+    return int(value) if name in ("round", "replied") else (None if np.isnan(value) else value)
+
+
+def _mean(figures: Any) -> dict[str, float | None]:
+    """The mean of each figure over several test sets or models; those without it are left out."""
+    rows = list(figures)
+    values = {name: [row[name] for row in rows if row[name] is not None] for name in FIGURES}
+    return {name: fmean(known) if known else None for name, known in values.items()}

@@ -1,0 +1,248 @@
+"""A whole run: prepare the clinics, train the arms, judge them once, write what was found."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from server.strategy import make_strategy
+from shared.errors import InputError, SettingsError
+from shared.files import write_json
+from shared.model.card import ModelCard
+from shared.model.settings import ModelSettings
+from shared.preprocess import PreprocessSettings
+from shared.report import write_report
+from shared.training.plan import Plan
+from shared.training.recipe import Recipe
+from simulation.arms import FEDERATED, LOCAL, POOLED, Arm, load_predictions, make_arms, run_arm
+from simulation.pictures import contact_sheet, example_stages
+from simulation.prepare import Prepared, prepare, write_sites
+from simulation.processes import cores, run_in_processes
+from simulation.results import (
+    Predictions,
+    TestImages,
+    arm_result,
+    arms_history,
+    local_result,
+    write_history_table,
+)
+from simulation.settings import SYNTHETIC, RunSettings, save_settings
+from simulation.synthetic import generate_dataset
+
+# Two checkpoints and the best model an arm, of 16 MB for B0; the larger backbones take more.
+BYTES_PER_ARM = 200_000_000
+
+
+class Watcher:
+    """Told how a run goes on; the command line draws it."""
+
+    def stage(self, what: str) -> Callable[[int, int], None]:
+        """A stage of preparation begins; returns what is told the items done and their number."""
+        return lambda done, total: None
+
+    def training(self, arms: list[Arm]) -> None:
+        """The arms are being trained; called now and then."""
+
+
+def simulate(
+    settings: RunSettings, out: Path, *, threads: int, command: str, watcher: Watcher
+) -> dict[str, Any]:
+    """Runs, or goes on with, a simulation.
+
+    Args:
+        settings: resolved.
+        out: the run's folder; it holds what an earlier start of this run left, or is not there.
+        threads: of the backend in each process.
+        command: what the user typed, for the report.
+        watcher: told of the progress.
+
+    Returns:
+        The content of ``result.json``.
+
+    Raises:
+        DermaFedError: the input cannot be used, in which case nothing stays behind, or the run failed.
+    """
+    start = time.monotonic()
+    with _taken_back(out):
+        _check_disk(out)
+        prepared = _prepare(settings, out, watcher)
+        arms = _arms(settings, prepared, out, threads)
+        save_settings(out, settings, threads)
+        _train(arms, watcher)
+    tests = TestImages(prepared.sites, arms[0].tests, prepared.class_map.names)
+    predictions = {arm.name: load_predictions(arm) for arm in arms}
+    result = _result(settings, prepared, arms, tests, predictions)
+    result |= {"command": command, "report": str(out / "report.html"), "model": str(out / "model.keras")}
+    result["seconds"] = round(time.monotonic() - start, 1)
+    history = arms_history(arms)
+    write_history_table(out / "history.csv", history)
+    write_report(
+        out / "report.html",
+        result,
+        history=history,
+        predictions={FEDERATED: tests.roc_input(predictions[FEDERATED])},
+        stages=example_stages(prepared, preprocess_settings(settings)),
+        sheet=contact_sheet(prepared),
+    )
+    write_json(out / "result.json", result)
+    return result
+
+
+@contextmanager
+def _taken_back(out: Path) -> Iterator[None]:
+    """Removes the folder again if the input proves unusable before anything was trained in it."""
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if new:
+            shutil.rmtree(out)
+        raise
+
+
+def _check_disk(out: Path) -> None:
+    free = shutil.disk_usage(out).free
+    if free < BYTES_PER_ARM:
+        raise SettingsError(
+            f"Only {free / 1e6:.0f} MB are free", where=out, remedy="Free some space or choose another --out"
+        )
+
+
+def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
+    data = Path(settings.data)
+    if settings.data == SYNTHETIC:
+        data = out / "data"
+        if not (data / "metadata.csv").exists():
+            shutil.rmtree(data, ignore_errors=True)
+            generate_dataset(data, seed=settings.seed, progress=watcher.stage("Drawing synthetic lesions"))
+    return prepare(data, settings, preprocess_settings(settings), watcher.stage("Preprocessing images"))
+
+
+def preprocess_settings(settings: RunSettings) -> PreprocessSettings:
+    """The preprocessing of a run."""
+    return PreprocessSettings.from_dict(
+        PreprocessSettings().to_dict()
+        | {
+            "image_size": settings.image_size,
+            "fit": settings.fit,
+            "denoise": settings.denoise,
+            "clahe": settings.clahe,
+        }
+    )
+
+
+def make_plan(settings: RunSettings, classes: tuple[str, ...], threads: int) -> Plan:
+    """What the run asks of every clinic."""
+    model = ModelSettings.from_dict(
+        {
+            "classes": classes,
+            "backbone": settings.backbone,
+            "image_size": settings.image_size,
+            "batch_norm": settings.batch_norm,
+            "frozen_blocks": settings.frozen_blocks,
+            "metadata": settings.metadata,
+        }
+    )
+    recipe = Recipe.from_dict(
+        {
+            "epochs": settings.epochs,
+            "batch_size": settings.batch_size,
+            "learning_rate": settings.learning_rate,
+            "balance": settings.balance,
+        }
+    )
+    assert settings.rounds is not None
+    return Plan(model, preprocess_settings(settings), recipe, settings.rounds, settings.seed, threads)
+
+
+def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) -> list[Arm]:
+    plan = make_plan(settings, prepared.class_map.names, threads)
+    make_strategy(settings.strategy)  # an unknown one is told before the work starts
+    sites, pooled = write_sites(out / "sites", prepared.sites)
+    federated = Arm(
+        FEDERATED,
+        out / "arms" / FEDERATED,
+        sites,
+        sites,
+        plan,
+        settings.strategy,
+        settings.engine,
+        settings.weights or "none",
+        (out / "model.keras", _card(settings, prepared, plan)),
+    )
+    return make_arms(federated, pooled if settings.baselines else None)
+
+
+def _card(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelCard:
+    weights = settings.weights or "none"
+    origin = weights
+    if weights not in ("none", "imagenet", "lite0"):
+        path = Path(weights)
+        if not path.is_file():
+            raise SettingsError("There is no such weights file", where=path, remedy="Check --weights")
+        origin = f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
+    return ModelCard(
+        plan.model,
+        plan.preprocess,
+        origin,
+        plan.rounds,
+        labels=dict(prepared.class_map.of),
+        data=_fingerprint(prepared),
+        note=prepared.class_map.note,
+    )
+
+
+def _fingerprint(prepared: Prepared) -> dict[str, Any]:
+    """Counts, and a digest of the image names on each side: tells data sets apart, shows no image."""
+    digest = hashlib.sha256()
+    for site in prepared.sites:
+        for side, records in site.splits.sides().items():
+            names = "\n".join(sorted(record.image_id for record in records))
+            digest.update(f"{site.name}\0{side}\0{names}\0".encode())
+    counts = {site.name: site.images_per_class(prepared.class_map.names) for site in prepared.sites}
+    return {"clinics": counts, "sha256": digest.hexdigest()}
+
+
+def _train(arms: list[Arm], watcher: Watcher) -> None:
+    for _ in run_in_processes(run_arm, arms, processes=min(cores(), len(arms))):
+        watcher.training(arms)
+    watcher.training(arms)
+
+
+def _result(
+    settings: RunSettings,
+    prepared: Prepared,
+    arms: list[Arm],
+    tests: TestImages,
+    by_name: dict[str, Predictions],
+) -> dict[str, Any]:
+    local = {arm.members[0].name: by_name[arm.name] for arm in arms if arm.name.startswith(LOCAL)}
+    return {
+        "title": f"Federation of {len(prepared.sites)} clinics",
+        "version": version("dermafed"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": settings.to_dict(),
+        "classes": list(prepared.class_map.names),
+        "clinics": [_clinic(site, prepared) for site in prepared.sites],
+        "federated": arm_result(tests, by_name[FEDERATED]),
+        "local": local_result(tests, local) if local else None,
+        "pooled": arm_result(tests, by_name[POOLED]) if POOLED in by_name else None,
+        "notes": list(prepared.notes),
+    }
+
+
+def _clinic(site: Any, prepared: Prepared) -> dict[str, Any]:
+    sides = site.splits.sides()
+    return {
+        "name": site.name,
+        "images": site.images_per_class(prepared.class_map.names),
+        "splits": {side: len(records) for side, records in sides.items()},
+    }

@@ -1,0 +1,140 @@
+"""A run's settings, and the defaults that depend on the data and on the first weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shared.errors import SettingsError
+from shared.files import write_json
+
+SETTINGS_FILE = "settings.json"
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What the user asked for; ``None`` stands for a default that :meth:`resolved` fills in.
+
+    Attributes:
+        data: the data set's folder or file, or ``synthetic``.
+        clinics: a column, ``iid:N`` or ``dirichlet:N:ALPHA``.
+        classes: ``paper``, ``all`` or ``new=a+b,...``.
+        rounds: federated rounds.
+        epochs: local epochs a round.
+        strategy: the server's strategy.
+        backbone: an EfficientNet of ``keras.applications``.
+        weights: ``imagenet``, ``none``, ``lite0`` or a file.
+        image_size: side of the network's input, pixels.
+        engine: ``local`` or ``ray``.
+        baselines: whether each clinic alone and all data pooled are trained too.
+        seed: of everything random.
+        denoise: ``bm3d``, ``bm3d-package`` or ``none``.
+        clahe: whether local contrast is equalised.
+        fit: ``crop`` or ``pad``.
+        batch_norm: ``aggregate``, ``frozen`` or ``local``.
+        frozen_blocks: the backbone's first blocks that are not trained.
+        batch_size: images a step.
+        learning_rate: the schedule's peak.
+        balance: ``none``, ``weights`` or ``logits``.
+        metadata: whether age, sex and body site enter the model.
+        even: the paper's split, with equal numbers of each class.
+        skip_bad: whether unreadable images are left out instead of ending the run.
+    """
+
+    data: str = SYNTHETIC
+    clinics: str = "clinic"
+    classes: str = "paper"
+    rounds: int | None = None
+    epochs: int = 1
+    strategy: str = "fedavg"
+    backbone: str = "EfficientNetB0"
+    weights: str | None = None
+    image_size: int | None = None
+    engine: str = "local"
+    baselines: bool = True
+    seed: int = 0
+    denoise: str = "bm3d"
+    clahe: bool = True
+    fit: str = "crop"
+    batch_norm: str | None = None
+    frozen_blocks: int | None = None
+    batch_size: int = 32
+    learning_rate: float | None = None
+    balance: str = "weights"
+    metadata: bool = False
+    even: bool = False
+    skip_bad: bool = False
+
+    def resolved(self) -> RunSettings:
+        """The settings with every default filled in."""
+        synthetic = self.data == SYNTHETIC
+        weights = self.weights or ("none" if synthetic else "imagenet")
+        pretrained = weights not in ("none", "lite0")
+        return replace(
+            self,
+            data=self.data if synthetic else str(Path(self.data).resolve()),
+            weights=weights if weights in ("none", "lite0", "imagenet") else str(Path(weights).resolve()),
+            rounds=_first(self.rounds, 10 if synthetic else 8),
+            image_size=_first(self.image_size, 64 if synthetic else 160),
+            batch_norm=_first(self.batch_norm, "aggregate"),
+            frozen_blocks=_first(self.frozen_blocks, 4 if pretrained else 0),
+            learning_rate=_first(self.learning_rate, 1e-3 if pretrained else 2e-3),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON types."""
+        return asdict(self)
+
+
+def save_settings(folder: Path, settings: RunSettings, threads: int) -> None:
+    """Writes the settings a resumed run must share, and the threads its processes use."""
+    write_json(folder / SETTINGS_FILE, {**settings.to_dict(), "threads": threads})
+
+
+def load_settings(folder: Path) -> tuple[RunSettings, int]:
+    """Reads what :func:`save_settings` wrote.
+
+    Raises:
+        SettingsError: the folder holds no run, or its settings cannot be read.
+    """
+    path = folder / SETTINGS_FILE
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        threads = int(values.pop("threads"))
+        return RunSettings(**values), threads
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "There is no run to resume", where=folder, remedy="Give a run's --out folder"
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise SettingsError(
+            "The run's settings cannot be read", where=path, remedy="Start a new run"
+        ) from error
+
+
+def check_same(kept: RunSettings, asked: dict[str, Any], folder: Path) -> None:
+    """Refuses options that differ from those of the run to resume.
+
+    Args:
+        kept: the run's settings.
+        asked: the options given on the command line now, by name.
+        folder: the run's folder.
+
+    Raises:
+        SettingsError: an option differs; names it.
+    """
+    now = replace(kept, **asked).resolved()
+    for name, value in kept.to_dict().items():
+        if getattr(now, name) != value:
+            raise SettingsError(
+                f"The run was started with {name} = {value}, not {getattr(now, name)}",
+                where=folder,
+                remedy="Resume it without that option, or start a new run",
+            )
+
+
+def _first(value: Any, default: Any) -> Any:
+    return default if value is None else value

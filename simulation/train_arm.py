@@ -1,0 +1,94 @@
+"""Training and testing one arm, in a process of its own."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import numpy as np
+from flwr.app import Context
+
+from client.app import build_client_app
+from client.site_trainer import batch_norm_files, site_trainer
+from client.trainers import KeptTrainers
+from server.app import build_server_app
+from server.checkpoint import has_state, load_state
+from server.rules import RoundRules
+from server.strategy import make_strategy
+from shared.datasets.site import read_site
+from shared.files import write_atomically
+from shared.model.flat import FloatVector, to_flat, trainable_mask
+from shared.model.model_file import save_model
+from shared.model.weights import initial_classifier
+from shared.training.backend import configure_backend
+from shared.training.keras_trainer import KerasTrainer, predict
+from shared.training.loading import load_labelled
+from simulation.arms import PREDICTIONS_FILE, Arm
+from simulation.engines.local import run_local
+from simulation.engines.ray import run_ray
+
+
+@dataclass(frozen=True)
+class SiteTrainers:
+    """Builds the trainer of a context's partition; pickled to wherever the engine works."""
+
+    arm: Arm
+
+    def __call__(self, context: Context) -> KerasTrainer:
+        """The trainer of the context's clinic."""
+        site = self.arm.members[int(context.node_config["partition-id"])]
+        return site_trainer(site, self.arm.plan, self.arm.state_of(site))
+
+
+def train_and_test(arm: Arm) -> None:
+    """Trains an arm from where it stopped, tests its last model once, and saves it.
+
+    Raises:
+        DermaFedError: the run cannot start or go on.
+    """
+    configure_backend(arm.plan.threads)
+    _train(arm)
+    weights = load_state(arm.folder).weights
+    if not (arm.folder / PREDICTIONS_FILE).exists():
+        _test(arm, weights)
+    if arm.model is not None:
+        path, card = arm.model
+        save_model(path, weights, card)
+
+
+def _train(arm: Arm) -> None:
+    state = load_state(arm.folder) if has_state(arm.folder) else None
+    if state is not None and state.round >= arm.plan.rounds:
+        return
+    model = initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
+    server = build_server_app(
+        to_flat(model),
+        len(arm.plan.model.classes),
+        RoundRules(rounds=arm.plan.rounds, clinics=len(arm.members), quorum=len(arm.members)),
+        arm.folder,
+        strategy=make_strategy(arm.strategy),
+        settings=arm.plan.to_dict(),
+        adapted=trainable_mask(model),
+        resume=True,
+    )
+    trainers = KeptTrainers(SiteTrainers(arm))
+    client = build_client_app(trainers)
+    run = run_ray if arm.engine == "ray" else run_local
+    try:
+        run(server, client, [unquote(site.name) for site in arm.members])
+    finally:
+        trainers.forget()
+
+
+def _test(arm: Arm, weights: FloatVector) -> None:
+    """Predicts every site's test images, with the site's own batch normalisation if it has one."""
+    plan, predictions = arm.plan, {}
+    for number, site in enumerate(arm.tests):
+        images = load_labelled(read_site(site).splits.test, plan.model, plan.preprocess)
+        # A baseline's only member judges every site.
+        own = batch_norm_files(plan, arm.state_of(site if site in arm.members else arm.members[0]))
+        predictions[str(number)] = predict(plan.model, weights, images, round=plan.rounds, memory=own)
+    content = io.BytesIO()
+    np.savez(content, **predictions)
+    write_atomically(arm.folder / PREDICTIONS_FILE, content.getvalue())
