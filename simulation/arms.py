@@ -63,9 +63,9 @@ def make_arms(federated: Arm, pooled_site: Path | None) -> list[Arm]:
 
 def _baseline(federated: Arm, name: str, site: Path) -> Arm:
     folder = federated.folder.parent / name.replace(":", "-")
-    return replace(
-        federated, name=name, folder=folder, members=(site,), strategy="fedavg", engine="local", model=None
-    )
+    # A clinic alone goes by its own class counts; those of the pooled site are everyone's.
+    plan = replace(federated.plan, class_counts=None)
+    return Arm(name, folder, (site,), federated.tests, plan, "fedavg", "local", federated.weights)
 
 
 def run_arm(arm: Arm) -> None:

@@ -45,5 +45,4 @@ def _tile(record: LesionRecord) -> Image:
     side = min(image.shape[:2])
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     square = image[top : top + side, left : left + side]
-    tile: Image = cv2.resize(square, (TILE, TILE), interpolation=cv2.INTER_AREA)
-    return tile
+    return np.asarray(cv2.resize(square, (TILE, TILE), interpolation=cv2.INTER_AREA), np.uint8)

@@ -13,6 +13,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -31,7 +32,7 @@ class LiveWatcher(Watcher):
         self._bars = Progress(
             *columns, TimeElapsedColumn(), TextColumn("{task.fields[state]}"), console=stderr()
         )
-        self._arms: dict[str, object] = {}
+        self._arms: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -56,7 +57,7 @@ class LiveWatcher(Watcher):
                 )
             self._show(arm, self._arms[arm.name])
 
-    def _show(self, arm: Arm, task: object) -> None:
+    def _show(self, arm: Arm, task: TaskID) -> None:
         rounds = _rounds(arm.folder)
         if arm.folder.exists():
             self._bars.start_task(task)

@@ -41,10 +41,11 @@ class TestImages:
         records = [record for own in self.records.values() for record in own]
         return self._report(records, np.concatenate([predictions[site] for site in self.records]))
 
-    def roc_input(self, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def roc_input(self, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Labels (N,) and probabilities (N, C) on all clinics' test images."""
         records = [record for own in self.records.values() for record in own]
-        return self._labels(records), np.concatenate([predictions[site] for site in self.records])
+        scores = np.concatenate([predictions[site] for site in self.records])
+        return self._labels(records), scores.astype(np.float64)
 
     def _labels(self, records: Sequence[LesionRecord]) -> NDArray[np.int64]:
         return np.array([self.classes.index(record.label) for record in records], np.int64)

@@ -22,6 +22,7 @@ from shared.report import write_report
 from shared.training.plan import Plan
 from shared.training.recipe import Recipe
 from simulation.arms import FEDERATED, LOCAL, POOLED, Arm, load_predictions, make_arms, run_arm
+from simulation.lock import only_one_process
 from simulation.pictures import contact_sheet, example_stages
 from simulation.prepare import Prepared, prepare, write_sites
 from simulation.processes import cores, run_in_processes
@@ -33,7 +34,7 @@ from simulation.results import (
     local_result,
     write_history_table,
 )
-from simulation.settings import SYNTHETIC, RunSettings, save_settings
+from simulation.settings import SETTINGS_FILE, SYNTHETIC, RunSettings, save_settings
 from simulation.synthetic import generate_dataset
 
 # Two checkpoints and the best model an arm, of 16 MB for B0; the larger backbones take more.
@@ -98,14 +99,14 @@ def simulate(
 @contextmanager
 def _taken_back(out: Path) -> Iterator[None]:
     """Removes the folder again if the input proves unusable before anything was trained in it."""
-    new = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except InputError:
-        if new:
-            shutil.rmtree(out)
-        raise
+    with only_one_process(out):
+        new = not (out / SETTINGS_FILE).exists()
+        try:
+            yield
+        except InputError:
+            if new:
+                shutil.rmtree(out, ignore_errors=True)
+            raise
 
 
 def _check_disk(out: Path) -> None:
@@ -139,11 +140,11 @@ def preprocess_settings(settings: RunSettings) -> PreprocessSettings:
     )
 
 
-def make_plan(settings: RunSettings, classes: tuple[str, ...], threads: int) -> Plan:
+def make_plan(settings: RunSettings, prepared: Prepared, threads: int) -> Plan:
     """What the run asks of every clinic."""
     model = ModelSettings.from_dict(
         {
-            "classes": classes,
+            "classes": prepared.class_map.names,
             "backbone": settings.backbone,
             "image_size": settings.image_size,
             "batch_norm": settings.batch_norm,
@@ -160,11 +161,12 @@ def make_plan(settings: RunSettings, classes: tuple[str, ...], threads: int) -> 
         }
     )
     assert settings.rounds is not None
-    return Plan(model, preprocess_settings(settings), recipe, settings.rounds, settings.seed, threads)
+    counts = tuple(prepared.training_images())
+    return Plan(model, preprocess_settings(settings), recipe, settings.rounds, settings.seed, counts, threads)
 
 
 def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) -> list[Arm]:
-    plan = make_plan(settings, prepared.class_map.names, threads)
+    plan = make_plan(settings, prepared, threads)
     make_strategy(settings.strategy)  # an unknown one is told before the work starts
     sites, pooled = write_sites(out / "sites", prepared.sites)
     federated = Arm(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -27,6 +28,7 @@ from shared.training.loading import load_labelled
 from simulation.arms import PREDICTIONS_FILE, Arm
 from simulation.engines.local import run_local
 from simulation.engines.ray import run_ray
+from simulation.lock import only_one_process
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,14 @@ def train_and_test(arm: Arm) -> None:
         DermaFedError: the run cannot start or go on.
     """
     configure_backend(arm.plan.threads)
-    _train(arm)
-    weights = load_state(arm.folder).weights
-    if not (arm.folder / PREDICTIONS_FILE).exists():
-        _test(arm, weights)
-    if arm.model is not None:
-        path, card = arm.model
-        save_model(path, weights, card)
+    with only_one_process(arm.folder):
+        _train(arm)
+        weights = load_state(arm.folder).weights
+        if not (arm.folder / PREDICTIONS_FILE).exists():
+            _test(arm, weights)
+        if arm.model is not None:
+            path, card = arm.model
+            save_model(path, weights, card)
 
 
 def _train(arm: Arm) -> None:
@@ -83,7 +86,8 @@ def _train(arm: Arm) -> None:
 
 def _test(arm: Arm, weights: FloatVector) -> None:
     """Predicts every site's test images, with the site's own batch normalisation if it has one."""
-    plan, predictions = arm.plan, {}
+    plan = arm.plan
+    predictions: dict[str, Any] = {}
     for number, site in enumerate(arm.tests):
         images = load_labelled(read_site(site).splits.test, plan.model, plan.preprocess)
         # A baseline's only member judges every site.

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from shared.datasets.splits import Splits
-from shared.errors import DatasetError
+from shared.errors import DatasetError, DermaFedError
 from shared.files import write_atomically
 from shared.lesions import LesionRecord
 
@@ -47,7 +47,12 @@ def write_site(folder: Path, splits: Splits) -> None:
     Raises:
         DermaFedError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DermaFedError(
+            f"Cannot make the folder: {error.strerror}", where=folder, remedy="Choose another one"
+        ) from error
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)

@@ -16,6 +16,10 @@ IMAGENET_VARIANCE = (0.052441, 0.050176, 0.050625)
 # Keras' 0.99 needs hundreds of steps to forget its start; a clinic's round has a few dozen.
 BATCH_NORM_MOMENTUM = 0.9
 
+# 1,280 features of unit variance let one Adam step of 0.001 move a logit by more than 1; a tenth
+# of that scale keeps the first steps from overshooting.
+HEAD_SCALE = 0.1
+
 
 def build_classifier(settings: ModelSettings) -> keras.Model:
     """Builds the classifier with random weights.
@@ -60,14 +64,15 @@ def normalise_like_imagenet(backbone: keras.Model) -> None:
     """Fills eq. (2)'s constants into a B0-B7's normalisation layer; V2's has its own."""
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
-            layer.adapt_mean.assign(np.float32(IMAGENET_MEAN))
-            layer.adapt_variance.assign(np.float32(IMAGENET_VARIANCE))
+            layer.adapt_mean.assign(np.array(IMAGENET_MEAN, np.float32))
+            layer.adapt_variance.assign(np.array(IMAGENET_VARIANCE, np.float32))
             layer.finalize_state()
 
 
 def _pooled(features: keras.KerasTensor) -> keras.KerasTensor:
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
-    return keras.layers.BatchNormalization(name="head_norm")(pooled)
+    scale = keras.initializers.Constant(HEAD_SCALE)
+    return keras.layers.BatchNormalization(gamma_initializer=scale, name="head_norm")(pooled)
 
 
 def _choose_what_trains(model: keras.Model, backbone: keras.Model, settings: ModelSettings) -> None:

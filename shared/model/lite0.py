@@ -43,7 +43,7 @@ def _fold_input_scale(model: keras.Model) -> None:
     """
     stem = model.get_layer("stem_conv")
     (kernel,) = stem.get_weights()
-    scale = np.sqrt(np.float32(IMAGENET_VARIANCE)) * 255 / 128
+    scale = np.sqrt(np.array(IMAGENET_VARIANCE, np.float32)) * 255 / 128
     stem.set_weights([kernel * scale[:, None]])
 
 

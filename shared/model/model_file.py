@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from shared.errors import ModelError, SettingsError
+from shared.errors import DermaFedError, ModelError, SettingsError
 from shared.files import write_atomically
 from shared.model.card import ModelCard
 from shared.model.classifier import build_classifier
@@ -22,13 +22,21 @@ def save_model(path: Path, weights: FloatVector, card: ModelCard) -> None:
         path: ends in ``.keras``.
         weights: float32 (P,), the card's architecture.
         card: what is written to ``path`` with suffix ``.json``.
+
+    Raises:
+        DermaFedError: the disk is full or the folder cannot be written.
     """
     model = build_classifier(card.model)
     set_flat(model, weights)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        whole = Path(folder) / path.name
-        model.save(whole)
-        whole.replace(path)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            whole = Path(folder) / path.name
+            model.save(whole)
+            write_atomically(path, whole.read_bytes())
+    except OSError as error:
+        raise DermaFedError(
+            f"Cannot write the model: {error.strerror}", where=path, remedy="Free some disk space"
+        ) from error
     write_atomically(path.with_suffix(".json"), json.dumps(card.to_dict(), indent=2).encode())
 
 

@@ -121,5 +121,5 @@ def _fold_rescaling(model: keras.Model) -> None:
     """
     stem = model.get_layer("stem_conv")
     (kernel,) = stem.get_weights()
-    scale = np.float32(IMAGENET_VARIANCE) ** -0.25
+    scale = np.array(IMAGENET_VARIANCE, np.float32) ** -0.25
     stem.set_weights([kernel * scale[:, None]])

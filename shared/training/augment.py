@@ -36,13 +36,13 @@ def _warp(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     matrix = cv2.getRotationMatrix2D((centre, centre), rng.uniform(*ROTATION), rng.uniform(*ZOOM))
     if rng.random() < 0.5:  # mirror first: x -> side - 1 - x
         matrix = matrix @ np.array([[-1, 0, side - 1], [0, 1, 0], [0, 0, 1]], np.float64)
-    warped: NDArray[np.uint8] = cv2.warpAffine(image, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
-    return warped
+    return np.asarray(
+        cv2.warpAffine(image, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101), np.uint8
+    )
 
 
 def _relight(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     gains = rng.uniform(*GAIN) * rng.uniform(*TINT, size=3)
     levels = np.linspace(0, 1, 256)[:, None] ** rng.uniform(*GAMMA) * gains
     table = np.clip(255 * levels, 0, 255).round().astype(np.uint8)
-    relit: NDArray[np.uint8] = cv2.LUT(image, table[None])
-    return relit
+    return np.asarray(cv2.LUT(image, table[None]), np.uint8)

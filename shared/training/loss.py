@@ -1,4 +1,4 @@
-"""Cross-entropy on logits, with each clinic's label prior where the recipe asks for it."""
+"""Cross-entropy on logits, with the classes' prior where the recipe asks for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class PriorAdjustedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
-    """-sum_c y_c log softmax(z + b)_c, b the log prior of the clinic's labels or 0.
+    """-sum_c y_c log softmax(z + b)_c, b the classes' log prior or 0.
 
     Logit adjustment (Menon et al. 2021, arXiv:2007.07314, eq. 10, tau = 1). ``y_true`` carries
     both: float32 (B, 2C), one-hot labels y then b, so that the loss holds no state and one traced
@@ -36,15 +36,21 @@ def targets(
     return np.concatenate([one_hot, np.broadcast_to(log_prior, one_hot.shape)], axis=1)
 
 
-def log_prior(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """Log of the classes' shares, each class counted once more, so that an absent one is finite."""
-    counts = np.bincount(labels, minlength=classes) + 1
-    return np.log(counts / counts.sum()).astype(np.float32)
+def log_prior(counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Log of the classes' shares, each class counted once more, so that an absent one is finite.
+
+    Args:
+        counts: images of each class (C,).
+    """
+    smoothed = counts + 1
+    return np.asarray(np.log(smoothed / smoothed.sum()), np.float32)
 
 
-def class_weights(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """n / (C n_c) for each class (scikit-learn's "balanced"), 0 for an absent one: float32 (C,)."""
-    counts = np.bincount(labels, minlength=classes)
-    return np.divide(len(labels), classes * counts, out=np.zeros(classes), where=counts > 0).astype(
-        np.float32
-    )
+def class_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """n / (C n_c) for each class (scikit-learn's "balanced"), 0 for an absent one: float32 (C,).
+
+    Args:
+        counts: images of each class (C,).
+    """
+    weights = np.divide(counts.sum(), len(counts) * counts, out=np.zeros(len(counts)), where=counts > 0)
+    return np.asarray(weights, np.float32)

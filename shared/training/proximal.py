@@ -21,7 +21,10 @@ class ProximalModel(keras.Model):  # type: ignore[misc]
         super().__init__(network.input, network.output, name="proximal")
         self.mu = mu
         weights = self.trainable_variables if mu else []
-        self.anchor = [keras.Variable(w.value, trainable=False, name="anchor") for w in weights]
+        # Zeros, since a Keras variable made of another's value shares its memory.
+        self.anchor = [
+            keras.Variable(keras.ops.zeros(w.shape), trainable=False, name="anchor") for w in weights
+        ]
 
     def set_anchor(self) -> None:
         """Takes the present weights as w_0."""

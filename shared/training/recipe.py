@@ -25,9 +25,9 @@ class Recipe:
         warmup: share of the run spent warming up.
         weight_decay: decoupled, ``adamw`` only.
         balance: what is done about unequal classes. ``weights``: each image weighs inversely to
-            its class's frequency at the clinic. ``logits``: the loss adds log prior to the logits
-            (logit adjustment, Menon et al. 2021, arXiv:2007.07314, with each clinic's own prior
-            as in FedLC, Zhang et al. 2022, arXiv:2209.00189).
+            its class's frequency. ``logits``: the loss adds the classes' log prior to the logits
+            (logit adjustment, Menon et al. 2021, arXiv:2007.07314). Frequencies are those over all
+            clinics where the plan tells them.
         label_smoothing: of the one-hot labels, 0 to below 1.
         augment: whether images are flipped, rotated, zoomed and relit at random.
     """

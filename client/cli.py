@@ -1,0 +1,131 @@
+"""``fl-client``: what a clinic can do with its images and a model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.console import run_app, stderr
+from shared.errors import SettingsError
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True
+)
+
+# Arguments are described in each command's text: with click 8.5, typer loses their help.
+Data = Annotated[Path, typer.Argument(show_default=False)]
+
+
+@app.callback()
+def describe() -> None:
+    """Judge a model on a clinic's own images, and convert its annotations.
+
+    Research use only; not a medical device.
+    """
+
+
+@app.command()
+def evaluate(
+    data: Data,
+    model: Annotated[
+        Path, typer.Option(help="A run's model file (.keras), its .json beside it.", show_default=False)
+    ],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="How labels map to the model's classes: paper, all, or new=a+b,...  "
+            "[default: as in training, else by diagnosis]",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="New folder for predictions.csv and metrics.json.  [default: evaluation-DATA]",
+            show_default=False,
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Leave unreadable images and incomplete labels out, and count them."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the metrics as JSON, and nothing else, on stdout.")
+    ] = False,
+) -> None:
+    """Judge a saved model on labelled images, with 95 % intervals.
+
+    DATA is a folder with a CSV manifest, a folder per class, COCO or LabelMe; or a manifest.
+    Research use only; not a medical device.
+
+    **Examples**
+
+    The model of a run, on a clinic's own images in a folder per class:
+
+        fl-client evaluate our_images --model dermafed-run/model.keras
+
+    Labels of the clinic's own, as JSON:
+
+        fl-client evaluate ours.csv --model model.keras --classes "melanoma=MM,nevus=NZN+dys" --json
+    """
+    folder = _free_folder(out or Path(f"evaluation-{data.resolve().stem}"))
+    # Imported now, so that --help and bad usage answer at once.
+    from client.evaluate import evaluate as judge
+    from client.evaluation_files import write_evaluation
+    from client.evaluation_table import print_evaluation
+    from shared.preprocess.progress import progress_bar
+
+    with ExitStack() as bars:
+
+        def stage(what: str) -> Callable[[int, int], None]:
+            bars.close()  # the stage before is over
+            return bars.enter_context(progress_bar(what))
+
+        evaluation = judge(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
+    summary = write_evaluation(folder, evaluation)
+    if as_json:
+        sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
+    else:
+        print_evaluation(evaluation, folder)
+
+
+@app.command()
+def convert(
+    labelme: Annotated[Path, typer.Argument(show_default=False)],
+    out: Annotated[Path, typer.Argument(show_default=False)],
+) -> None:
+    """Convert LabelMe annotations to one COCO file.
+
+    LABELME is the folder with the JSON files, at any depth; OUT is the COCO file to write.
+
+    **Examples**
+
+    Into the same folder, which fl-simulate and fl-client then read as COCO; or elsewhere:
+
+        fl-client convert our_images our_images/coco.json
+
+        fl-client convert export/2024 coco/lesions.json
+    """
+    from shared.datasets import labelme_to_coco
+
+    labelme_to_coco(labelme, out)
+    stderr().print(f"Written: {out}", soft_wrap=True, markup=False)
+
+
+def main() -> None:
+    """The command ``fl-client``."""
+    run_app(app)
+
+
+def _free_folder(folder: Path) -> Path:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError(
+            "The output folder is in use", where=folder, remedy="Choose another --out, or remove it"
+        )
+    return folder

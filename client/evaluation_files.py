@@ -1,0 +1,56 @@
+"""An evaluation on disk: ``metrics.json`` and, beside it, ``predictions.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from client.evaluate import Evaluation
+from shared.files import write_atomically, write_json
+
+PREDICTIONS_FILE, METRICS_FILE = "predictions.csv", "metrics.json"
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
+    """Writes both files into a folder, which is made if it is not there.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        DermaFedError: a file cannot be written.
+    """
+    summary = summarise(evaluation, folder / PREDICTIONS_FILE)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / PREDICTIONS_FILE, predictions_table(evaluation).encode())
+    write_json(folder / METRICS_FILE, summary)
+    return summary
+
+
+def predictions_table(evaluation: Evaluation) -> str:
+    """CSV: the image, its label, and a column of probabilities for each class; six decimals."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "label", *evaluation.card.model.classes])
+    for record, row in zip(evaluation.records, evaluation.probabilities, strict=True):
+        writer.writerow([record.image_id, record.label, *(f"{value:.6f}" for value in row)])
+    return text.getvalue()
+
+
+def summarise(evaluation: Evaluation, predictions: Path) -> dict[str, Any]:
+    """The figures, and what they are of, as JSON types."""
+    card = evaluation.card
+    return {
+        "model": str(evaluation.model.resolve()),
+        "round": card.round,
+        "weights_origin": card.origin,
+        "data": str(evaluation.data.resolve()),
+        **evaluation.metrics.to_dict(),
+        "excluded": evaluation.excluded,
+        "unreadable": {str(path): reason for path, reason in evaluation.unreadable},
+        "notes": list(evaluation.notes),
+        "predictions": str(predictions.resolve()),
+        "intended_use": "Research use only; not a medical device.",
+    }

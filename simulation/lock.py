@@ -1,0 +1,44 @@
+"""One process at a time on a run's folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.errors import SettingsError
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: two processes on one folder are then the user's care
+    fcntl = None  # type: ignore[assignment]
+
+# An arm's process notices its parent's death, and lets go, within half a second.
+PATIENCE_SECONDS = 5.0
+
+
+@contextmanager
+def only_one_process(folder: Path) -> Iterator[None]:
+    """Holds a folder for this process; a killed process lets go by itself.
+
+    Args:
+        folder: made if it is not there.
+
+    Raises:
+        SettingsError: another process works in the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise SettingsError(
+                        "Another process works in this folder", where=folder, remedy="Wait for it, or stop it"
+                    ) from error
+                time.sleep(0.1)
+        yield

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from client.app import build_client_app
+from server.app import build_server_app
+from server.checkpoint import load_state
+from server.rules import RoundRules
+from shared.metrics.evaluation import SiteEvaluation
+from shared.model.classifier import build_classifier, logits_model
+from shared.model.flat import FloatVector, set_flat, to_flat
+from shared.model.settings import ModelSettings
+from shared.training.data import LabelledImages
+from shared.training.keras_trainer import (
+    KerasTrainer,
+    apply_classifier,
+    predict,
+    shared_classifier,
+    training_network,
+)
+from shared.training.recipe import Recipe
+from simulation.engines.local import run_local
+from tests.training.tiny import CLASSES, SIDE, lesions, plain, start, tiny, trainer, without_batch_statistics
+
+
+def orders(images: int, recipe: Recipe, round: int, seed: int = 7) -> list[NDArray[np.int64]]:
+    """Each epoch's order, drawn from the clinic's seed, the round and the epoch."""
+    seeds = [np.random.SeedSequence((seed, round, epoch + 1)) for epoch in range(recipe.epochs)]
+    return [np.random.default_rng(int(s.generate_state(1)[0])).permutation(images) for s in seeds]
+
+
+def plain_keras(
+    settings: ModelSettings, recipe: Recipe, data: LabelledImages, weights: FloatVector, rounds: int
+) -> FloatVector:
+    """The training as a user of Keras writes it: ``compile`` and ``fit``, once a round."""
+    classifier = build_classifier(settings)
+    classifier.get_layer("head_norm").trainable = settings.batch_norm != "frozen"
+    set_flat(classifier, weights)
+    model = logits_model(classifier)
+    truth = keras.utils.to_categorical(data.labels, len(CLASSES))
+    steps = math.ceil(len(data) / recipe.batch_size) * recipe.epochs
+    middles = iter((np.arange(rounds * steps) + 0.5) / (rounds * steps))
+    rate = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: setattr(
+            model.optimizer, "learning_rate", cosine(next(middles), recipe)
+        )
+    )
+    for round in range(1, rounds + 1):
+        optimizer = (
+            keras.optimizers.SGD(momentum=0.9, nesterov=True)
+            if recipe.optimizer == "sgd"
+            else keras.optimizers.AdamW(weight_decay=recipe.weight_decay)
+        )
+        model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False)
+        for order in orders(len(data), recipe, round):
+            images = data.images[order].astype(np.float32)
+            model.fit(
+                images, truth[order], recipe.batch_size, shuffle=False, verbose=0, callbacks=[rate]
+            )
+    return to_flat(classifier)
+
+
+def cosine(progress: float, recipe: Recipe) -> float:
+    if progress < recipe.warmup:
+        return recipe.learning_rate * progress / recipe.warmup
+    return recipe.learning_rate * math.cos((progress - recipe.warmup) / (1 - recipe.warmup) * math.pi / 2) ** 2
+
+
+def federated(
+    settings: ModelSettings, clinics: list[KerasTrainer], weights: FloatVector, rounds: int, folder: Path
+) -> FloatVector:
+    """The weights after a run of the real server and client apps."""
+    rules = RoundRules(rounds=rounds, clinics=len(clinics), quorum=len(clinics))
+    server = build_server_app(weights, len(settings.classes), rules, folder)
+    client = build_client_app(lambda context: clinics[int(context.node_config["partition-id"])])
+    run_local(server, client, len(clinics))
+    return load_state(folder).weights
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_one_clinic_alone_trains_as_plain_keras(optimizer: str, tmp_path: Path) -> None:
+    settings, data = tiny(), lesions(8)
+    recipe = plain(optimizer=optimizer, epochs=2, learning_rate=0.01, weight_decay=0.01)
+    weights, rounds = start(settings), 2
+    clinic = trainer(settings, recipe, data, rounds=rounds)
+    alone = federated(settings, [clinic], weights, rounds, tmp_path)
+    assert np.abs(alone - weights).max() > 0.01
+    expected = plain_keras(settings, recipe, data, weights, rounds)
+    np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(clinic.train(clinic.train(weights, 1, {}).weights, 2, {}).weights, alone)
+
+
+def test_an_unfilled_last_batch_trains_as_plain_keras_with_frozen_batch_norm() -> None:
+    settings, data, recipe = without_batch_statistics(), lesions(7), plain(optimizer="sgd", epochs=2)
+    weights = start(settings)
+    update = trainer(settings, recipe, data).train(weights, 1, {})
+    assert update.images == 7
+    assert np.abs(update.weights - weights).max() > 0.01
+    expected = plain_keras(settings, recipe, data, weights, 1)
+    np.testing.assert_allclose(update.weights, expected, rtol=0, atol=1e-5)
+
+
+def joined(parts: list[LabelledImages]) -> LabelledImages:
+    images = np.concatenate([part.images for part in parts])
+    return LabelledImages(images, np.concatenate([part.labels for part in parts]))
+
+
+def test_a_full_batch_step_of_each_clinic_is_a_pooled_step(tmp_path: Path) -> None:
+    settings = without_batch_statistics()
+    recipe = plain(optimizer="sgd", batch_size=12, learning_rate=0.1)
+    weights = start(settings)
+    parts = [lesions(images, seed) for seed, images in enumerate((3, 5, 4))]
+    clinics = [trainer(settings, recipe, part, seed=seed) for seed, part in enumerate(parts)]
+    together = federated(settings, clinics, weights, 1, tmp_path)
+    pooled = trainer(settings, recipe, joined(parts)).train(weights, 1, {}).weights
+    assert np.abs(pooled - weights).max() > 0.01
+    np.testing.assert_allclose(together, pooled, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(pooled, sgd_step(settings, joined(parts), weights), rtol=0, atol=1e-5)
+
+
+def sgd_step(settings: ModelSettings, data: LabelledImages, weights: FloatVector) -> FloatVector:
+    """One Nesterov step from rest, 1.9 times the gradient's, at half of the cosine's way."""
+    classifier = build_classifier(settings)
+    classifier.get_layer("head_norm").trainable = False
+    set_flat(classifier, weights)
+    classifier.compile(
+        keras.optimizers.SGD(1.9 * 0.1 * math.cos(0.4 / 0.9 * math.pi / 2) ** 2),
+        keras.losses.SparseCategoricalCrossentropy(),
+        run_eagerly=True,
+    )
+    classifier.train_on_batch(data.images.astype(np.float32), data.labels)
+    return to_flat(classifier)
+
+
+def test_padding_images_do_not_move_the_weights() -> None:
+    settings, data = without_batch_statistics(), lesions(5)
+    weights = start(settings)
+    exact, padded = (
+        trainer(settings, plain(optimizer="sgd", batch_size=size), data).train(weights, 1, {})
+        for size in (5, 12)
+    )
+    np.testing.assert_allclose(exact.weights, padded.weights, rtol=0, atol=1e-6)
+    assert exact.metrics["loss"] == pytest.approx(padded.metrics["loss"], abs=1e-5)
+
+
+RANDOM = {"augment": True, "balance": "weights", "epochs": 2}
+
+
+def test_a_used_process_trains_the_same_bits_as_a_fresh_one() -> None:
+    settings, recipe = tiny(backbone="EfficientNetB6", dropout=0.5), plain(**RANDOM)
+    clinic, weights = trainer(settings, recipe, lesions(7), rounds=3), start(settings)
+    first = clinic.train(weights, 2, {})
+    np.testing.assert_array_equal(clinic.train(weights, 2, {}).weights, first.weights)
+    assert not np.array_equal(clinic.train(weights, 3, {}).weights, first.weights)
+    clinic.evaluate(weights, 1)
+    keras.utils.set_random_seed(99)
+    training_network.cache_clear()
+    shared_classifier.cache_clear()
+    again = clinic.train(weights, 2, {})
+    np.testing.assert_array_equal(again.weights, first.weights)
+    assert again.metrics == first.metrics
+
+
+def test_a_clinic_has_its_own_randomness() -> None:
+    settings, recipe, data = tiny(backbone="EfficientNetB6", dropout=0.5), plain(**RANDOM), lesions(7)
+    weights = start(settings)
+    one, other = (trainer(settings, recipe, data, seed=seed).train(weights, 1, {}) for seed in (1, 2))
+    assert not np.array_equal(one.weights, other.weights)
+
+
+def test_each_dropout_layer_draws_from_a_key_of_its_own() -> None:
+    settings = tiny(backbone="EfficientNetB6", dropout=0.5)
+    network = training_network(settings, plain(**RANDOM), 0.0)
+    network.restart(start(settings), seed=3)
+    states = [
+        keras.ops.convert_to_numpy(layer.seed_generator.state.value)
+        for layer in network.classifier.layers
+        if isinstance(layer, keras.layers.Dropout)
+    ]
+    assert len({int(key) for key, _ in states}) == len(states) == 3
+
+
+def test_proximal_training_stays_near_the_global_model() -> None:
+    settings, recipe = tiny(), plain(optimizer="sgd", epochs=3, learning_rate=0.02)
+    clinic, weights = trainer(settings, recipe, lesions(8)), start(settings)
+    trained = {mu: clinic.train(weights, 1, {"proximal_mu": mu}).weights for mu in (0.0, 10.0)}
+    moved = {mu: np.linalg.norm(result - weights) for mu, result in trained.items()}
+    np.testing.assert_array_equal(trained[0.0], clinic.train(weights, 1, {}).weights)
+    assert moved[10.0] < 0.8 * moved[0.0]
+
+
+def test_class_weights_make_a_rare_class_count_as_much() -> None:
+    """Nine images of one class and three of another weigh as three of each, three times over."""
+    settings = without_batch_statistics()
+    images = lesions(2).images
+    unequal = LabelledImages(images[[0] * 9 + [1] * 3], np.array([0] * 9 + [1] * 3))
+    equal = LabelledImages(images[[0] * 6 + [1] * 6], np.array([0] * 6 + [1] * 6))
+    weights = start(settings)
+    balanced = trainer(settings, plain(optimizer="sgd", batch_size=12, balance="weights"), unequal)
+    simple = trainer(settings, plain(optimizer="sgd", batch_size=12), equal)
+    np.testing.assert_allclose(
+        balanced.train(weights, 1, {}).weights, simple.train(weights, 1, {}).weights, rtol=0, atol=1e-6
+    )
+
+
+def test_evaluation_counts_the_classifiers_own_predictions() -> None:
+    settings, data = tiny(), lesions(70)
+    weights = start(settings)
+    classifier = build_classifier(settings)
+    set_flat(classifier, weights)
+    expected = keras.ops.convert_to_numpy(classifier(data.images.astype(np.float32)))
+    judged = trainer(settings, plain(), data).evaluate(weights, 1)
+    by_hand = SiteEvaluation.from_predictions(data.labels, expected)
+    np.testing.assert_array_equal(judged.confusion, by_hand.confusion)
+    assert judged.loss == pytest.approx(by_hand.loss, rel=1e-5)
+    np.testing.assert_allclose(predict(settings, weights, data), expected, rtol=0, atol=1e-6)
+
+
+def test_no_images_have_no_predictions() -> None:
+    empty = LabelledImages(np.empty((0, SIDE, SIDE, 3), np.uint8), np.empty(0, np.int64))
+    assert apply_classifier(build_classifier(tiny()), empty).shape == (0, 3)
+
+
+def test_metadata_is_trained_on_and_predicted_with() -> None:
+    settings = tiny(metadata=True)
+    images, labels = lesions(8).images, lesions(8).labels
+    metadata = np.eye(10, dtype=np.float32)[labels]
+    weights = start(settings)
+    told = LabelledImages(images, labels, metadata)
+    untold = LabelledImages(images, labels, np.zeros_like(metadata))
+    clinic = trainer(settings, plain(), told)
+    trained = clinic.train(weights, 1, {}).weights
+    assert not np.array_equal(trained, trainer(settings, plain(), untold).train(weights, 1, {}).weights)
+    assert np.abs(predict(settings, trained, told) - predict(settings, trained, untold)).max() > 1e-4

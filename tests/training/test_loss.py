@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
+
+from shared.training.loss import PriorAdjustedCrossEntropy, class_weights, log_prior, targets
+
+
+def loss(y_true: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
+    return float(PriorAdjustedCrossEntropy()(y_true, logits, weights))
+
+
+def test_the_docstrings_example() -> None:
+    y = targets(np.array([0]), np.log(np.float32([0.25, 0.75])))
+    np.testing.assert_allclose(y, [[1, 0, np.log(0.25), np.log(0.75)]], rtol=1e-6)
+    assert loss(y, np.zeros((1, 2), np.float32)) == pytest.approx(1.386294, abs=1e-5)
+
+
+def test_without_a_prior_it_is_keras_cross_entropy() -> None:
+    rng = np.random.default_rng(0)
+    labels, logits = rng.integers(0, 3, 5), rng.normal(size=(5, 3)).astype(np.float32)
+    expected = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)
+    assert loss(targets(labels, np.zeros(3, np.float32)), logits) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_the_prior_is_added_to_the_logits() -> None:
+    rng = np.random.default_rng(1)
+    labels, logits = rng.integers(0, 3, 5), rng.normal(size=(5, 3)).astype(np.float32)
+    prior = np.log(np.float32([0.2, 0.7, 0.1]))
+    scores = np.exp(logits + prior)
+    by_hand = -np.log(scores[np.arange(5), labels] / scores.sum(axis=1)).mean()
+    assert loss(targets(labels, prior), logits) == pytest.approx(float(by_hand), abs=1e-6)
+
+
+def test_images_of_weight_zero_count_neither_above_nor_below_the_line() -> None:
+    labels, logits = np.array([0, 1, 1]), np.float32([[1, 0], [0.5, 0], [9, -9]])
+    y = targets(labels, np.zeros(2, np.float32))
+    one, other = -np.log(1 / (1 + np.exp(-1))), -np.log(1 / (1 + np.exp(0.5)))
+    assert loss(y, logits, np.float32([1, 1, 0])) == pytest.approx((one + other) / 2, abs=1e-6)
+    assert loss(y, logits, np.float32([3, 1, 0])) == pytest.approx((3 * one + other) / 4, abs=1e-6)
+
+
+def test_label_smoothing_by_hand() -> None:
+    np.testing.assert_allclose(targets(np.array([1]), np.zeros(2, np.float32), 0.1)[:, :2], [[0.05, 0.95]])
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=50))
+def test_class_weights_are_scikit_learns_balanced_ones(values: list[int]) -> None:
+    labels = np.array(values)
+    present = np.unique(labels)
+    ours = class_weights(labels, 4)
+    # scikit-learn divides by the number of classes present, we by the number of classes of the model.
+    theirs = compute_class_weight("balanced", classes=present, y=labels) * len(present) / 4
+    np.testing.assert_allclose(ours[present], theirs, rtol=1e-6)
+    assert (np.delete(ours, present) == 0).all()
+
+
+@given(st.lists(st.integers(0, 3), max_size=50))
+def test_the_log_prior_is_a_finite_distribution(values: list[int]) -> None:
+    prior = log_prior(np.array(values, np.int64), 4)
+    assert prior.dtype == np.float32
+    assert np.isfinite(prior).all()
+    assert np.exp(prior).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_log_prior_by_hand() -> None:
+    np.testing.assert_allclose(np.exp(log_prior(np.array([0, 0, 1]), 3)), [3 / 6, 2 / 6, 1 / 6], rtol=1e-6)
