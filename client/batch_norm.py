@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.files import write_atomically
 
-KEPT = 3  # rounds; a resumed run may go back by one
+KEPT = 3  # files; a resumed run may go back by a round or two
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class BatchNormFiles:
         content = io.BytesIO()
         np.save(content, values)
         write_atomically(self._path(round), content.getvalue())
-        for number in self._rounds():
-            if number <= round - KEPT:
-                self._path(number).unlink()
+        # The last few that it took part in, however long ago: a repeated round needs the one before it.
+        for number in sorted(n for n in self._rounds() if n <= round)[:-KEPT]:
+            self._path(number).unlink()
 
     def _rounds(self) -> list[int]:
         return [int(path.stem.removeprefix("round-")) for path in self.folder.glob("round-*.npy")]

@@ -30,12 +30,12 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def predictions_table(evaluation: Evaluation) -> str:
-    """CSV: the image, its label, and a column of probabilities for each class; six decimals."""
+    """CSV: the image, its label, and a column of float32 probabilities for each class, without loss."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "label", *evaluation.card.model.classes])
     for record, row in zip(evaluation.records, evaluation.probabilities, strict=True):
-        writer.writerow([record.image_id, record.label, *(f"{value:.6f}" for value in row)])
+        writer.writerow([record.image_id, record.label, *map(str, row)])
     return text.getvalue()
 
 

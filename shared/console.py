@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from typing import NoReturn
 
 import typer
 from rich.console import Console
 
-from shared.errors import DermaFedError
+from shared.errors import DermaFedError, InputError
 
 FAILED = 1
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_app(app: typer.Typer) -> None:
@@ -17,8 +20,11 @@ def run_app(app: typer.Typer) -> None:
     try:
         app()
     except DermaFedError as error:
-        stderr().print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
-        sys.exit(error.exit_code)
+        _end_with(error)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        _end_with(InputError(f"{error.strerror}", where=error.filename or "", remedy="Free some disk space"))
     except KeyboardInterrupt:
         stderr().print("Stopped.")
         sys.exit(FAILED)
@@ -27,6 +33,11 @@ def run_app(app: typer.Typer) -> None:
 def stderr() -> Console:
     """The console for everything but results."""
     return Console(stderr=True, highlight=False)
+
+
+def _end_with(error: DermaFedError) -> NoReturn:
+    stderr().print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
+    sys.exit(error.exit_code)
 
 
 def _escape(text: str) -> str:

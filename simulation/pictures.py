@@ -19,12 +19,14 @@ Image = NDArray[np.uint8]
 
 
 def example_stages(prepared: Prepared, preprocess: PreprocessSettings) -> list[tuple[str, dict[str, Image]]]:
-    """One training image of each class, through the preprocessing steps."""
-    examples = []
-    for name in prepared.class_map.names:
-        record = next(r for site in prepared.sites for r in site.splits.train if r.label == name)
-        examples.append((name, stages(read_image(record.path), preprocess)))
-    return examples
+    """One training image of each class that has any, through the preprocessing steps."""
+    training = [record for site in prepared.sites for record in site.splits.train]
+    first = {record.label: record for record in reversed(training)}
+    return [
+        (name, stages(read_image(first[name].path), preprocess))
+        for name in prepared.class_map.names
+        if name in first
+    ]
 
 
 def contact_sheet(prepared: Prepared) -> Image:

@@ -55,11 +55,10 @@ def prepare(
     """
     dataset = load_dataset(data, skip_bad=settings.skip_bad)
     class_map, records, excluded = map_classes(dataset.records, settings.classes)
+    _sites(records, settings)  # what is wrong with the clinics is told before minutes of preprocessing
     records, skipped = _readable(records, preprocess, settings.skip_bad, progress)
-    clinics = partition(records, settings.clinics, seed=settings.seed)
-    splits = split_clinics(clinics, seed=settings.seed, even=settings.even)
-    check_no_duplicates(splits.values())
-    sites = tuple(Site(name, splits[name]) for name in sorted(splits))
+    sites = _sites(records, settings)
+    check_no_duplicates(site.splits for site in sites)
     notes = [*dataset.notes, *skipped]
     if excluded:
         counts = ", ".join(f"{count} {label}" for label, count in sorted(excluded.items()))
@@ -83,6 +82,12 @@ def write_sites(folder: Path, sites: Sequence[Site]) -> tuple[tuple[Path, ...], 
     )
     write_site(folder / "pooled", Splits(*sides))
     return clinics, folder / "pooled"
+
+
+def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Site, ...]:
+    clinics = partition(records, settings.clinics, seed=settings.seed)
+    splits = split_clinics(clinics, seed=settings.seed, even=settings.even)
+    return tuple(Site(name, splits[name]) for name in sorted(splits))
 
 
 def _readable(

@@ -8,7 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from shared.errors import DermaFedError
 
 Item = TypeVar("Item")
 
@@ -35,6 +38,7 @@ def run_in_processes(
 
     Raises:
         Exception: what the first failing call raised; the others are stopped.
+        DermaFedError: a process was ended from outside.
     """
     # TensorFlow does not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -48,6 +52,10 @@ def run_in_processes(
                 for future in done:
                     future.result()
                 yield
+        except BrokenProcessPool as error:
+            raise DermaFedError(
+                "A process was ended from outside, perhaps for want of memory", remedy="Go on with --resume"
+            ) from error
         except BaseException:
             _stop(pool)
             raise

@@ -5,25 +5,19 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from server.strategy import make_strategy
-from shared.errors import InputError, SettingsError
 from shared.files import write_json
 from shared.model.card import ModelCard
-from shared.model.settings import ModelSettings
-from shared.preprocess import PreprocessSettings
 from shared.report import write_report
 from shared.training.plan import Plan
-from shared.training.recipe import Recipe
 from simulation.arms import FEDERATED, LOCAL, POOLED, Arm, load_predictions, make_arms, run_arm
-from simulation.lock import only_one_process
 from simulation.pictures import contact_sheet, example_stages
+from simulation.plan import NAMED_WEIGHTS, check_settings, make_plan, preprocess_settings
 from simulation.prepare import Prepared, prepare, write_sites
 from simulation.processes import cores, run_in_processes
 from simulation.results import (
@@ -34,11 +28,9 @@ from simulation.results import (
     local_result,
     write_history_table,
 )
-from simulation.settings import SETTINGS_FILE, SYNTHETIC, RunSettings, save_settings
+from simulation.run_folder import run_folder
+from simulation.settings import SYNTHETIC, RunSettings, save_settings
 from simulation.synthetic import generate_dataset
-
-# Two checkpoints and the best model an arm, of 16 MB for B0; the larger backbones take more.
-BYTES_PER_ARM = 200_000_000
 
 
 class Watcher:
@@ -71,11 +63,11 @@ def simulate(
         DermaFedError: the input cannot be used, in which case nothing stays behind, or the run failed.
     """
     start = time.monotonic()
-    with _taken_back(out):
-        _check_disk(out)
+    check_settings(settings)
+    with run_folder(out):
+        save_settings(out, settings, threads)
         prepared = _prepare(settings, out, watcher)
         arms = _arms(settings, prepared, out, threads)
-        save_settings(out, settings, threads)
         _train(arms, watcher)
     tests = TestImages(prepared.sites, arms[0].tests, prepared.class_map.names)
     predictions = {arm.name: load_predictions(arm) for arm in arms}
@@ -96,27 +88,6 @@ def simulate(
     return result
 
 
-@contextmanager
-def _taken_back(out: Path) -> Iterator[None]:
-    """Removes the folder again if the input proves unusable before anything was trained in it."""
-    with only_one_process(out):
-        new = not (out / SETTINGS_FILE).exists()
-        try:
-            yield
-        except InputError:
-            if new:
-                shutil.rmtree(out, ignore_errors=True)
-            raise
-
-
-def _check_disk(out: Path) -> None:
-    free = shutil.disk_usage(out).free
-    if free < BYTES_PER_ARM:
-        raise SettingsError(
-            f"Only {free / 1e6:.0f} MB are free", where=out, remedy="Free some space or choose another --out"
-        )
-
-
 def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
     data = Path(settings.data)
     if settings.data == SYNTHETIC:
@@ -127,47 +98,8 @@ def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
     return prepare(data, settings, preprocess_settings(settings), watcher.stage("Preprocessing images"))
 
 
-def preprocess_settings(settings: RunSettings) -> PreprocessSettings:
-    """The preprocessing of a run."""
-    return PreprocessSettings.from_dict(
-        PreprocessSettings().to_dict()
-        | {
-            "image_size": settings.image_size,
-            "fit": settings.fit,
-            "denoise": settings.denoise,
-            "clahe": settings.clahe,
-        }
-    )
-
-
-def make_plan(settings: RunSettings, prepared: Prepared, threads: int) -> Plan:
-    """What the run asks of every clinic."""
-    model = ModelSettings.from_dict(
-        {
-            "classes": prepared.class_map.names,
-            "backbone": settings.backbone,
-            "image_size": settings.image_size,
-            "batch_norm": settings.batch_norm,
-            "frozen_blocks": settings.frozen_blocks,
-            "metadata": settings.metadata,
-        }
-    )
-    recipe = Recipe.from_dict(
-        {
-            "epochs": settings.epochs,
-            "batch_size": settings.batch_size,
-            "learning_rate": settings.learning_rate,
-            "balance": settings.balance,
-        }
-    )
-    assert settings.rounds is not None
-    counts = tuple(prepared.training_images())
-    return Plan(model, preprocess_settings(settings), recipe, settings.rounds, settings.seed, counts, threads)
-
-
 def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) -> list[Arm]:
-    plan = make_plan(settings, prepared, threads)
-    make_strategy(settings.strategy)  # an unknown one is told before the work starts
+    plan = make_plan(settings, prepared.class_map.names, prepared.training_images(), threads)
     sites, pooled = write_sites(out / "sites", prepared.sites)
     federated = Arm(
         FEDERATED,
@@ -186,10 +118,8 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
 def _card(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelCard:
     weights = settings.weights or "none"
     origin = weights
-    if weights not in ("none", "imagenet", "lite0"):
+    if weights not in NAMED_WEIGHTS:
         path = Path(weights)
-        if not path.is_file():
-            raise SettingsError("There is no such weights file", where=path, remedy="Check --weights")
         origin = f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
     return ModelCard(
         plan.model,

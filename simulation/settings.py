@@ -105,11 +105,11 @@ def load_settings(folder: Path) -> tuple[RunSettings, int]:
         values = json.loads(path.read_text("utf-8"))
         threads = int(values.pop("threads"))
         return RunSettings(**values), threads
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise SettingsError(
             "There is no run to resume", where=folder, remedy="Give a run's --out folder"
         ) from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
             "The run's settings cannot be read", where=path, remedy="Start a new run"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,8 +68,9 @@ def _pretrained_backbone(settings: ModelSettings, weights: str) -> keras.Model:
             remedy="Give 'imagenet', 'none', 'lite0' or a .h5 file",
         )
     try:
-        return build(include_top=False, weights=str(path), input_shape=(side, side, 3))
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings(action="ignore"):  # Keras warns of each layer before it raises.
+            return build(include_top=False, weights=str(path), input_shape=(side, side, 3))
+    except Exception as error:  # Keras, zipfile and HDF5 meet damage with errors of many types.
         raise ModelError(
             f"These weights do not fit {settings.backbone} without top",
             where=path,

@@ -128,7 +128,7 @@ class TrainingNetwork:
         self._network.optimizer.build(self._network.trainable_variables)
 
     def restart(self, weights: FloatVector, *, seed: int) -> None:
-        """Starts from ``weights`` with a fresh optimiser, fresh metrics and seeded dropout."""
+        """Starts from ``weights`` with a fresh optimiser and seeded dropout."""
         set_flat(self.classifier, weights)
         self._network.set_anchor()
         for variable in self._network.optimizer.variables:
@@ -140,18 +140,22 @@ class TrainingNetwork:
         keys = np.random.default_rng(seed).integers(2**31, size=len(generators))
         for generator, key in zip(generators, keys, strict=True):
             generator.state.assign([int(key), 0])
-        self._network.reset_metrics()
+        self._loss_sum = self._weight = 0.0
 
     def step(
         self, batch: Batch, y: NDArray[np.float32], weights: NDArray[np.float32], progress: float
     ) -> None:
         """One gradient step on a batch, at the learning rate of this progress."""
         self._network.optimizer.learning_rate = self._recipe.learning_rate_at(progress)
-        self._network.train_on_batch(batch.inputs, y, sample_weight=weights * batch.weights)
+        weights = weights * batch.weights
+        # Keras starts its own mean afresh with each of these calls.
+        loss = self._network.train_on_batch(batch.inputs, y, sample_weight=weights)
+        self._loss_sum += float(loss) * float(weights.sum())
+        self._weight += float(weights.sum())
 
     def mean_loss(self) -> float:
         """The mean training loss since the restart."""
-        return float(self._network.get_metrics_result()["loss"])
+        return self._loss_sum / self._weight
 
 
 @lru_cache(maxsize=2)

@@ -49,11 +49,16 @@ def draw_image(path: Path, seed: int) -> None:
     centre = (int(rng.integers(15, 25)), int(rng.integers(15, 25)))
     cv2.circle(image, centre, int(rng.integers(5, 14)), tuple(map(int, rng.integers(20, 120, 3))), -1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(path.suffix, image + rng.integers(0, 20, image.shape).astype(np.uint8))[1].tobytes())
+    path.write_bytes(
+        cv2.imencode(path.suffix, image + rng.integers(0, 20, image.shape).astype(np.uint8))[1].tobytes()
+    )
 
 
 def draw_dataset(
-    folder: Path, clinics: Sequence[str] = ("north", "south"), lesions: int = 5, labels: Sequence[str] = LABELS
+    folder: Path,
+    clinics: Sequence[str] = ("north", "south"),
+    lesions: int = 5,
+    labels: Sequence[str] = LABELS,
 ) -> Path:
     """A manifest and drawn images: so many lesions of each label at each clinic, an image each."""
     rows = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import signal
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +13,18 @@ from typing import NoReturn
 
 import pytest
 
+from shared.errors import DermaFedError, ImageError
 from shared.preprocess import PreprocessSettings
 from simulation import cli
+from simulation.pictures import example_stages
 from simulation.prepare import prepare
+from simulation.processes import run_in_processes
+from simulation.run_folder import run_folder
 from simulation.settings import RunSettings, save_settings
 from tests.commands.making import LABELS, Outcome, command, draw_dataset, draw_image, edit_manifest
 
 Refused = Callable[..., str]
+SMALL = PreprocessSettings(image_size=32, clahe_grid=4)
 FIRST = ("image_000,image_000,melanoma,north", "image_000")
 
 
@@ -94,9 +101,16 @@ def test_a_bad_image_is_named(refused: Refused, data: Path, keep: int) -> None:
 def test_bad_images_are_skipped_on_demand_and_counted(data: Path) -> None:
     spoil(data / "images" / "image_007.png", 60)
     spoil(data / "images" / "image_022.png", 0)
-    prepared = prepare(data, RunSettings(skip_bad=True), PreprocessSettings(image_size=32))
+    prepared = prepare(data, RunSettings(skip_bad=True), SMALL)
     assert "Skipped 2 unreadable images, the first: image_007.png" in prepared.notes
     assert sum(sum(site.images_per_class(LABELS).values()) for site in prepared.sites) == 28
+
+
+def test_a_paper_class_that_no_clinic_has_does_no_harm(tmp_path: Path) -> None:
+    data = draw_dataset(tmp_path / "data", labels=["melanoma", "nevus"])
+    prepared = prepare(data, RunSettings(), SMALL)
+    assert prepared.training_images()[2] == 0
+    assert [name for name, _ in example_stages(prepared, SMALL)] == ["melanoma", "nevus"]
 
 
 def test_a_single_class_is_refused(refused: Refused, tmp_path: Path) -> None:
@@ -171,7 +185,9 @@ def test_weights_that_cannot_serve_are_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_in_use_is_left_alone(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_in_use_is_left_alone(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     message = message_of(command(cli.main, capsys, "--data", data, "--out", tmp_path / "out"))
@@ -231,6 +247,29 @@ def test_a_disk_that_fills_up_is_told(refused: Refused, data: Path, monkeypatch:
 
     monkeypatch.setattr("simulation.prepare.write_site", full)
     assert "No space left on device" in refused("--data", data, "--image-size", 32)
+
+
+def test_what_was_trained_is_kept_when_the_input_turns_bad(tmp_path: Path) -> None:
+    state = tmp_path / "out" / "arms" / "federated" / "round-0001.npz"
+
+    @run_folder(tmp_path / "out")
+    def train() -> None:
+        state.parent.mkdir(parents=True)
+        state.write_bytes(b"hours of work")
+        raise ImageError("an image vanished")
+
+    with pytest.raises(ImageError):
+        train()
+    assert state.read_bytes() == b"hours of work"
+
+
+def test_a_process_ended_from_outside_is_told() -> None:
+    with pytest.raises(DermaFedError, match="ended from outside"):
+        list(run_in_processes(end_at_once, [None], processes=1))
+
+
+def end_at_once(_: None) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def spoil(path: Path, keep: int) -> None:

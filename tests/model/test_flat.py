@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shared.errors import ModelError
-from shared.model.classifier import build_classifier
+from shared.model.classifier import HEAD_SCALE, build_classifier
 from shared.model.flat import batch_norm_mask, exchanged_variables, set_flat, to_flat, trainable_mask
 from tests.training.tiny import tiny, tiny_backbones
 
@@ -27,9 +27,9 @@ def test_batch_norm_has_four_values_a_channel(b0: keras.Model) -> None:
     mask, flat = batch_norm_mask(b0), to_flat(b0)
     assert mask.shape == flat.shape
     assert mask.sum() == counted(b0, keras.layers.BatchNormalization)
-    # Fresh batch norms: scale 1, shift 0, mean 0, variance 1.
-    assert flat[mask].sum() == mask.sum() / 2
-    assert set(np.unique(flat[mask])) == {0, 1}
+    # Fresh batch norms: scale 1 (the head's less), shift 0, mean 0, variance 1.
+    assert (flat[mask] == 0).sum() == mask.sum() / 2
+    assert set(np.unique(flat[mask])) == {0, np.float32(HEAD_SCALE), 1}
 
 
 def test_all_but_moving_statistics_are_trained(b0: keras.Model) -> None:

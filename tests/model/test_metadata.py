@@ -14,7 +14,9 @@ def record(age: float | None = None, sex: str | None = None, site: str | None = 
 
 
 def test_by_hand() -> None:
-    encoded = encode_metadata([record(45.0, "female", "anterior torso"), record(), record(0.0, "male", "ear")])
+    encoded = encode_metadata(
+        [record(45.0, "female", "anterior torso"), record(), record(0.0, "male", "ear")]
+    )
     assert encoded.dtype == np.float32
     expected = [
         # age, known, female, male, head, trunk, upper, lower, palms, oral

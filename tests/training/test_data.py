@@ -40,7 +40,7 @@ def test_orders_differ_between_epochs_and_repeat_from_the_seed() -> None:
 
 def test_metadata_stays_with_its_image() -> None:
     for batch in batches(numbered(10, metadata=True), 4, rng=np.random.default_rng(0), augmented=False):
-        pixels, metadata = batch.inputs  # type: ignore[misc]
+        pixels, metadata = batch.inputs
         np.testing.assert_array_equal(pixels[:, 0, 0, 0], metadata[:, 0])
 
 

@@ -24,9 +24,7 @@ def one_step(mu: float) -> tuple[float, np.ndarray, int]:
     moved = weights + DELTA * trained.astype(np.float32)
     set_flat(classifier, moved)
     data = lesions(6)
-    loss = model.train_on_batch(
-        data.images.astype(np.float32), targets(data.labels, np.zeros(3, np.float32))
-    )
+    loss = model.train_on_batch(data.images.astype(np.float32), targets(data.labels, np.zeros(3, np.float32)))
     return float(loss), (to_flat(classifier) - moved)[trained], int(trained.sum())
 
 

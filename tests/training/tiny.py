@@ -36,7 +36,7 @@ def tiny_backbones() -> Iterator[None]:
 
 
 def _backbone(drop: float) -> Callable[..., keras.Model]:
-    def build(include_top: bool, weights: None, input_shape: tuple[int, int, int]) -> keras.Model:
+    def build(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
         layers = keras.layers
         image = keras.Input(input_shape)
         x = layers.Normalization(axis=3)(layers.Rescaling(1 / 255)(image))
@@ -49,7 +49,10 @@ def _backbone(drop: float) -> Callable[..., keras.Model]:
         x = layers.Add(name="block2a_add")([x, y])
         x = layers.Conv2D(8, 3, strides=2, use_bias=False, name="top_conv")(x)
         x = layers.BatchNormalization(name="top_bn")(x)
-        return keras.Model(image, layers.Activation("swish", name="top_activation")(x))
+        model = keras.Model(image, layers.Activation("swish", name="top_activation")(x))
+        if weights:
+            model.load_weights(weights)
+        return model
 
     return build
 

@@ -1,0 +1,106 @@
+"""From a run's settings to the plan that every clinic gets, and the refusal of settings that make none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from server.strategy import make_strategy
+from shared.errors import SettingsError
+from shared.lesions import PAPER_CLASSES
+from shared.model.settings import ModelSettings
+from shared.preprocess import PreprocessSettings
+from shared.training.plan import Plan
+from shared.training.recipe import Recipe
+from simulation.settings import RunSettings
+
+ENGINES = ("local", "ray")
+NAMED_WEIGHTS = ("none", "imagenet", "lite0")
+
+SMALLEST_TILE = 8  # pixels: below, CLAHE equalises noise
+
+
+def check_settings(settings: RunSettings) -> None:
+    """Refuses settings with which no run can end well, before any work.
+
+    Args:
+        settings: resolved.
+
+    Raises:
+        SettingsError: names the setting and what it may be.
+    """
+    make_plan(settings, PAPER_CLASSES, [1] * len(PAPER_CLASSES), threads=1)
+    make_strategy(settings.strategy)
+    if settings.engine not in ENGINES:
+        raise SettingsError(
+            f"There is no engine '{settings.engine}'",
+            where="--engine",
+            remedy=f"Use one of {', '.join(ENGINES)}",
+        )
+    _check_weights(settings.weights or "none", settings.backbone)
+
+
+def make_plan(
+    settings: RunSettings, classes: Sequence[str], class_counts: Sequence[int], threads: int
+) -> Plan:
+    """What the run asks of every clinic.
+
+    Args:
+        settings: resolved.
+        classes: the model's classes.
+        class_counts: training images of each, over all clinics.
+        threads: of the backend in each process.
+
+    Raises:
+        SettingsError: a setting is unknown or impossible.
+    """
+    model = ModelSettings.from_dict(
+        {
+            "classes": classes,
+            "backbone": settings.backbone,
+            "image_size": settings.image_size,
+            "batch_norm": settings.batch_norm,
+            "frozen_blocks": settings.frozen_blocks,
+            "metadata": settings.metadata,
+        }
+    )
+    recipe = Recipe.from_dict(
+        {
+            "epochs": settings.epochs,
+            "batch_size": settings.batch_size,
+            "learning_rate": settings.learning_rate,
+            "balance": settings.balance,
+        }
+    )
+    assert settings.rounds is not None
+    counts, pixels = tuple(class_counts), preprocess_settings(settings)
+    return Plan(model, pixels, recipe, settings.rounds, settings.seed, counts, threads)
+
+
+def preprocess_settings(settings: RunSettings) -> PreprocessSettings:
+    """The preprocessing of a run, with fewer CLAHE tiles where an image is too small for the default."""
+    assert settings.image_size is not None
+    default = PreprocessSettings()
+    return PreprocessSettings.from_dict(
+        default.to_dict()
+        | {
+            "image_size": settings.image_size,
+            "fit": settings.fit,
+            "denoise": settings.denoise,
+            "clahe": settings.clahe,
+            "clahe_grid": min(default.clahe_grid, max(1, settings.image_size // SMALLEST_TILE)),
+        }
+    )
+
+
+def _check_weights(weights: str, backbone: str) -> None:
+    if weights == "lite0" and backbone != "EfficientNetB0":
+        raise SettingsError(
+            f"The weights lite0 do not fit {backbone}", where="--weights", remedy="Use EfficientNetB0"
+        )
+    if weights not in NAMED_WEIGHTS and not Path(weights).is_file():
+        raise SettingsError(
+            "There is no such weights file",
+            where=weights,
+            remedy=f"Give --weights {', '.join(NAMED_WEIGHTS)} or a .h5 file",
+        )

@@ -1,0 +1,266 @@
+"""``fl-client evaluate`` and ``convert``: figures that can be checked by hand, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from client import cli
+from shared.images import read_image
+from shared.model.card import ModelCard
+from shared.model.classifier import build_classifier
+from shared.model.flat import to_flat
+from shared.model.model_file import load_model, save_model
+from shared.model.settings import ModelSettings
+from shared.preprocess import PreprocessSettings, preprocess
+from tests.commands.making import (
+    LABELS,
+    command,
+    draw_dataset,
+    draw_image,
+    edit_manifest,
+    needs_real_images,
+    real_dataset,
+)
+
+PREPROCESS = PreprocessSettings(image_size=32, clahe_grid=4, denoise="none")
+CARD = ModelCard(
+    ModelSettings(LABELS, image_size=32),
+    PREPROCESS,
+    "none",
+    7,
+    labels={"melanoma": "melanoma", "nevus": "nevus", "seborrheic_keratosis": "seborrheic_keratosis"},
+    data={"clinics": {"north": {"nevus": 12, "melanoma": 3}}},
+)
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of random weights, as good as any to check figures with."""
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    keras.utils.set_random_seed(3)
+    save_model(path, to_flat(build_classifier(CARD.model)), CARD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def loaded(model: Path) -> keras.Model:
+    return load_model(model)[0]
+
+
+@pytest.fixture
+def at_hand(loaded: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the loading, which takes seconds."""
+    monkeypatch.setattr("client.evaluate.load_model", lambda _: (loaded, CARD))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return draw_dataset(tmp_path / "data", lesions=4)
+
+
+def refusal(capsys: Capture, tmp_path: Path, *arguments: object) -> str:
+    before = set(tmp_path.iterdir())
+    done = command(cli.main, capsys, "evaluate", *arguments, "--out", tmp_path / "out")
+    assert (done.code, done.out) == (2, ""), done
+    assert "Traceback" not in done.err
+    assert set(tmp_path.iterdir()) == before
+    return done.err
+
+
+def read_predictions(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_figures_are_those_of_the_predictions(
+    model: Path, data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command(cli.main, capsys, "evaluate", data, "--model", model, "--json")
+    assert done.code == 0, done.err
+    answer = json.loads(done.out)
+    assert done.out.count("\n") == 1
+    rows = read_predictions(tmp_path / "evaluation-data" / "predictions.csv")
+    assert answer["predictions"] == str(tmp_path / "evaluation-data" / "predictions.csv")
+    assert json.loads((tmp_path / "evaluation-data" / "metrics.json").read_text()) == answer
+    assert list(rows[0]) == ["image", "label", *LABELS]
+    hits = Counter(
+        row["label"] for row in rows if max(LABELS, key=lambda name: float(row[name])) == row["label"]
+    )
+    assert (answer["images"], len(rows)) == (24, 24)
+    assert answer["accuracy"] == pytest.approx(sum(hits.values()) / 24)
+    assert answer["balanced_accuracy"] == pytest.approx(sum(hits[name] / 8 for name in LABELS) / 3)
+    assert answer["excluded"] == {}
+    assert (answer["classes"], answer["round"]) == (list(LABELS), 7)
+    low, value, high = (
+        answer["intervals"]["accuracy"]["low"],
+        answer["accuracy"],
+        answer["intervals"]["accuracy"]["high"],
+    )
+    assert low <= value <= high
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_prediction_is_the_models_on_the_image_as_its_card_prepares_it(
+    loaded: keras.Model, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = ("--model", "at hand", "--out", tmp_path / "out")
+    assert command(cli.main, capsys, "evaluate", data, *arguments).code == 0
+    row = read_predictions(tmp_path / "out" / "predictions.csv")[5]
+    image = preprocess(read_image(data / "images" / f"{row['image']}.png"), PREPROCESS).image
+    alone = keras.ops.convert_to_numpy(loaded(image[None].astype(np.float32)))[0]
+    assert [float(row[name]) for name in LABELS] == pytest.approx(alone, abs=1e-4)
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_own_labels_are_mapped_and_what_is_left_out_is_counted(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    table = data / "metadata.csv"
+    table.write_text(table.read_text().replace(",melanoma,", ",MM,").replace(",nevus,", ",NZN,"))
+    edit_manifest(data, ",NZN,", ",odd,")
+    (data / "images" / "image_020.png").write_bytes(b"")
+    arguments = ("--model", "at hand", "--classes", "melanoma=MM,nevus=NZN", "--skip-bad")
+    done = command(cli.main, capsys, "evaluate", data, *arguments, "--out", tmp_path / "out", "--json")
+    answer = json.loads(done.out)
+    assert answer["excluded"] == {"odd": 1, "seborrheic_keratosis": 8}
+    assert [Path(path).name for path in answer["unreadable"]] in ([], ["image_020.png"])
+    assert answer["images"] == 24 - 9 - len(answer["unreadable"])
+    assert answer["absent"] == ["seborrheic_keratosis"]
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_the_text_tells_figures_origin_and_limits(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    (data / "images" / "image_001.png").write_bytes(b"")
+    edit_manifest(data, "image_002,image_002,melanoma", "image_002,image_002,bcc")
+    done = command(
+        cli.main, capsys, "evaluate", data, "--model", "m", "--skip-bad", "--out", tmp_path / "out"
+    )
+    for words in (
+        "EfficientNetB0, round 7, from 15 images of 1 clinics",
+        "22 images judged",
+        "Balanced accuracy",
+        "Confusion matrix",
+        "does not know their diagnosis: 1 bcc",
+        "Skipped 1 unreadable images, the first: ",
+        "image_001.png (The image file is empty)",
+        "Research use only; not a medical device.",
+    ):
+        assert words in done.out
+
+
+def test_metadata_enters_a_model_that_uses_it(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = replace(CARD, model=replace(CARD.model, metadata=True))
+    inputs = [keras.Input((32, 32, 3)), keras.Input((10,))]
+    only_age = keras.layers.Dense(3, "softmax")(keras.layers.Lambda(lambda m: m[:, :1])(inputs[1]))
+    monkeypatch.setattr("client.evaluate.load_model", lambda _: (keras.Model(inputs, only_age), card))
+    table = (data / "metadata.csv").read_text().splitlines()
+    ages = ["age", *(str(20 + 10 * (n % 2)) for n in range(24))]
+    (data / "metadata.csv").write_text(
+        "\n".join(f"{line},{age}" for line, age in zip(table, ages, strict=True))
+    )
+    done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    rows = [
+        tuple(row[name] for name in LABELS) for row in read_predictions(tmp_path / "out" / "predictions.csv")
+    ]
+    assert len(set(rows)) == 2
+    assert rows[0] == rows[2] != rows[1]
+
+
+@pytest.mark.usefixtures("at_hand")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--classes", "cancer=melanoma,nevus=nevus"), "'cancer', which is no class of the model"),
+        (("--classes", "melanoma=nevus,nevus=blue"), "'blue'"),
+        (("--classes", "melanoma+"), "malformed"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(
+    data: Path, tmp_path: Path, capsys: Capture, arguments: tuple[str, ...], words: str
+) -> None:
+    assert words in refusal(capsys, tmp_path, data, "--model", "m", *arguments)
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_an_unknown_label_and_a_bad_image_are_named(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    image = data / "images" / "image_003.png"
+    image.write_bytes(image.read_bytes()[:50])
+    assert "image_003.png" in refusal(capsys, tmp_path, data, "--model", "m")
+    edit_manifest(data, "image_003,image_003,melanoma", "image_003,image_003,melonoma")
+    assert "'melonoma'" in refusal(capsys, tmp_path, data, "--model", "m")
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_images_of_one_class_only_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    one = draw_dataset(tmp_path / "one", labels=["nevus"])
+    assert "only 1 of the classes" in refusal(capsys, tmp_path, one, "--model", "m")
+
+
+def test_missing_data_and_models_are_named(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    missing = tmp_path / "nowhere"
+    assert str(missing) in refusal(capsys, tmp_path, missing, "--model", "m")
+    assert str(missing) in refusal(capsys, tmp_path, data, "--model", missing)
+
+
+@pytest.mark.parametrize(("suffix", "content"), [(".keras", b"no zip"), (".json", b"{}"), (".json", None)])
+def test_a_damaged_model_is_named(
+    model: Path, data: Path, tmp_path: Path, capsys: Capture, suffix: str, content: bytes | None
+) -> None:
+    for path in (model, model.with_suffix(".json")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged = (tmp_path / model.name).with_suffix(suffix)
+    damaged.unlink()
+    if content is not None:
+        damaged.write_bytes(content)
+    assert str(damaged) in refusal(capsys, tmp_path, data, "--model", tmp_path / model.name)
+
+
+def test_a_folder_in_use_is_left_alone(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predictions.csv").write_text("of another model")
+    message = refusal(capsys, tmp_path, data, "--model", "m")
+    assert "in use" in message
+    assert (tmp_path / "out" / "predictions.csv").read_text() == "of another model"
+
+
+@needs_real_images
+@pytest.mark.usefixtures("at_hand")
+def test_real_images_are_judged_by_diagnosis(tmp_path: Path, capsys: Capture) -> None:
+    data = real_dataset(tmp_path / "data", lesions=2, clinics=["one"])
+    done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", tmp_path / "out", "--json")
+    answer = json.loads(done.out)
+    assert {name: own["support"] for name, own in answer["per_class"].items()} == dict.fromkeys(LABELS, 2)
+    assert any("approximation" in note for note in answer["notes"])
+
+
+def test_labelme_becomes_coco(tmp_path: Path, capsys: Capture) -> None:
+    folder = tmp_path / "labelme"
+    draw_image(folder / "a.png", 1)
+    square: dict[str, Any] = {"label": "nevus", "shape_type": "rectangle", "points": [[5, 6], [15, 26]]}
+    document = {"imagePath": "a.png", "imageWidth": 40, "imageHeight": 40, "shapes": [square], "flags": {}}
+    (folder / "a.json").write_text(json.dumps(document))
+    done = command(cli.main, capsys, "convert", folder, tmp_path / "coco.json")
+    assert (done.code, done.out) == (0, "")
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert [annotation["bbox"] for annotation in coco["annotations"]] == [[5, 6, 10, 20]]
+    again = command(cli.main, capsys, "convert", folder, tmp_path / "coco.json")
+    assert again.code == 2
+    assert "coco.json" in again.err
+    assert command(cli.main, capsys, "convert", tmp_path / "nowhere", tmp_path / "b.json").code == 2

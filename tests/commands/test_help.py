@@ -1,0 +1,54 @@
+"""``--help`` of every command: at once, with examples."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = (
+    "fl-simulate",
+    "fl-client",
+    "fl-client evaluate",
+    "fl-client convert",
+    "fl-server",
+    "fl-server history",
+    "fl-server models",
+)
+
+
+def script(name: str) -> str:
+    found = shutil.which(name, path=str(Path(sys.executable).parent))
+    if found is None:
+        pytest.skip("the commands are not installed beside this Python")
+    return found
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_answers_at_once_and_says_what_it_is_for(command: str) -> None:
+    name, *rest = command.split()
+    before = cpu_seconds()
+    done = subprocess.run([script(name), *rest, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert cpu_seconds() - before < 2.0
+    assert "Usage: " in done.stdout
+    if command in ("fl-client", "fl-server"):
+        assert "Research use only" in done.stdout
+    else:
+        assert done.stdout.count(f"  {command} ") >= 2, "two examples"
+
+
+@pytest.mark.parametrize("name", ["fl-simulate", "fl-client", "fl-server"])
+def test_an_unknown_option_is_bad_usage(name: str) -> None:
+    done = subprocess.run([script(name), "--no-such"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,144 @@
+"""Whole runs on a few real images: train, judge what came out, be killed and go on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from server.checkpoint import load_state
+from tests.commands.making import LABELS, needs_real_images, real_dataset
+from tests.commands.test_help import script
+
+pytestmark = [pytest.mark.journey, needs_real_images]
+
+CLINICS = ["east", "north", "south"]
+IMAGES = 18  # of each clinic
+# Rounds of some seconds, so that a run can be killed in the middle of one.
+SMALL = ("--weights", "none", "--image-size", "32", "--rounds", "2", "--batch-size", "16")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return real_dataset(tmp_path_factory.mktemp("ham"), lesions=IMAGES // 3, clinics=CLINICS)
+
+
+def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([script(name), *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def read_json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1, "one object, and nothing else"
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_a_run_gives_its_table_and_a_model_that_can_be_judged(data: Path, tmp_path: Path) -> None:
+    (data / "images" / "unreadable.jpg").write_bytes(b"no image")
+    with (data / "metadata.csv").open("a") as file:
+        file.write("unreadable,none,nv,consensus,50,male,back,north\n")
+    result = read_json(
+        run("fl-simulate", "--data", data, *SMALL, "--skip-bad", "--out", tmp_path / "run", "--json")
+    )
+    assert {clinic["name"]: sum(clinic["images"].values()) for clinic in result["clinics"]} == dict.fromkeys(
+        CLINICS, IMAGES
+    )
+    assert any("Skipped 1 unreadable" in note for note in result["notes"])
+    for arm in ("federated", "local", "pooled"):
+        for figures in (result[arm], *(result[arm]["clinics"][clinic] for clinic in CLINICS)):
+            assert all(0 <= figures[name] <= 1 for name in ("balanced_accuracy", "accuracy", "auc"))
+    assert result["seconds"] > 0
+    assert "<html" in Path(result["report"]).read_text("utf-8").lower()
+    judged = read_json(
+        run(
+            "fl-client",
+            "evaluate",
+            data,
+            "--model",
+            result["model"],
+            "--skip-bad",
+            "--out",
+            tmp_path / "eval",
+            "--json",
+        )
+    )
+    assert judged["images"] == 3 * IMAGES
+    assert [len(judged["unreadable"]), judged["round"]] == [1, 2]
+    assert_same_on_test_images(result, judged, tmp_path / "run")
+    rounds = read_json(run("fl-server", "history", tmp_path / "run", "--json"))["rounds"]
+    assert [row["round"] for row in rounds] == [1, 2]
+
+
+def assert_same_on_test_images(result: dict[str, Any], judged: dict[str, Any], folder: Path) -> None:
+    """The saved model, judged by another command, hits the same share of the run's test images."""
+    tests: set[str] = set()
+    for path in folder.glob("sites/clinics/*/site.csv"):
+        with path.open(newline="") as file:
+            tests |= {row["image_id"] for row in csv.DictReader(file) if row["split"] == "test"}
+    with Path(judged["predictions"]).open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["image"] in tests]
+    hits = sum(max(LABELS, key=lambda name: float(row[name])) == row["label"] for row in rows)
+    assert hits / len(rows) == pytest.approx(result["federated"]["accuracy"])
+
+
+def test_a_run_killed_in_its_second_round_and_resumed_ends_with_the_same_bits(
+    data: Path, tmp_path: Path
+) -> None:
+    arguments = ["--data", data, *SMALL, "--epochs", 8, "--no-baselines", "--skip-bad", "--json"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    read_json(run("fl-simulate", *arguments, "--out", whole))
+    kill_in_second_round(killed, [script("fl-simulate"), *map(str, arguments), "--out", str(killed)])
+    assert load_state(killed / "arms" / "federated").round == 1
+    read_json(run("fl-simulate", "--resume", killed, "--json"))
+    ends = [load_state(folder / "arms" / "federated") for folder in (whole, killed)]
+    assert [end.round for end in ends] == [2, 2]
+    assert np.array_equal(ends[0].weights.view(np.uint32), ends[1].weights.view(np.uint32))
+
+
+def kill_in_second_round(folder: Path, command: list[str]) -> None:
+    """Starts a run and kills its main process after the first round; its children must end as well."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    first_round = folder / "arms" / "federated" / "round-0001.npz"
+    end = time.monotonic() + 300
+    while not first_round.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "the first round never came"
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    # Every process of the run holds these pipes: they close when the last one is gone.
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_weights_of_another_architecture_leave_nothing_behind(data: Path, tmp_path: Path) -> None:
+    weights = data.parent / "v2.weights.h5"
+    keras.applications.EfficientNetV2B0(
+        include_top=False, weights=None, input_shape=(32, 32, 3)
+    ).save_weights(weights)
+    done = run(
+        "fl-simulate",
+        "--data",
+        data,
+        *SMALL[2:],
+        "--weights",
+        weights,
+        "--no-baselines",
+        "--skip-bad",
+        "--out",
+        tmp_path / "run",
+    )
+    assert done.returncode == 2, done.stderr
+    assert "do not fit EfficientNetB0" in done.stderr
+    assert str(weights) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
