@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -127,5 +128,10 @@ def _free_folder(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(
             "The output folder is in use", where=folder, remedy="Choose another --out, or remove it"
+        )
+    there = next(parent for parent in folder.resolve().parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise SettingsError(
+            "The output folder cannot be made", where=folder, remedy="Choose an --out in a folder of yours"
         )
     return folder

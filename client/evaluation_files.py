@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
 from client.evaluate import Evaluation
+from shared.errors import DermaFedError
 from shared.files import write_atomically, write_json
 
 PREDICTIONS_FILE, METRICS_FILE = "predictions.csv", "metrics.json"
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
-    """Writes both files into a folder, which is made if it is not there.
+    """Writes both files, or neither, into a new or empty folder.
 
     Returns:
         The content of ``metrics.json``.
@@ -24,8 +26,12 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
     """
     summary = summarise(evaluation, folder / PREDICTIONS_FILE)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / PREDICTIONS_FILE, predictions_table(evaluation).encode())
-    write_json(folder / METRICS_FILE, summary)
+    try:
+        write_atomically(folder / PREDICTIONS_FILE, predictions_table(evaluation).encode())
+        write_json(folder / METRICS_FILE, summary)
+    except DermaFedError:
+        shutil.rmtree(folder)
+        raise
     return summary
 
 

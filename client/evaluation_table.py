@@ -30,7 +30,8 @@ def _heading(evaluation: Evaluation) -> list[str]:
     card = evaluation.card
     clinics = card.data.get("clinics", {})
     images = sum(sum(counts.values()) for counts in clinics.values())
-    source = f", from {images} images of {len(clinics)} clinics" if clinics else ""
+    plural = "" if len(clinics) == 1 else "s"
+    source = f", from {images} images of {len(clinics)} clinic{plural}" if clinics else ""
     return [
         f"Model: {evaluation.model} ({card.model.backbone}, round {card.round}{source})",
         f"First weights: {card.origin}",
@@ -55,7 +56,9 @@ def _overall(metrics: ClassificationMetrics) -> Table:
 
 
 def _per_class(metrics: ClassificationMetrics) -> Table:
-    table = _table("Each class", "Class", "Images", "Recall (95 % interval)", "Precision", "F1", "AUC")
+    table = _table(
+        "Each class, recall with its 95 % interval", "Class", "Images", "Recall", "Precision", "F1", "AUC"
+    )
     for name, own in metrics.per_class.items():
         figures = (_figure(own.precision), _figure(own.f1), _figure(own.auc))
         recall = f"{_figure(own.recall)} ({_range(metrics.intervals.recall[name])})"
@@ -84,8 +87,9 @@ def _left_out(evaluation: Evaluation) -> list[str]:
 
 
 def _table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE)
-    table.add_column(first)
+    # Narrow enough for the three classes in a terminal of 80 columns.
+    table = Table(title=f"\n{title}", title_justify="left", box=SIMPLE, show_edge=False, pad_edge=False)
+    table.add_column(first, overflow="fold")
     for heading in others:
         table.add_column(heading, justify="right")
     return table

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from server.history import HistoryRow, best_round
-from server.run_folder import KeptModel, federation_folder, kept_models, read_history
+from server.run_folder import KeptModel, federation_folder, kept_models, read_history, row_values
 from shared.console import run_app
 
 app = typer.Typer(
@@ -53,7 +53,7 @@ def history(run: Run, as_json: AsJson = False) -> None:
     folder = federation_folder(run)
     rows = read_history(folder)
     if as_json:
-        rounds = [{name: _finite(value) for name, value in asdict(row).items()} for row in rows]
+        rounds = [row_values(row) for row in rows]
         _print_json({"folder": str(folder), "best_round": best_round(rows), "rounds": rounds})
     else:
         Console().print(_history_table(rows))
@@ -116,10 +116,6 @@ def _models_table(folder: Path, kept: list[KeptModel]) -> Table:
 
 def _print_json(content: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _figure(value: float) -> str:

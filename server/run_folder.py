@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, fields
+import math
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,14 @@ def read_history(folder: Path) -> list[HistoryRow]:
             remedy="Resume the run to write it anew",
         ) from error
     return rows
+
+
+def row_values(row: HistoryRow) -> dict[str, Any]:
+    """A round as JSON types; figures that were undefined are ``None``."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(row).items()
+    }
 
 
 def kept_models(folder: Path) -> list[KeptModel]:

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 
-from shared.errors import DermaFedError, InputError
-
-FAILED = 1
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+from shared.errors import DermaFedError
+from shared.files import unusable
 
 
 def run_app(app: typer.Typer) -> None:
-    """Runs a command line: exits 0, 1 (failed) or 2 (bad usage or input), never with a traceback."""
+    """Runs a command line: exits 0, 1 (failed), 2 (bad usage or input) or 130 (Ctrl-C, by typer).
+
+    No bad input ends in a traceback, nor does a file or disk that fails where nobody expected it.
+    """
     try:
         app()
     except DermaFedError as error:
         _end_with(error)
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if error.filename is None and not is_disk_full(error):
             raise
-        _end_with(InputError(f"{error.strerror}", where=error.filename or "", remedy="Free some disk space"))
-    except KeyboardInterrupt:
-        stderr().print("Stopped.")
-        sys.exit(FAILED)
+        _end_with(unusable(error, error.filename or ""))
 
 
 def stderr() -> Console:

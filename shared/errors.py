@@ -45,7 +45,7 @@ def _rebuild(kind: type[DermaFedError], what: str, where: str, remedy: str) -> D
 
 
 class InputError(DermaFedError):
-    """What the user gave cannot be used; nothing has been written."""
+    """What the user gave, or the disk, cannot be used; nothing has been half-written."""
 
     exit_code = 2
 

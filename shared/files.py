@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from shared.errors import DermaFedError
+from shared.errors import InputError
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -24,7 +24,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         data: the whole content.
 
     Raises:
-        DermaFedError: the disk is full or the folder cannot be written; ``path`` is as it was.
+        InputError: the disk is full or the folder cannot be written; ``path`` is as it was.
     """
     # The same folder, since a rename is atomic within one file system only.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
@@ -35,11 +35,28 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        remedy = "Free some disk space" if error.errno in _NO_SPACE else "Choose a folder that can be written"
-        raise DermaFedError(f"Cannot write: {error.strerror}", where=path, remedy=remedy) from error
+        raise unwritable(error, path) from error
     finally:
         with suppress(OSError):  # it is gone after a rename, and never was where the folder is no folder
             temporary.unlink()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(error, folder) from error
+
+
+def unwritable(error: OSError, where: object) -> InputError:
+    """What to tell the user of a file or folder that could not be written."""
+    remedy = "Free some disk space" if error.errno in _NO_SPACE else "Choose a folder that can be written"
+    return InputError(f"Cannot write: {error.strerror}", where=where, remedy=remedy)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -51,7 +68,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: a number is NaN or infinite, which JSON does not have (use ``None``).
-        DermaFedError: the file cannot be written.
+        InputError: the file cannot be written.
     """
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     write_atomically(path, f"{text}\n".encode())

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from shared.classes import ClassMap, map_classes
 from shared.datasets import Splits, check_no_duplicates, load_dataset, split_clinics
 from shared.datasets.site import Site, site_folder, write_site
@@ -105,4 +107,9 @@ def _readable(
     ]
     if not len(cached.kept):
         raise DatasetError("No image can be read", remedy="Check the image files")
+    if preprocess.denoise != "none":
+        notes.append(
+            f"BM3D denoised {np.sum(cached.denoised)} of {len(cached.kept)} images; the noise of the others "
+            f"was too weak to matter (median of all: {np.median(cached.noise_sigmas):.2f} of 255)"
+        )
     return [records[index] for index in cached.kept], notes

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server.history import HISTORY_FILE
+from server.run_folder import read_history, row_values
 from shared.datasets.site import Site
 from shared.files import write_atomically
 from shared.lesions import LesionRecord
@@ -88,7 +88,7 @@ def local_result(tests: TestImages, models: Mapping[str, Predictions]) -> dict[s
 
 def arms_history(arms: Sequence[Arm]) -> HistoryRows:
     """Every arm's rounds, with the arm's name."""
-    return [{"arm": arm.name, **row} for arm in arms for row in _history(arm.folder / HISTORY_FILE)]
+    return [{"arm": arm.name, **row_values(row)} for arm in arms for row in read_history(arm.folder)]
 
 
 def write_history_table(path: Path, rows: HistoryRows) -> None:
@@ -110,18 +110,6 @@ def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, An
         ]
     rows += [("all clinics", "own, mean" if arm == "local" else arm, figures) for arm, figures in arms]
     return rows
-
-
-def _history(path: Path) -> HistoryRows:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{name: _number(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
-
-
-def _number(name: str, text: str) -> Any:
-    if name == "left_out":
-        return text
-    value = float(text)
-    return int(value) if name in ("round", "replied") else (None if np.isnan(value) else value)
 
 
 def _mean(figures: Any) -> dict[str, float | None]:

@@ -61,7 +61,7 @@ def draw_dataset(
     labels: Sequence[str] = LABELS,
 ) -> Path:
     """A manifest and drawn images: so many lesions of each label at each clinic, an image each."""
-    rows = []
+    rows: list[dict[str, str]] = []
     for clinic in clinics:
         for label in labels:
             for _ in range(lesions):
@@ -76,7 +76,7 @@ def real_dataset(folder: Path, lesions: int, clinics: Sequence[str]) -> Path:
     """So many HAM10000 images of melanoma, nevus and benign keratosis each, dealt out to the clinics."""
     with (HAM / "metadata.csv").open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
-    rows = []
+    rows: list[dict[str, str]] = []
     for label in ("mel", "nv", "bkl"):
         of_label = {row["lesion_id"]: row for row in table if row["diagnosis"] == label}
         for number, row in enumerate(list(of_label.values())[: lesions * len(clinics)]):

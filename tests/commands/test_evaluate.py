@@ -7,13 +7,14 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 import pytest
 
 from client import cli
+from shared.errors import DermaFedError
 from shared.images import read_image
 from shared.model.card import ModelCard
 from shared.model.classifier import build_classifier
@@ -150,7 +151,7 @@ def test_the_text_tells_figures_origin_and_limits(
         cli.main, capsys, "evaluate", data, "--model", "m", "--skip-bad", "--out", tmp_path / "out"
     )
     for words in (
-        "EfficientNetB0, round 7, from 15 images of 1 clinics",
+        "EfficientNetB0, round 7, from 15 images of 1 clinic)",
         "22 images judged",
         "Balanced accuracy",
         "Confusion matrix",
@@ -238,6 +239,29 @@ def test_a_folder_in_use_is_left_alone(data: Path, tmp_path: Path, capsys: Captu
     message = refusal(capsys, tmp_path, data, "--model", "m")
     assert "in use" in message
     assert (tmp_path / "out" / "predictions.csv").read_text() == "of another model"
+
+
+def test_a_folder_that_cannot_be_made_is_told_at_once(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = data / "metadata.csv" / "out"
+    done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", out)
+    assert done.code == 2
+    assert str(out) in done.err
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_full_disk_leaves_neither_file(
+    data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: object) -> NoReturn:
+        raise DermaFedError(
+            "Cannot write: No space left on device", where=path, remedy="Free some disk space"
+        )
+
+    monkeypatch.setattr("client.evaluation_files.write_json", full)
+    done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", tmp_path / "out")
+    assert done.code == 1
+    assert "No space left on device" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 @needs_real_images
