@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -75,7 +76,7 @@ def evaluate(
 
         fl-client evaluate ours.csv --model model.keras --classes "melanoma=MM,nevus=NZN+dys" --json
     """
-    folder = _free_folder(out or Path(f"evaluation-{data.resolve().stem}"))
+    folder = _free_folder(out) if out else _new_folder(f"evaluation-{data.resolve().stem}")
     # Imported now, so that --help and bad usage answer at once.
     from client.evaluate import evaluate as judge
     from client.evaluation_files import write_evaluation
@@ -122,6 +123,12 @@ def convert(
 def main() -> None:
     """The command ``fl-client``."""
     run_app(app)
+
+
+def _new_folder(name: str) -> Path:
+    """The first of NAME, NAME-2, NAME-3, ... in the current folder that does not exist."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return _free_folder(next(path for path in map(Path, names) if not path.exists()))
 
 
 def _free_folder(folder: Path) -> Path:

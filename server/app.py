@@ -12,19 +12,15 @@ from numpy.typing import NDArray
 
 from server.checkpoint import RunState, Settings, check_same_settings, has_state, load_state, save_state
 from server.history import HistoryRow, write_history
-from server.rounds import Federation, Names, run_rounds
+from server.rounds import Federation, run_rounds
 from server.rules import RoundRules
 from server.strategy import Strategy, describe_strategy
 from server.strategy.fedavg import FedAvg
 from shared.errors import SettingsError
+from shared.files import make_folder
 from shared.training.trainer import FloatVector
 
 OnRound = Callable[[HistoryRow], None]
-
-
-def names_of_nodes(grid: Grid) -> dict[int, str]:
-    """Connected clinics by the names that Flower has for them, or by their node ids."""
-    return {node.node_id: node.name or f"node {node.node_id}" for node in grid.get_nodes()}
 
 
 def build_server_app(
@@ -36,7 +32,6 @@ def build_server_app(
     strategy: Strategy | None = None,
     settings: Settings | None = None,
     adapted: NDArray[np.bool_] | None = None,
-    names: Names = names_of_nodes,
     resume: bool = False,
     on_round: OnRound | None = None,
 ) -> ServerApp:
@@ -54,7 +49,6 @@ def build_server_app(
             the strategy with its options and the number of weights are added to it.
         adapted: bool (P,), the weights that the strategy's step moves. The others, such as batch
             normalisation's running statistics, take the clinics' mean. All by default.
-        names: the connected clinics by node id.
         resume: continue the run in ``folder``, or start it if it never got to its first state.
         on_round: called with each finished round's figures, once they are on disk.
 
@@ -68,7 +62,7 @@ def build_server_app(
         "parameters": int(weights.size),
     }
     state = _open_run(weights, described, folder, resume)
-    federation = Federation(strategy or FedAvg(), rules, classes, adapted, names)
+    federation = Federation(strategy or FedAvg(), rules, classes, adapted)
     app = ServerApp()
 
     @app.main()
@@ -92,7 +86,7 @@ def _open_run(weights: FloatVector, settings: Settings, folder: Path, resume: bo
         state = load_state(folder)
         check_same_settings(state.settings, settings, folder)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         state = RunState(0, np.asarray(weights, dtype=np.float32), {}, (), settings)
         save_state(folder, state)
     write_history(folder, state.history)

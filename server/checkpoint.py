@@ -54,7 +54,7 @@ def save_state(folder: Path, state: RunState) -> None:
     """Write a round's state, then drop the files that no longer count.
 
     Raises:
-        DermaFedError: the disk is full or the folder cannot be written; the states before are untouched.
+        StorageError: the disk is full or the folder cannot be written; the states before are untouched.
     """
     record = {
         "round": state.round,

@@ -53,7 +53,7 @@ def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
     """Write ``history.csv`` into a run's folder, all of it, so that it never repeats or misses a round.
 
     Raises:
-        DermaFedError: the file cannot be written.
+        StorageError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(HistoryRow)], lineterminator="\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -28,9 +28,6 @@ from shared.training.trainer import FloatVector
 
 log = logging.getLogger("dermafed.server")
 
-Names = Callable[[Grid], Mapping[int, str]]
-"""Gives the connected clinics: node id to name."""
-
 _Outcome = TypeVar("_Outcome")
 
 
@@ -44,14 +41,12 @@ class Federation:
         classes: number of classes C of the model.
         adapted: bool (P,), the weights that the strategy's step moves; the others take the clinics' mean,
             as running statistics must. ``None``: all.
-        names: the connected clinics.
     """
 
     strategy: Strategy
     rules: RoundRules
     classes: int
     adapted: NDArray[np.bool_] | None
-    names: Names
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -156,11 +151,16 @@ def _until_quorum(
 
 
 def _connected(grid: Grid, federation: Federation) -> dict[int, str]:
-    """The connected clinics by name, after a quorum has come or the time for it is over."""
+    """Node id to name of the connected clinics, after a quorum has come or the time for it is over."""
     end = time.monotonic() + federation.rules.connect_seconds
-    while len(clinics := federation.names(grid)) < federation.rules.needed and time.monotonic() < end:
+    while len(clinics := _names(grid)) < federation.rules.needed and time.monotonic() < end:
         time.sleep(0.2)
     return dict(sorted(clinics.items(), key=lambda item: item[1]))
+
+
+def _names(grid: Grid) -> dict[int, str]:
+    """The names that Flower has for the connected clinics, or their node ids."""
+    return {node.node_id: node.name or f"node {node.node_id}" for node in grid.get_nodes()}
 
 
 def _reasons(attendance: Attendance) -> list[str]:

@@ -8,8 +8,8 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from shared.errors import DermaFedError
-from shared.files import unusable
+from shared.errors import DermaFedError, StorageError
+from shared.files import is_disk_full
 
 
 def run_app(app: typer.Typer) -> None:
@@ -24,7 +24,8 @@ def run_app(app: typer.Typer) -> None:
     except OSError as error:
         if error.filename is None and not is_disk_full(error):
             raise
-        _end_with(unusable(error, error.filename or ""))
+        remedy = "Free some disk space" if is_disk_full(error) else "Check the path and your permission"
+        _end_with(StorageError(f"{error.strerror}", where=error.filename or "", remedy=remedy))
 
 
 def stderr() -> Console:

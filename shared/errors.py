@@ -7,7 +7,8 @@
     │   ├── DatasetError           a manifest, a label, a split
     │   ├── ImageError             one image file
     │   ├── SettingsError          an option or a settings file
-    │   └── ModelError             a model or weights file
+    │   ├── ModelError             a model or weights file
+    │   └── StorageError           a folder, file or disk that cannot be used
     └── FederationError            a run that cannot go on
 """
 
@@ -45,7 +46,7 @@ def _rebuild(kind: type[DermaFedError], what: str, where: str, remedy: str) -> D
 
 
 class InputError(DermaFedError):
-    """What the user gave, or the disk, cannot be used; nothing has been half-written."""
+    """What the user gave cannot be used; nothing has been half-written."""
 
     exit_code = 2
 
@@ -64,6 +65,10 @@ class SettingsError(InputError):
 
 class ModelError(InputError):
     """A model or weights file that cannot be used."""
+
+
+class StorageError(InputError):
+    """A file or folder that cannot be read or written, or a disk that is full."""
 
 
 class FederationError(DermaFedError):

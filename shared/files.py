@@ -11,9 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from shared.errors import InputError
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+from shared.errors import StorageError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -24,7 +22,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         data: the whole content.
 
     Raises:
-        InputError: the disk is full or the folder cannot be written; ``path`` is as it was.
+        StorageError: the disk is full or the folder cannot be written; ``path`` is as it was.
     """
     # The same folder, since a rename is atomic within one file system only.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
@@ -45,7 +43,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, unless it is there.
 
     Raises:
-        InputError: it cannot be made.
+        StorageError: it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,10 +51,15 @@ def make_folder(folder: Path) -> None:
         raise unwritable(error, folder) from error
 
 
-def unwritable(error: OSError, where: object) -> InputError:
+def unwritable(error: OSError, where: object) -> StorageError:
     """What to tell the user of a file or folder that could not be written."""
-    remedy = "Free some disk space" if error.errno in _NO_SPACE else "Choose a folder that can be written"
-    return InputError(f"Cannot write: {error.strerror}", where=where, remedy=remedy)
+    remedy = "Free some disk space" if is_disk_full(error) else "Choose a folder that can be written"
+    return StorageError(f"Cannot write: {error.strerror}", where=where, remedy=remedy)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether space, or the user's share of it, has run out."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -68,7 +71,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: a number is NaN or infinite, which JSON does not have (use ``None``).
-        InputError: the file cannot be written.
+        StorageError: the file cannot be written.
     """
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     write_atomically(path, f"{text}\n".encode())

@@ -14,6 +14,7 @@ from click import get_current_context
 from click.core import ParameterSource
 
 from shared.console import run_app
+from shared.cores import cores
 from shared.errors import SettingsError
 from simulation.settings import SYNTHETIC, RunSettings, check_same, load_settings
 
@@ -188,7 +189,8 @@ def simulate(
         fl-simulate --data isic2017 --clinics dirichlet:10:0.3 --strategy fedprox --no-baselines
     """
     values = {name: value for name, value in locals().items() if name in RunSettings.__dataclass_fields__}
-    values["data"] = str(data) if data else SYNTHETIC
+    # Absolute, so that a folder named "synthetic" is a folder.
+    values["data"] = str(data.resolve()) if data else SYNTHETIC
     settings, folder, threads = _resumed(resume, out, values) if resume else _new(out, values)
     _run(settings, folder, threads, as_json)
 
@@ -199,8 +201,6 @@ def main() -> None:
 
 
 def _new(out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
-    from simulation.processes import cores
-
     settings = RunSettings(**values).resolved()
     folder = out or Path(f"dermafed-run-{datetime.now():%Y%m%d-%H%M%S}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

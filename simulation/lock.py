@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shared.errors import SettingsError
+from shared.files import make_folder
 
 try:
     import fcntl
@@ -19,18 +20,19 @@ PATIENCE_SECONDS = 5.0
 
 
 @contextmanager
-def only_one_process(folder: Path) -> Iterator[None]:
+def only_one_process(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Holds a folder for this process; a killed process lets go by itself.
 
     Args:
         folder: made if it is not there.
+        patience: seconds to wait for another process; may be infinite.
 
     Raises:
         SettingsError: another process works in the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / ".lock").open("w") as file:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + patience
         while fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

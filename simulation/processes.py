@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,11 +17,6 @@ from shared.errors import DermaFedError
 Item = TypeVar("Item")
 
 POLL_SECONDS = 0.5
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_in_processes(
@@ -68,7 +64,11 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Ends this process soon after its parent: an orphan would go on writing into the run."""
+    """Ends this process soon after its parent: an orphan would go on writing into the run.
+
+    Ctrl-C reaches every process of a terminal; only the parent answers it, and stops the others.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

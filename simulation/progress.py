@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
@@ -19,6 +18,7 @@ from rich.progress import (
 )
 
 from server.history import HISTORY_FILE
+from server.run_folder import read_history
 from shared.console import stderr
 from simulation.arms import PREDICTIONS_FILE, Arm
 from simulation.run import Watcher
@@ -58,20 +58,16 @@ class LiveWatcher(Watcher):
             self._show(arm, self._arms[arm.name])
 
     def _show(self, arm: Arm, task: TaskID) -> None:
-        rounds = _rounds(arm.folder)
+        rounds = read_history(arm.folder) if (arm.folder / HISTORY_FILE).exists() else []
         if arm.folder.exists():
             self._bars.start_task(task)
         if (arm.folder / PREDICTIONS_FILE).exists():
             self._bars.stop_task(task)
-        state = f"validation balanced accuracy {float(rounds[-1].split(',')[4]):.3f}" if rounds else ""
+        latest = rounds[-1].validation_balanced_accuracy if rounds else None
+        state = "" if latest is None else f"validation balanced accuracy {latest:.3f}"
         self._bars.update(task, completed=len(rounds), state=state)
 
 
 def _title(arm: Arm) -> str:
     name, _, site = arm.name.partition(":")
     return f"{unquote(site)} alone" if site else f"{name.capitalize()} training"
-
-
-def _rounds(folder: Path) -> list[str]:
-    path = folder / HISTORY_FILE
-    return path.read_text("utf-8").splitlines()[1:] if path.exists() else []

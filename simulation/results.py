@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -38,14 +38,16 @@ class TestImages:
 
     def pooled(self, predictions: Predictions) -> ClassificationMetrics:
         """A model's figures on all clinics' test images together."""
-        records = [record for own in self.records.values() for record in own]
-        return self._report(records, np.concatenate([predictions[site] for site in self.records]))
+        return self._report(*self._together(predictions))
 
     def roc_input(self, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Labels (N,) and probabilities (N, C) on all clinics' test images."""
+        records, probabilities = self._together(predictions)
+        return self._labels(records), probabilities.astype(np.float64)
+
+    def _together(self, predictions: Predictions) -> tuple[list[LesionRecord], NDArray[np.float32]]:
         records = [record for own in self.records.values() for record in own]
-        scores = np.concatenate([predictions[site] for site in self.records])
-        return self._labels(records), scores.astype(np.float64)
+        return records, np.concatenate([predictions[site] for site in self.records])
 
     def _labels(self, records: Sequence[LesionRecord]) -> NDArray[np.int64]:
         return np.array([self.classes.index(record.label) for record in records], np.int64)
@@ -112,8 +114,7 @@ def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, An
     return rows
 
 
-def _mean(figures: Any) -> dict[str, float | None]:
+def _mean(figures: Collection[Mapping[str, Any]]) -> dict[str, float | None]:
     """The mean of each figure over several test sets or models; those without it are left out."""
-    rows = list(figures)
-    values = {name: [row[name] for row in rows if row[name] is not None] for name in FIGURES}
+    values = {name: [row[name] for row in figures if row[name] is not None] for name in FIGURES}
     return {name: fmean(known) if known else None for name, known in values.items()}

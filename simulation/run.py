@@ -11,15 +11,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from shared.cores import cores
+from shared.datasets.site import Site
 from shared.files import write_json
 from shared.model.card import ModelCard
+from shared.model.origin import weights_origin
 from shared.report import write_report
 from shared.training.plan import Plan
 from simulation.arms import FEDERATED, LOCAL, POOLED, Arm, load_predictions, make_arms, run_arm
 from simulation.pictures import contact_sheet, example_stages
-from simulation.plan import NAMED_WEIGHTS, check_settings, make_plan, preprocess_settings
+from simulation.plan import check_settings, make_plan, preprocess_settings
 from simulation.prepare import Prepared, prepare, write_sites
-from simulation.processes import cores, run_in_processes
+from simulation.processes import run_in_processes
 from simulation.results import (
     Predictions,
     TestImages,
@@ -116,15 +119,10 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
 
 
 def _card(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelCard:
-    weights = settings.weights or "none"
-    origin = weights
-    if weights not in NAMED_WEIGHTS:
-        path = Path(weights)
-        origin = f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
     return ModelCard(
         plan.model,
         plan.preprocess,
-        origin,
+        weights_origin(settings.weights or "none"),
         plan.rounds,
         labels=dict(prepared.class_map.of),
         data=_fingerprint(prepared),
@@ -171,7 +169,7 @@ def _result(
     }
 
 
-def _clinic(site: Any, prepared: Prepared) -> dict[str, Any]:
+def _clinic(site: Site, prepared: Prepared) -> dict[str, Any]:
     sides = site.splits.sides()
     return {
         "name": site.name,

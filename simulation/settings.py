@@ -10,6 +10,7 @@ from typing import Any
 
 from shared.errors import SettingsError
 from shared.files import write_json
+from shared.model.origin import NAMED_WEIGHTS
 
 SETTINGS_FILE = "settings.json"
 SYNTHETIC = "synthetic"
@@ -78,7 +79,7 @@ class RunSettings:
         return replace(
             self,
             data=self.data if synthetic else str(Path(self.data).resolve()),
-            weights=weights if weights in ("none", "lite0", "imagenet") else str(Path(weights).resolve()),
+            weights=weights if weights in NAMED_WEIGHTS else str(Path(weights).resolve()),
             rounds=_first(self.rounds, 10 if synthetic else 12),
             image_size=_first(self.image_size, 64 if synthetic else 128),
             batch_norm=_first(self.batch_norm, "aggregate"),

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from simulation.results import summary_rows
+from simulation.results import FIGURES, summary_rows
 
 
 def print_result(result: Mapping[str, Any]) -> None:
@@ -20,7 +20,7 @@ def print_result(result: Mapping[str, Any]) -> None:
     for clinic, model, figures in summary_rows(result):
         if before and clinic != before:
             table.add_section()
-        shown = [_figure(figures[name]) for name in ("balanced_accuracy", "accuracy", "auc")]
+        shown = [_figure(figures[name]) for name in FIGURES]
         table.add_row(clinic if clinic != before else "", model, *shown)
         before = clinic
     console = Console()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import keras
 import numpy as np
 from flwr.app import Context
 
@@ -64,7 +67,7 @@ def _train(arm: Arm) -> None:
     state = load_state(arm.folder) if has_state(arm.folder) else None
     if state is not None and state.round >= arm.plan.rounds:
         return
-    model = initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
+    model = _first_model(arm)
     server = build_server_app(
         to_flat(model),
         len(arm.plan.model.classes),
@@ -82,6 +85,13 @@ def _train(arm: Arm) -> None:
         run(server, client, [unquote(site.name) for site in arm.members])
     finally:
         trainers.forget()
+
+
+def _first_model(arm: Arm) -> keras.Model:
+    # Two arms start at a time, and Keras does not guard a download against another process.
+    alone = only_one_process(arm.folder.parent, math.inf) if arm.weights == "imagenet" else nullcontext()
+    with alone:
+        return initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
 
 
 def _test(arm: Arm, weights: FloatVector) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from shared.datasets.splits import Splits
 from shared.errors import DatasetError, ImageError
+from shared.images import content_digest
 
 
 def check_no_duplicates(splits: Iterable[Splits]) -> None:
@@ -34,9 +34,9 @@ def check_no_duplicates(splits: Iterable[Splits]) -> None:
 
 
 def _compare(files: Iterable[tuple[str, Path]]) -> None:
-    seen: dict[bytes, tuple[str, Path]] = {}
+    seen: dict[str, tuple[str, Path]] = {}
     for side, path in files:
-        first_side, first = seen.setdefault(_digest(path), (side, path))
+        first_side, first = seen.setdefault(content_digest(path), (side, path))
         if first_side != side:
             raise DatasetError(
                 f"the same image is in {first_side} ({first}) and in {side} ({path})",
@@ -48,12 +48,5 @@ def _compare(files: Iterable[tuple[str, Path]]) -> None:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}", where=path, remedy="Check the file") from error
-
-
-def _digest(path: Path) -> bytes:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror}", where=path, remedy="Check the file") from error

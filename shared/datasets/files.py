@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.errors import DatasetError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASK_FOLDERS = ("masks", "mask", "segmentations")
 _MASK_ENDING = "_segmentation"
 _SUPERPIXELS = "_superpixels"  # ISIC 2017 lays these beside its images
@@ -71,10 +71,16 @@ def _in_mask_folder(path: Path) -> bool:
     return any(part.casefold() in MASK_FOLDERS for part in path.parts[:-1])
 
 
+def _refuse(error: OSError) -> None:
+    raise DatasetError(
+        f"cannot be read: {error.strerror}", where=error.filename, remedy="Check your permission to read it"
+    ) from error
+
+
 def _walk(root: Path) -> Iterator[Path]:
     """All image files below ``root`` in order of name; links are followed, each folder is entered once."""
     entered: set[Path] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=_refuse, followlinks=True):
         real = Path(folder).resolve()
         if real in entered:
             subfolders.clear()

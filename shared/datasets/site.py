@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from shared.datasets.splits import Splits
-from shared.errors import DatasetError, DermaFedError
-from shared.files import write_atomically
+from shared.errors import DatasetError
+from shared.files import make_folder, write_atomically
 from shared.lesions import LesionRecord
 
 SITE_FILE = "site.csv"
@@ -42,23 +42,36 @@ def site_folder(parent: Path, name: str) -> Path:
 
 
 def write_site(folder: Path, splits: Splits) -> None:
-    """Writes a site folder; image paths are kept absolute.
+    """Writes a site folder; once more only with the same records, wherever their images lie now.
 
     Raises:
-        DermaFedError: the folder cannot be written.
+        DatasetError: the folder has other records, those that an earlier start of the run trained on.
+        StorageError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DermaFedError(
-            f"Cannot make the folder: {error.strerror}", where=folder, remedy="Choose another one"
-        ) from error
+    path, table = folder / SITE_FILE, _table(splits)
+    make_folder(folder)
+    if path.exists() and _without_paths(path.read_text("utf-8")) != _without_paths(table):
+        raise DatasetError(
+            "The images, their labels or their split are not those that this run began with",
+            where=path,
+            remedy="Bring the data back to what they were, or start a new run",
+        )
+    write_atomically(path, table.encode())
+
+
+def _table(splits: Splits) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for split, records in splits.sides().items():
         writer.writerows(_row(split, record) for record in records)
-    write_atomically(folder / SITE_FILE, text.getvalue().encode())
+    return text.getvalue()
+
+
+def _without_paths(table: str) -> list[list[str]]:
+    """A table's rows without the images' paths, since a folder may have been moved."""
+    place = _COLUMNS.index("path")
+    return [row[:place] + row[place + 1 :] for row in csv.reader(io.StringIO(table, newline=""))]
 
 
 def read_site(folder: Path) -> Site:

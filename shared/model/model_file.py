@@ -8,8 +8,8 @@ from pathlib import Path
 
 import keras
 
-from shared.errors import DermaFedError, ModelError, SettingsError
-from shared.files import write_atomically
+from shared.errors import ModelError, SettingsError
+from shared.files import unwritable, write_atomically, write_json
 from shared.model.card import ModelCard
 from shared.model.classifier import build_classifier
 from shared.model.flat import FloatVector, set_flat
@@ -24,7 +24,7 @@ def save_model(path: Path, weights: FloatVector, card: ModelCard) -> None:
         card: what is written to ``path`` with suffix ``.json``.
 
     Raises:
-        DermaFedError: the disk is full or the folder cannot be written.
+        StorageError: the disk is full or the folder cannot be written.
     """
     model = build_classifier(card.model)
     set_flat(model, weights)
@@ -34,10 +34,8 @@ def save_model(path: Path, weights: FloatVector, card: ModelCard) -> None:
             model.save(whole)
             write_atomically(path, whole.read_bytes())
     except OSError as error:
-        raise DermaFedError(
-            f"Cannot write the model: {error.strerror}", where=path, remedy="Free some disk space"
-        ) from error
-    write_atomically(path.with_suffix(".json"), json.dumps(card.to_dict(), indent=2).encode())
+        raise unwritable(error, path) from error
+    write_json(path.with_suffix(".json"), card.to_dict())
 
 
 def load_model(path: Path) -> tuple[keras.Model, ModelCard]:

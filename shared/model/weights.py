@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -42,14 +41,6 @@ def initial_classifier(settings: ModelSettings, weights: str, *, seed: int) -> k
     return model
 
 
-def weights_origin(weights: str) -> str:
-    """The origin of the first weights in words and, for a file, by its SHA-256."""
-    if weights in ("imagenet", "none", "lite0"):
-        return weights
-    path = Path(weights)
-    return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
-
-
 def _is_keras_file(settings: ModelSettings, weights: str) -> bool:
     """Whether these are Keras' own ImageNet weights, by source or by the name Keras gives the file."""
     return weights == "imagenet" or Path(weights).name == f"{settings.backbone.lower()}_notop.h5"
@@ -85,7 +76,8 @@ def _from_keras(build: Callable[..., keras.Model], side: int) -> keras.Model:
         raise ModelError(
             "Keras' ImageNet weights could not be downloaded",
             where="weights",
-            remedy="Check the connection, or give --weights FILE (a .h5 in Keras' layout) or --weights none",
+            remedy="Check the connection, or give --weights FILE (a .h5 in Keras' layout), --weights lite0 "
+            "or --weights none",
         ) from error
 
 

@@ -20,7 +20,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import DermaFedError, ImageError
+from shared.cores import cores
+from shared.errors import DermaFedError, ImageError, StorageError
 from shared.images import decode_image, read_bytes
 from shared.preprocess.entry import make_private, read_entry, write_entry
 from shared.preprocess.pipeline import PIPELINE_VERSION, preprocess
@@ -81,7 +82,8 @@ class PreprocessCache:
         Raises:
             ImageError: a file cannot be read and `on_bad` is ``"raise"``.
             SettingsError: the package ``bm3d`` was chosen but is not installed.
-            DermaFedError: the cache cannot be written, or memory does not hold all the images.
+            StorageError: the cache cannot be written.
+            DermaFedError: memory does not hold all the images.
         """
         shelf = _Shelf.open(self.folder, settings)
         images = _room_for(len(paths), settings.image_size)
@@ -138,7 +140,7 @@ class _Shelf:
         except OSError as error:
             what = f"The cache folder cannot be used: {error.strerror or error}"
             remedy = "Name another one in DERMAFED_CACHE"
-            raise DermaFedError(what, where=cache, remedy=remedy) from error
+            raise StorageError(what, where=cache, remedy=remedy) from error
         return cls(cache / _settings_digest(settings), scratch, settings)
 
     def fetch(self, path: Path, pixels: NDArray[np.uint8]) -> tuple[float, bool]:
@@ -182,13 +184,8 @@ def _room_for(count: int, size: int) -> NDArray[np.uint8]:
 @contextmanager
 def _pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
     """Threads suffice: BM3D, OpenCV, Pillow and hashing all release the GIL."""
-    pool = ThreadPoolExecutor(workers or _core_count())
+    pool = ThreadPoolExecutor(workers or cores())
     try:
         yield pool
     finally:  # after an error or Ctrl-C, thousands of waiting images are not worked off first
         pool.shutdown(cancel_futures=True)
-
-
-def _core_count() -> int:
-    """Counts the cores this process may use; not every system can tell them from those of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

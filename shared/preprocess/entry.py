@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import DermaFedError
+from shared.errors import StorageError
 from shared.preprocess.pipeline import Preprocessed
 
 _HEADER = struct.Struct("<8s32sd?7x")  # magic, SHA-256 of all the rest and the key, sigma, denoised
@@ -33,7 +33,7 @@ def write_entry(path: Path, key: str, content: Preprocessed, scratch: Path) -> N
         scratch: a folder on the same file system for the unfinished file.
 
     Raises:
-        DermaFedError: it cannot be written, because the disk is full or for another reason.
+        StorageError: it cannot be written, because the disk is full or for another reason.
     """
     pixels = np.ascontiguousarray(content.image).data
     checksum = _checksum(key, content.noise_sigma, content.denoised, pixels)
@@ -44,7 +44,7 @@ def write_entry(path: Path, key: str, content: Preprocessed, scratch: Path) -> N
     except OSError as error:
         what = f"The image cache cannot be written: {error.strerror or error}"
         remedy = "Free some space, or name another cache folder in DERMAFED_CACHE"
-        raise DermaFedError(what, where=path.parent, remedy=remedy) from error
+        raise StorageError(what, where=path.parent, remedy=remedy) from error
 
 
 def read_entry(path: Path, key: str, pixels: NDArray[np.uint8]) -> tuple[float, bool] | None:

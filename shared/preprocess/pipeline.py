@@ -1,4 +1,9 @@
-"""The preprocessing pipeline: resize, BM3D, CLAHE on lightness."""
+"""The preprocessing pipeline: resize, BM3D, CLAHE on lightness.
+
+The paper standardises first (eq. 2) and then denoises. BM3D commutes with an affine map that all channels
+share, if sigma is scaled along. So DermaFed denoises and equalises in 8 bits, which can be cached and looked
+at, and the network standardises in its own first layers.
+"""
 
 from __future__ import annotations
 

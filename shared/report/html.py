@@ -48,7 +48,7 @@ def write_report(
         sheet: contact sheet of the images, uint8 (H, W, 3) RGB.
 
     Raises:
-        DermaFedError: the file cannot be written.
+        StorageError: the file cannot be written.
     """
     page = _environment().get_template("template.html")
     text = page.render(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from shared.cores import cores
 from shared.errors import SettingsError
+from shared.files import write_atomically
 from shared.lesions import PAPER_CLASSES
 from simulation.synthetic.camera import photograph
 from simulation.synthetic.canvas import Canvas
@@ -67,7 +69,7 @@ def generate_dataset(
     seeds = np.random.SeedSequence(seed).spawn(len(profiles))
     cases = [case for at, clinic in enumerate(profiles) for case in _cases(at + 1, clinic, seeds[at])]
     total, rows = sum(case.images for case in cases), []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for written in pool.map(lambda case: _write_case(folder, case, image_size), cases):
             rows += written
             if progress:
@@ -156,7 +158,8 @@ def _write(path: Path, image: np.ndarray, options: list[int]) -> None:
 
 
 def _write_manifest(path: Path, rows: list[tuple[str, ...]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shared.datasets.site import SITE_FILE, Site, read_site, site_folder, write_site
 from shared.datasets.splits import Splits
-from shared.errors import DatasetError, DermaFedError
+from shared.errors import DatasetError, StorageError
 from shared.lesions import LesionRecord
 
 FULL = LesionRecord("a,1", Path("/images/a 1.jpg"), "nevus", "L1", "P1", 45.5, "female", 'the "back"')
@@ -20,6 +21,16 @@ def test_a_site_comes_back_whole(tmp_path: Path) -> None:
     site = read_site(folder)
     assert site == Site("Graz", SPLITS)
     assert site.images_per_class(("melanoma", "nevus", "other")) == {"melanoma": 1, "nevus": 2, "other": 0}
+
+
+def test_a_site_keeps_its_records_but_its_images_may_move(tmp_path: Path) -> None:
+    write_site(tmp_path, SPLITS)
+    moved = replace(FULL, path=Path("/elsewhere/a 1.jpg"))
+    write_site(tmp_path, replace(SPLITS, train=(moved, BARE)))
+    assert read_site(tmp_path).splits.train[0].path == moved.path
+    with pytest.raises(DatasetError, match="not those that this run began with"):
+        write_site(tmp_path, replace(SPLITS, train=(moved, replace(BARE, label="nevus"))))
+    assert read_site(tmp_path).splits.train == (moved, BARE)
 
 
 @pytest.mark.parametrize("name", ["Graz", "a/b", "..", ".hidden", "Zürich 1", "50%2F50", "a\\b"])
@@ -63,5 +74,5 @@ def test_a_missing_site_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DermaFedError, match="Cannot make the folder"):
+    with pytest.raises(StorageError, match="Cannot write"):
         write_site(tmp_path / "file" / "site", SPLITS)

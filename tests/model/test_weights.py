@@ -11,8 +11,9 @@ import pytest
 from shared.errors import ModelError, SettingsError
 from shared.model.classifier import normalise_like_imagenet
 from shared.model.flat import to_flat
+from shared.model.origin import weights_origin
 from shared.model.settings import ModelSettings
-from shared.model.weights import _copy_backbone, _is_keras_file, initial_classifier, weights_origin
+from shared.model.weights import _copy_backbone, _is_keras_file, initial_classifier
 from tests.model.real import CLASSES, IMAGES, weights_file
 from tests.training.tiny import tiny, tiny_backbones
 

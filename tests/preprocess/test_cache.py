@@ -219,7 +219,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_no_part(
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(DermaFedError, match=r"No space left on device .*Free some space") as caught:
         store.load(paths, PLAIN)
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == 2
     assert [path for path in store.folder.rglob("*") if path.is_file()] == []
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.errors import SettingsError
@@ -19,7 +17,6 @@ from shared.preprocess.clahe import clahe
 from shared.preprocess.denoise import denoise, denoiser
 from shared.preprocess.noise import estimate_noise
 from shared.preprocess.resize import resize
-from shared.preprocess.standardise import IMAGENET_MEAN, IMAGENET_STD, standardise
 from tests.preprocess.real import ham_paths, needs_real_images
 
 NOISY = np.random.default_rng(0).normal(128, 12, (48, 64, 3)).clip(0, 255).astype(np.uint8)
@@ -165,20 +162,6 @@ def test_both_engines_take_the_same_units() -> None:
     assert psnr(ours, clean) == pytest.approx(psnr(theirs, clean), abs=1)
 
 
-def test_standardise_by_hand() -> None:
-    result = standardise(np.array([[[10, 20, 30]]], np.uint8), 20, 5)
-    assert np.array_equal(result, np.array([[[-2, 0, 2]]], np.float32))
-    assert result.dtype == np.float32
-    per_channel = standardise(np.array([[[10, 20, 30]]], np.uint8), (10, 10, 10), (1, 2, 4))
-    assert np.array_equal(per_channel, np.array([[[0, 5, 5]]], np.float32))
-
-
-@given(mean=st.floats(0, 255), std=st.floats(1, 100))
-def test_standardise_can_be_undone(mean: float, std: float) -> None:
-    back = standardise(NOISY, mean, std) * std + mean
-    assert np.abs(back - NOISY).max() < 0.01
-
-
 def order_difference(image: NDArray[np.float32]) -> float:
     """Largest difference, in the image's units, of eq. (2) then (3), the paper's order, to (3) then (2).
 
@@ -186,8 +169,8 @@ def order_difference(image: NDArray[np.float32]) -> float:
     """
     bm3d, sigma = denoiser("bm3d"), 12.0
     mean, std = float(image.mean()), float(image.std())
-    papers = bm3d(standardise(image, mean, std), sigma / std)
-    ours = standardise(bm3d(image, sigma), mean, std)
+    papers = bm3d((image - mean) / std, sigma / std)
+    ours = (bm3d(image, sigma) - mean) / std
     return float(np.abs(papers - ours).max()) * std
 
 
@@ -199,9 +182,3 @@ def test_standardising_before_or_after_bm3d_is_the_same() -> None:
 def test_on_whole_numbers_the_order_decides_ties_between_equal_blocks_only() -> None:
     # Blocks of an 8-bit image are often equally near: float32 rounding then picks which joins a group.
     assert order_difference(NOISY.astype(np.float32)) < 1
-
-
-def test_imagenet_constants_standardise_8_bit_values() -> None:
-    white = standardise(np.full((1, 3), 255, np.uint8), IMAGENET_MEAN, IMAGENET_STD)
-    expected = [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]
-    assert white[0] == pytest.approx(expected, rel=1e-6)
