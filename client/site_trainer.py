@@ -36,7 +36,6 @@ def site_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
         validation=load_labelled(site.splits.validation, plan.model, plan.preprocess),
         rounds=plan.rounds,
         seed=clinic_seed(site, plan.seed),
-        class_counts=plan.class_counts,
         memory=batch_norm_files(plan, state),
     )
 

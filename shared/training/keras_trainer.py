@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -47,7 +47,6 @@ class KerasTrainer:
         validation: LabelledImages,
         rounds: int,
         seed: int,
-        class_counts: Sequence[int] | None = None,
         memory: BatchNormMemory | None = None,
     ) -> None:
         """Keeps the clinic's images; the network is shared by the process's trainers.
@@ -59,15 +58,12 @@ class KerasTrainer:
             validation: the images to judge on.
             rounds: how many rounds the run has, for the learning rate's schedule.
             seed: of this clinic.
-            class_counts: training images of each class over all clinics, for the recipe's balance; one
-                prior for all keeps the clinics' objectives the same. The clinic's own by default.
             memory: for ``batch_norm="local"``, where it is kept.
         """
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
         self.data, self.validation = train, validation
         self.memory = memory
-        own = np.bincount(train.labels, minlength=len(model.classes))
-        counts = np.asarray(own if class_counts is None else class_counts, np.int64)
+        counts = np.bincount(train.labels, minlength=len(model.classes))
         prior = log_prior(counts) if recipe.balance == "logits" else np.zeros(len(counts), np.float32)
         self._targets = targets(train.labels, prior, recipe.label_smoothing)
         weights = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)

@@ -21,8 +21,6 @@ class Plan:
         recipe: the local training.
         rounds: how many rounds the run has.
         seed: of everything random.
-        class_counts: training images of each class over all clinics, in the order of the model's
-            classes; ``None`` where they are not told, and each clinic goes by its own.
         threads: threads of the backend in each process; fixed, since it changes rounding.
     """
 
@@ -31,7 +29,6 @@ class Plan:
     recipe: Recipe
     rounds: int
     seed: int = 0
-    class_counts: tuple[int, ...] | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -50,7 +47,6 @@ class Plan:
             "recipe": self.recipe.to_dict(),
             "rounds": self.rounds,
             "seed": self.seed,
-            "class_counts": None if self.class_counts is None else list(self.class_counts),
             "threads": self.threads,
         }
 
@@ -63,7 +59,6 @@ class Plan:
                 "preprocess": PreprocessSettings.from_dict(values["preprocess"]),
                 "recipe": Recipe.from_dict(values["recipe"]),
             }
-            counts = values["class_counts"]
-            return cls(**{**values, **parts, "class_counts": None if counts is None else tuple(counts)})
+            return cls(**{**values, **parts})
         except (TypeError, KeyError) as error:
             raise SettingsError(f"This is no plan: {error}", where="plan") from error

@@ -26,8 +26,9 @@ class Recipe:
         weight_decay: decoupled, ``adamw`` only.
         balance: what is done about unequal classes. ``weights``: each image weighs inversely to
             its class's frequency. ``logits``: the loss adds the classes' log prior to the logits
-            (logit adjustment, Menon et al. 2021, arXiv:2007.07314). Frequencies are those over all
-            clinics where the plan tells them.
+            (logit adjustment, Menon et al. 2021, arXiv:2007.07314). Frequencies are the clinic's own,
+            so that its rarer diagnoses do not pull every clinic's model away from them (FedLC,
+            Zhang et al. 2022, arXiv:2209.00189).
         label_smoothing: of the one-hot labels, 0 to below 1.
         augment: whether images are flipped, rotated, zoomed and relit at random.
     """

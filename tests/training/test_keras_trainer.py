@@ -212,18 +212,6 @@ def test_class_weights_make_a_rare_class_count_as_much() -> None:
     )
 
 
-def test_the_balance_is_of_all_clinics_where_they_are_told() -> None:
-    settings, data, weights = without_batch_statistics(), lesions(6), start(tiny())
-    for balance in ("weights", "logits"):
-        recipe = plain(optimizer="sgd", batch_size=6, balance=balance)
-        own, same, told = (
-            trainer(settings, recipe, data, class_counts=counts).train(weights, 1, {}).weights
-            for counts in (None, (2, 2, 2), (20, 5, 1))
-        )
-        np.testing.assert_array_equal(own, same)
-        assert np.abs(told - own).max() > 1e-3
-
-
 def test_evaluation_counts_the_classifiers_own_predictions() -> None:
     settings, data = tiny(), lesions(70)
     weights = start(settings)
