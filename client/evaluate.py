@@ -88,7 +88,9 @@ def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, st
         data,
         records,
         probabilities,
-        classification_report(images.labels, probabilities, card.model.classes, groups=_groups(records)),
+        classification_report(
+            images.labels, probabilities, card.model.classes, groups=[record.group for record in records]
+        ),
         dict(sorted(excluded.items())),
         cached.skipped,
         _notes(dataset.notes, class_map, card),
@@ -149,10 +151,6 @@ def _predict(
             "The model's outputs are not finite", where=path, remedy="Copy it again from its run"
         )
     return probabilities
-
-
-def _groups(records: Sequence[LesionRecord]) -> list[str]:
-    return [record.patient_id or record.lesion_id or record.image_id for record in records]
 
 
 def _notes(of_data: Sequence[str], class_map: ClassMap, card: ModelCard) -> tuple[str, ...]:

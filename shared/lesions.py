@@ -36,3 +36,8 @@ class LesionRecord:
     site: str | None = None
     mask: Path | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """What images that are not independent share: the patient, else the lesion, else the image itself."""
+        return self.patient_id or self.lesion_id or self.image_id

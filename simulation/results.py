@@ -55,7 +55,7 @@ class TestImages:
     def _report(
         self, records: Sequence[LesionRecord], probabilities: NDArray[np.float32]
     ) -> ClassificationMetrics:
-        groups = [record.patient_id or record.lesion_id or record.image_id for record in records]
+        groups = [record.group for record in records]
         return classification_report(self._labels(records), probabilities, self.classes, groups=groups)
 
 

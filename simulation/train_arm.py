@@ -71,7 +71,7 @@ def _train(arm: Arm) -> None:
     server = build_server_app(
         to_flat(model),
         len(arm.plan.model.classes),
-        RoundRules(rounds=arm.plan.rounds, clinics=len(arm.members), quorum=len(arm.members)),
+        RoundRules(rounds=arm.plan.rounds, clinics=len(arm.members), quorum=len(arm.members), attempts=1),
         arm.folder,
         strategy=make_strategy(arm.strategy),
         settings=arm.plan.to_dict(),

@@ -173,6 +173,7 @@ def test_an_unknown_setting_is_refused_before_any_work(
     [
         (("--weights", "nowhere.h5"), "nowhere.h5"),
         (("--weights", "lite0", "--backbone", "EfficientNetB1"), "EfficientNetB0"),
+        (("--weights", "none", "--batch-norm", "frozen"), "frozen"),
     ],
 )
 def test_weights_that_cannot_serve_are_refused_before_any_work(
