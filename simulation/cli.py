@@ -46,12 +46,14 @@ def simulate(
             help="paper (melanoma, nevus, seborrheic keratosis), all, or new=a+b,...", rich_help_panel=DATA
         ),
     ] = "paper",
-    even: Annotated[
-        bool,
+    split: Annotated[
+        str,
         typer.Option(
-            "--even", help="The paper's split: equally many images of each class.", rich_help_panel=DATA
+            help="drawn (70 % training, 10 % validation, 20 % test), even (the paper's: equally many images "
+            "of each class), or given by the manifest's column split.",
+            rich_help_panel=DATA,
         ),
-    ] = False,
+    ] = "drawn",
     skip_bad: Annotated[
         bool,
         typer.Option("--skip-bad", help="Leave unreadable images out, and count them.", rich_help_panel=DATA),

@@ -17,6 +17,7 @@ from shared.training.recipe import Recipe
 from simulation.settings import RunSettings
 
 ENGINES = ("local", "ray")
+SPLITS = ("drawn", "even", "given")
 
 SMALLEST_TILE = 8  # pixels: below, CLAHE equalises noise
 
@@ -32,12 +33,13 @@ def check_settings(settings: RunSettings) -> None:
     """
     make_plan(settings, PAPER_CLASSES, threads=1)
     make_strategy(settings.strategy)
-    if settings.engine not in ENGINES:
-        raise SettingsError(
-            f"There is no engine '{settings.engine}'",
-            where="--engine",
-            remedy=f"Use one of {', '.join(ENGINES)}",
-        )
+    for option, value, choices in (("engine", settings.engine, ENGINES), ("split", settings.split, SPLITS)):
+        if value not in choices:
+            raise SettingsError(
+                f"There is no {option} '{value}'",
+                where=f"--{option}",
+                remedy=f"Use one of {', '.join(choices)}",
+            )
     _check_weights(settings.weights or "none", settings.backbone)
     _check_batch_norm(settings)
 

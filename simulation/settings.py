@@ -42,7 +42,8 @@ class RunSettings:
         learning_rate: the schedule's peak.
         balance: ``none``, ``weights`` or ``logits``.
         metadata: whether age, sex and body site enter the model.
-        even: the paper's split, with equal numbers of each class.
+        split: ``drawn`` at random, ``even`` (drawn, then equally many images of each class, as in the
+            paper) or ``given`` by the manifest's column ``split``.
         skip_bad: whether unreadable images are left out instead of ending the run.
     """
 
@@ -67,7 +68,7 @@ class RunSettings:
     learning_rate: float = 1e-3
     balance: str = "logits"
     metadata: bool = False
-    even: bool = False
+    split: str = "drawn"
     skip_bad: bool = False
 
     def resolved(self) -> RunSettings:

@@ -152,6 +152,7 @@ def test_malformed_classes_are_refused(refused: Refused, data: Path, spec: str) 
         ("--strategy", "fedmagic"),
         ("--backbone", "ResNet50"),
         ("--engine", "cloud"),
+        ("--split", "odd"),
         ("--denoise", "median"),
         ("--fit", "stretch"),
         ("--balance", "luck"),
