@@ -28,9 +28,18 @@ class LiveWatcher(Watcher):
     """Bars for the stages of preparation, and one for each arm's rounds."""
 
     def __init__(self) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
+        )
         self._bars = Progress(
-            *columns, TimeElapsedColumn(), TextColumn("{task.fields[state]}"), console=stderr()
+            *columns,
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=stderr(),
+            refresh_per_second=2,
         )
         self._arms: dict[str, TaskID] = {}
 
@@ -64,7 +73,7 @@ class LiveWatcher(Watcher):
         if (arm.folder / PREDICTIONS_FILE).exists():
             self._bars.stop_task(task)
         latest = rounds[-1].validation_balanced_accuracy if rounds else None
-        state = "" if latest is None else f"validation balanced accuracy {latest:.3f}"
+        state = "" if latest is None else f"balanced accuracy {latest:.3f}"
         self._bars.update(task, completed=len(rounds), state=state)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from shared.lesions import PAPER_CLASSES
 
 # Share of criteria that a lesion borrows from any class: no rule of dermoscopy is without exceptions.
-AMBIGUITY = 0.06
+AMBIGUITY = 0.02
 
 
 @dataclass(frozen=True)
