@@ -62,7 +62,7 @@ def simulate(
         int | None,
         typer.Option(
             min=1,
-            help="Federated rounds.  [default: 14 synthetic, 12 real data]",
+            help="Federated rounds.  [default: 10 synthetic, 12 real data]",
             show_default=False,
             rich_help_panel=TRAINING,
         ),

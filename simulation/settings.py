@@ -80,7 +80,7 @@ class RunSettings:
             self,
             data=self.data if synthetic else str(Path(self.data).resolve()),
             weights=weights if weights in NAMED_WEIGHTS else str(Path(weights).resolve()),
-            rounds=_first(self.rounds, 14 if synthetic else 12),
+            rounds=_first(self.rounds, 10 if synthetic else 12),
             image_size=_first(self.image_size, 64 if synthetic else 128),
             batch_norm=_first(self.batch_norm, "aggregate"),
             frozen_blocks=_first(self.frozen_blocks, 4 if pretrained else 0),
