@@ -16,11 +16,11 @@ from shared.errors import DatasetError, ModelError, SettingsError
 from shared.lesions import LesionRecord
 from shared.metrics import ClassificationMetrics, classification_report
 from shared.model.card import ModelCard
-from shared.model.metadata import encode_metadata
 from shared.model.model_file import load_model
 from shared.preprocess import CachedImages, PreprocessCache, default_cache_folder
 from shared.training.data import LabelledImages
 from shared.training.keras_trainer import apply_classifier
+from shared.training.loading import labelled
 
 CHUNK = 256  # images between two reports of progress
 
@@ -80,7 +80,7 @@ def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, st
     mapped, excluded = class_map.apply(dataset.records)
     cached = _preprocessed(mapped, card, skip_bad, stage("Preprocessing images"))
     records = tuple(mapped[index] for index in cached.kept)
-    images = _labelled(records, cached.images, card)
+    images = labelled(records, cached.images, card.model)
     probabilities = _predict(classifier, images, model, stage("Judging images"))
     return Evaluation(
         model,
@@ -127,11 +127,6 @@ def _preprocessed(
             "No image can be read", where=records[0].path.parent, remedy="Check the image files"
         )
     return cached
-
-
-def _labelled(records: Sequence[LesionRecord], images: NDArray[np.uint8], card: ModelCard) -> LabelledImages:
-    labels = np.array([card.model.classes.index(record.label) for record in records], np.int64)
-    return LabelledImages(images, labels, encode_metadata(records) if card.model.metadata else None)
 
 
 def _predict(

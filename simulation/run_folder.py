@@ -23,10 +23,10 @@ def run_folder(out: Path) -> Iterator[None]:
         out: holds what an earlier start of this run left, or is empty or not there.
 
     Raises:
-        SettingsError: it cannot be made, another process works in it, or there is no room.
+        StorageError: it cannot be made.
+        SettingsError: another process works in it, or there is no room.
     """
     made = not out.exists()
-    _make(out)
     with only_one_process(out):
         fresh = not (out / SETTINGS_FILE).exists()
         try:
@@ -37,15 +37,6 @@ def run_folder(out: Path) -> Iterator[None]:
             if fresh and not any(out.glob("arms/*/round-*.npz")):
                 _take_back(out, made)
             raise
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"The folder cannot be made: {error.strerror}", where=out, remedy="Choose another --out"
-        ) from error
 
 
 def _take_back(out: Path, made: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.errors import DatasetError
 from shared.lesions import LesionRecord
@@ -28,9 +29,20 @@ def load_labelled(
         DatasetError: a record's label is none of the classes.
         ImageError: an image cannot be read.
     """
-    labels = np.array([_class_index(record, model.classes) for record in records], np.int64)
     cached = PreprocessCache(default_cache_folder()).load([record.path for record in records], preprocess)
-    return LabelledImages(cached.images, labels, encode_metadata(records) if model.metadata else None)
+    return labelled(records, cached.images, model)
+
+
+def labelled(
+    records: Sequence[LesionRecord], images: NDArray[np.uint8], model: ModelSettings
+) -> LabelledImages:
+    """Puts records and their preprocessed images, uint8 (N, S, S, 3), together as inputs and targets.
+
+    Raises:
+        DatasetError: a record's label is none of the classes.
+    """
+    labels = np.array([_class_index(record, model.classes) for record in records], np.int64)
+    return LabelledImages(images, labels, encode_metadata(records) if model.metadata else None)
 
 
 def _class_index(record: LesionRecord, classes: tuple[str, ...]) -> int:
