@@ -206,6 +206,12 @@ def test_a_view_gives_what_its_copy_gives(drawn: Image) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_the_same_result_in_any_number_of_threads(drawn: Image, workers: int) -> None:
+    image = noisy(drawn, 0.05)
+    np.testing.assert_array_equal(bm3d_rgb(image, 0.05, threads=workers), bm3d_rgb(image, 0.05))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_same_result_beside_other_images(drawn: Image, workers: int) -> None:
     images = [noisy(drawn[:50, :60], 0.05, seed) for seed in range(6)]
     expected = [bm3d_rgb(image, 0.05) for image in images]
     with ThreadPoolExecutor(workers) as pool:
