@@ -35,6 +35,7 @@ def site_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
         train=load_labelled(site.splits.train, plan.model, plan.preprocess),
         validation=load_labelled(site.splits.validation, plan.model, plan.preprocess),
         rounds=plan.rounds,
+        class_counts=plan.class_counts,
         seed=clinic_seed(site, plan.seed),
         memory=batch_norm_files(plan, state),
     )

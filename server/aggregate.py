@@ -21,13 +21,13 @@ def check_update(update: Update, most_images: int) -> None:
 
     Args:
         update: a clinic's decoded update.
-        most_images: largest believable number of training images.
+        most_images: largest believable number of training images, and so of their weight.
 
     Raises:
-        FederationError: the number of images, a weight or a metric is not plausible.
+        FederationError: its weight in the mean, one of its weights or a metric is not plausible.
     """
-    if not 1 <= update.images <= most_images:
-        raise FederationError(f"it says it trained on {update.images} images, not 1 to {most_images}")
+    if not 1 <= update.weight <= most_images:
+        raise FederationError(f"it says its training weighs {update.weight} images, not 1 to {most_images}")
     if not np.isfinite(update.weights).all():
         raise FederationError("its weights are not all finite numbers")
     for name, value in update.metrics.items():
@@ -47,19 +47,19 @@ class StreamingMean:
     def __init__(self, parameters: int) -> None:
         self._sum = np.zeros(parameters)
         self._error = np.zeros(parameters)
-        self.images = 0
+        self.weight = 0
 
-    def add(self, weights: FloatVector, images: int) -> None:
-        """Take in one clinic's weights, float32 (P,), with its number of images as their weight."""
+    def add(self, weights: FloatVector, weight: int) -> None:
+        """Take in one clinic's weights, float32 (P,), with their weight in the mean."""
         for start in range(0, weights.size, _BLOCK):
             block = slice(start, start + _BLOCK)
-            value = weights[block].astype(np.float64) * images
+            value = weights[block].astype(np.float64) * weight
             total = self._sum[block] + value
             rest = total - self._sum[block]
             self._error[block] += (self._sum[block] - (total - rest)) + (value - rest)
             self._sum[block] = total
-        self.images += images
+        self.weight += weight
 
     def result(self) -> NDArray[np.float64]:
         """The mean, float64 (P,)."""
-        return (self._sum + self._error) / self.images
+        return (self._sum + self._error) / self.weight

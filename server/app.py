@@ -11,6 +11,7 @@ from flwr.serverapp import Grid, ServerApp
 from numpy.typing import NDArray
 
 from server.checkpoint import RunState, Settings, check_same_settings, has_state, load_state, save_state
+from server.explanations import ask_explanations, write_explanations
 from server.history import HistoryRow, write_history
 from server.rounds import Federation, run_rounds
 from server.rules import RoundRules
@@ -33,6 +34,7 @@ def build_server_app(
     settings: Settings | None = None,
     adapted: NDArray[np.bool_] | None = None,
     resume: bool = False,
+    explain: bool = False,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """A ServerApp that holds a run's rounds; its results are in ``folder``.
@@ -50,6 +52,8 @@ def build_server_app(
         adapted: bool (P,), the weights that the strategy's step moves. The others, such as batch
             normalisation's running statistics, take the clinics' mean. All by default.
         resume: continue the run in ``folder``, or start it if it never got to its first state.
+        explain: ask the clinics, after the last round, how good explanations of its model are there; their
+            figures are in ``explanations.json``.
         on_round: called with each finished round's figures, once they are on disk.
 
     Raises:
@@ -67,11 +71,14 @@ def build_server_app(
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        for done in run_rounds(grid, state, federation):
-            save_state(folder, done)
-            write_history(folder, done.history)
+        last = state
+        for last in run_rounds(grid, state, federation):
+            save_state(folder, last)
+            write_history(folder, last.history)
             if on_round is not None:
-                on_round(done.history[-1])
+                on_round(last.history[-1])
+        if explain:
+            write_explanations(folder, ask_explanations(grid, last.weights, last.round, rules))
 
     return app
 

@@ -37,7 +37,7 @@ class Collector(Protocol[Outcome]):
 
 
 class TrainedModels:
-    """The mean of trained models (P,) and of their training losses, weighted by images."""
+    """The mean of trained models (P,) and of their training losses, weighted alike."""
 
     def __init__(self, parameters: int, most_images: int) -> None:
         self._parameters = parameters
@@ -49,14 +49,14 @@ class TrainedModels:
         """Take in an update; see :class:`Collector`."""
         update, seconds = decode_update(content, self._parameters)
         check_update(update, self._most_images)
-        self._mean.add(update.weights, update.images)
-        self._losses.append(update.images * update.metrics.get("loss", math.nan))
+        self._mean.add(update.weights, update.weight)
+        self._losses.append(update.weight * update.metrics.get("loss", math.nan))
         return seconds
 
     def result(self) -> tuple[Means, float]:
         """The mean model and the mean loss."""
         # fsum is exact, so the order of arrival leaves no trace; the mean model's is as good as exact.
-        return self._mean.result(), math.fsum(self._losses) / self._mean.images
+        return self._mean.result(), math.fsum(self._losses) / self._mean.weight
 
 
 class Evaluations:

@@ -136,7 +136,7 @@ def _until_quorum(
     rules, number, kind = federation.rules, assignment.round, assignment.kind
     for _ in range(rules.attempts):
         collected = collector()
-        clinics = _connected(grid, federation)
+        clinics = connected(grid, rules)
         attendance = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
         for why in _reasons(attendance):
             log.warning("Round %d, %s: left out %s", number, kind, why)
@@ -150,10 +150,10 @@ def _until_quorum(
     )
 
 
-def _connected(grid: Grid, federation: Federation) -> dict[int, str]:
+def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
     """Node id to name of the connected clinics, after a quorum has come or the time for it is over."""
-    end = time.monotonic() + federation.rules.connect_seconds
-    while len(clinics := _names(grid)) < federation.rules.needed and time.monotonic() < end:
+    end = time.monotonic() + rules.connect_seconds
+    while len(clinics := _names(grid)) < rules.needed and time.monotonic() < end:
         time.sleep(0.2)
     return dict(sorted(clinics.items(), key=lambda item: item[1]))
 

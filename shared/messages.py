@@ -6,10 +6,13 @@ message          record                           content
 train, evaluate  ``weights`` (arrays)             ``weights``: float32 (P,), the global model
                  ``instruction`` (config)         ``round``, and what the strategy tells the trainer
 train's reply    ``weights`` (arrays)             ``weights``: float32 (P,), the trained model
-                 ``report`` (metrics)             ``images`` trained on, ``seconds`` of work
+                 ``report`` (metrics)             ``weight`` in the mean, ``seconds`` of work
                  ``metrics`` (metrics)            what the training measured, for example ``loss``
 evaluate's reply ``counts`` (arrays)              ``confusion``: int64 (C, C), ``histograms``: (C, 2, B)
                  ``report`` (metrics)             ``images``, ``loss_sum``, ``seconds``
+query.explain    as train's                       no settings: the clinic chooses its images
+explain's reply  ``figures`` (metrics)            ``images``; count, sum, sum of squares by measure
+                 ``report`` (metrics)             ``seconds``
 ===============  ===============================  ====================================================
 
 The weights are one array because each array of a message costs Flower two requests. A reply without result
@@ -25,12 +28,27 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, MetricRecordValues, RecordDict
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    MessageType,
+    MetricRecord,
+    MetricRecordValues,
+    RecordDict,
+)
 from numpy.typing import NDArray
 
 from shared.errors import FederationError
+from shared.explain.quality.figures import ExplanationQuality
 from shared.metrics.evaluation import BINS, SiteEvaluation
 from shared.training.trainer import FloatVector, Update
+
+EXPLAIN = "explain"
+"""The query's name at the clinic."""
+
+EXPLAIN_QUERY = f"{MessageType.QUERY}.{EXPLAIN}"
+"""The type of the messages that ask for explanation quality."""
 
 _NPY_HEADER_BYTES = 4096
 _Record = TypeVar("_Record")
@@ -41,6 +59,7 @@ class Refusal(IntEnum):
 
     TRAINING_FAILED = 1001
     EVALUATION_FAILED = 1002
+    EXPLANATION_FAILED = 1003
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,7 @@ def encode_update(update: Update, seconds: float) -> RecordDict:
     return RecordDict(
         {
             "weights": _arrays(weights=update.weights),
-            "report": MetricRecord({"images": int(update.images), "seconds": float(seconds)}),
+            "report": MetricRecord({"weight": int(update.weight), "seconds": float(seconds)}),
             "metrics": MetricRecord({name: float(value) for name, value in update.metrics.items()}),
         }
     )
@@ -103,7 +122,7 @@ def decode_update(content: RecordDict, parameters: int) -> tuple[Update, float]:
     report = _record(content, "report", MetricRecord)
     measured = _record(content, "metrics", MetricRecord)
     metrics = {name: _number(measured, name) for name in measured}
-    return Update(weights, _whole_number(report, "images"), metrics), _number(report, "seconds")
+    return Update(weights, _whole_number(report, "weight"), metrics), _number(report, "seconds")
 
 
 def encode_evaluation(evaluation: SiteEvaluation, seconds: float) -> RecordDict:
@@ -130,6 +149,23 @@ def decode_evaluation(content: RecordDict, classes: int) -> tuple[SiteEvaluation
         histograms=_read(content, "counts", "histograms", np.int64, (classes, 2, BINS)),
     )
     return evaluation, _number(report, "seconds")
+
+
+def encode_explanation_quality(quality: ExplanationQuality, seconds: float) -> RecordDict:
+    """Content of a clinic's reply to an explain query: named counts and sums, no map and no image's score."""
+    figures: dict[str, MetricRecordValues] = {**quality.to_flat()}
+    return RecordDict({"figures": MetricRecord(figures), "report": MetricRecord({"seconds": float(seconds)})})
+
+
+def decode_explanation_quality(content: RecordDict) -> tuple[ExplanationQuality, float]:
+    """The server's reading of :func:`encode_explanation_quality`, and the clinic's seconds of work.
+
+    Raises:
+        FederationError: a field is missing, unknown, no number, or none that any images could give.
+    """
+    figures = _record(content, "figures", MetricRecord)
+    quality = ExplanationQuality.from_flat({name: _number(figures, name) for name in figures})
+    return quality, _number(_record(content, "report", MetricRecord), "seconds")
 
 
 def _arrays(**arrays: NDArray[Any]) -> ArrayRecord:

@@ -62,12 +62,19 @@ def simulate(
         int | None,
         typer.Option(
             min=1,
-            help="Federated rounds.  [default: 10 synthetic, 12 real data]",
+            help="Federated rounds.  [default: 10 synthetic, 32 real data]",
             show_default=False,
             rich_help_panel=TRAINING,
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Local epochs a round.", rich_help_panel=TRAINING)] = 1,
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            help="Local epochs a round, or a fraction of one.  [default: 1 synthetic, 0.25 real data]",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     strategy: Annotated[
         str,
         typer.Option(
@@ -90,7 +97,7 @@ def simulate(
     batch_norm: Annotated[
         str | None,
         typer.Option(
-            help="aggregate, frozen, or local (FedBN).  [default: aggregate]",
+            help="fixed (FixBN), aggregate, frozen, or local (FedBN).  [default: fixed]",
             show_default=False,
             rich_help_panel=TRAINING,
         ),
@@ -107,8 +114,13 @@ def simulate(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step.", rich_help_panel=TRAINING)] = 16,
     learning_rate: Annotated[
-        float, typer.Option(help="The schedule's peak.", rich_help_panel=TRAINING)
-    ] = 1e-3,
+        float | None,
+        typer.Option(
+            help="The schedule's peak.  [default: 0.001 synthetic, 0.0005 real data]",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
     balance: Annotated[
         str,
         typer.Option(help="Against unequal classes: none, weights or logits.", rich_help_panel=TRAINING),

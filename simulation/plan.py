@@ -31,7 +31,7 @@ def check_settings(settings: RunSettings) -> None:
     Raises:
         SettingsError: names the setting and what it may be.
     """
-    make_plan(settings, PAPER_CLASSES, threads=1)
+    make_plan(settings, PAPER_CLASSES, [1] * len(PAPER_CLASSES), threads=1)
     make_strategy(settings.strategy)
     for option, value, choices in (("engine", settings.engine, ENGINES), ("split", settings.split, SPLITS)):
         if value not in choices:
@@ -44,12 +44,15 @@ def check_settings(settings: RunSettings) -> None:
     _check_batch_norm(settings)
 
 
-def make_plan(settings: RunSettings, classes: Sequence[str], threads: int) -> Plan:
+def make_plan(
+    settings: RunSettings, classes: Sequence[str], class_counts: Sequence[int], threads: int
+) -> Plan:
     """What the run asks of every clinic.
 
     Args:
         settings: resolved.
         classes: the model's classes.
+        class_counts: training images of each, over all clinics.
         threads: of the backend in each process.
 
     Raises:
@@ -74,7 +77,8 @@ def make_plan(settings: RunSettings, classes: Sequence[str], threads: int) -> Pl
         }
     )
     assert settings.rounds is not None
-    return Plan(model, preprocess_settings(settings), recipe, settings.rounds, settings.seed, threads)
+    pixels, counts = preprocess_settings(settings), tuple(class_counts)
+    return Plan(model, pixels, recipe, settings.rounds, counts, settings.seed, threads)
 
 
 def preprocess_settings(settings: RunSettings) -> PreprocessSettings:
@@ -117,5 +121,5 @@ def _check_batch_norm(settings: RunSettings) -> None:
         raise SettingsError(
             f"Batch normalisation cannot stay frozen with the weights {settings.weights}: it must be learned",
             where="--batch-norm",
-            remedy="Use aggregate or local, or give pretrained weights",
+            remedy="Use fixed, aggregate or local, or give pretrained weights",
         )

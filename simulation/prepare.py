@@ -34,6 +34,11 @@ class Prepared:
     sites: tuple[Site, ...]
     notes: tuple[str, ...]
 
+    def class_counts(self) -> list[int]:
+        """Training images of each class over all clinics, in the order of the classes."""
+        labels = [record.label for site in self.sites for record in site.splits.train]
+        return [labels.count(name) for name in self.class_map.names]
+
 
 def prepare(
     data: Path, settings: RunSettings, preprocess: PreprocessSettings, progress: Progress | None = None

@@ -102,7 +102,7 @@ def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
 
 
 def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) -> list[Arm]:
-    plan = make_plan(settings, prepared.class_map.names, threads)
+    plan = make_plan(settings, prepared.class_map.names, prepared.class_counts(), threads)
     sites, pooled = write_sites(out / "sites", prepared.sites)
     federated = Arm(
         FEDERATED,

@@ -25,7 +25,7 @@ class RunSettings:
         clinics: a column, ``iid:N`` or ``dirichlet:N:ALPHA``.
         classes: ``paper``, ``all`` or ``new=a+b,...``.
         rounds: federated rounds.
-        epochs: local epochs a round.
+        epochs: local epochs a round; may be a fraction.
         strategy: the server's strategy.
         backbone: an EfficientNet of ``keras.applications``.
         weights: ``imagenet``, ``none``, ``lite0`` or a file.
@@ -36,7 +36,7 @@ class RunSettings:
         denoise: ``bm3d``, ``bm3d-package`` or ``none``.
         clahe: whether local contrast is equalised.
         fit: ``crop`` or ``pad``.
-        batch_norm: ``aggregate``, ``frozen`` or ``local``.
+        batch_norm: ``fixed``, ``aggregate``, ``frozen`` or ``local``.
         frozen_blocks: the backbone's first blocks that are not trained.
         batch_size: images a step.
         learning_rate: the schedule's peak.
@@ -51,7 +51,7 @@ class RunSettings:
     clinics: str = "clinic"
     classes: str = "paper"
     rounds: int | None = None
-    epochs: int = 1
+    epochs: float | None = None
     strategy: str = "fedavg"
     backbone: str = "EfficientNetB0"
     weights: str | None = None
@@ -65,7 +65,7 @@ class RunSettings:
     batch_norm: str | None = None
     frozen_blocks: int | None = None
     batch_size: int = 16
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     balance: str = "logits"
     metadata: bool = False
     split: str = "drawn"
@@ -80,9 +80,11 @@ class RunSettings:
             self,
             data=self.data if synthetic else str(Path(self.data).resolve()),
             weights=weights if weights in NAMED_WEIGHTS else str(Path(weights).resolve()),
-            rounds=_first(self.rounds, 10 if synthetic else 12),
+            rounds=_first(self.rounds, 10 if synthetic else 32),
+            epochs=_first(self.epochs, 1 if synthetic else 0.25),
+            learning_rate=_first(self.learning_rate, 1e-3 if synthetic else 5e-4),
             image_size=_first(self.image_size, 64 if synthetic else 128),
-            batch_norm=_first(self.batch_norm, "aggregate"),
+            batch_norm=_first(self.batch_norm, "fixed"),
             frozen_blocks=_first(self.frozen_blocks, 4 if pretrained else 0),
         )
 

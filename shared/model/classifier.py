@@ -69,6 +69,13 @@ def normalise_like_imagenet(backbone: keras.Model) -> None:
             layer.finalize_state()
 
 
+def fix_batch_norm(model: keras.Model) -> None:
+    """Stops all batch normalisation: it uses its moving statistics, and no training changes it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
 def _pooled(features: keras.KerasTensor) -> keras.KerasTensor:
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
     scale = keras.initializers.Constant(HEAD_SCALE)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from shared.errors import SettingsError
 
-BatchNorm = Literal["aggregate", "frozen", "local"]
+BatchNorm = Literal["fixed", "aggregate", "frozen", "local"]
 
 BACKBONES = (
     *(f"EfficientNetB{i}" for i in range(8)),
@@ -25,6 +25,8 @@ class ModelSettings:
         image_size: side of the square input in pixels, at least 32.
         batch_norm: what batch normalisation does in training:
             ``aggregate``: batch statistics, and the moving ones averaged like every weight;
+            ``fixed``: the same in the run's first half, then every clinic trains with the averaged
+            statistics, and they, scale and shift stay (FixBN, Zhong et al. 2023, arXiv:2303.06530);
             ``frozen``: the backbone keeps its pretrained statistics, scale and shift;
             ``local``: each clinic keeps its own (FedBN, Li et al. 2021, arXiv:2102.07623).
         frozen_blocks: how many of the backbone's first blocks are not trained (0 to 7).

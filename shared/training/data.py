@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,15 +43,27 @@ class Batch:
     weights: NDArray[np.float32]
 
 
-def batches(data: LabelledImages, size: int, *, rng: np.random.Generator, augmented: bool) -> Iterator[Batch]:
-    """One epoch in random order, in batches of equal size.
+def batches(
+    data: LabelledImages, size: int, steps: Iterable[int], *, seed: int, augmented: bool
+) -> Iterator[Batch]:
+    """The batches of some steps of a training without end: one epoch after the other, each in random order.
 
-    The last batch is filled up with images of weight 0, so that the model is traced for one
-    shape, and no image counts twice.
+    All batches have one size, so that the model is traced for one shape: an epoch's last batch is
+    filled up with images of weight 0, and no image counts twice. A step's batch depends on nothing
+    but the step and the seed.
+
+    Args:
+        data: the images.
+        size: of a batch.
+        steps: their numbers, from 0.
+        seed: of the orders and the augmentation.
+        augmented: whether images are changed at random.
     """
-    order = rng.permutation(len(data))
-    for start in range(0, len(data), size):
-        index = order[start : start + size]
+    for step in steps:
+        epoch, place = divmod(step, steps_per_epoch(data, size))
+        order = np.random.default_rng((seed, epoch)).permutation(len(data))
+        rng = np.random.default_rng((seed, epoch, place))
+        index = order[place * size : (place + 1) * size]
         weights = np.ones(size, np.float32)
         weights[len(index) :] = 0
         index = np.resize(np.concatenate([index, order]), size)

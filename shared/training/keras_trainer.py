@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -11,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.metrics.evaluation import SiteEvaluation
-from shared.model.classifier import build_classifier
+from shared.model.classifier import build_classifier, fix_batch_norm
 from shared.model.flat import FloatVector, batch_norm_mask, set_flat, to_flat
 from shared.model.settings import ModelSettings
 from shared.training.data import Batch, LabelledImages, batches, steps_per_epoch
-from shared.training.loss import PriorAdjustedCrossEntropy, class_weights, log_prior, targets
+from shared.training.loss import PriorAdjustedCrossEntropy, balanced_weight, class_weights, log_prior, targets
 from shared.training.proximal import ProximalModel
 from shared.training.recipe import Recipe
 from shared.training.trainer import Update
@@ -47,6 +48,7 @@ class KerasTrainer:
         validation: LabelledImages,
         rounds: int,
         seed: int,
+        class_counts: Sequence[int] | None = None,
         memory: BatchNormMemory | None = None,
     ) -> None:
         """Keeps the clinic's images; the network is shared by the process's trainers.
@@ -58,6 +60,7 @@ class KerasTrainer:
             validation: the images to judge on.
             rounds: how many rounds the run has, for the learning rate's schedule.
             seed: of this clinic.
+            class_counts: training images of each class over all clinics; this clinic's own by default.
             memory: for ``batch_norm="local"``, where it is kept.
         """
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
@@ -68,9 +71,11 @@ class KerasTrainer:
         self._targets = targets(train.labels, prior, recipe.label_smoothing)
         weights = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
         self._weights = weights[train.labels]
+        everywhere = counts if class_counts is None else np.asarray(class_counts)
+        self._weight = len(train) if recipe.balance == "none" else balanced_weight(counts, everywhere)
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
-        """Trains ``recipe.epochs`` epochs from ``weights``.
+        """Trains a round from ``weights``.
 
         Args:
             weights: the global model, float32 (P,).
@@ -78,27 +83,37 @@ class KerasTrainer:
             config: ``proximal_mu`` (FedProx), if any.
 
         Returns:
-            The trained weights, the number of training images and the mean training loss.
+            The trained weights, their weight in the mean and the mean training loss.
         """
-        network = training_network(self.model, self.recipe, float(config.get("proximal_mu", 0.0)))
+        mu = float(config.get("proximal_mu", 0.0))
+        network = training_network(self.model, self.recipe, mu, self._fixes_batch_norm(round))
         network.restart(
             _with_own_batch_norm(self.model, weights, self.memory, round), seed=self._seed(round, 0)
         )
-        steps, done = steps_per_epoch(self.data, self.recipe.batch_size), 0
-        for epoch in range(self.recipe.epochs):
-            rng = np.random.default_rng(self._seed(round, epoch + 1))
-            for batch in batches(self.data, self.recipe.batch_size, rng=rng, augmented=self.recipe.augment):
-                progress = (round - 1 + (done + 0.5) / (steps * self.recipe.epochs)) / self.rounds
-                network.step(batch, self._targets[batch.index], self._weights[batch.index], progress)
-                done += 1
+        steps = self._steps(round)
+        feed = batches(
+            self.data, self.recipe.batch_size, steps, seed=self.seed, augmented=self.recipe.augment
+        )
+        for done, batch in enumerate(feed):
+            progress = (round - 1 + (done + 0.5) / len(steps)) / self.rounds
+            network.step(batch, self._targets[batch.index], self._weights[batch.index], progress)
         trained = to_flat(network.classifier)
         self._remember_batch_norm(trained, round)
-        return Update(trained, len(self.data), {"loss": network.mean_loss()})
+        return Update(trained, self._weight, {"loss": network.mean_loss()})
 
     def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
         """Judges a model on the clinic's validation images, with its own batch norm if it keeps one."""
         probabilities = predict(self.model, weights, self.validation, round=round, memory=self.memory)
         return SiteEvaluation.from_predictions(self.validation.labels, probabilities)
+
+    def _steps(self, round: int) -> range:
+        """The round's steps, counted from the run's start; one at least."""
+        a_round = self.recipe.epochs * steps_per_epoch(self.data, self.recipe.batch_size)
+        first, end = math.ceil((round - 1) * a_round), math.ceil(round * a_round)
+        return range(first, max(end, first + 1))
+
+    def _fixes_batch_norm(self, round: int) -> bool:
+        return self.model.batch_norm == "fixed" and round > (self.rounds + 1) // 2
 
     def _seed(self, *stage: int) -> int:
         return int(np.random.SeedSequence((self.seed, *stage)).generate_state(1)[0])
@@ -114,8 +129,11 @@ class TrainingNetwork:
     Tracing EfficientNetB0's training step takes longer than many a clinic's round.
     """
 
-    def __init__(self, settings: ModelSettings, recipe: Recipe, proximal_mu: float) -> None:
+    def __init__(self, settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool) -> None:
         self.classifier = shared_classifier(settings)
+        if fixed:  # a classifier of its own, since Keras reads what trains when it traces a step
+            self.classifier = build_classifier(settings)
+            fix_batch_norm(self.classifier)
         self._recipe = recipe
         self._network = ProximalModel(self.classifier, proximal_mu)
         # On a CPU, XLA is several times slower than the plain graph.
@@ -161,9 +179,11 @@ def shared_classifier(settings: ModelSettings) -> keras.Model:
 
 
 @lru_cache(maxsize=2)
-def training_network(settings: ModelSettings, recipe: Recipe, proximal_mu: float) -> TrainingNetwork:
-    """The process's one network for these settings."""
-    return TrainingNetwork(settings, recipe, proximal_mu)
+def training_network(
+    settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool = False
+) -> TrainingNetwork:
+    """The process's one network for these settings, with its batch normalisation fixed or not."""
+    return TrainingNetwork(settings, recipe, proximal_mu, fixed)
 
 
 def predict(
@@ -186,10 +206,17 @@ def predict(
     Returns:
         Probabilities float32 (N, C).
     """
+    return apply_classifier(loaded_classifier(model, weights, round=round, memory=memory), data)
+
+
+def loaded_classifier(
+    model: ModelSettings, weights: FloatVector, *, round: int = 0, memory: BatchNormMemory | None = None
+) -> keras.Model:
+    """The process's one classifier, with these weights until others are set; arguments as in predict."""
     classifier = shared_classifier(model)
     # What the clinic kept in this round belongs to this round's model: look one round on.
     set_flat(classifier, _with_own_batch_norm(model, weights, memory, round + 1))
-    return apply_classifier(classifier, data)
+    return classifier
 
 
 def apply_classifier(

@@ -54,3 +54,17 @@ def class_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
     """
     weights = np.divide(counts.sum(), len(counts) * counts, out=np.zeros(len(counts)), where=counts > 0)
     return np.asarray(weights, np.float32)
+
+
+def balanced_weight(counts: NDArray[np.int64], everywhere: NDArray[np.int64]) -> int:
+    """What a clinic's images weigh where each class weighs the same over all clinics, in whole images.
+
+    Args:
+        counts: the clinic's images of each class (C,).
+        everywhere: those of all clinics (C,).
+
+    Returns:
+        sum_c n_c N / (C N_c), at least 1. Clinics with 30 + 10 and 10 + 50 images (N = 100) weigh
+        30 * 100 / 80 + 10 * 100 / 120 = 46 and 54.
+    """
+    return max(1, round(float(counts @ class_weights(everywhere))))

@@ -20,6 +20,7 @@ class Plan:
         preprocess: how images are prepared; its image size is the model's.
         recipe: the local training.
         rounds: how many rounds the run has.
+        class_counts: training images of each class over all clinics, in the order of the model's classes.
         seed: of everything random.
         threads: threads of the backend in each process; fixed, since it changes rounding.
     """
@@ -28,6 +29,7 @@ class Plan:
     preprocess: PreprocessSettings
     recipe: Recipe
     rounds: int
+    class_counts: tuple[int, ...]
     seed: int = 0
     threads: int = 1
 
@@ -38,6 +40,8 @@ class Plan:
             )
         if self.preprocess.image_size != self.model.image_size:
             raise SettingsError("The model and the preprocessing differ in image size", where="image_size")
+        if len(self.class_counts) != len(self.model.classes):
+            raise SettingsError("The model and the class counts differ in length", where="class_counts")
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON types."""
@@ -46,6 +50,7 @@ class Plan:
             "preprocess": self.preprocess.to_dict(),
             "recipe": self.recipe.to_dict(),
             "rounds": self.rounds,
+            "class_counts": list(self.class_counts),
             "seed": self.seed,
             "threads": self.threads,
         }
@@ -58,6 +63,7 @@ class Plan:
                 "model": ModelSettings.from_dict(values["model"]),
                 "preprocess": PreprocessSettings.from_dict(values["preprocess"]),
                 "recipe": Recipe.from_dict(values["recipe"]),
+                "class_counts": tuple(values["class_counts"]),
             }
             return cls(**{**values, **parts})
         except (TypeError, KeyError) as error:

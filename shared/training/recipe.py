@@ -17,7 +17,8 @@ class Recipe:
     """The local training of one round.
 
     Attributes:
-        epochs: passes over the clinic's training images in a round.
+        epochs: passes over the clinic's training images in a round; a fraction goes on where the round
+            before ended, so that 0.25 sees every image once in four rounds.
         batch_size: images a step.
         optimizer: ``adamw`` (Loshchilov and Hutter 2019) or ``sgd`` with Nesterov momentum 0.9;
             its state starts afresh each round, since only the weights travel.
@@ -29,11 +30,14 @@ class Recipe:
             (logit adjustment, Menon et al. 2021, arXiv:2007.07314). Frequencies are the clinic's own,
             so that its rarer diagnoses do not pull every clinic's model away from them (FedLC,
             Zhang et al. 2022, arXiv:2209.00189).
+            Either way the run minimises the mean of the classes' losses, so in the mean of models a
+            clinic weighs as much as its images add to that, each n / (C n_c) over all clinics; with
+            ``none``, as many images as it has.
         label_smoothing: of the one-hot labels, 0 to below 1.
         augment: whether images are flipped, rotated, zoomed and relit at random.
     """
 
-    epochs: int = 1
+    epochs: float = 1
     batch_size: int = 32
     optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-3

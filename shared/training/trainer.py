@@ -21,12 +21,13 @@ class Update:
 
     Attributes:
         weights: the trained model, float32 (P,).
-        images: how many images it was trained on; its weight in the mean.
+        weight: of the update in the mean: its training images, each counted as much as the recipe's
+            balance lets its class count over all clinics, rounded to 1 or more.
         metrics: what the training measured, for example ``loss``.
     """
 
     weights: FloatVector
-    images: int
+    weight: int
     metrics: dict[str, float]
 
 

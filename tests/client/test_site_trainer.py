@@ -20,7 +20,7 @@ from shared.training.plan import Plan
 from tests.training.tiny import CLASSES, plain, start, tiny, tiny_backbones
 
 PREPROCESS = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=4)
-PLAN = Plan(tiny(), PREPROCESS, plain(epochs=1), rounds=2, seed=5)
+PLAN = Plan(tiny(), PREPROCESS, plain(epochs=1), rounds=2, class_counts=(4, 4, 4), seed=5)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_a_trainer_has_its_sites_images(site: Path, tmp_path: Path) -> None:
     assert trainer.data.metadata is None
     assert (trainer.rounds, trainer.memory) == (2, None)
     update = trainer.train(start(PLAN.model), 1, {})
-    assert update.images == 6
+    assert update.weight == 6
     assert trainer.evaluate(update.weights, 1).images == 2
 
 

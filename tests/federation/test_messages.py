@@ -34,7 +34,7 @@ def test_instruction() -> None:
 def test_update() -> None:
     read, seconds = decode_update(encode_update(Update(WEIGHTS, 12, {"loss": 0.5}), 3.5), 3)
     np.testing.assert_array_equal(read.weights, WEIGHTS)
-    assert (read.images, read.metrics, seconds) == (12, {"loss": 0.5}, 3.5)
+    assert (read.weight, read.metrics, seconds) == (12, {"loss": 0.5}, 3.5)
 
 
 def test_a_view_of_a_larger_array_travels_as_itself() -> None:

@@ -14,7 +14,7 @@ from server.checkpoint import load_state
 from server.rules import RoundRules
 from shared.metrics.evaluation import SiteEvaluation
 from shared.model.classifier import build_classifier, logits_model
-from shared.model.flat import FloatVector, set_flat, to_flat, trainable_mask
+from shared.model.flat import FloatVector, batch_norm_mask, set_flat, to_flat, trainable_mask
 from shared.model.settings import ModelSettings
 from shared.training.data import LabelledImages
 from shared.training.keras_trainer import (
@@ -30,9 +30,10 @@ from tests.training.tiny import CLASSES, SIDE, lesions, plain, start, tiny, trai
 
 
 def orders(images: int, recipe: Recipe, round: int, seed: int = 7) -> list[NDArray[np.int64]]:
-    """Each epoch's order, drawn from the clinic's seed, the round and the epoch."""
-    seeds = [np.random.SeedSequence((seed, round, epoch + 1)) for epoch in range(recipe.epochs)]
-    return [np.random.default_rng(int(s.generate_state(1)[0])).permutation(images) for s in seeds]
+    """The round's epochs' orders, drawn from the clinic's seed and the epoch's number in the run."""
+    epochs = int(recipe.epochs)
+    first = (round - 1) * epochs
+    return [np.random.default_rng((seed, first + epoch)).permutation(images) for epoch in range(epochs)]
 
 
 def plain_keras(
@@ -44,7 +45,7 @@ def plain_keras(
     set_flat(classifier, weights)
     model = logits_model(classifier)
     truth = keras.utils.to_categorical(data.labels, len(CLASSES))
-    steps = math.ceil(len(data) / recipe.batch_size) * recipe.epochs
+    steps = math.ceil(len(data) / recipe.batch_size) * int(recipe.epochs)
     middles = iter((np.arange(rounds * steps) + 0.5) / (rounds * steps))
     rate = keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: setattr(
@@ -102,7 +103,7 @@ def test_an_unfilled_last_batch_trains_as_plain_keras_with_frozen_batch_norm() -
     settings, data, recipe = without_batch_statistics(), lesions(7), plain(optimizer="sgd", epochs=2)
     weights = start(settings)
     update = trainer(settings, recipe, data).train(weights, 1, {})
-    assert update.images == 7
+    assert update.weight == 7
     assert np.abs(update.weights - weights).max() > 1e-3
     expected = plain_keras(settings, recipe, data, weights, 1)
     np.testing.assert_allclose(update.weights, expected, rtol=0, atol=1e-5)
@@ -138,6 +139,44 @@ def sgd_step(settings: ModelSettings, data: LabelledImages, weights: FloatVector
     )
     classifier.train_on_batch(data.images.astype(np.float32), data.labels)
     return to_flat(classifier)
+
+
+def test_fixed_batch_norm_moves_in_the_first_half_only() -> None:
+    settings = tiny(batch_norm="fixed")
+    clinic, weights = trainer(settings, plain(), lesions(8), rounds=3), start(settings)
+    batch_norm = batch_norm_mask(shared_classifier(settings))
+    for round, moves in ((1, True), (2, True), (3, False)):
+        moved = clinic.train(weights, round, {}).weights != weights
+        assert moved[batch_norm].any() == moves
+        assert moved[~batch_norm].any()
+
+
+def test_with_fixed_batch_norm_two_clinics_step_as_one() -> None:
+    settings, data = tiny(batch_norm="fixed"), [lesions(6), lesions(3, seed=1)]
+    weights, recipe = start(settings), plain(optimizer="sgd", batch_size=9, learning_rate=1.0)
+    *clinics, pooled = (
+        trainer(settings, recipe, part, rounds=4).train(weights, 4, {}) for part in [*data, joined(data)]
+    )
+    mean = np.average([update.weights for update in clinics], axis=0, weights=[6, 3])
+    assert np.abs(pooled.weights - weights).max() > 1e-3
+    np.testing.assert_allclose(mean, pooled.weights, rtol=0, atol=1e-5)
+
+
+def test_quarters_of_an_epoch_make_a_whole_one() -> None:
+    clinic = trainer(tiny(), plain(epochs=0.25), lesions(40), rounds=5)
+    steps = [list(clinic._steps(round)) for round in range(1, 6)]
+    assert steps == [[0, 1, 2], [3, 4], [5, 6, 7], [8, 9], [10, 11, 12]]
+    smallest = trainer(tiny(), plain(epochs=0.25), lesions(3), rounds=2)
+    assert [list(smallest._steps(round)) for round in (1, 2)] == [[0], [1]]
+
+
+def test_a_clinic_weighs_as_its_images_count_for_each_class() -> None:
+    counts = tuple(np.bincount(lesions(9).labels))
+    assert counts == (3, 3, 3)
+    for balance, weight in (("none", 9), ("weights", 16), ("logits", 16)):
+        clinic = trainer(tiny(), plain(balance=balance), lesions(9), class_counts=(3, 6, 21))
+        # 30 images in all: 3 * 30 / (3 * 3) + 3 * 30 / (3 * 6) + 3 * 30 / (3 * 21) = 10 + 5 + 1.43
+        assert clinic.train(start(tiny()), 1, {}).weight == weight
 
 
 def test_padding_images_do_not_move_the_weights() -> None:

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from shared.training.loss import PriorAdjustedCrossEntropy, class_weights, log_prior, targets
+from shared.training.loss import (
+    PriorAdjustedCrossEntropy,
+    balanced_weight,
+    class_weights,
+    log_prior,
+    targets,
+)
 
 
 def loss(y_true: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -69,3 +75,16 @@ def test_the_log_prior_is_a_finite_distribution(counts: list[int]) -> None:
 
 def test_the_log_prior_by_hand() -> None:
     np.testing.assert_allclose(np.exp(log_prior(np.array([2, 1, 0]))), [3 / 6, 2 / 6, 1 / 6], rtol=1e-6)
+
+
+def test_balanced_weights_of_the_docstring_and_of_a_clinic_without_a_believable_one() -> None:
+    clinics = np.array([[30, 10], [10, 50]])
+    assert [balanced_weight(clinic, clinics.sum(axis=0)) for clinic in clinics] == [46, 54]
+    assert balanced_weight(np.array([0, 1]), np.array([10, 5000])) == 1
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 500)] * 3), min_size=1, max_size=5))
+def test_balanced_weights_add_up_to_all_images_of_all_classes(clinics: list[tuple[int, int, int]]) -> None:
+    counts = np.array(clinics) + 1
+    total = sum(balanced_weight(clinic, counts.sum(axis=0)) for clinic in counts)
+    assert abs(total - counts.sum()) <= len(clinics)

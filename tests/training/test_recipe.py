@@ -48,6 +48,7 @@ def plan(**changes: Any) -> Plan:
         "preprocess": PreprocessSettings(image_size=64),
         "recipe": Recipe(optimizer="sgd", epochs=3),
         "rounds": 5,
+        "class_counts": (7, 3),
     }
     return Plan(**{**fields, **changes})
 
