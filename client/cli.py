@@ -26,7 +26,7 @@ Data = Annotated[Path, typer.Argument(show_default=False)]
 
 @app.callback()
 def describe() -> None:
-    """Judge a model on a clinic's own images, and convert its annotations.
+    """Judge a model on a clinic's own images, explain its predictions, and convert annotations.
 
     Research use only; not a medical device.
     """
@@ -95,6 +95,73 @@ def evaluate(
         sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
     else:
         print_evaluation(evaluation, folder)
+
+
+@app.command()
+def explain(
+    images: Annotated[list[Path], typer.Argument(show_default=False)],
+    model: Annotated[
+        Path, typer.Option(help="A run's model file (.keras), its .json beside it.", show_default=False)
+    ],
+    method: Annotated[
+        str,
+        typer.Option(help="scorecam, gradcam, gradcam++, gradient-weighted or cam."),
+    ] = "scorecam",
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Score-CAM with a pass for every channel: 15 times slower.")
+    ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--class", help="The class to explain.  [default: the predicted one]", show_default=False
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="With --class: explain why that class rather than this.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="New folder for overlays and maps.  [default: explanations]", show_default=False),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON line for each image, and nothing else, on stdout.")
+    ] = False,
+) -> None:
+    """Explain predictions: which parts of an image moved the score.
+
+    IMAGES are image files or folders of them. For each, the output folder gets the overlay (.png), the map
+    (.npy, float32 in 0-1) and a line in explanations.jsonl. A map does not outline the lesion.
+    Research use only; not a medical device.
+
+    **Examples**
+
+    The predicted class of each image in a folder:
+
+        fl-client explain our_images --model dermafed-run/model.keras
+
+    Why melanoma rather than nevus, as JSON:
+
+        fl-client explain a.jpg b.jpg --model model.keras --class melanoma --against nevus --json
+    """
+    folder = _free_folder(out) if out else _new_folder("explanations")
+    from client.explain import Question, in_words
+    from client.explain import explain as explain_images
+    from shared.preprocess.progress import progress_bar
+
+    with ExitStack() as bars:
+
+        def stage(what: str) -> Callable[[int, int], None]:
+            bars.close()
+            return bars.enter_context(progress_bar(what))
+
+        question = Question(method, exact, target, against)
+        lines = explain_images(images, model, question, folder, stage)
+    for line in lines:
+        text = json.dumps(line, allow_nan=False, ensure_ascii=False) if as_json else in_words(line)
+        sys.stdout.write(f"{text}\n")
+    if not as_json:
+        stderr().print(f"Overlays, maps and explanations.jsonl: {folder}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -90,3 +90,9 @@ def write_explanations(folder: Path, explanations: ClinicsExplanations) -> None:
     """
     text = json.dumps(explanations.to_dict(), indent=2, ensure_ascii=False)
     write_atomically(folder / EXPLANATIONS_FILE, text.encode())
+
+
+def load_explanations(folder: Path) -> dict[str, Any]:
+    """What :func:`write_explanations` wrote."""
+    content: dict[str, Any] = json.loads((folder / EXPLANATIONS_FILE).read_text("utf-8"))
+    return content

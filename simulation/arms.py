@@ -33,6 +33,7 @@ class Arm:
         engine: ``local`` or ``ray``.
         weights: the origin of the first weights.
         model: where to save the final model, if at all, and its card.
+        explain: whether the clinics measure explanations of the final model.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Arm:
     engine: str
     weights: str
     model: tuple[Path, ModelCard] | None = None
+    explain: bool = False
 
     def state_of(self, site: Path) -> Path:
         """Where a clinic keeps what it does not share."""

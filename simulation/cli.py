@@ -155,6 +155,14 @@ def simulate(
         bool,
         typer.Option("--clahe/--no-clahe", help="Equalise local contrast.", rich_help_panel=PREPROCESSING),
     ] = True,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Also measure, at each clinic, how good explanations of the last model are (minutes).",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
     baselines: Annotated[
         bool,
         typer.Option(

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from server.explanations import load_explanations
 from shared.cores import cores
 from shared.datasets.site import Site
 from shared.files import write_json
@@ -114,6 +115,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         settings.engine,
         settings.weights or "none",
         (out / "model.keras", _card(settings, prepared, plan)),
+        explain=settings.explain,
     )
     return make_arms(federated, pooled if settings.baselines else None)
 
@@ -165,6 +167,7 @@ def _result(
         "federated": arm_result(tests, by_name[FEDERATED]),
         "local": local_result(tests, local) if local else None,
         "pooled": arm_result(tests, by_name[POOLED]) if POOLED in by_name else None,
+        "explanations": load_explanations(arms[0].folder) if settings.explain else None,
         "notes": list(prepared.notes),
     }
 

@@ -45,6 +45,7 @@ class RunSettings:
         split: ``drawn`` at random, ``even`` (drawn, then equally many images of each class, as in the
             paper) or ``given`` by the manifest's column ``split``.
         skip_bad: whether unreadable images are left out instead of ending the run.
+        explain: whether each clinic measures how good explanations of the last model are.
     """
 
     data: str = SYNTHETIC
@@ -70,6 +71,7 @@ class RunSettings:
     metadata: bool = False
     split: str = "drawn"
     skip_bad: bool = False
+    explain: bool = False
 
     def resolved(self) -> RunSettings:
         """The settings with every default filled in."""

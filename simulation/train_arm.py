@@ -14,13 +14,16 @@ import numpy as np
 from flwr.app import Context
 
 from client.app import build_client_app
+from client.explain_quality import SiteQuality, site_quality
 from client.site_trainer import batch_norm_files, site_trainer
 from client.trainers import KeptTrainers
 from server.app import build_server_app
 from server.checkpoint import has_state, load_state
+from server.explanations import EXPLANATIONS_FILE
 from server.rules import RoundRules
 from server.strategy import make_strategy
 from shared.datasets.site import read_site
+from shared.explain import Explain, Explainer
 from shared.files import write_atomically
 from shared.model.flat import FloatVector, to_flat, trainable_mask
 from shared.model.model_file import save_model
@@ -46,6 +49,18 @@ class SiteTrainers:
         return site_trainer(site, self.arm.plan, self.arm.state_of(site))
 
 
+@dataclass(frozen=True)
+class SiteQualities:
+    """How the clinic of a context's partition measures explanations, by Score-CAM."""
+
+    arm: Arm
+
+    def __call__(self, context: Context) -> SiteQuality:
+        """What measures at the context's clinic."""
+        site = self.arm.members[int(context.node_config["partition-id"])]
+        return site_quality(site, self.arm.plan, self.arm.state_of(site), _score_cam)
+
+
 def train_and_test(arm: Arm) -> None:
     """Trains an arm from where it stopped, tests its last model once, and saves it.
 
@@ -65,7 +80,8 @@ def train_and_test(arm: Arm) -> None:
 
 def _train(arm: Arm) -> None:
     state = load_state(arm.folder) if has_state(arm.folder) else None
-    if state is not None and state.round >= arm.plan.rounds:
+    explained = not arm.explain or (arm.folder / EXPLANATIONS_FILE).exists()
+    if state is not None and state.round >= arm.plan.rounds and explained:
         return
     model = _first_model(arm)
     server = build_server_app(
@@ -77,9 +93,10 @@ def _train(arm: Arm) -> None:
         settings=arm.plan.to_dict(),
         adapted=trainable_mask(model),
         resume=True,
+        explain=arm.explain,
     )
     trainers = KeptTrainers(SiteTrainers(arm))
-    client = build_client_app(trainers)
+    client = build_client_app(trainers, SiteQualities(arm))
     run = run_ray if arm.engine == "ray" else run_local
     try:
         run(server, client, [unquote(site.name) for site in arm.members])
@@ -92,6 +109,10 @@ def _first_model(arm: Arm) -> keras.Model:
     alone = only_one_process(arm.folder.parent, math.inf) if arm.weights == "imagenet" else nullcontext()
     with alone:
         return initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
+
+
+def _score_cam(classifier: keras.Model) -> Explain:
+    return Explainer(classifier).method("scorecam")
 
 
 def _test(arm: Arm, weights: FloatVector) -> None:

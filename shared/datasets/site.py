@@ -14,7 +14,8 @@ from shared.files import make_folder, write_atomically
 from shared.lesions import LesionRecord
 
 SITE_FILE = "site.csv"
-_COLUMNS = ("split", "image_id", "path", "label", "lesion_id", "patient_id", "age", "sex", "site")
+_COLUMNS = ("split", "image_id", "path", "label", "lesion_id", "patient_id", "age", "sex", "site", "mask")
+_PATHS = ("path", "mask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,9 @@ def _table(splits: Splits) -> str:
 
 
 def _without_paths(table: str) -> list[list[str]]:
-    """A table's rows without the images' paths, since a folder may have been moved."""
-    place = _COLUMNS.index("path")
-    return [row[:place] + row[place + 1 :] for row in csv.reader(io.StringIO(table, newline=""))]
+    """A table's rows without paths, since a folder may have been moved."""
+    rows = csv.reader(io.StringIO(table, newline=""))
+    return [[cell for name, cell in zip(_COLUMNS, row, strict=False) if name not in _PATHS] for row in rows]
 
 
 def read_site(folder: Path) -> Site:
@@ -96,9 +97,10 @@ def read_site(folder: Path) -> Site:
 
 
 def _row(split: str, record: LesionRecord) -> list[object]:
-    path = record.path.resolve()
-    people = (record.lesion_id, record.patient_id, record.age, record.sex, record.site)
-    return [split, record.image_id, path, record.label, *("" if value is None else value for value in people)]
+    mask = None if record.mask is None else record.mask.resolve()
+    known = (record.lesion_id, record.patient_id, record.age, record.sex, record.site, mask)
+    always = (split, record.image_id, record.path.resolve(), record.label)
+    return [*always, *("" if value is None else value for value in known)]
 
 
 def _record(row: dict[str, str]) -> LesionRecord:
@@ -111,4 +113,5 @@ def _record(row: dict[str, str]) -> LesionRecord:
         age=float(row["age"]) if row["age"] else None,
         sex=row["sex"] or None,
         site=row["site"] or None,
+        mask=Path(row["mask"]) if row["mask"] else None,
     )

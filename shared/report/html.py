@@ -25,6 +25,18 @@ _CURVES = {
     "validation_loss": ("Loss", "Lower is better; a rise at the end means overfitting."),
 }
 
+_MEASURES = {
+    "deletion": "low is good: the score falls as what matters is removed",
+    "insertion": "high is good: the score rises as what matters is shown",
+    "drop": "low is good: loss of score with only the map's part in view",
+    "increase": "share of images whose score rose with only the map's part in view",
+    "pointing": "share of the map inside the lesion",
+    "pointing_chance": "the lesion's share of the image: what a map without knowledge has",
+    "stability_shift": "1 is good: the same map after a small shift",
+    "stability_noise": "the same map after added noise",
+    "stability_jpeg": "the same map after another JPEG compression",
+}
+
 
 def write_report(
     path: Path,
@@ -62,6 +74,8 @@ def write_report(
         stages=[(name, _photographs(steps)) for name, steps in stages],
         sheet=None if sheet is None else photograph(sheet, _SHEET_PIXELS),
         class_colours=CLASS_COLOURS,
+        explanation_sites=_explanation_sites(result),
+        measures=_MEASURES,
     )
     write_atomically(path, text.encode())
 
@@ -86,6 +100,13 @@ def comparison(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     means = [(arm, content["mean_over_clinics"]) for arm, content in arms.items()]
     groups.append(_group("Mean over the clinics' tests", means))
     return [group for group in groups if group["rows"]]
+
+
+def _explanation_sites(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The clinics' explanation quality by name, that of all their images together last."""
+    explanations = result.get("explanations") or {"clinics": {}, "all": None}
+    together = {"all clinics": explanations["all"]} if explanations["all"] else {}
+    return {**explanations["clinics"], **together}
 
 
 def _group(name: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:

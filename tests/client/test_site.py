@@ -10,7 +10,7 @@ from shared.datasets.splits import Splits
 from shared.errors import DatasetError, StorageError
 from shared.lesions import LesionRecord
 
-FULL = LesionRecord("a,1", Path("/images/a 1.jpg"), "nevus", "L1", "P1", 45.5, "female", 'the "back"')
+FULL = LesionRecord("a,1", Path("/images/a 1.jpg"), "nevus", "L1", "P1", 45.5, "female", 'the "back"', Path("/masks/a.png"))
 BARE = LesionRecord("b", Path("/images/b.jpg"), "melanoma")
 SPLITS = Splits((FULL, BARE), (LesionRecord("c", Path("/images/ç.png"), "nevus", age=0.0),), ())
 
@@ -25,7 +25,7 @@ def test_a_site_comes_back_whole(tmp_path: Path) -> None:
 
 def test_a_site_keeps_its_records_but_its_images_may_move(tmp_path: Path) -> None:
     write_site(tmp_path, SPLITS)
-    moved = replace(FULL, path=Path("/elsewhere/a 1.jpg"))
+    moved = replace(FULL, path=Path("/elsewhere/a 1.jpg"), mask=Path("/elsewhere/masks/a.png"))
     write_site(tmp_path, replace(SPLITS, train=(moved, BARE)))
     assert read_site(tmp_path).splits.train[0].path == moved.path
     with pytest.raises(DatasetError, match="not those that this run began with"):
@@ -42,7 +42,7 @@ def test_any_name_has_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
     assert read_site(folder).name == name
 
 
-HEADER = "split,image_id,path,label,lesion_id,patient_id,age,sex,site\n"
+HEADER = "split,image_id,path,label,lesion_id,patient_id,age,sex,site,mask\n"
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ HEADER = "split,image_id,path,label,lesion_id,patient_id,age,sex,site\n"
         b"",
         b"image,label\na,nevus\n",
         f"{HEADER}train,a,/a.jpg\n".encode(),
-        f"{HEADER}train,a,/a.jpg,nevus,,,,,,more\n".encode(),
-        f"{HEADER}holdout,a,/a.jpg,nevus,,,,,\n".encode(),
-        f"{HEADER}train,a,/a.jpg,nevus,,,old,,\n".encode(),
+        f"{HEADER}train,a,/a.jpg,nevus,,,,,,,more\n".encode(),
+        f"{HEADER}holdout,a,/a.jpg,nevus,,,,,,\n".encode(),
+        f"{HEADER}train,a,/a.jpg,nevus,,,old,,,\n".encode(),
         f"{HEADER}\n".encode(),
         HEADER.encode() + b"\xff\xfe",
-        HEADER.encode() + b"train,\x00,/a.jpg,nevus,,,,,\n"[:9],
+        HEADER.encode() + b"train,\x00,/a.jpg,nevus,,,,,,\n"[:9],
         HEADER.encode() + b"train,a," + b"x" * 200_000,
     ],
 )

@@ -142,3 +142,14 @@ def test_weights_of_another_architecture_leave_nothing_behind(data: Path, tmp_pa
     assert str(weights) in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_clinics_measure_explanations_of_the_last_model(data: Path, tmp_path: Path) -> None:
+    arguments = ["--data", data, *SMALL, "--rounds", 1, "--clinics", "iid:1", "--no-baselines", "--skip-bad"]
+    result = read_json(run("fl-simulate", *arguments, "--explain", "--out", tmp_path / "run", "--json"))
+    assert not result["explanations"]["left_out"]
+    (clinic,) = result["explanations"]["clinics"].values()
+    assert clinic == result["explanations"]["all"]
+    assert clinic["images"] == result["clinics"][0]["splits"]["validation"]
+    assert {"deletion", "insertion", "pointing", "stability_shift"} <= clinic["measures"].keys()
+    assert "How good the explanations are" in Path(result["report"]).read_text("utf-8")

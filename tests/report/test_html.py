@@ -11,10 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from server.explanations import ClinicsExplanations
 from shared.errors import DermaFedError
+from shared.explain.quality.figures import ExplanationQuality
 from shared.report import write_report
 from tests.report import run
 
+FIFTHS = [0.2, 0.4, 0.6, 0.8, 1.0]
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 
 
@@ -227,3 +230,18 @@ def test_same_run_same_file(tmp_path: Path, result: dict[str, Any]) -> None:
 def test_unwritable_folder(tmp_path: Path, result: dict[str, Any]) -> None:
     with pytest.raises(DermaFedError, match="Choose a folder"):
         render(tmp_path / "absent", result)
+
+
+def test_explanations_are_shown_by_clinic(tmp_path: Path, result: dict[str, Any]) -> None:
+    clinics = {
+        "Vienna": ExplanationQuality.from_scores([{"deletion": value, "pointing": 0.25} for value in FIFTHS]),
+        "Queensland": ExplanationQuality.from_scores([{"deletion": 0.1}] * 5),
+    }
+    answers = ClinicsExplanations(20, clinics, {"Rosendahl": "DatasetError"}).to_dict()
+    page = render(tmp_path, {**result, "explanations": answers})
+    assert page.open == []
+    assert "explanations" in page.sections
+    # Of Vienna, Queensland and both together.
+    assert re.search(r"images explained 5 5 10 deletion [^0-9]*0\.600 [^a-z]*0\.100 [^a-z]*0\.350", page.text)
+    assert re.search(r"pointing [^0-9]*0\.250 \S+ – 0\.250", page.text)
+    assert "Without an answer: Rosendahl" in page.text
