@@ -10,7 +10,9 @@ from shared.datasets.splits import Splits
 from shared.errors import DatasetError, StorageError
 from shared.lesions import LesionRecord
 
-FULL = LesionRecord("a,1", Path("/images/a 1.jpg"), "nevus", "L1", "P1", 45.5, "female", 'the "back"', Path("/masks/a.png"))
+FULL = LesionRecord(
+    "a,1", Path("/images/a 1.jpg"), "nevus", "L1", "P1", 45.5, "female", 'the "back"', Path("/masks/a.png")
+)
 BARE = LesionRecord("b", Path("/images/b.jpg"), "melanoma")
 SPLITS = Splits((FULL, BARE), (LesionRecord("c", Path("/images/ç.png"), "nevus", age=0.0),), ())
 

@@ -78,7 +78,7 @@ def test_a_backbone_used_as_one_layer_and_sequential_models() -> None:
 
 def dense_only() -> keras.Model:
     images = keras.Input((SIDE, SIDE, 3))
-    shrunk = keras.layers.AveragePooling2D()(images)
+    shrunk = keras.layers.AveragePooling2D(2)(images)
     return keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(shrunk)))
 
 

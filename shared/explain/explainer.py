@@ -1,0 +1,133 @@
+"""Explanations of one classifier: maps of what moved its score."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import ImageError, SettingsError
+from shared.explain.convention import CONVENTIONS, Convention
+from shared.explain.explanation import Explanation
+from shared.explain.fast import Estimate
+from shared.explain.maps import Float, no_map, to_unit
+from shared.explain.methods import METHODS, Instruments, Seen
+from shared.explain.network import open_network
+from shared.explain.target import Target
+
+Image = NDArray[np.uint8]
+
+Explain = Callable[[Image, int], Float]
+"""A method of explaining: image uint8 (H, W, 3) and class index to a map float32 (H, W) in [0, 1]."""
+
+
+class Explainer:
+    """Explains one classifier, image after image; what is expensive to build is built once.
+
+    It explains the weights that the classifier has now: after changing them, make a new one.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        *,
+        layer: str | None = None,
+        convention: Convention | str = "default",
+        engine: str | None = None,
+    ) -> None:
+        """Opens the classifier at its last activation maps.
+
+        Args:
+            classifier: see :func:`shared.explain.network.open_network`.
+            layer: the layer to explain by; by default the last one with maps.
+            convention: which Score-CAM, or its name in ``CONVENTIONS``.
+            engine: ``"openvino"`` or ``"tensorflow"``; by default the fastest that works. One that does not
+                work raises SettingsError when first used.
+
+        Raises:
+            ModelError: the model cannot be explained.
+            SettingsError: an unknown convention.
+        """
+        if isinstance(convention, str):
+            convention = CONVENTIONS[_known(convention, CONVENTIONS, "convention")]
+        self.network = open_network(classifier, layer)
+        self.tools = Instruments(classifier, self.network, convention, engine)
+
+    def explain(
+        self,
+        image: Image,
+        *,
+        method: str = "scorecam",
+        target: int | None = None,
+        against: int | None = None,
+    ) -> Explanation:
+        """Explains the score of a class.
+
+        Args:
+            image: RGB uint8 (H, W, 3), preprocessed, of the network's input size.
+            method: a name in ``METHODS``.
+            target: the class; by default the predicted one.
+            against: another class: explains why `target` rather than this, by the difference of their scores.
+
+        Returns:
+            The map and what is known of it. In an image of one colour nothing can have moved the score: its
+            map is zero.
+
+        Raises:
+            ImageError: the image is of another size or type.
+            SettingsError: there is no such method, or no such class.
+            ModelError: the method is not defined for this network.
+        """
+        draw = METHODS[_known(method, METHODS, "method")]
+        self._check(image, target, against)
+        start = time.perf_counter()
+        pixels = image.astype(np.float32)
+        activations, outputs = self.tools.engine.look(pixels)
+        chosen = Target(int(outputs.probabilities[0].argmax()) if target is None else target, against)
+        if chosen.index == chosen.against:
+            raise SettingsError("A class cannot be explained against itself", remedy="Name two classes")
+        seen = Seen(pixels, activations, chosen)
+        plain = (image == image[0, 0]).all()
+        estimate = Estimate(no_map(self.network.size), None, 0) if plain else draw(self.tools, seen)
+        return Explanation(
+            heatmap=to_unit(estimate.heatmap),
+            low=float(estimate.heatmap.min()),
+            high=float(estimate.heatmap.max()),
+            target=chosen,
+            probabilities=outputs.probabilities[0],
+            method=method,
+            agreement=estimate.agreement,
+            passes=estimate.passes,
+            seconds=time.perf_counter() - start,
+        )
+
+    def method(self, name: str = "scorecam") -> Explain:
+        """One method as a function from image and class to map, as the quality measures take it.
+
+        Raises:
+            SettingsError: there is no such method.
+        """
+        _known(name, METHODS, "method")
+        return lambda image, target: self.explain(image, method=name, target=target).heatmap
+
+    def _check(self, image: Image, target: int | None, against: int | None) -> None:
+        shape = (*self.network.size, 3)
+        if image.shape != shape or image.dtype != np.uint8:
+            raise ImageError(
+                f"The image is {image.dtype} {image.shape}, the network takes uint8 {shape}",
+                remedy="Preprocess it as the model's card says",
+            )
+        for index in (target, against):
+            if index is not None and not 0 <= index < self.network.classes:
+                raise SettingsError(
+                    f"There is no class {index}", remedy=f"The classes are 0 to {self.network.classes - 1}"
+                )
+
+
+def _known(name: str, choices: Collection[str], what: str) -> str:
+    if name not in choices:
+        raise SettingsError(f"There is no {what} '{name}'", remedy=f"Use one of {', '.join(choices)}")
+    return name

@@ -1,0 +1,94 @@
+"""Fast Score-CAM: the scores of all channels from a few masked passes.
+
+Many channels of a network light up alike. Their masks are clustered, the medoid of each cluster is passed,
+and each channel takes the score of the passed mask nearest to its own. The number of clusters doubles, and
+what was passed before is kept, until two maps in succession agree; with every mask passed, the map is exact.
+
+Measured on real lesions, neither the clusters' mean masks (too smooth), nor Ward's clusters, nor a Gaussian
+process over the passed scores comes nearer to the exact map with as many passes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from shared.explain.maps import Float
+from shared.explain.scorecam import ScoreCam
+
+FIRST_CLUSTERS = 24
+ENOUGH_AGREEMENT = 0.99
+
+
+class Estimate(NamedTuple):
+    """A map with its support.
+
+    Attributes:
+        heatmap: float32 (H, W).
+        agreement: Pearson's r with the map before the last doubling; 1 where the map is exact; ``None`` where
+            nothing was estimated.
+        passes: masked passes in all.
+    """
+
+    heatmap: Float
+    agreement: float | None
+    passes: int
+
+
+def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUGH_AGREEMENT) -> Estimate:
+    """Score-CAM from a few passes, doubled until maps agree; from all of them as the last resort.
+
+    Args:
+        cam: Score-CAM of one image.
+        clusters: how many to begin with.
+        enough: the agreement of two maps in succession to stop at.
+    """
+    masks = cam.maps.masks
+    points = masks.reshape(len(masks), -1)
+    scores, passed = np.zeros(len(masks), np.float32), np.zeros(len(masks), np.bool_)
+    before = None
+    while True:
+        fresh = np.setdiff1d(medoids(points, clusters), np.flatnonzero(passed))
+        scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
+        heatmap = cam.heatmap(scores[_nearest(points, passed)])
+        if passed.all():
+            return Estimate(heatmap, 1.0, len(masks))
+        agreement = 0.0 if before is None else agreement_of(before, heatmap)
+        if agreement >= enough:
+            return Estimate(heatmap, agreement, int(passed.sum()))
+        before, clusters = heatmap, 2 * clusters
+
+
+def medoids(points: Float, clusters: int) -> NDArray[np.int64]:
+    """The points (N, D) nearest to the means of their k-means clusters, as indices; all if so few."""
+    if clusters >= len(points):
+        return np.arange(len(points))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # points that coincide
+        found = KMeans(clusters, n_init=1, max_iter=30, random_state=0).fit(points)
+    distances = ((points - found.cluster_centers_[found.labels_]) ** 2).sum(1)
+    nearest_first = np.argsort(distances, kind="stable")
+    _, first = np.unique(found.labels_[nearest_first], return_index=True)
+    return nearest_first[first]
+
+
+def _nearest(points: Float, passed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The passed point nearest to each point."""
+    indices = np.flatnonzero(passed)
+    nearest: NDArray[np.int64] = indices[cdist(points, points[indices]).argmin(1)]
+    return nearest
+
+
+def agreement_of(one: Float, other: Float) -> float:
+    """Pearson's r of two maps; 1 if both are constant, 0 if one is."""
+    one, other = one - one.mean(dtype=np.float64), other - other.mean(dtype=np.float64)
+    lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    if min(lengths) == 0:
+        return float(max(lengths) == 0)
+    return float(np.vdot(one, other)) / (lengths[0] * lengths[1])

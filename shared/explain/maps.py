@@ -1,0 +1,87 @@
+"""Activation maps as masks: min-max normalised at the image's size, kept at the maps' own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActivationMaps:
+    """The activation maps of one image, constant ones left out.
+
+    Bilinear enlarging is linear and its weights sum to 1, so (U(A) - low) / (high - low) equals
+    U((A - low) / (high - low)): masks of the image's size never need to exist all at once.
+
+    Attributes:
+        raw: A_k, float32 (K, h, w).
+        masks: (A_k - low) / (high - low), float32 (K, h, w), with the extremes of the enlarged map: enlarged
+            they are H_k in [0, 1].
+        size: the image's height and width.
+    """
+
+    raw: Float
+    masks: Float
+    size: tuple[int, int]
+
+
+def activation_maps(activations: Float, size: tuple[int, int]) -> ActivationMaps:
+    """Normalises an image's activations (h, w, K) for images of this height and width."""
+    height, width, _ = activations.shape
+    rows, columns = interpolation(size[0], height), interpolation(size[1], width)
+    raw = np.ascontiguousarray(np.moveaxis(activations, -1, 0), np.float32)
+    extremes = rows[_turns(size[0], height)] @ raw @ columns[_turns(size[1], width)].T
+    low, high = extremes.min((1, 2)), extremes.max((1, 2))
+    # What rounding alone can make of a constant map is no contrast.
+    alive = high - low > 1e-6 * np.maximum(np.abs(low), np.abs(high))
+    low, high = low[alive, None, None], high[alive, None, None]
+    return ActivationMaps(raw[alive], (raw[alive] - low) / (high - low), size)
+
+
+def enlarge(cells: Float, size: tuple[int, int]) -> Float:
+    """Enlarges a map (h, w) to this height and width, bilinearly."""
+    rows, columns = interpolation(size[0], cells.shape[0]), interpolation(size[1], cells.shape[1])
+    return (rows @ cells @ columns.T).astype(np.float32, copy=False)
+
+
+def interpolation(size: int, cells: int) -> Float:
+    """Bilinear enlarging along one axis, pixel centres at half-integers, as a matrix (size, cells)."""
+    place = _places(size, cells)
+    left = _cells_left_of(place, cells)
+    weights = np.zeros((size, cells))
+    weights[np.arange(size), left] = 1 - (place - left)
+    weights[np.arange(size), left + 1] = place - left
+    return weights.astype(np.float32)
+
+
+def _places(size: int, cells: int) -> NDArray[np.float64]:
+    """Where pixel centres lie among the cells' centres, held inside them at the margin."""
+    return np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
+
+
+def _cells_left_of(place: NDArray[np.float64], cells: int) -> NDArray[np.int64]:
+    return np.minimum(place.astype(np.int64), cells - 2)
+
+
+def _turns(size: int, cells: int) -> NDArray[np.bool_]:
+    """Pixels where an enlarged map can have its extremes: it is bilinear between cells' centres."""
+    change = np.diff(_cells_left_of(_places(size, cells), cells)) != 0
+    turns: NDArray[np.bool_] = np.append(True, change) | np.append(change, True)
+    return turns
+
+
+def no_map(size: tuple[int, int]) -> Float:
+    """The map of nothing: zeros of this height and width."""
+    return np.zeros(size, np.float32)
+
+
+def to_unit(image_map: Float) -> Float:
+    """Min-max to [0, 1]; a constant map, or one that is not finite, becomes all zero."""
+    low, high = float(image_map.min()), float(image_map.max())
+    if not np.isfinite((low, high)).all() or high - low <= 1e-6 * max(abs(low), abs(high)):
+        return np.zeros_like(image_map)
+    return ((image_map - low) / (high - low)).astype(np.float32, copy=False)

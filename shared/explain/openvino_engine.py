@@ -1,0 +1,77 @@
+"""Masked passes by OpenVINO: on a CPU, twice as fast as TensorFlow and more; an optional dependency."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from shared.cores import cores
+from shared.explain.engine import Engine, Outputs
+from shared.explain.maps import Float
+from shared.explain.network import Network
+
+
+def openvino_engine(masked: keras.Model, network: Network) -> Engine:
+    """Compiles the masked model for this machine's CPU.
+
+    One pass at a time on each core: measured, that is faster than batches (the activations of one image
+    stay in the core's cache) and takes a tenth of their memory. A pass runs on one thread, so the
+    result does not depend on how many there are.
+
+    Args:
+        masked: from :func:`shared.explain.engine.masked_model`.
+        network: what it was made of.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        Exception: whatever Keras' export or OpenVINO's compiler raises on a network that it cannot take.
+    """
+    openvino = _openvino()
+    compiled = _compiled(masked, network)
+    queue = openvino.AsyncInferQueue(compiled, cores())
+
+    def run(masks: Float, image: Float, fill: Float) -> Outputs:
+        outputs = Outputs(*np.empty((2, len(masks), network.classes), np.float32))
+
+        def keep(request: Any, at: int) -> None:
+            outputs.logits[at] = request.get_output_tensor(1).data[0]
+            outputs.probabilities[at] = request.get_output_tensor(2).data[0]
+
+        queue.set_callback(keep)
+        for at, mask in enumerate(masks):
+            queue.start_async([mask[None], image[None], fill[None]], at)
+        queue.wait_all()
+        return outputs
+
+    def look(image: Float) -> tuple[Float, Outputs]:
+        open_mask = np.ones((1, *network.cells), np.float32)
+        result = compiled([open_mask, image[None], np.zeros_like(image[None])])
+        return result[0][0].copy(), Outputs(result[1].copy(), result[2].copy())
+
+    return Engine("openvino", run, look)
+
+
+def _openvino() -> Any:
+    """The package, kept from calling home: its telemetry sends an event at import unless that is missing."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _compiled(masked: keras.Model, network: Network) -> Any:
+    core = _openvino().Core()
+    core.set_property({"ENABLE_MMAP": False})  # its files are gone in a moment
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "masked.xml"
+        masked.export(str(path), format="openvino", verbose=False)
+        model = core.read_model(path)
+    image = [1, *network.size, 3]
+    model.reshape(dict(zip(model.inputs, ([1, *network.cells], image, image), strict=True)))
+    threads = {"NUM_STREAMS": cores(), "INFERENCE_NUM_THREADS": cores()}
+    return core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", **threads})
