@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +13,8 @@ import numpy as np
 from shared.errors import SettingsError
 from shared.explain.maps import Float, interpolation
 from shared.explain.network import Network
+
+log = logging.getLogger("dermafed.explain")
 
 BATCH = 16  # of TensorFlow's passes; larger ones are no faster on a CPU
 
@@ -60,6 +63,7 @@ def best_engine(network: Network, wanted: str | None = None) -> Engine:
         return openvino_engine(masked, network)
     except Exception as error:  # an optional accelerator: any failure, of any type, means doing without
         if wanted is None:
+            log.info("TensorFlow instead of OpenVINO: %s", error)
             return keras_engine(masked, network)
         raise SettingsError(
             f"OpenVINO cannot run this network: {error}", remedy="Install dermafed[explain]"

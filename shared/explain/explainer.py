@@ -27,7 +27,8 @@ Explain = Callable[[Image, int], Float]
 class Explainer:
     """Explains one classifier, image after image; what is expensive to build is built once.
 
-    It explains the weights that the classifier has now: after changing them, make a new one.
+    It explains the weights that the classifier has now: after changing them, make a new one. It serves one
+    thread at a time.
     """
 
     def __init__(

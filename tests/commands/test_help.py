@@ -14,6 +14,7 @@ COMMANDS = (
     "fl-simulate",
     "fl-client",
     "fl-client evaluate",
+    "fl-client explain",
     "fl-client convert",
     "fl-server",
     "fl-server history",
