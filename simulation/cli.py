@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from click import get_current_context
-from click.core import ParameterSource
 
 from shared.console import run_app
-from shared.cores import cores
-from shared.errors import SettingsError
-from simulation.settings import SYNTHETIC, RunSettings, check_same, load_settings
+from simulation.settings import SYNTHETIC, RunSettings
+from simulation.starting import new_run, resumed_run
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -213,38 +209,13 @@ def simulate(
     values = {name: value for name, value in locals().items() if name in RunSettings.__dataclass_fields__}
     # Absolute, so that a folder named "synthetic" is a folder.
     values["data"] = str(data.resolve()) if data else SYNTHETIC
-    settings, folder, threads = _resumed(resume, out, values) if resume else _new(out, values)
+    settings, folder, threads = resumed_run(resume, out, values) if resume else new_run(out, values)
     _run(settings, folder, threads, as_json)
 
 
 def main() -> None:
     """The command ``fl-simulate``."""
     run_app(app)
-
-
-def _new(out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
-    settings = RunSettings(**values).resolved()
-    folder = out or Path(f"dermafed-run-{datetime.now():%Y%m%d-%H%M%S}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingsError(
-            "The output folder is in use", where=folder, remedy="Choose another --out, or --resume that run"
-        )
-    # With baselines, processes of one thread each fill the cores.
-    return settings, folder.resolve(), 1 if settings.baselines else cores()
-
-
-def _resumed(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
-    settings, threads = load_settings(resume)
-    context = get_current_context()
-    given = {
-        name: value
-        for name, value in values.items()
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    check_same(settings, given, resume)
-    if out is not None:
-        raise SettingsError("--out does not go with --resume", remedy="The run goes on in its own folder")
-    return settings, resume.resolve(), threads
 
 
 def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from shared.explain.maps import Float
 from shared.explain.scorecam import ScoreCam
@@ -69,7 +70,8 @@ def medoids(points: Float, clusters: int) -> NDArray[np.int64]:
     """The points (N, D) nearest to the means of their k-means clusters, as indices; all if so few."""
     if clusters >= len(points):
         return np.arange(len(points))
-    with warnings.catch_warnings():
+    # One thread: so few points keep no second one busy, and waiting for it costs ten times the work.
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # points that coincide
         found = KMeans(clusters, n_init=1, max_iter=30, random_state=0).fit(points)
     distances = ((points - found.cluster_centers_[found.labels_]) ** 2).sum(1)

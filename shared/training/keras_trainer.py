@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.metrics.evaluation import SiteEvaluation
-from shared.model.classifier import build_classifier, fix_batch_norm
 from shared.model.flat import FloatVector, batch_norm_mask, set_flat, to_flat
 from shared.model.settings import ModelSettings
-from shared.training.data import Batch, LabelledImages, batches, steps_per_epoch
-from shared.training.loss import PriorAdjustedCrossEntropy, balanced_weight, class_weights, log_prior, targets
-from shared.training.proximal import ProximalModel
+from shared.training.data import LabelledImages, batches, steps_per_epoch
+from shared.training.loss import balanced_weight, class_weights, log_prior, targets
 from shared.training.recipe import Recipe
 from shared.training.trainer import Update
+from shared.training.training_network import shared_classifier, training_network
 
 
 class BatchNormMemory(Protocol):
@@ -123,69 +122,6 @@ class KerasTrainer:
             self.memory.save(weights[_batch_norm_mask(self.model)], round=round)
 
 
-class TrainingNetwork:
-    """The classifier with its optimiser, compiled once and used by every trainer of the process.
-
-    Tracing EfficientNetB0's training step takes longer than many a clinic's round.
-    """
-
-    def __init__(self, settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool) -> None:
-        self.classifier = shared_classifier(settings)
-        if fixed:  # a classifier of its own, since Keras reads what trains when it traces a step
-            self.classifier = build_classifier(settings)
-            fix_batch_norm(self.classifier)
-        self._recipe = recipe
-        self._network = ProximalModel(self.classifier, proximal_mu)
-        # On a CPU, XLA is several times slower than the plain graph.
-        self._network.compile(_optimizer(recipe), PriorAdjustedCrossEntropy(), jit_compile=False)
-        # Built now, since a step that creates variables is traced twice.
-        self._network.optimizer.build(self._network.trainable_variables)
-
-    def restart(self, weights: FloatVector, *, seed: int) -> None:
-        """Starts from ``weights`` with a fresh optimiser and seeded dropout."""
-        set_flat(self.classifier, weights)
-        self._network.set_anchor()
-        for variable in self._network.optimizer.variables:
-            variable.assign(keras.ops.zeros_like(variable.value))
-        generators = [
-            layer.seed_generator for layer in self.classifier.layers if hasattr(layer, "seed_generator")
-        ]
-        # A key for each layer: with one key, a layer would draw what another drew a step before.
-        keys = np.random.default_rng(seed).integers(2**31, size=len(generators))
-        for generator, key in zip(generators, keys, strict=True):
-            generator.state.assign([int(key), 0])
-        self._loss_sum = self._weight = 0.0
-
-    def step(
-        self, batch: Batch, y: NDArray[np.float32], weights: NDArray[np.float32], progress: float
-    ) -> None:
-        """One gradient step on a batch, at the learning rate of this progress."""
-        self._network.optimizer.learning_rate = self._recipe.learning_rate_at(progress)
-        weights = weights * batch.weights
-        # Keras starts its own mean afresh with each of these calls.
-        loss = self._network.train_on_batch(batch.inputs, y, sample_weight=weights)
-        self._loss_sum += float(loss) * float(weights.sum())
-        self._weight += float(weights.sum())
-
-    def mean_loss(self) -> float:
-        """The mean training loss since the restart."""
-        return self._loss_sum / self._weight
-
-
-@lru_cache(maxsize=2)
-def shared_classifier(settings: ModelSettings) -> keras.Model:
-    """The process's one classifier of an architecture; its weights are whatever was set last."""
-    return build_classifier(settings)
-
-
-@lru_cache(maxsize=2)
-def training_network(
-    settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool = False
-) -> TrainingNetwork:
-    """The process's one network for these settings, with its batch normalisation fixed or not."""
-    return TrainingNetwork(settings, recipe, proximal_mu, fixed)
-
-
 def predict(
     model: ModelSettings,
     weights: FloatVector,
@@ -246,9 +182,3 @@ def _with_own_batch_norm(
 @lru_cache(maxsize=2)
 def _batch_norm_mask(settings: ModelSettings) -> NDArray[np.bool_]:
     return batch_norm_mask(shared_classifier(settings))
-
-
-def _optimizer(recipe: Recipe) -> keras.Optimizer:
-    if recipe.optimizer == "sgd":
-        return keras.optimizers.SGD(recipe.learning_rate, momentum=0.9, nesterov=True)
-    return keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)

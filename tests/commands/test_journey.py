@@ -151,5 +151,5 @@ def test_clinics_measure_explanations_of_the_last_model(data: Path, tmp_path: Pa
     (clinic,) = result["explanations"]["clinics"].values()
     assert clinic == result["explanations"]["all"]
     assert clinic["images"] == result["clinics"][0]["splits"]["validation"]
-    assert {"deletion", "insertion", "pointing", "stability_shift"} <= clinic["measures"].keys()
+    assert {"deletion", "insertion", "drop", "stability_shift"} <= clinic["measures"].keys()
     assert "How good the explanations are" in Path(result["report"]).read_text("utf-8")

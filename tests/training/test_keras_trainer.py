@@ -17,14 +17,9 @@ from shared.model.classifier import build_classifier, logits_model
 from shared.model.flat import FloatVector, batch_norm_mask, set_flat, to_flat, trainable_mask
 from shared.model.settings import ModelSettings
 from shared.training.data import LabelledImages
-from shared.training.keras_trainer import (
-    KerasTrainer,
-    apply_classifier,
-    predict,
-    shared_classifier,
-    training_network,
-)
+from shared.training.keras_trainer import KerasTrainer, apply_classifier, predict
 from shared.training.recipe import Recipe
+from shared.training.training_network import shared_classifier, training_network
 from simulation.engines.local import run_local
 from tests.training.tiny import CLASSES, SIDE, lesions, plain, start, tiny, trainer, without_batch_statistics
 

@@ -19,8 +19,9 @@ from shared.model.classifier import build_classifier
 from shared.model.flat import FloatVector, to_flat
 from shared.model.settings import ModelSettings
 from shared.training.data import LabelledImages
-from shared.training.keras_trainer import KerasTrainer, shared_classifier
+from shared.training.keras_trainer import KerasTrainer
 from shared.training.recipe import Recipe
+from shared.training.training_network import shared_classifier
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 SIDE = 32

@@ -1,0 +1,191 @@
+"""Score-CAM's speed and memory beside two libraries', in one run, each in a process of its own.
+
+    python -m benchmarks.scorecam MODEL IMAGES [--images 2] [--many 40] [--json]
+
+MODEL is a saved model (``.keras``), IMAGES a folder of photographs. The libraries, pytorch-grad-cam (on
+torchvision's EfficientNetB0 with random weights: the same work) and tf-keras-vis (on the model itself), are
+measured where they are installed: ``pip install grad-cam torchvision tf-keras-vis``. The first map of each
+is not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from shared.datasets.files import find_images
+from shared.explain import Explainer
+from shared.explain.fast import agreement_of
+from shared.model.classifier import build_classifier
+from shared.model.flat import set_flat, to_flat
+from shared.model.model_file import load_model
+from shared.preprocess import PreprocessCache, default_cache_folder
+
+Images = NDArray[np.uint8]
+Heatmap = NDArray[np.float32]
+Explain = Callable[[NDArray[np.uint8]], Heatmap]
+
+SIDES = (96, 128, 160, 224)
+LAYERS = ("block5c_add", "block6d_add", "block7a_project_bn", "top_activation")  # 112 to 1,280 channels
+
+
+def ours(model: Path, method: str = "scorecam", engine: str | None = None) -> Explain:
+    explainer = Explainer(load_model(model)[0], engine=engine)
+    return lambda image: explainer.explain(image, method=method).heatmap
+
+
+def pytorch_grad_cam(model: Path) -> Explain:
+    import torch
+    from pytorch_grad_cam import ScoreCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    from torchvision.models import efficientnet_b0
+
+    network = efficientnet_b0(num_classes=load_model(model)[0].output_shape[-1]).eval()
+    cam = ScoreCAM(network, [network.features[-1]])
+
+    def explain(image: NDArray[np.uint8]) -> Heatmap:
+        tensor = torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+        return np.asarray(cam(tensor, [ClassifierOutputTarget(0)])[0], np.float32)
+
+    return explain
+
+
+def tf_keras_vis(model: Path) -> Explain:
+    from tf_keras_vis.scorecam import Scorecam
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    classifier = load_model(model)[0]
+    cam = Scorecam(classifier)
+
+    def explain(image: NDArray[np.uint8]) -> Heatmap:
+        pixels = image[None].astype(np.float32)
+        target = int(classifier.predict_on_batch(pixels).argmax())
+        return np.asarray(cam(CategoricalScore([target]), pixels, penultimate_layer="top_activation")[0])
+
+    return explain
+
+
+CASES: dict[str, tuple[str | None, Callable[[Path], Explain]]] = {
+    "fast": (None, ours),
+    "exact": (None, partial(ours, method="scorecam-exact")),
+    "exact, TensorFlow": (None, partial(ours, method="scorecam-exact", engine="tensorflow")),
+    "pytorch-grad-cam": ("pytorch_grad_cam", pytorch_grad_cam),
+    "tf-keras-vis": ("tf_keras_vis", tf_keras_vis),
+}
+
+
+def timed(name: str, model: Path, images: Images) -> dict[str, Any]:
+    """One case: seconds of each image, its maps, and the process' peak memory in MB."""
+    explain = CASES[name][1](model)
+    explain(images[0])
+    seconds, maps = [], []
+    for image in images:
+        start = time.perf_counter()
+        maps.append(explain(image))
+        seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return {"seconds": seconds, "maps": maps, "peak_mb": peak}
+
+
+def alone(name: str, model: Path, images: Images) -> dict[str, Any]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(timed, (name, model, images))
+
+
+def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
+    """A row a case; agreement is the mean r with our exact map."""
+    there = [name for name, (package, _) in CASES.items() if package is None or find_spec(package)]
+    found = {name: alone(name, model, many if name == "fast" else few) for name in there}
+    rows = []
+    for name, case in found.items():
+        pairs = zip(case["maps"], found["exact"]["maps"], strict=False)
+        comparable = name != "pytorch-grad-cam"  # its network has other weights
+        rows.append(
+            {
+                "way": name,
+                "images": len(case["seconds"]),
+                "seconds": float(np.mean(case["seconds"])),
+                "p95": float(np.quantile(case["seconds"], 0.95)),
+                "peak_mb": case["peak_mb"],
+                "agreement": float(np.mean([agreement_of(*pair) for pair in pairs])) if comparable else None,
+            }
+        )
+    return rows
+
+
+def scaling(model: Path, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
+    """Seconds of one image by its size, and by the channels of the layer explained by."""
+    classifier, card = load_model(model)
+    rows = []
+    for side in SIDES:
+        resized = build_classifier(replace(card.model, image_size=side))
+        set_flat(resized, to_flat(classifier))
+        rows.append({"side": side, "layer": LAYERS[-1], **both(Explainer(resized), shrunk(image, side))})
+    for layer in LAYERS[:-1]:
+        explainer = Explainer(classifier, layer=layer)
+        rows.append({"side": image.shape[0], "layer": layer, **both(explainer, image)})
+    return rows
+
+
+def both(explainer: Explainer, image: NDArray[np.uint8]) -> dict[str, Any]:
+    explainer.explain(image)
+    fast, exact = (explainer.explain(image, method=name) for name in ("scorecam", "scorecam-exact"))
+    return {"channels": exact.passes, "fast_seconds": fast.seconds, "exact_seconds": exact.seconds}
+
+
+def shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    resized = keras.ops.image.resize(image.astype(np.float32), (side, side), antialias=True)
+    return keras.ops.convert_to_numpy(resized).clip(0, 255).astype(np.uint8)
+
+
+def load(model: Path, folder: Path, count: int) -> Images:
+    paths = sorted(find_images(folder).images.values())
+    chosen = paths[:: max(1, len(paths) // count)][:count]
+    card = load_model(model)[1]
+    return np.asarray(PreprocessCache(default_cache_folder()).load(chosen, card.preprocess).images)
+
+
+def show(title: str, rows: list[dict[str, Any]]) -> None:
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=2, help="for the slow ways")
+    parser.add_argument("--many", type=int, default=40, help="for the fast way")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    many = load(given.model, given.folder, given.many)
+    result = {
+        "comparison": compare(given.model, many[: given.images], many),
+        "scaling": scaling(given.model, many[0]),
+    }
+    if given.json:
+        print(json.dumps(result, indent=2))
+    else:
+        for title, rows in result.items():
+            show(title, rows)
+
+
+if __name__ == "__main__":
+    main()

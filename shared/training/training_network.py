@@ -1,0 +1,86 @@
+"""The classifier in training: a compiled step, shared by every trainer of the process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.model.classifier import build_classifier, fix_batch_norm
+from shared.model.flat import FloatVector, set_flat
+from shared.model.settings import ModelSettings
+from shared.training.data import Batch
+from shared.training.loss import PriorAdjustedCrossEntropy
+from shared.training.proximal import ProximalModel
+from shared.training.recipe import Recipe
+
+
+class TrainingNetwork:
+    """The classifier with its optimiser, compiled once and used by every trainer of the process.
+
+    Tracing EfficientNetB0's training step takes longer than many a clinic's round.
+    """
+
+    def __init__(self, settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool) -> None:
+        self.classifier = shared_classifier(settings)
+        if fixed:  # a classifier of its own, since Keras reads what trains when it traces a step
+            self.classifier = build_classifier(settings)
+            fix_batch_norm(self.classifier)
+        self._recipe = recipe
+        self._network = ProximalModel(self.classifier, proximal_mu)
+        # On a CPU, XLA is several times slower than the plain graph.
+        self._network.compile(_optimizer(recipe), PriorAdjustedCrossEntropy(), jit_compile=False)
+        # Built now, since a step that creates variables is traced twice.
+        self._network.optimizer.build(self._network.trainable_variables)
+
+    def restart(self, weights: FloatVector, *, seed: int) -> None:
+        """Starts from ``weights`` with a fresh optimiser and seeded dropout."""
+        set_flat(self.classifier, weights)
+        self._network.set_anchor()
+        for variable in self._network.optimizer.variables:
+            variable.assign(keras.ops.zeros_like(variable.value))
+        generators = [
+            layer.seed_generator for layer in self.classifier.layers if hasattr(layer, "seed_generator")
+        ]
+        # A key for each layer: with one key, a layer would draw what another drew a step before.
+        keys = np.random.default_rng(seed).integers(2**31, size=len(generators))
+        for generator, key in zip(generators, keys, strict=True):
+            generator.state.assign([int(key), 0])
+        self._loss_sum = self._weight = 0.0
+
+    def step(
+        self, batch: Batch, y: NDArray[np.float32], weights: NDArray[np.float32], progress: float
+    ) -> None:
+        """One gradient step on a batch, at the learning rate of this progress."""
+        self._network.optimizer.learning_rate = self._recipe.learning_rate_at(progress)
+        weights = weights * batch.weights
+        # Keras starts its own mean afresh with each of these calls.
+        loss = self._network.train_on_batch(batch.inputs, y, sample_weight=weights)
+        self._loss_sum += float(loss) * float(weights.sum())
+        self._weight += float(weights.sum())
+
+    def mean_loss(self) -> float:
+        """The mean training loss since the restart."""
+        return self._loss_sum / self._weight
+
+
+@lru_cache(maxsize=2)
+def shared_classifier(settings: ModelSettings) -> keras.Model:
+    """The process's one classifier of an architecture; its weights are whatever was set last."""
+    return build_classifier(settings)
+
+
+@lru_cache(maxsize=2)
+def training_network(
+    settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool = False
+) -> TrainingNetwork:
+    """The process's one network for these settings, with its batch normalisation fixed or not."""
+    return TrainingNetwork(settings, recipe, proximal_mu, fixed)
+
+
+def _optimizer(recipe: Recipe) -> keras.Optimizer:
+    if recipe.optimizer == "sgd":
+        return keras.optimizers.SGD(recipe.learning_rate, momentum=0.9, nesterov=True)
+    return keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
