@@ -20,7 +20,7 @@ class HistoryRow:
 
     Attributes:
         round: its number, from 1.
-        train_loss: mean of the clinics' training losses, weighted as their models; NaN where none was reported.
+        train_loss: mean of the clinics' training losses, weighted as their models; NaN if none was reported.
         validation_loss: mean cross-entropy over all clinics' validation images, in nats.
         validation_accuracy: over all clinics' validation images.
         validation_balanced_accuracy: mean recall over the classes, over all clinics' validation images.
