@@ -8,33 +8,27 @@ measured where they are installed: ``pip install grad-cam torchvision tf-keras-v
 is not timed.
 """
 
+# Keras and TensorFlow are imported where they are used: in one process with PyTorch, their LLVMs clash.
+
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import resource
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-
-from shared.datasets.files import find_images
-from shared.explain import Explainer
-from shared.explain.fast import agreement_of
-from shared.model.classifier import build_classifier
-from shared.model.flat import set_flat, to_flat
-from shared.model.model_file import load_model
-from shared.preprocess import PreprocessCache, default_cache_folder
 
 Images = NDArray[np.uint8]
 Heatmap = NDArray[np.float32]
@@ -45,6 +39,9 @@ LAYERS = ("block5c_add", "block6d_add", "block7a_project_bn", "top_activation") 
 
 
 def ours(model: Path, method: str = "scorecam", engine: str | None = None) -> Explain:
+    from shared.explain import Explainer
+    from shared.model.model_file import load_model
+
     explainer = Explainer(load_model(model)[0], engine=engine)
     return lambda image: explainer.explain(image, method=method).heatmap
 
@@ -55,7 +52,8 @@ def pytorch_grad_cam(model: Path) -> Explain:
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     from torchvision.models import efficientnet_b0
 
-    network = efficientnet_b0(num_classes=load_model(model)[0].output_shape[-1]).eval()
+    classes = len(json.loads(model.with_suffix(".json").read_text())["classes"])
+    network = efficientnet_b0(num_classes=classes).eval()
     cam = ScoreCAM(network, [network.features[-1]])
 
     def explain(image: NDArray[np.uint8]) -> Heatmap:
@@ -68,6 +66,8 @@ def pytorch_grad_cam(model: Path) -> Explain:
 def tf_keras_vis(model: Path) -> Explain:
     from tf_keras_vis.scorecam import Scorecam
     from tf_keras_vis.utils.scores import CategoricalScore
+
+    from shared.model.model_file import load_model
 
     classifier = load_model(model)[0]
     cam = Scorecam(classifier)
@@ -103,12 +103,14 @@ def timed(name: str, model: Path, images: Images) -> dict[str, Any]:
 
 
 def alone(name: str, model: Path, images: Images) -> dict[str, Any]:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(timed, (name, model, images))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(timed, name, model, images).result()
 
 
 def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
     """A row a case; agreement is the mean r with our exact map."""
+    from shared.explain.fast import agreement_of
+
     there = [name for name, (package, _) in CASES.items() if package is None or find_spec(package)]
     found = {name: alone(name, model, many if name == "fast" else few) for name in there}
     rows = []
@@ -130,6 +132,11 @@ def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
 
 def scaling(model: Path, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """Seconds of one image by its size, and by the channels of the layer explained by."""
+    from shared.explain import Explainer
+    from shared.model.classifier import build_classifier
+    from shared.model.flat import set_flat, to_flat
+    from shared.model.model_file import load_model
+
     classifier, card = load_model(model)
     rows = []
     for side in SIDES:
@@ -142,18 +149,24 @@ def scaling(model: Path, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
     return rows
 
 
-def both(explainer: Explainer, image: NDArray[np.uint8]) -> dict[str, Any]:
+def both(explainer: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     explainer.explain(image)
     fast, exact = (explainer.explain(image, method=name) for name in ("scorecam", "scorecam-exact"))
     return {"channels": exact.passes, "fast_seconds": fast.seconds, "exact_seconds": exact.seconds}
 
 
 def shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    import keras
+
     resized = keras.ops.image.resize(image.astype(np.float32), (side, side), antialias=True)
     return keras.ops.convert_to_numpy(resized).clip(0, 255).astype(np.uint8)
 
 
 def load(model: Path, folder: Path, count: int) -> Images:
+    from shared.datasets.files import find_images
+    from shared.model.model_file import load_model
+    from shared.preprocess import PreprocessCache, default_cache_folder
+
     paths = sorted(find_images(folder).images.values())
     chosen = paths[:: max(1, len(paths) // count)][:count]
     card = load_model(model)[1]
