@@ -120,7 +120,7 @@ def _one_round(clinics: int, start: FloatVector) -> dict[str, float]:
     mean = StreamingMean(start.size)
     clock[0] = time.perf_counter()
     for _ in range(clinics):
-        mean.add(update.weights, update.images)
+        mean.add(update.weights, update.weight)
     lap("streaming mean")
     moved, memory = make_strategy("fedavg").step(start, mean.result(), {}, 1)
     weights = moved.astype(np.float32)

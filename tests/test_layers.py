@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def test_tensorflow_is_named_where_keras_has_no_word_for_it(package: str) -> Non
     backends = {ROOT / "shared" / "training" / "backend.py", ROOT / "shared" / "explain" / "gradients.py"}
     naming = {path for path in sources(package) for module in imported(path) if "tensorflow" in module}
     assert naming <= backends
+
+
+def test_a_server_needs_no_keras() -> None:
+    program = "import sys, server.app; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
