@@ -136,13 +136,16 @@ def scaling(model: Path, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
     from shared.model.classifier import build_classifier
     from shared.model.flat import set_flat, to_flat
     from shared.model.model_file import load_model
+    from shared.preprocess.resize import resize
 
     classifier, card = load_model(model)
     rows = []
     for side in SIDES:
         resized = build_classifier(replace(card.model, image_size=side))
         set_flat(resized, to_flat(classifier))
-        rows.append({"side": side, "layer": LAYERS[-1], **both(Explainer(resized), shrunk(image, side))})
+        rows.append(
+            {"side": side, "layer": LAYERS[-1], **both(Explainer(resized), resize(image, side, "crop"))}
+        )
     for layer in LAYERS[:-1]:
         explainer = Explainer(classifier, layer=layer)
         rows.append({"side": image.shape[0], "layer": layer, **both(explainer, image)})
@@ -153,13 +156,6 @@ def both(explainer: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     explainer.explain(image)
     fast, exact = (explainer.explain(image, method=name) for name in ("scorecam", "scorecam-exact"))
     return {"channels": exact.passes, "fast_seconds": fast.seconds, "exact_seconds": exact.seconds}
-
-
-def shrunk(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    import keras
-
-    resized = keras.ops.image.resize(image.astype(np.float32), (side, side), antialias=True)
-    return keras.ops.convert_to_numpy(resized).clip(0, 255).astype(np.uint8)
 
 
 def load(model: Path, folder: Path, count: int) -> Images:

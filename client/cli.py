@@ -6,8 +6,8 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -81,14 +81,8 @@ def evaluate(
     from client.evaluate import evaluate as judge
     from client.evaluation_files import write_evaluation
     from client.evaluation_table import print_evaluation
-    from shared.preprocess.progress import progress_bar
 
-    with ExitStack() as bars:
-
-        def stage(what: str) -> Callable[[int, int], None]:
-            bars.close()  # the stage before is over
-            return bars.enter_context(progress_bar(what))
-
+    with _stages() as stage:
         evaluation = judge(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
     summary = write_evaluation(folder, evaluation)
     if as_json:
@@ -147,14 +141,8 @@ def explain(
     folder = _free_folder(out) if out else _new_folder("explanations")
     from client.explain import Question, in_words
     from client.explain import explain as explain_images
-    from shared.preprocess.progress import progress_bar
 
-    with ExitStack() as bars:
-
-        def stage(what: str) -> Callable[[int, int], None]:
-            bars.close()
-            return bars.enter_context(progress_bar(what))
-
+    with _stages() as stage:
         question = Question(method, exact, target, against)
         lines = explain_images(images, model, question, folder, stage)
     for line in lines:
@@ -190,6 +178,20 @@ def convert(
 def main() -> None:
     """The command ``fl-client``."""
     run_app(app)
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress bars by the name of the stage; a new one ends the one before."""
+    from shared.preprocess.progress import progress_bar
+
+    with ExitStack() as bars:
+
+        def stage(what: str) -> Callable[[int, int], None]:
+            bars.close()
+            return bars.enter_context(progress_bar(what))
+
+        yield stage
 
 
 def _new_folder(name: str) -> Path:

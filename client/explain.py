@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from client.evaluate import Stage
+from shared.datasets.files import IMAGE_SUFFIXES
 from shared.diagnoses import normalise
 from shared.errors import DatasetError, SettingsError
 from shared.explain import METHODS, Explainer, Explanation
@@ -21,10 +23,6 @@ from shared.model.card import ModelCard
 from shared.model.model_file import load_model
 from shared.preprocess import PreprocessCache, default_cache_folder
 
-Progress = Callable[[int, int], None]
-Stage = Callable[[str], Progress]
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp"}
 LINES = "explanations.jsonl"
 
 
@@ -138,7 +136,7 @@ def _image_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         inside = [path]
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
         if not inside:
             raise DatasetError("The folder holds no image", where=path, remedy="Name images or their folder")
         found |= dict.fromkeys(inside)

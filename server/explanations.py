@@ -17,7 +17,7 @@ from server.exchange import Assignment, exchange
 from server.rounds import connected
 from server.rules import RoundRules
 from shared.explain.quality.figures import ExplanationQuality
-from shared.files import write_atomically
+from shared.files import write_json
 from shared.messages import EXPLAIN_QUERY, decode_explanation_quality, encode_instruction
 from shared.training.trainer import FloatVector
 
@@ -88,8 +88,7 @@ def write_explanations(folder: Path, explanations: ClinicsExplanations) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    text = json.dumps(explanations.to_dict(), indent=2, ensure_ascii=False)
-    write_atomically(folder / EXPLANATIONS_FILE, text.encode())
+    write_json(folder / EXPLANATIONS_FILE, explanations.to_dict())
 
 
 def load_explanations(folder: Path) -> dict[str, Any]:

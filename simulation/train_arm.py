@@ -6,6 +6,7 @@ import io
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,7 +24,7 @@ from server.explanations import EXPLANATIONS_FILE
 from server.rules import RoundRules
 from server.strategy import make_strategy
 from shared.datasets.site import read_site
-from shared.explain import Explain, Explainer
+from shared.explain.quality.interfaces import Explain
 from shared.files import write_atomically
 from shared.model.flat import FloatVector, to_flat, trainable_mask
 from shared.model.model_file import save_model
@@ -45,7 +46,7 @@ class SiteTrainers:
 
     def __call__(self, context: Context) -> KerasTrainer:
         """The trainer of the context's clinic."""
-        site = self.arm.members[int(context.node_config["partition-id"])]
+        site = _site(self.arm, context)
         return site_trainer(site, self.arm.plan, self.arm.state_of(site))
 
 
@@ -57,8 +58,12 @@ class SiteQualities:
 
     def __call__(self, context: Context) -> SiteQuality:
         """What measures at the context's clinic."""
-        site = self.arm.members[int(context.node_config["partition-id"])]
+        site = _site(self.arm, context)
         return site_quality(site, self.arm.plan, self.arm.state_of(site), _score_cam)
+
+
+def _site(arm: Arm, context: Context) -> Path:
+    return arm.members[int(context.node_config["partition-id"])]
 
 
 def train_and_test(arm: Arm) -> None:
@@ -112,6 +117,9 @@ def _first_model(arm: Arm) -> keras.Model:
 
 
 def _score_cam(classifier: keras.Model) -> Explain:
+    # Here, since few runs explain.
+    from shared.explain import Explainer
+
     return Explainer(classifier).method("scorecam")
 
 

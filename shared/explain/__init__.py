@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shared.explain.convention import CONVENTIONS, Convention
-    from shared.explain.explainer import Explain, Explainer
+    from shared.explain.explainer import Explainer
     from shared.explain.explanation import Explanation
     from shared.explain.methods import METHODS
+    from shared.explain.quality.interfaces import Explain
     from shared.explain.target import Target
 
 __all__ = ["CONVENTIONS", "METHODS", "Convention", "Explain", "Explainer", "Explanation", "Target"]
@@ -24,7 +25,7 @@ __all__ = ["CONVENTIONS", "METHODS", "Convention", "Explain", "Explainer", "Expl
 _MODULES = {
     "CONVENTIONS": "convention",
     "Convention": "convention",
-    "Explain": "explainer",
+    "Explain": "quality.interfaces",
     "Explainer": "explainer",
     "Explanation": "explanation",
     "METHODS": "methods",

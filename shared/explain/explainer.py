@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.errors import ImageError, SettingsError
 from shared.explain.convention import CONVENTIONS, Convention
 from shared.explain.explanation import Explanation
 from shared.explain.fast import Estimate
-from shared.explain.maps import Float, no_map, to_unit
+from shared.explain.maps import no_map, to_unit
 from shared.explain.methods import METHODS, Instruments, Seen
 from shared.explain.network import open_network
+from shared.explain.quality.interfaces import Explain, Image
 from shared.explain.target import Target
-
-Image = NDArray[np.uint8]
-
-Explain = Callable[[Image, int], Float]
-"""A method of explaining: image uint8 (H, W, 3) and class index to a map float32 (H, W) in [0, 1]."""
 
 
 class Explainer:
