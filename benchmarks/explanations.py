@@ -1,11 +1,12 @@
-"""How good each method's explanations of a model are: the measures of shared.explain.quality, by method.
+"""How good each method's explanations are: the measures of shared.explain.quality, by method.
 
-    python -m benchmarks.explanations MODEL DATA [--images 200] [--methods scorecam,cam] [--json]
+    python -m benchmarks.explanations RUN [--images 200] [--methods scorecam,gradcam] [--json]
 
-DATA is a data set with lesion masks. A method without passes, all channels weighing the same (``uniform``),
-and one that never looks (``centre``) say what the figures are worth. Apart from all images, those that the
-model does not take for its most frequent answer are listed by themselves: removing pixels hardly moves the
-score of the others.
+RUN is the folder of an ``fl-simulate --out`` whose data have lesion masks; the images are of its test sets.
+A method without passes, all channels weighing the same (``uniform``), and one that never looks (``centre``)
+say what the figures are worth. The images that the model does not take for its most frequent answer are
+also listed by themselves: removing pixels hardly moves the score of the others. ``randomised`` is the maps'
+correlation with those of the same network with all its weights shuffled; a method above 0.5 fails.
 """
 
 from __future__ import annotations
@@ -24,17 +25,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from client.explain_quality import predictor
-from shared.classes import map_classes
-from shared.datasets import load_dataset
+from benchmarks.run_images import RunImages, run_images, spaced
 from shared.explain import METHODS, Explain, Explainer
 from shared.explain.maps import activation_maps, enlarge, to_unit
 from shared.explain.quality.figures import FEWEST_IMAGES, ExplanationQuality
-from shared.explain.quality.interfaces import Predict, checked_heatmap
-from shared.explain.quality.pointing import lesion_mask
-from shared.explain.quality.scoring import ImageAndMask, image_scores
-from shared.model.model_file import load_model
-from shared.preprocess import PreprocessCache, PreprocessSettings, default_cache_folder
+from shared.explain.quality.interfaces import checked_heatmap
+from shared.explain.quality.randomised import weight_dependence
+from shared.explain.quality.scoring import image_scores
+
+RANDOMISED_IMAGES = 20
 
 
 def centre(image: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
@@ -54,76 +53,83 @@ def uniform(explainer: Explainer) -> Explain:
     return explain
 
 
-def load(folder: Path, settings: PreprocessSettings, count: int) -> list[ImageAndMask]:
-    """Every n-th image that has a mask, of those with the paper's classes."""
-    records = [r for r in map_classes(load_dataset(folder).records, "paper")[1] if r.mask is not None]
-    chosen = [records[int(place)] for place in np.linspace(0, len(records) - 1, min(count, len(records)))]
-    images = PreprocessCache(default_cache_folder()).load([r.path for r in chosen], settings).images
-    masks = [lesion_mask(record.mask, settings) for record in chosen if record.mask]
-    return list(zip(np.asarray(images), masks, strict=True))
+def methods() -> dict[str, Callable[[keras.Model], Explain]]:
+    """Each method, for a model."""
+
+    def of(name: str) -> Callable[[keras.Model], Explain]:
+        return lambda model: Explainer(model).method(name)
+
+    family = {name: of(name) for name in METHODS if name != "scorecam-exact"}
+    return {**family, "uniform": lambda model: uniform(Explainer(model)), "centre": lambda _: centre}
 
 
-def measure(
-    name: str, explain: Explain, predict: Predict, images: Sequence[ImageAndMask], targets: Sequence[int]
-) -> list[dict[str, Any]]:
-    """The method's rows: all images, and those not taken for the most frequent answer."""
-    usual, scores, seconds = int(np.bincount(targets).argmax()), [], []
-    for (image, mask), target in track(list(zip(images, targets, strict=True)), name):
+def scores(name: str, explain: Explain, images: RunImages, chosen: Sequence[int]) -> list[dict[str, float]]:
+    """Every measure of every image, and the seconds of its map."""
+    found = []
+    for index, (image, mask) in track(list(zip(chosen, images.with_masks(chosen), strict=True)), name):
+        target = int(images.predicted[index])
         start = time.perf_counter()
         heatmap = checked_heatmap(explain(image, target), image)
-        seconds.append(time.perf_counter() - start)
-        scores.append(image_scores(explain, predict, image, heatmap, target, mask))
-    other = [score for score, target in zip(scores, targets, strict=True) if target != usual]
-    parts = {"all": scores, "others": other if len(other) >= FEWEST_IMAGES else []}
+        seconds = time.perf_counter() - start
+        measures = image_scores(explain, images.predict, image, heatmap, target, mask)
+        found.append({**measures, "seconds": seconds})
+    return found
+
+
+def rows(name: str, found: Sequence[dict[str, float]], usual: Sequence[bool]) -> list[dict[str, Any]]:
+    """The method's rows: all images, and those not taken for the most frequent answer."""
+    others = [score for score, common in zip(found, usual, strict=True) if not common]
     return [
         {
             "method": name,
             "images of": part,
-            "seconds": float(np.median(seconds)),
-            **ExplanationQuality.from_scores(found).summary(),
+            "seconds": float(np.median([score["seconds"] for score in some])),
+            **ExplanationQuality.from_scores(some).summary(),
         }
-        for part, found in parts.items()
-        if found
+        for part, some in (("all", found), ("others", others))
+        if len(some) >= FEWEST_IMAGES
     ]
 
 
-def methods(classifier: keras.Model) -> dict[str, Callable[..., Any]]:
-    explainer = Explainer(classifier)
-    family = {name: explainer.method(name) for name in METHODS if name != "scorecam-exact"}
-    return {**family, "uniform": uniform(explainer), "centre": centre}
+def measure(
+    name: str, explain_for: Callable[[keras.Model], Explain], images: RunImages, chosen: Sequence[int]
+) -> list[dict[str, Any]]:
+    """A method's rows, the first with the check on randomised weights."""
+    most = np.bincount(images.predicted).argmax()
+    explain = explain_for(images.classifier)
+    explain(images.pixels[0], 0)  # what is built once is not timed
+    found = rows(name, scores(name, explain, images, chosen), [images.predicted[i] == most for i in chosen])
+    few = [(images.pixels[i], int(images.predicted[i])) for i in chosen[:: len(chosen) // RANDOMISED_IMAGES]]
+    found[0]["randomised"] = weight_dependence(explain_for, images.classifier, few).everything
+    return found
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    names = list(rows[0]["measures"])
-    table = Table("method", "images", *(name.replace("_", " ") for name in names), "seconds")
-    for row in rows:
-        cells = [f"{row['measures'][name]['mean']:.3f}" if name in row["measures"] else "-" for name in names]
-        table.add_row(row["method"], f"{row['images']} {row['images of']}", *cells, f"{row['seconds']:.2f}")
-    Console(width=160).print(table)
+def show(found: list[dict[str, Any]]) -> None:
+    names = list(found[0]["measures"])
+    table = Table("method", "images", *(name.replace("_", " ") for name in names), "randomised", "seconds")
+    for row in found:
+        means = [f"{row['measures'][name]['mean']:.3f}" if name in row["measures"] else "-" for name in names]
+        randomised = f"{row['randomised']:.2f}" if "randomised" in row else ""
+        counted = f"{row['images']} {row['images of']}"
+        table.add_row(row["method"], counted, *means, randomised, f"{row['seconds']:.2f}")
+    Console(width=180).print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--methods", help="some of them, separated by commas")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    classifier, card = load_model(given.model)
-    images, predict = load(given.data, card.preprocess, given.images), predictor(classifier)
-    targets = predict(np.stack([image for image, _ in images]).astype(np.float32)).argmax(1).tolist()
-    chosen = given.methods.split(",") if given.methods else None
-    rows = [
-        row
-        for name, explain in methods(classifier).items()
-        if chosen is None or name in chosen
-        for row in measure(name, explain, predict, images, targets)
-    ]
+    images = run_images(given.run, "test")
+    chosen = spaced(np.arange(len(images.pixels)), given.images).tolist()
+    wanted = given.methods.split(",") if given.methods else list(methods())
+    found = [row for name in wanted for row in measure(name, methods()[name], images, chosen)]
     if given.json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(found, indent=2))
     else:
-        show(rows)
+        show(found)
 
 
 if __name__ == "__main__":

@@ -65,18 +65,27 @@ def image_scores(
     Raises:
         ValueError: a map or the mask does not fit the image.
     """
+    steady = stability(explain, image, heatmap, target)
+    return {
+        **heatmap_scores(predict, image, heatmap, target, mask),
+        "stability_shift": steady.shift,
+        "stability_noise": steady.noise,
+        "stability_jpeg": steady.jpeg,
+    }
+
+
+def heatmap_scores(
+    predict: Predict, image: Image, heatmap: Heatmap, target: int, mask: NDArray[np.bool_] | None = None
+) -> dict[str, float]:
+    """The measures that need no other map than this: those of :func:`image_scores` less stability."""
     curves = causal_curves(predict, image, heatmap, target)
     change = confidence_change(predict, image, heatmap, target)
-    steady = stability(explain, image, heatmap, target)
     return {
         "deletion": curves.deletion_auc,
         "insertion": curves.insertion_auc,
         "drop": change.drop,
         "increase": float(change.increase),
         **_pointing(heatmap, mask),
-        "stability_shift": steady.shift,
-        "stability_noise": steady.noise,
-        "stability_jpeg": steady.jpeg,
     }
 
 

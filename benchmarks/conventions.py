@@ -1,0 +1,120 @@
+"""Which Score-CAM explains best: the measures of shared.explain.quality, by convention.
+
+    python -m benchmarks.conventions RUN [--images 30] [--json]
+
+RUN is the folder of an ``fl-simulate --out`` whose data have lesion masks; the images are of its validation
+sets, equally many taken for each class. Conventions are ordered by insertion less deletion. The masked passes
+are those of fast Score-CAM; conventions that differ only in what is made of their scores share them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.run_images import RunImages, run_images, spaced
+from shared.explain import Convention, Explainer
+from shared.explain.convention import CONVENTIONS, Fill
+from shared.explain.engine import Engine, Outputs
+from shared.explain.fast import fast
+from shared.explain.maps import Float, activation_maps, to_unit
+from shared.explain.quality.scoring import ImageAndMask, heatmap_scores
+from shared.explain.scorecam import score_cam
+from shared.explain.target import Target
+
+CANDIDATES = [
+    Convention(basis, score, fill, increase=True, softmax=softmax)
+    for basis, (score, softmax), fill in product(
+        ("masks", "signed"), (("logit", True), ("logit", False), ("probability", False)), get_args(Fill)
+    )
+]
+
+
+def called(convention: Convention) -> str:
+    known = [name for name, one in CONVENTIONS.items() if one == convention]
+    weights = "softmax" if convention.softmax else "linear"
+    parts = (convention.basis, convention.score, convention.fill, weights, *(f"({name})" for name in known))
+    return " ".join(parts)
+
+
+def remembering(engine: Engine) -> Engine:
+    """The same engine, that makes no pass twice."""
+    known: dict[bytes, tuple[Float, Float]] = {}
+
+    def run(masks: Float, image: Float, fill: Float) -> Outputs:
+        blank = blake2b(fill).digest()
+        keys = [mask.tobytes() + blank for mask in masks]
+        fresh = [at for at, key in enumerate(keys) if key not in known]
+        if fresh:
+            outputs = engine.run(masks[fresh], image, fill)
+            known.update(zip((keys[at] for at in fresh), zip(*outputs, strict=True), strict=True))
+        return Outputs(*(np.stack(part) for part in zip(*(known[key] for key in keys), strict=True)))
+
+    return Engine(engine.name, run, engine.look)
+
+
+def heatmaps(explainer: Explainer, image: NDArray[np.uint8], target: int) -> dict[str, Float]:
+    """The map of each convention."""
+    engine, pixels = remembering(explainer.tools.engine), image.astype(np.float32)
+    maps = activation_maps(engine.look(pixels)[0], explainer.network.size)
+    conventions = [*CANDIDATES, *(one for one in CONVENTIONS.values() if one not in CANDIDATES)]
+    return {
+        called(one): to_unit(fast(score_cam(engine, pixels, maps, Target(target), one)).heatmap)
+        for one in conventions
+    }
+
+
+def balanced(images: RunImages, count: int) -> list[int]:
+    """Indices of images, equally many taken for each class."""
+    each = [np.flatnonzero(images.predicted == index) for index in range(len(images.classes))]
+    return [int(index) for one in each for index in spaced(one, count // len(each))]
+
+
+def measure(images: RunImages, chosen: Sequence[int]) -> list[dict[str, Any]]:
+    explainer = Explainer(images.classifier)
+    found: dict[str, list[dict[str, float]]] = {}
+    pairs: list[ImageAndMask] = images.with_masks(chosen)
+    for index, (image, mask) in track(list(zip(chosen, pairs, strict=True))):
+        target = int(images.predicted[index])
+        for name, heatmap in heatmaps(explainer, image, target).items():
+            measures = heatmap_scores(images.predict, image, heatmap, target, mask)
+            gain = {"insertion_less_deletion": measures["insertion"] - measures["deletion"]}
+            found.setdefault(name, []).append({**gain, **measures, "constant": float(not heatmap.any())})
+    rows = [{"convention": name, **_means(scores)} for name, scores in found.items()]
+    return sorted(rows, key=lambda row: -float(row["insertion_less_deletion"]))
+
+
+def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([score[name] for score in scores if name in score])) for name in scores[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--images", type=int, default=30)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    images = run_images(given.run, "validation")
+    rows = measure(images, balanced(images, given.images))
+    if given.json:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table(*(name.replace("_", " ") for name in rows[0]))
+    for row in rows:
+        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row.values()))
+    Console(width=180).print(table)
+
+
+if __name__ == "__main__":
+    main()

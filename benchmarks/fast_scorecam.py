@@ -1,0 +1,100 @@
+"""How near fast Score-CAM comes to the exact one, beside uniform weights, which take no pass at all.
+
+    python -m benchmarks.fast_scorecam RUN [--images 56] [--json]
+
+RUN is the folder of an ``fl-simulate --out``; the images are of its test sets, half of them misclassified.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.explanations import uniform
+from benchmarks.run_images import RunImages, run_images, spaced
+from shared.explain import Explainer
+from shared.explain.fast import agreement_of
+from shared.explain.maps import Float
+
+TOP = 0.2
+
+
+def overlap(one: Float, other: Float) -> float:
+    """Intersection over union of two maps' highest fifths."""
+    first, second = (heatmap >= np.quantile(heatmap, 1 - TOP) for heatmap in (one, other))
+    return float((first & second).sum() / (first | second).sum())
+
+
+def half_wrong(images: RunImages, count: int) -> list[int]:
+    """Indices of images, half of them misclassified."""
+    wrong = images.predicted != images.labels
+    halves = (spaced(np.flatnonzero(side), count // 2) for side in (wrong, ~wrong))
+    return sorted(int(index) for half in halves for index in half)
+
+
+def compare(images: RunImages, chosen: list[int]) -> list[dict[str, Any]]:
+    """A row for each image: what its fast and its uniform map have in common with the exact one."""
+    explainer = Explainer(images.classifier)
+    without = uniform(explainer)
+
+    def row(image: NDArray[np.uint8], index: int) -> dict[str, Any]:
+        target = int(images.predicted[index])
+        exact = explainer.explain(image, target=target, method="scorecam-exact")
+        fast, flat = explainer.explain(image, target=target), without(image, target)
+        return {
+            "image": images.records[index].image_id,
+            "correct": bool(images.predicted[index] == images.labels[index]),
+            "fast_r": agreement_of(exact.heatmap, fast.heatmap),
+            "fast_overlap": overlap(exact.heatmap, fast.heatmap),
+            "fast_passes": fast.passes,
+            "uniform_r": agreement_of(exact.heatmap, flat),
+            "uniform_overlap": overlap(exact.heatmap, flat),
+        }
+
+    return [row(images.pixels[index], index) for index in track(chosen)]
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The figures asked of an estimate."""
+
+    def told(name: str, worst: Callable[[NDArray[np.float64]], float], word: str) -> str:
+        values = np.array([row[name] for row in rows], float)
+        return f"{values.mean():.3f} ({word} {worst(values):.3f})"
+
+    names = ("fast_r", "fast_overlap", "uniform_r", "uniform_overlap")
+    correct = sum(row["correct"] for row in rows)
+    return {
+        "images": f"{len(rows)}, {len(rows) - correct} of them misclassified",
+        **{name: told(name, lambda values: float(values.min()), "least") for name in names},
+        "fast_passes": told("fast_passes", lambda values: float(np.quantile(values, 0.95)), "p95"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--images", type=int, default=56)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    images = run_images(given.run, "test")
+    rows = compare(images, half_wrong(images, given.images))
+    if given.json:
+        print(json.dumps({"summary": summary(rows), "images": rows}, indent=2))
+        return
+    table = Table("", "mean")
+    for name, figure in summary(rows).items():
+        table.add_row(name.replace("_", " "), figure)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Images of a finished run that its model did not learn from, with masks, diagnoses and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from client.explain_quality import predictor
+from shared.datasets.site import read_site
+from shared.explain.quality.interfaces import Predict
+from shared.explain.quality.pointing import lesion_mask
+from shared.explain.quality.scoring import ImageAndMask
+from shared.lesions import LesionRecord
+from shared.model.model_file import load_model
+from shared.preprocess import PreprocessSettings
+from shared.training.loading import load_labelled
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class RunImages:
+    """N images of a run's clinics, by name.
+
+    Attributes:
+        classifier: the run's model.
+        predict: its probabilities.
+        classes: their names.
+        records: where the images come from.
+        pixels: uint8 (N, S, S, 3), preprocessed.
+        labels: diagnoses, (N,).
+        predicted: the model's, (N,).
+        preprocess: how the images were prepared.
+    """
+
+    classifier: keras.Model
+    predict: Predict
+    classes: tuple[str, ...]
+    records: tuple[LesionRecord, ...]
+    pixels: NDArray[np.uint8]
+    labels: Indices
+    predicted: Indices
+    preprocess: PreprocessSettings
+
+    def with_masks(self, indices: Iterable[int]) -> list[ImageAndMask]:
+        """Some of the images, each with its lesion's mask where the data have one."""
+        masks = ((index, self.records[index].mask) for index in indices)
+        return [
+            (self.pixels[index], None if mask is None else lesion_mask(mask, self.preprocess))
+            for index, mask in masks
+        ]
+
+
+def run_images(run: Path, side: Literal["validation", "test"]) -> RunImages:
+    """The images of one side of the split, from the folder that ``fl-simulate --out`` wrote."""
+    classifier, card = load_model(run / "model.keras")
+    sites = [read_site(folder) for folder in sorted((run / "sites/clinics").iterdir())]
+    records = sorted(
+        (record for site in sites for record in site.splits.sides()[side]), key=lambda one: one.image_id
+    )
+    data, predict = load_labelled(records, card.model, card.preprocess), predictor(classifier)
+    predicted = predict(data.images.astype(np.float32)).argmax(1)
+    return RunImages(
+        classifier,
+        predict,
+        card.model.classes,
+        tuple(records),
+        data.images,
+        data.labels,
+        predicted,
+        card.preprocess,
+    )
+
+
+def spaced(indices: Indices, count: int) -> Indices:
+    """At most so many of the indices, evenly spaced."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices)))
+    return indices[places.astype(np.int64)]
