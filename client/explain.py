@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from client.evaluate import Stage
-from shared.datasets.files import IMAGE_SUFFIXES
+from shared.datasets.files import find_photographs
 from shared.diagnoses import normalise
 from shared.errors import DatasetError, SettingsError
 from shared.explain import METHODS, Explainer, Explanation
@@ -131,12 +131,10 @@ def _class_index(name: str | None, card: ModelCard) -> int | None:
 
 
 def _image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and every image in or beneath the folders named, each once."""
+    """The files named, and every image in or beneath the folders named but masks, each once."""
     found: dict[Path, None] = {}
     for path in paths:
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        inside = find_photographs(path) if path.is_dir() else [path]
         if not inside:
             raise DatasetError("The folder holds no image", where=path, remedy="Name images or their folder")
         found |= dict.fromkeys(inside)

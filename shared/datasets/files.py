@@ -41,9 +41,7 @@ def find_images(root: Path) -> ImageFiles:
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}
     for path in _walk(root):
-        if path.stem.endswith(_SUPERPIXELS):
-            continue
-        if path.stem.endswith(_MASK_ENDING) or _in_mask_folder(path.relative_to(root)):
+        if _is_mask(path, root):
             masks[path.stem.removesuffix(_MASK_ENDING)] = path
         elif path.stem in images:
             raise DatasetError(
@@ -60,6 +58,11 @@ def find_images(root: Path) -> ImageFiles:
     return ImageFiles(root, images, masks)
 
 
+def find_photographs(root: Path) -> list[Path]:
+    """List the images below a folder that are no masks, whatever their names, in order of name."""
+    return [path for path in _walk(root) if not _is_mask(path, root)]
+
+
 def image_name(text: str) -> str:
     """Give the name without suffix of an image that a file names, by its name or by a path of any system."""
     name = text.strip().replace("\\", "/").rsplit("/", 1)[-1]
@@ -67,8 +70,9 @@ def image_name(text: str) -> str:
     return stem if dot and f".{suffix.lower()}" in IMAGE_SUFFIXES else name
 
 
-def _in_mask_folder(path: Path) -> bool:
-    return any(part.casefold() in MASK_FOLDERS for part in path.parts[:-1])
+def _is_mask(path: Path, root: Path) -> bool:
+    folders = path.relative_to(root).parts[:-1]
+    return path.stem.endswith(_MASK_ENDING) or any(name.casefold() in MASK_FOLDERS for name in folders)
 
 
 def _refuse(error: OSError) -> None:
@@ -78,7 +82,10 @@ def _refuse(error: OSError) -> None:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """All image files below ``root`` in order of name; links are followed, each folder is entered once."""
+    """All image files below ``root`` but superpixels, in order of name.
+
+    Links are followed, each folder is entered once.
+    """
     entered: set[Path] = set()
     for folder, subfolders, names in os.walk(root, onerror=_refuse, followlinks=True):
         real = Path(folder).resolve()
@@ -88,5 +95,7 @@ def _walk(root: Path) -> Iterator[Path]:
         entered.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            if name.startswith(".") or Path(name).stem.endswith(_SUPERPIXELS):
+                continue
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
                 yield Path(folder, name)

@@ -58,7 +58,7 @@ def at_hand(classifier: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    for seed, name in enumerate(("a.png", "b/A.png", "b/c.png")):
+    for seed, name in enumerate(("a.png", "b/A.png", "b/c.png", "masks/a.png")):
         draw_image(tmp_path / "images" / name, seed)
     (tmp_path / "images" / "notes.txt").write_text("no image")
     return tmp_path / "images"

@@ -34,11 +34,6 @@ class Pointing:
         """Energy above chance, in (-1, 1)."""
         return self.energy - self.chance
 
-    @property
-    def ratio(self) -> float:
-        """Energy as a multiple of chance."""
-        return self.energy / self.chance
-
 
 def energy_pointing(heatmap: Heatmap, mask: NDArray[np.bool_]) -> Pointing:
     """Sum the map inside the lesion's mask.

@@ -32,7 +32,6 @@ def test_energy_by_hand() -> None:
     assert found.energy == 4 / 7
     assert found.chance == 1 / 4
     assert found.gain == 4 / 7 - 1 / 4
-    assert found.ratio == 16 / 7
 
 
 @given(st.floats(2**-10, 1, width=32), st.integers(1, 16))
