@@ -30,6 +30,7 @@ from shared.explain import METHODS, Explain, Explainer
 from shared.explain.maps import activation_maps, enlarge, to_unit
 from shared.explain.quality.figures import FEWEST_IMAGES, ExplanationQuality
 from shared.explain.quality.interfaces import checked_heatmap
+from shared.explain.quality.measures import MEASURES
 from shared.explain.quality.randomised import weight_dependence
 from shared.explain.quality.scoring import image_scores
 
@@ -106,7 +107,9 @@ def measure(
 
 def show(found: list[dict[str, Any]]) -> None:
     names = list(found[0]["measures"])
-    table = Table("method", "images", *(name.replace("_", " ") for name in names), "randomised", "seconds")
+    arrows = {"low": " ↓", "high": " ↑", None: ""}
+    headings = (name.replace("_", " ") + arrows[MEASURES[name].better] for name in names)
+    table = Table("method", "images", *headings, "randomised", "seconds")
     for row in found:
         means = [f"{row['measures'][name]['mean']:.3f}" if name in row["measures"] else "-" for name in names]
         randomised = f"{row['randomised']:.2f}" if "randomised" in row else ""
