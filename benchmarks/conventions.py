@@ -53,7 +53,7 @@ def remembering(engine: Engine) -> Engine:
     known: dict[bytes, tuple[Float, Float]] = {}
 
     def run(masks: Float, image: Float, fill: Float) -> Outputs:
-        blank = blake2b(fill).digest()
+        blank = blake2b(fill.tobytes()).digest()
         keys = [mask.tobytes() + blank for mask in masks]
         fresh = [at for at, key in enumerate(keys) if key not in known]
         if fresh:
