@@ -24,6 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.run_images import RunImages, run_images, spaced
+from shared.console import stderr
 from shared.explain import Convention, Explainer
 from shared.explain.convention import CONVENTIONS, Fill
 from shared.explain.engine import Engine, Outputs
@@ -85,7 +86,7 @@ def measure(images: RunImages, chosen: Sequence[int]) -> list[dict[str, Any]]:
     explainer = Explainer(images.classifier)
     found: dict[str, list[dict[str, float]]] = {}
     pairs: list[ImageAndMask] = images.with_masks(chosen)
-    for index, (image, mask) in track(list(zip(chosen, pairs, strict=True))):
+    for index, (image, mask) in track(list(zip(chosen, pairs, strict=True)), console=stderr()):
         target = int(images.predicted[index])
         for name, heatmap in heatmaps(explainer, image, target).items():
             measures = heatmap_scores(images.predict, image, heatmap, target, mask)

@@ -26,6 +26,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.run_images import RunImages, run_images, spaced
+from shared.console import stderr
 from shared.explain import METHODS, Explain, Explainer
 from shared.explain.maps import activation_maps, enlarge, to_unit
 from shared.explain.quality.figures import FEWEST_IMAGES, ExplanationQuality
@@ -67,7 +68,9 @@ def methods() -> dict[str, Callable[[keras.Model], Explain]]:
 def scores(name: str, explain: Explain, images: RunImages, chosen: Sequence[int]) -> list[dict[str, float]]:
     """Every measure of every image, and the seconds of its map."""
     found = []
-    for index, (image, mask) in track(list(zip(chosen, images.with_masks(chosen), strict=True)), name):
+    for index, (image, mask) in track(
+        list(zip(chosen, images.with_masks(chosen), strict=True)), name, console=stderr()
+    ):
         target = int(images.predicted[index])
         start = time.perf_counter()
         heatmap = checked_heatmap(explain(image, target), image)

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks.explanations import uniform
 from benchmarks.run_images import RunImages, run_images, spaced
+from shared.console import stderr
 from shared.explain import Explainer
 from shared.explain.fast import agreement_of
 from shared.explain.maps import Float
@@ -60,7 +61,7 @@ def compare(images: RunImages, chosen: list[int]) -> list[dict[str, Any]]:
             "uniform_overlap": overlap(exact.heatmap, flat),
         }
 
-    return [row(images.pixels[index], index) for index in track(chosen)]
+    return [row(images.pixels[index], index) for index in track(chosen, console=stderr())]
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, str]:
