@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import product
 from pathlib import Path
@@ -62,7 +63,7 @@ def remembering(engine: Engine) -> Engine:
             known.update(zip((keys[at] for at in fresh), zip(*outputs, strict=True), strict=True))
         return Outputs(*(np.stack(part) for part in zip(*(known[key] for key in keys), strict=True)))
 
-    return Engine(engine.name, run, engine.look)
+    return replace(engine, run=run)
 
 
 def heatmaps(explainer: Explainer, image: NDArray[np.uint8], target: int) -> dict[str, Float]:
@@ -83,13 +84,13 @@ def balanced(images: RunImages, count: int) -> list[int]:
 
 
 def measure(images: RunImages, chosen: Sequence[int]) -> list[dict[str, Any]]:
-    explainer = Explainer(images.classifier)
+    explainer = images.explainer
     found: dict[str, list[dict[str, float]]] = {}
     pairs: list[ImageAndMask] = images.with_masks(chosen)
     for index, (image, mask) in track(list(zip(chosen, pairs, strict=True)), console=stderr()):
         target = int(images.predicted[index])
         for name, heatmap in heatmaps(explainer, image, target).items():
-            measures = heatmap_scores(images.predict, image, heatmap, target, mask)
+            measures = heatmap_scores(explainer.predict, image, heatmap, target, mask)
             gain = {"insertion_less_deletion": measures["insertion"] - measures["deletion"]}
             found.setdefault(name, []).append({**gain, **measures, "constant": float(not heatmap.any())})
     rows = [{"convention": name, **_means(scores)} for name, scores in found.items()]

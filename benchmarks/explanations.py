@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,18 @@ def uniform(explainer: Explainer) -> Explain:
     return explain
 
 
+# What is compiled for a model serves all its methods.
+explainer_of = lru_cache(4)(Explainer)
+
+
 def methods() -> dict[str, Callable[[keras.Model], Explain]]:
     """Each method, for a model."""
 
     def of(name: str) -> Callable[[keras.Model], Explain]:
-        return lambda model: Explainer(model).method(name)
+        return lambda model: explainer_of(model).method(name)
 
     family = {name: of(name) for name in METHODS if name != "scorecam-exact"}
-    return {**family, "uniform": lambda model: uniform(Explainer(model)), "centre": lambda _: centre}
+    return {**family, "uniform": lambda model: uniform(explainer_of(model)), "centre": lambda _: centre}
 
 
 def scores(name: str, explain: Explain, images: RunImages, chosen: Sequence[int]) -> list[dict[str, float]]:
@@ -75,7 +80,7 @@ def scores(name: str, explain: Explain, images: RunImages, chosen: Sequence[int]
         start = time.perf_counter()
         heatmap = checked_heatmap(explain(image, target), image)
         seconds = time.perf_counter() - start
-        measures = image_scores(explain, images.predict, image, heatmap, target, mask)
+        measures = image_scores(explain, images.explainer.predict, image, heatmap, target, mask)
         found.append({**measures, "seconds": seconds})
     return found
 

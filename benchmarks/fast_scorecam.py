@@ -22,7 +22,6 @@ from rich.table import Table
 from benchmarks.explanations import uniform
 from benchmarks.run_images import RunImages, run_images, spaced
 from shared.console import stderr
-from shared.explain import Explainer
 from shared.explain.fast import agreement_of
 from shared.explain.maps import Float
 
@@ -44,7 +43,7 @@ def half_wrong(images: RunImages, count: int) -> list[int]:
 
 def compare(images: RunImages, chosen: list[int]) -> list[dict[str, Any]]:
     """A row for each image: what its fast and its uniform map have in common with the exact one."""
-    explainer = Explainer(images.classifier)
+    explainer = images.explainer
     without = uniform(explainer)
 
     def row(image: NDArray[np.uint8], index: int) -> dict[str, Any]:

@@ -11,9 +11,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from client.explain_quality import predictor
 from shared.datasets.site import read_site
-from shared.explain.quality.interfaces import Predict
+from shared.explain import Explainer
 from shared.explain.quality.pointing import lesion_mask
 from shared.explain.quality.scoring import ImageAndMask
 from shared.lesions import LesionRecord
@@ -30,7 +29,7 @@ class RunImages:
 
     Attributes:
         classifier: the run's model.
-        predict: its probabilities.
+        explainer: of it.
         classes: their names.
         records: where the images come from.
         pixels: uint8 (N, S, S, 3), preprocessed.
@@ -40,7 +39,7 @@ class RunImages:
     """
 
     classifier: keras.Model
-    predict: Predict
+    explainer: Explainer
     classes: tuple[str, ...]
     records: tuple[LesionRecord, ...]
     pixels: NDArray[np.uint8]
@@ -60,21 +59,21 @@ class RunImages:
 def run_images(run: Path, side: Literal["validation", "test"]) -> RunImages:
     """The images of one side of the split, from the folder that ``fl-simulate --out`` wrote."""
     classifier, card = load_model(run / "model.keras")
+    explainer = Explainer(classifier)
     sites = [read_site(folder) for folder in sorted((run / "sites/clinics").iterdir())]
     records = sorted(
         (record for site in sites for record in site.splits.sides()[side]), key=lambda one: one.image_id
     )
-    data, predict = load_labelled(records, card.model, card.preprocess), predictor(classifier)
-    predicted = predict(data.images.astype(np.float32)).argmax(1)
+    data = load_labelled(records, card.model, card.preprocess)
     return RunImages(
-        classifier,
-        predict,
-        card.model.classes,
-        tuple(records),
-        data.images,
-        data.labels,
-        predicted,
-        card.preprocess,
+        classifier=classifier,
+        explainer=explainer,
+        classes=card.model.classes,
+        records=tuple(records),
+        pixels=data.images,
+        labels=data.labels,
+        predicted=explainer.predict(data.images.astype(np.float32)).argmax(1),
+        preprocess=card.preprocess,
     )
 
 

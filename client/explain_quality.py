@@ -8,7 +8,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from client.site_trainer import batch_norm_files
 from shared.datasets.site import read_site
@@ -28,10 +27,8 @@ from shared.training.trainer import FloatVector
 IMAGES = 20
 """How many images a clinic explains by default."""
 
-ExplainFor = Callable[[keras.Model], Explain]
-"""The method: a model to its way of explaining."""
-
-_BATCH = 32
+ExplainFor = Callable[[keras.Model], tuple[Explain, Predict]]
+"""The method: a model to its way of explaining, and of predicting."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +62,7 @@ class SiteQuality:
             ModelError: the weights belong to another architecture.
         """
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return explanation_quality(self.explain_for(classifier), predictor(classifier), self.images)
+        return explanation_quality(*self.explain_for(classifier), self.images)
 
 
 def site_quality(
@@ -101,19 +98,3 @@ def evenly_spaced(records: Sequence[LesionRecord], count: int) -> list[LesionRec
     """At most ``count`` of the records, the first and the last among them."""
     places = np.linspace(0, len(records) - 1, min(count, len(records)))
     return [records[int(place)] for place in places]
-
-
-def predictor(model: keras.Model) -> Predict:
-    """A Keras classifier as the measures take it; clinical metadata is held at zero, which means unknown."""
-    others = [tensor.shape[1:] for tensor in model.inputs[1:]]
-
-    def probabilities(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        unknown = [np.zeros((len(images), *shape), np.float32) for shape in others]
-        scores = model.predict_on_batch([images, *unknown] if unknown else images)
-        return np.asarray(keras.ops.convert_to_numpy(scores))
-
-    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        starts = range(0, len(images), _BATCH)
-        return np.concatenate([probabilities(images[start : start + _BATCH]) for start in starts])
-
-    return predict

@@ -24,7 +24,7 @@ from server.explanations import EXPLANATIONS_FILE
 from server.rules import RoundRules
 from server.strategy import make_strategy
 from shared.datasets.site import read_site
-from shared.explain.quality.interfaces import Explain
+from shared.explain.quality.interfaces import Explain, Predict
 from shared.files import write_atomically
 from shared.model.flat import FloatVector, to_flat, trainable_mask
 from shared.model.model_file import save_model
@@ -116,11 +116,12 @@ def _first_model(arm: Arm) -> keras.Model:
         return initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
 
 
-def _score_cam(classifier: keras.Model) -> Explain:
+def _score_cam(classifier: keras.Model) -> tuple[Explain, Predict]:
     # Here, since few runs explain.
     from shared.explain import Explainer
 
-    return Explainer(classifier).method("scorecam")
+    explainer = Explainer(classifier)
+    return explainer.method("scorecam"), explainer.predict
 
 
 def _test(arm: Arm, weights: FloatVector) -> None:

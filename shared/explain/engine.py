@@ -35,11 +35,13 @@ class Engine:
         run: from masks (N, h, w) in [0, 1], an image (H, W, 3) and a fill (H, W, 3), all float32, to
             the outputs of ``X * H + B * (1 - H)``, H the enlarged masks.
         look: from an image to its activations (h, w, K) and its outputs, N = 1.
+        predict: from whole images (N, H, W, 3) to their outputs.
     """
 
     name: str
     run: Callable[[Float, Float, Float], Outputs]
     look: Callable[[Float], tuple[Float, Outputs]]
+    predict: Callable[[Float], Outputs]
 
 
 def best_engine(network: Network, wanted: str | None = None) -> Engine:
@@ -98,4 +100,9 @@ def keras_engine(masked: keras.Model, network: Network) -> Engine:
     def look(image: Float) -> tuple[Float, Outputs]:
         return batch(np.ones((1, *network.cells), np.float32), image, np.zeros_like(image))
 
-    return Engine("tensorflow", run, look)
+    def predict(images: Float) -> Outputs:
+        starts = range(0, len(images), BATCH)
+        parts = [network.model.predict_on_batch(images[at : at + BATCH])[1:] for at in starts]
+        return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
+
+    return Engine("tensorflow", run, look, predict)

@@ -12,7 +12,7 @@ from shared.errors import ImageError, SettingsError
 from shared.explain.convention import CONVENTIONS, Convention
 from shared.explain.explanation import Explanation
 from shared.explain.fast import Estimate
-from shared.explain.maps import no_map, to_unit
+from shared.explain.maps import Float, no_map, to_unit
 from shared.explain.methods import METHODS, Instruments, Seen
 from shared.explain.network import open_network
 from shared.explain.quality.interfaces import Explain, Image
@@ -108,6 +108,17 @@ class Explainer:
         """
         _known(name, METHODS, "method")
         return lambda image, target: self.explain(image, method=name, target=target).heatmap
+
+    def predict(self, images: Float) -> Float:
+        """The classifier's probabilities, by the same engine, as the quality measures take them.
+
+        Args:
+            images: float32 (N, H, W, 3) in 0-255.
+
+        Returns:
+            float32 (N, C).
+        """
+        return self.tools.engine.predict(images).probabilities
 
     def _check(self, image: Image, target: int | None, against: int | None) -> None:
         shape = (*self.network.size, 3)

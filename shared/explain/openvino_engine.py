@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +36,32 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
     compiled = _compiled(masked, network)
     queue = openvino.AsyncInferQueue(compiled, cores())
 
-    def run(masks: Float, image: Float, fill: Float) -> Outputs:
-        outputs = Outputs(*np.empty((2, len(masks), network.classes), np.float32))
+    open_mask = np.ones((1, *network.cells), np.float32)
+
+    def passes(inputs: Iterable[tuple[Float, Float, Float]], count: int) -> Outputs:
+        outputs = Outputs(*np.empty((2, count, network.classes), np.float32))
 
         def keep(request: Any, at: int) -> None:
             outputs.logits[at] = request.get_output_tensor(1).data[0]
             outputs.probabilities[at] = request.get_output_tensor(2).data[0]
 
         queue.set_callback(keep)
-        for at, mask in enumerate(masks):
-            queue.start_async([mask[None], image[None], fill[None]], at)
+        for at, given in enumerate(inputs):
+            queue.start_async(list(given), at)
         queue.wait_all()
         return outputs
 
+    def run(masks: Float, image: Float, fill: Float) -> Outputs:
+        return passes(((mask[None], image[None], fill[None]) for mask in masks), len(masks))
+
+    def predict(images: Float) -> Outputs:
+        return passes(((open_mask, image[None], image[None]) for image in images), len(images))
+
     def look(image: Float) -> tuple[Float, Outputs]:
-        open_mask = np.ones((1, *network.cells), np.float32)
         result = compiled([open_mask, image[None], np.zeros_like(image[None])])
         return result[0][0].copy(), Outputs(result[1].copy(), result[2].copy())
 
-    return Engine("openvino", run, look)
+    return Engine("openvino", run, look, predict)
 
 
 def _openvino() -> Any:

@@ -26,6 +26,11 @@ def test_both_engines_give_the_same() -> None:
     assert one.logits.shape == (19, 3)
     assert one.logits == pytest.approx(other.logits, abs=1e-4)
     assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+    batch = np.stack([IMAGE, IMAGE[::-1], FILL])
+    assert engines[0].predict(batch).logits == pytest.approx(engines[1].predict(batch).logits, abs=1e-4)
+    assert engines[0].predict(batch).probabilities[:1] == pytest.approx(
+        engines[0].look(IMAGE)[1].probabilities, abs=1e-5
+    )
     (maps, seen), (other_maps, other_seen) = (engine.look(IMAGE) for engine in engines)
     assert maps == pytest.approx(other_maps, abs=1e-4)
     assert seen.logits == pytest.approx(other_seen.logits, abs=1e-4)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from shared.explain.quality.interfaces import NEUTRAL, Heatmap, Image, Predict, checked_heatmap
 from shared.explain.quality.ranking import ranking
 
-STEPS = 32
-"""Equal portions in which the pixels are removed or added."""
+STEPS = 16
+"""Equal portions in which the pixels are removed or added; four times as many move an area by 0.013 at most."""
 
 BLUR_SIGMA = 5.0
 """Standard deviation, in pixels, of the insertion's first image; with :data:`BLUR_KERNEL`, the authors'."""

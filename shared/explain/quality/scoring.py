@@ -25,7 +25,7 @@ def explanation_quality(
 
     Args:
         explain: the method; called four times an image.
-        predict: the classifier; called for about 70 images an image.
+        predict: the classifier; called for 36 images an image.
         images: with their masks; an empty mask counts as none.
 
     Raises:

@@ -15,15 +15,17 @@ import pytest
 from flwr.app import Context, Message, MetricRecord, RecordDict
 
 from client.app import QualityOf, build_client_app
-from client.explain_quality import SiteQuality, evenly_spaced, predictor, site_quality
+from client.explain_quality import SiteQuality, evenly_spaced, site_quality
 from server.exchange import Assignment, exchange
 from server.explanations import EXPLANATIONS_FILE, ask_explanations
 from server.rules import RoundRules
 from shared.datasets.site import write_site
 from shared.datasets.splits import Splits
 from shared.errors import FederationError, SettingsError
+from shared.explain import Explainer
+from shared.explain.maps import Float
 from shared.explain.quality.figures import ExplanationQuality
-from shared.explain.quality.interfaces import Explain
+from shared.explain.quality.interfaces import Explain, Predict
 from shared.explain.quality.measures import MEASURES
 from shared.explain.quality.scoring import explanation_quality
 from shared.lesions import LesionRecord
@@ -132,9 +134,9 @@ PREPROCESS = PreprocessSettings(image_size=32, denoise="none", clahe=False, clah
 PLAN = Plan(tiny(), PREPROCESS, plain(epochs=1), rounds=2, class_counts=(4, 4, 4), seed=5)
 
 
-def explain_for(model: keras.Model) -> Explain:
+def explain_for(model: keras.Model) -> tuple[Explain, Predict]:
     assert model.name == "classifier"
-    return darkness
+    return darkness, Explainer(model, engine="tensorflow").predict
 
 
 @pytest.fixture
@@ -161,8 +163,14 @@ def test_a_clinic_measures_on_its_validation_images(
     quality = quality_of(weights, 1)
     assert quality.images == 6
     assert quality_of(weights, 2) == quality
-    predict = predictor(loaded_classifier(plan.model, weights))
-    assert explanation_quality(darkness, predict, quality_of.images) == quality
+    classifier = loaded_classifier(plan.model, weights)
+
+    def predict(images: Float) -> Float:
+        unknown = [np.zeros((len(images), *extra.shape[1:])) for extra in classifier.inputs[1:]]
+        return np.asarray(classifier.predict_on_batch([images, *unknown]))
+
+    expected = explanation_quality(darkness, predict, quality_of.images).to_flat()
+    assert quality.to_flat() == pytest.approx(expected, rel=1e-4)
     assert len(site_quality(site, plan, tmp_path / "state", explain_for).images) == 9
 
 
