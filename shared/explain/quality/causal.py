@@ -15,7 +15,7 @@ from shared.explain.quality.interfaces import NEUTRAL, Heatmap, Image, Predict, 
 from shared.explain.quality.ranking import ranking
 
 STEPS = 16
-"""Equal portions in which the pixels are removed or added; four times as many move an area by 0.013 at most."""
+"""Equal portions in which pixels are removed or added; four times as many move an area by 0.013 at most."""
 
 BLUR_SIGMA = 5.0
 """Standard deviation, in pixels, of the insertion's first image; with :data:`BLUR_KERNEL`, the authors'."""
