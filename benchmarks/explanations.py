@@ -29,12 +29,13 @@ from rich.table import Table
 from benchmarks.run_images import RunImages, run_images, spaced
 from shared.console import stderr
 from shared.explain import METHODS, Explain, Explainer
-from shared.explain.maps import activation_maps, enlarge, to_unit
+from shared.explain.maps import Float, activation_maps, to_unit
 from shared.explain.quality.figures import FEWEST_IMAGES, ExplanationQuality
 from shared.explain.quality.interfaces import checked_heatmap
 from shared.explain.quality.measures import MEASURES
 from shared.explain.quality.randomised import weight_dependence
 from shared.explain.quality.scoring import image_scores
+from shared.explain.scorecam import ScoreCam, exact
 
 RANDOMISED_IMAGES = 20
 
@@ -46,12 +47,15 @@ def centre(image: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
 
 
 def uniform(explainer: Explainer) -> Explain:
-    """The sum of the normalised maps, without a masked pass."""
+    """Score-CAM's map if every channel scored the same: no masked pass."""
+
+    def same(masks: Float) -> Float:
+        return np.ones(len(masks), np.float32)
 
     def explain(image: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
         activations, _ = explainer.tools.engine.look(image.astype(np.float32))
         maps = activation_maps(activations, explainer.network.size)
-        return to_unit(enlarge(maps.masks.mean(0), explainer.network.size))
+        return to_unit(exact(ScoreCam(maps, same, explainer.tools.convention)))
 
     return explain
 
