@@ -125,7 +125,7 @@ def test_a_class_of_probability_zero_has_a_finite_map(convention: str) -> None:
     found = explainer.explain(small_image(), target=1)
     assert found.probabilities[1] == 0
     assert np.isfinite(found.heatmap).all()
-    assert found.constant == (convention != "paper")  # no probability, no increase of one
+    assert found.constant == (convention == "authors")  # no probability, no weight
 
 
 @pytest.mark.parametrize(
