@@ -185,15 +185,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     many = load(given.model, given.folder, given.many)
-    result = {
-        "comparison": compare(given.model, many[: given.images], many),
-        "scaling": scaling(given.model, many[0]),
+    parts = {
+        "comparison": lambda: compare(given.model, many[: given.images], many),
+        "scaling": lambda: scaling(given.model, many[0]),
     }
     if given.json:
-        print(json.dumps(result, indent=2))
-    else:
-        for title, rows in result.items():
-            show(title, rows)
+        print(json.dumps({title: measure() for title, measure in parts.items()}, indent=2))
+        return
+    for title, measure in parts.items():
+        show(title, measure())
 
 
 if __name__ == "__main__":
