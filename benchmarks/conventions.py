@@ -9,13 +9,11 @@ are those of fast Score-CAM; conventions that differ only in what is made of the
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import product
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -24,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.run_images import RunImages, run_images, spaced
+from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from shared.console import stderr
 from shared.explain import Convention, Explainer
 from shared.explain.convention import CONVENTIONS, Fill
@@ -102,11 +100,7 @@ def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--images", type=int, default=30)
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    given = arguments_of_a_run(__doc__, images=30).parse_args()
     images = run_images(given.run, "validation")
     rows = measure(images, balanced(images, given.images))
     if given.json:

@@ -11,12 +11,10 @@ correlation with those of the same network with all its weights shuffled; a meth
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.run_images import RunImages, run_images, spaced
+from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from shared.console import stderr
 from shared.explain import METHODS, Explain, Explainer
 from shared.explain.maps import Float, activation_maps, to_unit
@@ -131,11 +129,8 @@ def show(found: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--images", type=int, default=200)
+    parser = arguments_of_a_run(__doc__, images=200)
     parser.add_argument("--methods", help="some of them, separated by commas")
-    parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     images = run_images(given.run, "test")
     chosen = spaced(np.arange(len(images.pixels)), given.images).tolist()

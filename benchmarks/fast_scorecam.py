@@ -7,10 +7,8 @@ RUN is the folder of an ``fl-simulate --out``; the images are of its test sets, 
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.explanations import uniform
-from benchmarks.run_images import RunImages, run_images, spaced
+from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from shared.console import stderr
 from shared.explain.fast import agreement_of
 from shared.explain.maps import Float
@@ -80,11 +78,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--images", type=int, default=56)
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    given = arguments_of_a_run(__doc__, images=56).parse_args()
     images = run_images(given.run, "test")
     rows = compare(images, half_wrong(images, given.images))
     if given.json:

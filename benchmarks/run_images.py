@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,15 @@ from shared.preprocess import PreprocessSettings
 from shared.training.loading import load_labelled
 
 Indices = NDArray[np.int64]
+
+
+def arguments_of_a_run(description: str | None, images: int) -> argparse.ArgumentParser:
+    """What every measurement of a run's model is given: the run's folder, how many images, how to tell."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--images", type=int, default=images)
+    parser.add_argument("--json", action="store_true")
+    return parser
 
 
 @dataclass(frozen=True, eq=False)
