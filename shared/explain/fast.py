@@ -3,9 +3,11 @@
 Many channels of a network light up alike. Their masks are clustered, the medoid of each cluster is passed,
 and each channel takes the score of the passed mask nearest to its own. The number of clusters doubles, and
 what was passed before is kept, until two maps in succession agree; with every mask passed, the map is exact.
+A channel weighs in the clustering as its map's range, by which an error of its score changes the map.
 
 Measured on real lesions, neither the clusters' mean masks (too smooth), nor Ward's clusters, nor a Gaussian
-process over the passed scores comes nearer to the exact map with as many passes.
+process over the passed scores comes nearer to the exact map with as many passes. Without the weights, twice
+as many passes come less near.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from shared.explain.maps import Float
 from shared.explain.scorecam import ScoreCam
 
-FIRST_CLUSTERS = 24
+FIRST_CLUSTERS = 12
 ENOUGH_AGREEMENT = 0.99
 
 
@@ -51,11 +53,11 @@ def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUG
         enough: the agreement of two maps in succession to stop at.
     """
     masks = cam.maps.masks
-    points = masks.reshape(len(masks), -1)
+    points, weights = masks.reshape(len(masks), -1), np.ptp(cam.cells, axis=(1, 2))
     scores, passed = np.zeros(len(masks), np.float32), np.zeros(len(masks), np.bool_)
     before = None
     while True:
-        fresh = np.setdiff1d(medoids(points, clusters), np.flatnonzero(passed))
+        fresh = np.setdiff1d(medoids(points, weights, clusters), np.flatnonzero(passed))
         scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
         heatmap = cam.heatmap(scores[_nearest(points, passed)])
         if passed.all():
@@ -66,14 +68,20 @@ def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUG
         before, clusters = heatmap, 2 * clusters
 
 
-def medoids(points: Float, clusters: int) -> NDArray[np.int64]:
-    """The points (N, D) nearest to the means of their k-means clusters, as indices; all if so few."""
+def medoids(points: Float, weights: Float, clusters: int) -> NDArray[np.int64]:
+    """The points (N, D) nearest to the means of their k-means clusters, as indices; all if so few.
+
+    Args:
+        points: to cluster.
+        weights: (N,), 0 or more, not all 0; what a point counts for in a mean.
+        clusters: how many.
+    """
     if clusters >= len(points):
         return np.arange(len(points))
     # One thread: so few points keep no second one busy, and waiting for it costs ten times the work.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # points that coincide
-        found = KMeans(clusters, n_init=1, max_iter=30, random_state=0).fit(points)
+        found = KMeans(clusters, n_init=1, max_iter=30, random_state=0).fit(points, sample_weight=weights)
     distances = ((points - found.cluster_centers_[found.labels_]) ** 2).sum(1)
     nearest_first = np.argsort(distances, kind="stable")
     _, first = np.unique(found.labels_[nearest_first], return_index=True)

@@ -38,6 +38,11 @@ class ScoreCam:
     scores: Scores
     convention: Convention
 
+    @property
+    def cells(self) -> Float:
+        """What the scores weigh, (K, h, w)."""
+        return self.maps.masks if self.convention.basis == "masks" else self.maps.raw
+
     def heatmap(self, scores: Float) -> Float:
         """The map that K scores make: float32 (H, W), neither scaled nor shifted to [0, 1].
 
@@ -45,8 +50,7 @@ class ScoreCam:
             scores: S_k, (K,).
         """
         weights = _softmax(scores) if self.convention.softmax else scores
-        cells = self.maps.masks if self.convention.basis == "masks" else self.maps.raw
-        summed = enlarge(np.tensordot(weights, cells, axes=1), self.maps.size)
+        summed = enlarge(np.tensordot(weights, self.cells, axes=1), self.maps.size)
         return np.maximum(summed, 0) if self.convention.basis == "rectified" else summed
 
 

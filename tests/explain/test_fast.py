@@ -63,13 +63,15 @@ def test_the_same_twice(maps: ActivationMaps) -> None:
 
 def test_a_medoid_is_the_member_nearest_to_its_clusters_mean() -> None:
     points = np.array([[0], [1], [2.5], [10], [11], [12.4]], np.float32)  # means 1.17 and 11.13
-    assert sorted(medoids(points, 2)) == [1, 4]
-    assert list(medoids(points, 6)) == list(range(6))
+    assert sorted(medoids(points, np.ones(6), 2)) == [1, 4]
+    heavy = np.array([1, 1, 8, 8, 1, 1])  # means 2.1 and 10.34
+    assert sorted(medoids(points, heavy, 2)) == [2, 3]
+    assert list(medoids(points, heavy, 6)) == list(range(6))
 
 
 def test_masks_that_coincide_need_one_pass() -> None:
     points = np.repeat(np.eye(3, dtype=np.float32), 5, axis=0)
-    assert len(medoids(points, 7)) == 3
+    assert len(medoids(points, np.ones(15), 7)) == 3
 
 
 def test_agreement_by_hand() -> None:
