@@ -36,29 +36,32 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
     compiled = _compiled(masked, network)
     queue = openvino.AsyncInferQueue(compiled, cores())
 
-    open_mask = np.ones((1, *network.cells), np.float32)
+    open_mask, nothing = np.ones((1, *network.cells), np.float32), np.zeros((1, *network.size, 3), np.float32)
 
-    def passes(inputs: Iterable[tuple[Float, Float, Float]], count: int) -> Outputs:
+    def passes(same: dict[int, Float], each: Iterable[dict[int, Float]], count: int) -> Outputs:
         outputs = Outputs(*np.empty((2, count, network.classes), np.float32))
 
         def keep(request: Any, at: int) -> None:
             outputs.logits[at] = request.get_output_tensor(1).data[0]
             outputs.probabilities[at] = request.get_output_tensor(2).data[0]
 
+        for request in queue:
+            for number, array in same.items():
+                request.set_input_tensor(number, openvino.Tensor(array))
         queue.set_callback(keep)
-        for at, given in enumerate(inputs):
-            queue.start_async(list(given), at)
+        for at, given in enumerate(each):
+            queue.start_async(given, at)
         queue.wait_all()
         return outputs
 
     def run(masks: Float, image: Float, fill: Float) -> Outputs:
-        return passes(((mask[None], image[None], fill[None]) for mask in masks), len(masks))
+        return passes({1: image[None], 2: fill[None]}, ({0: mask[None]} for mask in masks), len(masks))
 
     def predict(images: Float) -> Outputs:
-        return passes(((open_mask, image[None], image[None]) for image in images), len(images))
+        return passes({0: open_mask, 2: nothing}, ({1: image[None]} for image in images), len(images))
 
     def look(image: Float) -> tuple[Float, Outputs]:
-        result = compiled([open_mask, image[None], np.zeros_like(image[None])])
+        result = compiled([open_mask, image[None], nothing])
         return result[0][0].copy(), Outputs(result[1].copy(), result[2].copy())
 
     return Engine("openvino", run, look, predict)
@@ -79,6 +82,9 @@ def _compiled(masked: keras.Model, network: Network) -> Any:
         path = Path(folder) / "masked.xml"
         masked.export(str(path), format="openvino", verbose=False)
         model = core.read_model(path)
+    # Keras exports every swish as one more output; OpenVINO would make each of them, in Keras' layout.
+    for extra in model.get_results()[len(masked.outputs) :]:
+        model.remove_result(extra)
     image = [1, *network.size, 3]
     model.reshape(dict(zip(model.inputs, ([1, *network.cells], image, image), strict=True)))
     threads = {"NUM_STREAMS": cores(), "INFERENCE_NUM_THREADS": cores()}
