@@ -1,13 +1,14 @@
 """Fast Score-CAM: the scores of all channels from a few masked passes.
 
 Many channels of a network light up alike. Their masks are clustered, the medoid of each cluster is passed,
-and each channel takes the score of the passed mask nearest to its own. The number of clusters doubles, and
+and each channel takes the scores of the passed masks nearest to its own. The number of clusters doubles, and
 what was passed before is kept, until two maps in succession agree; with every mask passed, the map is exact.
 A channel weighs in the clustering as its map's range, by which an error of its score changes the map.
 
 Measured on real lesions, neither the clusters' mean masks (too smooth), nor Ward's clusters, nor a Gaussian
-process over the passed scores comes nearer to the exact map with as many passes. Without the weights, twice
-as many passes come less near.
+process over the passed scores comes nearer to the exact map with as many passes; nor does passing the masks
+that weigh most in the map so far. Without the weights, or by the nearest mask alone, a few images come out
+far off.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.neighbors import KNeighborsRegressor
 from threadpoolctl import threadpool_limits
 
 from shared.explain.maps import Float
 from shared.explain.scorecam import ScoreCam
 
-FIRST_CLUSTERS = 12
+FIRST_CLUSTERS = 16
+NEAREST = 4
 ENOUGH_AGREEMENT = 0.99
 
 
@@ -59,7 +61,7 @@ def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUG
     while True:
         fresh = np.setdiff1d(medoids(points, weights, clusters), np.flatnonzero(passed))
         scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
-        heatmap = cam.heatmap(scores[_nearest(points, passed)])
+        heatmap = cam.heatmap(estimated(points, scores, passed))
         if passed.all():
             return Estimate(heatmap, 1.0, len(masks))
         agreement = 0.0 if before is None else agreement_of(before, heatmap)
@@ -88,11 +90,21 @@ def medoids(points: Float, weights: Float, clusters: int) -> NDArray[np.int64]:
     return nearest_first[first]
 
 
-def _nearest(points: Float, passed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The passed point nearest to each point."""
-    indices = np.flatnonzero(passed)
-    nearest: NDArray[np.int64] = indices[cdist(points, points[indices]).argmin(1)]
-    return nearest
+def estimated(points: Float, scores: Float, passed: NDArray[np.bool_]) -> Float:
+    """Scores (N,) of all points (N, D): their own of those passed, of others a mean over the nearest passed.
+
+    Args:
+        points: the masks.
+        scores: (N,), right where passed.
+        passed: (N,), one or more.
+
+    Returns:
+        Means over the four nearest, weighted by the inverse of their distance.
+    """
+    nearest = KNeighborsRegressor(min(NEAREST, int(passed.sum())), weights="distance", algorithm="brute")
+    with threadpool_limits(1):
+        found = nearest.fit(points[passed], scores[passed]).predict(points)
+    return np.where(passed, scores, found).astype(np.float32)
 
 
 def agreement_of(one: Float, other: Float) -> float:

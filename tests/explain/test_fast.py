@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.explain.convention import CONVENTIONS
-from shared.explain.fast import agreement_of, fast, medoids
+from shared.explain.fast import agreement_of, estimated, fast, medoids
 from shared.explain.maps import ActivationMaps, activation_maps
 from shared.explain.scorecam import ScoreCam, exact
 
@@ -67,6 +67,16 @@ def test_a_medoid_is_the_member_nearest_to_its_clusters_mean() -> None:
     heavy = np.array([1, 1, 8, 8, 1, 1])  # means 2.1 and 10.34
     assert sorted(medoids(points, heavy, 2)) == [2, 3]
     assert list(medoids(points, heavy, 6)) == list(range(6))
+
+
+def test_scores_are_means_of_the_nearest_by_the_inverse_of_their_distance() -> None:
+    points = np.array([[0], [1], [3], [4], [100], [2]], np.float32)
+    passed = np.array([True, True, True, True, True, False])
+    scores = np.array([2, 4, 8, -6, 1000, 0], np.float32)
+    # 2 is 2, 1, 1 and 2 away from the first four.
+    assert estimated(points, scores, passed) == pytest.approx([2, 4, 8, -6, 1000, (1 + 4 + 8 - 3) / 3])
+    alone = np.arange(6) == 1
+    assert estimated(points, scores, alone) == pytest.approx([4] * 6)
 
 
 def test_masks_that_coincide_need_one_pass() -> None:
