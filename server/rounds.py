@@ -63,7 +63,7 @@ def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[
     Raises:
         FederationError: a quorum was missed too often, or the model is no longer finite.
     """
-    while state.round < federation.rules.rounds:
+    while not federation.rules.is_over(state.history):
         state = _round(grid, state, federation)
         yield state
 

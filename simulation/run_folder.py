@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shared.errors import DermaFedError, SettingsError
-from simulation.lock import only_one_process
+from shared.lock import only_one_process
 from simulation.settings import SETTINGS_FILE
 
 # Two checkpoints and the best model an arm, of 16 MB for B0; the larger backbones take more.

@@ -26,6 +26,7 @@ from server.strategy import make_strategy
 from shared.datasets.site import read_site
 from shared.explain.quality.interfaces import Explain, Predict
 from shared.files import write_atomically
+from shared.lock import only_one_process
 from shared.model.flat import FloatVector, to_flat, trainable_mask
 from shared.model.model_file import save_model
 from shared.model.weights import initial_classifier
@@ -35,7 +36,6 @@ from shared.training.loading import load_labelled
 from simulation.arms import PREDICTIONS_FILE, Arm
 from simulation.engines.local import run_local
 from simulation.engines.ray import run_ray
-from simulation.lock import only_one_process
 
 
 @dataclass(frozen=True)

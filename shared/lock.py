@@ -15,6 +15,8 @@ try:
 except ImportError:  # not POSIX: two processes on one folder are then the user's care
     fcntl = None  # type: ignore[assignment]
 
+LOCK_FILE = ".lock"
+
 # An arm's process notices its parent's death, and lets go, within half a second.
 PATIENCE_SECONDS = 5.0
 
@@ -31,7 +33,7 @@ def only_one_process(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterat
         SettingsError: another process works in the folder.
     """
     make_folder(folder)
-    with (folder / ".lock").open("w") as file:
+    with (folder / LOCK_FILE).open("w") as file:
         deadline = time.monotonic() + patience
         while fcntl is not None:
             try:
@@ -44,3 +46,16 @@ def only_one_process(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterat
                     ) from error
                 time.sleep(0.1)
         yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether another process holds the folder now; unknown, and so ``False``, where it is not POSIX."""
+    path = folder / LOCK_FILE
+    if fcntl is None or not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,132 @@
+"""Holding one run: the clinics agree, the first weights are built, the rounds are held and recorded."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from flwr.app import Context, RecordDict
+from flwr.serverapp import Grid
+
+from server.app import build_server_app
+from server.checkpoint import has_state, load_state
+from server.engine import Agree, Agreement, Engine
+from server.explanations import EXPLANATIONS_FILE
+from server.first_weights import FirstWeights, first_weights
+from server.history import HistoryRow
+from server.plan_file import RunPlan, parse_plan
+from server.record.database import Record
+from server.record.rounds import keep_answer, keep_round
+from server.record.runs import Run, Status, keep_counts, move
+from server.rules import RoundRules
+from server.strategy import make_strategy
+from shared.errors import FederationError
+from shared.files import write_atomically
+from shared.offer import Offer
+from shared.private_files import make_private_folder
+
+OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
+
+log = logging.getLogger("dermafed.server")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Holds runs, one at a time.
+
+    Attributes:
+        engine: the link to the clinics.
+        agree: asks them to join.
+        record: of the federation.
+        runs: the folder with a folder for each run.
+    """
+
+    engine: Engine
+    agree: Agree
+    record: Record
+    runs: Path
+
+    def hold(self, run: Run, stopped: Event) -> str:
+        """Hold a run from where it stands to its end.
+
+        Args:
+            run: asked, or held before.
+            stopped: ends the run once it is set.
+
+        Returns:
+            What there is to say of how it ended; empty after the last of its rounds.
+
+        Raises:
+            DermaFedError: it cannot go on, or was stopped; what was finished is on disk.
+        """
+        plan, folder = parse_plan(run.plan, run.plan_path), self.runs / run.folder_name
+        rules = plan.rules(len(run.clinics))
+        _prepare_folder(folder, run)
+        clinics = {node.id: node.clinic for node in self.engine.nodes() if node.clinic in run.clinics}
+        if is_complete(folder, plan, rules):
+            return _last_words(folder, rules)
+        with self.engine.open_run() as flower_run:
+            agreement = self._agree(run, plan, rules, self.engine.grid(flower_run, clinics, stopped))
+            start = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
+            if not move(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
+                raise FederationError("The run was stopped", remedy="Resume it when you like")
+            grid = self.engine.grid(flower_run, agreement.joined, stopped)
+            self._rounds(run, plan, rules, start, grid)
+        return _last_words(folder, rules)
+
+    def _agree(self, run: Run, plan: RunPlan, rules: RoundRules, grid: Grid) -> Agreement:
+        offer = Offer.from_text(run.offer)
+        agreement = self.agree(grid, offer, rules, plan.approval)
+        for clinic in run.clinics:
+            answer, reason = agreement.answers.get(clinic), agreement.left_out.get(clinic, "")
+            decision = answer.decision.value if answer else "silent"
+            keep_answer(self.record, run.number, clinic, decision, reason)
+        keep_counts(self.record, run.number, agreement.class_counts)
+        return agreement
+
+    def _rounds(self, run: Run, plan: RunPlan, rules: RoundRules, start: FirstWeights, grid: Grid) -> None:
+        folder = self.runs / run.folder_name
+
+        def on_round(row: HistoryRow) -> None:
+            keep_round(self.record, run.number, row)
+            log.info(
+                "Run %d, round %d of %d: balanced accuracy %.3f, %d clinics, %.1f s",
+                *(run.number, row.round, rules.rounds),
+                *(row.validation_balanced_accuracy, row.replied, row.seconds),
+            )
+
+        if has_state(folder):  # a sudden end may have come between a round's file and its record
+            for row in load_state(folder).history:
+                keep_round(self.record, run.number, row)
+        app = build_server_app(
+            start.weights,
+            len(plan.offer.model.classes),
+            rules,
+            folder,
+            strategy=make_strategy(plan.offer.strategy),
+            settings={"offer": run.hash},
+            adapted=start.adapted,
+            resume=True,
+            explain=plan.offer.explain,
+            on_round=on_round,
+        )
+        app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
+
+
+def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:
+    """Whether nothing is left to do for the run in a folder."""
+    explained = not plan.offer.explain or (folder / EXPLANATIONS_FILE).exists()
+    return has_state(folder) and rules.is_over(load_state(folder).history) and explained
+
+
+def _last_words(folder: Path, rules: RoundRules) -> str:
+    done = load_state(folder).round
+    return "" if done >= rules.rounds else f"no better model in {rules.patience} rounds"
+
+
+def _prepare_folder(folder: Path, run: Run) -> None:
+    make_private_folder(folder)
+    for name, text in ((OFFER_FILE, run.offer), (PLAN_FILE, run.plan)):
+        write_atomically(folder / name, text.encode())

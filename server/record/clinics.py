@@ -1,0 +1,107 @@
+"""The clinics of a federation: which key is whose, and until when."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from server.record.database import Record, now
+from shared.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """A clinic with one key; a clinic whose key changed has one of these for each.
+
+    Attributes:
+        name: unique among those that are not revoked.
+        key: its public key, OpenSSH on one line.
+        enrolled: when, UTC.
+        revoked: when, or ``None``.
+        online: since when its node is connected, or ``None``; meaningful while the server runs.
+    """
+
+    name: str
+    key: str
+    enrolled: str
+    revoked: str | None
+    online: str | None
+
+
+def enrol(record: Record, name: str, key: str) -> bool:
+    """Register a clinic's key under its name.
+
+    Returns:
+        Whether this is new; the same key under the same name once more changes nothing.
+
+    Raises:
+        SettingsError: the name or the key is in use, or the key was revoked.
+        StorageError: the record cannot be written.
+    """
+    with record.writing() as db:
+        for known in _all(db):
+            if known.key == key:
+                return _known_key(known, name)
+            if known.name == name and known.revoked is None:
+                raise SettingsError(
+                    f"The clinic '{name}' is enrolled with another key",
+                    where=name,
+                    remedy=f"To replace its key: fl-server revoke {name}, then enrol again",
+                )
+        db.execute("INSERT INTO clinics (name, key, enrolled) VALUES (?, ?, ?)", (name, key, now()))
+    return True
+
+
+def revoke(record: Record, name: str) -> None:
+    """Take a clinic's key back; the key cannot be enrolled again.
+
+    Raises:
+        SettingsError: no such clinic is enrolled.
+        StorageError: the record cannot be written.
+    """
+    with record.writing() as db:
+        changed = db.execute(
+            "UPDATE clinics SET revoked = ?, online = NULL WHERE name = ? AND revoked IS NULL", (now(), name)
+        )
+        if not changed.rowcount:
+            enrolled = ", ".join(clinic.name for clinic in _all(db) if clinic.revoked is None) or "none"
+            raise SettingsError(
+                f"There is no enrolled clinic '{name}'", where=name, remedy=f"Those enrolled: {enrolled}"
+            )
+
+
+def list_clinics(record: Record, *, revoked: bool = True) -> list[Clinic]:
+    """All clinics in the order of their enrolment, with or without those revoked."""
+    with record.reading() as db:
+        return [clinic for clinic in _all(db) if revoked or clinic.revoked is None]
+
+
+def note_online(record: Record, names: Collection[str]) -> None:
+    """Keep which clinics are connected, and since when."""
+    with record.writing() as db:
+        for clinic in _all(db):
+            if (clinic.online is not None) != (clinic.name in names and clinic.revoked is None):
+                since = None if clinic.online else now()
+                db.execute("UPDATE clinics SET online = ? WHERE key = ?", (since, clinic.key))
+
+
+def _known_key(known: Clinic, name: str) -> bool:
+    if known.revoked is not None:
+        raise SettingsError(
+            f"This key of '{known.name}' was revoked on {known.revoked[:10]}",
+            where=name,
+            remedy="Make a new key at the clinic",
+        )
+    if known.name != name:
+        raise SettingsError(
+            f"This key is that of the clinic '{known.name}'",
+            where=name,
+            remedy="Each clinic needs its own key",
+        )
+    return False
+
+
+def _all(db: sqlite3.Connection) -> list[Clinic]:
+    rows = db.execute("SELECT name, key, enrolled, revoked, online FROM clinics ORDER BY id")
+    return [Clinic(**row) for row in map(dict, rows)]

@@ -1,0 +1,1 @@
+"""The federation's own certificate authority, and the server's certificate."""
