@@ -60,7 +60,7 @@ def issue_server_certificate(trust: Path, hosts: Sequence[str]) -> x509.Certific
     Raises:
         StorageError: a file cannot be read or written.
     """
-    authority = x509.load_pem_x509_certificate(_read(trust / CA_CERTIFICATE))
+    authority = load_certificate(trust / CA_CERTIFICATE)
     key = _server_key(trust)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(_public(authority))
@@ -75,6 +75,18 @@ def issue_server_certificate(trust: Path, hosts: Sequence[str]) -> x509.Certific
     certificate = builder.sign(_load_key(trust / CA_KEY), hashes.SHA384())
     write_private(trust / SERVER_CERTIFICATE, _pem(certificate))
     return certificate
+
+
+def load_certificate(path: Path) -> x509.Certificate:
+    """The certificate in a file.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        return x509.load_pem_x509_certificate(_read(path))
+    except ValueError as error:
+        raise _damaged(path) from error
 
 
 def _certificate(
@@ -151,7 +163,7 @@ def _read(path: Path) -> bytes:
 
 
 def _damaged(path: Path) -> StorageError:
-    return StorageError("This key cannot be read", where=path, remedy="Restore it from your backup")
+    return StorageError("This file cannot be read", where=path, remedy="Restore it from your backup")
 
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -8,7 +8,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from server.trust.authority import CA_CERTIFICATE, CA_KEY, SERVER_CERTIFICATE, SERVER_KEY
+from server.trust.authority import (
+    CA_CERTIFICATE,
+    CA_KEY,
+    SERVER_CERTIFICATE,
+    SERVER_KEY,
+    load_certificate,
+)
 from shared.certificates import certificate_fingerprint, read_ca
 from shared.errors import InputError, StorageError
 from shared.private_files import check_private
@@ -54,7 +60,7 @@ def check_server_certificate(trust: Path, now: datetime | None = None) -> timede
     for name in (CA_KEY, SERVER_KEY):
         check_private(trust / name)
     path, moment = trust / SERVER_CERTIFICATE, now or datetime.now(UTC)
-    certificate, authority = _load(path), read_ca(authority_pem(trust))
+    certificate, authority = load_certificate(path), load_certificate(trust / CA_CERTIFICATE)
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature) as error:
@@ -79,10 +85,3 @@ def _check_not_over(
     if moment > certificate.not_valid_after_utc:
         day = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
         raise InputError(f"The {whose}'s certificate expired on {day}", where=path, remedy=remedy)
-
-
-def _load(path: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StorageError("The server's certificate cannot be read", where=path, remedy=_RENEW) from error

@@ -17,8 +17,13 @@ COMMANDS = (
     "fl-client explain",
     "fl-client convert",
     "fl-server",
-    "fl-server history",
-    "fl-server models",
+    *(
+        f"fl-server {name}"
+        for name in (
+            *("init", "enrol", "revoke", "clinics", "renew", "start", "train", "status", "runs"),
+            *("stop", "resume", "history", "models", "export"),
+        )
+    ),
 )
 
 

@@ -1,0 +1,1 @@
+"""The commands of ``fl-server``, one file for each group."""

@@ -1,0 +1,144 @@
+"""``enrol``, ``revoke`` and ``clinics``: who may take part."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
+from shared.console import stderr
+from shared.errors import SettingsError
+
+
+def enrol(
+    clinic: Text,
+    key: File,
+    directory: Dir = HERE,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The invitation to write.  [default: CLINIC-invitation.json]", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register a clinic's key, and write the invitation to hand over.
+
+    CLINIC is the clinic's name in every table and log; KEY is the key.pub that fl-client init made there. The
+    invitation holds no secret, but compare the two fingerprints with the clinic by telephone.
+
+    **Examples**
+
+        fl-server enrol graz graz.pub
+
+        fl-server enrol graz graz.pub --dir alps --out for-graz.json
+    """
+    from server.record.clinics import enrol as register
+    from server.settings import TRUST, load_settings
+    from server.trust.check import authority_fingerprint, authority_pem
+    from shared.invitation import Invitation, write_invitation
+    from shared.names import check_name
+    from shared.node_key import fingerprint, read_public_key
+
+    record, settings = open_record(directory), load_settings(directory)
+    path = out or Path(f"{check_name(clinic, 'clinic')}-invitation.json")
+    public_key = read_public_key(key)
+    invitation = Invitation(
+        settings.federation,
+        settings.address,
+        clinic,
+        fingerprint(public_key),
+        authority_pem(directory / TRUST),
+        authority_fingerprint(directory / TRUST),
+    )
+    _check_replaceable(path, invitation)
+    # Registered first: should the file fail, the same command once more writes it.
+    is_new = register(record, clinic, public_key)
+    write_invitation(path, invitation)
+    if as_json:
+        print_json({"clinic": clinic, "invitation": path, "key_fingerprint": invitation.key_fingerprint})
+        return
+    done = "is enrolled" if is_new else "was enrolled already"
+    for line in (
+        f"{clinic} {done}; hand over {path}",
+        f"Its key's fingerprint:  {invitation.key_fingerprint}",
+        f"CA fingerprint:         {invitation.ca_fingerprint}",
+    ):
+        stderr().print(line, soft_wrap=True, markup=False)
+
+
+def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """Take a clinic's key back, for good; its node is shut out within a second.
+
+    CLINIC is its name. A run that it takes part in goes on if its quorum allows. Models that were trained
+    with its images stay as they are. The clinic may be enrolled again with a new key.
+
+    **Examples**
+
+        fl-server revoke graz
+
+        fl-server revoke graz --dir alps --json
+    """
+    from server.record.clinics import revoke as take_back
+
+    take_back(open_record(directory), clinic)
+    if as_json:
+        print_json({"revoked": clinic})
+    else:
+        stderr().print(f"{clinic} is revoked", soft_wrap=True, markup=False)
+
+
+def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """List the clinics: enrolled and revoked, and who is connected.
+
+    **Examples**
+
+        fl-server clinics
+
+        fl-server clinics --dir alps --json
+    """
+    from server.record.clinics import list_clinics
+    from shared.lock import is_held
+    from shared.node_key import fingerprint
+
+    known, serving = list_clinics(open_record(directory)), is_held(directory)
+    if as_json:
+        rows = [
+            {
+                **{name: value for name, value in asdict(clinic).items() if name != "key"},
+                "online": clinic.online if serving else None,
+                "key_fingerprint": fingerprint(clinic.key),
+            }
+            for clinic in known
+        ]
+        print_json({"server": serving, "clinics": rows})
+        return
+    table = Table(title="Clinics" if serving else "Clinics (the server is not running)")
+    for heading in ("Clinic", "Connected since", "Enrolled", "Revoked", "Key"):
+        table.add_column(heading, overflow="fold")
+    for clinic in known:
+        online = when(clinic.online) if serving else "-"
+        moments = (when(clinic.enrolled), when(clinic.revoked))
+        table.add_row(escape(clinic.name), online, *moments, fingerprint(clinic.key))
+    Console().print(table)
+
+
+def _check_replaceable(path: Path, invitation: object) -> None:
+    """Let an invitation be written again, and nothing else be overwritten."""
+    from shared.errors import InputError
+    from shared.invitation import read_invitation
+
+    if not path.exists():
+        return
+    try:
+        same = read_invitation(path) == invitation
+    except InputError:
+        same = False
+    if not same:
+        raise SettingsError(
+            "There is a file of this name", where=path, remedy="Choose another --out, or remove it"
+        )

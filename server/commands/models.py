@@ -1,0 +1,145 @@
+"""``history``, ``models`` and ``export``: the rounds of a run, and the models it kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from server.checkpoint import has_state
+from server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
+from server.history import HistoryRow, best_round
+from server.run_folder import KeptModel, federation_folder, kept_models, read_history, row_values
+from shared.console import stderr
+from shared.errors import SettingsError
+
+
+def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """Show the rounds of a run: losses, figures on validation, and who was left out.
+
+    RUN is the number or name of a federation's run, or the --out folder of fl-simulate, or one of its arms.
+
+    **Examples**
+
+    A simulated federation, then a run of the federation in the current folder, as JSON:
+
+        fl-server history dermafed-run
+
+        fl-server history 3 --json
+    """
+    folder = _folder(run, directory)
+    rows = read_history(folder)
+    if as_json:
+        rounds = [row_values(row) for row in rows]
+        print_json({"folder": str(folder), "best_round": best_round(rows), "rounds": rounds})
+    else:
+        Console().print(_history_table(rows))
+
+
+def models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """List the models that a run kept: of the start, the last two and the best rounds, as they apply.
+
+    RUN is the number or name of a federation's run, or the --out folder of fl-simulate, or one of its arms.
+
+    **Examples**
+
+    A simulated federation's, then those of a run of the federation in the current folder, as JSON:
+
+        fl-server models dermafed-run
+
+        fl-server models 3 --json
+    """
+    folder = _folder(run, directory)
+    kept = kept_models(folder)
+    if as_json:
+        print_json({"folder": str(folder), "models": [{**asdict(m), "path": str(m.path)} for m in kept]})
+    else:
+        Console().print(_models_table(folder, kept))
+
+
+def export(
+    run: Text,
+    round: Annotated[str, typer.Argument(show_default=False)],
+    file: File,
+    directory: Dir = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Write a model of a federation's run as a .keras file, its card beside it.
+
+    RUN is the run's number or name; ROUND is a kept round's number (see fl-server models), or best or last,
+    best by balanced accuracy on validation; FILE is new and ends in .keras. Research use only.
+
+    **Examples**
+
+        fl-server export 3 best spring.keras
+
+        fl-server export spring-2027 last spring-last.keras --dir alps
+    """
+    from server.export import export_model
+    from server.record.runs import find_run
+
+    record = open_record(directory)
+    card = export_model(record, find_run(record, run), round, file)
+    if as_json:
+        print_json({"model": str(file), "round": card.round, "classes": list(card.model.classes)})
+    else:
+        text = f"Written: {file} (round {card.round}), and {file.with_suffix('.json').name} beside it"
+        stderr().print(text, soft_wrap=True, markup=False)
+
+
+def _folder(run: str, directory: Path) -> Path:
+    """Of a run's files: a path that holds a run, or a run of the federation."""
+    from server.settings import RUNS, SETTINGS_FILE
+
+    try:
+        return federation_folder(Path(run))
+    except SettingsError:
+        if Path(run).exists() or not (directory / SETTINGS_FILE).is_file():
+            raise
+    from server.record.runs import find_run
+
+    found = find_run(open_record(directory), run)
+    folder = directory / RUNS / found.folder_name
+    if not has_state(folder):
+        raise SettingsError(
+            f"The run '{found.name}' has no model yet", where=folder, remedy="See: fl-server status"
+        )
+    return folder
+
+
+def _history_table(rows: list[HistoryRow]) -> Table:
+    table = Table(title="Rounds, judged on validation images")
+    for heading in ("Round", "Train loss", "Loss", "Balanced accuracy", "AUC", "Clinics"):
+        table.add_column(heading, justify="right")
+    table.add_column("Left out")
+    best = best_round(rows)
+    for row in rows:
+        figures = (
+            row.train_loss,
+            row.validation_loss,
+            row.validation_balanced_accuracy,
+            row.validation_auc,
+        )
+        mark = " best" if row.round == best else ""
+        table.add_row(f"{row.round}{mark}", *map(_figure, figures), str(row.replied), escape(row.left_out))
+    return table
+
+
+def _models_table(folder: Path, kept: list[KeptModel]) -> Table:
+    table = Table(title=escape(str(folder)))
+    for heading in ("Round", "File", "Size", "What"):
+        table.add_column(heading, justify="right" if heading in ("Round", "Size") else "left")
+    for model in kept:
+        roles = ", ".join(model.roles) or "before the last"
+        table.add_row(str(model.round), model.path.name, f"{model.size / 1e6:.1f} MB", roles)
+    return table
+
+
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,46 @@
+"""Options that commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from server.record.database import Record
+
+Dir = Annotated[Path, typer.Option("--dir", help="The federation's folder, of fl-server init.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on stdout.")]
+
+# Described in each command's text: with click 8.5, typer loses the help of arguments.
+Text = Annotated[str, typer.Argument(show_default=False)]
+File = Annotated[Path, typer.Argument(show_default=False)]
+
+HERE = Path()
+
+
+def open_record(folder: Path) -> Record:
+    """The record of a federation's folder.
+
+    Raises:
+        InputError: the folder is none, or others may read it.
+    """
+    from server.record.database import Record
+    from server.settings import RECORD, load_settings
+
+    load_settings(folder)
+    return Record(folder / RECORD)
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(content, allow_nan=False, default=str) + "\n")
+
+
+def when(moment: str | None) -> str:
+    """A moment of the record, for a table."""
+    return moment[:16].replace("T", " ") if moment else "-"

@@ -1,0 +1,168 @@
+"""``train``, ``stop``, ``resume`` and ``runs``: what the server is asked to hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
+from shared.console import stderr
+from shared.errors import SettingsError
+
+Follow = Annotated[
+    bool, typer.Option("--follow", help="Show the rounds until the run ends. Ctrl-C ends that only.")
+]
+
+
+def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: AsJson = False) -> None:
+    """Ask for a run: the server offers it to the clinics, then holds its rounds.
+
+    PLAN is a TOML file. Only the name is needed; these are the keys used most, with their defaults (all of
+    them: docs/federation.md):
+
+    ```toml
+    name = "spring-2027"
+    clinics = ["graz", "linz"]   # without it: all that are enrolled
+    rounds = 32
+    weights = "imagenet"         # or none, lite0, or a .h5 file beside the plan
+    strategy = "fedavg"
+    [model]
+    classes = "paper"            # or a list of names
+    image_size = 128
+    [training]
+    epochs = 0.25                # of each clinic's images in a round
+    learning_rate = 0.0005
+    [rules]
+    quorum = 0.5                 # a share of the clinics, or a number
+    deadline = "30m"             # to train, and again to evaluate
+    approval = "24h"             # for the clinics to agree
+    patience = 8                 # rounds without a better model; without it, all are held
+    ```
+
+    **Examples**
+
+        fl-server train spring.toml --follow
+
+        fl-server train spring.toml --dir alps --json
+    """
+    from server.asking import ask_for, describe
+    from shared.lock import is_held
+
+    record = open_record(directory)
+    run, understood = ask_for(record, plan)
+    if as_json:
+        print_json(
+            {"run": run.number, "hash": run.hash, "clinics": list(run.clinics), **describe(understood)}
+        )
+    else:
+        _print_plan(describe(understood), run.clinics)
+        stderr().print(f"Run {run.number}, '{run.name}', is asked for. Clinics approve: {run.hash[:12]}")
+    if not is_held(directory):
+        stderr().print("The server is not running; it takes the run up when it starts: fl-server start")
+    if follow:
+        _follow(directory, run.name)
+
+
+def stop(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """Stop a run; its last round stays, and resume goes on from there.
+
+    RUN is its number or name. A round that is under way is given up.
+
+    **Examples**
+
+        fl-server stop 3
+
+        fl-server stop spring-2027 --dir alps
+    """
+    from server.record.runs import Status, find_run, move
+
+    record = open_record(directory)
+    found = find_run(record, run)
+    moved = move(record, found.number, [Status.ASKED, Status.PAUSED], Status.STOPPED) or move(
+        record, found.number, [Status.AGREEING, Status.RUNNING], Status.STOPPING
+    )
+    found = find_run(record, run)
+    if not moved and found.status not in (Status.STOPPING, Status.STOPPED):
+        raise SettingsError(
+            f"The run '{found.name}' is {found.status}", where=run, remedy="There is nothing to stop"
+        )
+    if as_json:
+        print_json({"run": found.number, "name": found.name, "status": found.status})
+    else:
+        stderr().print(f"Run {found.number}, '{found.name}', is {found.status}")
+
+
+def resume(run: Text, directory: Dir = HERE, follow: Follow = False, as_json: AsJson = False) -> None:
+    """Go on with a run that was paused, stopped or failed, from its last round.
+
+    RUN is its number or name. Clinics that approved it are not asked again.
+
+    **Examples**
+
+        fl-server resume 3 --follow
+
+        fl-server resume spring-2027 --dir alps
+    """
+    from server.record.runs import RESTING, Status, find_run, move
+
+    record = open_record(directory)
+    found = find_run(record, run)
+    if not move(record, found.number, RESTING, Status.ASKED):
+        remedy = (
+            "It goes on by itself"
+            if found.status is not Status.FINISHED
+            else "There is nothing to go on with"
+        )
+        raise SettingsError(f"The run '{found.name}' is {found.status}", where=run, remedy=remedy)
+    if as_json:
+        print_json({"run": found.number, "name": found.name, "status": Status.ASKED})
+    else:
+        stderr().print(f"Run {found.number}, '{found.name}', is asked for again")
+    if follow:
+        _follow(directory, found.name)
+
+
+def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """List all runs, with where each stands and why.
+
+    **Examples**
+
+        fl-server runs
+
+        fl-server runs --dir alps --json
+    """
+    from server.commands.telling import run_values
+    from server.record.runs import list_runs
+
+    known = list_runs(open_record(directory))
+    if as_json:
+        print_json({"runs": [run_values(run) for run in known]})
+        return
+    table = Table(title="Runs")
+    for heading in ("Run", "Name", "Status", "Rounds", "Asked", "Ended", "Why"):
+        table.add_column(heading)
+    for run in known:
+        rounds, times = f"{run.rounds_done} of {run.rounds}", (when(run.asked), when(run.ended))
+        table.add_row(str(run.number), escape(run.name), run.status, rounds, *times, escape(run.why))
+    Console().print(table)
+
+
+def _print_plan(understood: dict[str, dict[str, object]], clinics: tuple[str, ...]) -> None:
+    table = Table(title="What the plan asks for", show_header=False)
+    table.add_row("clinics", escape(", ".join(clinics)))
+    for section, values in understood.items():
+        table.add_section()
+        for key, value in values.items():
+            table.add_row(escape(f"{section}.{key}" if section != "run" else key), escape(str(value)))
+    Console().print(table)
+
+
+def _follow(directory: Path, name: str) -> None:
+    from server.commands.telling import follow_run
+
+    follow_run(open_record(directory), name)

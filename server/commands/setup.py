@@ -1,0 +1,100 @@
+"""``init`` and ``renew``: a federation's folder and its certificates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.commands.options import HERE, AsJson, Dir, File, print_json
+from shared.console import stderr
+from shared.errors import SettingsError
+
+
+def init(
+    folder: File,
+    host: Annotated[
+        list[str],
+        typer.Option(help="Name or IP address by which clinics reach this machine.", show_default=False),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(help="The federation's name.  [default: the folder's]", show_default=False),
+    ] = None,
+    port: Annotated[int, typer.Option(help="The one port that clinics connect to.")] = 9443,
+    health_port: Annotated[
+        int | None,
+        typer.Option(help="For monitors on this machine.  [default: the next one]", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a federation's folder: authority, server certificate, settings, record.
+
+    DIR is a new or empty folder. Nobody but you can read it; the keys in it never leave it. Give --host for
+    each name and address of this machine; invitations carry the first.
+
+    **Examples**
+
+    One name, or two ways to the same machine:
+
+        fl-server init alps --host derma.example.org
+
+        fl-server init alps --host derma.example.org --host 192.0.2.7 --port 443
+    """
+    from server.record.database import Record
+    from server.settings import RECORD, RUNS, TRUST, ServerSettings, save_settings
+    from server.trust.authority import issue_server_certificate, make_authority
+    from server.trust.check import authority_fingerprint
+    from shared.private_files import make_private_folder
+
+    _check_free(folder)
+    settings = ServerSettings(
+        name or folder.resolve().name, tuple(host), port, port + 1 if health_port is None else health_port
+    )
+    for each in (folder, folder / RUNS):
+        make_private_folder(each)
+    make_authority(folder / TRUST, settings.federation)
+    issue_server_certificate(folder / TRUST, settings.hosts)
+    Record.create(folder / RECORD)
+    save_settings(folder, settings)  # last: it makes the folder a federation's
+    fingerprint = authority_fingerprint(folder / TRUST)
+    if as_json:
+        print_json({"folder": folder, "address": settings.address, "ca_fingerprint": fingerprint})
+        return
+    _tell(f"The federation '{settings.federation}' is ready: clinics will connect to {settings.address}")
+    _tell(f"CA fingerprint, to compare with each clinic by telephone:\n  {fingerprint}")
+    _tell(f"Next: fl-server enrol CLINIC KEY.pub --dir {folder}, then fl-server start --dir {folder}")
+
+
+def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """Give the server a new certificate, before the old one expires or after a change of hosts.
+
+    The hosts are those in server.toml. The authority stays, so clinics need nothing new. Restart the server
+    afterwards; runs go on.
+
+    **Examples**
+
+        fl-server renew
+
+        fl-server renew --dir alps
+    """
+    from server.settings import TRUST, load_settings
+    from server.trust.authority import issue_server_certificate
+
+    settings = load_settings(directory)
+    expires = issue_server_certificate(directory / TRUST, settings.hosts).not_valid_after_utc
+    if as_json:
+        print_json({"hosts": list(settings.hosts), "expires": expires.isoformat()})
+        return
+    _tell(f"The server's certificate is good until {expires:%Y-%m-%d}, for {', '.join(settings.hosts)}")
+    _tell("Restart the server to use it")
+
+
+def _check_free(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError("The folder is in use", where=folder, remedy="Choose a new one, or empty it")
+
+
+def _tell(text: str) -> None:
+    stderr().print(text, soft_wrap=True, markup=False)

@@ -1,0 +1,44 @@
+"""``start``: the federation's server, in the foreground."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from server.commands.options import HERE, AsJson, Dir, print_json
+
+if TYPE_CHECKING:
+    from server.start import Ready
+
+
+def start(directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """Serve the federation, in the foreground, until Ctrl-C or SIGTERM.
+
+    A line on stdout tells when clinics can connect; what happens is told on stderr. Runs that were going on
+    when the server ended, however it ended, go on by themselves.
+
+    **Examples**
+
+        fl-server start
+
+        fl-server start --dir alps --json
+    """
+    from server.opening import agree, open_engine
+    from server.start import serve
+
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    logging.getLogger("dermafed").setLevel(logging.INFO)
+
+    def tell(ready: Ready) -> None:
+        if as_json:
+            print_json({"ready": True, **asdict(ready)})
+        else:
+            health = f"health: 127.0.0.1:{ready.health_port}"
+            print(f"Ready: {ready.federation} at {ready.address}; CA {ready.ca_fingerprint}; {health}")
+        sys.stdout.flush()
+
+    serve(directory, open_engine, agree, tell)

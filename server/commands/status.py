@@ -1,0 +1,104 @@
+"""``status``: the server, its current run and its clinics, at one glance."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
+
+_REFRESH_SECONDS = 1.0
+
+
+def status(
+    directory: Dir = HERE,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and show every change. Ctrl-C ends it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show whether the server runs, what its current run does, and what each clinic said to it.
+
+    **Examples**
+
+        fl-server status --watch
+
+        fl-server status --dir alps --json
+    """
+    if as_json:
+        print_json(current_state(directory))
+    elif not watch:
+        Console().print(_shown(current_state(directory)))
+    else:
+        with Live(_shown(current_state(directory)), console=Console(), auto_refresh=False) as live:
+            while True:
+                time.sleep(_REFRESH_SECONDS)
+                live.update(_shown(current_state(directory)), refresh=True)
+
+
+def current_state(directory: Path) -> dict[str, Any]:
+    """The server, the run that is held or came last, its last round, and the clinics; as JSON types."""
+    from dataclasses import asdict
+
+    from server.commands.telling import run_values
+    from server.record.clinics import list_clinics
+    from server.record.rounds import list_answers, list_rounds
+    from server.record.runs import HELD, list_runs
+    from server.settings import TRUST, load_settings
+    from server.trust.check import authority_fingerprint
+    from shared.lock import is_held
+
+    record, settings = open_record(directory), load_settings(directory)
+    serving, runs = is_held(directory), list_runs(record)
+    run = next((run for run in reversed(runs) if run.status in HELD), runs[-1] if runs else None)
+    answers = (
+        {name: asdict(answer) for name, answer in list_answers(record, run.number).items()} if run else {}
+    )
+    clinics = [
+        {
+            "clinic": clinic.name,
+            "online": clinic.online if serving else None,
+            "answer": answers.get(clinic.name),
+        }
+        for clinic in list_clinics(record, revoked=False)
+    ]
+    return {
+        "federation": settings.federation,
+        "server": serving,
+        "address": settings.address,
+        "ca_fingerprint": authority_fingerprint(directory / TRUST),
+        "run": run_values(run) if run else None,
+        "last_round": next(reversed(list_rounds(record, run.number)), None) if run else None,
+        "clinics": clinics,
+    }
+
+
+def _shown(state: dict[str, Any]) -> RenderableType:
+    server = f"serves {state['address']}" if state["server"] else "does not run (fl-server start)"
+    parts: list[RenderableType] = [Text(f"{state['federation']}: the server {server}")]
+    if state["run"]:
+        parts.append(Text(_run_line(state["run"], state["last_round"])))
+    table = Table()
+    for heading in ("Clinic", "Connected since", "Says to the run"):
+        table.add_column(heading)
+    for clinic in state["clinics"]:
+        answer = clinic["answer"]
+        said = f"{answer['decision']} {answer['reason']}".strip() if answer else "-"
+        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(said))
+    return Group(*parts, table)
+
+
+def _run_line(run: dict[str, Any], last_round: dict[str, Any] | None) -> str:
+    from server.commands.telling import round_line
+
+    why = f" ({run['why']})" if run["why"] else ""
+    told = f"\n{round_line(last_round, run['rounds'])}" if last_round else ""
+    return f"Run {run['number']}, {run['name']}: {run['status']}{why}, {run['rounds_done']} rounds done{told}"
