@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from server.checkpoint import RunState, load_best, load_state
-from server.first_weights import START_FILE
+from server.first_weights import START_FILE, read_first_weights
 from server.record.database import Record
 from server.record.rounds import list_answers
 from server.record.runs import Run
 from server.settings import RUNS
 from shared.agreement import Decision
-from shared.errors import FederationError, SettingsError
+from shared.errors import SettingsError
 from shared.model.card import ModelCard
 from shared.offer import Offer
 
@@ -68,19 +66,11 @@ def _card(record: Record, run: Run, folder: Path, state: RunState) -> ModelCard:
     return ModelCard(
         offer.model,
         offer.preprocess,
-        _origin(folder / START_FILE),
+        read_first_weights(folder / START_FILE).origin,
         state.round,
         labels=dict(offer.labels),
         data={"federated_run": run.name, "offer": run.hash, "clinics": joined, "training_images": counts},
     )
-
-
-def _origin(path: Path) -> str:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return str(file["origin"])
-    except (OSError, ValueError, KeyError) as error:
-        raise FederationError("The run's first weights cannot be read", where=path) from error
 
 
 def _check_free(file: Path) -> None:

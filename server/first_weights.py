@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import time
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -59,8 +60,24 @@ def first_weights(
     path = folder / START_FILE
     if not path.exists():
         _in_a_process(path, model, weights, seed, stopped)
-    with np.load(path, allow_pickle=False) as file:
-        return FirstWeights(file["weights"], file["adapted"], str(file["origin"]))
+    return read_first_weights(path)
+
+
+def read_first_weights(path: Path) -> FirstWeights:
+    """What :func:`build` wrote.
+
+    Raises:
+        FederationError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return FirstWeights(file["weights"], file["adapted"], str(file["origin"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise FederationError(
+            "The run's first weights cannot be read",
+            where=path,
+            remedy="Delete the file, then resume the run",
+        ) from error
 
 
 def build(path: Path, model: ModelSettings, weights: str, seed: int) -> None:

@@ -114,7 +114,13 @@ def _table(given: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _unknown(prefix: str, key: str, known: tuple[str, ...]) -> SettingsError:
     near = difflib.get_close_matches(key, known, n=1)
-    remedy = f"Perhaps '{near[0]}' is meant" if near else f"The keys there are {', '.join(known)}"
+    elsewhere = [
+        f"[{name}]" if name else "no section, at the top" for name, keys in SECTIONS.items() if key in keys
+    ]
+    if elsewhere:
+        remedy = f"Write it under {elsewhere[0]}"
+    else:
+        remedy = f"Perhaps '{near[0]}' is meant" if near else f"The keys there are {', '.join(known)}"
     return SettingsError(f"There is no key '{key}'", where=f"{prefix}{key}", remedy=remedy)
 
 

@@ -57,7 +57,7 @@ def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: As
     run, understood = ask_for(record, plan)
     if as_json:
         print_json(
-            {"run": run.number, "hash": run.hash, "clinics": list(run.clinics), **describe(understood)}
+            {"number": run.number, "hash": run.hash, "clinics": list(run.clinics), **describe(understood)}
         )
     else:
         _print_plan(describe(understood), run.clinics)

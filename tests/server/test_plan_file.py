@@ -86,7 +86,9 @@ BAD = [
     (NAME + "round = 3", "round", "'rounds' is meant"),
     (NAME + "[trainng]\nepochs = 1", "trainng", "'training' is meant"),
     (NAME + "[training]\nlearningrate = 1", "training.learningrate", "'learning_rate' is meant"),
-    (NAME + "epochs = 1", "epochs", "The keys there are"),
+    (NAME + "epochs = 1", "epochs", "Write it under [training]"),
+    (NAME + "[model]\nrounds = 1", "model.rounds", "Write it under no section"),
+    (NAME + "[rules]\nxyz = 1", "rules.xyz", "The keys there are quorum, deadline"),
     (NAME + "training = 3", "training", "no section"),
     (NAME + "rounds = 0", "rounds", "Choose 1 to 9999"),
     (NAME + "rounds = 1.5", "rounds", "not a whole number"),
@@ -113,7 +115,7 @@ BAD = [
     (NAME + "[rules]\ndeadline = 30", "rules.deadline", "not a text"),
     (NAME + "[rules]\napproval = '0m'", "approval", "no duration"),
     (NAME + "[rules]\npatience = 0", "plan.toml", "patience is 0"),
-    (NAME + "rounds = ", "plan.toml", "line 2"),
+    (NAME + "rounds = \nseed = 1", "plan.toml", "line 2"),
 ]
 
 
