@@ -66,8 +66,8 @@ class Coordinator:
         Raises:
             DermaFedError: the record or the engine cannot be used now.
         """
-        self.admission.apply()
         self._stop_if_asked()
+        self.admission.apply()
         self._note_ending()
         if self._held is None and self._ending is None:
             self._take_up(pool)
@@ -100,11 +100,9 @@ class Coordinator:
         held = [run for run in runs if run.status in (Status.AGREEING, Status.RUNNING)]
         asked = [run for run in runs if run.status is Status.ASKED]
         for run in (*held, *asked)[:1]:
-            before = [run.status]
-            if move(self.holder.record, run.number, before, Status.AGREEING):
-                log.info(
-                    "Run %d, %s: %s", run.number, run.name, "goes on" if held else "the clinics are asked"
-                )
+            if move(self.holder.record, run.number, [run.status], Status.AGREEING):
+                what = "goes on" if held else "the clinics are asked"
+                log.info("Run %d, %s: %s", run.number, run.name, what)
                 stopped = Event()
                 self._held = _Held(run, stopped, pool.submit(self.holder.hold, run, stopped))
 
@@ -115,11 +113,10 @@ class Coordinator:
         if self._ending is not None:
             ending = self._ending
             move(self.holder.record, ending.run.number, HELD, ending.status, ending.why)
-            level = logging.INFO if ending.status in (Status.FINISHED, Status.STOPPED) else logging.ERROR
-            log.log(
-                level, "Run %d, %s: %s. %s", *(ending.run.number, ending.run.name), ending.status, ending.why
-            )
             self._ending = None
+            level = logging.INFO if ending.status in (Status.FINISHED, Status.STOPPED) else logging.ERROR
+            told = f"{ending.status}: {ending.why}" if ending.why else ending.status
+            log.log(level, "Run %d, %s: %s", ending.run.number, ending.run.name, told)
 
     def _ending_of(self, held: _Held) -> _Ending:
         error = held.work.exception()

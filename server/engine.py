@@ -81,5 +81,19 @@ class Agreement(Protocol):
         ...
 
 
-Agree = Callable[[Grid, Offer, RoundRules, float], Agreement]
-"""Asks a grid's clinics for so many seconds to join: :func:`server.agree.agree`."""
+Heard = Callable[[str, Answer, str], None]
+"""Told what a clinic says whenever it says something new: its name, the answer, why it does not join."""
+
+
+class Agree(Protocol):
+    """Asks clinics to join a run: :func:`server.agree.agree`."""
+
+    def __call__(
+        self, grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float, *, heard: Heard
+    ) -> Agreement:
+        """Ask a grid's clinics, for so many seconds.
+
+        Raises:
+            FederationError: fewer than the quorum joined, or the run was stopped.
+        """
+        ...

@@ -20,8 +20,10 @@ from server.plan_file import RunPlan, parse_plan
 from server.record.database import Record
 from server.record.rounds import keep_answer, keep_round
 from server.record.runs import Run, Status, keep_counts, move
+from server.rounds import is_over
 from server.rules import RoundRules
 from server.strategy import make_strategy
+from shared.agreement import Answer
 from shared.errors import FederationError
 from shared.files import write_atomically
 from shared.offer import Offer
@@ -77,12 +79,13 @@ class Holder:
         return _last_words(folder, rules)
 
     def _agree(self, run: Run, plan: RunPlan, rules: RoundRules, grid: Grid) -> Agreement:
-        offer = Offer.from_text(run.offer)
-        agreement = self.agree(grid, offer, rules, plan.approval)
-        for clinic in run.clinics:
-            answer, reason = agreement.answers.get(clinic), agreement.left_out.get(clinic, "")
-            decision = answer.decision.value if answer else "silent"
-            keep_answer(self.record, run.number, clinic, decision, reason)
+        def heard(clinic: str, answer: Answer, why: str) -> None:
+            keep_answer(self.record, run.number, clinic, answer.decision.value, why)
+
+        agreement = self.agree(grid, Offer.from_text(run.offer), rules, plan.approval, heard=heard)
+        for clinic, why in agreement.left_out.items():
+            answer = agreement.answers.get(clinic)
+            keep_answer(self.record, run.number, clinic, answer.decision.value if answer else "silent", why)
         keep_counts(self.record, run.number, agreement.class_counts)
         return agreement
 
@@ -118,7 +121,7 @@ class Holder:
 def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:
     """Whether nothing is left to do for the run in a folder."""
     explained = not plan.offer.explain or (folder / EXPLANATIONS_FILE).exists()
-    return has_state(folder) and rules.is_over(load_state(folder).history) and explained
+    return has_state(folder) and is_over(load_state(folder), rules) and explained
 
 
 def _last_words(folder: Path, rules: RoundRules) -> str:

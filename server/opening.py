@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flwr.serverapp import Grid
 
-from server.engine import Agreement, Engine
+from server.engine import Agreement, Engine, Heard
 from server.rules import RoundRules
 from server.settings import ServerSettings
 from shared.errors import FederationError
@@ -30,6 +30,6 @@ def open_engine(folder: Path, settings: ServerSettings) -> Iterator[Engine]:
     yield
 
 
-def agree(grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float) -> Agreement:
-    """Ask a grid's clinics to join; see :data:`server.engine.Agree`."""
+def agree(grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float, *, heard: Heard) -> Agreement:
+    """Ask a grid's clinics to join; see :class:`server.engine.Agree`."""
     raise FederationError("This version has no link to clinics yet")

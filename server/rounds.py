@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from server.checkpoint import RunState
 from server.exchange import Assignment, Attendance, exchange
-from server.history import HistoryRow
+from server.history import HistoryRow, best_round
 from server.replies import Collector, Evaluations, TrainedModels
 from server.rules import RoundRules
 from server.strategy import Strategy
@@ -50,7 +50,7 @@ class Federation:
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
-    """Hold the rounds that are left of a run.
+    """Hold the rounds that are left of a run, or fewer if the model gets no better for long.
 
     Args:
         grid: Flower's connection to the clinics.
@@ -63,9 +63,15 @@ def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[
     Raises:
         FederationError: a quorum was missed too often, or the model is no longer finite.
     """
-    while not federation.rules.is_over(state.history):
+    while not is_over(state, federation.rules):
         state = _round(grid, state, federation)
         yield state
+
+
+def is_over(state: RunState, rules: RoundRules) -> bool:
+    """Whether all rounds were held, or too many since the best one."""
+    since_best = state.round - best_round(state.history)
+    return state.round >= rules.rounds or (rules.patience is not None and since_best >= rules.patience)
 
 
 def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:

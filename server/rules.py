@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.history import HistoryRow, best_round
 from shared.errors import SettingsError
 
 
@@ -23,7 +21,8 @@ class RoundRules:
         attempts: how often training or evaluation is tried before the run stops for lack of a quorum.
         connect_seconds: how long an attempt waits for a quorum of clinics to be connected.
         most_images: largest believable number of training images of one clinic.
-        patience: rounds without a better balanced accuracy after which the run ends; ``None``: it goes on.
+        patience: rounds after the best one, by validation balanced accuracy, until the run ends early;
+            ``None``: it never does.
     """
 
     rounds: int
@@ -38,8 +37,8 @@ class RoundRules:
     def __post_init__(self) -> None:
         for name in ("rounds", "clinics", "attempts", "most_images"):
             self._require(getattr(self, name) >= 1, name, "1 or more")
-        self._require(self.patience is None or self.patience >= 1, "patience", "1 or more rounds")
         self._require(self.deadline > 0, "deadline", "more than 0 seconds")
+        self._require(self.patience is None or self.patience >= 1, "patience", "1 or more rounds")
         if isinstance(self.quorum, int):
             self._require(1 <= self.quorum <= self.clinics, "quorum", f"1 to {self.clinics} clinics")
         else:
@@ -51,12 +50,6 @@ class RoundRules:
         if isinstance(self.quorum, int):
             return self.quorum
         return math.ceil(self.quorum * self.clinics - 1e-9)
-
-    def is_over(self, history: Sequence[HistoryRow]) -> bool:
-        """Whether a run with these rounds has had all of them, or too many without a better model."""
-        done = history[-1].round if history else 0
-        waited = done - best_round(history)
-        return done >= self.rounds or (self.patience is not None and waited >= self.patience)
 
     def _require(self, right: bool, name: str, remedy: str) -> None:
         if not right:

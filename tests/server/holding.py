@@ -20,6 +20,7 @@ from flwr.serverapp import Grid
 from client.app import build_client_app
 from server.admission import Admission
 from server.coordinator import Coordinator
+from server.engine import Agree, Heard
 from server.first_weights import START_FILE
 from server.holding import Holder
 from server.plan_file import parse_plan
@@ -102,9 +103,14 @@ class EveryoneJoins:
     class_counts: tuple[int, ...] = (30, 30, 30)
 
 
-def agree(grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float) -> EveryoneJoins:
+def agree(
+    grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float, *, heard: Heard
+) -> EveryoneJoins:
     names = {node.node_id: node.name for node in grid.get_nodes()}
-    return EveryoneJoins(names, {name: Answer(Decision.APPROVED) for name in names.values()})
+    answers = {name: Answer(Decision.APPROVED) for name in names.values()}
+    for name, answer in answers.items():
+        heard(name, answer, "")
+    return EveryoneJoins(names, answers)
 
 
 @dataclass
@@ -113,6 +119,7 @@ class Server:
 
     folder: Path
     engine: LocalEngine = field(default_factory=LocalEngine)
+    agree: Agree = agree
 
     def __post_init__(self) -> None:
         path = self.folder / "record.db"
@@ -122,8 +129,7 @@ class Server:
                 enrol(self.record, name, public_key(number))
 
     def coordinator(self) -> Coordinator:
-        # By its name in this module, so that a test can exchange it.
-        holder = Holder(self.engine, lambda *asked: agree(*asked), self.record, self.folder / "runs")
+        holder = Holder(self.engine, self.agree, self.record, self.folder / "runs")
         return Coordinator(Admission(self.engine, self.record), holder)
 
     @contextmanager

@@ -18,6 +18,7 @@ from flwr.serverapp import Grid
 from client.app import build_client_app
 from server import coordinator
 from server.checkpoint import load_state
+from server.engine import Heard
 from server.record.clinics import enrol, list_clinics, revoke
 from server.record.database import Record
 from server.record.rounds import list_answers, list_rounds
@@ -30,8 +31,7 @@ from shared.offer import Offer
 from shared.training.trainer import FloatVector, Trainer, Update
 from simulation.engines.local import run_local
 from tests.federation.clinics import server, trainer_for
-from tests.server import holding
-from tests.server.holding import CLINICS, Server, public_key
+from tests.server.holding import CLINICS, EveryoneJoins, Server, agree, public_key
 
 ROUNDS = 4
 
@@ -236,17 +236,15 @@ def test_an_ending_that_cannot_be_recorded_is_kept_until_it_can(
     assert load_state(served.runs_folder(run)).round == 2
 
 
-def test_a_fault_of_the_program_fails_the_run_and_the_next_one_is_held(
-    served: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = holding.agree
-
-    def faulty(grid: Grid, offer: Offer, rules: RoundRules, seconds: float) -> holding.EveryoneJoins:
+def test_a_fault_of_the_program_fails_the_run_and_the_next_one_is_held(served: Server) -> None:
+    def faulty(
+        grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float, *, heard: Heard
+    ) -> EveryoneJoins:
         if offer.name == "spring":
             raise ZeroDivisionError("graz: Dr Who's image")
-        return real(grid, offer, rules, seconds)
+        return agree(grid, offer, rules, approval_seconds, heard=heard)
 
-    monkeypatch.setattr(holding, "agree", faulty)
+    served.agree = faulty
     served.ask("spring", ROUNDS)
     served.ask("summer", 2)
     with served.running():

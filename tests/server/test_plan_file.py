@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from server.checkpoint import RunState
 from server.durations import format_duration, parse_duration
 from server.history import HistoryRow
 from server.plan_file import RunPlan, parse_plan, read_plan
+from server.rounds import is_over
 from server.rules import RoundRules
 from shared.errors import InputError, SettingsError
 from shared.offer import Offer
@@ -174,14 +177,15 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 def test_patience_ends_a_run_after_rounds_without_a_better_model() -> None:
-    def history(*scores: float) -> list[HistoryRow]:
-        return [HistoryRow(i, 1, 1, 1, score, math.nan, 2, "", 1, 0) for i, score in enumerate(scores, 1)]
+    def after(*scores: float) -> RunState:
+        rows = [HistoryRow(i, 1, 1, 1, score, math.nan, 2, "", 1, 0) for i, score in enumerate(scores, 1)]
+        return RunState(len(rows), np.zeros(1, np.float32), {}, tuple(rows), {})
 
     rules = RoundRules(rounds=6, clinics=2, patience=2)
-    assert not rules.is_over([])
-    assert not rules.is_over(history(0.5, 0.4))
-    assert rules.is_over(history(0.5, 0.4, 0.5))  # as good is not better
-    assert not rules.is_over(history(0.5, 0.4, 0.6))
+    assert not is_over(after(), rules)
+    assert not is_over(after(0.5, 0.4), rules)
+    assert is_over(after(0.5, 0.4, 0.5), rules)  # as good is not better
+    assert not is_over(after(0.5, 0.4, 0.6), rules)
     endless = RoundRules(rounds=6, clinics=2)
-    assert not endless.is_over(history(0.5, 0.4, 0.3, 0.2, 0.1))
-    assert endless.is_over(history(0.5, 0.4, 0.3, 0.2, 0.1, 0.9))
+    assert not is_over(after(0.5, 0.4, 0.3, 0.2, 0.1), endless)
+    assert is_over(after(0.5, 0.4, 0.3, 0.2, 0.1, 0.9), endless)
