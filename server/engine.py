@@ -89,9 +89,16 @@ class Agree(Protocol):
     """Asks clinics to join a run: :func:`server.agree.agree`."""
 
     def __call__(
-        self, grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float, *, heard: Heard
+        self,
+        grid: Grid,
+        clinics: Mapping[int, str],
+        offer: Offer,
+        rules: RoundRules,
+        approval_seconds: float,
+        *,
+        heard: Heard,
     ) -> Agreement:
-        """Ask a grid's clinics, for so many seconds.
+        """Ask these clinics (node id to name) over their grid, for so many seconds.
 
         Raises:
             FederationError: fewer than the quorum joined, or the run was stopped.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -70,7 +71,8 @@ class Holder:
         if is_complete(folder, plan, rules):
             return _last_words(folder, rules)
         with self.engine.open_run() as flower_run:
-            agreement = self._agree(run, plan, rules, self.engine.grid(flower_run, clinics, stopped))
+            grid = self.engine.grid(flower_run, clinics, stopped)
+            agreement = self._agree(run, plan, grid, clinics)
             start = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
             if not move(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
@@ -78,11 +80,13 @@ class Holder:
             self._rounds(run, plan, rules, start, grid)
         return _last_words(folder, rules)
 
-    def _agree(self, run: Run, plan: RunPlan, rules: RoundRules, grid: Grid) -> Agreement:
+    def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
+        offer, rules = Offer.from_text(run.offer), plan.rules(len(run.clinics))
+
         def heard(clinic: str, answer: Answer, why: str) -> None:
             keep_answer(self.record, run.number, clinic, answer.decision.value, why)
 
-        agreement = self.agree(grid, Offer.from_text(run.offer), rules, plan.approval, heard=heard)
+        agreement = self.agree(grid, clinics, offer, rules, plan.approval, heard=heard)
         for clinic, why in agreement.left_out.items():
             answer = agreement.answers.get(clinic)
             keep_answer(self.record, run.number, clinic, answer.decision.value if answer else "silent", why)

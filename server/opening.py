@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,14 @@ def open_engine(folder: Path, settings: ServerSettings) -> Iterator[Engine]:
     yield
 
 
-def agree(grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float, *, heard: Heard) -> Agreement:
+def agree(
+    grid: Grid,
+    clinics: Mapping[int, str],
+    offer: Offer,
+    rules: RoundRules,
+    approval_seconds: float,
+    *,
+    heard: Heard,
+) -> Agreement:
     """Ask a grid's clinics to join; see :class:`server.engine.Agree`."""
     raise FederationError("This version has no link to clinics yet")

@@ -28,10 +28,7 @@ def start(directory: Dir = HERE, as_json: AsJson = False) -> None:
     from server.opening import agree, open_engine
     from server.start import serve
 
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("dermafed").setLevel(logging.INFO)
+    _log_to_stderr()
 
     def tell(ready: Ready) -> None:
         if as_json:
@@ -42,3 +39,12 @@ def start(directory: Dir = HERE, as_json: AsJson = False) -> None:
         sys.stdout.flush()
 
     serve(directory, open_engine, agree, tell)
+
+
+def _log_to_stderr() -> None:
+    """Our own log only: what libraries tell may hold anything."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("dermafed")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)

@@ -104,7 +104,13 @@ class EveryoneJoins:
 
 
 def agree(
-    grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float, *, heard: Heard
+    grid: Grid,
+    clinics: Mapping[int, str],
+    offer: Offer,
+    rules: RoundRules,
+    approval_seconds: float,
+    *,
+    heard: Heard,
 ) -> EveryoneJoins:
     names = {node.node_id: node.name for node in grid.get_nodes()}
     answers = {name: Answer(Decision.APPROVED) for name in names.values()}

@@ -238,11 +238,17 @@ def test_an_ending_that_cannot_be_recorded_is_kept_until_it_can(
 
 def test_a_fault_of_the_program_fails_the_run_and_the_next_one_is_held(served: Server) -> None:
     def faulty(
-        grid: Grid, offer: Offer, rules: RoundRules, approval_seconds: float, *, heard: Heard
+        grid: Grid,
+        clinics: Mapping[int, str],
+        offer: Offer,
+        rules: RoundRules,
+        approval_seconds: float,
+        *,
+        heard: Heard,
     ) -> EveryoneJoins:
         if offer.name == "spring":
             raise ZeroDivisionError("graz: Dr Who's image")
-        return agree(grid, offer, rules, approval_seconds, heard=heard)
+        return agree(grid, clinics, offer, rules, approval_seconds, heard=heard)
 
     served.agree = faulty
     served.ask("spring", ROUNDS)
