@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from server.checkpoint import RunState
 from server.durations import format_duration, parse_duration
 from server.history import HistoryRow
 from server.plan_file import RunPlan, parse_plan, read_plan
+from server.plan_keys import SECTIONS
 from server.rounds import is_over
 from server.rules import RoundRules
 from shared.errors import InputError, SettingsError
@@ -189,3 +191,12 @@ def test_patience_ends_a_run_after_rounds_without_a_better_model() -> None:
     endless = RoundRules(rounds=6, clinics=2)
     assert not is_over(after(0.5, 0.4, 0.3, 0.2, 0.1), endless)
     assert is_over(after(0.5, 0.4, 0.3, 0.2, 0.1, 0.9), endless)
+
+
+def test_the_documented_plan_has_every_key_with_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "federation.md").read_text("utf-8")
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    assert plan_of(example) == plan_of('name = "spring-2027"')
+    for section, keys in SECTIONS.items():
+        for key in keys:
+            assert re.search(rf"^(# )?{key} = ", example, re.MULTILINE), f"{section}.{key}"
