@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from shared.agreement import OFFER, PREPARE, Answer, decode_offer, encode_answer, encode_ready
 from shared.errors import DermaFedError, FederationError
 from shared.explain.quality.figures import ExplanationQuality
 from shared.messages import (
     EXPLAIN,
+    Instruction,
     Refusal,
     decode_instruction,
     encode_evaluation,
@@ -31,7 +34,29 @@ QualityFor = Callable[[Context], QualityOf]
 log = logging.getLogger("dermafed.client")
 
 
-def build_client_app(trainer_for: TrainerFor, quality_for: QualityFor | None = None) -> ClientApp:
+class NotApproved(FederationError):
+    """What the server asks is not what the clinic agreed to."""
+
+
+class Consent(Protocol):
+    """What a clinic says to offers, and whether a message keeps to what it said."""
+
+    def answer(self, offer: str, context: Context) -> Answer:
+        """The clinic's answer to an offer's text."""
+        ...
+
+    def prepare(self, content: RecordDict, context: Context) -> None:
+        """Get ready for the first round of an approved run; ``content`` tells the counts of all clinics."""
+        ...
+
+    def check(self, asked: Instruction, kind: str, context: Context) -> None:
+        """Raise NotApproved unless the clinic agreed to this; ``kind`` is the message's type."""
+        ...
+
+
+def build_client_app(
+    trainer_for: TrainerFor, quality_for: QualityFor | None = None, consent: Consent | None = None
+) -> ClientApp:
     """The ClientApp of every clinic, in simulation and in deployment.
 
     Args:
@@ -39,41 +64,78 @@ def build_client_app(trainer_for: TrainerFor, quality_for: QualityFor | None = N
             what is expensive to build (:class:`client.trainers.KeptTrainers`).
         quality_for: how the clinic that a context belongs to measures explanations
             (:class:`client.explain_quality.SiteQuality`); without it, the clinic refuses to.
+        consent: the clinic's word in a deployment; a simulation needs none.
     """
     app = ClientApp()
 
+    def asked(message: Message, context: Context) -> Instruction:
+        instruction = decode_instruction(message.content)
+        if consent is not None:
+            consent.check(instruction, message.metadata.message_type, context)
+        return instruction
+
     @app.train()
     def train(message: Message, context: Context) -> Message:
-        return _reply(message, Refusal.TRAINING_FAILED, lambda: _train(message, trainer_for(context)))
+        return _reply(
+            message, Refusal.TRAINING_FAILED, lambda: _train(asked(message, context), trainer_for(context))
+        )
 
     @app.evaluate()
     def evaluate(message: Message, context: Context) -> Message:
-        return _reply(message, Refusal.EVALUATION_FAILED, lambda: _evaluate(message, trainer_for(context)))
+        return _reply(
+            message,
+            Refusal.EVALUATION_FAILED,
+            lambda: _evaluate(asked(message, context), trainer_for(context)),
+        )
 
     @app.query(EXPLAIN)
     def explain(message: Message, context: Context) -> Message:
         measure_for = quality_for or _refuse
-        return _reply(message, Refusal.EXPLANATION_FAILED, lambda: _explain(message, measure_for(context)))
+        return _reply(
+            message,
+            Refusal.EXPLANATION_FAILED,
+            lambda: _explain(asked(message, context), measure_for(context)),
+        )
 
+    if consent is not None:
+        _add_consent(app, consent)
     return app
 
 
-def _train(message: Message, trainer: Trainer) -> RecordDict:
-    asked = decode_instruction(message.content)
+def _add_consent(app: ClientApp, consent: Consent) -> None:
+    """The two queries that come before a run."""
+
+    @app.query(OFFER)
+    def offer(message: Message, context: Context) -> Message:
+        return _reply(
+            message,
+            Refusal.OFFER_FAILED,
+            lambda: encode_answer(consent.answer(decode_offer(message.content), context)),
+        )
+
+    @app.query(PREPARE)
+    def prepare(message: Message, context: Context) -> Message:
+        def work() -> RecordDict:
+            start = time.monotonic()
+            consent.prepare(message.content, context)
+            return encode_ready(time.monotonic() - start)
+
+        return _reply(message, Refusal.PREPARATION_FAILED, work)
+
+
+def _train(asked: Instruction, trainer: Trainer) -> RecordDict:
     start = time.monotonic()
     update = trainer.train(asked.weights, asked.round, asked.config)
     return encode_update(update, time.monotonic() - start)
 
 
-def _evaluate(message: Message, trainer: Trainer) -> RecordDict:
-    asked = decode_instruction(message.content)
+def _evaluate(asked: Instruction, trainer: Trainer) -> RecordDict:
     start = time.monotonic()
     evaluation = trainer.evaluate(asked.weights, asked.round)
     return encode_evaluation(evaluation, time.monotonic() - start)
 
 
-def _explain(message: Message, quality_of: QualityOf) -> RecordDict:
-    asked = decode_instruction(message.content)
+def _explain(asked: Instruction, quality_of: QualityOf) -> RecordDict:
     start = time.monotonic()
     quality = quality_of(asked.weights, asked.round)
     return encode_explanation_quality(quality, time.monotonic() - start)
@@ -87,6 +149,9 @@ def _reply(message: Message, refusal: Refusal, work: Callable[[], RecordDict]) -
     """The work's result, or an error that says no more than the exception's type: its text stays here."""
     try:
         return Message(work(), reply_to=message)
+    except NotApproved as error:
+        refusal, reason = Refusal.NOT_APPROVED, type(error).__name__
+        log.warning("not approved: %s", error)
     except DermaFedError as error:
         log.error("%s: %s", refusal.name.replace("_", " ").lower(), error)
         reason = type(error).__name__

@@ -1,213 +1,39 @@
-"""``fl-client``: what a clinic can do with its images and a model."""
+"""``fl-client``: a clinic in a federation, and what it can do with its images and a model."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable
 
 import typer
 
-from shared.console import run_app, stderr
-from shared.errors import SettingsError
+from client.commands import images, node, plans, setup
+from shared.console import run_app
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True
 )
 
-# Arguments are described in each command's text: with click 8.5, typer loses their help.
-Data = Annotated[Path, typer.Argument(show_default=False)]
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Join a federation": (setup.init, setup.join, setup.check),
+    "Decide what runs": (plans.plans, plans.approve, plans.refuse),
+    "Run the node": (node.start, node.status, node.audit, node.models),
+    "Use images and models": (images.evaluate, images.explain, images.convert),
+}
 
 
 @app.callback()
 def describe() -> None:
-    """Judge a model on a clinic's own images, explain its predictions, and convert annotations.
+    """Take part in a federation, judge a model on a clinic's own images, explain its predictions.
 
     Research use only; not a medical device.
     """
 
 
-@app.command()
-def evaluate(
-    data: Data,
-    model: Annotated[
-        Path, typer.Option(help="A run's model file (.keras), its .json beside it.", show_default=False)
-    ],
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            help="How labels map to the model's classes: paper, all, or new=a+b,...  "
-            "[default: as in training, else by diagnosis]",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="New folder for predictions.csv and metrics.json.  [default: evaluation-DATA]",
-            show_default=False,
-        ),
-    ] = None,
-    skip_bad: Annotated[
-        bool,
-        typer.Option("--skip-bad", help="Leave unreadable images and incomplete labels out, and count them."),
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the metrics as JSON, and nothing else, on stdout.")
-    ] = False,
-) -> None:
-    """Judge a saved model on labelled images, with 95 % intervals.
-
-    DATA is a folder with a CSV manifest, a folder per class, COCO or LabelMe; or a manifest.
-    Research use only; not a medical device.
-
-    **Examples**
-
-    The model of a run, on a clinic's own images in a folder per class:
-
-        fl-client evaluate our_images --model dermafed-run/model.keras
-
-    Labels of the clinic's own, as JSON:
-
-        fl-client evaluate ours.csv --model model.keras --classes "melanoma=MM,nevus=NZN+dys" --json
-    """
-    folder = _free_folder(out) if out else _new_folder(f"evaluation-{data.resolve().stem}")
-    # Imported now, so that --help and bad usage answer at once.
-    from client.evaluate import evaluate as judge
-    from client.evaluation_files import write_evaluation
-    from client.evaluation_table import print_evaluation
-
-    with _stages() as stage:
-        evaluation = judge(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
-    summary = write_evaluation(folder, evaluation)
-    if as_json:
-        sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
-    else:
-        print_evaluation(evaluation, folder)
-
-
-@app.command()
-def explain(
-    images: Annotated[list[Path], typer.Argument(show_default=False)],
-    model: Annotated[
-        Path, typer.Option(help="A run's model file (.keras), its .json beside it.", show_default=False)
-    ],
-    method: Annotated[
-        str,
-        typer.Option(help="scorecam, gradcam, gradcam++, gradient-weighted or cam."),
-    ] = "scorecam",
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Score-CAM with a pass for every channel: 15 times slower.")
-    ] = False,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--class", help="The class to explain.  [default: the predicted one]", show_default=False
-        ),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(help="With --class: explain why that class rather than this.", show_default=False),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="New folder for overlays and maps.  [default: explanations]", show_default=False),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON line for each image, and nothing else, on stdout.")
-    ] = False,
-) -> None:
-    """Explain predictions: which parts of an image moved the score.
-
-    IMAGES are image files or folders of them. For each, the output folder gets the overlay (.png), the map
-    (.npy, float32 in 0-1) and a line in explanations.jsonl. A map does not outline the lesion.
-    Research use only; not a medical device.
-
-    **Examples**
-
-    The predicted class of each image in a folder:
-
-        fl-client explain our_images --model dermafed-run/model.keras
-
-    Why melanoma rather than nevus, as JSON:
-
-        fl-client explain a.jpg b.jpg --model model.keras --class melanoma --against nevus --json
-    """
-    folder = _free_folder(out) if out else _new_folder("explanations")
-    from client.explain import Question, in_words
-    from client.explain import explain as explain_images
-
-    with _stages() as stage:
-        question = Question(method, exact, target, against)
-        lines = explain_images(images, model, question, folder, stage)
-    for line in lines:
-        text = json.dumps(line, allow_nan=False, ensure_ascii=False) if as_json else in_words(line)
-        sys.stdout.write(f"{text}\n")
-    if not as_json:
-        stderr().print(f"Overlays, maps and explanations.jsonl: {folder}", soft_wrap=True, markup=False)
-
-
-@app.command()
-def convert(
-    labelme: Annotated[Path, typer.Argument(show_default=False)],
-    out: Annotated[Path, typer.Argument(show_default=False)],
-) -> None:
-    """Convert LabelMe annotations to one COCO file.
-
-    LABELME is the folder with the JSON files, at any depth; OUT is the COCO file to write.
-
-    **Examples**
-
-    Into the same folder, which fl-simulate and fl-client then read as COCO; or elsewhere:
-
-        fl-client convert our_images our_images/coco.json
-
-        fl-client convert export/2024 coco/lesions.json
-    """
-    from shared.datasets import labelme_to_coco
-
-    labelme_to_coco(labelme, out)
-    stderr().print(f"Written: {out}", soft_wrap=True, markup=False)
+for group, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=group)(command)
 
 
 def main() -> None:
     """The command ``fl-client``."""
     run_app(app)
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress bars by the name of the stage; a new one ends the one before."""
-    from shared.preprocess.progress import progress_bar
-
-    with ExitStack() as bars:
-
-        def stage(what: str) -> Callable[[int, int], None]:
-            bars.close()
-            return bars.enter_context(progress_bar(what))
-
-        yield stage
-
-
-def _new_folder(name: str) -> Path:
-    """The first of NAME, NAME-2, NAME-3, ... in the current folder that does not exist."""
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    return _free_folder(next(path for path in map(Path, names) if not path.exists()))
-
-
-def _free_folder(folder: Path) -> Path:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingsError(
-            "The output folder is in use", where=folder, remedy="Choose another --out, or remove it"
-        )
-    there = next(parent for parent in folder.resolve().parents if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise SettingsError(
-            "The output folder cannot be made", where=folder, remedy="Choose an --out in a folder of yours"
-        )
-    return folder

@@ -1,0 +1,1 @@
+"""The commands of ``fl-client``, a file for each group."""

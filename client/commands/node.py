@@ -1,0 +1,155 @@
+"""``fl-client start``, ``status``, ``audit`` and ``models``: the running node, and what it has done."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from client.commands.options import HERE, AsJson, Folder, plain, print_json
+
+
+def start(folder: Folder = HERE) -> None:
+    """Run the clinic's node in the foreground, until Ctrl-C.
+
+    It prints a ready line, and a line with cause and remedy whenever it is not connected. Logs are in
+    DIR/node.
+
+    **Examples**
+
+        fl-client start
+
+        fl-client start --dir /srv/dermafed
+    """
+    from client.home import open_home
+
+    home = open_home(folder)
+    os.environ["FLWR_HOME"] = str(home.node / "flower")  # before Flower is imported
+    from client.node.supervisor import run_node
+
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    run_node(home, lambda line: out.print(plain(line)))
+
+
+def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Show how the node is, what it works on, and what it sent last.
+
+    **Examples**
+
+        fl-client status
+
+        fl-client status --json
+    """
+    from client.home import open_home, read_settings
+    from client.node.status import read_status
+
+    home = open_home(folder)
+    now = read_status(home.node)
+    told: dict[str, Any] = {
+        "clinic": read_settings(home).clinic,
+        "node": "has never run" if now is None else _in_words(now),
+        "cause": "" if now is None else now.cause,
+        "since": None if now is None else now.since,
+        "plans_waiting": _waiting(home.offers),
+        "last_sent": _last_line(home.audit),
+    }
+    if as_json:
+        print_json(told)
+        return
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    for name, value in told.items():
+        if value not in ("", None, 0):
+            out.print(f"{name.replace('_', ' '):14} {plain(value)}")
+
+
+def audit(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Show every message that left, and verify that no line was changed, removed or moved.
+
+    Exits 1 if the log was changed.
+
+    **Examples**
+
+        fl-client audit
+
+        fl-client audit --json
+    """
+    from client.audit import read
+    from client.home import open_home
+
+    lines = read(open_home(folder).audit)
+    if as_json:
+        print_json([{"time": line.time, **asdict(line.entry)} for line in lines])
+        return
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        entry = line.entry
+        where = f"run {entry.run}" + (f" round {entry.round}" if entry.round else "")
+        out.print(f"{line.time}  {entry.bytes:>10} bytes  {entry.kind:24} {where}  {entry.sha256[:12]}")
+    out.print(f"{len(lines)} messages; the log is whole.")
+
+
+def models(
+    folder: Folder = HERE,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write each as a model file (.keras) with its card.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the last global model of each run that this clinic took part in.
+
+    **Examples**
+
+        fl-client models
+
+        fl-client models --save models
+
+        fl-client evaluate our_images --model models/first-3f9a2b11.keras
+    """
+    from client.home import open_home
+    from client.models import kept_models
+
+    found = kept_models(open_home(folder).models)
+    if save is not None:
+        from shared.files import make_folder
+        from shared.model.model_file import save_model
+
+        make_folder(save)
+        for model in found:
+            save_model(save / f"{model.name}.keras", model.weights(), model.card)
+    if as_json:
+        print_json(
+            [{"name": model.name, "round": model.card.round, **model.card.to_dict()} for model in found]
+        )
+        return
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    for model in found:
+        classes = ", ".join(model.card.model.classes)
+        out.print(plain(f"{model.name}  round {model.card.round}  {model.card.model.backbone}  {classes}"))
+    if not found:
+        Console(stderr=True).print("No global model has come yet.")
+
+
+def _in_words(now: Any) -> str:
+    if not now.running:
+        return "is not running"
+    if not now.connected:
+        return "runs, not connected"
+    return "runs, connected" if now.worker_ready else "runs, connected, the worker is loading"
+
+
+def _waiting(offers: Path) -> int:
+    from client.offers import Offers
+
+    return sum(not known.by for known in Offers(offers).all().values())
+
+
+def _last_line(path: Path) -> str | None:
+    from client.audit import read
+
+    lines = read(path)
+    return f"{lines[-1].entry.kind}, {lines[-1].time}" if lines else None

@@ -1,0 +1,24 @@
+"""Options that several commands of ``fl-client`` have."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Folder = Annotated[Path, typer.Option("--dir", help="The clinic's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+HERE = Path()
+
+
+def print_json(value: Any) -> None:
+    """One value as JSON on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def plain(text: object) -> str:
+    """Text from outside without characters that could change what a terminal shows."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(text))

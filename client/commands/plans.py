@@ -1,0 +1,131 @@
+"""``fl-client plans``, ``approve`` and ``refuse``: what the clinic agrees to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from client.commands.options import HERE, AsJson, Folder, plain, print_json
+
+if TYPE_CHECKING:
+    from client.offers import KnownOffer
+    from client.policy import Limits
+
+Plan = Annotated[str, typer.Argument(show_default=False)]
+
+
+def plans(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Show what the coordinator asks, and what this clinic said.
+
+    **Examples**
+
+        fl-client plans
+
+        fl-client plans --json
+    """
+    from client.home import open_home, read_settings
+    from client.offers import Offers
+
+    home = open_home(folder)
+    limits = read_settings(home).limits
+    known = Offers(home.offers).all()
+    if as_json:
+        print_json([_as_dict(hash, one, limits) for hash, one in known.items()])
+        return
+    for hash, one in known.items():
+        _print(hash, one, limits)
+    if not known:
+        Console(stderr=True).print("No plan has come yet. Plans come while fl-client start runs.")
+
+
+def approve(plan: Plan, folder: Folder = HERE) -> None:
+    """Approve a plan: this clinic joins, and sends what the plan lists.
+
+    PLAN is the start of its hash, or its name.
+
+    **Examples**
+
+        fl-client approve 3f9a
+
+        fl-client approve first-run --dir /srv/dermafed
+    """
+    _decide(plan, folder, "approved")
+
+
+def refuse(plan: Plan, folder: Folder = HERE) -> None:
+    """Refuse a plan, or stop taking part in one that was approved.
+
+    PLAN is the start of its hash, or its name. The coordinator learns that someone here refused it.
+
+    **Examples**
+
+        fl-client refuse 3f9a
+
+        fl-client refuse first-run --dir /srv/dermafed
+    """
+    _decide(plan, folder, "refused")
+
+
+def _decide(plan: str, folder: Any, word: str) -> None:
+    from client.home import open_home, read_settings
+    from client.offers import Offers
+    from shared.agreement import Decision
+
+    home = open_home(folder)
+    offers = Offers(home.offers)
+    hash, _ = offers.find(plan)
+    offers.decide(hash, Decision(word))
+    _print(hash, offers.find(hash)[1], read_settings(home).limits)
+
+
+def _print(hash: str, known: KnownOffer, limits: Limits) -> None:
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    out.print(f"{hash[:12]}  {plain(known.offer.name)}: {_decision(known)}")
+    for line in in_words(known, limits):
+        out.print(f"    {plain(line)}")
+
+
+def in_words(known: KnownOffer, limits: Limits) -> list[str]:
+    """What a plan asks, and what the clinic would send, for someone who has to decide."""
+    from client.policy import beyond_limits
+
+    offer = known.offer
+    model, recipe = offer.model, offer.recipe
+    private = "none" if offer.epsilon is None else f"epsilon {offer.epsilon:g}"
+    beyond = beyond_limits(offer, limits)
+    return [
+        f"asks for {offer.rounds} rounds of {recipe.epochs:g} epochs, strategy {offer.strategy}",
+        f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
+        + ("; with age, sex and body site" if model.metadata else ""),
+        f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
+        f"differential privacy: {private}",
+        *(f"sends: {what}" for what in offer.sends),
+        *(f"beyond your limits: {what}" for what in beyond),
+    ]
+
+
+def _decision(known: KnownOffer) -> str:
+    if not known.by:
+        return "waits for you: fl-client approve or refuse"
+    by = "someone here" if known.by == "person" else "your limits"
+    return f"{known.decision.value} by {by}, {known.decided}"
+
+
+def _as_dict(hash: str, known: KnownOffer, limits: Limits) -> dict[str, Any]:
+    import json
+
+    from client.policy import beyond_limits
+
+    return {
+        "hash": hash,
+        "name": known.offer.name,
+        "decision": known.decision.value,
+        "reason": known.reason.value,
+        "by": known.by,
+        "asked": known.asked,
+        "decided": known.decided,
+        "beyond_limits": beyond_limits(known.offer, limits),
+        "offer": json.loads(known.text),
+    }

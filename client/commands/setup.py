@@ -1,0 +1,93 @@
+"""``fl-client init``, ``join`` and ``check``: from nothing to a clinic that can start."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from client.commands.options import HERE, AsJson, Folder, plain, print_json
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", show_default=False)],
+    clinic: Annotated[str, typer.Option(help="The clinic's name in the federation.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="The clinic's labelled images.", show_default=False)],
+) -> None:
+    """Make a clinic's folder with its key pair.
+
+    DIR is a new folder. The private key never leaves it; send only DIR/key.pub to the coordinator.
+
+    **Examples**
+
+        fl-client init graz --clinic graz --data /data/lesions
+
+        fl-client init /srv/dermafed --clinic wien --data /data/lesions.csv
+    """
+    from client.home import make_home
+    from shared.node_key import fingerprint, read_public_key
+
+    home = make_home(directory, clinic, data)
+    out = Console(highlight=False)
+    out.print(f"Send this file, and no other, to the coordinator: {home.public_key}", soft_wrap=True)
+    out.print(f"Its fingerprint: {fingerprint(read_public_key(home.public_key))}", soft_wrap=True)
+    out.print(f"Who may decide what runs, and your limits: {home.settings_file}", soft_wrap=True)
+
+
+def join(
+    invitation: Annotated[Path, typer.Argument(show_default=False)],
+    folder: Folder = HERE,
+) -> None:
+    """Trust the server of an invitation, and no other.
+
+    INVITATION is the file that the coordinator made when enrolling this clinic's key.
+
+    **Examples**
+
+        fl-client join graz.invitation.json
+
+        fl-client join graz.invitation.json --dir /srv/dermafed
+    """
+    from client.home import open_home, pin_server
+    from shared.invitation import read_invitation
+
+    read = read_invitation(invitation)
+    pin_server(open_home(folder), read)
+    out = Console(highlight=False)
+    out.print(f"Joined {plain(read.federation)} at {read.address}.", soft_wrap=True)
+    out.print("Compare the authority's fingerprint with the coordinator, by telephone:", soft_wrap=True)
+    out.print(read.ca_fingerprint, soft_wrap=True)
+
+
+def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Look at everything that can go wrong, before it does.
+
+    Key, name, TCP, TLS, clock, registration, data, disk and memory. Exits 1 if anything failed.
+
+    **Examples**
+
+        fl-client check
+
+        fl-client check --dir /srv/dermafed --json
+    """
+    from client.check import check_clinic
+    from client.home import open_home
+
+    found = []
+    out = Console(highlight=False)
+    for each in check_clinic(open_home(folder)):
+        found.append(each)
+        if not as_json:
+            out.print(f"[{_COLOURS[each.state]}]{each.state:8}[/] {each.name:13}", end="")
+            out.print(plain(each.what), soft_wrap=True, markup=False)
+            if each.remedy:
+                out.print(f"{'':22}{plain(each.remedy)}", soft_wrap=True, markup=False)
+    if as_json:
+        print_json([asdict(each) for each in found])
+    if any(each.state == "failed" for each in found):
+        raise typer.Exit(1)

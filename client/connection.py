@@ -1,0 +1,163 @@
+"""The way from the clinic to its server, step by step: name, TCP, TLS, clock, key."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from client.home import Home
+from shared.invitation import split_address
+
+State = Literal["ok", "warning", "failed"]
+
+_SECONDS = 10.0
+_SMALL_DIFFERENCE, _LARGE_DIFFERENCE = 60.0, 300.0
+
+# OpenSSL's numbers, X509_V_ERR_*.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_OTHER_NAME = (62, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found.
+
+    Attributes:
+        name: what was looked at.
+        state: ``ok``, ``warning`` or ``failed``.
+        what: in words.
+        remedy: what to do about it; empty if nothing.
+    """
+
+    name: str
+    state: State
+    what: str
+    remedy: str = ""
+
+
+def check_connection(address: str, ca: Path) -> Iterator[Check]:
+    """Name, TCP, TLS with the pinned authority, and clock; ends at the first that fails."""
+    host, port = split_address(address)
+    hop = _proxy(host) or (host, port)
+    resolved = _resolve(hop[0])
+    yield resolved
+    if resolved.state == "failed":
+        return
+    try:
+        connection = http.client.HTTPConnection(*hop, timeout=_SECONDS)
+        if hop != (host, port):
+            connection.set_tunnel(host, port)
+        connection.connect()
+    except (OSError, http.client.HTTPException) as error:
+        yield _unreachable(hop, (host, port), error)
+        return
+    yield Check("tcp", "ok", f"{address} answers")
+    with connection.sock as plain:
+        yield from _check_tls(plain, host, ca)
+
+
+def check_registration(address: str, home: Home) -> Check:
+    """Whether the server knows the clinic's key; the clinic's node must not be running."""
+    import httpx
+
+    from client.flower_internals import activate_once
+
+    try:
+        activate_once(address, home.ca, home.key)
+    except httpx.HTTPStatusError as error:
+        return Check(
+            "registration",
+            "failed",
+            f"the server refuses this clinic's key ({error.response.status_code}): it is unknown or revoked",
+            "Send key.pub to the coordinator, who enrols it",
+        )
+    except (httpx.HTTPError, ValueError) as error:
+        what = f"the server could not be asked: {type(error).__name__}"
+        return Check("registration", "warning", what, "It is found out at fl-client start")
+    return Check("registration", "ok", "the server knows this clinic's key")
+
+
+def _resolve(host: str) -> Check:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no such name"
+        return Check(
+            "name", "failed", f"{host} has no address: {reason}", "Check the name, and this machine's DNS"
+        )
+    return Check("name", "ok", f"{host} is {found[0][4][0]}")
+
+
+def _unreachable(hop: tuple[str, int], server: tuple[str, int], error: Exception) -> Check:
+    way = "" if hop == server else f" through the proxy {hop[0]}:{hop[1]}"
+    what = f"{server[0]}:{server[1]} cannot be reached{way}: {_reason(error)}"
+    remedy = f"Ask whether the server runs, and the firewall for TCP to port {server[1]}"
+    return Check("tcp", "failed", what, remedy)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+
+
+def _check_tls(plain: socket.socket, host: str, ca: Path) -> Iterator[Check]:
+    try:
+        trust = ssl.create_default_context(cafile=str(ca))
+        trust.minimum_version = ssl.TLSVersion.TLSv1_2
+        with trust.wrap_socket(plain, server_hostname=host) as secured:
+            yield Check("tls", "ok", f"{secured.version()}, by the pinned authority")
+            yield _check_clock(secured, host)
+    except ssl.SSLCertVerificationError as error:
+        yield _bad_certificate(error, host)
+    except (OSError, ValueError) as error:
+        remedy = "Ask the coordinator whether this is the federation's port; a proxy must not open TLS"
+        yield Check("tls", "failed", f"no TLS connection: {_reason(error)}", remedy)
+
+
+def _bad_certificate(error: ssl.SSLCertVerificationError, host: str) -> Check:
+    if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
+        word = "has expired" if error.verify_code == _EXPIRED else "is not valid yet"
+        remedy = "Check this machine's clock; if it is right, the coordinator must renew the certificate"
+        return Check("tls", "failed", f"the server's certificate {word}", remedy)
+    if error.verify_code in _OTHER_NAME:
+        remedy = "Ask the coordinator for an invitation with the name in the certificate"
+        return Check("tls", "failed", f"the server's certificate is not for {host}", remedy)
+    return Check(
+        "tls",
+        "failed",
+        "the server's certificate is not by the authority that was pinned",
+        "Someone stands between, or the coordinator made a new authority: ask by telephone, then join again",
+    )
+
+
+def _check_clock(secured: ssl.SSLSocket, host: str) -> Check:
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    try:
+        secured.sendall(request.encode("idna" if not host.isascii() else "ascii"))
+        answer = http.client.HTTPResponse(secured)
+        answer.begin()
+        there = parsedate_to_datetime(answer.headers["Date"] or "").timestamp()
+    except (OSError, ValueError, TypeError, http.client.HTTPException):
+        return Check("clock", "warning", "the server does not tell its time", "See that this clock is right")
+    off = abs(time.time() - there)
+    what, remedy = f"{off:.0f} s from the server's", "Set the clock by NTP"
+    if off > _LARGE_DIFFERENCE:
+        return Check("clock", "failed", what, remedy)
+    return Check("clock", "warning", what, remedy) if off > _SMALL_DIFFERENCE else Check("clock", "ok", what)
+
+
+def _proxy(host: str) -> tuple[str, int] | None:
+    """The proxy that this machine's environment names, as Flower's node uses it."""
+    named = getproxies().get("https") or getproxies().get("all")
+    if not named or proxy_bypass(host):
+        return None
+    parts = urlsplit(named if "//" in named else f"//{named}")
+    return (parts.hostname, parts.port or 3128) if parts.hostname else None

@@ -1,0 +1,185 @@
+"""Every name of Flower that is not public and that the clinic needs; ``tests/federation`` says why.
+
+The SuperNode gives tasks to this clinic's worker over its Runtime API, on this machine only: a task has a
+token, which lives as long as heartbeats come. A task that ends without a reply would leave the SuperNode
+waiting for ever, so a task is finished only after its reply was pushed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from flwr.app import Context, Message, RecordDict
+from flwr.common.constant import SubStatus
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
+from flwr.proto.message_pb2 import Message as MessageProto
+from flwr.proto.runtime_pb2 import AcquireTaskRequest, SendTaskHeartbeatRequest
+from flwr.supercore.constant import TaskType
+from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.interceptors import (
+    RuntimeTokenHttpInterceptor,
+    RuntimeVersionHttpInterceptor,
+    SuperExecAuthHttpInterceptor,
+)
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.runtime import RuntimeHttpClient
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
+
+CONNECTION_ERROR = 305 % 256
+"""What a SuperNode exits with if it cannot connect, as its parent sees it."""
+
+CONNECTED = ("SuperNode ID:", "Connection successful after")
+"""What a SuperNode writes once it is connected, and connected again."""
+
+DISCONNECTED = ("Connection attempt failed",)
+"""What a SuperNode writes while it cannot reach its server."""
+
+
+@dataclass(frozen=True)
+class TaskIds:
+    """Flower's numbers of a task.
+
+    Attributes:
+        task: its own.
+        run: the run's.
+        node: the clinic's.
+    """
+
+    task: int
+    run: int
+    node: int
+
+    def context(self) -> Context:
+        """What belongs to the task; also lets this process make messages in its name."""
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = self.task, self.run, self.node
+        return Context(self.run, self.node, {}, RecordDict(), {})
+
+
+class Task:
+    """A task that this process works on."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self.token = token
+        self._client = RuntimeHttpClient.from_server_address(
+            server_address=address,
+            insecure=True,
+            root_certificates=None,
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="flwr-clientapp"),
+                RuntimeTokenHttpInterceptor(token),
+            ],
+        )
+
+    def pull(self) -> tuple[Message, TaskIds]:
+        """The message to answer; it can be had once only."""
+        message, context, _, _ = pull_task_input(self._client)
+        return message, TaskIds(int(TaskIdentity.task_id or 0), context.run_id, context.node_id)
+
+    def push(self, reply: Message, context: Context) -> None:
+        """Give the reply to the SuperNode, and end the task."""
+        push_message(self._client, reply, context)
+        # Nothing but the reply: neither the state of a context nor an error's text.
+        push_task_output(self._client, None, SubStatus.COMPLETED, "")
+
+    def lives(self) -> bool:
+        """Whether the SuperNode still waits for this task; prolongs it."""
+        try:
+            return bool(self._client.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success)
+        except httpx.HTTPError:
+            return False
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Heartbeats while the work lasts."""
+        sender = HeartbeatSender(lambda: self.lives() or True)
+        sender.start()
+        try:
+            yield
+        finally:
+            sender.stop()
+            self._client.close()
+
+
+def acquire_task(address: str, secret: bytes) -> Task | None:
+    """The next task of the SuperNode on this machine, if there is one and it is there."""
+    client = RuntimeHttpClient.from_server_address(
+        server_address=address,
+        insecure=True,
+        root_certificates=None,
+        interceptors=[
+            RuntimeVersionHttpInterceptor(component_name="SuperExec"),
+            SuperExecAuthHttpInterceptor(
+                master_secret=secret, protected_methods=frozenset({"/flwr.proto.Runtime/AcquireTask"})
+            ),
+        ],
+    )
+    try:
+        answer = client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
+    except httpx.TransportError:
+        return None
+    finally:
+        client.close()
+    return Task(address, answer.token) if answer.HasField("task") and answer.token else None
+
+
+def to_bytes(message: Message) -> bytes:
+    """A message with its content."""
+    return bytes(message_to_proto(message).SerializeToString())
+
+
+def from_bytes(content: bytes) -> Message:
+    """The message from :func:`to_bytes`."""
+    return message_from_proto(MessageProto.FromString(content))
+
+
+def sent_parts(message: Message) -> list[bytes]:
+    """Everything of a message that is sent, as it is sent."""
+    return [part.deflate() for part in get_all_nested_objects(message).values()]
+
+
+def activate_once(address: str, ca: Path, key: Path) -> None:
+    """Register the clinic's node as present, and as absent again.
+
+    Raises:
+        httpx.HTTPStatusError: the server does not know the key, or the clocks differ.
+        httpx.TransportError: the server is away.
+    """
+    private = load_ssh_private_key(key.read_bytes(), None)
+    public = private.public_key()
+    with FleetHttpClient.from_server_address(
+        address,
+        False,
+        str(ca),
+        interceptors=[
+            RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+            NodeAuthHttpInterceptor(private, public),  # type: ignore[arg-type]
+        ],
+    ) as client:
+        request = ActivateNodeRequest(public_key=public_key_to_bytes(public), heartbeat_interval=30)  # type: ignore[arg-type]
+        client.DeactivateNode(DeactivateNodeRequest(node_id=client.ActivateNode(request).node_id))
+
+
+def supernode_arguments(server: str, ca: Path, key: Path, secret: Path, port: int) -> list[str]:
+    """The arguments of ``flower-supernode`` for a node whose worker is a process of its own."""
+    return [
+        *("--superlink", server, "--root-certificates", str(ca)),
+        *("--auth-supernode-private-key", str(key), "--superexec-auth-secret-file", str(secret)),
+        *("--isolation", "process", "--host", "127.0.0.1", "--port", str(port)),
+    ]
+
+
+def run_supernode() -> None:
+    """Flower's SuperNode in this process, with the arguments of ``flower-supernode``."""
+    from flwr.supernode.cli import flower_supernode
+
+    flower_supernode()

@@ -1,0 +1,89 @@
+"""The clinic's own data, read and split as an offer asks: the same as a simulation makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.classes import class_map_for
+from shared.datasets import check_no_duplicates, load_dataset, split_clinics
+from shared.datasets.site import Site, read_site, site_folder, write_site
+from shared.offer import Offer
+from shared.preprocess import PreprocessCache, default_cache_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """Whose data.
+
+    Attributes:
+        name: the clinic's; its splits and its seed depend on it.
+        data: the data set.
+    """
+
+    name: str
+    data: Path
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFolder:
+    """Where the clinic keeps its side of an offer.
+
+    Attributes:
+        folder: of the offer, by its hash.
+        clinic: the clinic's name.
+    """
+
+    folder: Path
+    clinic: str
+
+    @property
+    def site(self) -> Path:
+        """The site folder, named as the clinic."""
+        return site_folder(self.folder / "site", self.clinic)
+
+    @property
+    def state(self) -> Path:
+        """What the clinic does not share."""
+        return self.folder / "state"
+
+
+def make_site(clinic: Clinic, offer: Offer, folder: OfferFolder) -> Site:
+    """Read the clinic's data, map the labels, split, and write the site folder; no pixel is read.
+
+    Raises:
+        DatasetError: the data cannot be used for this offer, or are not those that a run began with.
+        SettingsError: the offer cannot be kept with these data.
+    """
+    records = load_dataset(clinic.data).records
+    places = {record.label: str(record.path) for record in reversed(records)}
+    class_map = class_map_for(offer.model.classes, places, of=offer.labels, places=places)
+    kept, _ = class_map.apply(records)
+    (splits,) = split_clinics(
+        {clinic.name: sorted(kept, key=lambda record: record.image_id)},
+        seed=offer.seed,
+        even=offer.split == "even",
+        use_given=offer.split == "given",
+    ).values()
+    check_no_duplicates([splits])
+    write_site(folder.site, splits)
+    return read_site(folder.site)
+
+
+def training_counts(site: Site, classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """Training images of each class, int64 (C,)."""
+    labels = [record.label for record in site.splits.train]
+    return np.array([labels.count(name) for name in classes], np.int64)
+
+
+def fill_cache(site: Site, offer: Offer) -> None:
+    """Preprocess the images that the run will use, so that no round waits for it.
+
+    Raises:
+        ImageError: an image cannot be read.
+    """
+    paths = [record.path for record in (*site.splits.train, *site.splits.validation)]
+    PreprocessCache(default_cache_folder()).load(paths, offer.preprocess)

@@ -1,0 +1,78 @@
+"""How the clinic's node is: ``status.json`` in its folder, written at every change."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from client.home import write_private
+
+_FILE = "status.json"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """How the node is.
+
+    Attributes:
+        pid: of its supervisor.
+        running: whether it runs.
+        connected: whether the server answers it.
+        worker_ready: whether the worker takes tasks.
+        cause: why it is not connected, with the remedy.
+        since: of this state, ISO 8601 in UTC.
+    """
+
+    pid: int
+    running: bool = True
+    connected: bool = False
+    worker_ready: bool = False
+    cause: str = ""
+    since: str = field(default_factory=_now)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a round could begin."""
+        return self.running and self.connected and self.worker_ready
+
+    def changed(self, **changes: Any) -> NodeStatus:
+        """The state from now on."""
+        return replace(self, **changes, since=_now())
+
+
+def write_status(folder: Path, status: NodeStatus) -> None:
+    """Keep a state.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    write_private(folder / _FILE, json.dumps(asdict(status), indent=2).encode())
+
+
+def read_status(folder: Path) -> NodeStatus | None:
+    """The last state, if the node ever ran; one whose supervisor is gone is not running."""
+    try:
+        status = NodeStatus(**json.loads((folder / _FILE).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    if status.running and not _lives(status.pid):
+        return status.changed(running=False, connected=False, worker_ready=False, cause="it was killed")
+    return status
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,145 @@
+"""The clinic's long-lived worker: takes tasks from the SuperNode, answers them, and loads Keras once."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from flwr.app import Context, Error, Message
+from flwr.clientapp import ClientApp
+
+from client.audit import Entry, append
+from client.flower_internals import Task, acquire_task, sent_parts
+from client.home import Home, open_home
+from client.node.consent import ClinicConsent
+from client.node.lifeline import end_with_parent
+from client.node.outgoing import let_out
+from client.node.unfinished import TaskFiles, Unfinished
+from shared.messages import Refusal
+
+READY = "worker ready"
+"""What the supervisor reads in the log once this process takes tasks."""
+
+_IDLE_SECONDS = 0.2
+_APP_FAILED = 2  # Flower's own code for it
+
+log = logging.getLogger("dermafed.client")
+
+
+class Stopped(BaseException):
+    """Someone asked this process to end; no handler of ordinary errors may swallow it."""
+
+
+def serve(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
+    """Answer tasks until someone asks this process to end.
+
+    Args:
+        home: the clinic's folder.
+        address: ``host:port`` of the SuperNode on this machine.
+        app: what answers.
+        consent: tells how many classes a run's model has.
+
+    Raises:
+        StorageError: the audit log cannot be written; the reply did not leave.
+    """
+    secret, files = home.secret.read_bytes(), TaskFiles(home.node)
+    print(READY, flush=True)
+    _take_up(home, address, app, consent)
+    while True:
+        task = acquire_task(address, secret)
+        if task is None:
+            time.sleep(_IDLE_SECONDS)
+            continue
+        with task.kept_alive():
+            message, ids = task.pull()
+            unfinished = Unfinished(task.token, ids, message)
+            files.keep(unfinished)
+            _finish(home, task, unfinished, app, consent)
+
+
+def _take_up(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
+    """Answer the task that a worker before this one died over, if the SuperNode still waits for it."""
+    files = TaskFiles(home.node)
+    unfinished = files.take_up()
+    if unfinished is None:
+        return
+    task = Task(address, unfinished.token)
+    if not task.lives():
+        files.clear()
+        return
+    log.warning("taking up a task that a worker died over")
+    with task.kept_alive():
+        _finish(home, task, unfinished, app, consent)
+
+
+def _finish(home: Home, task: Task, unfinished: Unfinished, app: ClientApp, consent: ClinicConsent) -> None:
+    files, message, context = TaskFiles(home.node), unfinished.message, unfinished.ids.context()
+    stopped: Stopped | None = None
+    try:
+        reply = _interrupted(message) if unfinished.again else _answer(app, message, context)
+    except Stopped as error:
+        stopped, reply = error, _interrupted(message)
+    reply = let_out(reply, message, consent.classes(context.run_id))
+    _write_down(home.audit, reply, context)
+    files.start_push()
+    task.push(reply, context)
+    files.clear()
+    if stopped is not None:
+        raise stopped
+
+
+def _answer(app: ClientApp, message: Message, context: Context) -> Message:
+    try:
+        return app(message, context)
+    except Exception as error:
+        log.exception("no answer to %s", message.metadata.message_type)
+        return Message(Error(code=_APP_FAILED, reason=type(error).__name__), reply_to=message)
+
+
+def _interrupted(message: Message) -> Message:
+    return Message(Error(code=int(Refusal.INTERRUPTED), reason="Interrupted"), reply_to=message)
+
+
+def _write_down(audit: Path, reply: Message, context: Context) -> None:
+    parts = sent_parts(reply)
+    told = reply.metadata
+    kind = f"{told.message_type} error {reply.error.code}" if reply.has_error() else told.message_type
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()
+    append(audit, Entry(context.run_id, told.group_id, kind, sum(map(len, parts)), digest))
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM and SIGINT end the work in hand with a reply."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def main(folder: Path, address: str) -> None:
+    """The worker's process."""
+    end_with_parent()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    stop_on_signals()
+    try:
+        # Keras is loaded here, before the first task.
+        from client.node.training import clinic_app
+
+        home = open_home(folder)
+        app, consent = clinic_app(home)
+        serve(home, address, app, consent)
+    except Stopped:
+        return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
