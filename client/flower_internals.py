@@ -7,10 +7,12 @@ waiting for ever, so a task is finished only after its reply was pushed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
@@ -43,6 +45,9 @@ CONNECTED = ("SuperNode ID:", "Connection successful after")
 
 DISCONNECTED = ("Connection attempt failed",)
 """What a SuperNode writes while it cannot reach its server."""
+
+
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -110,26 +115,31 @@ class Task:
             self._client.close()
 
 
-def acquire_task(address: str, secret: bytes) -> Task | None:
-    """The next task of the SuperNode on this machine, if there is one and it is there."""
-    client = RuntimeHttpClient.from_server_address(
-        server_address=address,
-        insecure=True,
-        root_certificates=None,
-        interceptors=[
-            RuntimeVersionHttpInterceptor(component_name="SuperExec"),
-            SuperExecAuthHttpInterceptor(
-                master_secret=secret, protected_methods=frozenset({"/flwr.proto.Runtime/AcquireTask"})
-            ),
-        ],
-    )
-    try:
-        answer = client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
-    except httpx.TransportError:
-        return None
-    finally:
-        client.close()
-    return Task(address, answer.token) if answer.HasField("task") and answer.token else None
+class TaskSource:
+    """The SuperNode on this machine, as who gives out tasks."""
+
+    def __init__(self, address: str, secret: bytes) -> None:
+        self._address = address
+        self._client = RuntimeHttpClient.from_server_address(
+            server_address=address,
+            insecure=True,
+            root_certificates=None,
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="SuperExec"),
+                SuperExecAuthHttpInterceptor(
+                    master_secret=secret, protected_methods=frozenset({"/flwr.proto.Runtime/AcquireTask"})
+                ),
+            ],
+        )
+
+    def next_task(self) -> Task | None:
+        """A task, if there is one and the SuperNode is there."""
+        request = AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP])
+        try:
+            answer = self._client.AcquireTask(request)
+        except httpx.TransportError:
+            return None
+        return Task(self._address, answer.token) if answer.HasField("task") and answer.token else None
 
 
 def to_bytes(message: Message) -> bytes:
@@ -179,7 +189,13 @@ def supernode_arguments(server: str, ca: Path, key: Path, secret: Path, port: in
 
 
 def run_supernode() -> None:
-    """Flower's SuperNode in this process, with the arguments of ``flower-supernode``."""
+    """Flower's SuperNode in this process, with the arguments of ``flower-supernode``.
+
+    It asks its server twice a second whether there is a message: every 3 s would cost a round 3 s.
+    """
+    from flwr.supernode import start_client_internal
     from flwr.supernode.cli import flower_supernode
 
+    shorter = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, POLL_SECONDS)))
+    setattr(start_client_internal, "time", shorter)  # noqa: B010
     flower_supernode()

@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client.policy import Limits
+from client.limits import Limits
 from shared.errors import SettingsError
 from shared.names import check_name
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from client.commands.options import HERE, AsJson, Folder, plain, print_json
 
 if TYPE_CHECKING:
+    from client.limits import Limits
     from client.offers import KnownOffer
-    from client.policy import Limits
 
 Plan = Annotated[str, typer.Argument(show_default=False)]
 

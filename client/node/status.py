@@ -11,6 +11,9 @@ from typing import Any
 
 from client.home import write_private
 
+READY = "worker ready"
+"""What the worker writes to its log once it takes tasks."""
+
 _FILE = "status.json"
 
 

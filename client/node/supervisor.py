@@ -16,9 +16,8 @@ from client.check import check_server
 from client.flower_internals import CONNECTED, CONNECTION_ERROR, DISCONNECTED, supernode_arguments
 from client.home import Home, read_settings, server_address
 from client.node.child import Child
-from client.node.status import NodeStatus, write_status
+from client.node.status import READY, NodeStatus, write_status
 from client.node.unfinished import TaskFiles
-from client.node.worker import READY
 from shared.lock import only_one_process
 from shared.offline import QUIET
 

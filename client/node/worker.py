@@ -14,16 +14,15 @@ from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 
 from client.audit import Entry, append
-from client.flower_internals import Task, acquire_task, sent_parts
+from client.flower_internals import Task, TaskSource, sent_parts
 from client.home import Home, open_home
 from client.node.consent import ClinicConsent
 from client.node.lifeline import end_with_parent
 from client.node.outgoing import let_out
+from client.node.status import READY
 from client.node.unfinished import TaskFiles, Unfinished
+from shared.errors import DermaFedError
 from shared.messages import Refusal
-
-READY = "worker ready"
-"""What the supervisor reads in the log once this process takes tasks."""
 
 _IDLE_SECONDS = 0.2
 _APP_FAILED = 2  # Flower's own code for it
@@ -47,11 +46,11 @@ def serve(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> N
     Raises:
         StorageError: the audit log cannot be written; the reply did not leave.
     """
-    secret, files = home.secret.read_bytes(), TaskFiles(home.node)
+    source, files = TaskSource(address, home.secret.read_bytes()), TaskFiles(home.node)
     print(READY, flush=True)
     _take_up(home, address, app, consent)
     while True:
-        task = acquire_task(address, secret)
+        task = source.next_task()
         if task is None:
             time.sleep(_IDLE_SECONDS)
             continue
@@ -139,6 +138,9 @@ def main(folder: Path, address: str) -> None:
         serve(home, address, app, consent)
     except Stopped:
         return
+    except DermaFedError as error:
+        log.error("%s", error)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

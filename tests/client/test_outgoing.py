@@ -1,0 +1,161 @@
+"""The gate: every kind passes as it is defined, and nothing that was planted in it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
+
+from client.node.outgoing import let_out
+from client.node.versions import installed_versions
+from shared.agreement import OFFER_QUERY, PREPARE_QUERY, Answer, Decision, encode_answer, encode_ready
+from shared.explain.quality.figures import ExplanationQuality
+from shared.explain.quality.measures import MEASURES
+from shared.messages import (
+    EXPLAIN_QUERY,
+    Refusal,
+    encode_evaluation,
+    encode_explanation_quality,
+    encode_instruction,
+    encode_update,
+)
+from shared.metrics.evaluation import SiteEvaluation
+from shared.records import to_arrays
+from shared.training.trainer import Update
+from simulation.engines.flower_internals import become_server_task
+
+WEIGHTS = np.arange(4, dtype=np.float32)
+EVALUATION = SiteEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
+ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
+
+
+CONTENTS: dict[str, Callable[[], RecordDict]] = {
+    "train": lambda: encode_update(Update(WEIGHTS + 1, 7, {"loss": 0.5}), 1.5),
+    "evaluate": lambda: encode_evaluation(EVALUATION, 1.5),
+    EXPLAIN_QUERY: lambda: encode_explanation_quality(QUALITY, 1.5),
+    OFFER_QUERY: lambda: encode_answer(ANSWER),
+    PREPARE_QUERY: lambda: encode_ready(1.5),
+}
+KINDS = list(CONTENTS)
+
+
+def asked(kind: str) -> Message:
+    become_server_task()
+    return Message(encode_instruction(WEIGHTS, 1, {}), 1000, kind)
+
+
+def out(kind: str, content: RecordDict, classes: int | None = 2) -> Message:
+    message = asked(kind)
+    return let_out(Message(content, reply_to=message), message, classes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_defined_leaves_as_it_is(kind: str) -> None:
+    assert out(kind, CONTENTS[kind]()).content == CONTENTS[kind]()
+
+
+def arrays(content: RecordDict) -> None:
+    content["images"] = to_arrays(images=np.zeros((2, 4), np.uint8))
+
+
+def text(content: RecordDict) -> None:
+    content["note"] = ConfigRecord({"patient": "Jane Doe"})
+
+
+def metrics(content: RecordDict) -> None:
+    content["more"] = MetricRecord({"age": 54})
+
+
+def field(content: RecordDict) -> None:
+    for record in content.values():
+        if isinstance(record, MetricRecord):
+            record["age"] = 54.0
+            return
+        if isinstance(record, ConfigRecord):
+            record["patient"] = "Jane Doe"
+            return
+    raise AssertionError
+
+
+def array_beside(content: RecordDict) -> None:
+    for record in content.array_records.values():
+        record["image"] = to_arrays(image=np.zeros(4, np.uint8))["image"]
+        return
+    arrays(content)
+
+
+def dtype(content: RecordDict) -> None:
+    for record in content.array_records.values():
+        for name in record:
+            record[name] = to_arrays(x=record[name].numpy().astype(np.float64))["x"]
+        return
+    content["report"] = MetricRecord({"seconds": 1})
+
+
+def hidden_bytes(content: RecordDict) -> None:
+    """Bytes after an array's own, within what the server's reader forgives."""
+    for record in content.array_records.values():
+        for array in record.values():
+            array.data += b"Jane Doe"
+        return
+    text(content)
+
+
+PLANTED = [arrays, text, metrics, field, array_beside, dtype, hidden_bytes]
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_planted_leaves(kind: str, plant: Callable[[RecordDict], None]) -> None:
+    content = CONTENTS[kind]()
+    plant(content)
+    reply = out(kind, content)
+    assert (reply.error.code, reply.error.reason) == (Refusal.HELD_BACK, "HeldBack")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("train", encode_update(Update(np.zeros(5, np.float32), 7, {}), 1)),
+        ("train", encode_update(Update(WEIGHTS, 7, {"Jane Doe": 1.0}), 1)),
+        ("train", encode_evaluation(EVALUATION, 1)),
+        ("evaluate", encode_update(Update(WEIGHTS, 7, {}), 1)),
+        (
+            OFFER_QUERY,
+            encode_answer(
+                Answer(Decision.APPROVED, versions={"numpy": "Doe"}, class_counts=np.array([1, 2]))
+            ),
+        ),
+        (
+            OFFER_QUERY,
+            encode_answer(replace(ANSWER, versions={"Doe": "1"})),
+        ),
+        ("query.other", encode_ready(1)),
+    ],
+)
+def test_what_belongs_elsewhere_does_not_leave(kind: str, content: RecordDict) -> None:
+    assert out(kind, content).error.code == Refusal.HELD_BACK
+
+
+def test_nothing_but_errors_leaves_for_a_run_nobody_asked_about() -> None:
+    assert out("train", CONTENTS["train"](), None).error.code == Refusal.HELD_BACK
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("ValueError", "ValueError"),
+        ("no image obermoser.png", None),
+        ("Jane Doe", None),
+        ("a" * 65, None),
+        (None, None),
+    ],
+)
+def test_an_error_is_its_code_and_a_type(reason: str | None, left: str | None) -> None:
+    message = asked("train")
+    reply = let_out(Message(Error(1001, reason), reply_to=message), message, None)
+    assert (reply.error.code, reply.error.reason) == (1001, left)
