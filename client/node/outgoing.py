@@ -63,9 +63,9 @@ def let_out(reply: Message, asked: Message, classes: int | None) -> Message:
 
 def _encoded_anew(content: RecordDict, asked: Message, classes: int | None) -> RecordDict:
     encode = _KINDS.get(asked.metadata.message_type)
-    if encode is None or classes is None:
+    if encode is None or (classes is None and encode is not _answer):
         raise FederationError("There is nothing to say to this message")
-    return encode(content, asked, classes)
+    return encode(content, asked, classes or 0)  # an unreadable offer is refused, without any counts
 
 
 def _update(content: RecordDict, asked: Message, classes: int) -> RecordDict:

@@ -142,20 +142,13 @@ def test_a_run_from_offer_to_evaluation(node: Node) -> None:
     np.testing.assert_array_equal(update.weights, WEIGHTS + 1)
     judged, _ = decode_evaluation(node.ask("evaluate", encode_instruction(WEIGHTS, 1, {})).content, 2)
     assert judged.confusion.tolist() == [[1, 0], [0, 1]]
-    assert node.train(4).error.code == Refusal.NOT_APPROVED  # the plan has 3 rounds
     failed = node.train(fail=1)
     assert (failed.error.code, failed.error.reason) == (Refusal.TRAINING_FAILED, "ValueError")
-    explained = node.ask("query.explain", encode_instruction(WEIGHTS, 1, {}))
-    assert explained.error.code == Refusal.NOT_APPROVED
-    assert node.ask("query.code", encode_instruction(WEIGHTS, 1, {})).error.reason == "ValueError"
-    Offers(node.home.offers).decide(offer().hash, Decision.REFUSED)
-    assert node.train().error.code == Refusal.NOT_APPROVED
     kinds = [line.entry.kind for line in read(node.home.audit)]
     assert kinds == [
         "train error 1004",
         *("query.offer", "query.offer", "query.prepare", "train", "evaluate"),
-        *("train error 1004", "train error 1001", "query.explain error 1004", "query.code error 2"),
-        "train error 1004",
+        "train error 1001",
     ]
     _assert_no_secret(node)
     _assert_only_one(node)

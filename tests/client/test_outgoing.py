@@ -11,7 +11,7 @@ from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from client.node.outgoing import let_out
 from client.node.versions import installed_versions
-from shared.agreement import OFFER_QUERY, PREPARE_QUERY, Answer, Decision, encode_answer, encode_ready
+from shared.agreement import OFFER_QUERY, PREPARE_QUERY, Answer, Decision, Reason, encode_answer, encode_ready
 from shared.explain.quality.figures import ExplanationQuality
 from shared.explain.quality.measures import MEASURES
 from shared.messages import (
@@ -139,6 +139,12 @@ def test_nothing_planted_leaves(kind: str, plant: Callable[[RecordDict], None]) 
 )
 def test_what_belongs_elsewhere_does_not_leave(kind: str, content: RecordDict) -> None:
     assert out(kind, content).error.code == Refusal.HELD_BACK
+
+
+def test_an_unreadable_offer_is_answered_without_counts() -> None:
+    refusal = encode_answer(Answer(Decision.REFUSED, Reason.UNREADABLE))
+    assert out(OFFER_QUERY, refusal, None).content == refusal
+    assert out(OFFER_QUERY, encode_answer(ANSWER), None).error.code == Refusal.HELD_BACK
 
 
 def test_nothing_but_errors_leaves_for_a_run_nobody_asked_about() -> None:

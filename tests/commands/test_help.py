@@ -16,6 +16,8 @@ COMMANDS = (
     "fl-client evaluate",
     "fl-client explain",
     "fl-client convert",
+    *(f"fl-client {name}" for name in ("init", "join", "check", "plans", "approve", "refuse")),
+    *(f"fl-client {name}" for name in ("start", "status", "audit", "models")),
     "fl-server",
     *(
         f"fl-server {name}"

@@ -1,0 +1,48 @@
+"""The private names of Flower that the clinic uses, and what it takes them for; ``test_node`` uses all."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+from flwr.app import Message
+from flwr.supercore.exit.exit_code import ExitCode
+from flwr.supercore.retry import http_retry
+from flwr.supernode import start_client_internal
+from flwr.supernode.cli import flower_supernode
+
+from client.flower_internals import (
+    CONNECTED,
+    CONNECTION_ERROR,
+    DISCONNECTED,
+    TaskIds,
+    from_bytes,
+    sent_parts,
+    to_bytes,
+)
+from shared.messages import decode_instruction, encode_instruction
+
+
+def message() -> Message:
+    TaskIds(task=1, run=2, node=1).context()
+    return Message(encode_instruction(np.arange(4, dtype=np.float32), 3, {}), 9, "train", group_id="3")
+
+
+def test_a_message_survives_the_disk() -> None:
+    there = from_bytes(to_bytes(message()))
+    np.testing.assert_array_equal(decode_instruction(there.content).weights, [0, 1, 2, 3])
+    assert (there.metadata.group_id, there.metadata.dst_node_id) == ("3", 9)
+
+
+def test_the_parts_that_are_sent_are_the_whole_message() -> None:
+    assert b"".join(sent_parts(message())).count(np.arange(4, dtype=np.float32).tobytes()) == 1
+
+
+def test_a_supernode_says_and_exits_what_the_supervisor_reads() -> None:
+    assert ExitCode.SUPERNODE_CONNECTION_ERROR & 0xFF == CONNECTION_ERROR
+    node, retry = inspect.getsource(start_client_internal), inspect.getsource(http_retry)
+    assert f'"{CONNECTED[0]} %s"' in node
+    assert CONNECTED[1] in retry
+    assert DISCONNECTED[0] in retry
+    assert node.count("time.sleep(3)") == 1  # the wait that the clinic shortens
+    assert callable(flower_supernode)

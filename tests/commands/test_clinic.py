@@ -1,0 +1,110 @@
+"""``fl-client``'s commands of a clinic in a federation, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from client.audit import Entry, append
+from client.cli import app
+from client.home import Home
+from client.models import keep_model
+from client.offers import Offers
+from shared.agreement import Decision, Reason
+from shared.certificates import certificate_fingerprint, read_ca
+from shared.errors import DermaFedError, SettingsError
+from shared.invitation import Invitation, write_invitation
+from shared.node_key import fingerprint, read_public_key
+from tests.client.certificates import certificate
+from tests.client.clinic import CLASSES, OFFER
+
+
+def run(*words: object) -> Result:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(result.exception, DermaFedError):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    folder = tmp_path / "graz"
+    result = run("init", folder, "--clinic", "graz", "--data", tmp_path)
+    assert result.exit_code == 0
+    assert str(folder / "key.pub") in result.stdout
+    return Home(folder)
+
+
+def asked_json(*words: object) -> Any:
+    return json.loads(run(*words, "--json").stdout)
+
+
+def test_joining_shows_what_to_compare(home: Home, tmp_path: Path) -> None:
+    pem = certificate(tmp_path / "trust").ca.read_text()
+    key, told = fingerprint(read_public_key(home.public_key)), certificate_fingerprint(read_ca(pem))
+    write_invitation(tmp_path / "i.json", Invitation("alps", "127.0.0.1:9443", "graz", key, pem, told))
+    result = run("join", tmp_path / "i.json", "--dir", home.folder)
+    assert "Joined alps at 127.0.0.1:9443" in result.stdout
+    assert told in result.stdout
+
+
+def test_check_exits_1_if_anything_failed(home: Home) -> None:
+    result = run("check", "--dir", home.folder, "--json")
+    assert result.exit_code == 1
+    states = {check["name"]: check["state"] for check in json.loads(result.stdout)}
+    assert (states["key"], states["server"], states["data"]) == ("ok", "failed", "failed")
+
+
+def test_a_plan_is_shown_in_words_and_decided(home: Home) -> None:
+    Offers(home.offers).remember(OFFER, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    shown = run("plans", "--dir", home.folder).stdout
+    assert "waits for you" in shown
+    for line in ("3 rounds of 0.25 epochs", "classes melanoma, nevus", *OFFER.sends):
+        assert line in shown
+    assert asked_json("status", "--dir", home.folder)["plans_waiting"] == 1
+    assert "approved by someone here" in run("approve", "first", "--dir", home.folder).stdout
+    (plan,) = asked_json("plans", "--dir", home.folder)
+    assert (plan["hash"], plan["decision"], plan["by"]) == (OFFER.hash, "approved", "person")
+    assert "refused by someone here" in run("refuse", OFFER.hash[:6], "--dir", home.folder).stdout
+    with pytest.raises(SettingsError, match="No plans"):
+        run("approve", "other", "--dir", home.folder)
+
+
+def test_a_plans_name_cannot_write_to_the_terminal(home: Home) -> None:
+    from dataclasses import replace
+
+    odd = replace(OFFER, name="a\x1b[2Jb")
+    Offers(home.offers).remember(odd, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    assert "a?[2Jb" in run("plans", "--dir", home.folder).stdout
+
+
+def test_the_audit_log_is_shown_and_verified(home: Home) -> None:
+    append(home.audit, Entry(7, "1", "train", 16_000_000, "ab" * 32))
+    assert "16000000 bytes" in run("audit", "--dir", home.folder).stdout
+    (line,) = asked_json("audit", "--dir", home.folder)
+    assert (line["run"], line["kind"], line["sha256"]) == (7, "train", "ab" * 32)
+    home.audit.write_text(home.audit.read_text().replace("16000000", "16000001"))
+    with pytest.raises(DermaFedError, match="was changed") as error:
+        run("audit", "--dir", home.folder)
+    assert error.value.exit_code == 1
+
+
+def test_kept_models_are_listed(home: Home) -> None:
+    import numpy as np
+
+    keep_model(home.models, OFFER.hash, OFFER, np.arange(3, dtype=np.float32), 2)
+    (model,) = asked_json("models", "--dir", home.folder)
+    assert (model["name"], model["round"], model["classes"]) == (f"first-{OFFER.hash[:8]}", 2, list(CLASSES))
+
+
+def test_start_wants_a_server_first(home: Home) -> None:
+    with pytest.raises(SettingsError, match="not joined"):
+        run("start", "--dir", home.folder)
+
+
+def test_the_status_of_a_node_that_never_ran(home: Home) -> None:
+    assert asked_json("status", "--dir", home.folder)["node"] == "has never run"
