@@ -29,9 +29,7 @@ def test_site_folders_are_equal(
     (both / "graz.csv").write_text(
         "\n".join([lines[0], *(row for row in rows if row.endswith("graz"))]).replace(",graz", "")
     )
-    settings = RunSettings(
-        data=str(both), classes="melanoma=melanoma,nevus=nevus", seed=seed, split=split
-    )
+    settings = RunSettings(data=str(both), classes="melanoma=melanoma,nevus=nevus", seed=seed, split=split)
     prepared = prepare(both / "manifest.csv", settings.resolved(), OFFER.preprocess)
     (simulated, _), _ = write_sites(tmp_path / "simulated", prepared.sites)
     folder = OfferFolder(tmp_path / "offer", "graz")
