@@ -87,7 +87,9 @@ class Child:
         self._delay = 0.0
 
     def last_said(self, phrases: Sequence[str]) -> str | None:
-        """Which of these its log has last, since it was started."""
+        """Which of these its log has last, since it was started; nothing while it does not run."""
+        if self._process is None:
+            return None
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(self._log_start)
             text = file.read().decode("utf-8", "replace")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -17,7 +16,8 @@ def end_with_parent() -> None:
 
 
 def _watch() -> None:
-    while sys.stdin.buffer.read(1):
+    # Not sys.stdin, whose lock this thread would hold while the interpreter shuts down.
+    while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)  # lets a SuperNode say goodbye to its server
     time.sleep(_PATIENCE_SECONDS)

@@ -96,6 +96,10 @@ class _Node:
         self._look_at_supernode()
         self.supernode.start_if_due()
         self.worker.start_if_due()
+        self._listen()
+
+    def _listen(self) -> None:
+        """Tell what the two processes have said since they were started."""
         ready = self.worker.last_said([READY]) is not None
         if ready != self.status.worker_ready:
             self._tell(worker_ready=ready)

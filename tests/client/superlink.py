@@ -83,7 +83,7 @@ class SuperLink:
                 assert self.state.store_object(self.run, session, number, objects[number].deflate())
         return str(message.metadata.message_id)
 
-    def reply(self, message: str, seconds: float = 30) -> Message:
+    def reply(self, message: str, seconds: float = 100) -> Message:
         """The reply to a message; its objects are kept in ``captured`` as they came."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

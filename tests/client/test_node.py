@@ -58,7 +58,7 @@ class Node:
         return self.ask("train", encode_instruction(WEIGHTS, round, config), str(round))
 
 
-def until(what: Callable[[], object], seconds: float = 30) -> None:
+def until(what: Callable[[], object], seconds: float = 100) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline
@@ -219,7 +219,7 @@ def test_half_a_reply_makes_a_new_supernode(node: Node) -> None:
     (node.home.node / "pushing.json").write_text("{}")  # as a worker leaves it that dies while it pushes
     os.kill(worker_of(node.home), signal.SIGKILL)
     until(lambda: len(processes_of(node.home)) == 3 and not before & set(processes_of(node.home)))
-    until(lambda: (status := read_status(node.home.node)) is not None and status.ready, 100)
+    until(lambda: (status := read_status(node.home.node)) is not None and status.ready)
     assert decode_update(node.train().content, 5)[0].weight == 7
 
 
@@ -244,4 +244,4 @@ def test_a_revoked_key_is_named(node: Node) -> None:
         status = read_status(node.home.node)
         return status is not None and "unknown or revoked" in status.cause
 
-    until(told, 60)
+    until(told)
