@@ -1,0 +1,152 @@
+"""A run as Flower knows it: opened, kept alive, closed, and nothing of it left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import sqlite3
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+from server.flower_internals import (
+    NOOP_FEDERATION_ID,
+    NOOP_FLWR_AID,
+    Fab,
+    LinkState,
+    Run,
+    Status,
+    SubStatus,
+    TaskType,
+    become_task,
+)
+from server.mail import database_errors
+from shared.errors import FederationError
+
+log = logging.getLogger("dermafed.server")
+
+_BEAT_SECONDS = 10.0  # Flower fails a run whose heart has not beaten for 60 seconds
+
+
+@contextmanager
+def open_run(state: LinkState, database: Path, lock: Lock) -> Iterator[int]:
+    """A run of Flower's, open for as long as the context is.
+
+    When it is closed, its messages are deleted and the database gives the space back.
+
+    Args:
+        state: of the server.
+        database: the state's file.
+        lock: held while the run is open, since Flower has one task a process.
+
+    Yields:
+        Flower's id of the run.
+
+    Raises:
+        FederationError: another run is open.
+        StorageError: the database cannot be used.
+    """
+    if not lock.acquire(blocking=False):
+        raise FederationError("Another run is open", remedy="Wait for its end, or stop it")
+    try:
+        run, outcome = _start(state), SubStatus.FAILED
+        try:
+            with _heartbeat(state, run.primary_task_id):
+                yield run.run_id
+            outcome = SubStatus.COMPLETED
+        finally:
+            _close(state, run, outcome)
+            _compact(database)
+    finally:
+        lock.release()
+
+
+def close_leftovers(state: LinkState) -> None:
+    """Close the runs that a sudden end of the server left open."""
+    with database_errors():
+        runs = state.get_run_info(statuses=[Status.PENDING, Status.STARTING, Status.RUNNING])
+    for run in runs:
+        _close(state, run, SubStatus.FAILED)
+
+
+def make_fab() -> Fab:
+    """What Flower needs of an app to run one: a bundle without code, which says where a clinic has its own."""
+    text = (
+        f'[project]\nname = "dermafed"\nversion = "{version("dermafed")}"\n'
+        '[tool.flwr.app]\npublisher = "dermafed"\n'
+        '[tool.flwr.app.components]\nserverapp = "server.app:app"\nclientapp = "client.app:app"\n'
+        "[tool.flwr.app.config]\n"
+    )
+    bundle = io.BytesIO()
+    with zipfile.ZipFile(bundle, "w") as archive:
+        # A date of its own, so that the same text has the same hash.
+        archive.writestr(zipfile.ZipInfo("pyproject.toml", (1980, 1, 1, 0, 0, 0)), text)
+    content = bundle.getvalue()
+    return Fab(hashlib.sha256(content).hexdigest(), content, {})
+
+
+def _start(state: LinkState) -> Run:
+    fab, app_version = make_fab(), version("dermafed")
+    with database_errors():
+        state.store_fab(fab)
+        run_id = state.create_run(
+            "dermafed/dermafed",
+            app_version,
+            fab.hash_str,
+            {},
+            NOOP_FEDERATION_ID,
+            None,
+            NOOP_FLWR_AID,
+            TaskType.SERVER_APP,
+        )
+        run = next(iter(state.get_run_info(run_ids=[run_id])), None)
+        if run is None or not _take(state, run.primary_task_id):
+            raise FederationError("Flower did not start the run", remedy="Start it again")
+    become_task(run.primary_task_id, run_id)
+    return run
+
+
+def _take(state: LinkState, task_id: int) -> bool:
+    return bool(state.claim_task(task_id)) and state.activate_task(task_id)
+
+
+@contextmanager
+def _heartbeat(state: LinkState, task_id: int) -> Iterator[None]:
+    over = Event()
+    thread = Thread(target=_beat, args=(state, task_id, over), daemon=True, name="run-heartbeat")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _beat(state: LinkState, task_id: int, over: Event) -> None:
+    while not over.wait(_BEAT_SECONDS):
+        try:
+            if not state.acknowledge_task_heartbeat(task_id):
+                log.error("Flower has given the run up: this machine slept, or its clock was moved")
+                return
+        except Exception as error:  # a disk that is busy or full now need not be in ten seconds
+            log.warning("A heartbeat of the run failed (%s)", type(error).__name__)
+
+
+def _close(state: LinkState, run: Run, outcome: str) -> None:
+    with database_errors():
+        state.finish_task(run.primary_task_id, outcome, "")
+        state.cleanup_run(run.run_id)
+
+
+def _compact(database: Path) -> None:
+    """Give the space of what was deleted back to the disk, unless someone reads just now."""
+    try:
+        with closing(sqlite3.connect(database, isolation_level=None, timeout=10)) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        log.warning("%s keeps its size (%s)", database.name, type(error).__name__)
