@@ -15,6 +15,14 @@ from shared.messages import Refusal
 
 _PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two looks for replies
 
+LOST = {
+    3: "it did not reply in time",
+    4: "its reply did not arrive in full, or in time",
+    5: "it is not connected",
+    8: "its worker died at work",
+}
+"""What Flower's own error codes mean here; their names are not public."""
+
 Accept = Callable[[RecordDict], float]
 """Takes in a reply's content and gives the clinic's seconds of work; refuses it with a FederationError."""
 
@@ -138,7 +146,7 @@ def _content(reply: Message) -> RecordDict:
     error = reply.error
     if error.code not in set(Refusal):
         # The text of other errors is not ours and may hold anything.
-        raise FederationError(f"it replied with Flower's error {error.code}")
+        raise FederationError(LOST.get(error.code, f"it replied with Flower's error {error.code}"))
     what = Refusal(error.code).name.replace("_", " ").lower()
     kind = error.reason if error.reason and error.reason.isidentifier() else "unknown"
     raise FederationError(f"{what} there ({kind}); its own log says why")

@@ -1,4 +1,4 @@
-"""The server's side of the link to the clinics: whose key may connect, and the state that all messages pass."""
+"""The server's side of the link to the clinics: whose key may connect, and the messages' state."""
 
 from __future__ import annotations
 

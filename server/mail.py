@@ -1,7 +1,7 @@
 """Messages in Flower's state: stored, awaited, read and deleted.
 
-Flower keeps a message apart from its objects, the records and chunks of arrays it is made of. A clinic's reply
-is there before its objects are, and nothing is deleted unless one does.
+Flower keeps a message apart from its objects, the records and chunks of arrays it is made of. A clinic's
+reply is there before its objects are, and nothing is deleted unless one does.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ from server.flower_internals import (
     NOOP_FLWR_AID,
     Fab,
     LinkState,
-    Run,
     Status,
     SubStatus,
     TaskType,
@@ -53,13 +52,14 @@ def open_run(state: LinkState, database: Path, lock: Lock) -> Iterator[int]:
     if not lock.acquire(blocking=False):
         raise FederationError("Another run is open", remedy="Wait for its end, or stop it")
     try:
-        run, outcome = _start(state), SubStatus.FAILED
+        run_id, task_id = _start(state)
+        outcome = SubStatus.FAILED
         try:
-            with _heartbeat(state, run.primary_task_id):
-                yield run.run_id
+            with _heartbeat(state, task_id):
+                yield run_id
             outcome = SubStatus.COMPLETED
         finally:
-            _close(state, run, outcome)
+            _close(state, run_id, task_id, outcome)
             _compact(database)
     finally:
         lock.release()
@@ -70,11 +70,11 @@ def close_leftovers(state: LinkState) -> None:
     with database_errors():
         runs = state.get_run_info(statuses=[Status.PENDING, Status.STARTING, Status.RUNNING])
     for run in runs:
-        _close(state, run, SubStatus.FAILED)
+        _close(state, run.run_id, run.primary_task_id or 0, SubStatus.FAILED)
 
 
 def make_fab() -> Fab:
-    """What Flower needs of an app to run one: a bundle without code, which says where a clinic has its own."""
+    """What Flower needs of an app: a bundle without code, which says where a clinic has its own."""
     text = (
         f'[project]\nname = "dermafed"\nversion = "{version("dermafed")}"\n'
         '[tool.flwr.app]\npublisher = "dermafed"\n'
@@ -89,7 +89,8 @@ def make_fab() -> Fab:
     return Fab(hashlib.sha256(content).hexdigest(), content, {})
 
 
-def _start(state: LinkState) -> Run:
+def _start(state: LinkState) -> tuple[int, int]:
+    """Open a run; its id and its task's."""
     fab, app_version = make_fab(), version("dermafed")
     with database_errors():
         state.store_fab(fab)
@@ -103,15 +104,11 @@ def _start(state: LinkState) -> Run:
             NOOP_FLWR_AID,
             TaskType.SERVER_APP,
         )
-        run = next(iter(state.get_run_info(run_ids=[run_id])), None)
-        if run is None or not _take(state, run.primary_task_id):
+        task_id = next((run.primary_task_id for run in state.get_run_info(run_ids=[run_id])), None)
+        if task_id is None or not (state.claim_task(task_id) and state.activate_task(task_id)):
             raise FederationError("Flower did not start the run", remedy="Start it again")
-    become_task(run.primary_task_id, run_id)
-    return run
-
-
-def _take(state: LinkState, task_id: int) -> bool:
-    return bool(state.claim_task(task_id)) and state.activate_task(task_id)
+    become_task(task_id, run_id)
+    return run_id, task_id
 
 
 @contextmanager
@@ -136,10 +133,10 @@ def _beat(state: LinkState, task_id: int, over: Event) -> None:
             log.warning("A heartbeat of the run failed (%s)", type(error).__name__)
 
 
-def _close(state: LinkState, run: Run, outcome: str) -> None:
+def _close(state: LinkState, run_id: int, task_id: int, outcome: str) -> None:
     with database_errors():
-        state.finish_task(run.primary_task_id, outcome, "")
-        state.cleanup_run(run.run_id)
+        state.finish_task(task_id, outcome, "")
+        state.cleanup_run(run_id)
 
 
 def _compact(database: Path) -> None:

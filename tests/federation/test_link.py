@@ -1,0 +1,342 @@
+"""Flower's state behind the server: who may connect, runs that leave nothing behind, the grid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+from flwr.app import Message, MessageType, RecordDict
+from flwr.clientapp import ClientApp
+
+from client.app import build_client_app
+from server.checkpoint import load_state
+from server.exchange import Assignment, exchange
+from server.flower_internals import (
+    Status,
+    get_all_nested_objects,
+    get_object_tree,
+    label,
+    no_object_id_recompute,
+    remove_content_from_message,
+)
+from server.grid import LinkGrid
+from server.link import Link
+from server.mail import store_message
+from server.open_run import make_fab
+from shared.errors import FederationError, SettingsError, StorageError
+from shared.messages import encode_instruction
+from shared.records import to_arrays
+from simulation.engines.local import run_local
+from tests.federation.clinics import server, trainer_for
+from tests.federation.link_side import new_key, node_in_process, public_pem, received
+
+NAMES = ("vienna", "graz", "linz")
+
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory: pytest.TempPathFactory) -> Link:
+    """One state for all tests that do not look at all of it; to make one takes time."""
+    return Link(tmp_path_factory.mktemp("link") / "flower.db")
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Link:
+    return Link(tmp_path / "flower.db")
+
+
+@pytest.fixture
+def nodes(link: Link) -> dict[int, str]:
+    return {link.register(name, public_pem(new_key())): name for name in NAMES}
+
+
+def echo() -> ClientApp:
+    app = ClientApp()
+
+    @app.train()
+    def train(message: Message, context: object) -> Message:
+        return Message(message.content, reply_to=message)
+
+    return app
+
+
+def test_the_state_is_for_its_owner_alone(fresh: Link, tmp_path: Path) -> None:
+    fresh.register("vienna", public_pem(new_key()))
+    files = list(tmp_path.iterdir())
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert tmp_path / "flower.db-wal" in files
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="Cannot write"):
+        Link(tmp_path / "nowhere" / "flower.db")
+
+
+def test_clinics_are_listed_by_name_and_with_when_they_were_seen(fresh: Link) -> None:
+    for name in NAMES:
+        fresh.register(name, public_pem(new_key()))
+    assert [node.clinic for node in fresh.nodes()] == ["graz", "linz", "vienna"]
+    assert not any(node.online or node.last_seen for node in fresh.nodes())
+    vienna = fresh.node_ids()["vienna"]
+    fresh.state.activate_node(vienna, 30.0)
+    seen = {node.clinic: node for node in fresh.nodes()}
+    assert seen["vienna"].online
+    assert not seen["graz"].online
+    assert abs(seen["vienna"].last_seen.timestamp() - time.time()) < 5  # type: ignore[union-attr]
+    fresh.state.deactivate_node(vienna)
+    gone = {node.clinic: node for node in fresh.nodes()}["vienna"]
+    assert not gone.online
+    assert abs(gone.last_seen.timestamp() - time.time()) < 5  # type: ignore[union-attr]
+
+
+def test_a_key_is_one_clinics_and_never_comes_back(link: Link) -> None:
+    key = public_pem(new_key())
+    node_id = link.register("vienna", key)
+    assert link.register("vienna", key) == node_id
+    with pytest.raises(SettingsError, match="belongs to another clinic"):
+        link.register("graz", key)
+    link.remove(node_id)
+    link.remove(node_id)
+    assert node_id not in link.node_ids().values()
+    with pytest.raises(SettingsError, match="or to one that was removed"):
+        link.register("vienna", key)
+
+
+def test_enrolled_clinics_and_closed_runs_outlive_the_server(fresh: Link, tmp_path: Path) -> None:
+    fresh.register("vienna", public_pem(new_key()))
+    run = fresh.open_run()
+    run_id = run.__enter__()
+    again = Link(tmp_path / "flower.db")
+    assert again.nodes() == fresh.nodes()
+    assert len(again.nodes()) == 1
+    status = again.state.get_run_status({run_id})[run_id]
+    assert (status.status, status.sub_status) == ("finished", "failed")
+    run.__exit__(None, None, None)
+
+
+def test_a_run_is_closed_with_its_outcome(link: Link) -> None:
+    with link.open_run() as done:
+        assert link.state.get_run_status({done})[done].status == Status.RUNNING
+    with pytest.raises(ValueError, match="broken"), link.open_run() as failed:
+        raise ValueError("broken")
+    statuses = link.state.get_run_status({done, failed})
+    assert {key: (value.status, value.sub_status) for key, value in statuses.items()} == {
+        done: ("finished", "completed"),
+        failed: ("finished", "failed"),
+    }
+
+
+def test_one_run_at_a_time(link: Link) -> None:
+    with link.open_run(), pytest.raises(FederationError, match="Another run is open"), link.open_run():
+        pass
+    with link.open_run():
+        pass
+
+
+def test_the_heart_of_a_run_beats(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.open_run._BEAT_SECONDS", 0.05)
+    with link.open_run():
+
+        def until() -> str:
+            rows = link.state.query("SELECT active_until FROM task ORDER BY pending_at DESC")  # type: ignore[attr-defined]
+            return str(rows[0]["active_until"])
+
+        first, end = until(), time.monotonic() + 5
+        while until() == first and time.monotonic() < end:
+            time.sleep(0.05)
+        assert until() > first
+
+
+def test_the_bundle_holds_no_code_and_is_always_the_same() -> None:
+    assert make_fab().hash_str == make_fab().hash_str
+    assert b"def " not in make_fab().content
+    assert b"pyproject.toml" in make_fab().content
+
+
+def sizes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("flower.db*"))
+
+
+def test_weights_of_finished_rounds_do_not_pile_up(fresh: Link, tmp_path: Path) -> None:
+    random, size = np.random.default_rng(0), 4 * 2**20
+    node_id, empty = fresh.register("vienna", public_pem(new_key())), sizes(tmp_path)
+    largest = 0
+    with fresh.open_run() as run_id, node_in_process(fresh, node_id, echo(), 0):
+        grid = fresh.grid(run_id, {node_id: "vienna"}, Event())
+        for number in range(10):
+            weights = random.random(size // 4, dtype=np.float32)
+            content = encode_instruction(weights, number, {})
+            done = exchange(
+                grid, Assignment("train", number, content), {node_id: "vienna"}, 30.0, lambda content: 0.0
+            )
+            assert done.replied == ["vienna"]
+            largest = max(largest, sizes(tmp_path))
+            assert len(fresh.state.object_store) == 0
+            assert fresh.state.num_message_ins() == fresh.state.num_message_res() == 0
+    # A round's model there and back, in the file and its log; ten rounds are 80 MiB.
+    assert largest < empty + 5 * size
+    assert sizes(tmp_path) < empty + size // 8
+
+
+def test_rounds_over_the_state_are_those_in_process(
+    link: Link, nodes: dict[int, str], tmp_path: Path
+) -> None:
+    run_local(server(tmp_path / "local", clinics=3, rounds=2), build_client_app(trainer_for), NAMES)
+    with link.open_run() as run_id:
+        workers = [
+            node_in_process(link, node, build_client_app(trainer_for), i) for i, node in enumerate(nodes)
+        ]
+        with workers[0], workers[1], workers[2]:
+            server(tmp_path / "link", clinics=3, rounds=2, quorum=3)(
+                link.grid(run_id, nodes, Event()),
+                None,  # type: ignore[arg-type]
+            )
+    here, there = load_state(tmp_path / "link"), load_state(tmp_path / "local")
+    assert here.round == there.round == 2
+    assert np.abs(here.weights - there.weights).max() <= 1e-6
+    assert [row.left_out for row in here.history] == ["", ""]
+
+
+# The grid.
+
+
+def instruction(node: int, content: RecordDict | None = None, ttl: float = 60.0) -> Message:
+    return Message(content or encode_instruction(np.ones(3, np.float32), 1, {}), node, "train", ttl=ttl)
+
+
+def test_the_grid_knows_the_runs_clinics_only(link: Link, nodes: dict[int, str]) -> None:
+    first, second, _ = nodes
+    for node in nodes:
+        link.state.activate_node(node, 30.0)
+    with link.open_run() as run_id:
+        grid = link.grid(run_id, {first: "vienna", second: "graz"}, Event())
+        assert {node.node_id: node.name for node in grid.get_nodes()} == {first: "vienna", second: "graz"}
+        link.state.deactivate_node(second)
+        assert list(grid.get_node_ids()) == [first]
+        assert grid.run.run_id == run_id
+        assert grid.push_messages([instruction(next(reversed(nodes)))]) == []
+        assert len(list(grid.push_messages([instruction(first)]))) == 1
+
+
+def test_a_stopped_run_ends_wherever_it_is(link: Link, nodes: dict[int, str]) -> None:
+    stopped = Event()
+    node = next(iter(nodes))
+    link.state.activate_node(node, 30.0)
+    with link.open_run() as run_id:
+        grid = link.grid(run_id, nodes, stopped)
+        (key,) = grid.push_messages([instruction(node)])
+        assert grid.pull_messages([key]) == []
+        stopped.set()
+        for call in (
+            grid.get_nodes,
+            lambda: grid.pull_messages([key]),
+            lambda: grid.push_messages([instruction(node)]),
+        ):
+            with pytest.raises(FederationError, match="was stopped"):
+                call()
+
+
+def half_a_reply(link: Link, run_id: int, node: int, key: str, content: RecordDict) -> dict[str, bytes]:
+    """A reply is told of, and its objects are about to be sent."""
+    link.state.get_message_ins(node, 1)
+    reply = Message(content, reply_to=received(link, key))
+    with no_object_id_recompute():
+        label(reply)
+        objects = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
+        stored, lacking = link.state.store_message_and_object_tree(
+            remove_content_from_message(reply), get_object_tree(reply), link.state.start_session(run_id)
+        )
+    assert stored
+    return {name: objects[name] for name in lacking}
+
+
+@pytest.fixture
+def opened(link: Link, nodes: dict[int, str]) -> Iterator[tuple[int, int]]:
+    """An open run's id, and a connected clinic's node id."""
+    node = next(iter(nodes))
+    link.state.activate_node(node, 30.0)
+    with link.open_run() as run_id:
+        yield run_id, node
+
+
+def test_a_reply_is_there_when_all_of_it_is(
+    link: Link, nodes: dict[int, str], opened: tuple[int, int]
+) -> None:
+    run_id, node = opened
+    grid = link.grid(run_id, nodes, Event())
+    (key,) = grid.push_messages([instruction(node)])
+    content = RecordDict({"weights": to_arrays(weights=np.arange(5, dtype=np.float32))})
+    objects = half_a_reply(link, run_id, node, key, content)
+    assert len(objects) >= 4
+    for name, data in objects.items():
+        assert grid.pull_messages([key]) == []
+        link.state.object_store.put(name, data)
+    (reply,) = grid.pull_messages([key])
+    assert reply.content["weights"]["weights"].numpy().tolist() == [0, 1, 2, 3, 4]  # type: ignore[index, union-attr]
+    assert len(link.state.object_store) == 0
+
+
+def test_a_reply_that_never_becomes_whole_is_an_error(
+    link: Link, nodes: dict[int, str], opened: tuple[int, int]
+) -> None:
+    run_id, node = opened
+    grid = LinkGrid(link.state, run_id, nodes, Event(), stalled_seconds=0.3)
+    (key,) = grid.push_messages([instruction(node)])
+    objects = half_a_reply(link, run_id, node, key, encode_instruction(np.ones(9, np.float32), 1, {}))
+    name, data = objects.popitem()
+    link.state.object_store.put(name, data)
+    assert grid.pull_messages([key]) == []
+    time.sleep(0.4)
+    (reply,) = grid.pull_messages([key])
+    assert reply.has_error()
+    assert reply.error.reason == "incomplete"
+    assert len(link.state.object_store) == 0
+
+
+def test_a_reply_that_is_no_message_is_an_error(
+    link: Link, nodes: dict[int, str], opened: tuple[int, int]
+) -> None:
+    run_id, node = opened
+    grid = link.grid(run_id, nodes, Event())
+    (key,) = grid.push_messages([instruction(node)])
+    objects = half_a_reply(link, run_id, node, key, encode_instruction(np.ones(9, np.float32), 1, {}))
+    link.state.object_store.verify = False  # type: ignore[attr-defined]
+    for name in objects:
+        link.state.object_store.put(name, b"nonsense")
+    (reply,) = grid.pull_messages([key])
+    assert reply.has_error()
+    assert reply.error.reason == "unreadable"
+
+
+def test_what_a_clinic_did_not_answer_is_forgotten_with_the_next_message(
+    link: Link, nodes: dict[int, str], opened: tuple[int, int]
+) -> None:
+    run_id, node = opened
+    grid = link.grid(run_id, nodes, Event())
+    (late,) = grid.push_messages([instruction(node)])
+    link.state.get_message_ins(node, 1)
+    message = received(link, late)
+    (key,) = grid.push_messages([instruction(node)])
+    assert link.state.num_message_ins() == 1
+    assert store_message(link.state, run_id, Message(RecordDict(), reply_to=message)) is None
+    assert [entry.metadata.message_id for entry in link.state.get_message_ins(node, 2)] == [key]
+
+
+def test_a_clinic_that_is_gone_or_removed_is_named(link: Link, nodes: dict[int, str]) -> None:
+    gone, removed, _ = nodes
+    content = encode_instruction(np.ones(3, np.float32), 1, {})
+    with link.open_run() as run_id:
+        grid = link.grid(run_id, nodes, Event())
+        link.state.activate_node(gone, 30.0)
+        link.state.deactivate_node(gone)
+        link.remove(removed)
+        done = exchange(grid, Assignment(MessageType.TRAIN, 1, content), nodes, 20.0, lambda content: 0.0)
+    assert done.replied == []
+    assert done.left_out == {
+        "vienna": "it is not connected",
+        "graz": "the message could not be sent",
+        "linz": "the message could not be sent",
+    }
