@@ -181,7 +181,7 @@ def _objection(answer: Answer, rules: RoundRules) -> str | None:
         return f"{answer.decision.value}: {answer.reason.value or 'no reason given'}"
     images = sum(map(int, answer.class_counts))
     if not 1 <= images <= rules.most_images:
-        return f"it claims {images} training images, which is not within 1 to {rules.most_images}"
+        return f"approved, but with {images} training images, not 1 to {rules.most_images}"
     return None
 
 

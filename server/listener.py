@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from shared.errors import SettingsError
 
-_START_SECONDS, _STOP_SECONDS = 30.0, 5
+_START_SECONDS, _STOP_SECONDS = 30.0, 2
 
 
 @dataclass(frozen=True)

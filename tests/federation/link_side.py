@@ -80,7 +80,9 @@ class Caller:
     def __init__(self, port: int, ca: Path, key: ec.EllipticCurvePrivateKey) -> None:
         self.key = key
         context = ssl.create_default_context(cafile=str(ca))
-        self.http = httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=context, trust_env=False)
+        self.http = httpx.Client(
+            base_url=f"https://127.0.0.1:{port}", verify=context, trust_env=False, timeout=60
+        )
 
     def headers(self) -> dict[str, str]:
         stamp = datetime.datetime.now(datetime.UTC).isoformat()

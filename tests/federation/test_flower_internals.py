@@ -11,9 +11,32 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flwr.app import Message, MessageType, RecordDict
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
-from simulation.engines import flower_internals
+from server.exchange import LOST
+from server.fleet import fleet_only
+from server.flower_internals import (
+    NOOP_ACCOUNT_NAME,
+    NOOP_FEDERATION_ID,
+    NOOP_FLWR_AID,
+    ErrorCode,
+    NodeStatus,
+    PushMessagesRequest,
+    Status,
+    SubStatus,
+    TaskType,
+    become_task,
+    error_instead,
+    get_all_nested_objects,
+    get_object_tree,
+    inflate,
+    iterate_object_tree,
+    label,
+    linkstate_of,
+    make_superlink,
+    no_object_id_recompute,
+    remove_content_from_message,
+)
 from simulation.engines.flower_internals import SERVER_NODE, NodeInfo, Run, become_server_task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,12 +60,81 @@ def test_a_run_can_be_made() -> None:
     assert Run.create_empty(run_id=3).run_id == 3
 
 
+ADAPTERS = {
+    ROOT / "simulation" / "engines" / "flower_internals.py",
+    ROOT / "server" / "flower_internals.py",
+    ROOT / "client" / "flower_internals.py",
+}
+
+
 def test_no_other_module_imports_private_names() -> None:
-    adapters = {Path(flower_internals.__file__), ROOT / "client" / "flower_internals.py"}
     for package in ("shared", "server", "client", "simulation"):
         for path in (ROOT / package).rglob("*.py"):
             imported = set(re.findall(r"^\s*(?:from|import) (flwr[\w.]*)", path.read_text(), re.MULTILINE))
-            assert path in adapters or imported <= PUBLIC, path
+            assert path in ADAPTERS or imported <= PUBLIC, path
+
+
+def test_the_server_keeps_nodes_runs_and_messages_in_flowers_state(tmp_path: Path) -> None:
+    app = make_superlink(tmp_path / "flower.db")
+    state = linkstate_of(app)
+    node = state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, b"key", 30.0, name="graz")
+    assert state.get_node_id_by_public_key(b"key") == node
+    assert state.activate_node(node, 30.0)
+    assert [info.name for info in state.get_node_info(statuses=[NodeStatus.ONLINE])] == ["graz"]
+    run = state.create_run(
+        "a/b", "1.0.0", "0" * 64, {}, NOOP_FEDERATION_ID, None, NOOP_FLWR_AID, TaskType.SERVER_APP
+    )
+    task = state.get_run_info(run_ids=[run])[0].primary_task_id
+    assert task is not None
+    assert state.claim_task(task)
+    assert state.activate_task(task)
+    assert state.acknowledge_task_heartbeat(task)
+    become_task(task, run)
+    message = Message(RecordDict({"a": ConfigRecord({"b": 1})}), node, MessageType.TRAIN)
+    assert message.metadata.run_id == run
+    with no_object_id_recompute():
+        label(message)
+        objects = get_all_nested_objects(message)
+        tree = get_object_tree(message)
+        session = state.start_session(run)
+        bare = remove_content_from_message(message)
+        stored, lacking = state.store_message_and_object_tree(bare, tree, session)
+        assert stored
+        assert set(lacking) == set(objects) == {part.object_id for part in iterate_object_tree(tree)}
+        assert all(state.store_object(run, session, key, objects[key].deflate()) for key in lacking)
+    (stub,) = state.get_message_ins(node, 1)
+    contents = {key: state.object_store.get(key) or b"" for key in lacking}
+    assert inflate(stub.metadata.message_id, contents).content["a"] == ConfigRecord({"b": 1})
+    assert state.get_message_res({stub.metadata.message_id}, run) == []
+    assert error_instead(stub, 4, "why").error.reason == "why"
+    assert state.finish_task(task, SubStatus.COMPLETED, "")
+    assert state.get_run_status({run})[run].status == Status.FINISHED
+    state.cleanup_run(run)
+    assert len(state.object_store) == 0
+    state.delete_node(NOOP_FLWR_AID, node)
+    assert state.get_node_id_by_public_key(b"key") is None
+
+
+def test_the_codes_of_lost_replies_are_flowers() -> None:
+    codes = (
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+        ErrorCode.CLIENT_APP_CRASHED,
+    )
+    assert set(LOST) == set(codes)
+
+
+def test_a_node_authenticates_before_its_message_is_looked_at(tmp_path: Path) -> None:
+    app = make_superlink(tmp_path / "flower.db")
+    assert app.state.enable_supernode_auth
+    fleet_only(app)
+    order = [getattr(entry.cls, "__name__", "") for entry in app.user_middleware]
+    assert order.index("ProtobufTranslationMiddleware") < order.index("NodeAuthMiddleware")
+    assert order.index("NodeAuthMiddleware") < order.index("_OwnMessagesOnly")
+    assert {"node", "messages_list", "message_object_trees"} <= set(
+        PushMessagesRequest.DESCRIPTOR.fields_by_name
+    )
 
 
 def test_flower_is_told_to_stay_offline_before_it_is_imported() -> None:
