@@ -98,3 +98,12 @@ def evenly_spaced(records: Sequence[LesionRecord], count: int) -> list[LesionRec
     """At most ``count`` of the records, the first and the last among them."""
     places = np.linspace(0, len(records) - 1, min(count, len(records)))
     return [records[int(place)] for place in places]
+
+
+def score_cam(classifier: keras.Model) -> tuple[Explain, Predict]:
+    """Score-CAM of a model, and its predictions by the same engine: the method of every clinic."""
+    # Here, since few runs explain.
+    from shared.explain import Explainer
+
+    explainer = Explainer(classifier)
+    return explainer.method("scorecam"), explainer.predict

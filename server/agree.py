@@ -11,6 +11,7 @@ from importlib.metadata import version
 from flwr.app import DEFAULT_TTL, RecordDict
 from flwr.serverapp import Grid
 
+from server.engine import Heard
 from server.exchange import Assignment, exchange
 from server.rules import RoundRules
 from shared.agreement import (
@@ -60,6 +61,7 @@ class _Talk:
 
     Attributes:
         clinics: node id to name of all.
+        heard: told whatever is new.
         answers: by name.
         left_out: name to reason of those that have not joined.
         refused: node ids of those that will not.
@@ -67,6 +69,7 @@ class _Talk:
     """
 
     clinics: Mapping[int, str]
+    heard: Heard
     answers: dict[str, Answer] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
@@ -80,6 +83,7 @@ def agree(
     rules: RoundRules,
     approval_seconds: float,
     *,
+    heard: Heard,
     prepare_seconds: float = DEFAULT_TTL,
 ) -> Agreement:
     """Offer a run to clinics, and let those that join prepare.
@@ -93,12 +97,13 @@ def agree(
         offer: the run.
         rules: how many clinics are needed, and how many images of one are believed.
         approval_seconds: how long to wait for the clinics' decisions.
+        heard: told what a clinic says each time: its name, the answer, why it does not join.
         prepare_seconds: how long they may then take to prepare their images.
 
     Raises:
         FederationError: fewer than the quorum joined; names every clinic with its reason.
     """
-    talk = _Talk(clinics, left_out=dict.fromkeys(clinics.values(), "it is not connected"))
+    talk = _Talk(clinics, heard, left_out=dict.fromkeys(clinics.values(), "it is not connected"))
     _ask(grid, offer, rules, talk, time.monotonic() + approval_seconds)
     _check_quorum(talk, rules)
     while not _prepare(grid, talk, prepare_seconds):
@@ -146,9 +151,10 @@ def _offer(grid: Grid, offer: Offer, rules: RoundRules, talk: _Talk) -> None:
 
 def _note(talk: _Talk, node: int, answer: Answer, rules: RoundRules) -> None:
     name = talk.clinics[node]
-    talk.answers[name] = answer
     misfit = _misfit(answer)
     reason = misfit or _objection(answer, rules)
+    talk.answers[name] = answer
+    talk.heard(name, answer, reason or "")
     if reason is None:
         talk.joined[node] = name
         del talk.left_out[name]

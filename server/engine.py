@@ -82,7 +82,7 @@ class Agreement(Protocol):
 
 
 Heard = Callable[[str, Answer, str], None]
-"""Told what a clinic says whenever it says something new: its name, the answer, why it does not join."""
+"""Told what a clinic says, each time: its name, the answer, why it does not join."""
 
 
 class Agree(Protocol):

@@ -1,22 +1,28 @@
-"""What ``fl-server start`` opens: the link to the clinics, behind its listener."""
+"""What ``fl-server start`` opens: the link to the clinics behind its listener, and the health port."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from flwr.serverapp import Grid
+from server.fleet import fleet_only
+from server.health import Figures, health_app
+from server.link import Link
+from server.listener import Certificate, listening
+from server.record.database import Record
+from server.record.rounds import list_rounds
+from server.record.runs import HELD, list_runs
+from server.settings import RECORD, TRUST, ServerSettings
+from server.trust.authority import SERVER_CERTIFICATE, SERVER_KEY
 
-from server.engine import Agreement, Engine, Heard
-from server.rules import RoundRules
-from server.settings import ServerSettings
-from shared.errors import FederationError
-from shared.offer import Offer
+FLOWER_STATE = "flower.db"
 
 
 @contextmanager
-def open_engine(folder: Path, settings: ServerSettings) -> Iterator[Engine]:
+def open_engine(folder: Path, settings: ServerSettings) -> Iterator[Link]:
     """Open a federation's folder to its clinics.
 
     Args:
@@ -25,19 +31,37 @@ def open_engine(folder: Path, settings: ServerSettings) -> Iterator[Engine]:
 
     Yields:
         The link, while clinics can connect.
+
+    Raises:
+        SettingsError: a port is taken, or the certificate cannot be used.
+        StorageError: Flower's database cannot be used.
     """
-    raise FederationError("This version has no link to clinics yet", where=folder)
-    yield
+    os.environ["FLWR_HOME"] = str(folder.resolve() / "flower")
+    link, record = Link(folder / FLOWER_STATE), Record(folder / RECORD)
+    certificate = Certificate(folder / TRUST / SERVER_CERTIFICATE, folder / TRUST / SERVER_KEY)
+    health = health_app(lambda: figures(link, record))
+    with (
+        listening(fleet_only(link.superlink), settings.listen, settings.port, certificate),
+        listening(health, "127.0.0.1", settings.health_port),
+    ):
+        yield link
 
 
-def agree(
-    grid: Grid,
-    clinics: Mapping[int, str],
-    offer: Offer,
-    rules: RoundRules,
-    approval_seconds: float,
-    *,
-    heard: Heard,
-) -> Agreement:
-    """Ask a grid's clinics to join; see :class:`server.engine.Agree`."""
-    raise FederationError("This version has no link to clinics yet")
+def figures(link: Link, record: Record) -> Figures:
+    """How the server stands: its clinics, and the run that is held, if one is."""
+    nodes = link.nodes()
+    online = sum(node.online for node in nodes)
+    held = next((run for run in list_runs(record) if run.status in HELD), None)
+    if held is None:
+        return Figures(len(nodes), online)
+    rounds = list_rounds(record, held.number)
+    now = Figures(len(nodes), online, held.name, held.status.value)
+    if not rounds:
+        return now
+    last = rounds[-1]
+    return replace(
+        now,
+        round=last["round"],
+        round_seconds=last["seconds"],
+        balanced_accuracy=last["validation_balanced_accuracy"],
+    )

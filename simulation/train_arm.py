@@ -15,7 +15,7 @@ import numpy as np
 from flwr.app import Context
 
 from client.app import build_client_app
-from client.explain_quality import SiteQuality, site_quality
+from client.explain_quality import SiteQuality, score_cam, site_quality
 from client.site_trainer import batch_norm_files, site_trainer
 from client.trainers import KeptTrainers
 from server.app import build_server_app
@@ -24,7 +24,6 @@ from server.explanations import EXPLANATIONS_FILE
 from server.rules import RoundRules
 from server.strategy import make_strategy
 from shared.datasets.site import read_site
-from shared.explain.quality.interfaces import Explain, Predict
 from shared.files import write_atomically
 from shared.lock import only_one_process
 from shared.model.flat import FloatVector, to_flat, trainable_mask
@@ -59,7 +58,7 @@ class SiteQualities:
     def __call__(self, context: Context) -> SiteQuality:
         """What measures at the context's clinic."""
         site = _site(self.arm, context)
-        return site_quality(site, self.arm.plan, self.arm.state_of(site), _score_cam)
+        return site_quality(site, self.arm.plan, self.arm.state_of(site), score_cam)
 
 
 def _site(arm: Arm, context: Context) -> Path:
@@ -114,14 +113,6 @@ def _first_model(arm: Arm) -> keras.Model:
     alone = only_one_process(arm.folder.parent, math.inf) if arm.weights == "imagenet" else nullcontext()
     with alone:
         return initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
-
-
-def _score_cam(classifier: keras.Model) -> tuple[Explain, Predict]:
-    # Here, since few runs explain.
-    from shared.explain import Explainer
-
-    explainer = Explainer(classifier)
-    return explainer.method("scorecam"), explainer.predict
 
 
 def _test(arm: Arm, weights: FloatVector) -> None:

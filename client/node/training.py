@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import keras
 from flwr.app import Context
 from flwr.clientapp import ClientApp
 
 from client.app import QualityOf, build_client_app
-from client.explain_quality import site_quality
+from client.explain_quality import score_cam, site_quality
 from client.home import Home
 from client.models import keep_model
 from client.node.consent import Approved, ClinicConsent
 from client.site_trainer import site_trainer
-from shared.explain.quality.interfaces import Explain
 from shared.metrics.evaluation import SiteEvaluation
 from shared.training.trainer import FloatVector, Trainer, Update
 
@@ -62,13 +60,6 @@ def clinic_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
 
     def quality_for(context: Context) -> QualityOf:
         run = consent.approved(context)
-        return site_quality(run.folder.site, run.plan, run.folder.state, _score_cam)
+        return site_quality(run.folder.site, run.plan, run.folder.state, score_cam)
 
     return build_client_app(trainers, quality_for, consent), consent
-
-
-def _score_cam(classifier: keras.Model) -> Explain:
-    # Here, since few runs explain.
-    from shared.explain import Explainer
-
-    return Explainer(classifier).method("scorecam")

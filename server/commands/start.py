@@ -25,7 +25,8 @@ def start(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server start --dir alps --json
     """
-    from server.opening import agree, open_engine
+    from server.agree import agree
+    from server.opening import open_engine
     from server.start import serve
 
     _log_to_stderr()

@@ -63,6 +63,10 @@ class Clinics:
         self.said, self.unready = said or {}, unready or set[int]()
         self.offers: list[tuple[int, str]] = []
         self.prepared: list[tuple[int, list[int]]] = []
+        self.heard: list[tuple[str, str, str]] = []
+
+    def hear(self, clinic: str, answer: Answer, why: str) -> None:
+        self.heard.append((clinic, answer.decision.value, why))
 
     def app(self) -> ClientApp:
         app = ClientApp()
@@ -89,7 +93,9 @@ class Clinics:
         become_server_task()
         grid = grid or LocalGrid(self.app(), NAMES, {})
         clinics = {1000 + i: name for i, name in enumerate(NAMES)}
-        return agree(grid, clinics, OFFERED, RoundRules(3, 3, **{"quorum": 2, **rules}), seconds)
+        return agree(
+            grid, clinics, OFFERED, RoundRules(3, 3, **{"quorum": 2, **rules}), seconds, heard=self.hear
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +127,11 @@ def test_who_waits_is_asked_again_and_who_has_decided_is_not() -> None:
     assert agreed.class_counts == (10, 5)
     assert agreed.left_out == {"linz": "refused: someone there refused it"}
     assert sorted(clinics.prepared) == [(0, [10, 5]), (1, [10, 5])]
+    asks = "waiting: someone there has to approve it"
+    assert [said for said in clinics.heard if said[0] == "graz"] == [
+        *[("graz", "waiting", asks)] * 2,
+        ("graz", "approved", ""),
+    ]
 
 
 def test_below_the_quorum_every_clinic_is_named_with_its_reason() -> None:
