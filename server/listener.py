@@ -66,7 +66,7 @@ def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
         app,
         lifespan="off",
         ws="none",
-        http="h11",
+        http="h11",  # strict about a body that tells two lengths
         access_log=False,
         log_level="warning",
         log_config=None,

@@ -114,7 +114,7 @@ def node_in_process(link: Link, node_id: int, app: ClientApp, partition: int) ->
     """A clinic that works on the server's state itself; gives the types of the messages it got."""
     state, over, seen = link.state, threading.Event(), list[str]()
     context = Context(1, node_id, {"partition-id": partition}, RecordDict(), {})
-    state.activate_node(node_id, 30.0)
+    state.activate_node(node_id, 1800.0)  # it sends no heartbeats
 
     def work() -> None:
         while not over.wait(0.1):
