@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from flwr.app import Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
+from sqlalchemy.exc import OperationalError
 
 from client.app import build_client_app
 from server.checkpoint import load_state
@@ -25,7 +27,7 @@ from server.flower_internals import (
 )
 from server.grid import LinkGrid
 from server.link import Link
-from server.mail import store_message
+from server.mail import delete_message, store_message
 from server.open_run import make_fab
 from shared.errors import FederationError, SettingsError, StorageError
 from shared.messages import encode_instruction
@@ -170,7 +172,7 @@ def test_weights_of_finished_rounds_do_not_pile_up(fresh: Link, tmp_path: Path) 
             weights = random.random(size // 4, dtype=np.float32)
             content = encode_instruction(weights, number, {})
             done = exchange(
-                grid, Assignment("train", number, content), {node_id: "vienna"}, 30.0, lambda content: 0.0
+                grid, Assignment("train", number, content), {node_id: "vienna"}, 300.0, lambda content: 0.0
             )
             assert done.replied == ["vienna"]
             largest = max(largest, sizes(tmp_path))
@@ -333,10 +335,33 @@ def test_a_clinic_that_is_gone_or_removed_is_named(link: Link, nodes: dict[int, 
         link.state.activate_node(gone, 30.0)
         link.state.deactivate_node(gone)
         link.remove(removed)
-        done = exchange(grid, Assignment(MessageType.TRAIN, 1, content), nodes, 20.0, lambda content: 0.0)
+        done = exchange(grid, Assignment(MessageType.TRAIN, 1, content), nodes, 120.0, lambda content: 0.0)
     assert done.replied == []
     assert done.left_out == {
         "vienna": "it is not connected",
         "graz": "the message could not be sent",
         "linz": "the message could not be sent",
     }
+
+
+def test_a_busy_database_is_waited_for_and_a_broken_one_is_not(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def failing(reason: str, times: int) -> None:
+        def delete(ids: set[str]) -> None:
+            calls.append(reason)
+            if len(calls) <= times:
+                raise OperationalError("DELETE", {}, sqlite3.OperationalError(reason))
+
+        calls.clear()
+        monkeypatch.setattr(link.state, "delete_messages", delete)
+
+    failing("database is locked", 2)
+    delete_message(link.state, "0" * 64)
+    assert len(calls) == 3
+    failing("database or disk is full", 1)
+    with pytest.raises(StorageError, match="its disk is not full"):
+        delete_message(link.state, "0" * 64)
+    assert len(calls) == 1
