@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -24,6 +25,7 @@ from server.record.runs import Run, Status, keep_counts, move
 from server.rounds import is_over
 from server.rules import RoundRules
 from server.strategy import make_strategy
+from server.tensorboard import tensorboard
 from shared.agreement import Answer
 from shared.errors import FederationError
 from shared.files import write_atomically
@@ -44,12 +46,14 @@ class Holder:
         agree: asks them to join.
         record: of the federation.
         runs: the folder with a folder for each run.
+        tensorboard: the folder for TensorBoard's files of each run, where they are wanted.
     """
 
     engine: Engine
     agree: Agree
     record: Record
     runs: Path
+    tensorboard: Path | None = None
 
     def hold(self, run: Run, stopped: Event) -> str:
         """Hold a run from where it stands to its end.
@@ -95,18 +99,19 @@ class Holder:
 
     def _rounds(self, run: Run, plan: RunPlan, rules: RoundRules, start: FirstWeights, grid: Grid) -> None:
         folder = self.runs / run.folder_name
+        before = load_state(folder).history if has_state(folder) else ()
+        for row in before:  # a sudden end may have come between a round's file and its record
+            keep_round(self.record, run.number, row)
 
         def on_round(row: HistoryRow) -> None:
             keep_round(self.record, run.number, row)
+            chart(row)
             log.info(
                 "Run %d, round %d of %d: balanced accuracy %.3f, %d clinics, %.1f s",
                 *(run.number, row.round, rules.rounds),
                 *(row.validation_balanced_accuracy, row.replied, row.seconds),
             )
 
-        if has_state(folder):  # a sudden end may have come between a round's file and its record
-            for row in load_state(folder).history:
-                keep_round(self.record, run.number, row)
         app = build_server_app(
             start.weights,
             len(plan.offer.model.classes),
@@ -119,7 +124,15 @@ class Holder:
             explain=plan.offer.explain,
             on_round=on_round,
         )
-        app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
+        with self._charts(run, before) as chart:
+            app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
+
+    def _charts(
+        self, run: Run, history: Sequence[HistoryRow]
+    ) -> AbstractContextManager[Callable[[HistoryRow], None]]:
+        if self.tensorboard is None:
+            return nullcontext(lambda row: None)
+        return tensorboard(self.tensorboard / run.folder_name, history)
 
 
 def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:

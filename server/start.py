@@ -19,6 +19,7 @@ from server.engine import Agree, Engine
 from server.holding import Holder
 from server.record.database import Record
 from server.settings import RECORD, RUNS, TRUST, ServerSettings, load_settings
+from server.tensorboard import check_tensorboard
 from server.trust.check import authority_fingerprint, check_server_certificate
 from shared.errors import SettingsError
 from shared.lock import only_one_process
@@ -50,7 +51,13 @@ class Ready:
     health_port: int
 
 
-def serve(folder: Path, open_engine: OpenEngine, agree: Agree, ready: Callable[[Ready], None]) -> None:
+def serve(
+    folder: Path,
+    open_engine: OpenEngine,
+    agree: Agree,
+    ready: Callable[[Ready], None],
+    tensorboard: Path | None = None,
+) -> None:
     """Serve a federation until SIGINT or SIGTERM.
 
     Args:
@@ -58,17 +65,20 @@ def serve(folder: Path, open_engine: OpenEngine, agree: Agree, ready: Callable[[
         open_engine: opens it to the clinics.
         agree: asks clinics to join a run.
         ready: called once clinics can connect.
+        tensorboard: the folder for TensorBoard's files, where they are wanted.
 
     Raises:
         DermaFedError: the server cannot start; names the reason.
     """
     settings = check_folder(folder)
+    if tensorboard is not None:
+        check_tensorboard()
     with only_one_process(folder, _PATIENCE_SECONDS):
         for host, port in ((settings.listen, settings.port), ("127.0.0.1", settings.health_port)):
             check_port(host, port)
         with closing_on_signals() as closing, open_engine(folder, settings) as engine:
             record = Record(folder / RECORD)
-            holder = Holder(engine, agree, record, folder / RUNS)
+            holder = Holder(engine, agree, record, folder / RUNS, tensorboard)
             fingerprint = authority_fingerprint(folder / TRUST)
             ready(Ready(settings.federation, settings.address, fingerprint, settings.health_port))
             Coordinator(Admission(engine, record), holder).serve(closing)

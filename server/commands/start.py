@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from server.commands.options import HERE, AsJson, Dir, print_json
 
@@ -13,7 +16,13 @@ if TYPE_CHECKING:
     from server.start import Ready
 
 
-def start(directory: Dir = HERE, as_json: AsJson = False) -> None:
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option("--tensorboard", metavar="FOLDER", help="Chart each run's rounds for TensorBoard."),
+]
+
+
+def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJson = False) -> None:
     """Serve the federation, in the foreground, until Ctrl-C or SIGTERM.
 
     A line on stdout tells when clinics can connect; what happens is told on stderr. Runs that were going on
@@ -22,6 +31,8 @@ def start(directory: Dir = HERE, as_json: AsJson = False) -> None:
     **Examples**
 
         fl-server start
+
+        fl-server start --dir alps --tensorboard charts
 
         fl-server start --dir alps --json
     """
@@ -39,7 +50,7 @@ def start(directory: Dir = HERE, as_json: AsJson = False) -> None:
             print(f"Ready: {ready.federation} at {ready.address}; CA {ready.ca_fingerprint}; {health}")
         sys.stdout.flush()
 
-    serve(directory, open_engine, agree, tell)
+    serve(directory, open_engine, agree, tell, tensorboard)
 
 
 def _log_to_stderr() -> None:

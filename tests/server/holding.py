@@ -126,6 +126,7 @@ class Server:
     folder: Path
     engine: LocalEngine = field(default_factory=LocalEngine)
     agree: Agree = agree
+    tensorboard: Path | None = None
 
     def __post_init__(self) -> None:
         path = self.folder / "record.db"
@@ -135,7 +136,7 @@ class Server:
                 enrol(self.record, name, public_key(number))
 
     def coordinator(self) -> Coordinator:
-        holder = Holder(self.engine, self.agree, self.record, self.folder / "runs")
+        holder = Holder(self.engine, self.agree, self.record, self.folder / "runs", self.tensorboard)
         return Coordinator(Admission(self.engine, self.record), holder)
 
     @contextmanager
