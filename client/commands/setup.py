@@ -49,9 +49,9 @@ def join(
 
     **Examples**
 
-        fl-client join graz.invitation.json
+        fl-client join graz-invitation.json
 
-        fl-client join graz.invitation.json --dir /srv/dermafed
+        fl-client join graz-invitation.json --dir /srv/dermafed
     """
     from client.home import open_home, pin_server
     from shared.invitation import read_invitation
