@@ -35,7 +35,14 @@ def start(folder: Folder = HERE) -> None:
     run_node(home, lambda line: out.print(plain(line)))
 
 
-def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
+def status(
+    folder: Folder = HERE,
+    ready: Annotated[
+        bool,
+        typer.Option("--ready", help="Print nothing; exit 1 unless a round could begin: for health checks."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show how the node is, what it works on, and what it sent last.
 
     **Examples**
@@ -49,6 +56,8 @@ def status(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
     home = open_home(folder)
     now = read_status(home.node)
+    if ready:
+        raise typer.Exit(0 if now is not None and now.ready else 1)
     told: dict[str, Any] = {
         "clinic": read_settings(home).clinic,
         "node": "has never run" if now is None else _in_words(now),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from client.home import write_private
+from shared.lock import is_held
 
 READY = "worker ready"
 """What the worker writes to its log once it takes tasks."""
@@ -61,21 +61,14 @@ def write_status(folder: Path, status: NodeStatus) -> None:
 
 
 def read_status(folder: Path) -> NodeStatus | None:
-    """The last state, if the node ever ran; one whose supervisor is gone is not running."""
+    """The last state, if the node ever ran; without a supervisor that holds the folder it is not running.
+
+    A process's number would not tell: a container gives the same ones again.
+    """
     try:
         status = NodeStatus(**json.loads((folder / _FILE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    if status.running and not _lives(status.pid):
+    if status.running and not is_held(folder):
         return status.changed(running=False, connected=False, worker_ready=False, cause="it was killed")
     return status
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

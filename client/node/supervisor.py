@@ -49,6 +49,7 @@ def run_node(home: Home, say: Say, worker: Sequence[str] = WORKER) -> None:
     with only_one_process(home.node, patience=1.0), _signals():
         TaskFiles(home.node).clear()  # of a SuperNode that is gone
         node = _Node.of(home, say, worker)
+        write_status(home.node, node.status)
         try:
             while True:
                 node.look()

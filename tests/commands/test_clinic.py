@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from typer.testing import CliRunner, Result
 
 from client.audit import Entry, append
 from client.cli import app
-from client.home import Home
+from client.home import Home, pin_server
 from client.models import keep_model
+from client.node import supervisor
+from client.node.status import NodeStatus, read_status, write_status
 from client.offers import Offers
 from shared.agreement import Decision, Reason
 from shared.certificates import certificate_fingerprint, read_ca
 from shared.errors import DermaFedError, SettingsError
 from shared.invitation import Invitation, write_invitation
+from shared.lock import only_one_process
 from shared.node_key import fingerprint, read_public_key
 from tests.client.certificates import certificate
 from tests.client.clinic import CLASSES, OFFER
@@ -108,3 +112,36 @@ def test_start_wants_a_server_first(home: Home) -> None:
 
 def test_the_status_of_a_node_that_never_ran(home: Home) -> None:
     assert asked_json("status", "--dir", home.folder)["node"] == "has never run"
+
+
+def test_a_dead_nodes_status_does_not_count_even_if_its_number_lives(home: Home) -> None:
+    # As after the sudden end of a container: the next one gives the same numbers to its processes.
+    write_status(home.node, NodeStatus(os.getpid(), connected=True, worker_ready=True))
+    assert asked_json("status", "--dir", home.folder)["node"] == "is not running"
+    assert run("status", "--ready", "--dir", home.folder).exit_code == 1
+
+
+@pytest.mark.parametrize(("connected", "worker_ready"), [(True, True), (True, False), (False, True)])
+def test_ready_is_a_node_that_could_begin_a_round(home: Home, connected: bool, worker_ready: bool) -> None:
+    write_status(home.node, NodeStatus(os.getpid(), connected=connected, worker_ready=worker_ready))
+    with only_one_process(home.node):
+        result = run("status", "--ready", "--dir", home.folder)
+    assert (result.exit_code, result.stdout) == (0 if connected and worker_ready else 1, "")
+
+
+def test_a_node_that_starts_does_not_pass_for_the_one_before(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path / "trust").ca.read_text()
+    key, told = fingerprint(read_public_key(home.public_key)), certificate_fingerprint(read_ca(pem))
+    pin_server(home, Invitation("alps", "127.0.0.1:9", "graz", key, pem, told))
+    write_status(home.node, NodeStatus(1, connected=True, worker_ready=True))
+    seen = []
+
+    def look(node: object) -> None:
+        seen.append(read_status(home.node))
+        raise supervisor._Stop
+
+    monkeypatch.setattr(supervisor._Node, "look", look)
+    supervisor.run_node(home, print)
+    assert seen == [NodeStatus(os.getpid(), since=seen[0].since)]
