@@ -6,12 +6,13 @@ import http.client
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from client.home import Home
@@ -20,6 +21,7 @@ from shared.invitation import split_address
 State = Literal["ok", "warning", "failed"]
 
 _SECONDS = 10.0
+_PROXY_PORT = 80  # httpx's
 _SMALL_DIFFERENCE, _LARGE_DIFFERENCE = 60.0, 300.0
 
 # OpenSSL's numbers, X509_V_ERR_*.
@@ -47,15 +49,16 @@ class Check:
 def check_connection(address: str, ca: Path) -> Iterator[Check]:
     """Name, TCP, TLS with the pinned authority, and clock; ends at the first that fails."""
     host, port = split_address(address)
-    hop = _proxy(host) or (host, port)
+    proxy = _proxy(host)
+    hop = (proxy.hostname or "", proxy.port or _PROXY_PORT) if proxy else (host, port)
     resolved = _resolve(hop[0])
     yield resolved
     if resolved.state == "failed":
         return
     try:
         connection = http.client.HTTPConnection(*hop, timeout=_SECONDS)
-        if hop != (host, port):
-            connection.set_tunnel(host, port)
+        if proxy:
+            connection.set_tunnel(host, port, _credentials(proxy))
         connection.connect()
     except (OSError, http.client.HTTPException) as error:
         yield _unreachable(hop, (host, port), error)
@@ -98,10 +101,12 @@ def _resolve(host: str) -> Check:
 
 
 def _unreachable(hop: tuple[str, int], server: tuple[str, int], error: Exception) -> Check:
-    way = "" if hop == server else f" through the proxy {hop[0]}:{hop[1]}"
-    what = f"{server[0]}:{server[1]} cannot be reached{way}: {_reason(error)}"
-    remedy = f"Ask whether the server runs, and the firewall for TCP to port {server[1]}"
-    return Check("tcp", "failed", what, remedy)
+    address = f"{server[0]}:{server[1]}"
+    way, remedy = "", f"Ask whether the server runs, and the firewall for TCP to port {server[1]}"
+    if hop != server:
+        way = f" through the proxy {hop[0]}:{hop[1]}"
+        remedy = f"Ask whether the server runs, and the proxy's operator to allow CONNECT to {address}"
+    return Check("tcp", "failed", f"{address} cannot be reached{way}: {_reason(error)}", remedy)
 
 
 def _reason(error: Exception) -> str:
@@ -154,10 +159,17 @@ def _check_clock(secured: ssl.SSLSocket, host: str) -> Check:
     return Check("clock", "warning", what, remedy) if off > _SMALL_DIFFERENCE else Check("clock", "ok", what)
 
 
-def _proxy(host: str) -> tuple[str, int] | None:
+def _proxy(host: str) -> SplitResult | None:
     """The proxy that this machine's environment names, as Flower's node uses it."""
     named = getproxies().get("https") or getproxies().get("all")
     if not named or proxy_bypass(host):
         return None
     parts = urlsplit(named if "//" in named else f"//{named}")
-    return (parts.hostname, parts.port or 3128) if parts.hostname else None
+    return parts if parts.hostname else None
+
+
+def _credentials(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

@@ -97,10 +97,28 @@ def test_the_way_may_lead_through_a_proxy(tmp_path: Path, monkeypatch: pytest.Mo
             pump(inner, outer)
 
         threading.Thread(target=forward, daemon=True).start()
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("https_proxy", f"http://graz:p%40ss@127.0.0.1:{proxy.getsockname()[1]}")
         monkeypatch.setenv("no_proxy", "")
         assert found(address, made.ca)["clock"].state == "ok"
         assert asked[0].startswith(f"CONNECT {address} ".encode())
+        assert b"\r\nProxy-Authorization: Basic Z3JhejpwQHNz\r\n" in asked[0]  # base64 of graz:p@ss
+
+
+def test_a_proxy_that_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def refuse() -> None:
+            with proxy.accept()[0] as asking:
+                asking.recv(1000)
+                asking.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        threading.Thread(target=refuse, daemon=True).start()
+        hop = f"127.0.0.1:{proxy.getsockname()[1]}"
+        monkeypatch.setenv("https_proxy", hop)
+        check = found("derma.example.org:9443", certificate(tmp_path).ca)["tcp"]
+    assert check.state == "failed"
+    assert f"through the proxy {hop}" in check.what
+    assert "CONNECT to derma.example.org:9443" in check.remedy
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:
