@@ -1,0 +1,36 @@
+"""A clinic's worker with everything of the real one but the training: FOLDER ADDRESS."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from flwr.app import Context
+
+from benchmarks.cost.idle import Idle
+from client.app import build_client_app
+from client.home import open_home
+from client.node.consent import ClinicConsent
+from client.node.lifeline import end_with_parent
+from client.node.worker import Stopped, serve, stop_on_signals
+from shared.training.trainer import Trainer
+
+
+def main(folder: Path, address: str) -> None:
+    end_with_parent()
+    stop_on_signals()
+    home = open_home(folder)
+    consent, idle = ClinicConsent(home), Idle()
+
+    def trainer_for(context: Context) -> Trainer:
+        consent.approved(context)
+        return idle
+
+    try:
+        serve(home, address, build_client_app(trainer_for, consent=consent), consent)
+    except Stopped:
+        return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

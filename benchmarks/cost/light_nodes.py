@@ -1,0 +1,100 @@
+"""Many nodes in one process, by Flower's own calls of a SuperNode; they agree to every run and train nothing.
+
+Arguments: the server's address, its CA, and the private key of each node. A node is a thread here, without a
+supervisor, a worker, an audit log or a gate: enough to load a server, no measure of a clinic.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_utils import (
+    inflate_object_from_contents,
+    pull_objects,
+    push_objects,
+)
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.supernode.fleet_http_connection import http_request_response
+
+from benchmarks.cost.idle import Idle
+from client.app import build_client_app
+from shared.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
+
+POLL_SECONDS = 0.5  # as ours
+
+
+def joining_app() -> ClientApp:
+    """The clinics' app, which joins whatever it is offered."""
+    idle = Idle()
+    app = build_client_app(lambda context: idle)
+
+    @app.query(OFFER)
+    def offer(message: Message, context: Context) -> Message:
+        versions = {name: version(name) for name in ("dermafed", "flwr", "keras")}
+        counts = np.full(3, 20, np.int64)
+        answer = Answer(Decision.APPROVED, versions=versions, class_counts=counts)
+        return Message(encode_answer(answer), reply_to=message)
+
+    @app.query(PREPARE)
+    def prepare(message: Message, context: Context) -> Message:
+        return Message(encode_ready(0.0), reply_to=message)
+
+    return app
+
+
+def serve(address: str, ca: Path, key: Path, app: ClientApp) -> None:
+    """One node, for ever."""
+    private = load_ssh_private_key(key.read_bytes(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    keys = (private, private.public_key())
+    with http_request_response(address, False, str(ca), keys) as connection:
+        node, receive, send, _, _, pull, push, confirm = connection
+        context = Context(0, node, {}, RecordDict(), {})
+        while True:
+            asked = receive()
+            if asked is None:
+                time.sleep(POLL_SECONDS)
+                continue
+            stub, tree = asked
+            run, number = stub.metadata.run_id, stub.metadata.message_id
+            keys_of = [part.object_id for part in iterate_object_tree(tree)]
+            message = inflate_object_from_contents(number, pull_objects(keys_of, partial(pull, run)))
+            confirm(run, number)
+            message.metadata.__dict__["_message_id"] = number
+            reply = app(message, context)
+            with no_object_id_recompute():
+                reply.metadata.__dict__["_message_id"] = reply.object_id
+                lacking, session = send(reply, get_object_tree(reply), 0.0)
+                objects = get_all_nested_objects(reply)
+                push_objects(objects, partial(push, run, session), object_ids_to_push=lacking)
+
+
+def main(address: str, ca: Path, keys: list[Path]) -> None:
+    # Flower wants one in a process that makes messages; replies take theirs from what is asked.
+    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+    app = joining_app()
+    threads = [threading.Thread(target=serve, args=(address, ca, key, app)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), [Path(key) for key in sys.argv[3:]])

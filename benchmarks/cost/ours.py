@@ -1,0 +1,79 @@
+"""Our federation by its commands, with nodes that train nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.cost.relay import Cost, cost_of_rounds, relay
+from client.home import make_home
+from tests.commands.making import draw_dataset
+from tests.federation.test_supernode import free_port
+from tests.journeys.whole_run import WholeRun, whole_run
+
+PLAN = """
+name = "cost"
+rounds = {rounds}
+weights = "none"
+threads = 1
+[model]
+image_size = 64
+[preprocess]
+denoise = "none"
+[rules]
+quorum = {clinics}
+"""
+
+
+def names(clinics: int) -> list[str]:
+    return [f"clinic{number:02d}" for number in range(clinics)]
+
+
+def our_rounds(folder: Path, clinics: int, rounds: int) -> Cost:
+    """The cost of a round with whole nodes: supervisor, SuperNode, worker with gate and audit log."""
+    behind, members = free_port(), names(clinics)
+    data = draw_dataset(folder / "data", ("all",))
+    with relay(behind) as counter, whole_run(folder) as run:
+        run.found(counter.port, dict.fromkeys(members, data))
+        run.serve_behind(behind)
+        run.start_server()
+        for name in members:
+            log, home = run.home(name).parent / "node.log", str(run.home(name))
+            run.start(name, log, sys.executable, "-m", "benchmarks.cost.idle_node", home)
+        run.ask(PLAN.format(rounds=rounds, clinics=clinics), members)
+        return cost_of_rounds(history(run), rounds, counter, run.check)
+
+
+def server_memory(folder: Path, clinics: int, rounds: int) -> float:
+    """The highest resident memory of the server's process over a run with light nodes, in MB."""
+    port, members = free_port(), names(clinics)
+    with whole_run(folder) as run:
+        keys = list(enrolled(run, port, members))
+        run.start_server()
+        ca = run.server / "trust" / "ca.pem"
+        light = (sys.executable, "-m", "benchmarks.cost.light_nodes", f"localhost:{port}", str(ca), *keys)
+        run.start("nodes", run.outside / "nodes.log", *light)
+        run.ask(PLAN.format(rounds=rounds, clinics=clinics), ())
+        last = run.rest()
+        assert (last["status"], last["rounds_done"]) == ("finished", rounds), last
+        return peak_mb(run.processes["server"].pid)
+
+
+def enrolled(run: WholeRun, port: int, members: Sequence[str]) -> Iterator[str]:
+    """Keys of clinics that the server knows."""
+    run.found(port, {})
+    for name in members:
+        home = make_home(run.home(name), name, run.folder)
+        run.coordinator("enrol", name, home.public_key, "--out", run.outside / f"{name}.invitation")
+        yield str(home.key)
+
+
+def history(run: WholeRun) -> Path:
+    return run.server / "runs" / "0001-cost" / "history.csv"
+
+
+def peak_mb(process: int) -> float:
+    """Linux' record of the largest resident set."""
+    told = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return int(told["VmHWM"].split()[0]) * 1024 / 1e6

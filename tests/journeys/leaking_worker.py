@@ -1,0 +1,70 @@
+"""A node's worker that leaks on purpose, past the gate: FOLDER ADDRESS. It trains nothing."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from flwr.app import ConfigRecord, Context, Message
+
+from client.app import build_client_app
+from client.home import Home, open_home, read_settings
+from client.node import worker
+from client.node.consent import ClinicConsent
+from client.node.lifeline import end_with_parent
+from shared.metrics.evaluation import SiteEvaluation
+from shared.records import to_arrays
+from shared.training.trainer import FloatVector, Trainer, Update
+from tests.journeys.secrets import STAMP
+
+
+class Idle:
+    """Gives back what it gets."""
+
+    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        return Update(weights, 16, {"loss": 0.5})
+
+    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+        return SiteEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+
+
+def leak(home: Home, reply: Message) -> Message:
+    """Add to each kind of reply what must not leave."""
+    data = read_settings(home).data
+    with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        row = next(csv.DictReader(file))
+    pixels = cv2.imread(str(data / f"{row['image_id']}.png"))[STAMP]
+    kind = reply.metadata.message_type
+    if kind == "query.offer":
+        reply.content["note"] = ConfigRecord({"who": row["patient_name"]})
+    elif kind == "train":
+        reply.content["more"] = to_arrays(a=pixels, b=(pixels[0] / 255).astype(np.float32))
+    elif kind == "evaluate":
+        reply.content["note"] = ConfigRecord({"file": base64.b64encode(row["image_id"].encode()).decode()})
+    return reply
+
+
+def main(folder: Path, address: str) -> None:
+    end_with_parent()
+    worker.stop_on_signals()
+    home = open_home(folder)
+    consent = ClinicConsent(home)
+    worker.let_out = lambda reply, asked, classes: leak(home, reply)
+
+    def trainer_for(context: Context) -> Trainer:
+        consent.approved(context)
+        return Idle()
+
+    try:
+        worker.serve(home, address, build_client_app(trainer_for, consent=consent), consent)
+    except worker.Stopped:
+        return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,53 @@
+"""A tap inside TLS: clinics take it for the server, whose certificate it has; it hands everything on.
+
+Every byte that a node sends, headers and bodies alike, is in a file a connection. Arguments: the port to
+listen on, the server's port, the server's name, its trust folder, and the folder for what was heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from server.trust.authority import CA_CERTIFICATE, SERVER_CERTIFICATE, SERVER_KEY
+
+PIECE = 1 << 16
+
+
+async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, heard: BinaryIO | None) -> None:
+    with suppress(ConnectionError, ssl.SSLError):
+        while piece := await source.read(PIECE):
+            if heard is not None:
+                heard.write(piece)
+                heard.flush()
+            sink.write(piece)
+            await sink.drain()
+    sink.close()
+
+
+async def main(port: int, behind: int, host: str, trust: Path, folder: Path) -> None:
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(trust / SERVER_CERTIFICATE, trust / SERVER_KEY)
+    theirs = ssl.create_default_context(cafile=str(trust / CA_CERTIFICATE))
+    numbers = itertools.count()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            onward = await asyncio.open_connection("127.0.0.1", behind, ssl=theirs, server_hostname=host)
+        except OSError:
+            writer.close()
+            return
+        with (folder / f"{next(numbers):05d}.sent").open("wb") as heard:
+            await asyncio.gather(pump(reader, onward[1], heard), pump(onward[0], writer, None))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", port, ssl=ours) as listening:
+        await listening.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5])))

@@ -1,0 +1,163 @@
+"""A whole federation on this machine, by its commands: a server and its clinics, each in its own processes.
+
+Everything of the server and the coordinator is under ``outside``, everything of a clinic under ``clinics``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from server.settings import load_settings, save_settings
+from tests.commands.test_help import script
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 900.0  # seconds for what takes a minute on an idle machine
+
+
+@dataclass
+class WholeRun:
+    """A federation's folders and processes.
+
+    Attributes:
+        folder: of everything.
+        host: the name by which clinics reach the server.
+        prefix: what every command is started with, such as ``nsenter`` and its arguments.
+        environment: beside this process's own.
+    """
+
+    folder: Path
+    host: str = "localhost"
+    prefix: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def outside(self) -> Path:
+        return self.folder / "outside"
+
+    @property
+    def server(self) -> Path:
+        return self.outside / "alps"
+
+    def home(self, clinic: str) -> Path:
+        return self.folder / "clinics" / clinic / "home"
+
+    def call(self, name: str, *arguments: object) -> str:
+        """What a command prints; it must succeed."""
+        command = [*self.prefix, script(name), *map(str, arguments)]
+        done = subprocess.run(
+            command, env=self._environment(), cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def coordinator(self, *arguments: object) -> str:
+        return self.call("fl-server", *arguments, "--dir", self.server)
+
+    def clinic(self, clinic: str, *arguments: object) -> str:
+        return self.call("fl-client", *arguments, "--dir", self.home(clinic))
+
+    def start(self, name: str, log: Path, *command: str) -> None:
+        """Start a process that stays, with its output in a file."""
+        with log.open("ab") as file:
+            self.processes[name] = subprocess.Popen(
+                [*self.prefix, *command],
+                env=self._environment(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
+
+    def found(self, port: int, clinics: Mapping[str, Path]) -> None:
+        """Everything up to ``join``: the server's folder, and those of the clinics with their data."""
+        self.outside.mkdir(parents=True)
+        self.call("fl-server", "init", self.server, "--host", self.host, "--port", port)
+        for name, data in clinics.items():
+            home, invitation = self.home(name), self.outside / f"{name}.invitation"
+            home.parent.mkdir(parents=True, exist_ok=True)
+            self.call("fl-client", "init", home, "--clinic", name, "--data", data)
+            self.coordinator("enrol", name, home / "key.pub", "--out", invitation)
+            self.clinic(name, "join", invitation)
+
+    def serve_behind(self, port: int) -> None:
+        """Let the server listen on another port than its clinics are told, as behind a load balancer."""
+        save_settings(self.server, replace(load_settings(self.server), port=port, health_port=port + 1))
+
+    def start_server(self) -> None:
+        log = self.outside / "server.log"
+        self.start("server", log, script("fl-server"), "start", "--dir", str(self.server))
+        self.until(lambda: b"Ready:" in log.read_bytes())
+
+    def start_node(self, clinic: str) -> None:
+        log = self.home(clinic).parent / "node.log"
+        self.start(clinic, log, script("fl-client"), "start", "--dir", str(self.home(clinic)))
+
+    def ask(self, plan: str, clinics: Sequence[str]) -> None:
+        """Ask for a run, and approve it at these clinics."""
+        path = self.outside / "plan.toml"
+        path.write_text(plan)
+        name = tomllib.loads(plan)["name"]
+        self.coordinator("train", path)
+        for clinic in clinics:
+            self.until(lambda clinic=clinic: name in self.clinic(clinic, "plans"), pause=2)  # type: ignore[misc]
+            self.clinic(clinic, "approve", name)
+
+    def run(self) -> dict[str, Any]:
+        """The last run, as ``fl-server runs`` tells it."""
+        values: dict[str, Any] = json.loads(self.coordinator("runs", "--json"))["runs"][-1]
+        return values
+
+    def rest(self) -> dict[str, Any]:
+        """The last run once it goes on no more."""
+        self.until(lambda: self.run()["status"] in ("finished", "paused", "failed", "stopped"), pause=2)
+        return self.run()
+
+    def until(self, what: Callable[[], object], pause: float = 0.2) -> None:
+        """Wait for something while all processes go on."""
+        end = time.monotonic() + PATIENCE
+        while not what():
+            self.check()
+            assert time.monotonic() < end, "it did not come"
+            time.sleep(pause)
+
+    def check(self) -> None:
+        """See that all processes go on."""
+        for name, process in self.processes.items():
+            assert process.poll() is None, f"{name} ended"
+
+    def end(self, name: str) -> int:
+        """End a process in good order; its exit code."""
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        return process.wait(60)
+
+    def _environment(self) -> dict[str, str]:
+        own = {"PYTHONPATH": str(ROOT), "DERMAFED_CACHE": str(self.folder / "clinics" / "cache")}
+        return {**os.environ, **own, **self.environment}
+
+
+@contextmanager
+def whole_run(folder: Path, **settings: Any) -> Iterator[WholeRun]:
+    """A federation whose processes end with the context."""
+    run = WholeRun(folder, **settings)
+    try:
+        yield run
+    finally:
+        for process in run.processes.values():
+            process.terminate()
+        for process in run.processes.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+            process.kill()
+            process.wait()
