@@ -3,8 +3,8 @@
     python -m benchmarks.federation_cost [--clinics 3] [--rounds 4] [--many 20] [--json]
 
 Both sides move EfficientNetB0's weights (4 million) to each clinic twice a round, to train and to evaluate,
-and back once; no clinic trains. All of it runs on this machine, nodes and server in processes of their own, and
-what they say to each other passes a relay that counts it. The first round of each is not timed.
+and back once; no clinic trains. All of it runs on this machine, nodes and server in processes of their own,
+and what they say to each other passes a relay that counts it. The first round of each is not timed.
 
 ours    ``fl-server`` and real nodes over TLS with node keys, gate and audit log; only the trainer is
         replaced.

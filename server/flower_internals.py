@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI
 from flwr.app import Error, Message
 from flwr.app.message import make_message, remove_content_from_message
 from flwr.common.constant import (
-    HEARTBEAT_DEFAULT_INTERVAL,
     HEARTBEAT_PATIENCE,
     NOOP_ACCOUNT_NAME,
     NOOP_FLWR_AID,
@@ -22,6 +22,7 @@ from flwr.proto.fleet_pb2 import PushMessagesRequest
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.constant import NOOP_FEDERATION_ID, NodeStatus, TaskType
+from flwr.supercore.date import now
 from flwr.supercore.fab import Fab
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
@@ -31,14 +32,17 @@ from flwr.supercore.inflatable.inflatable_object import (
 )
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.run import Run
+from flwr.supercore.sql_mixin import SqlMixin
+from flwr.supercore.state.schema.corestate_models import Task
 from flwr.supercore.task_identity import TaskIdentity
+from flwr.supercore.utils import uint64_to_int64
 from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
 from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
 from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
+from sqlalchemy import update
 
 __all__ = [
-    "HEARTBEAT_DEFAULT_INTERVAL",
     "HEARTBEAT_PATIENCE",
     "NOOP_ACCOUNT_NAME",
     "NOOP_FEDERATION_ID",
@@ -59,6 +63,7 @@ __all__ = [
     "get_object_tree",
     "inflate",
     "iterate_object_tree",
+    "keep_running",
     "label",
     "linkstate_of",
     "make_superlink",
@@ -104,6 +109,19 @@ def linkstate_of(superlink: FastAPI) -> LinkState:
     """The state that the app works on: nodes, runs, messages, objects."""
     state: LinkState = superlink.state.linkstate_factory.state()
     return state
+
+
+def keep_running(state: LinkState, task_id: int) -> None:
+    """Let a running task go on without heartbeats, which Flower wants every minute to believe that it lives.
+
+    The task is this process's own: it cannot die alone, but it may sleep, as a virtual machine does while it
+    is copied.
+    """
+    if not isinstance(state, SqlMixin):
+        raise TypeError(f"{type(state).__name__} keeps no tasks in a database")
+    with state.session() as session:
+        own = Task.task_id == uint64_to_int64(task_id)
+        session.execute(update(Task).where(own).values(active_until=now() + timedelta(days=3650)))
 
 
 def become_task(task_id: int, run_id: int) -> None:

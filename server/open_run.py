@@ -1,4 +1,4 @@
-"""A run as Flower knows it: opened, kept alive, closed, and nothing of it left behind."""
+"""A run as Flower knows it: opened, closed, and nothing of it left behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock
 
 from server.flower_internals import (
     NOOP_FEDERATION_ID,
@@ -22,13 +22,12 @@ from server.flower_internals import (
     SubStatus,
     TaskType,
     become_task,
+    keep_running,
 )
 from server.mail import database_errors
 from shared.errors import FederationError
 
 log = logging.getLogger("dermafed.server")
-
-_BEAT_SECONDS = 10.0  # Flower fails a run whose heart has not beaten for 60 seconds
 
 
 @contextmanager
@@ -55,8 +54,7 @@ def open_run(state: LinkState, database: Path, lock: Lock) -> Iterator[int]:
         run_id, task_id = _start(state)
         outcome = SubStatus.FAILED
         try:
-            with _heartbeat(state, task_id):
-                yield run_id
+            yield run_id
             outcome = SubStatus.COMPLETED
         finally:
             _close(state, run_id, task_id, outcome)
@@ -107,30 +105,9 @@ def _start(state: LinkState) -> tuple[int, int]:
         task_id = next((run.primary_task_id for run in state.get_run_info(run_ids=[run_id])), None)
         if task_id is None or not (state.claim_task(task_id) and state.activate_task(task_id)):
             raise FederationError("Flower did not start the run", remedy="Start it again")
+        keep_running(state, task_id)
     become_task(task_id, run_id)
     return run_id, task_id
-
-
-@contextmanager
-def _heartbeat(state: LinkState, task_id: int) -> Iterator[None]:
-    over = Event()
-    thread = Thread(target=_beat, args=(state, task_id, over), daemon=True, name="run-heartbeat")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _beat(state: LinkState, task_id: int, over: Event) -> None:
-    while not over.wait(_BEAT_SECONDS):
-        try:
-            if not state.acknowledge_task_heartbeat(task_id):
-                log.error("Flower has given the run up: this machine slept, or its clock was moved")
-                return
-        except Exception as error:  # a disk that is busy or full now need not be in ten seconds
-            log.warning("A heartbeat of the run failed (%s)", type(error).__name__)
 
 
 def _close(state: LinkState, run_id: int, task_id: int, outcome: str) -> None:

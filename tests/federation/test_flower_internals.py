@@ -31,6 +31,7 @@ from server.flower_internals import (
     get_object_tree,
     inflate,
     iterate_object_tree,
+    keep_running,
     label,
     linkstate_of,
     make_superlink,
@@ -88,7 +89,7 @@ def test_the_server_keeps_nodes_runs_and_messages_in_flowers_state(tmp_path: Pat
     assert task is not None
     assert state.claim_task(task)
     assert state.activate_task(task)
-    assert state.acknowledge_task_heartbeat(task)
+    keep_running(state, task)
     become_task(task, run)
     message = Message(RecordDict({"a": ConfigRecord({"b": 1})}), node, MessageType.TRAIN)
     assert message.metadata.run_id == run
