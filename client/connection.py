@@ -22,7 +22,18 @@ State = Literal["ok", "warning", "failed"]
 
 _SECONDS = 10.0
 _PROXY_PORT = 80  # httpx's
-_SMALL_DIFFERENCE, _LARGE_DIFFERENCE = 60.0, 300.0
+# Flower's server takes a call that was signed up to 5 s in its future and 305 s in its past. What a server
+# tells of its time is up to 2 s old.
+_LITTLE_AHEAD, _FAR_AHEAD = 3.0, 6.0
+_LITTLE_BEHIND, _FAR_BEHIND = 60.0, 300.0
+
+REFUSED = "it is unknown or revoked, or a node with it is connected already"
+"""What it means that a server answers, but not to this clinic's key; it does not say which."""
+
+REFUSED_REMEDY = (
+    "After a sudden end, wait a minute. Else see that the node runs once only; then ask the coordinator "
+    "whether the key is enrolled"
+)
 
 # OpenSSL's numbers, X509_V_ERR_*.
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -69,7 +80,7 @@ def check_connection(address: str, ca: Path) -> Iterator[Check]:
 
 
 def check_registration(address: str, home: Home) -> Check:
-    """Whether the server knows the clinic's key; the clinic's node must not be running."""
+    """Whether the server lets the clinic's key connect; the clinic's node must not be running."""
     import httpx
 
     from client.flower_internals import activate_once
@@ -80,8 +91,8 @@ def check_registration(address: str, home: Home) -> Check:
         return Check(
             "registration",
             "failed",
-            f"the server refuses this clinic's key ({error.response.status_code}): it is unknown or revoked",
-            "Send key.pub to the coordinator, who enrols it",
+            f"the server refuses this clinic's key ({error.response.status_code}): {REFUSED}",
+            REFUSED_REMEDY,
         )
     except (httpx.HTTPError, ValueError) as error:
         what = f"the server could not be asked: {type(error).__name__}"
@@ -152,11 +163,16 @@ def _check_clock(secured: ssl.SSLSocket, host: str) -> Check:
         there = parsedate_to_datetime(answer.headers["Date"] or "").timestamp()
     except (OSError, ValueError, TypeError, http.client.HTTPException):
         return Check("clock", "warning", "the server does not tell its time", "See that this clock is right")
-    off = abs(time.time() - there)
-    what, remedy = f"{off:.0f} s from the server's", "Set the clock by NTP"
-    if off > _LARGE_DIFFERENCE:
+    return _judge_clock(time.time() - there)
+
+
+def _judge_clock(ahead: float) -> Check:
+    what = f"the clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's"
+    remedy = "Set it by NTP; the server takes no call whose time is wrong"
+    if not -_FAR_BEHIND < ahead < _FAR_AHEAD:
         return Check("clock", "failed", what, remedy)
-    return Check("clock", "warning", what, remedy) if off > _SMALL_DIFFERENCE else Check("clock", "ok", what)
+    fits = -_LITTLE_BEHIND < ahead < _LITTLE_AHEAD
+    return Check("clock", "ok", what) if fits else Check("clock", "warning", what, remedy)
 
 
 def _proxy(host: str) -> SplitResult | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from client.check import check_server
+from client.connection import REFUSED, REFUSED_REMEDY
 from client.flower_internals import CONNECTED, CONNECTION_ERROR, DISCONNECTED, supernode_arguments
 from client.home import Home, read_settings, server_address
 from client.node.child import Child
@@ -142,12 +143,10 @@ class _Node:
     def _cause(self) -> str:
         """Why there is no connection, in words."""
         for check in check_server(self.home, with_key=False):
-            if check.state == "failed":
+            # A clock that is only a little wrong is enough for the server to refuse a key.
+            if check.state == "failed" or (check.name, check.state) == ("clock", "warning"):
                 return f"{check.what}. {check.remedy}"
-        return (
-            "the server answers, but not to this clinic: its key is unknown or revoked, or the server "
-            "still counts this node as present. Wait a minute; then ask the coordinator"
-        )
+        return f"the server answers, but refuses this clinic's key: {REFUSED}. {REFUSED_REMEDY}"
 
     def _tell(self, **changes: object) -> None:
         before, self.status = self.status, self.status.changed(**changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from client.check import check_clinic
 from client.connection import Check, check_connection, check_registration
+from shared.lock import only_one_process
 from shared.node_key import read_public_key
 from tests.client.certificates import Certificate, certificate
 from tests.client.clinic import clinic, data_set, joined
@@ -49,13 +51,21 @@ def found(address: str, ca: Path) -> dict[str, Check]:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "state"), [(0, "ok"), (-120, "warning"), (120, "warning"), (600, "failed"), (-600, "failed")]
+    ("ahead", "state", "told"),
+    [
+        (0, "ok", ""),
+        (120, "warning", "1(19|20) s behind"),
+        (600, "failed", "(599|600) s behind"),
+        (-20, "failed", "2[01] s ahead of"),  # Flower takes no call from more than 5 s in its future
+        (-600, "failed", "60[01] s ahead of"),
+    ],
 )
-def test_clocks_are_compared(tmp_path: Path, ahead: float, state: str) -> None:
+def test_clocks_are_compared(tmp_path: Path, ahead: float, state: str, told: str) -> None:
     made = certificate(tmp_path)
     with tls_server(made, ahead) as address:
         checks = found(address, made.ca)
     assert [check.state for check in checks.values()] == ["ok", "ok", "ok", state]
+    assert re.search(told, checks["clock"].what)
 
 
 def test_certificates_are_told_apart(tmp_path: Path) -> None:
@@ -144,6 +154,23 @@ def test_a_key_is_known_unknown_or_revoked(tmp_path: Path) -> None:
         assert info.status == "offline"  # a check leaves no trace of a node
         server.remove(number)
         assert check_registration(server.address, home).state == "failed"
+
+
+def test_a_running_node_is_not_called_unknown(tmp_path: Path) -> None:
+    home = clinic(tmp_path / "graz", data_set(tmp_path / "data"))
+    made = certificate(tmp_path / "trust")
+    with superlink(tmp_path, made) as server:
+        joined(home, server.address, made.ca)
+        number = server.enrol(read_public_key(home.public_key), "graz")
+        server.state.activate_node(number, 30.0)
+        with only_one_process(home.node):
+            checks = {check.name: check for check in check_clinic(home)}
+        found = checks["registration"]
+        assert (found.state, found.what) == ("warning", "the clinic's node runs, and is not connected")
+        (info,) = server.state.get_node_info(node_ids=[number])
+        assert info.status == "online"  # a check does not disturb it
+        twin = check_registration(server.address, home)
+        assert (twin.state, "a node with it is connected already" in twin.what) == ("failed", True)
 
 
 def test_what_is_wrong_at_the_clinic_is_named(tmp_path: Path) -> None:
