@@ -76,8 +76,12 @@ def serve(
     with only_one_process(folder, _PATIENCE_SECONDS):
         for host, port in ((settings.listen, settings.port), ("127.0.0.1", settings.health_port)):
             check_port(host, port)
-        with closing_on_signals() as closing, open_engine(folder, settings) as engine:
-            record = Record(folder / RECORD)
+        record = Record(folder / RECORD)
+        with (
+            closing_on_signals() as closing,
+            record.kept_open(),
+            open_engine(folder, settings) as engine,
+        ):
             holder = Holder(engine, agree, record, folder / RUNS, tensorboard)
             fingerprint = authority_fingerprint(folder / TRUST)
             ready(Ready(settings.federation, settings.address, fingerprint, settings.health_port))

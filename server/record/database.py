@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from shared.private_files import FILE_MODE
 
 VERSION = 1
 _BUSY_SECONDS = 30.0
+_LEAST_FREE = 2**20  # bytes; a connection needs some for the files that SQLite puts beside its own
 
 _TABLES = """
 CREATE TABLE clinics (
@@ -93,6 +95,13 @@ class Record:
             connection.execute("COMMIT")
 
     @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Keep the files that SQLite puts beside its own: on a full disk, nobody could make them to read."""
+        with self._connected() as connection:
+            self._check_version(connection)
+            yield
+
+    @contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
             connection = sqlite3.connect(
@@ -106,11 +115,16 @@ class Record:
             finally:
                 connection.close()  # rolls back what was not committed
         except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-            remedy = "Free some disk space" if full else "Check the disk and the file, or restore your backup"
-            raise StorageError(
-                f"The record cannot be used: {error}", where=self.path, remedy=remedy
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: sqlite3.Error) -> StorageError:
+        """What it means; on a full disk SQLite cannot even read, and says no more than that it cannot."""
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or _is_full(self.path)
+        return StorageError(
+            f"The record cannot be used: {'the disk is full' if full else error}",
+            where=self.path,
+            remedy="Free some disk space" if full else "Check the disk and the file, or restore your backup",
+        )
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -120,6 +134,13 @@ class Record:
                 where=self.path,
                 remedy="Use the version of dermafed that made it",
             )
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _LEAST_FREE
+    except OSError:
+        return False
 
 
 def now() -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -147,6 +149,29 @@ def test_a_run_is_taken_up_by_one_of_two(record: Record) -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(take, range(2))
     assert sorted([*first, *second]) == list(range(1, 21))
+
+
+def fill(folder: Path) -> None:
+    with (folder / "ballast").open("ab", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
+def test_a_full_disk_is_named_and_a_record_that_is_kept_open_can_be_read(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        record = Record.create(tmp_path / "record.db")
+        with record.kept_open():
+            fill(tmp_path)
+            assert list_runs(record) == []
+        fill(tmp_path)
+        with pytest.raises(StorageError, match=r"the disk is full .* Free some disk space"):
+            list_runs(record)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_damage_a_missing_file_and_another_version_are_told(record: Record, tmp_path: Path) -> None:
