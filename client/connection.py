@@ -133,6 +133,9 @@ def _check_tls(plain: socket.socket, host: str, ca: Path) -> Iterator[Check]:
             yield _check_clock(secured, host)
     except ssl.SSLCertVerificationError as error:
         yield _bad_certificate(error, host)
+    except TimeoutError:
+        remedy = "Ask whether the server runs, and whoever keeps the network between"
+        yield Check("tls", "failed", f"{host} takes the connection, but nothing comes back", remedy)
     except (OSError, ValueError) as error:
         remedy = "Ask the coordinator whether this is the federation's port; a proxy must not open TLS"
         yield Check("tls", "failed", f"no TLS connection: {_reason(error)}", remedy)

@@ -93,6 +93,14 @@ def test_a_closed_port_and_an_unknown_name(tmp_path: Path) -> None:
     assert [check.state for check in unknown.values()] == ["failed"]
 
 
+def test_a_network_that_lets_nothing_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("client.connection._SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        checks = found(f"127.0.0.1:{listening.getsockname()[1]}", certificate(tmp_path).ca)
+    assert "nothing comes back" in checks["tls"].what
+    assert "whether the server runs" in checks["tls"].remedy
+
+
 def test_the_way_may_lead_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = certificate(tmp_path)
     with tls_server(made) as address, socket.create_server(("127.0.0.1", 0)) as proxy:
