@@ -1,0 +1,217 @@
+"""A federation for tests that break it: a server and two clinics, made and run by the real commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.testing import CliRunner
+
+from client.cli import app as fl_client
+from server.cli import app as fl_server
+from tests.commands.making import real_dataset
+from tests.faults.processes import Processes, free_port, wait_for
+
+CLINICS = ("graz", "linz")
+SERVER = "server"
+HELD = ("asked", "agreeing", "running", "stopping")
+
+_PLAN = """\
+name = "{name}"
+rounds = {rounds}
+weights = "none"
+threads = 1
+[model]
+image_size = 64
+frozen_blocks = 6
+[preprocess]
+denoise = "none"
+clahe = false
+[training]
+epochs = 1
+batch_size = 4
+[rules]
+quorum = {quorum}
+deadline = "{deadline}"
+approval = "{approval}"
+wait = "5m"
+"""
+_RULES = {"rounds": 3, "quorum": 2, "deadline": "5m", "approval": "5m"}
+
+
+def typed(app: typer.Typer, *words: object) -> str:
+    """What a command prints on stdout; its own error is raised, as ``main`` would show it."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.stdout
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, text
+    path.write_text(text.replace(old, new))
+
+
+@dataclass
+class Federation(Processes):
+    """Folders, processes and commands of a federation on this machine."""
+
+    port: int = field(default_factory=free_port)
+
+    @property
+    def server(self) -> Path:
+        return self.folder / SERVER
+
+    def home(self, clinic: str) -> Path:
+        return self.folder / clinic
+
+    def data(self, clinic: str) -> Path:
+        """Its manifest; the images of all clinics lie in one folder."""
+        return self.folder / "data" / f"{clinic}.csv"
+
+    def make(self) -> Federation:
+        """The commands of the documentation's first page."""
+        typed(fl_server, "init", self.server, "--host", "localhost", "--port", self.port)
+        settings = self.server / "server.toml"
+        edit(settings, f"health_port = {self.port + 1}", f"health_port = {free_port()}")
+        _write_data(self)
+        for clinic in CLINICS:
+            self.init(clinic, self.data(clinic))
+            self.enrol(clinic)
+        return self
+
+    def init(self, clinic: str, data: Path) -> None:
+        """A clinic's folder and key; it approves by its limits, so that nobody has to sit there."""
+        typed(fl_client, "init", self.home(clinic), "--clinic", clinic, "--data", data)
+        edit(self.home(clinic) / "clinic.toml", 'policy = "ask"', 'policy = "limits"')
+
+    def enrol(self, clinic: str) -> None:
+        """The key goes to the coordinator, the invitation comes back."""
+        invitation = self.folder / f"{clinic}.invitation"
+        self.coordinator("enrol", clinic, self.home(clinic) / "key.pub", "--out", invitation)
+        self.at(clinic, "join", invitation)
+
+    def coordinator(self, *words: object) -> str:
+        """A command of ``fl-server``."""
+        return typed(fl_server, *words, "--dir", self.server)
+
+    def at(self, clinic: str, *words: object) -> str:
+        """A command of ``fl-client``."""
+        return typed(fl_client, *words, "--dir", self.home(clinic))
+
+    def start_server(self) -> None:
+        """Start it, and wait until it is ready."""
+        self.start(SERVER, *_main("server"), "start", "--dir", self.server)
+        wait_for(lambda: "Ready:" in self.log(SERVER) or self.running[SERVER].poll() is not None)
+        if self.running[SERVER].poll() is not None:
+            del self.running[SERVER]
+            raise RuntimeError(self.log(SERVER))
+
+    def start_clinic(self, clinic: str, **environment: str) -> None:
+        self.start(clinic, *_main("client"), "start", "--dir", self.home(clinic), **environment)
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.coordinator("status", "--json")))
+
+    def status_at(self, clinic: str) -> dict[str, Any]:
+        return dict(json.loads(self.at(clinic, "status", "--json")))
+
+    def cause_at(self, clinic: str) -> str:
+        """Why a clinic is not connected, as its own status tells it."""
+        return str(self.status_at(clinic)["cause"])
+
+    def check_at(self, clinic: str, name: str) -> dict[str, str]:
+        """What ``fl-client check`` finds of one kind."""
+        checks = json.loads(self.at(clinic, "check", "--json"))
+        return dict(next(check for check in checks if check["name"] == name))
+
+    def online(self, clinic: str) -> bool:
+        """Whether the server counts a clinic as connected."""
+        return any(each["clinic"] == clinic and each["online"] for each in self.status()["clinics"])
+
+    def connected(self, *clinics: str) -> bool:
+        """Whether these clinics' nodes are ready, by their own word and the server's."""
+        return all(
+            self.online(clinic) and self.status_at(clinic)["node"] == "runs, connected" for clinic in clinics
+        )
+
+    def train(self, name: str, **changes: object) -> None:
+        """Ask for a run; the changes are of its rounds and rules."""
+        plan = self.folder / f"{name}.toml"
+        plan.write_text(_PLAN.format(name=name, **{**_RULES, **changes}))
+        self.coordinator("train", plan)
+
+    def run(self, name: str) -> dict[str, Any]:
+        runs = json.loads(self.coordinator("runs", "--json"))["runs"]
+        return dict(next(run for run in runs if run["name"] == name))
+
+    def run_folder(self, name: str) -> Path:
+        """Where the server keeps a run."""
+        (folder,) = (self.server / "runs").glob(f"*-{name}")
+        return folder
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        return list(json.loads(self.coordinator("history", name, "--json"))["rounds"])
+
+    def in_round(self, name: str, round: int, clinic: str) -> None:
+        """Wait until a clinic is at work in a round."""
+
+        def at_work() -> bool:
+            run = self.run(name)
+            assert run["status"] in HELD, run["why"]
+            begun = run["status"] == "running" and run["rounds_done"] == round - 1
+            return begun and (self.home(clinic) / "node" / "task.json").exists()
+
+        wait_for(at_work)
+
+    def ends(self, name: str, status: str = "finished") -> dict[str, Any]:
+        """The run, once it has come to rest in this status."""
+        run = wait_for(lambda: run if (run := self.run(name))["status"] not in HELD else None)
+        assert run["status"] == status, run["why"]
+        return run
+
+    def has_kept(self, name: str, history: Sequence[Mapping[str, Any]], rounds: int = 3) -> None:
+        """Nothing that was told is lost: the rounds of before are as they were, models are kept."""
+        rows = self.history(name)
+        assert rows[: len(history)] == history
+        assert [row["round"] for row in rows] == list(range(1, rounds + 1))
+        models = json.loads(self.coordinator("models", name, "--json"))["models"]
+        kept = {role: model["round"] for model in models for role in model["roles"]}
+        best = json.loads(self.coordinator("history", name, "--json"))["best_round"]
+        assert (kept["last"], kept["best"]) == (rounds, best)
+        assert all(Path(model["path"]).stat().st_size == model["size"] for model in models)
+
+    def heal(self) -> None:
+        """Everything runs and is connected, and no run is held."""
+        if SERVER not in self.running:
+            self.start_server()
+        for clinic in CLINICS:
+            if clinic not in self.running:
+                self.start_clinic(clinic)
+        for run in json.loads(self.coordinator("runs", "--json"))["runs"]:
+            if run["status"] in HELD:
+                self.coordinator("stop", run["number"])
+                self.ends(run["name"], "stopped")
+        wait_for(lambda: self.connected(*CLINICS))
+
+
+def _main(package: str) -> tuple[str, str]:
+    return "-c", f"from {package}.cli import main; main()"
+
+
+def _write_data(federation: Federation) -> None:
+    """Real images of three classes, other ones for each clinic."""
+    real_dataset(federation.folder / "data", 10, CLINICS)
+    with (federation.folder / "data" / "metadata.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for clinic in CLINICS:
+        with federation.data(clinic).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(row for row in rows if row["clinic"] == clinic)

@@ -1,0 +1,65 @@
+"""A worker of a clinic that lies, each round in another way; run as a node's worker: FOLDER ADDRESS."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from flwr.app import Context, Message
+
+from client.app import build_client_app
+from client.home import open_home
+from client.node import worker
+from client.node.consent import ClinicConsent
+from client.node.lifeline import end_with_parent
+from shared.metrics.evaluation import SiteEvaluation
+from shared.training.trainer import FloatVector, Trainer, Update
+
+LOSS = {"loss": 0.5}
+
+
+class Lying:
+    """Round 1: not a number; 2: too few weights; 3: a thousand million images; 4: the truth."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        if round == 1:
+            return Update(np.full_like(weights, np.nan), 7, LOSS)
+        if round == 2:
+            return Update(weights[:-1], 7, LOSS)
+        return Update(weights, 10**9 if round == 3 else 7, LOSS)
+
+    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+        scores = np.full((self.classes, self.classes), 1 / self.classes)
+        return SiteEvaluation.from_predictions(np.arange(self.classes), scores)
+
+
+def let_out(reply: Message, asked: Message, classes: int | None) -> Message:
+    """No gate: this clinic's code is its own; in round 4 the update is another run's."""
+    if asked.metadata.message_type == "train" and asked.metadata.group_id == "4":
+        reply.metadata.__dict__["_run_id"] = asked.metadata.run_id - 1
+    return reply
+
+
+def main(folder: Path, address: str) -> None:
+    end_with_parent()
+    worker.stop_on_signals()
+    worker.let_out = let_out
+    home = open_home(folder)
+    consent = ClinicConsent(home)
+
+    def trainer_for(context: Context) -> Trainer:
+        return Lying(len(consent.approved(context).offer.model.classes))
+
+    try:
+        worker.serve(home, address, build_client_app(trainer_for, consent=consent), consent)
+    except worker.Stopped:
+        return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

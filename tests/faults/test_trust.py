@@ -1,0 +1,142 @@
+"""Keys, certificates, clocks and consent that are not right: each is told where it can be mended."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from client.connection import REFUSED
+from server.trust import authority
+from shared.errors import SettingsError
+from tests.faults.federation import SERVER, Federation, edit
+from tests.faults.processes import ROOT, wait_for
+
+pytestmark = pytest.mark.slow
+
+CLOCK = Path(__file__).parent / "clock"
+
+
+@contextmanager
+def restarted(federation: Federation, clinic: str) -> Iterator[None]:
+    """Change a clinic's folder while its node is down."""
+    federation.end(clinic)
+    yield
+    federation.start_clinic(clinic)
+
+
+def test_a_key_unknown_then_enrolled_then_revoked_then_replaced(
+    federation: Federation, tmp_path: Path
+) -> None:
+    data = federation.data("graz")
+    federation.init("wels", data)
+    for name in ("server.json", "ca.pem"):
+        shutil.copy(federation.home("graz") / name, federation.home("wels") / name)
+    federation.start_clinic("wels")
+    assert REFUSED in wait_for(lambda: federation.cause_at("wels"))
+    federation.enrol("wels")
+    wait_for(lambda: federation.connected("wels"))
+    federation.coordinator("revoke", "wels")
+    assert REFUSED in wait_for(lambda: federation.cause_at("wels"), 60)
+    assert "wels may connect no more" in federation.log(SERVER)
+    with pytest.raises(SettingsError, match=r"was revoked on .*Make a new key at the clinic"):
+        federation.enrol("wels")
+    federation.end("wels")
+    assert REFUSED in federation.check_at("wels", "registration")["what"]
+    shutil.rmtree(federation.home("wels"))
+    federation.init("wels", data)
+    (federation.folder / "wels.invitation").unlink()
+    federation.enrol("wels")
+    federation.start_clinic("wels")
+    wait_for(lambda: federation.connected("wels"))
+    federation.coordinator("revoke", "wels")
+    federation.end("wels")
+
+
+def test_a_second_node_with_one_key_is_told_and_disturbs_nobody(federation: Federation) -> None:
+    ignored = shutil.ignore_patterns("node")
+    shutil.copytree(federation.home("graz"), federation.home("twin"), ignore=ignored)
+    (federation.home("twin") / "node").mkdir(0o700)
+    federation.start_clinic("twin")
+    assert "a node with it is connected already" in wait_for(lambda: federation.cause_at("twin"))
+    federation.train("twin", rounds=1)
+    federation.ends("twin")
+    assert federation.history("twin")[0]["left_out"] == ""
+    assert not (federation.home("twin") / "audit.jsonl").exists()
+    federation.end("twin")
+
+
+def test_a_wrong_authority_is_told(federation: Federation, tmp_path: Path) -> None:
+    authority.make_authority(tmp_path / "other", "other")
+    pinned = (federation.home("linz") / "ca.pem").read_bytes()
+    with restarted(federation, "linz"):
+        shutil.copy(tmp_path / "other" / "ca.pem", federation.home("linz") / "ca.pem")
+    told = wait_for(lambda: federation.cause_at("linz"))
+    assert "not by the authority that was pinned" in told
+    assert "ask by telephone, then join again" in told
+    assert federation.check_at("linz", "tls")["state"] == "failed"
+    with restarted(federation, "linz"):
+        (federation.home("linz") / "ca.pem").write_bytes(pinned)
+    wait_for(lambda: federation.connected("linz"))
+
+
+def test_an_expired_certificate_is_told_and_renewed(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation.end(SERVER)
+    begun = time.monotonic()
+    federation.start_server()
+    needs = time.monotonic() - begun
+    federation.end(SERVER, "linz")
+    with monkeypatch.context() as patch:
+        patch.setattr(authority, "SERVER_DAYS", (2 * needs + 10) / 86_400)
+        federation.coordinator("renew")
+    issued = time.monotonic()
+    federation.start_server()
+    assert "certificate expires in 0 days; run: fl-server renew" in federation.log(SERVER)
+    time.sleep(max(0.0, issued + 2 * needs + 11 - time.monotonic()))
+    federation.start_clinic("linz")
+    told = wait_for(lambda: federation.cause_at("linz"))
+    assert "the server's certificate has expired" in told
+    assert "the coordinator must renew the certificate" in told
+    federation.end(SERVER)
+    with pytest.raises(RuntimeError, match=r"certificate expired on .*Run: fl-server renew"):
+        federation.start_server()
+    federation.coordinator("renew")
+    federation.start_server()
+    wait_for(lambda: federation.connected("graz", "linz"))
+
+
+@pytest.mark.parametrize(("ahead", "word"), [(600, "ahead of"), (-600, "behind"), (20, "ahead of")])
+def test_a_clock_that_is_wrong_is_told(federation: Federation, ahead: float, word: str) -> None:
+    federation.end("linz")
+    federation.start_clinic("linz", PYTHONPATH=f"{CLOCK}:{ROOT}", CLOCK_AHEAD=str(ahead))
+    told = wait_for(lambda: federation.cause_at("linz"))
+    found = re.search(rf"the clock is (\d+) s {word} the server's. Set it by NTP", told)
+    assert found, told
+    assert abs(int(found[1]) - abs(ahead)) <= 5
+    with restarted(federation, "linz"):
+        pass
+    wait_for(lambda: federation.connected("linz"))
+
+
+def test_a_plan_that_nobody_approved_pauses_and_goes_on_once_somebody_does(federation: Federation) -> None:
+    settings = federation.home("linz") / "clinic.toml"
+    edit(settings, 'policy = "limits"', 'policy = "ask"')
+    try:
+        federation.train("unheard", rounds=1, approval="20s")
+        paused = federation.ends("unheard", "paused")
+        assert "linz: waiting: someone there has to approve it" in paused["why"]
+        assert "ask the clinics to approve it" in paused["why"]
+        assert "waits for you: fl-client approve or refuse" in federation.at("linz", "plans")
+        federation.at("linz", "approve", "unheard")
+        federation.coordinator("resume", "unheard")
+        federation.ends("unheard")
+        assert federation.history("unheard")[0]["replied"] == 2
+    finally:
+        edit(settings, 'policy = "ask"', 'policy = "limits"')
