@@ -36,8 +36,9 @@ image_size = 64
 epochs = 1.0
 [rules]
 quorum = 3
-approval = "15m"
-wait = "15m"
+deadline = "1h"
+approval = "1h"
+wait = "1h"
 """
 OPTIONS = (
     *("--clinics", "clinic", "--rounds", ROUNDS, "--epochs", 1.0, "--seed", SEED, "--weights", "none"),

@@ -17,7 +17,7 @@ import pytest
 
 from tests.federation.test_supernode import free_port
 from tests.journeys import lookups
-from tests.journeys.secrets import PIECE, Needles, Secret, plant, search
+from tests.journeys.secrets import Needles, Secret, plant, search
 from tests.journeys.whole_run import WholeRun, whole_run
 
 pytestmark = pytest.mark.slow
@@ -42,8 +42,9 @@ denoise = "none"
 clahe = false
 [rules]
 quorum = 3
-approval = "15m"
-wait = "15m"
+deadline = "1h"
+approval = "1h"
+wait = "1h"
 """
 
 
@@ -89,7 +90,8 @@ def hold(run: WholeRun) -> None:
     image.write_bytes(whole)
     run.coordinator("resume", "first")
     first = run.server / "runs" / "0001-first" / "round-0001.npz"
-    run.until(first.exists)
+    run.until(lambda: first.exists() or run.run()["status"] == "paused", pause=2)
+    assert first.exists(), run.run()
     shutil.copytree(run.server, run.outside / "in_mid_run", ignore=shutil.ignore_patterns("trust"))
     last = run.rest()
     assert (last["status"], last["rounds_done"]) == ("finished", 2), last
@@ -129,8 +131,6 @@ def test_the_same_search_finds_what_a_node_leaks_on_purpose(outcome: Outcome) ->
     found = search(outcome.run.outside / "sent", needles("leaking"))
     leaks = {leak.split(", ", 1)[1] for hits in found.values() for leak in hits}
     assert {"utf-8", "BGR, uint8", "0 to 1, float32", "utf-8, base64"} <= leaks
-    kept = search(outcome.run.outside / "in_mid_run", needles("leaking"))
-    assert any(path.startswith("flower.db") for path in kept)
 
 
 def test_the_same_search_finds_the_clinics_data_at_home(outcome: Outcome) -> None:
@@ -139,8 +139,6 @@ def test_the_same_search_finds_the_clinics_data_at_home(outcome: Outcome) -> Non
         at_home = search(outcome.run.folder / "clinics" / "cache", SECRETS[name].needles())
         assert any("RGB, uint8" in hit for hits in at_home.values() for hit in hits)
         assert search(outcome.run.home(name), SECRETS[name].needles())
-    stamp = SECRETS["linz"].stamp[:, :PIECE]
-    assert (stamp > 0).all()
 
 
 def test_no_look_up_but_the_servers_name(outcome: Outcome) -> None:

@@ -21,7 +21,7 @@ from server.settings import load_settings, save_settings
 from tests.commands.test_help import script
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 900.0  # seconds for what takes a minute on an idle machine
+PATIENCE = 3600.0  # seconds for what takes a minute on an idle machine
 
 
 @dataclass
@@ -140,7 +140,7 @@ class WholeRun:
         """End a process in good order; its exit code."""
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
-        return process.wait(60)
+        return process.wait(PATIENCE)
 
     def _environment(self) -> dict[str, str]:
         own = {"PYTHONPATH": str(ROOT), "DERMAFED_CACHE": str(self.folder / "clinics" / "cache")}
