@@ -1,0 +1,14 @@
+"""Tell how far a TCP connection to ``HOST PORT`` gets: open, closed, no way or no name."""
+
+import socket
+import sys
+
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5).close()
+    print("open")
+except socket.gaierror:
+    print("no name")
+except ConnectionRefusedError:
+    print("closed")
+except OSError:
+    print("no way")

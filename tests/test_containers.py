@@ -1,0 +1,60 @@
+"""What docker/ promises, found by reading it: no root, nothing to write on, no way between clinics."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+DOCKER = Path(__file__).resolve().parent.parent / "docker"
+COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+CLINICS = [name for name in SERVICES if name != "server"]
+STAGES = {
+    stage.split(" AS ")[1].split("\n")[0]: stage
+    for stage in re.split(r"^FROM ", (DOCKER / "Dockerfile").read_text("utf-8"), flags=re.MULTILINE)[1:]
+}
+
+
+@pytest.mark.parametrize("target", ["server", "clinic"])
+def test_an_image_runs_as_nobody_special_and_tells_its_health(target: str) -> None:
+    instructions = [line for line in STAGES[target].splitlines() if line[:1].isupper()]
+    words = [line.split()[0] for line in instructions]
+    assert "USER dermafed" in instructions
+    assert words.index("USER") > max(at for at, word in enumerate(words) if word == "RUN")
+    assert "HEALTHCHECK" in words
+    # Its licence forbids to pass it on, and a layer keeps what a later one removes.
+    assert all("uninstall --yes bm3d" in line for line in instructions if "pip install" in line)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_can_do_little(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["init"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.keys() & {"user", "privileged", "environment", "env_file", "ports", "network_mode"}
+
+
+def test_the_server_is_all_that_two_clinics_share() -> None:
+    assert len(CLINICS) == 3
+    for one, other in combinations(CLINICS, 2):
+        assert not set(SERVICES[one]["networks"]) & set(SERVICES[other]["networks"])
+    for name in CLINICS:
+        assert set(SERVICES[name]["networks"]) <= set(SERVICES["server"]["networks"])
+    assert all(network == {"internal": True} for network in COMPOSE["networks"].values())
+    assert SERVICES["server"]["sysctls"] == {"net.ipv4.ip_forward": 0}
+
+
+def test_folders_are_shared_with_nobody_and_data_is_read_only() -> None:
+    mounts = [mount for service in SERVICES.values() for mount in service["volumes"]]
+    assert len(set(mounts)) == len(mounts)
+    assert all(mount.endswith(":ro") for mount in mounts if ":/data" in mount)
+    folders = {mount.split(":")[0] for mount in mounts if ":/data" not in mount}
+    assert folders == set(COMPOSE["volumes"]) == set(SERVICES)
+    assert sum(":/data:ro" in mount for mount in mounts) == len(CLINICS)
