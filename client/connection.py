@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from client.home import Home
+from shared.errors import SettingsError
 from shared.invitation import split_address
 
 State = Literal["ok", "warning", "failed"]
@@ -58,7 +59,11 @@ class Check:
 
 
 def check_connection(address: str, ca: Path) -> Iterator[Check]:
-    """Name, TCP, TLS with the pinned authority, and clock; ends at the first that fails."""
+    """Name, TCP, TLS with the pinned authority, and clock; ends at the first that fails.
+
+    Raises:
+        SettingsError: the environment names a proxy that cannot be one.
+    """
     host, port = split_address(address)
     proxy = _proxy(host)
     hop = (proxy.hostname or "", proxy.port or _PROXY_PORT) if proxy else (host, port)
@@ -183,8 +188,13 @@ def _proxy(host: str) -> SplitResult | None:
     named = getproxies().get("https") or getproxies().get("all")
     if not named or proxy_bypass(host):
         return None
-    parts = urlsplit(named if "//" in named else f"//{named}")
-    return parts if parts.hostname else None
+    try:
+        parts = urlsplit(named if "//" in named else f"//{named}")
+        return parts if parts.hostname and (parts.port or _PROXY_PORT) else None
+    except ValueError as error:
+        raise SettingsError(
+            "The address of the proxy cannot be used", where="HTTPS_PROXY", remedy="Write http://HOST:PORT"
+        ) from error
 
 
 def _credentials(proxy: SplitResult) -> dict[str, str]:

@@ -16,6 +16,7 @@ import pytest
 
 from client.check import check_clinic
 from client.connection import Check, check_connection, check_registration
+from shared.errors import SettingsError
 from shared.lock import only_one_process
 from shared.node_key import read_public_key
 from tests.client.certificates import Certificate, certificate
@@ -137,6 +138,16 @@ def test_a_proxy_that_refuses_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert check.state == "failed"
     assert f"through the proxy {hop}" in check.what
     assert "CONNECT to derma.example.org:9443" in check.remedy
+
+
+@pytest.mark.parametrize("named", ["http://graz:p@ss:word", "http://127.0.0.1:99999", "http://[::1"])
+def test_a_proxy_that_is_no_address_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("https_proxy", named)
+    with pytest.raises(SettingsError, match="proxy") as error:
+        found("derma.example.org:9443", certificate(tmp_path).ca)
+    assert named not in str(error.value)  # it may hold a password
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:
