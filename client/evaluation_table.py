@@ -29,7 +29,9 @@ def print_evaluation(evaluation: Evaluation, folder: Path) -> None:
 def _heading(evaluation: Evaluation) -> list[str]:
     card = evaluation.card
     clinics = card.data.get("clinics", {})
-    images = sum(sum(counts.values()) for counts in clinics.values())
+    # A simulation knows each clinic's counts, a server only those of all together.
+    together = [card.data.get("training_images", {})]
+    images = sum(sum(each.values()) for each in (clinics.values() if isinstance(clinics, dict) else together))
     plural = "" if len(clinics) == 1 else "s"
     source = f", from {images} images of {len(clinics)} clinic{plural}" if clinics else ""
     return [

@@ -163,6 +163,18 @@ def test_the_text_tells_figures_origin_and_limits(
         assert words in done.out
 
 
+def test_a_model_of_a_federation_tells_its_clinics(
+    loaded: keras.Model, data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As fl-server export writes it: the server knows the counts of all clinics together only.
+    card = replace(CARD, data={"clinics": ["graz", "linz"], "training_images": {"nevus": 30, "melanoma": 9}})
+    monkeypatch.setattr("client.evaluate.load_model", lambda _: (loaded, card))
+    monkeypatch.setenv("COLUMNS", "120")
+    done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "round 7, from 39 images of 2 clinics)" in done.out
+
+
 def test_metadata_enters_a_model_that_uses_it(
     data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
