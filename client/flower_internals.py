@@ -37,8 +37,8 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
-CONNECTION_ERROR = 305 % 256
-"""What a SuperNode exits with if it cannot connect, as its parent sees it."""
+CONNECTION_ERROR = "Exit Code: 305"
+"""What a SuperNode writes that ends because it cannot connect; it exits with 1, as for every error."""
 
 CONNECTED = ("SuperNode ID:", "Connection successful after")
 """What a SuperNode writes once it is connected, and connected again."""

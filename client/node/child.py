@@ -90,13 +90,20 @@ class Child:
         """Which of these its log has last, since it was started; nothing while it does not run."""
         if self._process is None:
             return None
+        text = self._said()
+        places = {phrase: text.rfind(phrase) for phrase in phrases}
+        last = max(places, key=lambda phrase: places[phrase])
+        return last if places[last] >= 0 else None
+
+    def has_said(self, phrase: str) -> bool:
+        """Whether its log has this, since it was started last, even if it has ended."""
+        return phrase in self._said()
+
+    def _said(self) -> str:
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(self._log_start)
-            text = file.read().decode("utf-8", "replace")
-            places = {phrase: text.rfind(phrase) for phrase in phrases}
-            last = max(places, key=lambda phrase: places[phrase])
-            return last if places[last] >= 0 else None
-        return None
+            return file.read().decode("utf-8", "replace")
+        return ""
 
     def _forget(self) -> None:
         if self._process is not None and self._process.stdin is not None:

@@ -15,6 +15,7 @@ READY = "worker ready"
 """What the worker writes to its log once it takes tasks."""
 
 _FILE = "status.json"
+_KILLED = "it was killed, or its machine went down. Start it again: fl-client start"
 
 
 def _now() -> str:
@@ -70,5 +71,5 @@ def read_status(folder: Path) -> NodeStatus | None:
     except (OSError, ValueError, TypeError):
         return None
     if status.running and not is_held(folder):
-        return status.changed(running=False, connected=False, worker_ready=False, cause="it was killed")
+        return status.changed(running=False, connected=False, worker_ready=False, cause=_KILLED)
     return status

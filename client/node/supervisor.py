@@ -135,7 +135,7 @@ class _Node:
         if code is None:
             return
         TaskFiles(self.home.node).clear()
-        refused = code == CONNECTION_ERROR
+        refused = self.supernode.has_said(CONNECTION_ERROR)
         cause = self._cause() if refused or code == 0 else f"the SuperNode ended ({_ending(code)})"
         if cause != self.status.cause or self.status.connected:
             self._tell(connected=False, cause=cause)

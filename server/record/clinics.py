@@ -91,7 +91,7 @@ def _known_key(known: Clinic, name: str) -> bool:
         raise SettingsError(
             f"This key of '{known.name}' was revoked on {known.revoked[:10]}",
             where=name,
-            remedy="Make a new key at the clinic",
+            remedy="Have the clinic make a new key, in a new folder: fl-client init",
         )
     if known.name != name:
         raise SettingsError(

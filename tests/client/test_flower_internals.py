@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 from flwr.app import Message
@@ -39,7 +41,10 @@ def test_the_parts_that_are_sent_are_the_whole_message() -> None:
 
 
 def test_a_supernode_says_and_exits_what_the_supervisor_reads() -> None:
-    assert ExitCode.SUPERNODE_CONNECTION_ERROR & 0xFF == CONNECTION_ERROR
+    code = "from flwr.supercore.exit import ExitCode, flwr_exit; flwr_exit({})"
+    refused = code.format(int(ExitCode.SUPERNODE_CONNECTION_ERROR))
+    said = subprocess.run([sys.executable, "-c", refused], capture_output=True, text=True, timeout=120)
+    assert CONNECTION_ERROR in said.stdout + said.stderr
     node, retry = inspect.getsource(start_client_internal), inspect.getsource(http_retry)
     assert f'"{CONNECTED[0]} %s"' in node
     assert CONNECTED[1] in retry
