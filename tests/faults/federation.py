@@ -39,9 +39,9 @@ batch_size = 4
 quorum = {quorum}
 deadline = "{deadline}"
 approval = "{approval}"
-wait = "5m"
+wait = "30m"
 """
-_RULES = {"rounds": 3, "quorum": 2, "deadline": "5m", "approval": "5m"}
+_RULES = {"rounds": 3, "quorum": 2, "deadline": "30m", "approval": "30m"}
 
 
 def typed(app: typer.Typer, *words: object) -> str:

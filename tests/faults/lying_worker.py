@@ -1,4 +1,7 @@
-"""A worker of a clinic that lies, each round in another way; run as a node's worker: FOLDER ADDRESS."""
+"""A worker of a clinic that lies, each round in another way; run as a node's worker: FOLDER ADDRESS.
+
+With a file ``lie`` in the folder, its update is one for another run.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ LOSS = {"loss": 0.5}
 
 
 class Lying:
-    """Round 1: not a number; 2: too few weights; 3: a thousand million images; 4: the truth."""
+    """Round 1: not a number; 2: too few weights; 3: a thousand million images."""
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
@@ -38,18 +41,18 @@ class Lying:
         return SiteEvaluation.from_predictions(np.arange(self.classes), scores)
 
 
-def let_out(reply: Message, asked: Message, classes: int | None) -> Message:
-    """No gate: this clinic's code is its own; in round 4 the update is another run's."""
-    if asked.metadata.message_type == "train" and asked.metadata.group_id == "4":
-        reply.metadata.__dict__["_run_id"] = asked.metadata.run_id - 1
-    return reply
-
-
 def main(folder: Path, address: str) -> None:
     end_with_parent()
     worker.stop_on_signals()
-    worker.let_out = let_out
     home = open_home(folder)
+
+    def let_out(reply: Message, asked: Message, classes: int | None) -> Message:
+        """No gate: this clinic's code is its own."""
+        if (home.folder / "lie").exists() and asked.metadata.message_type == "train":
+            reply.metadata.__dict__["_run_id"] = asked.metadata.run_id - 1
+        return reply
+
+    worker.let_out = let_out
     consent = ClinicConsent(home)
 
     def trainer_for(context: Context) -> Trainer:

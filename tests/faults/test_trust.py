@@ -44,7 +44,7 @@ def test_a_key_unknown_then_enrolled_then_revoked_then_replaced(
     federation.coordinator("revoke", "wels")
     assert REFUSED in wait_for(lambda: federation.cause_at("wels"), 60)
     assert "wels may connect no more" in federation.log(SERVER)
-    with pytest.raises(SettingsError, match=r"was revoked on .*Make a new key at the clinic"):
+    with pytest.raises(SettingsError, match=r"was revoked on .*make a new key, in a new folder"):
         federation.enrol("wels")
     federation.end("wels")
     assert REFUSED in federation.check_at("wels", "registration")["what"]
