@@ -7,6 +7,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 DATA=$(realpath -m "${1:-$here/demo}")
+umask 022 # the clinics' user reads what is unpacked there
 export DATA COMPOSE_PROJECT_NAME=dermafed-demo
 read -ra engine <<<"${COMPOSE:-docker compose}"
 clinics=(graz linz wien)
@@ -39,18 +40,16 @@ ended() { within server fl-server runs --json | grep -qE '"status": "(finished|f
 say "Images: the first time takes minutes"
 compose build
 
-say "Synthetic lesions, 60 for each clinic, into $DATA"
-for at in 0 1 2; do
-  mkdir -p "$DATA/${clinics[at]}"
-done
-for at in 0 1 2; do
-  in_new "${clinics[at]}" python - "$at" <"$here/lesions.py" | tar -x -C "$DATA/${clinics[at]}"
-done
-
 say "The federation, and the clinics' keys"
 in_new server fl-server init . --name demo --host server
 for clinic in "${clinics[@]}"; do
+  mkdir -p "$DATA/$clinic"
   in_new "$clinic" fl-client init . --clinic "$clinic" --data /data
+done
+
+say "Synthetic lesions, 60 for each clinic, into $DATA"
+for at in 0 1 2; do
+  in_new "${clinics[at]}" python - "$at" <"$here/lesions.py" | tar -x --no-same-owner -C "$DATA/${clinics[at]}"
 done
 
 say "The server starts; each clinic's public key goes there, an invitation comes back"
@@ -80,7 +79,7 @@ within server fl-server status
 finished || fail "the run did not finish"
 
 say "The model, and what left a clinic"
-within server sh -c 'cd /tmp && fl-server export demo last demo.keras --dir /federation >&2 && tar -c demo.keras demo.json' | tar -x -C "$DATA"
+within server sh -c 'cd /tmp && fl-server export demo last demo.keras --dir /federation >&2 && tar -c demo.keras demo.json' | tar -x --no-same-owner -C "$DATA"
 ls -l "$DATA"/demo.*
 within graz fl-client audit
 say "Done"
