@@ -163,7 +163,9 @@ def test_a_key_is_known_unknown_or_revoked(tmp_path: Path) -> None:
     made = certificate(tmp_path / "trust")
     with superlink(tmp_path, made) as server:
         joined(home, server.address, made.ca)
-        unknown = check_registration(server.address, home)
+        # Flower's client waits five seconds; the first answer may take longer on a busy machine.
+        asked = (check_registration(server.address, home) for _ in range(5))
+        unknown = next(check for check in asked if "could not be asked" not in check.what)
         assert (unknown.state, "unknown or revoked" in unknown.what) == ("failed", True)
         number = server.enrol(read_public_key(home.public_key), "graz")
         checks = {check.name: check for check in check_clinic(home)}
