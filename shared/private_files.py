@@ -56,7 +56,11 @@ def check_private(path: Path) -> None:
     try:
         status = path.stat()
     except OSError as error:
-        raise StorageError(f"Cannot read: {error.strerror}", where=path, remedy="Check the path") from error
+        raise StorageError(
+            f"Cannot read: {error.strerror}",
+            where=path,
+            remedy="Restore it from your backup, or check the path",
+        ) from error
     if status.st_uid != os.geteuid():
         raise StorageError("This belongs to another user", where=path, remedy="Run the command as its owner")
     if status.st_mode & 0o077:
