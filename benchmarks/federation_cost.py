@@ -39,10 +39,12 @@ MEMORY_ROUNDS = 2
 
 def shapes_of_weights() -> list[tuple[int, ...]]:
     """Of EfficientNetB0 with three classes, an array per layer's weight."""
+    from shared.lesions import PAPER_CLASSES
     from shared.model.classifier import build_classifier
     from shared.model.settings import ModelSettings
 
-    return [tuple(weight.shape) for weight in build_classifier(ModelSettings(image_size=64)).weights]
+    classifier = build_classifier(ModelSettings(PAPER_CLASSES, image_size=64))
+    return [tuple(weight.shape) for weight in classifier.weights]
 
 
 def in_own_process(function: Any) -> Any:
