@@ -89,7 +89,9 @@ class Federation(Processes):
     def init(self, clinic: str, data: Path) -> None:
         """A clinic's folder and key; it approves by its limits, so that nobody has to sit there."""
         typed(fl_client, "init", self.home(clinic), "--clinic", clinic, "--data", data)
-        edit(self.home(clinic) / "clinic.toml", 'policy = "ask"', 'policy = "limits"')
+        settings = self.home(clinic) / "clinic.toml"
+        edit(settings, 'policy = "ask"', 'policy = "limits"')
+        edit(settings, "max_rounds = 100", "max_rounds = 1000")
 
     def enrol(self, clinic: str) -> None:
         """The key goes to the coordinator, the invitation comes back."""

@@ -1,0 +1,1 @@
+"""From an image to a diagnosis, whichever way the image came."""
