@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
@@ -25,12 +26,15 @@ from flwr.proto.runtime_pb2 import AcquireTaskRequest, SendTaskHeartbeatRequest
 from flwr.supercore.constant import TaskType
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, pull_objects
 from flwr.supercore.interceptors import (
     RuntimeTokenHttpInterceptor,
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
+from flwr.supercore.retry import RetryInvoker, make_simple_http_retry_invoker
+from flwr.supercore.run import RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_client import FleetHttpClient
@@ -70,6 +74,10 @@ class TaskIds:
         return Context(self.run, self.node, {}, RecordDict(), {})
 
 
+class TaskTakenBack(Exception):
+    """There is nothing to answer any more."""
+
+
 class Task:
     """A task that this process works on."""
 
@@ -86,7 +94,17 @@ class Task:
         )
 
     def pull(self) -> tuple[Message, TaskIds]:
-        """The message to answer; it can be had once only."""
+        """The message to answer; it can be had once only.
+
+        Raises:
+            TaskTakenBack: its run has ended.
+        """
+        try:
+            return self._pull()
+        except (httpx.HTTPError, ObjectPullError, RunNotRunningException) as error:
+            raise TaskTakenBack from error
+
+    def _pull(self) -> tuple[Message, TaskIds]:
         message, context, _, _ = pull_task_input(self._client)
         return message, TaskIds(int(TaskIdentity.task_id or 0), context.run_id, context.node_id)
 
@@ -191,11 +209,39 @@ def supernode_arguments(server: str, ca: Path, key: Path, secret: Path, port: in
 def run_supernode() -> None:
     """Flower's SuperNode in this process, with the arguments of ``flower-supernode``.
 
-    It asks its server twice a second whether there is a message: every 3 s would cost a round 3 s.
+    It asks its server twice a second whether there is a message: every 3 s would cost a round 3 s. And two
+    faults of Flower's are mended, by each of which a message would be lost, or the node would wait for ever.
     """
-    from flwr.supernode import start_client_internal
+    from flwr.supernode import fleet_http_connection, start_client_internal
     from flwr.supernode.cli import flower_supernode
 
     shorter = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, POLL_SECONDS)))
     setattr(start_client_internal, "time", shorter)  # noqa: B010
+    setattr(start_client_internal, "pull_objects", _pull_objects)  # noqa: B010
+    setattr(fleet_http_connection, "make_simple_http_retry_invoker", patient_retries)  # noqa: B010
     flower_supernode()
+
+
+def _pull_objects(*given: Any, **options: Any) -> dict[str, bytes]:
+    """Flower's; a run that ends meanwhile is an ordinary error, after which the message's task is taken back.
+
+    Flower's own exception leaves the task, which a worker then waits on for ever.
+    """
+    try:
+        return pull_objects(*given, **options)
+    except RunNotRunningException as error:
+        raise ObjectPullError("", "the run has ended") from error
+
+
+def patient_retries() -> RetryInvoker:
+    """Flower's; but a connection that times out is tried again, though its error names TLS."""
+    invoker = make_simple_http_retry_invoker()
+    judge = invoker.should_giveup
+
+    def gives_up(error: Exception) -> bool:
+        if isinstance(error, httpx.TransportError):
+            return "certificate" in str(error).lower()
+        return bool(judge and judge(error))
+
+    invoker.should_giveup = gives_up
+    return invoker

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -14,7 +15,7 @@ from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 
 from client.audit import Entry, append
-from client.flower_internals import Task, TaskSource, sent_parts
+from client.flower_internals import Task, TaskSource, TaskTakenBack, sent_parts
 from client.home import Home, open_home
 from client.node.consent import ClinicConsent
 from client.node.lifeline import end_with_parent
@@ -54,7 +55,7 @@ def serve(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> N
         if task is None:
             time.sleep(_IDLE_SECONDS)
             continue
-        with task.kept_alive():
+        with task.kept_alive(), suppress(TaskTakenBack):
             message, ids = task.pull()
             unfinished = Unfinished(task.token, ids, message)
             files.keep(unfinished)

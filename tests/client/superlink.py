@@ -58,6 +58,7 @@ class SuperLink:
     run: int
     address: str
     captured: list[bytes]
+    run_ends: bool = False  # the run ends while nodes fetch what a message is made of
 
     def enrol(self, public_key: str, name: str) -> int:
         """Register a clinic's key; its node's number."""
@@ -113,13 +114,15 @@ def superlink(folder: Path, certificate: Certificate) -> Iterator[SuperLink]:
     app = create_app(_settings(folder / "flower.db"), SuperLinkLifespan)
     state = app.state.linkstate_factory.state()
     run, task = _run(state)
+    link = SuperLink(state, run, "", [])
 
     async def fleet_only(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/v1/fleet/"):
+        ended = link.run_ends and scope.get("path") == "/v1/fleet/pull-object"
+        if scope["type"] == "http" and scope["path"].startswith("/v1/fleet/") and not ended:
             await app(scope, receive, send)
         elif scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 404, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.start", "status": 403 if ended else 404, "headers": []})
+            await send({"type": "http.response.body", "body": b"{}"})
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
@@ -137,7 +140,8 @@ def superlink(folder: Path, certificate: Certificate) -> Iterator[SuperLink]:
     threading.Thread(target=_keep_alive, args=(state, task, stop), daemon=True).start()
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = task, run, SUPERLINK_NODE_ID
     try:
-        yield SuperLink(state, run, f"127.0.0.1:{listening.getsockname()[1]}", [])
+        link.address = f"127.0.0.1:{listening.getsockname()[1]}"
+        yield link
     finally:
         stop.set()
         server.should_exit = True

@@ -6,11 +6,13 @@ import inspect
 import subprocess
 import sys
 
+import httpx
 import numpy as np
+import pytest
 from flwr.app import Message
 from flwr.supercore.exit.exit_code import ExitCode
 from flwr.supercore.retry import http_retry
-from flwr.supernode import start_client_internal
+from flwr.supernode import fleet_http_connection, start_client_internal
 from flwr.supernode.cli import flower_supernode
 
 from client.flower_internals import (
@@ -19,6 +21,7 @@ from client.flower_internals import (
     DISCONNECTED,
     TaskIds,
     from_bytes,
+    patient_retries,
     sent_parts,
     to_bytes,
 )
@@ -51,3 +54,24 @@ def test_a_supernode_says_and_exits_what_the_supervisor_reads() -> None:
     assert DISCONNECTED[0] in retry
     assert node.count("time.sleep(3)") == 1  # the wait that the clinic shortens
     assert callable(flower_supernode)
+
+
+def test_flower_fetches_and_retries_by_the_names_that_are_replaced() -> None:
+    assert callable(start_client_internal.pull_objects)
+    assert "pull_objects(" in inspect.getsource(start_client_internal._pull_and_store_message)
+    connection = inspect.getsource(fleet_http_connection.http_request_response)
+    assert "= make_simple_http_retry_invoker()" in connection
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"),
+    [
+        (httpx.ConnectTimeout("_ssl.c:989: The handshake operation timed out"), False),
+        (httpx.ConnectError("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"), False),
+        (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired"), True),
+    ],
+)
+def test_only_a_wrong_certificate_ends_the_tries(error: httpx.TransportError, stops: bool) -> None:
+    judge = patient_retries().should_giveup
+    assert judge is not None
+    assert judge(error) is stops

@@ -134,6 +134,16 @@ def approve(node: Node) -> None:
     assert decode_ready(node.ask(PREPARE_QUERY, encode_counts([20, 30])).content) > 0
 
 
+def test_a_run_that_ends_while_its_message_comes_does_not_block_the_node(node: Node) -> None:
+    approve(node)
+    node.server.run_ends = True
+    node.server.send(node.number, "train", encode_instruction(WEIGHTS, 1, {}), "1")
+    until(lambda: "has ended" in (node.home.node / "supernode.log").read_text("utf-8"))
+    node.server.run_ends = False
+    update, _ = decode_update(node.train(2).content, 5)
+    np.testing.assert_array_equal(update.weights, WEIGHTS + 1)
+
+
 def test_a_run_from_offer_to_evaluation(node: Node) -> None:
     refused = node.train()
     assert (refused.error.code, refused.error.reason) == (Refusal.NOT_APPROVED, "NotApproved")

@@ -59,7 +59,7 @@ def test_a_key_unknown_then_enrolled_then_revoked_then_replaced(
 
 
 def test_a_second_node_with_one_key_is_told_and_disturbs_nobody(federation: Federation) -> None:
-    ignored = shutil.ignore_patterns("node")
+    ignored = shutil.ignore_patterns("node", "audit.*")
     shutil.copytree(federation.home("graz"), federation.home("twin"), ignore=ignored)
     (federation.home("twin") / "node").mkdir(0o700)
     federation.start_clinic("twin")

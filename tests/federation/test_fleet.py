@@ -217,6 +217,34 @@ def test_no_clinic_takes_anothers_messages(place: Place) -> None:
     assert place.caller(place.filtered, 1).call("/v1/fleet/pull-messages", pull).status_code == 200
 
 
+def test_a_reply_that_names_another_run_is_not_taken(place: Place) -> None:
+    """A run that is over, and one that never was; the same call in the open run is taken."""
+    link, node = place.link, place.nodes[0]
+    link.state.activate_node(node, 30.0)
+    with link.open_run() as over:
+        pass
+    with link.open_run() as run_id:
+        message = Message(encode_instruction(np.ones(2, np.float32), 1, {}), node, "train")
+        (key,) = link.grid(run_id, {node: "clinic 0"}, Event()).push_messages([message])
+        asked = received(link, key)
+        for run in (over, run_id + 1, run_id):
+            reply = Message(RecordDict(), reply_to=asked)
+            reply.metadata.__dict__["_run_id"] = run
+            assert pushed(place, node, reply).is_success == (run == run_id)
+            assert bool(link.state.get_message_res({key}, run_id)) == (run == run_id)
+
+
+def pushed(place: Place, node: int, reply: Message) -> httpx.Response:
+    """Clinic 0 sends a reply."""
+    reply.metadata.__dict__["_message_id"] = reply.object_id
+    request = PushMessagesRequest(
+        node=Node(node_id=node),
+        messages_list=[message_to_proto(reply)],
+        message_object_trees=[ObjectTree(object_id=reply.object_id)],
+    )
+    return place.caller(place.filtered, 0).call("/v1/fleet/push-messages", request)
+
+
 def forged(place: Place, port: int) -> httpx.Response:
     """Clinic 0 replies to the message of clinic 1, whose id it somehow knows."""
     link, node = place.link, place.nodes[1]
