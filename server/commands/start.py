@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -60,3 +61,12 @@ def _log_to_stderr() -> None:
     log = logging.getLogger("dermafed")
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    logging.getLogger("flwr").addFilter(place_and_code)
+
+
+def place_and_code(record: logging.LogRecord) -> bool:
+    """Of an error that Flower tells, where it was and its code: the rest may be what a clinic sent."""
+    found = re.match(r"(\[[^\]]*\])+", record.getMessage())
+    if found:
+        record.msg, record.args = found[0], ()
+    return True

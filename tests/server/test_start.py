@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from server import start
+from server.commands.start import place_and_code
 from server.record.database import Record
 from server.settings import ServerSettings, load_settings, save_settings
 from server.start import Ready, check_port, serve
@@ -145,3 +147,11 @@ def test_settings_that_cannot_be_used_are_named(folder: Path, old: str, new: str
     with pytest.raises(SettingsError, match=told) as caught:
         load_settings(folder)
     assert str(path) in caught.value.where
+
+
+def test_of_flowers_errors_only_place_and_code_reach_the_log() -> None:
+    place = "[/v1/fleet/push-messages][UnexpectedError:IntegrityError]"
+    text = f"{place} (sqlite3.IntegrityError) [parameters: ('Maria %s',)]"
+    record = logging.LogRecord("flwr", logging.ERROR, "", 0, text, (), None)
+    assert place_and_code(record)
+    assert record.getMessage() == place
