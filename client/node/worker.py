@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -26,6 +27,7 @@ from shared.errors import DermaFedError
 from shared.messages import Refusal
 
 _IDLE_SECONDS = 0.2
+_NICENESS = 10  # whoever waits for a diagnosis on this machine comes before training
 _APP_FAILED = 2  # Flower's own code for it
 
 log = logging.getLogger("dermafed.client")
@@ -47,6 +49,7 @@ def serve(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> N
     Raises:
         StorageError: the audit log cannot be written; the reply did not leave.
     """
+    os.nice(_NICENESS)
     source, files = TaskSource(address, home.secret.read_bytes()), TaskFiles(home.node)
     print(READY, flush=True)
     _take_up(home, address, app, consent)

@@ -145,6 +145,7 @@ def test_a_run_that_ends_while_its_message_comes_does_not_block_the_node(node: N
 
 
 def test_a_run_from_offer_to_evaluation(node: Node) -> None:
+    assert os.getpriority(os.PRIO_PROCESS, worker_of(node.home)) == min(os.nice(0) + 10, 19)
     refused = node.train()
     assert (refused.error.code, refused.error.reason) == (Refusal.NOT_APPROVED, "NotApproved")
     approve(node)
