@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from client.diagnosis.model import OpenedModel
 from client.intake.clinical import Clinical
+from shared.cores import cores
 from shared.explain import Explainer, Explanation
 from shared.lesions import LesionRecord
 from shared.model.metadata import encode_metadata
@@ -66,7 +67,7 @@ class Diagnoser:
             image: RGB uint8 (H, W, 3), any size.
             clinical: used where the model was trained with metadata.
         """
-        prepared = preprocess(image, self.model.card.preprocess).image
+        prepared = preprocess(image, self.model.card.preprocess, cores()).image
         with self._network:
             activations, outputs = self._explainer.tools.engine.look(prepared.astype(np.float32))
             logits = outputs.logits[0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.errors import SettingsError
 from shared.preprocess.settings import Denoise
 
-Denoiser = Callable[[NDArray[np.float32], float], NDArray[np.float32]]
+Denoiser = Callable[[NDArray[np.float32], float, int], NDArray[np.float32]]
 
 # Below one 8-bit level of noise BM3D moves a pixel by two levels at most: not worth its time.
 NEGLIGIBLE_SIGMA = 1.0
@@ -23,13 +23,14 @@ BM3D_PACKAGE_LICENCE = (
 )
 
 
-def denoise(image: NDArray[np.uint8], sigma: float, method: Denoise) -> NDArray[np.uint8]:
+def denoise(image: NDArray[np.uint8], sigma: float, method: Denoise, threads: int = 1) -> NDArray[np.uint8]:
     """Denoises an image; noise below ``NEGLIGIBLE_SIGMA`` is left alone.
 
     Args:
         image: RGB (H, W, 3), uint8.
         sigma: the noise's standard deviation per channel, 8-bit units.
         method: the engine. ``"bm3d-package"`` is for non-commercial use only, by its licence.
+        threads: for our own engine to work with; they change no bit of the result.
 
     Returns:
         RGB (H, W, 3), uint8; `image` itself where there is nothing to do.
@@ -39,13 +40,13 @@ def denoise(image: NDArray[np.uint8], sigma: float, method: Denoise) -> NDArray[
     """
     if method == "none" or sigma < NEGLIGIBLE_SIGMA:
         return image
-    estimate = denoiser(method)(image.astype(np.float32), sigma)
+    estimate = denoiser(method)(image.astype(np.float32), sigma, threads)
     return np.rint(estimate).clip(0, 255).astype(np.uint8)
 
 
 @cache
 def denoiser(method: Denoise) -> Denoiser:
-    """Returns the engine of a method: a function of a float32 (H, W, 3) image and its sigma.
+    """Returns the engine of a method: a function of a float32 (H, W, 3) image, its sigma, and threads.
 
     Raises:
         SettingsError: the package ``bm3d`` was chosen but is not installed.
@@ -54,7 +55,7 @@ def denoiser(method: Denoise) -> Denoiser:
         return _package_engine()
     from shared.preprocess.bm3d import bm3d_rgb  # imports numba, which most commands never need
 
-    return bm3d_rgb
+    return lambda image, sigma, threads: bm3d_rgb(image, sigma, threads=threads)
 
 
 def _package_engine() -> Denoiser:
@@ -65,7 +66,7 @@ def _package_engine() -> Denoiser:
         raise SettingsError("The package bm3d is not installed", where="denoise", remedy=remedy) from error
     warnings.warn(BM3D_PACKAGE_LICENCE, stacklevel=2)
 
-    def run(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    def run(image: NDArray[np.float32], sigma: float, threads: int) -> NDArray[np.float32]:
         if np.ptp(image) == 0:  # the package answers a constant image with NaN
             return image
         result: NDArray[np.float32] = bm3d.bm3d_rgb(image, sigma).astype(np.float32)

@@ -37,12 +37,13 @@ class Preprocessed:
     denoised: bool
 
 
-def preprocess(image: NDArray[np.uint8], settings: PreprocessSettings) -> Preprocessed:
+def preprocess(image: NDArray[np.uint8], settings: PreprocessSettings, threads: int = 1) -> Preprocessed:
     """Runs every step that `settings` turns on.
 
     Args:
         image: RGB (H, W, 3), uint8, any size.
         settings: the steps.
+        threads: for one image to be ready sooner; of many, each is best left to one thread.
 
     Returns:
         The image as the network and the reader see it.
@@ -52,7 +53,7 @@ def preprocess(image: NDArray[np.uint8], settings: PreprocessSettings) -> Prepro
     """
     resized = resize(image, settings.image_size, settings.fit)
     sigma = _noise_level(resized, settings)
-    denoised = denoise(resized, sigma, settings.denoise)
+    denoised = denoise(resized, sigma, settings.denoise, threads)
     worth = settings.denoise != "none" and sigma >= NEGLIGIBLE_SIGMA
     return Preprocessed(_equalise(denoised, settings), sigma, worth)
 
