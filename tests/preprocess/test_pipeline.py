@@ -169,7 +169,7 @@ def order_difference(image: NDArray[np.float32]) -> float:
     """
     bm3d, sigma = denoiser("bm3d"), 12.0
     mean, std = float(image.mean()), float(image.std())
-    papers = bm3d((image - mean) / std, sigma / std)
+    papers = bm3d((image - mean) / std, sigma / std, 1)
     ours = (bm3d(image, sigma, 1) - mean) / std
     return float(np.abs(papers - ours).max()) * std
 
