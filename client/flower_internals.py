@@ -1,4 +1,4 @@
-"""Every name of Flower that is not public and that the clinic needs; ``tests/federation`` says why.
+"""Flower's names that are not public and that the clinic's worker needs; ``tests/federation`` says why.
 
 The SuperNode gives tasks to this clinic's worker over its Runtime API, on this machine only: a task has a
 token, which lives as long as heartbeats come. A task that ends without a reply would leave the SuperNode
@@ -7,13 +7,10 @@ waiting for ever, so a task is finished only after its reply was pushed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
@@ -26,32 +23,19 @@ from flwr.proto.runtime_pb2 import AcquireTaskRequest, SendTaskHeartbeatRequest
 from flwr.supercore.constant import TaskType
 from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
-from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, pull_objects
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError
 from flwr.supercore.interceptors import (
     RuntimeTokenHttpInterceptor,
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
-from flwr.supercore.retry import RetryInvoker, make_simple_http_retry_invoker
 from flwr.supercore.run import RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
-
-CONNECTION_ERROR = "Exit Code: 305"
-"""What a SuperNode writes that ends because it cannot connect; it exits with 1, as for every error."""
-
-CONNECTED = ("SuperNode ID:", "Connection successful after")
-"""What a SuperNode writes once it is connected, and connected again."""
-
-DISCONNECTED = ("Connection attempt failed",)
-"""What a SuperNode writes while it cannot reach its server."""
-
-
-POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -195,53 +179,3 @@ def activate_once(address: str, ca: Path, key: Path) -> None:
     ) as client:
         request = ActivateNodeRequest(public_key=public_key_to_bytes(public), heartbeat_interval=30)  # type: ignore[arg-type]
         client.DeactivateNode(DeactivateNodeRequest(node_id=client.ActivateNode(request).node_id))
-
-
-def supernode_arguments(server: str, ca: Path, key: Path, secret: Path, port: int) -> list[str]:
-    """The arguments of ``flower-supernode`` for a node whose worker is a process of its own."""
-    return [
-        *("--superlink", server, "--root-certificates", str(ca)),
-        *("--auth-supernode-private-key", str(key), "--superexec-auth-secret-file", str(secret)),
-        *("--isolation", "process", "--host", "127.0.0.1", "--port", str(port)),
-    ]
-
-
-def run_supernode() -> None:
-    """Flower's SuperNode in this process, with the arguments of ``flower-supernode``.
-
-    It asks its server twice a second whether there is a message: every 3 s would cost a round 3 s. And two
-    faults of Flower's are mended, by each of which a message would be lost, or the node would wait for ever.
-    """
-    from flwr.supernode import fleet_http_connection, start_client_internal
-    from flwr.supernode.cli import flower_supernode
-
-    shorter = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, POLL_SECONDS)))
-    setattr(start_client_internal, "time", shorter)  # noqa: B010
-    setattr(start_client_internal, "pull_objects", _pull_objects)  # noqa: B010
-    setattr(fleet_http_connection, "make_simple_http_retry_invoker", patient_retries)  # noqa: B010
-    flower_supernode()
-
-
-def _pull_objects(*given: Any, **options: Any) -> dict[str, bytes]:
-    """Flower's; a run that ends meanwhile is an ordinary error, after which the message's task is taken back.
-
-    Flower's own exception leaves the task, which a worker then waits on for ever.
-    """
-    try:
-        return pull_objects(*given, **options)
-    except RunNotRunningException as error:
-        raise ObjectPullError("", "the run has ended") from error
-
-
-def patient_retries() -> RetryInvoker:
-    """Flower's; but a connection that times out is tried again, though its error names TLS."""
-    invoker = make_simple_http_retry_invoker()
-    judge = invoker.should_giveup
-
-    def gives_up(error: Exception) -> bool:
-        if isinstance(error, httpx.TransportError):
-            return "certificate" in str(error).lower()
-        return bool(judge and judge(error))
-
-    invoker.should_giveup = gives_up
-    return invoker

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client.flower_internals import run_supernode
+from client.node.flower_internals import run_supernode
 from client.node.lifeline import end_with_parent
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from types import FrameType
 
 from client.check import check_server
 from client.connection import REFUSED, REFUSED_REMEDY
-from client.flower_internals import CONNECTED, CONNECTION_ERROR, DISCONNECTED, supernode_arguments
 from client.home import Home, read_settings, server_address
 from client.node.child import Child
+from client.node.flower_internals import CONNECTED, CONNECTION_ERROR, DISCONNECTED, supernode_arguments
 from client.node.status import READY, NodeStatus, write_status
 from client.node.unfinished import TaskFiles
 from shared.lock import only_one_process

@@ -15,16 +15,8 @@ from flwr.supercore.retry import http_retry
 from flwr.supernode import fleet_http_connection, start_client_internal
 from flwr.supernode.cli import flower_supernode
 
-from client.flower_internals import (
-    CONNECTED,
-    CONNECTION_ERROR,
-    DISCONNECTED,
-    TaskIds,
-    from_bytes,
-    patient_retries,
-    sent_parts,
-    to_bytes,
-)
+from client.flower_internals import TaskIds, from_bytes, sent_parts, to_bytes
+from client.node.flower_internals import CONNECTED, CONNECTION_ERROR, DISCONNECTED, patient_retries
 from shared.messages import decode_instruction, encode_instruction
 
 
@@ -51,6 +43,7 @@ def test_a_supernode_says_and_exits_what_the_supervisor_reads() -> None:
     node, retry = inspect.getsource(start_client_internal), inspect.getsource(http_retry)
     assert f'"{CONNECTED[0]} %s"' in node
     assert CONNECTED[1] in retry
+    assert all(phrase in node for phrase in CONNECTED[2:])
     assert DISCONNECTED[0] in retry
     assert node.count("time.sleep(3)") == 1  # the wait that the clinic shortens
     assert callable(flower_supernode)

@@ -65,6 +65,7 @@ ADAPTERS = {
     ROOT / "simulation" / "engines" / "flower_internals.py",
     ROOT / "server" / "flower_internals.py",
     ROOT / "client" / "flower_internals.py",
+    ROOT / "client" / "node" / "flower_internals.py",
 }
 
 

@@ -1,0 +1,81 @@
+"""Flower's SuperNode, and its names that are not public; ``tests/client/test_flower_internals.py`` holds them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, pull_objects
+from flwr.supercore.retry import RetryInvoker, make_simple_http_retry_invoker
+from flwr.supercore.run import RunNotRunningException
+
+CONNECTION_ERROR = "Exit Code: 305"
+"""What a SuperNode writes that ends because it cannot connect; it exits with 1, as for every error."""
+
+CONNECTED = (
+    "SuperNode ID:",
+    "Connection successful after",
+    "Received successfully",
+    "Sent successfully",
+    "is not in `RUNNING` status",
+)
+"""What a SuperNode writes that is connected, or again: the second is not told if the first answer is a no."""
+
+DISCONNECTED = ("Connection attempt failed",)
+"""What a SuperNode writes while it cannot reach its server."""
+
+
+POLL_SECONDS = 0.5
+
+
+def supernode_arguments(server: str, ca: Path, key: Path, secret: Path, port: int) -> list[str]:
+    """The arguments of ``flower-supernode`` for a node whose worker is a process of its own."""
+    return [
+        *("--superlink", server, "--root-certificates", str(ca)),
+        *("--auth-supernode-private-key", str(key), "--superexec-auth-secret-file", str(secret)),
+        *("--isolation", "process", "--host", "127.0.0.1", "--port", str(port)),
+    ]
+
+
+def run_supernode() -> None:
+    """Flower's SuperNode in this process, with the arguments of ``flower-supernode``.
+
+    It asks its server twice a second whether there is a message: every 3 s would cost a round 3 s. And two
+    faults of Flower's are mended, by each of which a message would be lost, or the node would wait for ever.
+    """
+    from flwr.supernode import fleet_http_connection, start_client_internal
+    from flwr.supernode.cli import flower_supernode
+
+    shorter = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, POLL_SECONDS)))
+    setattr(start_client_internal, "time", shorter)  # noqa: B010
+    setattr(start_client_internal, "pull_objects", _pull_objects)  # noqa: B010
+    setattr(fleet_http_connection, "make_simple_http_retry_invoker", patient_retries)  # noqa: B010
+    flower_supernode()
+
+
+def _pull_objects(*given: Any, **options: Any) -> dict[str, bytes]:
+    """Flower's; a run that ends meanwhile is an ordinary error, after which the message's task is taken back.
+
+    Flower's own exception leaves the task, which a worker then waits on for ever.
+    """
+    try:
+        return pull_objects(*given, **options)
+    except RunNotRunningException as error:
+        raise ObjectPullError("", "the run has ended") from error
+
+
+def patient_retries() -> RetryInvoker:
+    """Flower's; but a connection that times out is tried again, though its error names TLS."""
+    invoker = make_simple_http_retry_invoker()
+    judge = invoker.should_giveup
+
+    def gives_up(error: Exception) -> bool:
+        if isinstance(error, httpx.TransportError):
+            return "certificate" in str(error).lower()
+        return bool(judge and judge(error))
+
+    invoker.should_giveup = gives_up
+    return invoker
