@@ -1,4 +1,4 @@
-"""Flower's SuperNode, and its names that are not public; ``tests/client/test_flower_internals.py`` holds them."""
+"""Flower's SuperNode, and its names that are not public; ``tests/client`` says what is taken for granted."""
 
 from __future__ import annotations
 
