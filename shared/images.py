@@ -2,7 +2,7 @@
 
 Pillow decodes (libjpeg's accurate DCT). Unlike OpenCV it tells colour modes apart and refuses truncated
 files; what it does quietly wrong (16-bit gray becomes white, CMYK is converted without its profile, a
-zero-filled tail becomes gray) is caught here. Colour profiles are not applied: the values are taken as sRGB.
+missing tail becomes gray) is caught here. Colour profiles are not applied: the values are taken as sRGB.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _refuse_bomb(image.size, where)
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image), where)
+            _refuse_missing_end(image, where)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image, where)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -113,6 +115,16 @@ def _has_lost_tail(data: bytes) -> bool:
     return len(data) - len(body) > 16 and not body.endswith(b"\xff\xd9")
 
 
+def _refuse_missing_end(image: Image.Image, where: object) -> None:
+    """Refuses a JPEG that was cut and closed again: libjpeg fills what is missing with exact mid-gray."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    last = image.crop((0, image.height - 1, image.width, image.height)).convert("RGB")
+    if last.getextrema() == ((128, 128),) * 3:
+        what = "The image file is incomplete: its lower part is missing"
+        raise ImageError(what, where=where, remedy=_REPLACE)
+
+
 def _refuse_bomb(size: tuple[int, int], where: object) -> None:
     width, height = size
     if width * height > MAX_PIXELS:
@@ -132,4 +144,4 @@ def _to_rgb(image: Image.Image, where: object) -> NDArray[np.uint8]:
         raise ImageError(what, where=where, remedy=_RESAVE)
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # a large copy saved

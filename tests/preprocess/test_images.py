@@ -124,6 +124,17 @@ def test_a_tail_of_zeros_is_refused_and_padding_is_not() -> None:
     assert decode_image(data + bytes(512)).shape == (96, 160, 3)
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_cut_and_closed_again_is_refused(progressive: bool, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    data = encode(np.tile(RGB, (20, 20, 1)), "JPEG", progressive=progressive, exif=exif)
+    start = data.rindex(b"\xff\xda") if not progressive else data.index(b"\xff\xda")
+    with pytest.raises(ImageError, match="lower part is missing"):
+        decode_image(data[: start + (2000 if not progressive else 200)] + b"\xff\xd9")
+
+
 @pytest.mark.parametrize(
     "data", [b"not an image", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"GIF89a" + bytes(40), b"\xff\xd8\xff"]
 )
