@@ -1,0 +1,72 @@
+"""Fuzzes the intake with atheris: whatever comes is received or refused, in under 1 GB and ten seconds.
+
+    python -m benchmarks.fuzz_intake [--runs 1000000] [--corpus FOLDER]
+
+Needs ``pip install atheris``. Prints every ten thousand executions what came of them. An input that breaks
+the rule is written to the current folder as ``crash-...``; give its path as --replay to see what it does. What
+leads to new code is kept in the corpus folder, and the next run starts from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["client.intake", "shared.images", "PIL", "pydicom"]):
+    from tests.intake.fuzzing import seeds, take
+
+EVERY = 10_000
+MEGABYTES = 1024
+
+
+class Tally:
+    """What came of all executions."""
+
+    def __init__(self) -> None:
+        self.words: Counter[str] = Counter()
+        self.start = time.monotonic()
+
+    def run(self, data: bytes) -> None:
+        """One execution; atheris calls it."""
+        self.words[take(data)] += 1
+        if self.words.total() % EVERY == 0:
+            print(self.line(), flush=True)
+
+    def line(self) -> str:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        assert peak < MEGABYTES
+        told = {"executions": self.words.total(), "seconds": round(time.monotonic() - self.start)}
+        return json.dumps({**told, "peak_mb": peak, **dict(self.words.most_common())})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--corpus", type=Path, default=Path(tempfile.gettempdir()) / "dermafed-corpus")
+    parser.add_argument("--replay", type=Path)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")  # Pillow's remarks on damaged tags
+    if options.replay:
+        print(take(options.replay.read_bytes()))
+        return
+    options.corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds()):
+        (options.corpus / f"seed-{number}").write_bytes(seed)
+    limits = ["-timeout=3600", f"-rss_limit_mb={MEGABYTES}", "-max_len=20000", "-print_final_stats=1"]
+    limits += [f"-runs={options.runs}", f"-seed={options.seed}"]
+    atheris.Setup([sys.argv[0], *limits, str(options.corpus)], Tally().run)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
