@@ -3,8 +3,8 @@
     python -m benchmarks.fuzz_intake [--runs 1000000] [--corpus FOLDER]
 
 Needs ``pip install atheris``. Prints every ten thousand executions what came of them. An input that breaks
-the rule is written to the current folder as ``crash-...``; give its path as --replay to see what it does. What
-leads to new code is kept in the corpus folder, and the next run starts from it.
+the rule is written to the current folder as ``crash-...``; give its path as --replay to see what it does.
+What leads to new code is kept in the corpus folder, and the next run starts from it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from client.intake.elements import DEFLATED
 from client.intake.image import MIN_SIDE, receive_image
 from client.intake.received import Received
 from client.intake.refused import Refused
-from tests.intake.making import chunk, dataset, dicom, dicom_jpeg, jpeg, png, skin, with_chunks
+from tests.intake.making import chunk, dicom, dicom_jpeg, jpeg, png, skin, with_chunks
 
 SECONDS = 10  # of one core, at most, for one input
 
@@ -91,13 +91,13 @@ def _right(received: Received, data: bytes) -> str:
 WAYS: tuple[Callable[[bytes], str], ...] = (_image, _png, _dicom, _deflated, _metadata)
 
 
-def _dataset_start(file: bytes) -> int:
+def dataset_start(file: bytes) -> int:
     """Where the data set begins: behind the preamble and the file's own elements."""
     return 132 + 12 + int.from_bytes(file[140:144], "little")
 
 
 _DEFLATED = dicom(syntax=DEFLATED)
-_DEFLATED_HEAD = _DEFLATED[: _dataset_start(_DEFLATED)]
+_DEFLATED_HEAD = _DEFLATED[: dataset_start(_DEFLATED)]
 
 
 def seeds() -> list[bytes]:
@@ -135,6 +135,6 @@ def seeds() -> list[bytes]:
         *(b"\0" + data for data in images),
         *(b"\1" + data[8:] for data in images[4:]),
         *(b"\2" + data for data in objects),
-        b"\3" + whole[_dataset_start(whole) :],
+        b"\3" + whole[dataset_start(whole) :],
         *(b"\4" + data for data in texts),
     ]

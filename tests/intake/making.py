@@ -21,8 +21,8 @@ SECRET = "Sauerkraut"  # whatever names a patient in these files; it must be fou
 
 def skin(height: int = 48, width: int = 64) -> NDArray[np.uint8]:
     """A brown blotch on skin, a little rough."""
-    image = np.full((height, width, 3), (220, 180, 160), np.uint8)
-    cv2.circle(image, (width // 2, height // 2), height // 4, (110, 70, 50), -1)
+    image = np.full((height, width, 3), (225, 185, 175), np.uint8)
+    cv2.circle(image, (width // 2, height // 2), height // 4, (120, 75, 50), -1)
     rough = np.random.default_rng(0).integers(-8, 9, (height, width, 1))
     return np.clip(image + rough, 0, 255).astype(np.uint8)
 
