@@ -9,6 +9,8 @@
     offers/              what was offered, and what the clinic said
     audit.jsonl          every message that left
     models/              the last global model of each run
+    store/               the diagnoses made here, encrypted
+    reviewed/            diagnoses that a person made into training data
     node/                state and logs of the running node
 
 Folders are readable for their owner only (0700), and so are files (0600), but for ``key.pub``.
@@ -83,6 +85,16 @@ class Home:
     def models(self) -> Path:
         """The last global models."""
         return self.folder / "models"
+
+    @property
+    def store(self) -> Path:
+        """The diagnoses made here."""
+        return self.folder / "store"
+
+    @property
+    def reviewed(self) -> Path:
+        """Diagnoses that a person made into training data."""
+        return self.folder / "reviewed"
 
     @property
     def node(self) -> Path:

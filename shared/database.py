@@ -50,10 +50,22 @@ class Database:
         except OSError as error:
             raise unwritable(error, path) from error
         made = cls(path)
-        with made.connected() as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN; {cls.tables} PRAGMA user_version = {cls.version}; COMMIT;")
+        made.complete()
         return made
+
+    def complete(self) -> None:
+        """Make what a sudden death in :meth:`create` has left unmade.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        with self.connected() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if not version:
+                connection.executescript(
+                    f"BEGIN; {self.tables} PRAGMA user_version = {self.version}; COMMIT;"
+                )
+            connection.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

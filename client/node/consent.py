@@ -113,7 +113,7 @@ class ClinicConsent:
     @property
     def _clinic(self) -> Clinic:
         settings = read_settings(self.home)
-        return Clinic(settings.clinic, settings.data)
+        return Clinic(settings.clinic, settings.data, self.home.reviewed)
 
     def _folder(self, hash: str) -> OfferFolder:
         return OfferFolder(self.home.offers / hash, self._clinic.name)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client.reviewed import read_reviewed
 from shared.classes import class_map_for
 from shared.datasets import check_no_duplicates, load_dataset, split_clinics
-from shared.datasets.site import Site, read_site, site_folder, write_site
+from shared.datasets.site import SITE_FILE, Site, read_site, site_folder, write_site
+from shared.files import make_folder, write_json
+from shared.lesions import LesionRecord
 from shared.offer import Offer
 from shared.preprocess import PreprocessCache, default_cache_folder
 
@@ -22,10 +26,12 @@ class Clinic:
     Attributes:
         name: the clinic's; its splits and its seed depend on it.
         data: the data set.
+        reviewed: its diagnoses that a person made into records, if there may be any.
     """
 
     name: str
     data: Path
+    reviewed: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,11 @@ class OfferFolder:
         return site_folder(self.folder / "site", self.clinic)
 
     @property
+    def reviewed(self) -> Path:
+        """Which reviewed records the run began with."""
+        return self.folder / "reviewed.json"
+
+    @property
     def state(self) -> Path:
         """What the clinic does not share."""
         return self.folder / "state"
@@ -54,11 +65,15 @@ class OfferFolder:
 def make_site(clinic: Clinic, offer: Offer, folder: OfferFolder) -> Site:
     """Read the clinic's data, map the labels, split, and write the site folder; no pixel is read.
 
+    Of the reviewed records, those count that there were when the clinic joined the run: what a person accepts
+    later is for the next one, since no split may shift.
+
     Raises:
         DatasetError: the data cannot be used for this offer, or are not those that a run began with.
         SettingsError: the offer cannot be kept with these data.
     """
-    records = load_dataset(clinic.data).records
+    reviewed = _reviewed(clinic, folder)
+    records = (*load_dataset(clinic.data).records, *reviewed)
     places = {record.label: str(record.path) for record in reversed(records)}
     class_map = class_map_for(offer.model.classes, places, of=offer.labels, places=places)
     kept, _ = class_map.apply(records)
@@ -69,8 +84,24 @@ def make_site(clinic: Clinic, offer: Offer, folder: OfferFolder) -> Site:
         use_given=offer.split == "given",
     ).values()
     check_no_duplicates([splits])
+    if not _has_begun(folder):
+        make_folder(folder.folder)
+        write_json(folder.reviewed, {"images": [record.image_id for record in reviewed]})
     write_site(folder.site, splits)
     return read_site(folder.site)
+
+
+def _reviewed(clinic: Clinic, folder: OfferFolder) -> list[LesionRecord]:
+    """The reviewed records of a run: all of them, unless it began with others."""
+    records = [] if clinic.reviewed is None else list(read_reviewed(clinic.reviewed))
+    if not _has_begun(folder):
+        return records
+    began = json.loads(folder.reviewed.read_text("utf-8"))["images"] if folder.reviewed.exists() else []
+    return [record for record in records if record.image_id in set(began)]
+
+
+def _has_begun(folder: OfferFolder) -> bool:
+    return (folder.site / SITE_FILE).exists()
 
 
 def training_counts(site: Site, classes: tuple[str, ...]) -> NDArray[np.int64]:

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from shared.cores import cores
 from shared.errors import DermaFedError, ImageError, StorageError
-from shared.images import decode_image, read_bytes
+from shared.files import unwritable
+from shared.images import content_digest, decode_image, read_bytes
 from shared.preprocess.entry import make_private, read_entry, write_entry
 from shared.preprocess.pipeline import PIPELINE_VERSION, preprocess
 from shared.preprocess.settings import PreprocessSettings
@@ -112,6 +113,20 @@ class PreprocessCache:
         return CachedImages(
             images[: len(kept)], sigmas[kept], denoised[kept], np.array(kept, np.int64), tuple(skipped)
         )
+
+    def forget(self, path: Path) -> None:
+        """Removes what was made of an image file, under any settings.
+
+        Raises:
+            ImageError: the file cannot be read.
+            StorageError: the cache cannot be written.
+        """
+        digest = content_digest(path)
+        try:
+            for entry in self.folder.glob(f"*/{digest[:2]}/{digest[2:]}"):
+                entry.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(error, self.folder) from error
 
 
 def default_cache_folder() -> Path:
