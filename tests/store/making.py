@@ -16,7 +16,9 @@ from client.intake.clinical import Clinical
 from client.intake.received import Caution, Received, Reference
 from client.store import Store
 
-HEADERS = '{"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Obermoser^W"}]}, "00100020": {"Value": ["4711"]}}'
+HEADERS = (
+    '{"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Obermoser^W"}]}, "00100020": {"Value": ["4711"]}}'
+)
 CLINICAL = Clinical(age=71, sex="female", site="left forearm")
 SIDE = 16
 

@@ -40,7 +40,9 @@ def test_what_is_kept_comes_back(store: Store, home: Home) -> None:
 
 def test_a_photograph_comes_back_as_a_jpeg_of_quality_95_without_subsampling(store: Store) -> None:
     ramp = np.linspace(0, 255, 64, dtype=np.uint8)
-    image = np.stack([np.tile(ramp, (48, 1)), np.tile(ramp[::-1], (48, 1)), np.full((48, 64), 90, np.uint8)], 2)
+    image = np.stack(
+        [np.tile(ramp, (48, 1)), np.tile(ramp[::-1], (48, 1)), np.full((48, 64), 90, np.uint8)], 2
+    )
     of = received(2, image=image)
     made = store.keep(diagnosis(of), of, prepared())
     back = store.image(made.id)
@@ -131,7 +133,15 @@ def test_a_day_is_the_clinics_own_even_when_the_clock_changes(
 
 
 def test_what_is_not_there_is_refused(store: Store) -> None:
-    for ask in (store.get, store.prepared, store.image, store.reference, store.opinions, store.looks, store.forget):
+    for ask in (
+        store.get,
+        store.prepared,
+        store.image,
+        store.reference,
+        store.opinions,
+        store.looks,
+        store.forget,
+    ):
         for id in ("0" * 32, "../../key", ""):
             with pytest.raises(Refused, match="no such diagnosis") as caught:
                 ask(id)
