@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client.diagnosis.diagnosis import Diagnosis
-from client.intake.received import Received, Reference
-from client.store.files import IMAGE, PREPARED
-from client.store.pictures import encode_exactly, encode_photograph
+from client.intake.received import Reference
 from client.store.tables import to_milliseconds
 from client.store.vault import Vault, find_row, gone
 from shared.errors import StorageError
@@ -20,14 +19,18 @@ from shared.images import decode_image
 _DIAGNOSIS, _REFERENCE = "diagnosis", "reference"
 
 
-def keep(vault: Vault, diagnosis: Diagnosis, received: Received, prepared: NDArray[np.uint8]) -> Diagnosis:
-    """Keep a diagnosis; see :class:`client.diagnosis.keeping.Keeping`.
+def keep(
+    vault: Vault, diagnosis: Diagnosis, reference: Reference | None, pictures: Mapping[str, bytes]
+) -> Diagnosis:
+    """Keep a diagnosis and its encoded pictures, by kind; gives the one that was kept of its request.
 
     In one transaction its files are on the disk before its row is: at any moment there is either the whole
     diagnosis, or files that no row knows.
+
+    Raises:
+        StorageError: it could not be kept; nothing of it is.
     """
-    pictures = {IMAGE: encode_photograph(received.image), PREPARED: encode_exactly(prepared)}
-    row = _row_of(vault, diagnosis, received.reference)
+    row = _row_of(vault, diagnosis, reference)
     ours = False
     try:
         with vault.database.writing() as db:

@@ -19,6 +19,7 @@ from client.store import diagnoses, events, retention, review
 from client.store import quarantine as objects
 from client.store.files import IMAGE, PREPARED
 from client.store.opinion import Look, Opinion
+from client.store.pictures import encode_exactly, encode_photograph
 from client.store.quarantine import Quarantined
 from client.store.review import Waiting
 from client.store.vault import Vault, open_vault
@@ -71,9 +72,26 @@ class Store:
         """The diagnosis of a sender's request, if there was one."""
         return diagnoses.find(self._vault, device, request)
 
-    def keep(self, diagnosis: Diagnosis, received: Received, prepared: NDArray[np.uint8]) -> Diagnosis:
-        """Keep a diagnosis; see :class:`client.diagnosis.keeping.Keeping`."""
-        return diagnoses.keep(self._vault, diagnosis, received, prepared)
+    def keep(
+        self,
+        diagnosis: Diagnosis,
+        received: Received,
+        prepared: NDArray[np.uint8],
+        photograph: bytes | None = None,
+    ) -> Diagnosis:
+        """Keep a diagnosis; see :class:`client.diagnosis.keeping.Keeping`.
+
+        Args:
+            diagnosis: what was said.
+            received: its image, and what an answer in DICOM needs.
+            prepared: what the network saw, RGB uint8 (S, S, 3).
+            photograph: the image by :func:`client.store.pictures.encode_photograph`, which takes the larger
+                part of the time, if there was a thread for it while the model worked.
+        """
+        if photograph is None:
+            photograph = encode_photograph(received.image)
+        pictures = {IMAGE: photograph, PREPARED: encode_exactly(prepared)}
+        return diagnoses.keep(self._vault, diagnosis, received.reference, pictures)
 
     def get(self, id: str) -> Diagnosis:
         """A diagnosis; one that has expired comes without clinical data."""
