@@ -66,12 +66,13 @@ def _key(home: Home) -> Check:
 
 
 def _data(home: Home) -> Check:
+    from client.reviewed import read_reviewed
     from shared.datasets import load_dataset
     from shared.images import decode_image, read_bytes
 
     try:
         data = read_settings(home).data
-        records = load_dataset(data).records
+        records = (*load_dataset(data).records, *read_reviewed(home.reviewed))
         decode_image(read_bytes(records[0].path), where=records[0].path)
     except DermaFedError as error:
         place = f" ({error.where})" if error.where else ""

@@ -49,6 +49,13 @@ class Opinion:
         """Whether there is something to learn from it."""
         return not self.agrees or self.confirmed_by is not None
 
+    def in_words(self) -> str:
+        """The opinion on a line."""
+        said = "agrees" if self.agrees else f"says {self.label}"
+        confirmed = f", confirmed by {self.confirmed_by}" if self.confirmed_by else ""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.who} {said}{confirmed}{reason}"
+
 
 def check_opinion(opinion: Opinion, classes: tuple[str, ...]) -> None:
     """Refuse an opinion that cannot be kept.

@@ -18,7 +18,7 @@ from client.store.files import IMAGE
 from client.store.opinion import OTHER, Opinion
 from client.store.pictures import suffix_of
 from client.store.vault import Vault, find_row
-from shared.diagnoses import is_known
+from shared.diagnoses import canonical, is_known
 from shared.errors import SettingsError
 
 _PATIENT_ID = "00100020"  # DICOM's tag
@@ -116,7 +116,7 @@ def _checked(found: Waiting, label: str | None) -> str:
             where=found.diagnosis.id,
             remedy=f"Choose with --label: {', '.join(classes)}, or another diagnosis",
         )
-    if chosen == OTHER or (chosen not in classes and not is_known(chosen)):
+    if chosen not in classes and (canonical(chosen) == OTHER or not is_known(chosen)):
         raise SettingsError(
             f"{chosen!r} is no diagnosis to learn from",
             where="label",

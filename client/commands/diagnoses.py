@@ -1,0 +1,156 @@
+"""``fl-client diagnoses``, ``forget`` and ``quarantine``: what the clinic keeps, and its end."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from client.commands.options import HERE, AsJson, Folder, plain, print_json
+from shared.errors import SettingsError
+
+if TYPE_CHECKING:
+    from client.diagnosis.diagnosis import Diagnosis
+    from client.store import Store
+
+
+def diagnoses(
+    folder: Folder = HERE,
+    day: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Of the clinic's clock.  [default: today]", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the diagnoses of a day, the last first.
+
+    **Examples**
+
+        fl-client diagnoses
+
+        fl-client diagnoses --day 2026-03-29 --json
+    """
+    from client.home import open_home
+    from client.store import open_store
+
+    with open_store(open_home(folder)) as store:
+        found = store.on_day((day or datetime.now()).date())
+        if as_json:
+            print_json([_as_dict(store, each) for each in found])
+            return
+        out = Console(highlight=False, markup=False, soft_wrap=True)
+        for each in found:
+            out.print(plain(in_words(each)))
+            for opinion in store.opinions(each.id):
+                out.print(plain(f"    {opinion.in_words()}"))
+    if not found:
+        Console(stderr=True).print("No diagnosis was made on this day.")
+
+
+def forget(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", show_default=False)] = None,
+    folder: Folder = HERE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove all that is kept of diagnoses, for good; without ID, list what was forgotten.
+
+    Image, answer, opinions and training record go; a line stays that says when this id was forgotten. What a
+    model has learnt from a training record stays in it.
+
+    **Examples**
+
+        fl-client forget 0f3a1c5be0de4b0f9c3e5f0f7d3f2a11
+
+        fl-client forget --json
+    """
+    from client.home import open_home
+    from client.store import open_store
+
+    with open_store(open_home(folder)) as store:
+        if ids:
+            if sys.stdin.isatty() and not yes:
+                typer.confirm(f"Remove {len(ids)} for good?", abort=True)
+            store.forget(*dict.fromkeys(ids))
+        told = {id: time for id, time in store.forgotten().items() if not ids or id in ids}
+    if as_json:
+        print_json(told)
+        return
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    for id, time in told.items():
+        out.print(f"{id}  forgotten {time}")
+
+
+def quarantine(
+    id: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    folder: Folder = HERE,
+    release: Annotated[
+        Path | None,
+        typer.Option(help="Write the object to this new file, and remove it here.", show_default=False),
+    ] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove the object for good.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the objects that were not diagnosed since they may show a name, or decide on one.
+
+    They are kept encrypted until a person releases or deletes them, or they expire.
+
+    **Examples**
+
+        fl-client quarantine
+
+        fl-client quarantine 0f3a1c5be0de4b0f9c3e5f0f7d3f2a11 --release object.dcm
+    """
+    from client.home import open_home
+    from client.store import open_store
+
+    if (id is None) != (release is None and not delete) or (release is not None and delete):
+        raise SettingsError(
+            "An ID goes with --release or --delete",
+            where="quarantine",
+            remedy="Give one of the two, or nothing",
+        )
+    with open_store(open_home(folder)) as store:
+        if id is not None:
+            _decide(store, id, release)
+        waiting = store.quarantined()
+    if as_json:
+        print_json([asdict(each) for each in waiting])
+        return
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    for each in waiting:
+        out.print(plain(f"{each.id}  {each.time}  from {each.device}: {each.why}"))
+
+
+def in_words(diagnosis: Diagnosis) -> str:
+    """A diagnosis on a line."""
+    time = datetime.fromisoformat(diagnosis.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    notes = [word for word in ("unsure", "outside") if getattr(diagnosis, word)]
+    sure = f"{diagnosis.prediction} {diagnosis.probabilities[diagnosis.prediction]:.0%}"
+    return "  ".join([diagnosis.id, time, ", ".join([sure, *notes]), f"from {diagnosis.device}"])
+
+
+def _decide(store: Store, id: str, release: Path | None) -> None:
+    from shared.private_files import write_private
+
+    data = store.quarantined_object(id)
+    if release is not None:
+        if release.exists():
+            raise SettingsError("The file is there already", where=release, remedy="Name a new one")
+        write_private(release, data)
+    store.drop(id)
+
+
+def _as_dict(store: Store, diagnosis: Diagnosis) -> dict[str, object]:
+    return {
+        **diagnosis.to_dict(),
+        "looks": [asdict(look) for look in store.looks(diagnosis.id)],
+        "opinions": [asdict(opinion) for opinion in store.opinions(diagnosis.id)],
+    }
