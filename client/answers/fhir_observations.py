@@ -55,7 +55,7 @@ def _unsure(diagnosis: Diagnosis) -> Resource:
 
 
 def _outside(diagnosis: Diagnosis) -> Resource:
-    said = {"code": {"text": "May be outside what the model has seen"}} | _judged(diagnosis.outside)
+    said: Resource = {"code": {"text": "May be outside what the model has seen"}} | _judged(diagnosis.outside)
     if diagnosis.outside_score is not None:
         score = {"code": {"text": "Score, higher is farther"}}
         said["component"] = [score | {"valueQuantity": dimensionless(diagnosis.outside_score)}]

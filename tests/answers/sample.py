@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from client.diagnosis.diagnosis import Diagnosis, ModelUsed
 from client.intake.clinical import Clinical
-from client.intake.received import Caution
+from client.intake.received import Caution, Reference
+from tests.dicom.making import draw_jpeg, encapsulated
 
 PLAIN = Diagnosis(
     id="0123456789abcdef0123456789abcdef",
@@ -36,3 +37,12 @@ DOUBTED = replace(
     outside_score=-12.5,
     cautions=(Caution("blur", "The image is blurred."), Caution("ink", "There is ink on the skin.")),
 )
+
+
+def _reference() -> Reference:
+    came = encapsulated(draw_jpeg())
+    del came.PixelData
+    return Reference(came.to_json())
+
+
+REFERENCE = _reference()
