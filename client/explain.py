@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from client.evaluate import Stage
-from shared.datasets.files import find_photographs
+from shared.datasets.files import named_images
 from shared.diagnoses import normalise
-from shared.errors import DatasetError, SettingsError
+from shared.errors import SettingsError
 from shared.explain import METHODS, Explainer, Explanation
 from shared.explain.overlay import overlay_png
 from shared.files import make_folder, write_atomically
@@ -59,7 +59,7 @@ def explain(
         StorageError: a file cannot be written.
     """
     method = _method(question)
-    images = _image_files(paths)
+    images = named_images(paths)
     classifier, card = load_model(model)
     target, against = _classes(question, card)
     explainer = Explainer(classifier)
@@ -128,17 +128,6 @@ def _class_index(name: str | None, card: ModelCard) -> int | None:
             remedy=f"Its classes are {', '.join(card.model.classes)}",
         )
     return classes.index(normalise(name))
-
-
-def _image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and every image in or beneath the folders named but masks, each once."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        inside = find_photographs(path) if path.is_dir() else [path]
-        if not inside:
-            raise DatasetError("The folder holds no image", where=path, remedy="Name images or their folder")
-        found |= dict.fromkeys(inside)
-    return list(found)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -7,7 +7,10 @@ import uuid
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from client.diagnosis.diagnoser import Diagnoser, Looked
+import numpy as np
+from numpy.typing import NDArray
+
+from client.diagnosis.diagnoser import Diagnoser
 from client.diagnosis.diagnosis import Diagnosis
 from client.diagnosis.keeping import Keeping
 from client.intake.received import Received
@@ -46,10 +49,8 @@ class DiagnosticService:
         """
         kept = None if request is None else self.store.find(device, request)
         if kept is None:
-            start = time.perf_counter()
-            looked = self.diagnoser.look(received.image, received.clinical)
-            said = self._judge(looked, received, device, request, time.perf_counter() - start)
-            kept = self.store.keep(said, received, looked.prepared)
+            said, prepared = judge(self.diagnoser, self.trust, received, device, request)
+            kept = self.store.keep(said, received, prepared)
         if kept.image_sha256 != received.sha256:
             raise Refused(
                 "request-reused",
@@ -72,25 +73,34 @@ class DiagnosticService:
     def _explain(self, id: str, target: str | None, against: str | None) -> Explanation:
         return self.diagnoser.explain(self.store.prepared(id), target, against)
 
-    def _judge(
-        self, looked: Looked, received: Received, device: str, request: str | None, seconds: float
-    ) -> Diagnosis:
-        trust, classes = self.trust, self.diagnoser.classes
-        scores = softmax(looked.logits) if trust is None else trust.probabilities(looked.logits)
-        outside = None if trust is None else trust.outside_score(looked.logits, looked.features)
-        return Diagnosis(
-            id=uuid.uuid4().hex,
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            device=device,
-            request=request,
-            image_sha256=received.sha256,
-            clinical=received.clinical,
-            probabilities=dict(zip(classes, map(float, scores), strict=True)),
-            prediction=classes[int(scores.argmax())],
-            unsure=None if trust is None else trust.unsure(scores),
-            outside=None if trust is None or outside is None else trust.outside(outside),
-            outside_score=outside,
-            cautions=received.cautions,
-            model=self.diagnoser.model.used,
-            seconds=round(seconds, 4),
-        )
+
+def judge(
+    diagnoser: Diagnoser, trust: Trust | None, received: Received, device: str, request: str | None = None
+) -> tuple[Diagnosis, NDArray[np.uint8]]:
+    """What the model says of an image; nothing is kept.
+
+    Returns:
+        The diagnosis, and what the network saw, RGB uint8 (S, S, 3).
+    """
+    start, classes = time.perf_counter(), diagnoser.classes
+    looked = diagnoser.look(received.image, received.clinical)
+    seconds = time.perf_counter() - start
+    scores = softmax(looked.logits) if trust is None else trust.probabilities(looked.logits)
+    outside = None if trust is None else trust.outside_score(looked.logits, looked.features)
+    said = Diagnosis(
+        id=uuid.uuid4().hex,
+        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        device=device,
+        request=request,
+        image_sha256=received.sha256,
+        clinical=received.clinical,
+        probabilities=dict(zip(classes, map(float, scores), strict=True)),
+        prediction=classes[int(scores.argmax())],
+        unsure=None if trust is None else trust.unsure(scores),
+        outside=None if trust is None or outside is None else trust.outside(outside),
+        outside_score=outside,
+        cautions=received.cautions,
+        model=diagnoser.model.used,
+        seconds=round(seconds, 4),
+    )
+    return said, looked.prepared

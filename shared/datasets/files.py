@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +58,24 @@ def find_images(root: Path) -> ImageFiles:
     return ImageFiles(root, images, masks)
 
 
-def find_photographs(root: Path) -> list[Path]:
+def find_photographs(root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """List the images below a folder that are no masks, whatever their names, in order of name."""
-    return [path for path in _walk(root) if not _is_mask(path, root)]
+    return [path for path in _walk(root, suffixes) if not _is_mask(path, root)]
+
+
+def named_images(paths: Sequence[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """List the files named, and every image in or beneath the folders named but masks, each once.
+
+    Raises:
+        DatasetError: a folder cannot be read or holds no image.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        inside = find_photographs(path, suffixes) if path.is_dir() else [path]
+        if not inside:
+            raise DatasetError("The folder holds no image", where=path, remedy="Name images or their folder")
+        found |= dict.fromkeys(inside)
+    return list(found)
 
 
 def image_name(text: str) -> str:
@@ -81,7 +96,7 @@ def _refuse(error: OSError) -> None:
     ) from error
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def _walk(root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
     """All image files below ``root`` but superpixels, in order of name.
 
     Links are followed, each folder is entered once.
@@ -97,5 +112,5 @@ def _walk(root: Path) -> Iterator[Path]:
         for name in sorted(names):
             if name.startswith(".") or Path(name).stem.endswith(_SUPERPIXELS):
                 continue
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            if Path(name).suffix.lower() in suffixes:
                 yield Path(folder, name)

@@ -13,6 +13,7 @@ import pytest
 COMMANDS = (
     "fl-simulate",
     "fl-client",
+    "fl-client diagnose",
     "fl-client evaluate",
     "fl-client explain",
     "fl-client convert",

@@ -1,0 +1,109 @@
+"""``fl-client diagnose``: a model's word on image files, without a server."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from client.commands.options import plain
+from shared.console import stderr
+
+if TYPE_CHECKING:
+    from client.diagnose import Line
+
+
+def diagnose(
+    paths: Annotated[list[Path], typer.Argument(show_default=False)],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A model file (.keras), or with --dir a kept model: NAME or last.", show_default=False
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", help="The clinic's folder, for its kept models.", show_default=False),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON line for each image, and nothing else, on stdout.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV with a column for each class's probability.")
+    ] = False,
+) -> None:
+    """Diagnose image files as fl-client serve would, to the last bit.
+
+    PATHS are images (JPEG, PNG, TIFF, WebP, BMP, DICOM) or folders of them. A file that cannot be used gets
+    a line with the error and does not stop the rest; the exit code is then 1. Nothing is recorded: an id is
+    the start of the image's SHA-256, so it belongs to the file. Research use only; not a medical device.
+
+    **Examples**
+
+    The images of a folder, for the reader:
+
+        fl-client diagnose our_images --model dermafed-run/model.keras
+
+    With the last model that the clinic's node took home, as a table:
+
+        fl-client diagnose a.jpg b.dcm --model last --dir clinic --csv > diagnoses.csv
+    """
+    if as_json and as_csv:
+        raise typer.BadParameter("Choose one of --json and --csv")
+    from client.diagnose import diagnose_files, find_files
+
+    files = find_files(paths)
+    # Imported now, so that a wrong path is told at once.
+    from client.diagnosis.diagnoser import Diagnoser
+    from client.diagnosis.model import open_model
+    from client.home import open_home
+
+    diagnoser = Diagnoser(open_model(model, None if folder is None else open_home(folder)))
+    write = _writer(diagnoser.classes, as_json, as_csv)
+    failed = 0
+    with _progress() as progress:
+        for done, line in enumerate(diagnose_files(files, diagnoser), 1):
+            write(line)
+            failed += "error" in line
+            progress(done, len(files))
+    if failed:
+        stderr().print(f"{failed} of {len(files)} images could not be used.")
+        raise typer.Exit(1)
+
+
+def _writer(classes: Sequence[str], as_json: bool, as_csv: bool) -> Callable[[Line], None]:
+    """What prints a line on stdout, at once."""
+    from client.diagnose import csv_header, csv_row, in_words
+
+    out = sys.stdout  # as it is now: a bar that runs takes it over
+    table = csv.writer(out, lineterminator="\n")
+    if as_csv:
+        table.writerow(csv_header(classes))
+
+    def write(line: Line) -> None:
+        if as_csv:
+            table.writerow(csv_row(line, classes))
+        else:
+            text = json.dumps(line, allow_nan=False, ensure_ascii=False) if as_json else plain(in_words(line))
+            out.write(f"{text}\n")
+        out.flush()
+
+    return write
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr; none where the lines themselves show the progress on the same screen."""
+    from shared.preprocess.progress import progress_bar
+
+    if sys.stdout.isatty():
+        yield lambda done, total: None
+    else:
+        with progress_bar("Diagnosing images") as report:
+            yield report

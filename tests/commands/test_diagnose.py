@@ -1,0 +1,182 @@
+"""``fl-client diagnose``: the server's numbers, a line for every file, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client import cli
+from client.diagnose import SUFFIXES, csv_header, csv_row, in_words
+from client.diagnosis.diagnoser import Diagnoser
+from client.diagnosis.model import open_model
+from client.diagnosis.service import DiagnosticService
+from client.intake.image import receive_image
+from shared.model.card import ModelCard
+from shared.model.classifier import build_classifier
+from shared.model.flat import to_flat
+from shared.model.model_file import save_model
+from shared.model.settings import ModelSettings
+from shared.preprocess import PreprocessSettings
+from tests.client.in_memory import InMemory
+from tests.commands.making import LABELS, command, draw_image
+
+Capture = pytest.CaptureFixture[str]
+KEYS = ["id", "image", "prediction", "probabilities", "unsure", "outside", "quality", "model", "seconds"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained EfficientNet of 64 pixels, saved."""
+    settings = ModelSettings(LABELS, image_size=64)
+    file = tmp_path_factory.mktemp("model") / "small.keras"
+    card = ModelCard(settings, PreprocessSettings(image_size=64), "none", 3)
+    save_model(file, to_flat(build_classifier(settings)), card)
+    return file
+
+
+@pytest.fixture(scope="module")
+def diagnoser(model: Path) -> Diagnoser:
+    return Diagnoser(open_model(str(model)))
+
+
+@pytest.fixture
+def at_hand(diagnoser: Diagnoser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model opened once, since that takes seconds."""
+    monkeypatch.setattr("client.diagnosis.model.open_model", lambda name, home: None)
+    monkeypatch.setattr("client.diagnosis.diagnoser.Diagnoser", lambda opened: diagnoser)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for seed, name in enumerate(("a.png", "b/A.jpg", "masks/a.png")):
+        draw_image(tmp_path / "images" / name, seed)
+    (tmp_path / "images" / "notes.txt").write_text("no image")
+    return tmp_path / "images"
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_each_file_has_the_servers_numbers_to_the_last_bit(
+    diagnoser: Diagnoser, model: Path, images: Path, capsys: Capture
+) -> None:
+    done = command(cli.main, capsys, "diagnose", images, images / "a.png", "--model", model, "--json")
+    assert done.code == 0, done.err
+    told = lines(done.out)
+    assert [list(line) for line in told] == [KEYS] * 2
+    service = DiagnosticService(diagnoser, InMemory())
+    for line, file in zip(told, (images / "a.png", images / "b" / "A.jpg"), strict=True):
+        data = file.read_bytes()
+        expected = service.diagnose(receive_image(data), "scope").to_dict()
+        same = ("prediction", "probabilities", "unsure", "outside", "quality", "model")
+        assert {name: line[name] for name in same} == {name: expected[name] for name in same}
+        assert line["image"] == str(file)
+        assert line["id"] == hashlib.sha256(data).hexdigest()[:32]
+        assert line["model"]["name"] == "small"
+        assert line["model"]["round"] == 3
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_bad_file_gets_its_line_and_does_not_stop_the_rest(images: Path, capsys: Capture) -> None:
+    (images / "aa.jpg").write_bytes(b"\xff\xd8 no image")
+    done = command(cli.main, capsys, "diagnose", images, "--model", "m", "--json")
+    assert done.code == 1
+    good, bad, last = lines(done.out)
+    assert list(bad) == ["image", "error", "code"]
+    assert (bad["image"], bool(bad["error"]), bool(bad["code"])) == (str(images / "aa.jpg"), True, True)
+    assert [list(line) for line in (good, last)] == [KEYS] * 2
+    assert "1 of 3 images" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_csv_has_a_column_for_each_class_and_loses_no_digit(images: Path, capsys: Capture) -> None:
+    (images / "aa.jpg").write_bytes(b"")
+    told = lines(command(cli.main, capsys, "diagnose", images, "--model", "m", "--json").out)
+    done = command(cli.main, capsys, "diagnose", images, "--model", "m", "--csv")
+    assert done.code == 1
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    for row, line in zip(rows, told, strict=True):
+        assert row["image"] == line["image"]
+        numbers = {name: row[f"probability_{name}"] for name in LABELS}
+        if "error" in line:
+            assert set(numbers.values()) == {""}
+            assert (row["error"], row["code"]) == (line["error"], line["code"])
+        else:
+            assert {name: float(text) for name, text in numbers.items()} == line["probabilities"]
+            assert (row["model"], row["round"], row["error"]) == ("small", "3", "")
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0.png", "+1.png", "-1.png", "@SUM(1).png", "\t=1.png"])
+def test_a_file_name_is_no_formula_in_a_spreadsheet(name: str) -> None:
+    row = csv_row({"image": name, "error": "=1+1", "code": "x"}, LABELS)
+    cells = dict(zip(csv_header(LABELS), row, strict=True))
+    assert (cells["image"], cells["error"], cells["code"]) == (f"'{name}", "'=1+1", "x")
+
+
+def test_words_for_the_reader() -> None:
+    line = {
+        "image": "a.png",
+        "prediction": "nevus",
+        "probabilities": {"melanoma": 0.2468, "nevus": 0.7532},
+        "unsure": True,
+        "outside": True,
+        "quality": [{"code": "blur", "text": "The image is blurred"}],
+    }
+    sure = {**line, "unsure": None, "outside": False, "quality": []}
+    assert in_words(line) == (
+        "a.png: nevus, probability 0.75; unsure: too close to call; "
+        "may be outside what the model has seen; blur"
+    )
+    assert in_words(sure) == "a.png: nevus, probability 0.75"
+    assert in_words({"image": "b.png", "error": "It is empty", "code": "empty"}) == (
+        "b.png: cannot be used: It is empty"
+    )
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_names_that_are_no_text_or_hold_control_codes_are_told(images: Path, capsys: Capture) -> None:
+    (images / "a.png").rename(images / "\x1b[31m\udcff.png")
+    text = command(cli.main, capsys, "diagnose", images, "--model", "m")
+    as_json = command(cli.main, capsys, "diagnose", images, "--model", "m", "--json")
+    assert (text.code, as_json.code) == (0, 0), text.err
+    assert "?[31m\ufffd.png: " in text.out
+    assert lines(as_json.out)[0]["image"].endswith("\x1b[31m\ufffd.png")
+
+
+def test_dicom_files_of_a_folder_are_found(tmp_path: Path) -> None:
+    from client.diagnose import find_files
+
+    for name in ("a.DCM", "b.dicom", "c.png", "d.txt", ".e.dcm"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in find_files([tmp_path])] == ["a.DCM", "b.dicom", "c.png"]
+    assert {".dcm", ".dicom"} <= set(SUFFIXES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("missing.png", "--model", "small.keras"), "no such file"),
+        ((".", "--model", "small.keras"), "no image"),
+        (("a.png", "--model", "missing.keras"), "missing.keras"),
+        (("a.png", "--model", "small.keras", "--json", "--csv"), "one of --json and --csv"),
+        (("a.png",), "--model"),
+    ],
+)
+def test_bad_usage_is_refused_before_any_work(
+    arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "a.png" in arguments:
+        draw_image(tmp_path / "a.png", 1)
+    done = command(cli.main, capsys, "diagnose", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+    assert "Traceback" not in done.err
