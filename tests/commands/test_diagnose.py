@@ -17,13 +17,8 @@ from client.diagnosis.diagnoser import Diagnoser
 from client.diagnosis.model import open_model
 from client.diagnosis.service import DiagnosticService
 from client.intake.image import receive_image
-from shared.model.card import ModelCard
-from shared.model.classifier import build_classifier
-from shared.model.flat import to_flat
-from shared.model.model_file import save_model
-from shared.model.settings import ModelSettings
-from shared.preprocess import PreprocessSettings
 from tests.client.in_memory import InMemory
+from tests.client.small_model import save_small_model
 from tests.commands.making import LABELS, command, draw_image
 
 Capture = pytest.CaptureFixture[str]
@@ -32,12 +27,7 @@ KEYS = ["id", "image", "prediction", "probabilities", "unsure", "outside", "qual
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained EfficientNet of 64 pixels, saved."""
-    settings = ModelSettings(LABELS, image_size=64)
-    file = tmp_path_factory.mktemp("model") / "small.keras"
-    card = ModelCard(settings, PreprocessSettings(image_size=64), "none", 3)
-    save_model(file, to_flat(build_classifier(settings)), card)
-    return file
+    return save_small_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
