@@ -16,7 +16,7 @@ from server.record.database import Record
 from server.record.rounds import list_rounds
 from server.record.runs import HELD, list_runs
 from server.settings import RECORD, TRUST, ServerSettings
-from server.trust.authority import SERVER_CERTIFICATE, SERVER_KEY
+from shared.authority import SERVER_CERTIFICATE, SERVER_KEY
 
 FLOWER_STATE = "flower.db"
 

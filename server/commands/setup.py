@@ -44,8 +44,8 @@ def init(
     """
     from server.record.database import Record
     from server.settings import RECORD, RUNS, TRUST, ServerSettings, save_settings
-    from server.trust.authority import issue_server_certificate, make_authority
     from server.trust.check import authority_fingerprint
+    from shared.authority import issue_server_certificate, make_authority
     from shared.private_files import make_private_folder
 
     _check_free(folder)
@@ -80,7 +80,7 @@ def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
         fl-server renew --dir alps
     """
     from server.settings import TRUST, load_settings
-    from server.trust.authority import issue_server_certificate
+    from shared.authority import issue_server_certificate
 
     settings = load_settings(directory)
     expires = issue_server_certificate(directory / TRUST, settings.hosts).not_valid_after_utc

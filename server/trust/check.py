@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from server.trust.authority import (
+from shared.authority import (
     CA_CERTIFICATE,
     CA_KEY,
     SERVER_CERTIFICATE,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from client.connection import REFUSED
-from server.trust import authority
+from shared import authority
 from shared.errors import SettingsError
 from tests.faults.federation import SERVER, Federation, edit
 from tests.faults.processes import ROOT, wait_for

@@ -18,9 +18,9 @@ from server.commands.start import place_and_code
 from server.record.database import Record
 from server.settings import ServerSettings, load_settings, save_settings
 from server.start import Ready, check_port, serve
-from server.trust import authority
-from server.trust.authority import issue_server_certificate, make_authority
 from server.trust.check import authority_fingerprint
+from shared import authority
+from shared.authority import issue_server_certificate, make_authority
 from shared.errors import InputError, SettingsError
 from shared.lock import is_held, only_one_process
 from shared.private_files import make_private_folder

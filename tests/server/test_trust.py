@@ -12,8 +12,8 @@ from threading import Thread
 
 import pytest
 
-from server.trust.authority import issue_server_certificate, make_authority
 from server.trust.check import authority_fingerprint, check_server_certificate
+from shared.authority import issue_server_certificate, make_authority
 from shared.errors import InputError
 
 HOSTS = ("derma.example.org", "192.0.2.7", "2001:db8::1")

@@ -1,4 +1,4 @@
-"""Making the authority that the clinics pin, and the certificate that it gives to the server."""
+"""Making the authority that others pin, and the certificate that it gives to a server."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ SERVER_KEY, SERVER_CERTIFICATE = "server.key", "server.pem"
 
 CA_DAYS, SERVER_DAYS = 3650, 397
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_SLACK = timedelta(days=1)  # a clinic's clock may be behind
+_SLACK = timedelta(days=1)  # another machine's clock may be behind
 
 
-def make_authority(trust: Path, federation: str) -> None:
-    """Make a federation's authority: an EC P-384 key and a certificate that it signs itself.
+def make_authority(trust: Path, name: str) -> None:
+    """Make an authority: an EC P-384 key and a certificate that it signs itself.
 
     Args:
         trust: the folder; made if it is not there.
-        federation: the name in the certificate.
+        name: of the federation or clinic, in the certificate.
 
     Raises:
         StorageError: the files cannot be written.
     """
     make_private_folder(trust)
     key = ec.generate_private_key(ec.SECP384R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"DermaFed {federation}")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"DermaFed {name}")])
     builder = (
-        _certificate(name, name, key.public_key(), CA_DAYS)
+        _certificate(subject, subject, key.public_key(), CA_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
     )
@@ -52,7 +52,7 @@ def issue_server_certificate(trust: Path, hosts: Sequence[str]) -> x509.Certific
 
     Args:
         trust: the folder with the authority.
-        hosts: names and IP addresses by which clinics reach the server; this machine's own are added.
+        hosts: names and IP addresses by which the server is reached; this machine's own are added.
 
     Returns:
         The certificate.
