@@ -68,6 +68,7 @@ class DiagnosticService:
             Refused: there is no such diagnosis (404), or its image is no longer kept (410).
             SettingsError: there is no such class.
         """
+        self.store.prepared(id)  # a heatmap in memory must not outlive what the store has forgotten
         return self._heatmaps(id, target, against)
 
     def _explain(self, id: str, target: str | None, against: str | None) -> Explanation:
