@@ -97,7 +97,7 @@ def _photograph(sop_class: str, instance: str, rows: int, columns: int, syntax: 
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, instance
     meta.TransferSyntaxUID = syntax
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=False)
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, instance
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = STUDY, SERIES

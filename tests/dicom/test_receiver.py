@@ -1,0 +1,273 @@
+"""C-STORE over loopback: a real sender, the real receiver, a real network of random weights."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+
+from client.dicom.receiver import start_receiver
+from client.dicom.settings import DicomSettings
+from client.intake.dicom import receive_dicom
+from shared.errors import SettingsError
+from tests.client.certificates import certificate
+from tests.dicom.making import (
+    DERMOSCOPIC,
+    PHOTOGRAPHIC,
+    SECONDARY_CAPTURE,
+    as_file,
+    draw_jpeg,
+    encapsulated,
+    uncompressed,
+)
+from tests.dicom.node import Node
+from tests.dicom.sending import Sender, free_port
+
+Open = Callable[..., Sender]
+
+
+@pytest.fixture
+def open_port(node: Node) -> Iterator[Open]:
+    """Opens the node's port with settings of its own; gives a sender to it."""
+    with ExitStack() as stops:
+
+        def start(**changes: object) -> Sender:
+            chosen = {"devices": {"CAMERA": "camera-1"}, "port": free_port()} | changes
+            settings = DicomSettings.model_validate(chosen)
+            stops.callback(start_receiver(node.service, settings, node.quarantine, node.diagnosed.append))
+            return Sender(settings.port)
+
+        yield start
+
+
+def test_an_echo_is_answered(open_port: Open) -> None:
+    assert open_port().echo() == 0x0000
+
+
+@pytest.mark.parametrize("kind", [DERMOSCOPIC, PHOTOGRAPHIC, SECONDARY_CAPTURE])
+def test_an_object_is_diagnosed_and_kept_before_success(open_port: Open, node: Node, kind: str) -> None:
+    status = open_port().store(encapsulated(draw_jpeg(), kind))
+    assert status == 0x0000
+    (diagnosis,) = node.diagnoses
+    assert (diagnosis.device, diagnosis.request) == ("camera-1", "2.25.1003")
+    assert (diagnosis.clinical.age, diagnosis.clinical.sex) == (54, "female")
+    assert node.diagnosed == [diagnosis.id]
+
+
+def test_the_numbers_are_those_of_the_same_file_by_any_other_way(open_port: Open, node: Node) -> None:
+    dataset = encapsulated(draw_jpeg(5))
+    open_port().store(dataset)
+    (diagnosis,) = node.diagnoses
+    directly = node.service.diagnose(receive_dicom(as_file(dataset)), "another")
+    assert diagnosis.probabilities == directly.probabilities
+
+
+def test_uncompressed_and_deflated_objects_are_taken(open_port: Open, node: Node) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+    sender = open_port()
+    assert sender.store(uncompressed(pixels)) == 0x0000
+    deflated = uncompressed(pixels, instance="2.25.9")
+    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    assert sender.store(deflated) == 0x0000
+    assert len(node.diagnoses) == 2
+
+
+def test_an_object_sent_again_gets_its_diagnosis_of_before(open_port: Open, node: Node) -> None:
+    sender = open_port()
+    assert [sender.store(encapsulated(draw_jpeg())) for _ in range(2)] == [0x0000, 0x0000]
+    assert len(node.diagnoses) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"BurnedInAnnotation": "YES"}, 0xC001),
+        ({"NumberOfFrames": 2}, 0xC000),
+        ({"Rows": 17}, 0xC000),
+        ({"PhotometricInterpretation": "HSV"}, 0xC000),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_reason(
+    open_port: Open, node: Node, change: dict[str, object], status: int
+) -> None:
+    answer = open_port().send(encapsulated(draw_jpeg(), **change))
+    assert answer.Status == status
+    assert answer.ErrorComment
+    assert node.diagnoses == []
+    assert [each[1:] for each in node.quarantined] == (
+        [("burned-in", "camera-1")] if status == 0xC001 else []
+    )
+
+
+def test_another_object_of_the_same_name_is_refused(open_port: Open, node: Node) -> None:
+    sender = open_port()
+    sender.store(encapsulated(draw_jpeg(1)))
+    assert sender.store(encapsulated(draw_jpeg(2))) == 0xC002
+    assert len(node.diagnoses) == 1
+
+
+def test_an_object_that_is_not_the_announced_one_is_refused(open_port: Open, node: Node) -> None:
+    dataset = encapsulated(draw_jpeg())
+    assert open_port().store(dataset, announced="2.25.4711") == 0xA900
+    assert node.diagnoses == []
+
+
+def test_a_full_disk_is_no_success_and_names_no_place(open_port: Open, node: Node) -> None:
+    node.store.full = True
+    answer = open_port().send(encapsulated(draw_jpeg()))
+    assert answer.Status == 0xA700
+    assert "secret" not in answer.ErrorComment
+    assert node.diagnosed == []
+
+
+def test_a_fault_of_the_node_is_an_answer_too(
+    open_port: Open, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("Beispiel^Bärbel")
+
+    monkeypatch.setattr(node.service, "diagnose", fail)
+    answer = open_port().send(encapsulated(draw_jpeg()))
+    assert (answer.Status, answer.ErrorComment) == (0x0110, "The node failed")
+
+
+@pytest.mark.parametrize(("calling", "called"), [("STRANGER", "DERMAFED"), ("CAMERA", "OTHER")])
+def test_who_is_not_known_is_rejected(open_port: Open, calling: str, called: str) -> None:
+    sender = open_port()
+    with pytest.raises(ConnectionError, match="rejected"):
+        sender.store(encapsulated(draw_jpeg()), calling=calling, called=called)
+
+
+@pytest.mark.parametrize(
+    ("kind", "syntax"), [(CTImageStorage, None), (DERMOSCOPIC, ExplicitVRBigEndian)]
+)  # fmt: skip
+def test_other_kinds_and_syntaxes_are_not_agreed_on(open_port: Open, kind: str, syntax: str | None) -> None:
+    assert not open_port().agrees_on(kind, syntax)
+
+
+def test_an_object_beyond_the_limit_ends_the_association_and_the_port_lives_on(
+    open_port: Open, node: Node
+) -> None:
+    sender = open_port(max_object_mib=1)
+    large = np.zeros((800, 800, 3), np.uint8)  # 1.8 MiB
+    with pytest.raises(ConnectionError):
+        sender.store(uncompressed(large))
+    assert node.diagnoses == []
+    assert sender.store(encapsulated(draw_jpeg())) == 0x0000
+
+
+def test_many_objects_in_one_association_have_the_limit_each(open_port: Open, node: Node) -> None:
+    pixels = [np.random.default_rng(seed).integers(0, 256, (400, 500, 3), np.uint8) for seed in range(4)]
+    sender = open_port(max_object_mib=1)  # 0.6 MiB each
+    statuses = sender.store_all(
+        [uncompressed(each, instance=f"2.25.{at}") for at, each in enumerate(pixels, 1)]
+    )
+    assert statuses == [0x0000] * 4
+    assert len(node.diagnoses) == 4
+
+
+def test_senders_at_one_time_get_a_diagnosis_each(open_port: Open, node: Node) -> None:
+    sender = open_port()
+    objects = [encapsulated(draw_jpeg(seed), instance=f"2.25.{seed}") for seed in range(1, 9)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(sender.store, objects)) == [0x0000] * 8
+    assert len({each.request for each in node.diagnoses}) == 8
+
+
+def test_more_associations_than_allowed_are_rejected(open_port: Open) -> None:
+    sender = open_port(associations=1)
+    with sender.associated(), pytest.raises(ConnectionError):
+        sender.echo()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:  # the first one's end takes a moment
+        try:
+            assert sender.echo() == 0x0000
+            return
+        except ConnectionError:
+            time.sleep(0.1)
+    pytest.fail("the port takes no association any more")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        struct.pack(">BBL", 1, 0, 0xFFFFFFFF),  # a request of 4 GiB, it says
+        struct.pack(">BBL", 4, 0, 0x7FFFFFFF) + b"\0" * 70000,  # data without an association
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\0" * 100,
+    ],
+)
+def test_a_lying_or_foreign_peer_is_cut_off(open_port: Open, unit: bytes) -> None:
+    sender = open_port()
+    with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
+        connection.sendall(unit)
+        said = b""
+        while part := _receive(connection):
+            said += part
+        assert set(said[::10]) <= {7}, "nothing but aborts, of ten bytes each"
+    assert sender.echo() == 0x0000
+
+
+def test_a_peer_that_dribbles_is_cut_off(open_port: Open) -> None:
+    sender = open_port(object_seconds=1)
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
+        connection.sendall(struct.pack(">BBL", 1, 0, 1000))
+        try:
+            while time.monotonic() < start + 20:
+                connection.sendall(b"\0")
+                time.sleep(0.1)
+        except OSError:
+            pass
+    assert time.monotonic() - start < 15
+
+
+def test_tls_with_the_peers_certificate(open_port: Open, node: Node, tmp_path: Path) -> None:
+    files = certificate(tmp_path)
+    tls = {"certificate": files.chain, "key": files.key}
+    sender = open_port(**tls)
+    with pytest.raises(ConnectionError):
+        sender.echo()
+    assert sender.store(encapsulated(draw_jpeg()), ca=files.ca) == 0x0000
+    assert len(node.diagnoses) == 1
+
+
+def test_a_port_in_use_is_an_error_that_names_it(open_port: Open, node: Node) -> None:
+    port = open_port().port
+    with pytest.raises(SettingsError, match=str(port)):
+        open_port(port=port)
+
+
+def test_a_closed_port_is_closed(node: Node) -> None:
+    settings = DicomSettings.model_validate({"devices": {"CAMERA": "camera-1"}, "port": free_port()})
+    stop = start_receiver(node.service, settings, node.quarantine)
+    sender = Sender(settings.port)
+    assert sender.echo() == 0x0000
+    stop()
+    with pytest.raises(ConnectionError):
+        sender.echo()
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(4096)
+    except ConnectionError:
+        return b""
+
+
+def test_answers_are_never_of_patients(open_port: Open, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    answer: Dataset = open_port().send(encapsulated(draw_jpeg(), StudyDate="Bärbel", Rows=1))
+    assert answer.Status == 0xC000
+    for private in ("Beispiel", "Bärbel", "P-0815"):
+        assert private not in caplog.text
+        assert private not in str(answer)
