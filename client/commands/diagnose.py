@@ -40,9 +40,9 @@ def diagnose(
 ) -> None:
     """Diagnose image files as fl-client serve would, to the last bit.
 
-    PATHS are images (JPEG, PNG, TIFF, WebP, BMP, DICOM) or folders of them. A file that cannot be used gets
-    a line with the error and does not stop the rest; the exit code is then 1. Nothing is recorded: an id is
-    the start of the image's SHA-256, so it belongs to the file. Research use only; not a medical device.
+    PATHS are images (JPEG, PNG, DICOM) or folders of them. A file that cannot be used gets a line with the
+    error and does not stop the rest; the exit code is then 1. Nothing is recorded: an id is the start of the
+    image's SHA-256, so it belongs to the file. Research use only; not a medical device.
 
     **Examples**
 

@@ -20,6 +20,7 @@ from client.intake.image import receive_image
 from tests.client.in_memory import InMemory
 from tests.client.small_model import save_small_model
 from tests.commands.making import LABELS, command, draw_image
+from tests.intake.making import dicom_jpeg, jpeg
 
 Capture = pytest.CaptureFixture[str]
 KEYS = ["id", "image", "prediction", "probabilities", "unsure", "outside", "quality", "model", "seconds"]
@@ -170,3 +171,17 @@ def test_bad_usage_is_refused_before_any_work(
     assert (done.code, done.out) == (2, "")
     assert words in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_dicom_object_has_the_numbers_of_its_jpeg(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "b").write_bytes(dicom_jpeg(jpeg()))  # known by its content
+    (tmp_path / "c.dcm").write_bytes(dicom_jpeg(jpeg())[:600])
+    files = [tmp_path / name for name in ("a.jpg", "b", "c.dcm")]
+    done = command(cli.main, capsys, "diagnose", *files, "--model", "m", "--json")
+    assert done.code == 1
+    plain, wrapped, cut = lines(done.out)
+    assert wrapped["probabilities"] == plain["probabilities"]
+    assert wrapped["id"] != plain["id"]
+    assert cut["code"]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +21,7 @@ from client.mqtt.settings import MqttSettings
 from shared.trust.trust import softmax
 from tests.client.in_memory import InMemory
 from tests.client.small_model import save_small_model
-from tests.mqtt.broker import Broker, needs_mosquitto
+from tests.mqtt.broker import CONFIGURATION, PATIENCE, Broker, needs_mosquitto
 from tests.mqtt.conftest import picture, running
 from tests.mqtt.device import Device, wait
 
@@ -95,32 +99,28 @@ def test_a_response_topic_elsewhere_is_refused(scope: Device, store: InMemory, e
 
 
 @pytest.mark.parametrize(
-    ("payload", "correlation", "metadata", "status"),
+    ("payload", "correlation", "metadata", "code"),
     [
-        (b"", b"1", [], 422),
-        (b"no image", b"1", [], 422),
-        (picture(1)[:-40], b"1", [], 422),
-        (picture(1), None, [], 400),
-        (picture(1), b"", [], 400),
-        (picture(1), b"x" * 65, [], 400),
-        (picture(1), b"a b", [], 400),
-        (picture(1), b"\xff\x00", [], 400),
-        (picture(1), b"1", ["{"], 400),
-        (picture(1), b"1", ['{"name": "Jane Doe"}'], 400),
-        (picture(1), b"1", ["{}", "{}"], 400),
+        (b"", b"1", [], "empty"),
+        (b"no image", b"1", [], "unsupported-type"),
+        (picture(1)[:-40], b"1", [], "damaged"),
+        (picture(1), None, [], "request-name"),
+        (picture(1), b"", [], "request-name"),
+        (picture(1), b"x" * 65, [], "request-name"),
+        (picture(1), b"a b", [], "request-name"),
+        (picture(1), b"\xff\x00", [], "request-name"),
+        (picture(1), b"1", ["{"], "metadata-malformed"),
+        (picture(1), b"1", ['{"name": "Jane Doe"}'], "metadata-unknown"),
+        (picture(1), b"1", ['{"age": "Jane"}'], "metadata-value"),
+        (picture(1), b"1", ["{}", "{}"], "metadata-twice"),
     ],
 )
 def test_what_cannot_be_used_is_answered_with_why(
-    scope: Device,
-    store: InMemory,
-    payload: bytes,
-    correlation: bytes | None,
-    metadata: list[str],
-    status: int,
+    scope: Device, store: InMemory, payload: bytes, correlation: bytes | None, metadata: list[str], code: str
 ) -> None:
     told = scope.ask(payload, correlation, *metadata)
-    assert told["status"] == status or (status == 422 and told["status"] in (400, 415))
-    assert told["code"]
+    assert told["code"] == code
+    assert told["status"] in (400, 415, 422)
     assert told["error"]
     assert "Jane" not in str(told)
     assert not store.kept
@@ -160,10 +160,30 @@ def test_a_failure_of_the_node_says_nothing_of_its_cause(
 
 def test_probabilities_by_hand(scope: Device) -> None:
     """The stand-in's logits are the channels' means over 50."""
-    import cv2
-
-    image = np.full((40, 40, 3), (100, 50, 0), np.uint8)
+    image = np.full((40, 40, 3), (150, 100, 0), np.uint8)
+    image[:, 20:] = (50, 0, 0)
     told = scope.ask(cv2.imencode(".png", image[..., ::-1])[1].tobytes(), b"1")
     powers = np.exp([2.0, 1.0, 0.0])
     assert list(told["probabilities"].values()) == pytest.approx(powers / powers.sum(), abs=1e-12)
     assert told["prediction"] == "melanoma"
+
+
+def test_the_documented_device_gets_an_answer(
+    broker: Broker, node: DiagnosticService, tmp_path: Path
+) -> None:
+    (tmp_path / "lesion.jpg").write_bytes(picture(1, ".jpg"))
+    text = (CONFIGURATION.parents[1] / "docs" / "mqtt.md").read_text("utf-8")
+    program = text.split("```python\n")[1].split("```")[0]
+    for there, here in (
+        ("HOST", "127.0.0.1"),
+        ("8883", str(broker.port)),
+        ("ca.pem", str(broker.ca)),
+        ("PASSWORD", broker.passwords["scope"]),
+    ):
+        assert there in program
+        program = program.replace(there, here)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
+    told = json.loads(done.stdout or "null")
+    assert told, done.stderr
+    assert (told["request"], told["device"], told["clinical"]["age"]) == ("2031-05-04-0017", "scope", 54)
