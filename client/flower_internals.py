@@ -83,20 +83,23 @@ class Task:
         Raises:
             TaskTakenBack: its run has ended.
         """
-        try:
+        with self._unless_taken_back():
             return self._pull()
-        except (httpx.HTTPError, ObjectPullError, RunNotRunningException) as error:
-            raise TaskTakenBack from error
 
     def _pull(self) -> tuple[Message, TaskIds]:
         message, context, _, _ = pull_task_input(self._client)
         return message, TaskIds(int(TaskIdentity.task_id or 0), context.run_id, context.node_id)
 
     def push(self, reply: Message, context: Context) -> None:
-        """Give the reply to the SuperNode, and end the task."""
-        push_message(self._client, reply, context)
-        # Nothing but the reply: neither the state of a context nor an error's text.
-        push_task_output(self._client, None, SubStatus.COMPLETED, "")
+        """Give the reply to the SuperNode, and end the task.
+
+        Raises:
+            TaskTakenBack: its run has ended.
+        """
+        with self._unless_taken_back():
+            push_message(self._client, reply, context)
+            # Nothing but the reply: neither the state of a context nor an error's text.
+            push_task_output(self._client, None, SubStatus.COMPLETED, "")
 
     def lives(self) -> bool:
         """Whether the SuperNode still waits for this task; prolongs it."""
@@ -104,6 +107,15 @@ class Task:
             return bool(self._client.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success)
         except httpx.HTTPError:
             return False
+
+    @contextmanager
+    def _unless_taken_back(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.HTTPStatusError, ObjectPullError, RunNotRunningException, RuntimeError) as error:
+            if self.lives():
+                raise
+            raise TaskTakenBack from error
 
     @contextmanager
     def kept_alive(self) -> Iterator[None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
-from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, pull_objects
 from flwr.supercore.retry import RetryInvoker, make_simple_http_retry_invoker
 from flwr.supercore.run import RunNotRunningException
 
@@ -51,20 +52,30 @@ def run_supernode() -> None:
 
     shorter = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, POLL_SECONDS)))
     setattr(start_client_internal, "time", shorter)  # noqa: B010
-    setattr(start_client_internal, "pull_objects", _pull_objects)  # noqa: B010
+    receive = partial(_receive, start_client_internal._pull_and_store_message)
+    setattr(start_client_internal, "_pull_and_store_message", receive)  # noqa: B010
     setattr(fleet_http_connection, "make_simple_http_retry_invoker", patient_retries)  # noqa: B010
     flower_supernode()
 
 
-def _pull_objects(*given: Any, **options: Any) -> dict[str, bytes]:
+def _receive(flowers: Callable[..., int | None], /, **given: Any) -> int | None:
     """Flower's; a run that ends meanwhile is an ordinary error, after which the message's task is taken back.
 
-    Flower's own exception leaves the task, which a worker then waits on for ever.
+    Flower's own exception leaves the task: a worker waits on it for ever, or its reply goes out in the next
+    one's turn, and every later one a turn late.
     """
-    try:
-        return pull_objects(*given, **options)
-    except RunNotRunningException as error:
-        raise ObjectPullError("", "the run has ended") from error
+    calls = {name: _ending(given[name]) for name in ("pull_object", "confirm_message_received")}
+    return flowers(**{**given, **calls})
+
+
+def _ending(call: Callable[..., Any]) -> Callable[..., Any]:
+    def ending(*given: Any) -> Any:
+        try:
+            return call(*given)
+        except RunNotRunningException as error:
+            raise ConnectionError("the run has ended") from error
+
+    return ending
 
 
 def patient_retries() -> RetryInvoker:

@@ -90,7 +90,8 @@ def _finish(home: Home, task: Task, unfinished: Unfinished, app: ClientApp, cons
     reply = let_out(reply, message, consent.classes(context.run_id))
     _write_down(home.audit, reply, context)
     files.start_push()
-    task.push(reply, context)
+    with suppress(TaskTakenBack):
+        task.push(reply, context)
     files.clear()
     if stopped is not None:
         raise stopped

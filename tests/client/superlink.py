@@ -58,7 +58,7 @@ class SuperLink:
     run: int
     address: str
     captured: list[bytes]
-    run_ends: bool = False  # the run ends while nodes fetch what a message is made of
+    run_ends_at: str = ""  # the call of nodes that is told that the run is over
 
     def enrol(self, public_key: str, name: str) -> int:
         """Register a clinic's key; its node's number."""
@@ -117,7 +117,7 @@ def superlink(folder: Path, certificate: Certificate) -> Iterator[SuperLink]:
     link = SuperLink(state, run, "", [])
 
     async def fleet_only(scope: Any, receive: Any, send: Any) -> None:
-        ended = link.run_ends and scope.get("path") == "/v1/fleet/pull-object"
+        ended = bool(link.run_ends_at) and scope.get("path") == f"/v1/fleet/{link.run_ends_at}"
         if scope["type"] == "http" and scope["path"].startswith("/v1/fleet/") and not ended:
             await app(scope, receive, send)
         elif scope["type"] == "http":

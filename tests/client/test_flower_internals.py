@@ -50,8 +50,11 @@ def test_a_supernode_says_and_exits_what_the_supervisor_reads() -> None:
 
 
 def test_flower_fetches_and_retries_by_the_names_that_are_replaced() -> None:
-    assert callable(start_client_internal.pull_objects)
-    assert "pull_objects(" in inspect.getsource(start_client_internal._pull_and_store_message)
+    receive = inspect.signature(start_client_internal._pull_and_store_message).parameters
+    assert {"pull_object", "confirm_message_received"} <= set(receive)
+    node = inspect.getsource(start_client_internal)
+    assert node.count("_pull_and_store_message(") == 2  # its definition, and the one call
+    assert "pull_object=pull_object,\n" in node  # by keyword
     connection = inspect.getsource(fleet_http_connection.http_request_response)
     assert "= make_simple_http_retry_invoker()" in connection
 

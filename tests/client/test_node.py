@@ -134,14 +134,17 @@ def approve(node: Node) -> None:
     assert decode_ready(node.ask(PREPARE_QUERY, encode_counts([20, 30])).content) > 0
 
 
-def test_a_run_that_ends_while_its_message_comes_does_not_block_the_node(node: Node) -> None:
+@pytest.mark.parametrize("call", ["pull-object", "confirm-message-received"])
+def test_a_run_that_ends_while_its_message_comes_does_not_block_the_node(node: Node, call: str) -> None:
     approve(node)
-    node.server.run_ends = True
-    node.server.send(node.number, "train", encode_instruction(WEIGHTS, 1, {}), "1")
+    node.server.run_ends_at = call
+    node.server.send(node.number, "train", encode_instruction(WEIGHTS, 1, {"seconds": 3}), "1")
     until(lambda: "has ended" in (node.home.node / "supernode.log").read_text("utf-8"))
-    node.server.run_ends = False
+    node.server.run_ends_at = ""
+    worker = worker_of(node.home)
     update, _ = decode_update(node.train(2).content, 5)
     np.testing.assert_array_equal(update.weights, WEIGHTS + 1)
+    assert worker_of(node.home) == worker
 
 
 def test_a_run_from_offer_to_evaluation(node: Node) -> None:
