@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from shared.database import Database
 from shared.errors import StorageError
@@ -39,6 +41,16 @@ CREATE INDEX events_by_diagnosis ON events (diagnosis, kind);
 CREATE TABLE forgotten (id TEXT PRIMARY KEY, time INTEGER NOT NULL);
 CREATE TABLE quarantine (id TEXT PRIMARY KEY, made INTEGER NOT NULL, device TEXT NOT NULL, why TEXT NOT NULL);
 """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """As always, but threads take turns: SQLite would let each sleep up to 0.1 s and then look again."""
+        with self._turn, super().writing() as connection:
+            yield connection
 
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:

@@ -160,3 +160,26 @@ def test_a_store_is_for_its_owner_only(home: Home, store: Store) -> None:
 def test_days_must_be_days(home: Home, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="for a day at least"):
         open_store(home, 0)
+
+
+def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, store: Store) -> None:
+    """Other processes sweep and rewrite the store while it keeps: only what no row knows may go."""
+    stop = threading.Event()
+
+    def keep_on() -> list[Diagnosis]:
+        made: list[Diagnosis] = []
+        while not stop.is_set():
+            made.append(kept(store, len(made)))
+            time.sleep(0.002)  # or nobody else would get a turn: SQLite has no queue
+        return made
+
+    with ThreadPoolExecutor(1) as pool:
+        keeping = pool.submit(keep_on)
+        for number in range(20):
+            with open_store(home, 30) as other:
+                other.forget(kept(other, 10_000 + number).id)
+        stop.set()
+    made = keeping.result()
+    assert len(made) > 5
+    for seed, each in enumerate(made):
+        np.testing.assert_array_equal(store.prepared(each.id), prepared(seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from client.home import Home
 from client.intake.clinical import Clinical
 from client.intake.refused import Refused
 from client.store import Look, Opinion, Store, open_store
+from client.store.retention import forget
+from client.store.vault import open_vault
 from tests.store.making import all_bytes, kept
 
 NOW = datetime.now(UTC)
@@ -201,3 +204,17 @@ def test_quarantined_objects_are_sealed_listed_dropped_and_expire(
     assert store.expire(datetime.now(UTC) + timedelta(31)) == 1
     assert store.quarantined() == []
     assert not list((home.store / "files").iterdir())
+
+
+def test_no_copy_stays_where_rows_were_moved(tmp_path: Path) -> None:
+    """SQLite moves rows from page to page and leaves copies; of these rows, two without VACUUM."""
+    vault, draw = open_vault(tmp_path / "store"), random.Random(7)
+    rows = {draw.randbytes(16).hex(): draw.randbytes(draw.randrange(100, 1500)) for _ in range(2000)}
+    with vault.database.writing() as db:
+        for id, content in rows.items():
+            values = (id, draw.randrange(10**9), content)
+            db.execute("INSERT INTO diagnoses (id, made, device, content) VALUES (?, ?, 'camera', ?)", values)
+    gone = set(draw.sample(sorted(rows), 1000))
+    forget(vault, *gone)
+    on_disk = all_bytes(tmp_path)
+    assert {id for id, content in rows.items() if content[:24] in on_disk} == rows.keys() - gone
