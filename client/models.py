@@ -15,8 +15,12 @@ from shared.files import make_folder
 from shared.model.card import ModelCard
 from shared.offer import Offer
 from shared.training.trainer import FloatVector
+from shared.trust.trust_file import trust_files
 
-_WEIGHTS, _CARD = "weights.npy", "model.json"
+MODEL = "model"
+"""What the files beside a kept model's weights are named after."""
+
+_WEIGHTS, _CARD = "weights.npy", f"{MODEL}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,11 @@ class KeptModel:
 
 
 def keep_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, round: int) -> None:
-    """Keep a run's global model in place of the round before."""
+    """Keep a run's global model in place of the round before, whose trust is not this one's."""
     own = folder / f"{quoted(offer.name)}-{hash[:8]}"
     make_folder(own)
+    for path in trust_files(own / MODEL):
+        path.unlink(missing_ok=True)
     content = io.BytesIO()
     np.save(content, weights)
     write_private(own / _WEIGHTS, content.getvalue())

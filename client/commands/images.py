@@ -6,13 +6,12 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from client.commands.stages import stages
 from shared.console import stderr
 from shared.errors import SettingsError
 
@@ -69,7 +68,7 @@ def evaluate(
     from client.evaluation_files import write_evaluation
     from client.evaluation_table import print_evaluation
 
-    with _stages() as stage:
+    with stages() as stage:
         evaluation = judge(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
     summary = write_evaluation(folder, evaluation)
     if as_json:
@@ -128,7 +127,7 @@ def explain(
     from client.explain import Question, in_words
     from client.explain import explain as explain_images
 
-    with _stages() as stage:
+    with stages() as stage:
         question = Question(method, exact, target, against)
         lines = explain_images(images, model, question, folder, stage)
     for line in lines:
@@ -158,20 +157,6 @@ def convert(
 
     labelme_to_coco(labelme, out)
     stderr().print(f"Written: {out}", soft_wrap=True, markup=False)
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Progress bars by the name of the stage; a new one ends the one before."""
-    from shared.preprocess.progress import progress_bar
-
-    with ExitStack() as bars:
-
-        def stage(what: str) -> Callable[[int, int], None]:
-            bars.close()
-            return bars.enter_context(progress_bar(what))
-
-        yield stage
 
 
 def _new_folder(name: str) -> Path:

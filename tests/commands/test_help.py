@@ -15,6 +15,7 @@ COMMANDS = (
     "fl-client",
     "fl-client diagnose",
     "fl-client evaluate",
+    "fl-client calibrate",
     "fl-client explain",
     "fl-client convert",
     *(f"fl-client {name}" for name in ("init", "join", "check", "plans", "approve", "refuse")),

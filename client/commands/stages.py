@@ -1,0 +1,20 @@
+"""Progress bars of a command that works in stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Progress bars by the name of the stage; a new one ends the one before."""
+    from shared.preprocess.progress import progress_bar
+
+    with ExitStack() as bars:
+
+        def stage(what: str) -> Callable[[int, int], None]:
+            bars.close()
+            return bars.enter_context(progress_bar(what))
+
+        yield stage

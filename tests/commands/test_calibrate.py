@@ -1,0 +1,145 @@
+"""``fl-client calibrate``: figures that another program finds too, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from client import cli
+from client.diagnosis.model import open_model
+from client.home import Home
+from client.models import keep_model
+from client.node.site import Clinic, OfferFolder, make_site
+from shared.datasets import load_dataset, split_records
+from shared.images import read_image
+from shared.model.classifier import build_classifier
+from shared.model.flat import to_flat
+from shared.model.model_file import load_model, save_model
+from shared.offer import Offer
+from shared.preprocess import preprocess
+from shared.trust.trust_file import load_trust
+from tests.client import clinic as clinics
+from tests.commands.making import LABELS, command, draw_dataset
+from tests.commands.test_evaluate import CARD, Capture
+
+OFFER = Offer("spring", CARD.model, CARD.preprocess, clinics.OFFER.recipe, rounds=3)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of random weights, whose logits differ so much that it is overconfident."""
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    keras.utils.set_random_seed(3)
+    classifier = build_classifier(CARD.model)
+    logits = classifier.get_layer("logits")
+    kernel, _ = logits.get_weights()
+    # The features of a network that has seen no image are tiny.
+    logits.set_weights([1e5 * kernel, np.zeros(len(LABELS), np.float32)])
+    save_model(path, to_flat(classifier), CARD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_dataset(tmp_path_factory.mktemp("data") / "north", ["north"], lesions=80)
+
+
+def expected_temperature(model: Path, data: Path) -> tuple[float, int]:
+    """By Keras and scipy, one validation image at a time."""
+    classifier, card = load_model(model)
+    records = split_records(load_dataset(data).records, seed=0).validation
+    rows = []
+    for record in records:
+        image = preprocess(read_image(record.path), card.preprocess).image
+        scores = np.asarray(classifier(image[None].astype(np.float32), training=False))[0]
+        rows.append((np.log(scores.astype(np.float64)), LABELS.index(record.label)))
+
+    def loss(log: float) -> float:
+        scaled = [(scores / np.exp(log), label) for scores, label in rows]
+        return sum(np.log(np.exp(scores).sum()) - scores[label] for scores, label in scaled)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2, 2.7), method="bounded").x)), len(records)
+
+
+def test_the_temperature_is_the_one_that_scipy_finds(model: Path, data: Path, capsys: Capture) -> None:
+    done = command(cli.main, capsys, "calibrate", "--model", model, "--data", data, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    temperature, images = expected_temperature(model, data)
+    assert told["images"] == images
+    assert told["temperature"] == pytest.approx(temperature, rel=0.02)
+    assert told["after"]["log_loss"] <= told["before"]["log_loss"]
+    assert told["outside"]["images"] == images
+    opened = open_model(str(model))
+    trust = load_trust(opened.file, opened.used.sha256)
+    assert trust is not None
+    assert trust.sums.temperature == told["temperature"]
+
+
+def test_the_table_has_both_columns_and_the_rules(model: Path, data: Path, capsys: Capture) -> None:
+    done = command(cli.main, capsys, "calibrate", "--model", model, "--data", data)
+    assert done.code == 0, done.err
+    for part in (
+        "Before",
+        "After",
+        "Expected calibration error",
+        "Unsure: ",
+        "Outside: ",
+        "Research use only",
+    ):
+        assert part in done.out
+
+
+@pytest.fixture
+def home(tmp_path: Path, data: Path, model: Path) -> Home:
+    """A clinic that took a model home from a run."""
+    own = clinics.clinic(tmp_path / "graz", data)
+    weights = to_flat(load_model(model)[0])
+    keep_model(own.models, OFFER.hash, OFFER, weights, 3)
+    return own
+
+
+def test_a_kept_model_is_judged_on_the_validation_images_of_its_run(
+    home: Home, data: Path, capsys: Capture
+) -> None:
+    from client.offers import Offers
+    from shared.agreement import Decision, Reason
+
+    Offers(home.offers).remember(OFFER, 1, (Decision.APPROVED, Reason.NONE))
+    offer_folder = OfferFolder(home.offers / OFFER.hash, "graz")
+    site = make_site(Clinic("graz", data), OFFER, offer_folder)
+    done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert told["notes"] == ["Split as in the run that the model comes from"]
+    assert told["images"] == len(site.splits.validation)
+    opened = open_model("last", home)
+    assert load_trust(opened.file, opened.used.sha256) is not None
+
+
+def test_the_model_of_the_next_round_has_no_trust_of_the_one_before(
+    home: Home, model: Path, capsys: Capture
+) -> None:
+    assert command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder).code == 0
+    opened = open_model("last", home)
+    assert load_trust(opened.file, opened.used.sha256) is not None
+    keep_model(home.models, OFFER.hash, OFFER, to_flat(load_model(model)[0]) + 1, 4)
+    assert load_trust(opened.file, "1" * 64) is None
+
+
+def test_too_few_images_are_refused(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    few = draw_dataset(tmp_path / "few", ["north"], lesions=5)
+    done = command(cli.main, capsys, "calibrate", "--model", model, "--data", few)
+    assert (done.code, done.out) == (2, "")
+    assert "too few to calibrate" in done.err
+
+
+def test_a_folder_that_is_no_clinics_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert "no clinic's folder" in done.err
