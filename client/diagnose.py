@@ -9,13 +9,17 @@ from typing import Any
 
 from client.diagnosis.diagnoser import Diagnoser
 from client.diagnosis.diagnosis import Diagnosis
+from client.diagnosis.model import open_model
 from client.diagnosis.service import judge
+from client.home import Home
 from client.intake.received import Received
 from client.intake.refused import Refused
 from shared.datasets.files import IMAGE_SUFFIXES, named_images
 from shared.errors import DatasetError, InputError
 from shared.images import read_bytes
+from shared.training.backend import configure_backend
 from shared.trust.trust import Trust
+from shared.trust.trust_file import load_trust
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".dicom")
 DEVICE = "files"
@@ -33,6 +37,22 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
         if not path.exists():
             raise DatasetError("There is no such file or folder", where=path, remedy="Check the path")
     return named_images(paths, SUFFIXES)
+
+
+def open_diagnoser(model: str, home: Home | None = None) -> tuple[Diagnoser, Trust | None]:
+    """A model, ready, and what is known of its numbers, as ``fl-client serve`` opens them.
+
+    Args:
+        model: see :func:`client.diagnosis.model.open_model`.
+        home: the clinic's folder, for its kept models.
+
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+    """
+    configure_backend(1)
+    opened = open_model(model, home)
+    trust = load_trust(opened.file, opened.used.sha256)
+    return Diagnoser(opened), trust
 
 
 def diagnose_files(files: Sequence[Path], diagnoser: Diagnoser, trust: Trust | None = None) -> Iterator[Line]:

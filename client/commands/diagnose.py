@@ -56,19 +56,15 @@ def diagnose(
     """
     if as_json and as_csv:
         raise typer.BadParameter("Choose one of --json and --csv")
-    from client.diagnose import diagnose_files, find_files
-
-    files = find_files(paths)
-    # Imported now, so that a wrong path is told at once.
-    from client.diagnosis.diagnoser import Diagnoser
-    from client.diagnosis.model import open_model
+    from client.diagnose import diagnose_files, find_files, open_diagnoser
     from client.home import open_home
 
-    diagnoser = Diagnoser(open_model(model, None if folder is None else open_home(folder)))
+    files = find_files(paths)
+    diagnoser, trust = open_diagnoser(model, None if folder is None else open_home(folder))
     write = _writer(diagnoser.classes, as_json, as_csv)
     failed = 0
     with _progress() as progress:
-        for done, line in enumerate(diagnose_files(files, diagnoser), 1):
+        for done, line in enumerate(diagnose_files(files, diagnoser, trust), 1):
             write(line)
             failed += "error" in line
             progress(done, len(files))

@@ -9,10 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from client import cli
-from client.diagnose import SUFFIXES, csv_header, csv_row, in_words
+from client.diagnose import SUFFIXES, csv_header, csv_row, diagnose_files, in_words
 from client.diagnosis.diagnoser import Diagnoser
 from client.diagnosis.model import open_model
 from client.diagnosis.service import DiagnosticService
@@ -39,8 +41,7 @@ def diagnoser(model: Path) -> Diagnoser:
 @pytest.fixture
 def at_hand(diagnoser: Diagnoser, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model opened once, since that takes seconds."""
-    monkeypatch.setattr("client.diagnosis.model.open_model", lambda name, home: None)
-    monkeypatch.setattr("client.diagnosis.diagnoser.Diagnoser", lambda opened: diagnoser)
+    monkeypatch.setattr("client.diagnose.open_diagnoser", lambda name, home: (diagnoser, None))
 
 
 @pytest.fixture
@@ -72,6 +73,28 @@ def test_each_file_has_the_servers_numbers_to_the_last_bit(
         assert line["id"] == hashlib.sha256(data).hexdigest()[:32]
         assert line["model"]["name"] == "small"
         assert line["model"]["round"] == 3
+
+
+class Doubtful:
+    """Knows that nothing is sure."""
+
+    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.array([0.25, 0.5, 0.25])
+
+    def unsure(self, probabilities: NDArray[np.float64]) -> bool:
+        return True
+
+    def outside_score(self, logits: NDArray[np.float32], features: NDArray[np.float32]) -> float | None:
+        return 7.0
+
+    def outside(self, score: float) -> bool:
+        return score > 6
+
+
+def test_what_is_known_of_the_numbers_is_told(diagnoser: Diagnoser, images: Path) -> None:
+    (line,) = diagnose_files([images / "a.png"], diagnoser, Doubtful())
+    assert line["probabilities"] == {"melanoma": 0.25, "nevus": 0.5, "seborrheic_keratosis": 0.25}
+    assert (line["prediction"], line["unsure"], line["outside"]) == ("nevus", True, True)
 
 
 @pytest.mark.usefixtures("at_hand")
