@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import signal
 import sys
 import time
@@ -23,11 +22,11 @@ from client.node.lifeline import end_with_parent
 from client.node.outgoing import let_out
 from client.node.status import READY
 from client.node.unfinished import TaskFiles, Unfinished
+from shared.cores import give_way
 from shared.errors import DermaFedError
 from shared.messages import Refusal
 
 _IDLE_SECONDS = 0.2
-_NICENESS = 10  # whoever waits for a diagnosis on this machine comes before training
 _APP_FAILED = 2  # Flower's own code for it
 
 log = logging.getLogger("dermafed.client")
@@ -49,7 +48,7 @@ def serve(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> N
     Raises:
         StorageError: the audit log cannot be written; the reply did not leave.
     """
-    os.nice(_NICENESS)
+    give_way()  # a clinician may be waiting for a diagnosis on this machine
     source, files = TaskSource(address, home.secret.read_bytes()), TaskFiles(home.node)
     print(READY, flush=True)
     _take_up(home, address, app, consent)
