@@ -1,0 +1,64 @@
+"""A clinic's training, beside a node that serves: the project's trainer, round after round.
+
+    python -m benchmarks.serve.training MODEL
+
+prints a line when the first round is done, and ends when its standard input closes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+IMAGES = 64
+
+
+def train(model: Path) -> None:
+    """Trains from a model's weights, without an end; the images are noise, which takes as long as any."""
+    from client.node.lifeline import end_with_parent
+    from shared.cores import give_way
+    from shared.model.flat import to_flat
+    from shared.model.model_file import load_model
+    from shared.training.backend import configure_backend
+    from shared.training.data import LabelledImages
+    from shared.training.keras_trainer import KerasTrainer
+    from shared.training.recipe import Recipe
+
+    end_with_parent()
+    give_way()  # as the node's worker does
+    configure_backend(1)
+    classifier, card = load_model(model)
+    rng, side, classes = np.random.default_rng(0), card.model.image_size, len(card.model.classes)
+    pixels = rng.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
+    images = LabelledImages(pixels, np.arange(IMAGES, dtype=np.int64) % classes)
+    rounds = 10**6
+    trainer = KerasTrainer(card.model, Recipe(), train=images, validation=images, rounds=rounds, seed=0)
+    weights = to_flat(classifier)
+    for number in range(1, rounds):
+        weights = trainer.train(weights, number, {}).weights
+        print("round", number, flush=True)
+
+
+@contextmanager
+def training(model: str) -> Iterator[None]:
+    """A training process, from the end of its first round on."""
+    command = [sys.executable, "-m", "benchmarks.serve.training", model]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin
+    assert process.stdout
+    try:
+        if not process.stdout.readline():
+            sys.exit("The training did not start")
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]))
