@@ -56,13 +56,13 @@ class SealedFiles:
             what = "A file of the store is damaged, or lies in another's place"
         raise StorageError(what, where=path, remedy="Restore the store from your backup")
 
-    def remove(self, id: str) -> None:
-        """Remove the files of an id, if there are any.
+    def remove(self, *ids: str) -> None:
+        """Remove the files of ids, if there are any.
 
         Raises:
             StorageError: they cannot be removed.
         """
-        self._remove(self._path(id, kind) for kind in KINDS)
+        self._remove(self._path(id, kind) for id in ids for kind in KINDS)
 
     def sweep(self, kept: Collection[str]) -> None:
         """Remove the files of all other ids.

@@ -35,8 +35,7 @@ def expire(vault: Vault, today: datetime, days: int) -> int:
         db.execute("DELETE FROM quarantine WHERE made < ?", (limit,))
         if rows or objects:
             note_traces(db)
-    for row in (*rows, *objects):
-        vault.files.remove(row["id"])
+    vault.files.remove(*(row["id"] for row in (*rows, *objects)))
     vault.database.erase_traces()
     return len(rows) + len(objects)
 
@@ -55,8 +54,7 @@ def forget(vault: Vault, *ids: str) -> None:
             db.execute("DELETE FROM diagnoses WHERE id = ?", (id,))
             db.execute("INSERT INTO forgotten VALUES (?, ?)", (id, now()))
         note_traces(db)
-    for id in ids:
-        vault.files.remove(id)
+    vault.files.remove(*ids)
     vault.database.erase_traces()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,7 @@ from client.diagnosis.diagnosis import Diagnosis
 from client.home import Home
 from client.intake.refused import Refused
 from client.store import Store, open_store
+from client.store.files import SealedFiles
 from client.store.pictures import encode_photograph
 from client.store.vault import open_vault
 from shared.images import decode_image
@@ -183,3 +185,22 @@ def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, s
     assert len(made) > 5
     for seed, each in enumerate(made):
         np.testing.assert_array_equal(store.prepared(each.id), prepared(seed))
+
+
+def test_a_store_that_is_opened_waits_for_one_that_keeps(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the files and the row, a diagnosis looks like what a sudden death left behind."""
+    written, write = threading.Event(), SealedFiles.write
+
+    def write_slowly(files: SealedFiles, id: str, parts: Mapping[str, bytes]) -> None:
+        write(files, id, parts)
+        written.set()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(SealedFiles, "write", write_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        keeping = pool.submit(kept, store)
+        assert written.wait(60)
+        open_store(home, 30).close()
+        np.testing.assert_array_equal(store.prepared(keeping.result().id), prepared())
