@@ -98,11 +98,12 @@ def _make(database: Path, key: Path, files: Path) -> None:
 
 def _check_key(database: StoreDatabase, seal: Seal, key: Path) -> None:
     """Refuse a key that did not seal this database; a new database learns its key."""
-    with database.writing() as db:
+    with database.reading() as db:
         row = db.execute("SELECT value FROM about WHERE name = ?", (KEY_CHECK,)).fetchone()
-        if row is None:
+    if row is None:
+        with database.writing() as db:
             db.execute("INSERT INTO about VALUES (?, ?)", (KEY_CHECK, seal.close(b"", KEY_CHECK)))
-            return
+        return
     try:
         seal.open(row["value"], KEY_CHECK)
     except Unsealable as error:
