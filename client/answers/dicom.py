@@ -42,6 +42,28 @@ def answer(service: DiagnosticService, references: References, id: str, kind: Ki
     return secondary_capture(diagnosis, overlay, reference)
 
 
+def dicom_body(
+    service: DiagnosticService, references: References, id: str, kind: Kind | None = None
+) -> tuple[bytes, str]:
+    """What ``GET /v1/diagnoses/{id}/dicom`` answers: one object as a file, or both as parts of one body.
+
+    Args:
+        service: has the diagnosis, and draws its heatmap.
+        references: the store's ``reference``.
+        id: the diagnosis.
+        kind: ``sc`` or ``sr``; both by default.
+
+    Returns:
+        The body, and its media type.
+
+    Raises:
+        Refused: see :func:`answers`.
+    """
+    if kind is not None:
+        return to_file(answer(service, references, id, kind)), "application/dicom"
+    return multipart_related([to_file(each) for each in answers(service, references, id)])
+
+
 def to_file(dataset: Dataset) -> bytes:
     """A DICOM object as a file."""
     file = BytesIO()

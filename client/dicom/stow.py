@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
@@ -64,21 +64,26 @@ def stow_router(
         run: calls a function in a thread.
     """
     gate = Gate(service, quarantine)
-    router = APIRouter(prefix="/dicomweb", tags=["dicom"])
+    router = APIRouter(
+        prefix="/dicomweb", tags=["dicom"], responses=_ANSWERS, default_response_class=JSONResponse
+    )
+    body = {"requestBody": _DOCUMENTED}
 
-    async def store(
-        request: Request, sender: Annotated[str, Depends(device)], study: str | None = None
-    ) -> JSONResponse:
-        """Diagnose DICOM objects; each diagnosis is kept before this answers."""
+    async def store(request: Request, sender: str, announced: dict[str, str]) -> JSONResponse:
         _check_accepted(request.headers.get("accept", "*/*"))
         files = await read_related(request.headers.get("content-type", ""), request.stream(), max_bytes)
-        announced = {} if study is None else {"StudyInstanceUID": study}
         return _answer([await run(partial(_outcome, gate, file, sender, announced)) for file in files])
 
-    for path in ("/studies", "/studies/{study}"):
-        router.post(
-            path, responses=_ANSWERS, openapi_extra={"requestBody": _DOCUMENTED}, response_class=JSONResponse
-        )(store)
+    @router.post("/studies", openapi_extra=body)
+    async def store_any(request: Request, sender: str = Depends(device)) -> JSONResponse:
+        """Diagnose DICOM objects; each diagnosis is kept before this answers."""
+        return await store(request, sender, {})
+
+    @router.post("/studies/{study}", openapi_extra=body)
+    async def store_study(request: Request, study: str, sender: str = Depends(device)) -> JSONResponse:
+        """Diagnose DICOM objects of one study; see the other."""
+        return await store(request, sender, {"StudyInstanceUID": study})
+
     return router
 
 

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
 import pytest
 
 from client.diagnosis.diagnoser import Diagnoser
+from client.dicom.receiver import start_receiver
+from client.dicom.settings import DicomSettings
 from tests.dicom.node import Node, node_of, small_diagnoser
+from tests.dicom.sending import Sender, free_port
+
+Open = Callable[..., Sender]
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +22,17 @@ def diagnoser() -> Diagnoser:
 @pytest.fixture
 def node(diagnoser: Diagnoser) -> Node:
     return node_of(diagnoser)
+
+
+@pytest.fixture
+def open_port(node: Node) -> Iterator[Open]:
+    """Opens the node's port with settings of its own; gives a sender to it."""
+    with ExitStack() as stops:
+
+        def start(**changes: object) -> Sender:
+            chosen = {"devices": {"CAMERA": "camera-1"}, "port": free_port()} | changes
+            settings = DicomSettings.model_validate(chosen)
+            stops.callback(start_receiver(node.service, settings, node.quarantine, node.diagnosed.append))
+            return Sender(settings.port)
+
+        yield start

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-import struct
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from client.dicom.receiver import start_receiver
 from client.dicom.settings import DicomSettings
 from client.intake.dicom import receive_dicom
+from client.intake.image import receive_image
 from shared.errors import SettingsError
 from tests.client.certificates import certificate
+from tests.dicom.conftest import Open
 from tests.dicom.making import (
     DERMOSCOPIC,
     PHOTOGRAPHIC,
@@ -31,22 +27,6 @@ from tests.dicom.making import (
 )
 from tests.dicom.node import Node
 from tests.dicom.sending import Sender, free_port
-
-Open = Callable[..., Sender]
-
-
-@pytest.fixture
-def open_port(node: Node) -> Iterator[Open]:
-    """Opens the node's port with settings of its own; gives a sender to it."""
-    with ExitStack() as stops:
-
-        def start(**changes: object) -> Sender:
-            chosen = {"devices": {"CAMERA": "camera-1"}, "port": free_port()} | changes
-            settings = DicomSettings.model_validate(chosen)
-            stops.callback(start_receiver(node.service, settings, node.quarantine, node.diagnosed.append))
-            return Sender(settings.port)
-
-        yield start
 
 
 def test_an_echo_is_answered(open_port: Open) -> None:
@@ -64,11 +44,12 @@ def test_an_object_is_diagnosed_and_kept_before_success(open_port: Open, node: N
 
 
 def test_the_numbers_are_those_of_the_same_file_by_any_other_way(open_port: Open, node: Node) -> None:
-    dataset = encapsulated(draw_jpeg(5))
+    jpeg = draw_jpeg(5)
+    dataset = encapsulated(jpeg)
     open_port().store(dataset)
     (diagnosis,) = node.diagnoses
-    directly = node.service.diagnose(receive_dicom(as_file(dataset)), "another")
-    assert diagnosis.probabilities == directly.probabilities
+    for received in (receive_dicom(as_file(dataset)), receive_image(jpeg)):
+        assert node.service.diagnose(received, "another").probabilities == diagnosis.probabilities
 
 
 def test_uncompressed_and_deflated_objects_are_taken(open_port: Open, node: Node) -> None:
@@ -154,17 +135,6 @@ def test_other_kinds_and_syntaxes_are_not_agreed_on(open_port: Open, kind: str, 
     assert not open_port().agrees_on(kind, syntax)
 
 
-def test_an_object_beyond_the_limit_ends_the_association_and_the_port_lives_on(
-    open_port: Open, node: Node
-) -> None:
-    sender = open_port(max_object_mib=1)
-    large = np.zeros((800, 800, 3), np.uint8)  # 1.8 MiB
-    with pytest.raises(ConnectionError):
-        sender.store(uncompressed(large))
-    assert node.diagnoses == []
-    assert sender.store(encapsulated(draw_jpeg())) == 0x0000
-
-
 def test_many_objects_in_one_association_have_the_limit_each(open_port: Open, node: Node) -> None:
     pixels = [np.random.default_rng(seed).integers(0, 256, (400, 500, 3), np.uint8) for seed in range(4)]
     sender = open_port(max_object_mib=1)  # 0.6 MiB each
@@ -181,54 +151,6 @@ def test_senders_at_one_time_get_a_diagnosis_each(open_port: Open, node: Node) -
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(sender.store, objects)) == [0x0000] * 8
     assert len({each.request for each in node.diagnoses}) == 8
-
-
-def test_more_associations_than_allowed_are_rejected(open_port: Open) -> None:
-    sender = open_port(associations=1)
-    with sender.associated(), pytest.raises(ConnectionError):
-        sender.echo()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:  # the first one's end takes a moment
-        try:
-            assert sender.echo() == 0x0000
-            return
-        except ConnectionError:
-            time.sleep(0.1)
-    pytest.fail("the port takes no association any more")
-
-
-@pytest.mark.parametrize(
-    "unit",
-    [
-        struct.pack(">BBL", 1, 0, 0xFFFFFFFF),  # a request of 4 GiB, it says
-        struct.pack(">BBL", 4, 0, 0x7FFFFFFF) + b"\0" * 70000,  # data without an association
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\0" * 100,
-    ],
-)
-def test_a_lying_or_foreign_peer_is_cut_off(open_port: Open, unit: bytes) -> None:
-    sender = open_port()
-    with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
-        connection.sendall(unit)
-        said = b""
-        while part := _receive(connection):
-            said += part
-        assert set(said[::10]) <= {7}, "nothing but aborts, of ten bytes each"
-    assert sender.echo() == 0x0000
-
-
-def test_a_peer_that_dribbles_is_cut_off(open_port: Open) -> None:
-    sender = open_port(object_seconds=1)
-    start = time.monotonic()
-    with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
-        connection.sendall(struct.pack(">BBL", 1, 0, 1000))
-        try:
-            while time.monotonic() < start + 20:
-                connection.sendall(b"\0")
-                time.sleep(0.1)
-        except OSError:
-            pass
-    assert time.monotonic() - start < 15
 
 
 def test_tls_with_the_peers_certificate(open_port: Open, node: Node, tmp_path: Path) -> None:
@@ -255,19 +177,3 @@ def test_a_closed_port_is_closed(node: Node) -> None:
     stop()
     with pytest.raises(ConnectionError):
         sender.echo()
-
-
-def _receive(connection: socket.socket) -> bytes:
-    try:
-        return connection.recv(4096)
-    except ConnectionError:
-        return b""
-
-
-def test_answers_are_never_of_patients(open_port: Open, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(0)
-    answer: Dataset = open_port().send(encapsulated(draw_jpeg(), StudyDate="Bärbel", Rows=1))
-    assert answer.Status == 0xC000
-    for private in ("Beispiel", "Bärbel", "P-0815"):
-        assert private not in caplog.text
-        assert private not in str(answer)
