@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from client.commands import diagnose, diagnoses, images, node, plans, review, setup
+from client.commands import diagnose, diagnoses, images, node, plans, review, serve, setup
 from client.commands.calibrate import calibrate
 from shared.console import run_app
 
@@ -18,13 +18,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Join a federation": (setup.init, setup.join, setup.check),
     "Decide what runs": (plans.plans, plans.approve, plans.refuse),
     "Run the node": (node.start, node.status, node.audit, node.models),
-    "Use images and models": (
-        diagnose.diagnose,
-        images.evaluate,
-        calibrate,
-        images.explain,
-        images.convert,
-    ),
+    "Diagnose": (serve.serve, serve.token, diagnose.diagnose, calibrate),
+    "Use images and models": (images.evaluate, images.explain, images.convert),
     "Look after diagnoses": (diagnoses.diagnoses, review.review, diagnoses.quarantine, diagnoses.forget),
 }
 

@@ -6,6 +6,7 @@
     key, key.pub         EC P-384 in OpenSSH's format; only key.pub leaves
     worker.secret        between the two processes of the node
     server.json, ca.pem  from the invitation
+    serving/             certificate and tokens of the page and the API
     offers/              what was offered, and what the clinic said
     audit.jsonl          every message that left
     models/              the last global model of each run
@@ -70,6 +71,11 @@ class Home:
     def ca(self) -> Path:
         """The authority that vouches for the server."""
         return self.folder / "ca.pem"
+
+    @property
+    def serving(self) -> Path:
+        """The certificate and the tokens of the page and the API."""
+        return self.folder / "serving"
 
     @property
     def offers(self) -> Path:

@@ -64,6 +64,7 @@ def load_settings(path: Path) -> ClinicSettings:
     """
     try:
         values = tomllib.loads(path.read_text("utf-8"))
+        values.pop("serve", None)  # client.serving.settings reads it
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

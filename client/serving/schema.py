@@ -1,0 +1,92 @@
+"""What the API takes and answers, typed: the source of its OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ClinicalAnswer(BaseModel):
+    """What was told of the person."""
+
+    age: int | None
+    sex: str | None
+    site: str | None
+
+
+class CautionAnswer(BaseModel):
+    """Something about the image that makes the diagnosis less sure."""
+
+    code: str
+    text: str
+
+
+class ModelAnswer(BaseModel):
+    """Which model said it."""
+
+    name: str
+    round: int
+    sha256: str
+
+
+class DiagnosisAnswer(BaseModel):
+    """What the model said of one image; the clinician decides."""
+
+    id: str
+    time: str
+    device: str
+    request: str | None
+    image_sha256: str
+    clinical: ClinicalAnswer
+    prediction: str
+    probabilities: dict[str, float]
+    unsure: Annotated[bool | None, Field(description="Too close to call; null where no rule was fitted.")]
+    outside: Annotated[
+        bool | None,
+        Field(description="May be outside what the model has seen; null where no rule was fitted."),
+    ]
+    outside_score: float | None
+    quality: list[CautionAnswer]
+    model: ModelAnswer
+    seconds: float
+    intended_use: str
+
+
+class OpinionGiven(BaseModel):
+    """What a clinician says of a diagnosis."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    agrees: bool
+    label: Annotated[
+        str | None, Field(description="Who disagrees says what it is instead: a class, or 'other'.")
+    ] = None
+    reason: Annotated[str, Field(max_length=2000)] = ""
+    confirmed_by: Annotated[
+        str | None, Field(description="What makes it sure: histopathology, follow-up or consensus.")
+    ] = None
+
+
+class OpinionAnswer(OpinionGiven):
+    """An opinion as it is kept."""
+
+    who: str
+    time: str
+
+
+class Health(BaseModel):
+    """Whether the node can answer."""
+
+    status: str
+    ready: bool
+    model: str
+    round: int
+
+
+class ErrorAnswer(BaseModel):
+    """Why there is no answer."""
+
+    code: str
+    error: str
+    remedy: str

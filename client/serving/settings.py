@@ -1,0 +1,93 @@
+"""How a clinic's node serves: the table ``[serve]`` of ``clinic.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.errors import SettingsError
+from shared.invitation import is_host
+
+
+def _host(text: str) -> str:
+    if not is_host(text):
+        raise ValueError("is no host name or IP address")
+    return text
+
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+
+
+class ServeSettings(BaseModel):
+    """What ``[serve]`` says; without the table, these defaults.
+
+    Attributes:
+        hosts: names and IP addresses by which devices and clinicians reach this machine.
+        certificate: PEM file of the clinic's own; without it the node makes one.
+        key: its private key.
+        retention_days: how long diagnoses and images are kept.
+        requests_per_minute: of one token; beyond them, 429.
+        max_body_mib: of one request; beyond it, 413.
+        upload_seconds: for one request's body; beyond them, 408.
+        header_seconds: for one request's headers; beyond them, the connection is closed.
+        waiting: diagnoses and heatmaps in hand at one time; beyond them, 503.
+        session_hours: after which a clinician signs in anew.
+        dicom: see :mod:`client.dicom`; without it there is no DICOM port.
+        mqtt: see :mod:`client.mqtt`; without it there is no MQTT.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    retention_days: Count = 365
+    requests_per_minute: Count = 600
+    max_body_mib: Annotated[int, Field(strict=True, ge=1, le=256)] = 32
+    upload_seconds: Count = 60
+    header_seconds: Count = 10
+    waiting: Count = 32
+    session_hours: Count = 12
+    dicom: dict[str, Any] | None = None
+    mqtt: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _has_both(self) -> ServeSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        return self
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of one request's body."""
+        return self.max_body_mib * 2**20
+
+
+def read_serve_settings(path: Path) -> ServeSettings:
+    """What a clinic's settings file says of serving; a relative path starts at the file's folder.
+
+    Args:
+        path: ``clinic.toml``.
+
+    Raises:
+        SettingsError: it cannot be used; names the field.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8")).get("serve", {})
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"The settings cannot be read: {error}", where=path, remedy="Correct them"
+        ) from error
+    try:
+        settings = ServeSettings.model_validate(table)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, ("serve", *first["loc"])))
+        raise SettingsError(f"{field}: {first['msg']}", where=path, remedy="Correct it") from error
+    if settings.certificate is None or settings.key is None:
+        return settings
+    files = {"certificate": path.parent / settings.certificate, "key": path.parent / settings.key}
+    return settings.model_copy(update=files)

@@ -1,0 +1,69 @@
+"""``fl-client serve``: everything started in order, the ready line, and an end in good order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from client.diagnosis.diagnoser import Diagnoser
+from client.diagnosis.diagnosis import ModelUsed
+from client.diagnosis.model import open_model
+from client.diagnosis.service import DiagnosticService
+from client.home import Home, read_settings
+from client.serving.app import build_app
+from client.serving.certificate import Certificate, certificate_for
+from client.serving.listening import Place, listen
+from client.serving.model_facts import model_facts
+from client.serving.retention import expiring
+from client.serving.settings import read_serve_settings
+from client.serving.tokens import TOKENS, Tokens
+from client.store import open_store
+from shared.lock import only_one_process
+from shared.training.backend import configure_backend
+from shared.trust.trust_file import load_trust
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is told once the node answers.
+
+    Attributes:
+        address: of the page.
+        model: in use.
+        certificate: that it shows; ``None`` without TLS.
+    """
+
+    address: str
+    model: ModelUsed
+    certificate: Certificate | None
+
+
+def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) -> None:
+    """Serve a clinic until SIGTERM or Ctrl-C; requests in hand are finished.
+
+    Args:
+        home: the clinic's folder.
+        model: see :func:`client.diagnosis.model.open_model`.
+        place: where to listen.
+        ready: called once the node answers.
+
+    Raises:
+        DermaFedError: it cannot start; names the reason.
+    """
+    settings, clinic = read_serve_settings(home.settings_file), read_settings(home).clinic
+    names = place.names(settings)
+    with (
+        only_one_process(home.serving, patience=1.0),
+        place.bound() as socket,
+        open_store(home, settings.retention_days) as store,
+    ):
+        certificate = certificate_for(home.serving, clinic, names, settings) if place.tls else None
+        context = None if certificate is None else certificate.context()
+        configure_backend(1)
+        opened = open_model(model, home)
+        trust = load_trust(opened.file, opened.used.sha256)
+        service = DiagnosticService(Diagnoser(opened), store, trust)
+        facts = model_facts(opened, trust, clinic)
+        app = build_app(service, store, Tokens(home.serving / TOKENS), facts, settings, names)
+        told = Ready(place.address(socket), opened.used, certificate)
+        listen(app, socket, context, settings, [expiring(store)], lambda: ready(told))

@@ -1,0 +1,95 @@
+// A diagnosis: its heatmaps over the image, and what the clinician says.
+const $ = (id) => document.getElementById(id);
+const result = $("result"), id = result.dataset.id, layers = [...document.querySelectorAll(".heat")];
+let hidden = false;
+
+function say(text) { $("news").textContent = text; }
+
+function show() {
+  for (const layer of layers) layer.style.opacity = hidden ? 0 : $("opacity").value / 100;
+  $("hide").textContent = hidden ? "Show" : "Hide";
+}
+
+function toggle() {
+  hidden = !hidden;
+  show();
+  say(hidden ? "The heatmap is hidden." : "The heatmap is shown.");
+}
+
+function draw(name, target, against) {
+  const layer = document.querySelector(`[data-map="${name}"]`);
+  const asked = new URLSearchParams({ class: target });
+  if (against && against !== target) asked.set("against", against);
+  layer.parentElement.dataset.state = "waiting";
+  layer.src = `/v1/diagnoses/${id}/heat.png?${asked}`;
+}
+
+for (const layer of layers) {
+  layer.addEventListener("load", () => {
+    layer.parentElement.dataset.state = "ready";
+    say("The heatmap is ready.");
+  });
+  layer.addEventListener("error", () => {
+    layer.parentElement.dataset.state = "failed";
+    say("The heatmap could not be drawn.");
+  });
+}
+
+const main = () => draw("main", $("target").value, $("against").value);
+const side = (number) => draw(`side-${number}`, $(`side-${number}`).value);
+$("target").addEventListener("change", main);
+$("against").addEventListener("change", main);
+$("side-0").addEventListener("change", () => side(0));
+$("side-1").addEventListener("change", () => side(1));
+$("comparison").addEventListener("toggle", () => {
+  if ($("comparison").open) [0, 1].forEach(side);
+}, { once: true });
+
+$("opacity").addEventListener("input", () => { hidden = false; show(); });
+$("hide").addEventListener("click", toggle);
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "h" || !$("keys").checked || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (!event.target.closest("textarea, select, input[type=text]")) toggle();
+});
+
+const form = $("opinion");
+
+function fail(text) {
+  $("problem").textContent = text;
+  $("problem").hidden = !text;
+}
+
+form.addEventListener("change", () => { $("label-field").hidden = form.agrees.value !== "no"; });
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (!form.agrees.value) return fail("Say whether you agree.");
+  const agrees = form.agrees.value === "yes";
+  const given = { agrees, label: agrees ? null : $("label").value, reason: $("reason").value.trim(), confirmed_by: $("confirmed").value || null };
+  const headers = { "Content-Type": "application/json" };
+  try {
+    const response = await fetch(`/v1/diagnoses/${id}/opinions`, { method: "POST", headers, body: JSON.stringify(given) });
+    const kept = await response.json();
+    if (!response.ok) return fail(`${kept.error}. ${kept.remedy}.`);
+    add(kept);
+  } catch {
+    fail("The node does not answer. Try again in a moment.");
+  }
+});
+
+function add(kept) {
+  const line = document.createElement("li");
+  const verdict = kept.agrees ? "agrees" : `disagrees: ${kept.label.replaceAll("_", " ")}`;
+  const sure = kept.confirmed_by ? `, confirmed by ${kept.confirmed_by}` : "";
+  line.append(Object.assign(document.createElement("b"), { textContent: kept.who }));
+  line.append(` ${verdict}${sure}${kept.reason ? `. ${kept.reason}` : ""}`);
+  $("opinions").append(line);
+  fail("");
+  form.reset();
+  $("label-field").hidden = true;
+  say("Your opinion is kept.");
+}
+
+show();
+main();
+// A new page says its title; this says the rest to those who cannot see it.
+setTimeout(() => say([...document.querySelectorAll(".bars tbody tr")].map((row) => row.innerText).join(", ")), 300);

@@ -1,0 +1,72 @@
+// A new image: chosen, dropped or photographed, sent with what is told of the person.
+const $ = (id) => document.getElementById(id);
+const form = $("upload"), drop = $("drop"), send = $("send"), preview = $("preview");
+let image = null;
+
+function say(text) { $("news").textContent = text; }
+
+function fail(text) {
+  $("problem").textContent = text;
+  $("problem").hidden = !text;
+}
+
+function choose(file) {
+  if (!file) return;
+  image = file;
+  fail("");
+  URL.revokeObjectURL(preview.src);
+  preview.src = URL.createObjectURL(file);
+  preview.hidden = false;
+  $("hint").hidden = true;
+  $("chosen").textContent = `${(file.size / 2 ** 20).toFixed(1)} MiB`;
+  send.disabled = false;
+  say("The image is chosen.");
+}
+
+// DICOM is no picture to a browser: it is sent all the same.
+preview.addEventListener("error", () => { preview.hidden = true; });
+for (const id of ["file", "camera"]) $(id).addEventListener("change", (event) => choose(event.target.files[0]));
+for (const name of ["dragenter", "dragover"]) {
+  drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+}
+drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+drop.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  if (event.dataTransfer.files.length > 1) return fail("Drop one image at a time.");
+  choose(event.dataTransfer.files[0]);
+});
+
+function metadata() {
+  const told = {};
+  if ($("age").value) told.age = Number($("age").value);
+  if ($("sex").value) told.sex = $("sex").value;
+  if ($("site").value.trim()) told.site = $("site").value.trim();
+  return JSON.stringify(told);
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (!image) return;
+  if (!$("age").checkValidity()) {
+    fail("The age is a whole number from 0 to 120.");
+    return $("age").focus();
+  }
+  const body = new FormData();
+  body.append("metadata", metadata());
+  body.append("image", image, "image");
+  fail("");
+  send.disabled = true;
+  send.textContent = "Looking at the image …";
+  say("Looking at the image.");
+  try {
+    const response = await fetch("/v1/diagnoses", { method: "POST", body });
+    const answer = await response.json();
+    if (response.ok) return location.assign(`/diagnoses/${answer.id}`);
+    fail(response.status === 401 ? "You are signed out. Load this page again." : `${answer.error}. ${answer.remedy}.`);
+  } catch {
+    fail("The node does not answer. Try again in a moment.");
+  }
+  send.disabled = false;
+  send.textContent = "Diagnose";
+});
