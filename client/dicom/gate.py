@@ -13,7 +13,7 @@ from client.diagnosis.diagnosis import Diagnosis
 from client.diagnosis.service import DiagnosticService
 from client.intake.dicom import receive_dicom
 from client.intake.received import Received
-from client.intake.refused import Refused
+from client.intake.refused import BURNED_IN, Refused
 
 Quarantine = Callable[[bytes, str, str], object]
 """Keeps an object that may show a name, from the object, why, and the device."""
@@ -21,7 +21,6 @@ Quarantine = Callable[[bytes, str, str], object]
 Name = tuple[str, str]
 """An object's SOP class and SOP instance UID."""
 
-_QUARANTINED = ("burned-in",)
 _HEAD = 132  # preamble and magic word
 _META = 8192  # bytes; the names stand at the front of the file
 
@@ -65,7 +64,7 @@ class Gate:
         try:
             return receive_dicom(data)
         except Refused as refused:
-            if refused.code in _QUARANTINED:
+            if refused.code == BURNED_IN:
                 self.quarantine(data, refused.code, device)
             raise
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from shared.errors import InputError
 
+BURNED_IN = "burned-in"
+"""The code of what waits in quarantine for a person: it may show a name."""
+
 
 class Refused(InputError):
     """A request that gets no diagnosis.

@@ -40,6 +40,11 @@ class MqttSettings(BaseModel):
     clinic: Annotated[str, AfterValidator(_clinic)]
     client_id: str = ""
 
+    def beside(self, folder: Path) -> MqttSettings:
+        """The same with its files' paths from this folder on."""
+        ca = None if self.ca is None else folder / self.ca
+        return self.model_copy(update={"password_file": folder / self.password_file, "ca": ca})
+
     def session(self) -> str:
         """The client identifier."""
         return self.client_id or self.user

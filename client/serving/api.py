@@ -20,7 +20,7 @@ Clinician = Annotated[Caller, Depends(allowed("clinician"))]
 Class = Annotated[str | None, Query(alias="class", description="By default the predicted one.")]
 Against = Annotated[str | None, Query(description="Another class: why 'class' rather than this.")]
 
-_REFUSED: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}}
+REFUSED: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}}
 _PNG: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: {"content": {"image/png": {}}, "description": "The picture"}},
@@ -33,7 +33,7 @@ def api_router(desk: Desk) -> APIRouter:
     Args:
         desk: does the work.
     """
-    router = APIRouter(prefix="/v1/diagnoses", responses=_REFUSED, tags=["diagnoses"])
+    router = APIRouter(prefix="/v1/diagnoses", responses=REFUSED, tags=["diagnoses"])
 
     @router.post("", response_model=DiagnosisAnswer, openapi_extra=DOCUMENTED)
     async def diagnose(request: Request, caller: Anyone) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from client.diagnosis.diagnosis import USE
 from client.diagnosis.service import DiagnosticService
 from client.intake.refused import Refused
+from client.serving.answers import answers_router, dicom_in
 from client.serving.api import api_router
 from client.serving.body import BodyLimit
 from client.serving.callers import Callers
@@ -63,7 +64,13 @@ def build_app(
         title="DermaFed", version="1", description=USE,
         openapi_url="/v1/openapi.json", docs_url=None, redoc_url=None,
     )  # fmt: skip
-    for router in (api_router(desk), state_router(desk), page_router(desk, sessions, facts)):
+    for router in (
+        api_router(desk),
+        answers_router(desk),
+        dicom_in(desk, settings.max_body),
+        state_router(desk),
+        page_router(desk, sessions, facts),
+    ):
         app.include_router(router)
     app.mount("/static", _Static(directory=STATIC))
     say_what_http_refuses(app)

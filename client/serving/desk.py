@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from client.diagnosis.diagnosis import Diagnosis
 from client.diagnosis.service import DiagnosticService
-from client.intake.refused import Refused
+from client.intake.refused import BURNED_IN, Refused
 from client.serving.figures import Figures
 from client.serving.pictures import heat_png, overlay_png, shown_jpeg
 from client.serving.schema import OpinionGiven
@@ -92,7 +92,12 @@ class Desk:
         return self.service.diagnoser.model.card.preprocess.fit
 
     def _diagnose(self, parts: dict[str, bytes], caller: Caller) -> Diagnosis:
-        received, request = receive(parts)
+        try:
+            received, request = receive(parts)
+        except Refused as refused:
+            if refused.code == BURNED_IN:
+                self.store.quarantine(parts["image"], refused.code, caller.name)
+            raise
         return self.service.diagnose(received, caller.name, request)
 
     def _check_classes(self, *names: str | None) -> None:

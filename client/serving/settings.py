@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from client.dicom.settings import DicomSettings
+from client.mqtt.settings import MqttSettings
 from shared.errors import SettingsError
 from shared.invitation import is_host
 
@@ -35,8 +37,8 @@ class ServeSettings(BaseModel):
         header_seconds: for one request's headers; beyond them, the connection is closed.
         waiting: diagnoses and heatmaps in hand at one time; beyond them, 503.
         session_hours: after which a clinician signs in anew.
-        dicom: see :mod:`client.dicom`; without it there is no DICOM port.
-        mqtt: see :mod:`client.mqtt`; without it there is no MQTT.
+        dicom: of the DICOM port; without it there is none.
+        mqtt: of the broker; without it there is none. The clinic's name is by default that in the file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,8 +53,8 @@ class ServeSettings(BaseModel):
     header_seconds: Count = 10
     waiting: Count = 32
     session_hours: Count = 12
-    dicom: dict[str, Any] | None = None
-    mqtt: dict[str, Any] | None = None
+    dicom: DicomSettings | None = None
+    mqtt: MqttSettings | None = None
 
     @model_validator(mode="after")
     def _has_both(self) -> ServeSettings:
@@ -76,7 +78,10 @@ def read_serve_settings(path: Path) -> ServeSettings:
         SettingsError: it cannot be used; names the field.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8")).get("serve", {})
+        content = tomllib.loads(path.read_text("utf-8"))
+        table = content.get("serve", {})
+        if "mqtt" in table:
+            table["mqtt"] = {"clinic": content.get("clinic"), **table["mqtt"]}
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"The settings cannot be read: {error}", where=path, remedy="Correct them"
@@ -87,7 +92,13 @@ def read_serve_settings(path: Path) -> ServeSettings:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, ("serve", *first["loc"])))
         raise SettingsError(f"{field}: {first['msg']}", where=path, remedy="Correct it") from error
-    if settings.certificate is None or settings.key is None:
-        return settings
-    files = {"certificate": path.parent / settings.certificate, "key": path.parent / settings.key}
-    return settings.model_copy(update=files)
+    return _beside(settings, path.parent)
+
+
+def _beside(settings: ServeSettings, folder: Path) -> ServeSettings:
+    files: dict[str, object] = {}
+    if settings.certificate is not None and settings.key is not None:
+        files = {"certificate": folder / settings.certificate, "key": folder / settings.key}
+    dicom = None if settings.dicom is None else settings.dicom.beside(folder)
+    mqtt = None if settings.mqtt is None else settings.mqtt.beside(folder)
+    return settings.model_copy(update={**files, "dicom": dicom, "mqtt": mqtt})

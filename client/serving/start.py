@@ -12,6 +12,7 @@ from client.diagnosis.service import DiagnosticService
 from client.home import Home, read_settings
 from client.serving.app import build_app
 from client.serving.certificate import Certificate, certificate_for
+from client.serving.companions import broker, dicom_port
 from client.serving.listening import Place, listen
 from client.serving.model_facts import model_facts
 from client.serving.retention import expiring
@@ -21,6 +22,8 @@ from client.store import open_store
 from shared.lock import only_one_process
 from shared.training.backend import configure_backend
 from shared.trust.trust_file import load_trust
+
+OUTBOX = "dicom-answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +69,9 @@ def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) 
         facts = model_facts(opened, trust, clinic)
         app = build_app(service, store, Tokens(home.serving / TOKENS), facts, settings, names)
         told = Ready(place.address(socket), opened.used, certificate)
-        listen(app, socket, context, settings, [expiring(store)], lambda: ready(told))
+        companions = [expiring(store)]
+        if settings.dicom is not None:
+            companions.append(dicom_port(service, store, settings.dicom, home.serving / OUTBOX))
+        if settings.mqtt is not None:
+            companions.append(broker(service, settings.mqtt))
+        listen(app, socket, context, settings, companions, lambda: ready(told))
