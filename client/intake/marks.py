@@ -11,8 +11,9 @@ _HAIR_DARKER, _HAIR_LONG, _HAIR_WIDE, _HAIRY = 18, 28, 5, 0.021  # levels, pixel
 _LINE_DARKER, _LINE_LONG, _LINES = 12, 60, 12  # levels, pixels, how many are looked at
 _POINTS = 512  # of the Fourier transform
 _LONGEST, _SHORTEST, _TICKS = 12.0, 3.5, 9  # pixels between ticks; how many at least
-_RHYTHM = 0.68  # share of what varies along a ruler that its ticks explain
-_HUES, _SATURATED, _LESS_YELLOW, _INKED = (38, 155), 50, 14, 0.003
+_RHYTHM = 0.72  # share of what varies along a ruler that its ticks explain
+_HUES, _SATURATED, _LESS_YELLOW = (38, 155), 50, 14  # OpenCV's half degrees; levels
+_INKED = 0.003  # share of the view
 
 
 def dark_lines(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -52,7 +52,7 @@ def assess(image: NDArray[np.uint8]) -> tuple[Caution, ...]:
         "blur": _detail(gray) < _BLURRED,
         "dark": np.percentile(gray[view], 90) < _DARK,
         "bright": (gray[view] >= _BRIGHT).mean() > _CLIPPED,
-        "gray": np.percentile(rgb.max(axis=2) - rgb.min(axis=2), 99) < _GRAY,
+        "gray": _is_gray(rgb),
         "ink": has_ink(rgb, view),
         "ruler": has_ruler(lines),
         "hair": has_hair(lines),
@@ -61,12 +61,18 @@ def assess(image: NDArray[np.uint8]) -> tuple[Caution, ...]:
 
 
 def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """By averaging; in halves first, which is several times faster."""
     height, width = image.shape[:2]
-    scale = SIDE / min(height, width)
-    if scale >= 1:
+    if min(height, width) <= SIDE:
         return np.ascontiguousarray(image)
-    size = (max(SIDE, round(width * scale)), max(SIDE, round(height * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if min(height, width) >= 2 * SIDE:
+        return _reduced(_resized(image[: height // 2 * 2, : width // 2 * 2], height // 2, width // 2))
+    scale = SIDE / min(height, width)
+    return _resized(image, max(SIDE, round(height * scale)), max(SIDE, round(width * scale)))
+
+
+def _resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _view(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -74,6 +80,12 @@ def _view(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
     lit = cv2.morphologyEx((gray > _UNLIT).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((11, 11), np.uint8))
     view = np.asarray(cv2.erode(lit, np.ones((9, 9), np.uint8)), np.bool_)
     return view if view.mean() > 0.1 else np.ones_like(view)
+
+
+def _is_gray(rgb: NDArray[np.uint8]) -> bool:
+    red, green, blue = cv2.split(rgb)
+    coloured = np.maximum(cv2.absdiff(red, green), cv2.absdiff(green, blue)) >= _GRAY
+    return bool(coloured.mean() < 0.01)
 
 
 def _detail(gray: NDArray[np.uint8]) -> float:
