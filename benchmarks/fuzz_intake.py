@@ -20,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 import atheris
+import cv2
 
 with atheris.instrument_imports(include=["client.intake", "shared.images", "PIL", "pydicom"]):
     from tests.intake.fuzzing import seeds, take
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path(tempfile.gettempdir()) / "dermafed-corpus")
     parser.add_argument("--replay", type=Path)
     options = parser.parse_args()
+    cv2.setNumThreads(1)
     warnings.simplefilter("ignore")  # Pillow's remarks on damaged tags
     if options.replay:
         print(take(options.replay.read_bytes()))
