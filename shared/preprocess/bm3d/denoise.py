@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,24 +79,22 @@ def _checked(image: Floats, sigma: float) -> Floats:
 
 def _two_stages(noisy: Floats, pool: Executor) -> Floats:
     """Denoise planes (C, H, W), luminance first, with noise of standard deviation 1."""
-    no_guide = noisy[:, :0]
-    basic = _stage(noisy, no_guide, noisy[0], pool)
-    return _stage(noisy, basic, basic[0], pool)
+    rows, columns = (_references(length) for length in noisy.shape[1:])
 
+    def match(plane: Floats) -> NDArray[np.int32]:
+        bands = np.array_split(rows, min(_BANDS, rows.size))
+        found = [pool.submit(match_blocks, plane, band, columns, _OFFSETS, _DEPTH, _GROUP) for band in bands]
+        return np.concatenate([each.result() for each in found])
 
-def _stage(noisy: Floats, guides: Floats, matched_on: Floats, pool: Executor) -> Floats:
-    rows, columns = (_references(length) for length in matched_on.shape)
+    def filtered(plane: Floats, guide: Floats, groups: NDArray[np.int32]) -> Future[Floats]:
+        return pool.submit(filter_plane, plane, guide, groups, rows, _DEPTH, _LAMBDA_3D)
 
-    def match(band: NDArray[np.int64]) -> NDArray[np.int32]:
-        return match_blocks(matched_on, band, columns, _OFFSETS, _DEPTH, _GROUP)
-
-    groups = np.concatenate(list(pool.map(match, np.array_split(rows, min(_BANDS, rows.size)))))
-
-    def filtered(plane: int) -> Floats:
-        guide = np.ascontiguousarray(guides[plane])
-        return filter_plane(noisy[plane], guide, groups, rows, _DEPTH, _LAMBDA_3D)
-
-    return np.stack(list(pool.map(filtered, range(len(noisy)))))
+    groups = match(noisy[0])
+    basic = [filtered(plane, plane[:0], groups) for plane in noisy]
+    # The luminance is all that the second matching needs: it begins while the chrominances are filtered.
+    groups = match(basic[0].result())
+    final = [filtered(plane, guide.result(), groups) for plane, guide in zip(noisy, basic, strict=True)]
+    return np.stack([each.result() for each in final])
 
 
 def _references(length: int) -> NDArray[np.int64]:
