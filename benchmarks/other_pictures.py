@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def flat(side: int, count: int = 40, seed: int = 0) -> list[Image]:
     return [np.full((side, side, 3), colour, np.uint8) for colour in colours]
 
 
-def _packaged(files: dict[str, tuple[str, ...]]) -> Iterator[Image]:
+def _packaged(files: Mapping[str, tuple[str, ...]]) -> Iterator[Image]:
     """The pictures of those packages that are installed."""
     for package, names in files.items():
         found = find_spec(package)

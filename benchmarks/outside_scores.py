@@ -72,7 +72,7 @@ CANDIDATES: dict[str, Callable[[Looks], Score]] = {
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-30)
+    return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-30))
 
 
 def _directed(looks: Looks) -> Looks:

@@ -14,15 +14,21 @@ from shared.agreement import OFFER, PREPARE, Answer, decode_offer, encode_answer
 from shared.errors import DermaFedError, FederationError
 from shared.explain.quality.figures import ExplanationQuality
 from shared.messages import (
+    CALIBRATE,
     EXPLAIN,
+    TRUST,
     Instruction,
     Refusal,
     decode_instruction,
+    decode_trust,
     encode_evaluation,
     encode_explanation_quality,
+    encode_trust_sums,
     encode_update,
 )
 from shared.training.trainer import FloatVector, Trainer
+from shared.trust.sums import TrustSums
+from shared.trust.trust import Trust
 
 TrainerFor = Callable[[Context], Trainer]
 
@@ -30,6 +36,21 @@ QualityOf = Callable[[FloatVector, int], ExplanationQuality]
 """Weights float32 (P,) and their round to the quality of the model's explanations at one clinic."""
 
 QualityFor = Callable[[Context], QualityOf]
+
+
+class Calibrator(Protocol):
+    """How a clinic takes part in the calibration of a run's last model."""
+
+    def sums(self, asked: Instruction) -> TrustSums:
+        """The sums of the clinic's validation images, at the temperature that the server asks for."""
+        ...
+
+    def keep(self, trust: Trust) -> None:
+        """Keep what came of all clinics' sums."""
+        ...
+
+
+CalibratorFor = Callable[[Context], Calibrator]
 
 log = logging.getLogger("dermafed.client")
 
@@ -55,7 +76,10 @@ class Consent(Protocol):
 
 
 def build_client_app(
-    trainer_for: TrainerFor, quality_for: QualityFor | None = None, consent: Consent | None = None
+    trainer_for: TrainerFor,
+    quality_for: QualityFor | None = None,
+    consent: Consent | None = None,
+    calibrator_for: CalibratorFor | None = None,
 ) -> ClientApp:
     """The ClientApp of every clinic, in simulation and in deployment.
 
@@ -65,6 +89,7 @@ def build_client_app(
         quality_for: how the clinic that a context belongs to measures explanations
             (:class:`client.explain_quality.SiteQuality`); without it, the clinic refuses to.
         consent: the clinic's word in a deployment; a simulation needs none.
+        calibrator_for: how the clinic that a context belongs to calibrates; without it, it does not.
     """
     app = ClientApp()
 
@@ -97,9 +122,35 @@ def build_client_app(
             lambda: _explain(asked(message, context), measure_for(context)),
         )
 
+    if calibrator_for is not None:
+        _add_calibration(app, asked, calibrator_for)
     if consent is not None:
         _add_consent(app, consent)
     return app
+
+
+def _add_calibration(
+    app: ClientApp, asked: Callable[[Message, Context], Instruction], calibrator_for: CalibratorFor
+) -> None:
+    """The two queries that come after a run."""
+
+    @app.query(CALIBRATE)
+    def calibrate(message: Message, context: Context) -> Message:
+        def work() -> RecordDict:
+            start = time.monotonic()
+            sums = calibrator_for(context).sums(asked(message, context))
+            return encode_trust_sums(sums, time.monotonic() - start)
+
+        return _reply(message, Refusal.CALIBRATION_FAILED, work)
+
+    @app.query(TRUST)
+    def trust(message: Message, context: Context) -> Message:
+        def work() -> RecordDict:
+            start = time.monotonic()
+            calibrator_for(context).keep(decode_trust(message.content))
+            return encode_ready(time.monotonic() - start)
+
+        return _reply(message, Refusal.CALIBRATION_FAILED, work)
 
 
 def _add_consent(app: ClientApp, consent: Consent) -> None:

@@ -54,7 +54,7 @@ class KeptModel:
 
 def keep_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, round: int) -> None:
     """Keep a run's global model in place of the round before, whose trust is not this one's."""
-    own = folder / f"{quoted(offer.name)}-{hash[:8]}"
+    own = folder / _name(hash, offer)
     make_folder(own)
     for path in trust_files(own / MODEL):
         path.unlink(missing_ok=True)
@@ -75,6 +75,15 @@ def kept_models(folder: Path) -> list[KeptModel]:
             continue
         found.append(KeptModel(path.parent.name, path.parent, card))
     return found
+
+
+def kept_model(folder: Path, hash: str, offer: Offer) -> KeptModel | None:
+    """The last global model of a run, if one is kept."""
+    return next((kept for kept in kept_models(folder) if kept.name == _name(hash, offer)), None)
+
+
+def _name(hash: str, offer: Offer) -> str:
+    return f"{quoted(offer.name)}-{hash[:8]}"
 
 
 def quoted(name: str) -> str:

@@ -10,6 +10,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from numpy.typing import NDArray
 
+from server.calibration import ask_calibration, write_calibration
 from server.checkpoint import RunState, Settings, check_same_settings, has_state, load_state, save_state
 from server.explanations import ask_explanations, write_explanations
 from server.history import HistoryRow, write_history
@@ -35,6 +36,7 @@ def build_server_app(
     adapted: NDArray[np.bool_] | None = None,
     resume: bool = False,
     explain: bool = False,
+    calibrate: tuple[str, ...] | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """A ServerApp that holds a run's rounds; its results are in ``folder``.
@@ -54,6 +56,8 @@ def build_server_app(
         resume: continue the run in ``folder``, or start it if it never got to its first state.
         explain: ask the clinics, after the last round, how good explanations of its model are there; their
             figures are in ``explanations.json``.
+        calibrate: the names of the classes, where the clinics are to calibrate the last model together; what
+            comes of it is in ``calibration.json``.
         on_round: called with each finished round's figures, once they are on disk.
 
     Raises:
@@ -79,6 +83,8 @@ def build_server_app(
                 on_round(last.history[-1])
         if explain:
             write_explanations(folder, ask_explanations(grid, last.weights, last.round, rules))
+        if calibrate is not None:
+            write_calibration(folder, ask_calibration(grid, last.weights, last.round, rules, calibrate))
 
     return app
 

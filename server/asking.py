@@ -41,6 +41,7 @@ def describe(plan: RunPlan) -> dict[str, dict[str, Any]]:
             "seed": offer.seed,
             "threads": offer.threads,
             "explain": offer.explain,
+            "calibrate": offer.calibrate,
             "labels": dict(offer.labels),
         },
         "model": offer.model.to_dict(),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+from server.calibration import load_calibrated
 from server.checkpoint import RunState, load_best, load_state
 from server.first_weights import START_FILE, read_first_weights
 from server.record.database import Record
@@ -14,10 +16,11 @@ from shared.agreement import Decision
 from shared.errors import SettingsError
 from shared.model.card import ModelCard
 from shared.offer import Offer
+from shared.trust.trust_file import save_trust, trust_files
 
 
 def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
-    """Write the model of a round and its card.
+    """Write the model of a round and its card, and its trust if it is the one that was calibrated.
 
     Args:
         record: of the federation.
@@ -39,6 +42,9 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
     from shared.model.model_file import save_model  # Keras, once it is clear that there is something to save
 
     save_model(file, state.weights, card)
+    trust = load_calibrated(folder)
+    if trust is not None and trust.model == hashlib.sha256(state.weights.tobytes()).hexdigest():
+        save_trust(file, trust)
     return card
 
 
@@ -76,7 +82,7 @@ def _card(record: Record, run: Run, folder: Path, state: RunState) -> ModelCard:
 def _check_free(file: Path) -> None:
     if file.suffix != ".keras":
         raise SettingsError("The model file does not end in .keras", where=file, remedy="Name it so")
-    for path in (file, file.with_suffix(".json")):
+    for path in (file, file.with_suffix(".json"), *trust_files(file)):
         if path.exists():
             raise SettingsError("There is a file of this name", where=path, remedy="Choose another")
     if not file.absolute().parent.is_dir():

@@ -13,6 +13,7 @@ from flwr.app import Context, RecordDict
 from flwr.serverapp import Grid
 
 from server.app import build_server_app
+from server.calibration import CALIBRATION_FILE
 from server.checkpoint import has_state, load_state
 from server.engine import Agree, Agreement, Engine
 from server.explanations import EXPLANATIONS_FILE
@@ -122,6 +123,7 @@ class Holder:
             adapted=start.adapted,
             resume=True,
             explain=plan.offer.explain,
+            calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
             on_round=on_round,
         )
         with self._charts(run, before) as chart:
@@ -138,7 +140,8 @@ class Holder:
 def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:
     """Whether nothing is left to do for the run in a folder."""
     explained = not plan.offer.explain or (folder / EXPLANATIONS_FILE).exists()
-    return has_state(folder) and is_over(load_state(folder), rules) and explained
+    calibrated = not plan.offer.calibrate or (folder / CALIBRATION_FILE).exists()
+    return has_state(folder) and is_over(load_state(folder), rules) and explained and calibrated
 
 
 def _last_words(folder: Path, rules: RoundRules) -> str:

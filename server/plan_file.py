@@ -143,7 +143,10 @@ def _offer(values: Mapping[str, Any]) -> Offer:
         model=_model(values["model"], values["weights"]),
         preprocess=_preprocess(values["preprocess"], values["model"]["image_size"]),
         recipe=Recipe(**values["training"]),
-        **{key: values[key] for key in ("rounds", "strategy", "seed", "split", "explain", "threads")},
+        **{
+            key: values[key]
+            for key in ("rounds", "strategy", "seed", "split", "explain", "calibrate", "threads")
+        },
         labels=values[LABELS],
     )
     offer.plan([1] * len(offer.model.classes), threads=1)

@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "seed": Key(_WHOLE, 0),
         "split": Key(_WORD, "drawn"),
         "explain": Key(_YES_NO, False),
+        "calibrate": Key(_YES_NO, True),
         "threads": Key(_WHOLE),
     },
     "model": {

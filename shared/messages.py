@@ -13,6 +13,13 @@ evaluate's reply ``counts`` (arrays)              ``confusion``: int64 (C, C), `
 query.explain    as train's                       no settings: the clinic chooses its images
 explain's reply  ``figures`` (metrics)            ``images``; count, sum, sum of squares by measure
                  ``report`` (metrics)             ``seconds``
+query.calibrate  as train's                       ``temperature`` to count at
+calibrate's      ``sums`` (arrays)                ``losses``: float64 (G,); before and after scaling:
+reply                                             ``images``, ``correct``: int64 (2, C, B), by class and
+                                                  confidence; ``confidence``: float64 (2, B), its sums
+                 ``report`` (metrics)             ``temperature``, ``seconds``
+query.trust      ``trust`` (config)               ``document``: all clinics' sums as JSON; the reply is
+                                                  that of query.prepare
 ===============  ===============================  ====================================================
 
 The weights are one array because each array of a message costs Flower two requests. A reply without result
@@ -21,6 +28,7 @@ is a Flower ``Error`` with a :class:`Refusal` code and the exception's type name
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -33,6 +41,12 @@ from shared.explain.quality.figures import ExplanationQuality
 from shared.metrics.evaluation import BINS, SiteEvaluation
 from shared.records import number, read_array, record_of, to_arrays, whole_number
 from shared.training.trainer import FloatVector, Update
+from shared.trust.document import from_document, to_document
+from shared.trust.reliability import BINS as CONFIDENCE_BINS
+from shared.trust.reliability import ConfidenceBins
+from shared.trust.sums import TrustSums
+from shared.trust.temperature import TEMPERATURES
+from shared.trust.trust import Trust
 
 EXPLAIN = "explain"
 """The query's name at the clinic."""
@@ -40,11 +54,16 @@ EXPLAIN = "explain"
 EXPLAIN_QUERY = f"{MessageType.QUERY}.{EXPLAIN}"
 """The type of the messages that ask for explanation quality."""
 
+CALIBRATE, TRUST = "calibrate", "trust"
+CALIBRATE_QUERY, TRUST_QUERY = (f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, TRUST))
+"""The types of the messages that ask for calibration, and that tell what came of it."""
+
 SENT = (
     "trained weights, with the weight they count and the training loss",
     "confusion matrix and score histograms of the validation images",
     "number of training images of each class, of validation images, and seconds of work",
     "explanation quality: counts and sums over images, where the run asks for it",
+    "calibration: summed losses and counts by confidence of the validation images, where the run asks for it",
     "versions of packages, and of an error no more than its type",
 )
 """Everything that a clinic sends, in words for who approves it; the records are listed above and in
@@ -62,6 +81,7 @@ class Refusal(IntEnum):
     PREPARATION_FAILED = 1006
     INTERRUPTED = 1007
     HELD_BACK = 1008
+    CALIBRATION_FAILED = 1009
 
 
 @dataclass(frozen=True)
@@ -168,3 +188,49 @@ def decode_explanation_quality(content: RecordDict) -> tuple[ExplanationQuality,
     figures = record_of(content, "figures", MetricRecord)
     quality = ExplanationQuality.from_flat({name: number(figures, name) for name in figures})
     return quality, number(record_of(content, "report", MetricRecord), "seconds")
+
+
+def encode_trust_sums(sums: TrustSums, seconds: float) -> RecordDict:
+    """Content of a clinic's reply to a calibrate query: sums and counts, never scores of single images."""
+    both = (sums.before, sums.after)
+    names = ("images", "correct", "confidence")
+    counts = {name: np.stack([getattr(bins, name) for bins in both]) for name in names}
+    report = MetricRecord({"temperature": float(sums.temperature), "seconds": float(seconds)})
+    return RecordDict({"sums": to_arrays(losses=sums.losses, **counts), "report": report})
+
+
+def decode_trust_sums(content: RecordDict, classes: int) -> tuple[TrustSums, float]:
+    """The server's reading of :func:`encode_trust_sums`, and the clinic's seconds of work.
+
+    Raises:
+        FederationError: a field is missing, or none that any images could give.
+    """
+    by_class = (2, classes, CONFIDENCE_BINS)
+    images, correct = (
+        read_array(content, "sums", name, np.int64, by_class) for name in ("images", "correct")
+    )
+    confidence = read_array(content, "sums", "confidence", np.float64, (2, CONFIDENCE_BINS))
+    before, after = (ConfidenceBins(images[side], correct[side], confidence[side]) for side in (0, 1))
+    losses = read_array(content, "sums", "losses", np.float64, TEMPERATURES.shape)
+    report = record_of(content, "report", MetricRecord)
+    sums = TrustSums(number(report, "temperature"), losses, before, after)
+    sums.validate(classes)
+    return sums, number(report, "seconds")
+
+
+def encode_trust(trust: Trust) -> RecordDict:
+    """Content of a trust message."""
+    return RecordDict({"trust": ConfigRecord({"document": json.dumps(to_document(trust))})})
+
+
+def decode_trust(content: RecordDict) -> Trust:
+    """The clinic's reading of :func:`encode_trust`.
+
+    Raises:
+        FederationError: it is none.
+    """
+    text = record_of(content, "trust", ConfigRecord).get("document")
+    try:
+        return from_document(json.loads(str(text)))
+    except ValueError as error:
+        raise FederationError("the field 'document' is no JSON") from error

@@ -33,6 +33,7 @@ class Offer:
         strategy: the server's.
         rounds: how many.
         explain: whether clinics are asked, in the end, how good explanations of the model are.
+        calibrate: whether clinics are asked, in the end, how far the model's numbers can be trusted.
         seed: of everything random.
         threads: of each clinic's training; ``None``: as many as it has cores.
         epsilon: of differential privacy; ``None``: there is none.
@@ -48,6 +49,7 @@ class Offer:
     split: str = "drawn"
     strategy: str = "fedavg"
     explain: bool = False
+    calibrate: bool = False
     seed: int = 0
     threads: int | None = None
     epsilon: float | None = None
@@ -83,6 +85,7 @@ class Offer:
             "split": self.split,
             "strategy": self.strategy,
             "explain": self.explain,
+            "calibrate": self.calibrate,
             "seed": self.seed,
             "threads": self.threads,
             "epsilon": self.epsilon,

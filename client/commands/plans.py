@@ -100,6 +100,7 @@ def in_words(known: KnownOffer, limits: Limits) -> list[str]:
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
         + ("; with age, sex and body site" if model.metadata else ""),
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
+        f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
         f"differential privacy: {private}",
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),

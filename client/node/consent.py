@@ -101,6 +101,18 @@ class ClinicConsent:
         plan = known.offer.plan(known.class_counts, threads=cores())
         return Approved(hash, known.offer, plan, self._folder(hash))
 
+    def calibrating(self, context: Context) -> Approved:
+        """The run of a context, where its plan asks for calibration.
+
+        Raises:
+            NotApproved: the clinic did not agree to that.
+            FederationError: the server has not told the counts yet.
+        """
+        run = self.approved(context)
+        if not run.offer.calibrate:
+            raise NotApproved("Calibration is no part of the plan", where=run.offer.name)
+        return run
+
     def classes(self, run: int) -> int | None:
         """Number of classes of a run's model, if the clinic was asked about it."""
         found = self._offers.of_run(run)

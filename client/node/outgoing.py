@@ -23,14 +23,18 @@ from shared.agreement import (
 )
 from shared.errors import FederationError
 from shared.messages import (
+    CALIBRATE_QUERY,
     EXPLAIN_QUERY,
+    TRUST_QUERY,
     Refusal,
     decode_evaluation,
     decode_explanation_quality,
     decode_instruction,
+    decode_trust_sums,
     decode_update,
     encode_evaluation,
     encode_explanation_quality,
+    encode_trust_sums,
     encode_update,
 )
 
@@ -82,6 +86,10 @@ def _explanation(content: RecordDict, asked: Message, classes: int) -> RecordDic
     return encode_explanation_quality(*decode_explanation_quality(content))
 
 
+def _trust_sums(content: RecordDict, asked: Message, classes: int) -> RecordDict:
+    return encode_trust_sums(*decode_trust_sums(content, classes))
+
+
 def _answer(content: RecordDict, asked: Message, classes: int) -> RecordDict:
     answer = decode_answer(content, classes)
     _only(answer.versions.items(), installed_versions().items())
@@ -96,6 +104,8 @@ _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     MessageType.TRAIN: _update,
     MessageType.EVALUATE: _evaluation,
     EXPLAIN_QUERY: _explanation,
+    CALIBRATE_QUERY: _trust_sums,
+    TRUST_QUERY: _ready,
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,
 }

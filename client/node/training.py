@@ -12,6 +12,7 @@ from client.app import QualityOf, build_client_app
 from client.explain_quality import score_cam, site_quality
 from client.home import Home
 from client.models import keep_model
+from client.node.calibration import ClinicCalibrator
 from client.node.consent import Approved, ClinicConsent
 from client.site_trainer import site_trainer
 from shared.metrics.evaluation import SiteEvaluation
@@ -62,4 +63,7 @@ def clinic_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
         run = consent.approved(context)
         return site_quality(run.folder.site, run.plan, run.folder.state, score_cam)
 
-    return build_client_app(trainers, quality_for, consent), consent
+    def calibrator_for(context: Context) -> ClinicCalibrator:
+        return ClinicCalibrator(home, consent.calibrating(context))
+
+    return build_client_app(trainers, quality_for, consent, calibrator_for), consent

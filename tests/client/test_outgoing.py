@@ -15,21 +15,26 @@ from shared.agreement import OFFER_QUERY, PREPARE_QUERY, Answer, Decision, Reaso
 from shared.explain.quality.figures import ExplanationQuality
 from shared.explain.quality.measures import MEASURES
 from shared.messages import (
+    CALIBRATE_QUERY,
     EXPLAIN_QUERY,
+    TRUST_QUERY,
     Refusal,
     encode_evaluation,
     encode_explanation_quality,
     encode_instruction,
+    encode_trust_sums,
     encode_update,
 )
 from shared.metrics.evaluation import SiteEvaluation
 from shared.records import to_arrays
 from shared.training.trainer import Update
+from shared.trust.sums import TrustSums
 from simulation.engines.flower_internals import become_server_task
 
 WEIGHTS = np.arange(4, dtype=np.float32)
 EVALUATION = SiteEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
 QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
+SUMS = TrustSums.of(np.eye(2).repeat(4, axis=0), np.arange(8) // 4, 2.0)
 ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
 
 
@@ -37,6 +42,8 @@ CONTENTS: dict[str, Callable[[], RecordDict]] = {
     "train": lambda: encode_update(Update(WEIGHTS + 1, 7, {"loss": 0.5}), 1.5),
     "evaluate": lambda: encode_evaluation(EVALUATION, 1.5),
     EXPLAIN_QUERY: lambda: encode_explanation_quality(QUALITY, 1.5),
+    CALIBRATE_QUERY: lambda: encode_trust_sums(SUMS, 1.5),
+    TRUST_QUERY: lambda: encode_ready(1.5),
     OFFER_QUERY: lambda: encode_answer(ANSWER),
     PREPARE_QUERY: lambda: encode_ready(1.5),
 }

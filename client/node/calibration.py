@@ -1,0 +1,81 @@
+"""A clinic's part in the calibration of a run's last model: sums that leave, and trust that comes home."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from client.home import Home
+from client.models import MODEL, KeptModel, keep_model, kept_model
+from client.node.consent import Approved
+from shared.datasets.site import read_site
+from shared.errors import FederationError
+from shared.lesions import LesionRecord
+from shared.messages import Instruction
+from shared.training.backend import configure_backend
+from shared.training.keras_trainer import loaded_classifier
+from shared.training.loading import load_labelled
+from shared.training.trainer import FloatVector
+from shared.trust.fitting import fit_outside
+from shared.trust.looking import Looks, look_at
+from shared.trust.sums import TrustSums
+from shared.trust.temperature import TEMPERATURES
+from shared.trust.trust import Trust
+from shared.trust.trust_file import save_trust
+
+
+@dataclass(frozen=True)
+class ClinicCalibrator:
+    """Calibrates the global model of a run on the clinic's own images.
+
+    Attributes:
+        home: the clinic's folder.
+        run: that it agreed to.
+    """
+
+    home: Home
+    run: Approved
+
+    def sums(self, asked: Instruction) -> TrustSums:
+        """The sums of the clinic's validation images; keeps the model, which is the run's last.
+
+        Raises:
+            DatasetError: the clinic has too few validation images.
+            FederationError: the server asks for an impossible temperature.
+        """
+        temperature = asked.config.get("temperature", 1.0)
+        if not TEMPERATURES[0] <= temperature <= TEMPERATURES[-1]:
+            raise FederationError(f"There is no temperature {temperature}", where="query.calibrate")
+        keep_model(self.home.models, self.run.hash, self.run.offer, asked.weights, asked.round)
+        looks = self._look(asked.weights, read_site(self.run.folder.site).splits.validation)
+        return TrustSums.of(looks.logits, looks.labels, temperature)
+
+    def keep(self, trust: Trust) -> None:
+        """Keep the trust of all clinics beside the kept model, with what lies outside this clinic's images.
+
+        Raises:
+            FederationError: it is of another model than the one kept.
+            StorageError: it cannot be written.
+        """
+        kept = self._kept()
+        weights = kept.weights()
+        same = hashlib.sha256(weights.tobytes()).hexdigest() == trust.model
+        if not same or trust.classes != self.run.offer.model.classes:
+            raise FederationError("The trust is of another model than the one kept", where=kept.folder)
+        splits = read_site(self.run.folder.site).splits
+        training, validation = (self._look(weights, side) for side in (splits.train, splits.validation))
+        save_trust(kept.folder / MODEL, replace(trust, rule=fit_outside(training, validation)))
+
+    def _kept(self) -> KeptModel:
+        kept = kept_model(self.home.models, self.run.hash, self.run.offer)
+        if kept is None:
+            raise FederationError("No model of the run is kept here", where=self.home.models)
+        return kept
+
+    def _look(self, weights: FloatVector, records: Sequence[LesionRecord]) -> Looks:
+        plan = self.run.plan
+        configure_backend(plan.threads)
+        # Without the clinic's own batch normalisation: the kept and the exported model are the global one.
+        classifier = loaded_classifier(plan.model, weights)
+        return look_at(classifier, load_labelled(records, plan.model, plan.preprocess))

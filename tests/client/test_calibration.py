@@ -1,0 +1,107 @@
+"""The clinic's part in a calibration: its own validation images, its kept model, what it agreed to."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from flwr.app import Context, RecordDict
+from numpy.typing import NDArray
+
+from client.app import NotApproved
+from client.diagnosis.model import open_model
+from client.home import Home
+from client.node.calibration import ClinicCalibrator
+from client.node.consent import ClinicConsent
+from shared.agreement import encode_counts
+from shared.datasets.site import read_site
+from shared.errors import FederationError
+from shared.messages import Instruction
+from shared.model.classifier import build_classifier, logits_model
+from shared.model.flat import set_flat, to_flat
+from shared.preprocess import PreprocessCache, default_cache_folder
+from shared.trust.outside import FEWEST_IMAGES
+from shared.trust.sums import TrustSums
+from shared.trust.trust import Trust
+from shared.trust.trust_file import load_trust
+from tests.client.clinic import CLASSES, OFFER, clinic, data_set, offer
+
+CONTEXT = Context(1, 1000, {}, RecordDict(), {})
+
+
+@pytest.fixture(scope="module")
+def weights() -> NDArray[np.float32]:
+    keras.utils.set_random_seed(3)
+    return to_flat(build_classifier(OFFER.model))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
+    data = data_set(tmp_path / "data", images=10 * FEWEST_IMAGES + 20)
+    return clinic(tmp_path / "graz", data, policy='"limits"')
+
+
+def calibrator(home: Home, calibrate: bool = True) -> ClinicCalibrator:
+    consent = ClinicConsent(home)
+    consent.answer(offer(calibrate=calibrate).to_text(), CONTEXT)
+    consent.prepare(encode_counts([9, 9]), CONTEXT)
+    return ClinicCalibrator(home, consent.calibrating(CONTEXT))
+
+
+def asked(weights: NDArray[np.float32], temperature: float) -> Instruction:
+    return Instruction(weights, 3, {"temperature": temperature})
+
+
+def test_the_sums_are_of_the_validation_images(home: Home, weights: NDArray[np.float32]) -> None:
+    own = calibrator(home)
+    found = own.sums(asked(weights, 2.0))
+    model = build_classifier(OFFER.model)
+    set_flat(model, weights)
+    records = read_site(own.run.folder.site).splits.validation
+    images = PreprocessCache(default_cache_folder()).load([r.path for r in records], OFFER.preprocess).images
+    logits = np.asarray(logits_model(model)(images.astype(np.float32), training=False))
+    expected = TrustSums.of(logits, np.array([CLASSES.index(r.label) for r in records]), 2.0)
+    assert found.losses == pytest.approx(expected.losses, rel=1e-5)
+    assert found.images == len(records)
+    assert (found.before.images.sum(axis=1) == expected.before.images.sum(axis=1)).all()
+
+
+def test_the_trust_lies_beside_the_model_that_was_calibrated(
+    home: Home, weights: NDArray[np.float32]
+) -> None:
+    own = calibrator(home)
+    sums = own.sums(asked(weights, 2.0))
+    own.keep(Trust(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, sums, clinics=3))
+    opened = open_model("last", home)
+    trust = load_trust(opened.file, opened.used.sha256)
+    assert trust is not None
+    assert (trust.clinics, trust.sums.temperature) == (3, 2.0)
+    # What lies outside was fitted here, to the clinic's own images.
+    assert trust.rule is not None
+    assert trust.rule.images == sums.images
+
+
+@pytest.mark.parametrize("changed", [{"model": "1" * 64}, {"classes": ("nevus", "melanoma")}])
+def test_the_trust_of_another_model_is_refused(
+    home: Home, weights: NDArray[np.float32], changed: dict[str, object]
+) -> None:
+    own = calibrator(home)
+    trust = Trust(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0)))
+    with pytest.raises(FederationError, match="another model"):
+        own.keep(replace(trust, **changed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, 1e9, float("nan")])
+def test_no_such_temperature(home: Home, weights: NDArray[np.float32], temperature: float) -> None:
+    with pytest.raises(FederationError, match="no temperature"):
+        calibrator(home).sums(asked(weights, temperature))
+
+
+def test_a_plan_without_calibration_gets_none(home: Home) -> None:
+    with pytest.raises(NotApproved, match="no part of the plan"):
+        calibrator(home, calibrate=False)
