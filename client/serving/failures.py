@@ -6,6 +6,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +22,7 @@ from shared.errors import InputError, StorageError
 Answer = Callable[[Scope, Refused], Response]
 """How a refusal is told: as JSON to a program, as a page to a person."""
 
-_LINGER_SECONDS = 2.0
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 2**26
 _HTTP = {
     404: ("not-found", "There is nothing here", "Check the address"),
     405: ("method-not-allowed", "This cannot be done here", "Check the method"),
@@ -122,9 +123,9 @@ async def _linger(scope: Scope, receive: Receive) -> None:
     """Take what still comes, for a moment: who is cut off while sending would not read the answer."""
     if "expect" in Headers(scope=scope):
         return
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
-            while (await receive()).get("more_body", False):
-                pass
-    except TimeoutError:
-        pass
+            taken, more = 0, True
+            while more and taken < _LINGER_BYTES:
+                message = await receive()
+                taken, more = taken + len(message.get("body", b"")), message.get("more_body", False)

@@ -30,9 +30,13 @@ for (const layer of layers) {
     say("The heatmap is ready.");
   });
   layer.addEventListener("error", () => {
-    layer.parentElement.dataset.state = "failed";
+    if (layer.parentElement.dataset.state !== "gone") layer.parentElement.dataset.state = "failed";
     say("The heatmap could not be drawn.");
   });
+}
+
+for (const photo of document.querySelectorAll(".photo")) {
+  photo.addEventListener("error", () => { photo.parentElement.dataset.state = "gone"; });
 }
 
 const main = () => draw("main", $("target").value, $("against").value);
