@@ -21,6 +21,9 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 MAX_PIXELS = 80_000_000  # 240 MB as RGB; just below where Pillow itself begins to warn
 MAX_BYTES = 256 * 2**20
 
+# Pillow gives an image's memory back at once; getting it anew, page by page, took as long as decoding.
+Image.core.set_blocks_max(4)  # type: ignore[attr-defined]  # of 16 MiB each, for all threads together
+
 _RESAVE = "Save it again as an 8-bit RGB JPEG or PNG"
 _REPLACE = "Copy the file again from its source, or leave it out"
 
