@@ -46,23 +46,28 @@ def calibration(seen: Seen) -> list[Row]:
     """The calibration error of test images: as they are, at the merged temperature, at the clinic's own."""
     own = {name: TrustSums.of(looks.logits, looks.labels) for name, looks in seen.validation.items()}
     merged = reduce(add, own.values())
-    tests = {"all clinics": together(seen.test), **seen.test, "ISIC 2017": seen.isic}
+    tests = {"all clinics": seen.test, **{name: {name: looks} for name, looks in seen.test.items()}}
+    tests["ISIC 2017"] = {"ISIC 2017": seen.isic}
     rows = []
-    for name, looks in tests.items():
-        at = {"before": 1.0, "merged": merged.best_temperature}
-        if name in own:
-            at["own"] = own[name].best_temperature
-        row: Row = {"test": name, "images": len(looks.labels)}
-        for how, temperature in at.items():
-            bins, sums = counted(looks, temperature), TrustSums.of(looks.logits, looks.labels, temperature)
-            row[how] = {
-                "temperature": temperature,
-                "error": bins.error,
-                "interval": asdict(bins.error_interval()),
-                "log_loss": sums.loss_after,
-            }
-        rows.append(row)
+    for test, parts in tests.items():
+        at = {"before": dict.fromkeys(parts, 1.0), "merged": dict.fromkeys(parts, merged.best_temperature)}
+        if parts.keys() <= own.keys():
+            at["own"] = {name: own[name].best_temperature for name in parts}
+        figures = {how: judged(parts, temperatures) for how, temperatures in at.items()}
+        rows.append({"test": test, "images": sum(len(looks.labels) for looks in parts.values()), **figures})
     return rows
+
+
+def judged(parts: dict[str, Looks], temperatures: dict[str, float]) -> Row:
+    """The calibration of all parts together, each at its temperature."""
+    bins = reduce(add, (counted(looks, temperatures[name]) for name, looks in parts.items()))
+    sums = [TrustSums.of(looks.logits, looks.labels, temperatures[name]) for name, looks in parts.items()]
+    return {
+        "temperature": list(temperatures.values()),
+        "error": bins.error,
+        "interval": asdict(bins.error_interval()),
+        "log_loss": sum(each.loss_after * each.images for each in sums) / bins.images.sum(),
+    }
 
 
 def abstaining(seen: Seen) -> list[Row]:
@@ -135,13 +140,22 @@ def measure(seen: Seen) -> dict[str, list[Row]]:
     }
 
 
+def draw(seen: Seen, file: Path) -> None:
+    """The reliability of the largest clinic's test images, before and at its own temperature."""
+    clinic = max(seen.test, key=lambda name: len(seen.test[name].labels))
+    test, validation = seen.test[clinic], seen.validation[clinic]
+    own = TrustSums.of(validation.logits, validation.labels).best_temperature
+    reliability_figure(counted(test, 1.0), counted(test, own)).savefig(file)
+
+
 def cell(value: Any) -> str:
     if not isinstance(value, dict):
         return f"{value:.3f}" if isinstance(value, float) else str(value)
     if "error" in value:
         low, high = value["interval"]["low"], value["interval"]["high"]
         told = f"{value['error']:.3f} ({low:.3f}–{high:.3f})"
-        return f"{told}, T {value['temperature']:.2f}, {value['log_loss']:.3f}"
+        temperatures = ", ".join(sorted({f"{each:.2f}" for each in value["temperature"]}))
+        return f"{told}, T {temperatures}, {value['log_loss']:.3f}"
     if "beyond" in value:
         return (
             f"{value['auroc']:.2f} / {value['beyond']:.0%}" if "auroc" in value else f"{value['beyond']:.0%}"
@@ -163,14 +177,13 @@ def main() -> None:
     for name in ("run", "ham10000", "isic2017"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--figure", type=Path, help="reliability of the test images")
+    parser.add_argument("--figure", type=Path, help="reliability of the largest clinic's test")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     seen = look_everywhere(given.run, given.ham10000, given.isic2017, given.keep)
     found = measure(seen)
     if given.figure is not None:
-        test, temperature = together(seen.test), found["calibration"][0]["merged"]["temperature"]
-        reliability_figure(counted(test, 1.0), counted(test, temperature)).savefig(given.figure)
+        draw(seen, given.figure)
     if given.json:
         print(json.dumps(found, indent=2))
     else:
