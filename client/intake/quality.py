@@ -17,7 +17,7 @@ SIDE = 256  # pixels of the shorter side, at which all is measured
 SMALL = 224  # what the networks see at least
 
 _FINE, _MIDDLE, _COARSE = 0.8, 1.6, 3.2  # pixels: the scales between which detail is compared
-_BLURRED = -0.6  # log of fine detail over coarse
+_BLURRED, _EMPTY = -0.6, 0.45  # log of fine detail over coarse; levels of coarse detail
 _DARK, _BRIGHT, _CLIPPED = 112, 250, 0.05  # levels; share of the view
 _UNLIT = 40  # level: the tube around a round view
 _GRAY = 6  # levels between the colours of a pixel
@@ -49,7 +49,7 @@ def assess(image: NDArray[np.uint8]) -> tuple[Caution, ...]:
     lines = dark_lines(gray) * view
     found = {
         "small": min(image.shape[:2]) < SMALL,
-        "blur": _detail(gray) < _BLURRED,
+        "blur": _is_blurred(gray),
         "dark": np.percentile(gray[view], 90) < _DARK,
         "bright": (gray[view] >= _BRIGHT).mean() > _CLIPPED,
         "gray": _is_gray(rgb),
@@ -88,10 +88,10 @@ def _is_gray(rgb: NDArray[np.uint8]) -> bool:
     return bool(coloured.mean() < 0.01)
 
 
-def _detail(gray: NDArray[np.uint8]) -> float:
-    """Log of the detail between the two finer scales over that between the two coarser.
+def _is_blurred(gray: NDArray[np.uint8]) -> bool:
+    """Whether fine detail is weak beside coarse, or there is hardly any: blur removes the finer first.
 
-    Blur removes the finer. Upper quartiles, so that neither bare skin nor a few strong edges decide.
+    Upper quartiles, so that neither bare skin nor a few strong edges decide.
     """
     top, left = gray.shape[0] // 8, gray.shape[1] // 8
     middle = gray.astype(np.float32)
@@ -100,4 +100,4 @@ def _detail(gray: NDArray[np.uint8]) -> float:
         for scale in (_FINE, _MIDDLE, _COARSE)
     )
     finer, coarser = np.percentile(np.abs(fine - medium), 75), np.percentile(np.abs(medium - coarse), 75)
-    return float(np.log((finer + 0.05) / (coarser + 0.05)))
+    return bool(coarser < _EMPTY or np.log((finer + 0.05) / (coarser + 0.05)) < _BLURRED)

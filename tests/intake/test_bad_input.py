@@ -8,18 +8,15 @@ import pytest
 
 from client.intake.received import Received
 from client.intake.refused import Refused
-from tests.intake.dicom_kinds import DICOM_KINDS
-from tests.intake.image_kinds import IMAGE_KINDS
 from tests.intake.kinds import TAKEN, Kind
 from tests.intake.making import SECRET
-from tests.intake.metadata_kinds import METADATA_KINDS
-
-KINDS = IMAGE_KINDS + DICOM_KINDS + METADATA_KINDS
+from tests.intake.table import KINDS, PAGE, row
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_kind(kind: Kind) -> None:
     assert kind.outcome()[:2] == (kind.status, kind.code)
+    assert row(kind) in PAGE.read_text("utf-8"), "python -m tests.intake.table writes the table anew"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.code != TAKEN], ids=lambda kind: kind.name)
