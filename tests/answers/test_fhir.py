@@ -10,7 +10,7 @@ from typing import Any
 import fhirkit
 import pytest
 from fhirclient.models.bundle import Bundle
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.answers.fhir import to_fhir
@@ -146,6 +146,7 @@ def test_asking_twice_gives_the_same() -> None:
     assert not first & second
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.from_regex(r"\A[a-z][a-z0-9_]{0,20}\Z"), st.floats(0, 1), min_size=2, max_size=9))
 def test_any_classes_and_numbers_are_valid(probabilities: dict[str, float]) -> None:
     diagnosis = replace(PLAIN, probabilities=probabilities, prediction=max(probabilities))

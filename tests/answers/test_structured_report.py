@@ -13,7 +13,7 @@ from highdicom.sr import (
     MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
@@ -134,6 +134,7 @@ def test_asking_twice_gives_the_same_file() -> None:
     assert to_file(structured_report(PLAIN, REFERENCE)) == to_file(structured_report(PLAIN, REFERENCE))
 
 
+@settings(max_examples=20)
 @given(st.floats(0, 1), st.text(min_size=1, max_size=80))
 def test_any_number_and_name_of_a_model_survive(value: float, name: str) -> None:
     diagnosis = replace(

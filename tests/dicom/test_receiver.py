@@ -13,7 +13,7 @@ from client.dicom.receiver import start_receiver
 from client.dicom.settings import DicomSettings
 from client.intake.dicom import receive_dicom
 from client.intake.image import receive_image
-from shared.errors import SettingsError
+from shared.errors import SettingsError, StorageError
 from tests.client.certificates import certificate
 from tests.dicom.conftest import Open
 from tests.dicom.making import (
@@ -108,6 +108,16 @@ def test_a_full_disk_is_no_success_and_names_no_place(open_port: Open, node: Nod
     assert answer.Status == 0xA700
     assert "secret" not in answer.ErrorComment
     assert node.diagnosed == []
+
+
+def test_what_could_not_be_put_into_quarantine_is_sent_again(
+    open_port: Open, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("Cannot write: No space left on device")
+
+    monkeypatch.setattr(Node, "quarantine", full)
+    assert open_port().store(encapsulated(draw_jpeg(), BurnedInAnnotation="YES")) == 0xA700
 
 
 def test_a_fault_of_the_node_is_an_answer_too(
