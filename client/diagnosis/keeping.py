@@ -18,13 +18,20 @@ class Keeping(Protocol):
         """The diagnosis of a sender's request, if there was one."""
         ...
 
-    def keep(self, diagnosis: Diagnosis, received: Received, prepared: NDArray[np.uint8]) -> Diagnosis:
+    def keep(
+        self,
+        diagnosis: Diagnosis,
+        received: Received,
+        prepared: NDArray[np.uint8],
+        photograph: bytes | None = None,
+    ) -> Diagnosis:
         """Keep a diagnosis and its image; on the disk when this returns.
 
         Args:
             diagnosis: what was said.
             received: its image, and what an answer in DICOM needs.
             prepared: what the network saw, RGB uint8 (S, S, 3).
+            photograph: the image as the store keeps it, if there was time to encode it before.
 
         Returns:
             The diagnosis kept: of a device's request that was kept before, the one of before.

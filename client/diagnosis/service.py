@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -15,9 +16,11 @@ from client.diagnosis.diagnosis import Diagnosis
 from client.diagnosis.keeping import Keeping
 from client.intake.received import Received
 from client.intake.refused import Refused
+from client.store.pictures import encode_photograph
 from shared.explain import Explanation
 from shared.trust.trust import Trust, softmax
 
+_ENCODERS = 2
 _HEATMAPS = 64  # kept in memory: 200 kB each
 
 
@@ -33,6 +36,7 @@ class DiagnosticService:
             trust: what is known of the model's numbers, if it was measured.
         """
         self.diagnoser, self.store, self.trust = diagnoser, store, trust
+        self._encoder = ThreadPoolExecutor(_ENCODERS, "photographs")
         self._heatmaps = lru_cache(_HEATMAPS)(self._explain)
 
     def diagnose(self, received: Received, device: str, request: str | None = None) -> Diagnosis:
@@ -49,8 +53,10 @@ class DiagnosticService:
         """
         kept = None if request is None else self.store.find(device, request)
         if kept is None:
+            # The photograph is encoded while the network works: it takes as long as the network.
+            photograph = self._encoder.submit(encode_photograph, received.image)
             said, prepared = judge(self.diagnoser, self.trust, received, device, request)
-            kept = self.store.keep(said, received, prepared)
+            kept = self.store.keep(said, received, prepared, photograph.result())
         if kept.image_sha256 != received.sha256:
             raise Refused(
                 "request-reused",

@@ -25,7 +25,13 @@ class InMemory:
             id = self._requests.get((device, request))
         return None if id is None else self.get(id)
 
-    def keep(self, diagnosis: Diagnosis, received: Received, prepared: NDArray[np.uint8]) -> Diagnosis:
+    def keep(
+        self,
+        diagnosis: Diagnosis,
+        received: Received,
+        prepared: NDArray[np.uint8],
+        photograph: bytes | None = None,
+    ) -> Diagnosis:
         with self._lock:
             if diagnosis.request is not None:
                 id = self._requests.setdefault((diagnosis.device, diagnosis.request), diagnosis.id)

@@ -44,7 +44,13 @@ class Memory:
         said = [each[0] for each in list(self.kept.values())]
         return next((each for each in said if (each.device, each.request) == (device, request)), None)
 
-    def keep(self, diagnosis: Diagnosis, received: Received, prepared: NDArray[np.uint8]) -> Diagnosis:
+    def keep(
+        self,
+        diagnosis: Diagnosis,
+        received: Received,
+        prepared: NDArray[np.uint8],
+        photograph: bytes | None = None,
+    ) -> Diagnosis:
         if self.full:
             raise StorageError("Cannot write: No space left on device", where="/secret/place")
         with self._lock:

@@ -55,7 +55,13 @@ class Files(InMemory):
         file = self.folder / f"{device} {request}"
         return Diagnosis.from_dict(json.loads(file.read_text())) if file.exists() else None
 
-    def keep(self, diagnosis: Diagnosis, received: Received, prepared: NDArray[np.uint8]) -> Diagnosis:
+    def keep(
+        self,
+        diagnosis: Diagnosis,
+        received: Received,
+        prepared: NDArray[np.uint8],
+        photograph: bytes | None = None,
+    ) -> Diagnosis:
         kept = super().keep(diagnosis, received, prepared)
         part = self.folder.with_name(f"{kept.id}.part")
         part.write_text(json.dumps(kept.to_dict()))
