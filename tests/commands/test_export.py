@@ -1,0 +1,61 @@
+"""``fl-server export``: the model of a run as a file, and its trust where the clinics calibrated it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from server import cli
+from server.calibration import Calibration, write_calibration
+from server.checkpoint import RunState, save_state
+from server.first_weights import first_weights
+from server.history import HistoryRow, write_history
+from server.record.database import Record
+from server.record.runs import find_run
+from shared.model.flat import to_flat
+from shared.model.model_file import load_model
+from shared.offer import Offer
+from shared.trust.trust import Trust
+from shared.trust.trust_file import load_trust, trust_files
+from tests.commands.making import command
+from tests.commands.test_coordinator import PLAN
+from tests.federation.trusted import KEY
+from tests.trust.making import fitted
+
+
+def test_only_the_round_that_was_calibrated_has_its_trust_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "graz.pub").write_text(f"{KEY} someone@graz\n")
+    (tmp_path / "plan.toml").write_text(PLAN)
+    assert command(cli.main, capsys, "init", tmp_path / "alps", "--host", "a.example.org").code == 0
+    monkeypatch.chdir(tmp_path / "alps")
+    assert command(cli.main, capsys, "enrol", "graz", "../graz.pub").code == 0
+    assert command(cli.main, capsys, "train", "../plan.toml").code == 0
+    run = find_run(Record(Path("record.db")), "spring")
+    folder = Path("runs") / run.folder_name
+    folder.mkdir()
+    offer = Offer.from_text(run.offer)
+    assert offer.calibrate
+    start = first_weights(folder, offer.model, "none", 0, lambda: False).weights
+    history: tuple[HistoryRow, ...] = ()
+    for number, score in ((1, 0.7), (2, 0.6)):
+        history = (*history, HistoryRow(number, 1.5, 1.0, 0.5, score, math.nan, 1, "", 3.0, 0.1))
+        save_state(folder, RunState(number, start + np.float32(number), {}, history, {}))
+    write_history(folder, history)
+    last = hashlib.sha256((start + np.float32(2)).tobytes()).hexdigest()
+    trust = Trust(last, offer.model.classes, fitted().sums, clinics=3)
+    write_calibration(folder, Calibration(2, trust, {}, {}))
+    for round, calibrated in (("last", True), ("best", False)):
+        file = Path(f"{round}.keras")
+        assert command(cli.main, capsys, "export", "spring", round, file).code == 0
+        weights = to_flat(load_model(file)[0])
+        found = load_trust(file, hashlib.sha256(weights.tobytes()).hexdigest())
+        assert (found is not None) == calibrated == trust_files(file)[0].exists()
+    read = load_trust(Path("last.keras"), last)
+    assert read is not None
+    assert (read.clinics, read.sums.temperature) == (3, trust.sums.temperature)
