@@ -146,5 +146,6 @@ def _to_rgb(image: Image.Image, where: object) -> NDArray[np.uint8]:
         what = f"Images in colour mode {image.mode} cannot be turned into RGB faithfully"
         raise ImageError(what, where=where, remedy=_RESAVE)
     if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+        above = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), above)
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # a large copy saved

@@ -13,7 +13,7 @@ MAX_SCANS = 100  # a progressive JPEG has some ten; every scan visits every pixe
 MAX_SEGMENTS = 2_000  # EXIF, profile, comments: a camera writes some twenty
 MAX_CHUNKS = 100_000  # a PNG's pixels come in chunks of 8 kB or more
 
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # neither stuffing nor a restart
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # neither stuffing nor a restart
 _SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JFIF, _ADOBE, _LOSSLESS = 0xE0, 0xEE, 0xC3

@@ -12,7 +12,7 @@ _LINE_DARKER, _LINE_LONG, _LINES = 12, 60, 12  # levels, pixels, how many are lo
 _POINTS = 512  # of the Fourier transform
 _LONGEST, _SHORTEST, _TICKS = 12.0, 3.5, 9  # pixels between ticks; how many at least
 _RHYTHM = 0.72  # share of what varies along a ruler that its ticks explain
-_HUES, _SATURATED, _LESS_YELLOW = (38, 155), 50, 14  # OpenCV's half degrees; levels
+_HUES, _SATURATED, _LIT, _LESS_YELLOW = (38, 155), 50, 70, 14  # OpenCV's half degrees; levels
 _INKED = 0.003  # share of the view
 
 
@@ -51,9 +51,9 @@ def has_ink(rgb: NDArray[np.uint8], view: NDArray[np.bool_]) -> bool:
     """Whether there is green, blue or violet far from the skin's colour, and more of it outside than in the
     middle, where a blue lesion would be.
     """
-    hue, saturation, _ = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV))
+    hue, saturation, value = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV))
     yellow = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[..., 2].astype(np.int16)
-    coloured = (hue > _HUES[0]) & (hue < _HUES[1]) & (saturation > _SATURATED)
+    coloured = (hue > _HUES[0]) & (hue < _HUES[1]) & (saturation > _SATURATED) & (value > _LIT)
     ink = coloured & view & (yellow < np.median(yellow[view]) - _LESS_YELLOW)
     height, width = view.shape
     down, across = np.ogrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j]

@@ -35,7 +35,7 @@ TEXTS = {
 
 
 def assess(image: NDArray[np.uint8]) -> tuple[Caution, ...]:
-    """Looks for what makes a diagnosis less sure; some 10 ms for 6 megapixels.
+    """Looks for what makes a diagnosis less sure; some 20 ms for 6 megapixels.
 
     Args:
         image: RGB uint8 (H, W, 3).
