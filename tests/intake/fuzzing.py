@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 from pydicom import Dataset
+from pydicom.uid import JPEGLossless
 
 from client.intake.clinical import read_clinical
 from client.intake.dicom import receive_dicom
@@ -20,6 +21,7 @@ from client.intake.elements import DEFLATED
 from client.intake.image import MIN_SIDE, receive_image
 from client.intake.received import Received
 from client.intake.refused import Refused
+from tests.intake.lossless import lossless_jpeg
 from tests.intake.making import chunk, dicom, dicom_jpeg, jpeg, png, skin, with_chunks
 
 SECONDS = 10  # of one core, at most, for one input
@@ -128,6 +130,7 @@ def seeds() -> list[bytes]:
         dicom(pixels=small[..., 0], PhotometricInterpretation="MONOCHROME1"),
         dicom(pixels=small[..., 0].astype(np.uint16) * 16, BitsStored=12, HighBit=11),
         dicom_jpeg(jpeg(small), pixels=small, NumberOfFrames=1),
+        dicom_jpeg(lossless_jpeg(small), JPEGLossless, pixels=small, PhotometricInterpretation="RGB"),
     ]
     whole = objects[0]
     texts = [b"{}", b'{"age": 54, "sex": "female", "site": "lower back", "request": "a-1:b.c"}']

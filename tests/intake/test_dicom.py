@@ -20,6 +20,7 @@ from client.intake.dicom import receive_dataset, receive_dicom
 from client.intake.image import receive_image
 from shared.images import read_image
 from tests.intake.dicom_kinds import GRAY, YBR, private, region
+from tests.intake.lossless import lossless_jpeg
 from tests.intake.making import SECRET, dicom, dicom_jpeg, jpeg, skin, without_jfif
 from tests.preprocess.real import ham_paths, needs_real_images
 
@@ -154,3 +155,9 @@ def test_a_silent_jpeg_called_ybr_is_received() -> None:
     data = without_jfif(jpeg(subsampling=0))
     received = receive_dicom(dicom_jpeg(data, PhotometricInterpretation="YBR_FULL"))
     assert np.array_equal(received.image, receive_image(data).image)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"])
+def test_a_lossless_jpeg_gives_the_pixels_that_it_was_made_of(syntax: str) -> None:
+    data = dicom_jpeg(lossless_jpeg(skin()), syntax, PhotometricInterpretation="RGB")
+    assert np.array_equal(receive_dicom(data).image, skin())
