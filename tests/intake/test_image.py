@@ -101,7 +101,6 @@ def test_many_at_once_are_received_alike(data: bytes) -> None:
     assert len(set(got)) == 1
 
 
-@pytest.mark.slow
 def test_the_largest_picture_takes_less_than_a_gigabyte() -> None:
     """In a process of its own: a progressive JPEG, turned, of the most pixels that are taken."""
     program = (
