@@ -15,8 +15,8 @@ class Caution:
     """Something about an image that makes its diagnosis less sure; it is shown, and stops nothing.
 
     Attributes:
-        code: for machines: ``small``, ``blur``, ``dark``, ``bright``, ``gray``, ``ink``, ``ruler``, ``hair`` or
-            ``profile``.
+        code: for machines: ``small``, ``blur``, ``dark``, ``bright``, ``gray``, ``ink``, ``ruler``, ``hair``
+            or ``profile``.
         text: for people, a sentence.
     """
 

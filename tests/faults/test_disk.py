@@ -16,7 +16,7 @@ from tests.faults.processes import wait_for
 
 pytestmark = pytest.mark.slow
 
-DISK_BYTES = 2**30
+SPARE_BYTES = 2**29
 
 
 def mount(folder: Path) -> None:
@@ -24,7 +24,8 @@ def mount(folder: Path) -> None:
     before = folder.with_name(f"{folder.name}.before")
     folder.rename(before)
     folder.mkdir(0o700)
-    options = f"size={DISK_BYTES},mode=700"
+    used = sum(path.stat().st_size for path in before.rglob("*") if path.is_file())
+    options = f"size={used + SPARE_BYTES},mode=700"
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
     if done.returncode == 0:
         shutil.copytree(before, folder, dirs_exist_ok=True)

@@ -138,6 +138,10 @@ def test_the_document_names_every_route_and_its_types(node: Node) -> None:
         "/v1/diagnoses/{id}/heat.png",
         "/v1/diagnoses/{id}/image.jpg",
         "/v1/diagnoses/{id}/opinions",
+        "/v1/diagnoses/{id}/fhir",
+        "/v1/diagnoses/{id}/dicom",
+        "/dicomweb/studies",
+        "/dicomweb/studies/{study}",
         "/health",
         "/metrics",
     }
