@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -57,6 +58,8 @@ class Failures:
 
         try:
             await self._app(scope, noted_receive, noted_send)
+        except ClientDisconnect:
+            return  # nobody is there to be told
         except Exception as error:
             if started:
                 raise ConnectionAbortedError from None  # half an answer is out: uvicorn ends the connection

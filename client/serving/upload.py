@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +45,10 @@ DOCUMENTED: dict[str, Any] = {
     }
 }
 """What OpenAPI says of the body: the framework would read it before the token is looked at."""
+
+
+# It logs bytes of what it cannot read.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
 class _InMemory(MultiPartParser):

@@ -52,9 +52,10 @@ def test_endless_body(start: Start) -> None:
 
 def test_too_large(start: Start) -> None:
     device = start(max_body_mib=1).device()
-    for body in (b"x" * (2**20 + 1), iter([b"x" * 2**19] * 3)):  # with its length, and in chunks
+    body = form(b"x" * 2**20)
+    for sent in (body, iter([body[: 2**19], body[2**19 :]])):  # with its length, and in chunks
         answer = device.post(
-            "/v1/diagnoses", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
+            "/v1/diagnoses", content=sent, headers={"Content-Type": "multipart/form-data; boundary=x"}
         )
         assert said(answer) == (413, "too-large")
 
@@ -74,7 +75,7 @@ def test_lying_content_length_too_long(node: Node) -> None:
         head(node, node.tokens.make("camera", "device"), f"Content-Length: {len(body) + 9}") + body
     )
     raw.socket.unwrap().close()
-    assert said(upload(node.device("other"), image=b"no image")) == (415, "not-an-image")
+    assert said(upload(node.device("other"), image=b"no image")) == (415, "unsupported-type")
     assert kept(node) == 0
 
 
@@ -137,7 +138,7 @@ def test_token_missing(node: Node) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("header", ["Bearer x", "Bearer", "bearer  ", "Basic YTpi", "Bearer ø"])
+@pytest.mark.parametrize("header", ["Bearer x", "Bearer", "Basic YTpi", "Bearer ø"])
 def test_token_unknown(node: Node, header: str) -> None:
     node.tokens.make("camera", "device")
     answer = node.client().post(
