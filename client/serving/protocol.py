@@ -1,4 +1,4 @@
-"""HTTP/1.1 by uvicorn, with an end to connections that send their headers too slowly."""
+"""HTTP/1.1 by uvicorn, with an end to connections that say nothing."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def http_protocol(seconds: float) -> type[H11Protocol]:
             super().connection_lost(exc)
             self._stop_waiting()
 
+        def shutdown(self) -> None:
+            super().shutdown()
+            self._let_go()
+
         def _expect_headers(self) -> None:
             """The time runs from the first byte, or from the connection; more bytes do not set it back."""
             if self._at_work():
@@ -36,6 +40,11 @@ def http_protocol(seconds: float) -> type[H11Protocol]:
 
         def _at_work(self) -> bool:
             return self.cycle is not None and not self.cycle.response_complete
+
+        def _let_go(self) -> None:
+            """A client that does not return TLS's goodbye would hold the node's end up for 30 s."""
+            busy = self._at_work() or self.transport.get_write_buffer_size()
+            self.loop.call_later(1, self._let_go if busy else self.transport.abort)
 
         def _stop_waiting(self) -> None:
             if self._headers_due is not None:

@@ -20,7 +20,7 @@ COMMANDS = (
     "fl-client convert",
     *(f"fl-client {name}" for name in ("init", "join", "check", "plans", "approve", "refuse")),
     *(f"fl-client {name}" for name in ("start", "status", "audit", "models")),
-    *(f"fl-client {name}" for name in ("diagnoses", "review", "quarantine", "forget")),
+    *(f"fl-client {name}" for name in ("diagnoses", "review", "quarantine", "forget", "serve", "token")),
     "fl-server",
     *(
         f"fl-server {name}"
