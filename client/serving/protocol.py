@@ -28,7 +28,8 @@ def http_protocol(seconds: float) -> type[H11Protocol]:
             self._stop_waiting()
 
         def shutdown(self) -> None:
-            super().shutdown()
+            if not self.transport.is_closing():  # asyncio's TLS, closed twice, can no more be aborted
+                super().shutdown()
             self._let_go()
 
         def _expect_headers(self) -> None:
@@ -53,7 +54,7 @@ def http_protocol(seconds: float) -> type[H11Protocol]:
 
         def _end(self) -> None:
             self._headers_due = None
-            if not self._at_work():
+            if not self._at_work() and not self.transport.is_closing():
                 self.transport.close()
 
     return TimedProtocol

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import date
 from typing import Any
 
@@ -82,6 +83,17 @@ def test_the_heatmap_is_slid_hidden_and_compared(screen: Screen) -> None:
     assert page.locator("[data-map=side-1]").get_attribute("src").endswith(f"class={last}")
 
 
+def test_an_image_chosen_before_the_script_has_come(screen: Screen) -> None:
+    page = screen.page
+    waiting: list[Any] = []
+    page.route("**/upload.js", lambda route: waiting.append(route))  # a method of C takes no mark
+    screen.sign_in()
+    page.locator("#file").set_input_files(screen.image)
+    waiting[0].continue_()
+    page.get_by_role("button", name="Diagnose").click()
+    page.get_by_role("heading", name="What the model says").wait_for()
+
+
 def test_by_keyboard_alone(screen: Screen) -> None:
     page = screen.page
     screen.sign_in()
@@ -129,12 +141,13 @@ def test_an_image_is_dropped(screen: Screen) -> None:
     page = screen.page
     screen.sign_in()
     page.evaluate(
-        """bytes => {
+        """base64 => {
+            const bytes = Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
             const data = new DataTransfer();
-            data.items.add(new File([new Uint8Array(bytes)], "x.jpg", { type: "image/jpeg" }));
+            data.items.add(new File([bytes], "x.jpg", { type: "image/jpeg" }));
             document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
         }""",
-        list(screen.image.read_bytes()),
+        b64encode(screen.image.read_bytes()).decode(),
     )
     page.get_by_role("button", name="Diagnose").click()
     screen.ready("main")

@@ -82,8 +82,10 @@ def test_it_is_ready_answers_and_finishes_what_is_in_hand(home: Home, model: Pat
                 time.sleep(0.001)
             program.send_signal(signal.SIGTERM)
             thread.join()
-        out, err = program.communicate(timeout=120)
-        assert program.returncode == 0, err
+        assert program.wait(timeout=120) == 0
+        assert program.stdout is not None
+        assert program.stderr is not None
+        out, err = program.stdout.read(), program.stderr.read()
         assert answers[0].status_code == 200
         assert "Research use only" in out
         assert str(home.serving / "ca.pem") in out

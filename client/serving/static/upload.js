@@ -25,7 +25,10 @@ function choose(file) {
 
 // DICOM is no picture to a browser: it is sent all the same.
 preview.addEventListener("error", () => { preview.hidden = true; });
-for (const id of ["file", "camera"]) $(id).addEventListener("change", (event) => choose(event.target.files[0]));
+for (const input of [$("file"), $("camera")]) {
+  input.addEventListener("change", () => choose(input.files[0]));
+  choose(input.files[0]); // one chosen before this script came
+}
 for (const name of ["dragenter", "dragover"]) {
   drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
 }
