@@ -13,14 +13,16 @@ import typer
 from shared.console import run_app
 from simulation.settings import SYNTHETIC, RunSettings
 from simulation.starting import new_run, resumed_run
+from simulation.studies.command import study
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 DATA, TRAINING, PREPROCESSING, RUN = "Data", "Training", "Preprocessing", "Run"
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def simulate(
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -172,6 +174,15 @@ def simulate(
         typer.Option(help="local (in process) or ray (many cores).", rich_help_panel=RUN),
     ] = "local",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.", rich_help_panel=RUN)] = 0,
+    split_seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Of the split into training, validation and test.  [default: the seed]",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -206,11 +217,16 @@ def simulate(
 
         fl-simulate --data isic2017 --clinics dirichlet:10:0.3 --strategy fedprox --no-baselines
     """
+    if context.invoked_subcommand is not None:
+        return
     values = {name: value for name, value in locals().items() if name in RunSettings.__dataclass_fields__}
     # Absolute, so that a folder named "synthetic" is a folder.
     values["data"] = str(data.resolve()) if data else SYNTHETIC
     settings, folder, threads = resumed_run(resume, out, values) if resume else new_run(out, values)
     _run(settings, folder, threads, as_json)
+
+
+app.command()(study)
 
 
 def main() -> None:

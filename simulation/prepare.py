@@ -87,9 +87,10 @@ def write_sites(folder: Path, sites: Sequence[Site]) -> tuple[tuple[Path, ...], 
 
 
 def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Site, ...]:
-    clinics = partition(records, settings.clinics, seed=settings.seed)
+    seed = settings.seed if settings.split_seed is None else settings.split_seed
+    clinics = partition(records, settings.clinics, seed=seed)
     splits = split_clinics(
-        clinics, seed=settings.seed, even=settings.split == "even", use_given=settings.split == "given"
+        clinics, seed=seed, even=settings.split == "even", use_given=settings.split == "given"
     )
     return tuple(Site(name, splits[name]) for name in sorted(splits))
 

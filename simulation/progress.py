@@ -41,6 +41,7 @@ class LiveWatcher(Watcher):
             console=stderr(),
             refresh_per_second=2,
         )
+        self._stages: dict[str, TaskID] = {}
         self._arms: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -53,8 +54,10 @@ class LiveWatcher(Watcher):
         self._bars.stop()
 
     def stage(self, what: str) -> Callable[[int, int], None]:
-        """Adds a bar."""
-        task = self._bars.add_task(what, state="", total=None)
+        """Adds a bar, once for each stage."""
+        if what not in self._stages:
+            self._stages[what] = self._bars.add_task(what, state="", total=None)
+        task = self._stages[what]
         return lambda done, total: self._bars.update(task, completed=done, total=total)
 
     def training(self, arms: list[Arm]) -> None:

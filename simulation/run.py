@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +49,23 @@ class Watcher:
         """The arms are being trained; called now and then."""
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A run whose clinics are prepared.
+
+    Attributes:
+        settings: resolved.
+        out: the run's folder.
+        prepared: the clinics.
+        arms: to be trained, in any process.
+    """
+
+    settings: RunSettings
+    out: Path
+    prepared: Prepared
+    arms: list[Arm]
+
+
 def simulate(
     settings: RunSettings, out: Path, *, threads: int, command: str, watcher: Watcher
 ) -> dict[str, Any]:
@@ -67,12 +85,32 @@ def simulate(
         DermaFedError: the input cannot be used, in which case nothing stays behind, or the run failed.
     """
     start = time.monotonic()
-    check_settings(settings)
     with run_folder(out):
-        save_settings(out, settings, threads)
-        prepared = _prepare(settings, out, watcher)
-        arms = _arms(settings, prepared, out, threads)
-        _train(arms, watcher)
+        begun = begin(settings, out, threads=threads, watcher=watcher)
+        _train(begun.arms, watcher)
+    return finish(begun, command=command, start=start)
+
+
+def begin(settings: RunSettings, out: Path, *, threads: int, watcher: Watcher) -> Begun:
+    """Prepares a run's clinics; arguments and errors as of :func:`simulate`, whose folder it must be."""
+    check_settings(settings)
+    save_settings(out, settings, threads)
+    prepared = _prepare(settings, out, watcher)
+    return Begun(settings, out, prepared, _arms(settings, prepared, out, threads))
+
+
+def finish(begun: Begun, *, command: str, start: float) -> dict[str, Any]:
+    """Judges the trained arms once and writes the run's results.
+
+    Args:
+        begun: its arms are trained.
+        command: what the user typed, for the report.
+        start: when, by the monotonic clock.
+
+    Returns:
+        The content of ``result.json``.
+    """
+    settings, out, prepared, arms = begun.settings, begun.out, begun.prepared, begun.arms
     tests = TestImages(prepared.sites, arms[0].tests, prepared.class_map.names)
     predictions = {arm.name: load_predictions(arm) for arm in arms}
     result = _result(settings, prepared, arms, tests, predictions)

@@ -32,7 +32,8 @@ class RunSettings:
         image_size: side of the network's input, pixels.
         engine: ``local`` or ``ray``.
         baselines: whether each clinic alone and all data pooled are trained too.
-        seed: of everything random.
+        seed: of everything random, but for the split where it has a seed of its own.
+        split_seed: of who trains, validates and tests on which image; ``seed`` by default.
         denoise: ``bm3d``, ``bm3d-package`` or ``none``.
         clahe: whether local contrast is equalised.
         fit: ``crop`` or ``pad``.
@@ -60,6 +61,7 @@ class RunSettings:
     engine: str = "local"
     baselines: bool = True
     seed: int = 0
+    split_seed: int | None = None
     denoise: str = "bm3d"
     clahe: bool = True
     fit: str = "crop"
@@ -88,6 +90,7 @@ class RunSettings:
             image_size=_first(self.image_size, 64 if synthetic else 128),
             batch_norm=_first(self.batch_norm, "fixed"),
             frozen_blocks=_first(self.frozen_blocks, 4 if pretrained else 0),
+            split_seed=_first(self.split_seed, self.seed),
         )
 
     def _synthetic_start(self) -> str:
@@ -115,7 +118,7 @@ def load_settings(folder: Path) -> tuple[RunSettings, int]:
     try:
         values = json.loads(path.read_text("utf-8"))
         threads = int(values.pop("threads"))
-        return RunSettings(**values), threads
+        return RunSettings(**values).resolved(), threads  # an older version's lack the newest settings
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SettingsError(
             "There is no run to resume", where=folder, remedy="Give a run's --out folder"

@@ -75,11 +75,11 @@ def train_and_test(arm: Arm) -> None:
     with only_one_process(arm.folder):
         _train(arm)
         weights = load_state(arm.folder).weights
-        if not (arm.folder / PREDICTIONS_FILE).exists():
-            _test(arm, weights)
         if arm.model is not None:
             path, card = arm.model
             save_model(path, weights, card)
+        if not (arm.folder / PREDICTIONS_FILE).exists():
+            _test(arm, weights)  # last: an arm with predictions is done
 
 
 def _train(arm: Arm) -> None:

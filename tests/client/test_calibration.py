@@ -30,6 +30,8 @@ from shared.trust.trust import Trust
 from shared.trust.trust_file import load_trust
 from tests.client.clinic import CLASSES, OFFER, clinic, data_set, offer
 
+pytestmark = pytest.mark.journey
+
 CONTEXT = Context(1, 1000, {}, RecordDict(), {})
 
 

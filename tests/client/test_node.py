@@ -38,6 +38,8 @@ from tests.client.certificates import Certificate, certificate
 from tests.client.clinic import FILE, PATIENT, clinic, data_set, joined, offer
 from tests.client.superlink import SuperLink, superlink
 
+pytestmark = pytest.mark.journey
+
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = np.arange(5, dtype=np.float32)
 

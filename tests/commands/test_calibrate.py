@@ -27,6 +27,8 @@ from tests.client import clinic as clinics
 from tests.commands.making import LABELS, command, draw_dataset
 from tests.commands.test_evaluate import CARD, Capture
 
+pytestmark = pytest.mark.journey
+
 OFFER = Offer("spring", CARD.model, CARD.preprocess, clinics.OFFER.recipe, rounds=3)
 
 

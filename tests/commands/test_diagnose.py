@@ -56,6 +56,7 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.journey
 def test_each_file_has_the_servers_numbers_to_the_last_bit(
     diagnoser: Diagnoser, model: Path, images: Path, capsys: Capture
 ) -> None:

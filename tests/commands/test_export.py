@@ -27,6 +27,7 @@ from tests.federation.trusted import KEY
 from tests.trust.making import fitted
 
 
+@pytest.mark.journey
 def test_only_the_round_that_was_calibrated_has_its_trust_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

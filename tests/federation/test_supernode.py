@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
+import pytest
 
 from client.app import build_client_app
 from server.agree import agree
@@ -28,6 +29,8 @@ from tests.federation.clinics import CLASSES, SIZES, lesions, server, trainer_fo
 from tests.federation.link_side import make_certificates, new_key, node_in_process, public_pem, write_private
 from tests.federation.supernode_worker import joining_app
 from tests.federation.test_agree import OFFERED
+
+pytestmark = pytest.mark.journey
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 300.0  # seconds for what takes five on an idle machine

@@ -38,6 +38,7 @@ def test_an_image_is_answered_with_its_diagnosis(scope: Device, store: InMemory)
     assert scope.topics == ["clinic/north/device/scope/answer"]
 
 
+@pytest.mark.journey
 def test_the_network_says_by_mqtt_what_it_says_itself(
     broker: Broker, settings: MqttSettings, store: InMemory, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from tests.mqtt.conftest import picture, running
 from tests.mqtt.device import Device, wait
 from tests.mqtt.node import quick_service
 
-pytestmark = needs_mosquitto
+pytestmark = [needs_mosquitto, pytest.mark.journey]
 REQUESTS = [f"r{number}".encode() for number in range(8)]
 Start = Callable[[], "subprocess.Popen[bytes]"]
 

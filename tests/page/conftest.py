@@ -44,6 +44,7 @@ class Screen:
         self.page.get_by_role("button", name="Diagnose").click()
         self.page.get_by_role("heading", name="What the model says").wait_for()
         self.ready("main")
+        self.page.locator("#news", has_text="%").wait_for(state="attached")
 
     def ready(self, name: str) -> None:
         self.page.locator(f".stage[data-state=ready] [data-map={name}]").wait_for()
@@ -53,7 +54,7 @@ class Screen:
         return str(self.page.locator("#news").text_content())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives, no test of another folder can run an event loop
 def browser() -> Iterator[Any]:
     sync = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:

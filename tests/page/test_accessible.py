@@ -8,6 +8,8 @@ import pytest
 
 from tests.page.conftest import Screen
 
+pytestmark = pytest.mark.journey
+
 SERIOUS = ("serious", "critical")
 
 

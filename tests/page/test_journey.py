@@ -11,6 +11,8 @@ import pytest
 from tests.page.conftest import Screen
 from tests.serving.node import CLASSES
 
+pytestmark = pytest.mark.journey
+
 
 def opacity(screen: Screen) -> float:
     return float(screen.page.locator("[data-map=main]").evaluate("each => each.style.opacity"))
@@ -96,6 +98,7 @@ def test_an_image_chosen_before_the_script_has_come(screen: Screen) -> None:
 
 def test_by_keyboard_alone(screen: Screen) -> None:
     page = screen.page
+    page.on("filechooser", lambda chooser: chooser.set_files(screen.image))
     screen.sign_in()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -103,9 +106,8 @@ def test_by_keyboard_alone(screen: Screen) -> None:
     while page.evaluate("document.activeElement.id") != "file":
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.tagName") != "BODY"
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Space")
-    chooser.value.set_files(screen.image)
+    page.keyboard.press("Space")
+    page.locator("#send:enabled").wait_for()
     page.get_by_role("button", name="Diagnose").focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="What the model says").wait_for()

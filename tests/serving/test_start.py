@@ -25,6 +25,8 @@ from shared.model.settings import ModelSettings
 from shared.preprocess import PreprocessSettings
 from tests.serving.node import CLASSES, png
 
+pytestmark = pytest.mark.journey
+
 PROGRAM = (sys.executable, "-c", "from client.cli import main; main()")
 
 

@@ -25,6 +25,8 @@ from shared.images import decode_image
 from tests.store.keeper import keep_on
 from tests.store.making import CLINICAL, prepared, received
 
+pytestmark = pytest.mark.journey
+
 
 @dataclass
 class Acknowledged:

@@ -1,7 +1,7 @@
 // A diagnosis: its heatmaps over the image, and what the clinician says.
 const $ = (id) => document.getElementById(id);
 const result = $("result"), id = result.dataset.id, layers = [...document.querySelectorAll(".heat")];
-let hidden = false;
+let hidden = false, asked = false;
 
 function say(text) { $("news").textContent = text; }
 
@@ -27,7 +27,8 @@ function draw(name, target, against) {
 for (const layer of layers) {
   layer.addEventListener("load", () => {
     layer.parentElement.dataset.state = "ready";
-    say("The heatmap is ready.");
+    if (asked) say("The heatmap is ready.");
+    asked = true; // the first comes by itself: what is said then is the result
   });
   layer.addEventListener("error", () => {
     if (layer.parentElement.dataset.state !== "gone") layer.parentElement.dataset.state = "failed";

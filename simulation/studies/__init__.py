@@ -1,0 +1,1 @@
+"""Studies: many runs asked for by one file, judged together."""

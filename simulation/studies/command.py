@@ -1,0 +1,97 @@
+"""``fl-simulate study``: runs a study, or goes on with it, and writes its tables."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simulation.studies.study import Study, read_study
+
+STUDY_FILE = "study.json"
+
+
+def study(
+    name: Annotated[str, typer.Argument(help="A study that comes with DermaFed, or a TOML file.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Data set of every run.  [default: the study's]", show_default=False)
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="First weights of every run, as of fl-simulate.  [default: the study's]", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the study; one that is begun is gone on with.  [default: dermafed-study-NAME]",
+            show_default=False,
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The whole way on few synthetic images, in minutes.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the figures as JSON, and nothing else, on stdout.")
+    ] = False,
+) -> None:
+    """Run every row of a study with every seed, and judge them together.
+
+    What was done is not done again: the same command goes on where the last one stopped.
+    Research use only; not a medical device.
+
+    **Examples**
+
+        fl-simulate study ablation --data isic2017 --weights efficientnetb0.h5
+
+        fl-simulate study ablation --quick
+    """
+    given: dict[str, Any] = {} if data is None else {"data": str(data.resolve())}
+    if weights is not None:
+        given["weights"] = weights
+    chosen = read_study(name, given, quick=quick)
+    folder = (out or Path(f"dermafed-study-{chosen.name}{'-quick' if quick else ''}")).resolve()
+    _run(chosen, folder, as_json)
+
+
+def _run(study: Study, folder: Path, as_json: bool) -> None:
+    # Imported now, so that --help and bad usage answer at once.
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from simulation.progress import LiveWatcher
+    from simulation.studies.queue import run_all, study_runs
+    from simulation.studies.summary import markdown, summarise
+
+    runs = study_runs(study, folder)
+    command = shlex.join(["fl-simulate", *sys.argv[1:]])
+    with LiveWatcher() as watcher:
+        run_all(runs, command=command, watcher=watcher)
+    lines = summarise(runs)
+    _write(study, folder, lines, command)
+    if as_json:
+        sys.stdout.write(json.dumps(lines, allow_nan=False) + "\n")
+        return
+    console = Console()
+    console.print(f"{study.title}: {len(study.seeds)} seeds, all test images", highlight=False)
+    console.print(Markdown(markdown(lines)))
+    console.print(f"Tables: {folder}", soft_wrap=True, highlight=False)
+    console.print("Research use only; not a medical device.")
+
+
+def _write(study: Study, folder: Path, lines: list[dict[str, Any]], command: str) -> None:
+    from shared.files import write_atomically, write_json
+    from simulation.studies.summary import as_csv, markdown
+
+    text = [f"# {study.title}", f"    {command}"]
+    text += [f"On {tests}:\n\n{markdown(lines, tests=tests)}" for tests in ("all", "mean over clinics")]
+    write_atomically(folder / "table.md", "\n\n".join(text).encode())
+    write_atomically(folder / "table.csv", as_csv(lines).encode())
+    rows = {row: settings.to_dict() for row, settings in study.rows.items()}
+    content = {"title": study.title, "command": command, "seeds": study.seeds, "rows": rows, "figures": lines}
+    write_json(folder / STUDY_FILE, content)

@@ -1,0 +1,98 @@
+"""All runs of a study as one queue: a process a core, each at an arm of some run, and nothing done twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from server.history import HISTORY_FILE
+from server.run_folder import read_history
+from shared.cores import cores
+from shared.errors import SettingsError
+from simulation.arms import PREDICTIONS_FILE, Arm, run_arm
+from simulation.processes import run_in_processes
+from simulation.run import Begun, Watcher, begin, finish
+from simulation.run_folder import run_folder
+from simulation.settings import SETTINGS_FILE, RunSettings, load_settings
+from simulation.studies.study import Study
+
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRun:
+    """One run of a study.
+
+    Attributes:
+        row: the study's row.
+        settings: with the seed.
+        folder: as ``fl-simulate --out`` would leave it.
+    """
+
+    row: str
+    settings: RunSettings
+    folder: Path
+
+    def result(self) -> dict[str, Any]:
+        """The run's ``result.json``, once it is there."""
+        found: dict[str, Any] = json.loads((self.folder / RESULT_FILE).read_text("utf-8"))
+        return found
+
+
+def study_runs(study: Study, out: Path) -> list[StudyRun]:
+    """The study's runs, with their folders below ``out``."""
+    return [
+        StudyRun(row, settings, out / "runs" / _slug(row) / f"seed-{settings.seed}")
+        for row, settings in study.runs()
+    ]
+
+
+def run_all(runs: Sequence[StudyRun], *, command: str, watcher: Watcher) -> None:
+    """Runs what is not done yet; an interrupted call goes on where it was.
+
+    Raises:
+        SettingsError: a folder holds a run with other settings.
+        DermaFedError: a run failed; those before it are kept.
+    """
+    waiting = [_begin(run, watcher) for run in runs if not _is_done(run)]
+    start = time.monotonic()
+    arms = [arm for begun in waiting for arm in begun.arms]
+    told, total = watcher.stage("Rounds of all runs"), sum(arm.plan.rounds for arm in arms)
+    for _ in run_in_processes(run_arm, arms, processes=cores()):
+        waiting = [begun for begun in waiting if not _finished(begun, command, start)]
+        told(sum(_rounds_done(arm) for arm in arms), total)
+
+
+def _slug(row: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", row)
+
+
+def _begin(run: StudyRun, watcher: Watcher) -> Begun:
+    with run_folder(run.folder):
+        return begin(run.settings, run.folder, threads=1, watcher=watcher)
+
+
+def _rounds_done(arm: Arm) -> int:
+    return len(read_history(arm.folder)) if (arm.folder / HISTORY_FILE).exists() else 0
+
+
+def _is_done(run: StudyRun) -> bool:
+    if (run.folder / SETTINGS_FILE).exists() and load_settings(run.folder)[0] != run.settings:
+        raise SettingsError(
+            "This run of the study was started with other settings",
+            where=run.folder,
+            remedy="Choose another --out, or remove that folder",
+        )
+    return (run.folder / RESULT_FILE).exists()
+
+
+def _finished(begun: Begun, command: str, start: float) -> bool:
+    done = all((arm.folder / PREDICTIONS_FILE).exists() for arm in begun.arms)
+    if done:
+        finish(begun, command=command, start=start)
+    return done

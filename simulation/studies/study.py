@@ -1,0 +1,93 @@
+"""A study's file: rows of runs that differ in a few settings, each repeated with several seeds."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from shared.errors import SettingsError
+from simulation.settings import RunSettings
+
+_KEYS = {"title", "seeds", "base", "rows", "quick"}
+_SETTINGS = {field.name for field in fields(RunSettings)} - {"seed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is to be run.
+
+    Attributes:
+        name: of the file.
+        title: for people.
+        seeds: each row is run once with each.
+        rows: the runs' settings but for the seed, by the row's name.
+    """
+
+    name: str
+    title: str
+    seeds: tuple[int, ...]
+    rows: dict[str, RunSettings]
+
+    def runs(self) -> Iterator[tuple[str, RunSettings]]:
+        """The rows' names and their runs' settings; the first seed of every row comes first."""
+        for seed in self.seeds:
+            for row, settings in self.rows.items():
+                yield row, replace(settings, seed=seed)
+
+
+def study_names() -> list[str]:
+    """The names of the studies that come with the package."""
+    return sorted(entry.name[:-5] for entry in files(__package__).iterdir() if entry.name.endswith(".toml"))
+
+
+def read_study(name: str, given: Mapping[str, Any], *, quick: bool = False) -> Study:
+    """Reads a study.
+
+    Args:
+        name: one of :func:`study_names`, or a TOML file.
+        given: settings that take the place of the file's in every row, such as ``data``.
+        quick: whether the file's table ``quick`` takes the place of its seeds and settings.
+
+    Raises:
+        SettingsError: there is no such study, or it cannot be used; names the file and the key.
+    """
+    own = name in study_names()
+    path = Path(str(files(__package__) / f"{name}.toml")) if own else Path(name)
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        remedy = f"Give a TOML file, or one of {', '.join(study_names())}"
+        raise SettingsError("There is no such study", where=name, remedy=remedy) from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"The study cannot be read: {error}", where=path) from error
+    return _study(content, path, given, quick)
+
+
+def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], quick: bool) -> Study:
+    _refuse(path, "key", set(content) - _KEYS, _KEYS)
+    fast = dict(content.get("quick", {})) if quick else {}
+    seeds = fast.pop("seeds", content.get("seeds", [0]))
+    base = content.get("base", {})
+    rows = {
+        row: _settings(path, row, {**base, **own, **fast, **given})
+        for row, own in content.get("rows", {}).items()
+    }
+    if not rows or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise SettingsError("A study needs rows, and seeds from 0", where=path)
+    return Study(path.stem, content.get("title", path.stem), tuple(seeds), rows)
+
+
+def _settings(path: Path, row: str, values: Mapping[str, Any]) -> RunSettings:
+    _refuse(path, f"setting in the row '{row}'", set(values) - _SETTINGS, _SETTINGS)
+    return RunSettings(**values).resolved()
+
+
+def _refuse(path: Path, what: str, unknown: set[str], known: set[str]) -> None:
+    if unknown:
+        raise SettingsError(
+            f"There is no {what} named '{min(unknown)}'", where=path, remedy=f"Use {', '.join(sorted(known))}"
+        )

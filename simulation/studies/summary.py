@@ -1,0 +1,108 @@
+"""A study's rows as one table: the mean over the seeds, and how far another seed could be from it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy.stats import t as student
+
+from simulation.studies.queue import StudyRun
+
+FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1")
+ARMS = ("federated", "pooled", "local")
+
+
+@dataclass(frozen=True, slots=True)
+class OverSeeds:
+    """A figure of several seeds.
+
+    Attributes:
+        values: one a seed.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return fmean(self.values)
+
+    @property
+    def half_width(self) -> float:
+        """Half of the mean's 95 % interval by Student's t, NaN for one seed.
+
+        It tells how the mean of other seeds could differ on the same test images; nothing of other images.
+
+        Example:
+            0.60, 0.62 and 0.64 have the mean 0.62 and t(0.975, 2) * 0.02 / sqrt(3) = 0.0497.
+        """
+        count = len(self.values)
+        if count < 2:
+            return math.nan
+        return float(student.ppf(0.975, count - 1)) * stdev(self.values) / math.sqrt(count)
+
+
+def summarise(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
+    """A line for each row, arm and figure: on all test images, and the mean over clinics.
+
+    Returns:
+        ``row``, ``arm``, ``tests`` (``all`` or ``mean over clinics``), ``figure``, ``values`` by seed,
+        ``mean``, ``half_width`` (``None`` for one seed).
+    """
+    found: dict[tuple[str, str, str, str], list[float]] = {}
+    for run in runs:
+        for arm, tests, figures in _judged(run.result()):
+            for figure in FIGURES:
+                if figures.get(figure) is not None:
+                    found.setdefault((run.row, arm, tests, figure), []).append(figures[figure])
+    names = ("row", "arm", "tests", "figure")
+    return [dict(zip(names, key, strict=True)) | _over(values) for key, values in found.items()]
+
+
+def _judged(result: Mapping[str, Any]) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+    for arm in ARMS:
+        if result.get(arm):
+            figures = result[arm].get("test", result[arm])
+            yield arm, "all", figures
+            yield arm, "mean over clinics", result[arm]["mean_over_clinics"]
+
+
+def _over(values: Sequence[float]) -> dict[str, Any]:
+    over = OverSeeds(tuple(values))
+    half = None if math.isnan(over.half_width) else over.half_width
+    return {"values": list(values), "mean": over.mean, "half_width": half}
+
+
+def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
+    """The lines of one kind of tests as a Markdown table, a row and arm to a line, figures in columns."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for line in lines:
+        if line["tests"] == tests:
+            cells.setdefault((line["row"], line["arm"]), {})[line["figure"]] = _cell(line)
+    shown = [figure for figure in FIGURES if any(figure in row for row in cells.values())]
+    head = ["Row", "Trained", *(figure.replace("_", " ").capitalize() for figure in shown)]
+    rows = [[row, arm, *(found.get(figure, "") for figure in shown)] for (row, arm), found in cells.items()]
+    rule = ["---", "---", *["---:"] * len(shown)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)) + "\n"
+
+
+def _cell(line: Mapping[str, Any]) -> str:
+    half = "" if line["half_width"] is None else f" ± {line['half_width']:.3f}"
+    return f"{line['mean']:.3f}{half}"
+
+
+def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The lines as CSV, the seeds' values separated by spaces."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {**line, "values": " ".join(f"{value:.6f}" for value in line["values"])} for line in lines
+    )
+    return text.getvalue()

@@ -1,0 +1,42 @@
+"""A quick study through the command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_help import script
+
+pytestmark = pytest.mark.journey
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [script("fl-simulate"), "study", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_a_quick_study_is_run_once_and_gone_on_with(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = run("ablation", "--quick", "--out", out, "--json")
+    assert first.returncode == 0, first.stderr
+    lines = json.loads(first.stdout)
+    assert {len(line["values"]) for line in lines} == {2}
+    study = json.loads((out / "study.json").read_text("utf-8"))
+    assert {line["row"] for line in lines} == set(study["rows"])
+    assert "EfficientNetB0" in (out / "table.md").read_text("utf-8")
+
+    results = sorted(out.glob("runs/*/seed-*/result.json"))
+    assert len(results) == 2 * len(study["rows"])
+    results[0].unlink()  # as if killed before its end
+    before = [path.stat().st_mtime_ns for path in results[1:]]
+    again = run("ablation", "--quick", "--out", out, "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == lines
+    assert [path.stat().st_mtime_ns for path in results[1:]] == before
+
+    other = run("ablation", "--quick", "--out", out, "--weights", "lite0")
+    assert other.returncode == 2
+    assert "other settings" in other.stderr

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import SettingsError
+from simulation.studies.study import read_study, study_names
+
+FILE = """
+title = "Two rows"
+seeds = [3, 5]
+[base]
+image_size = 96
+denoise = "none"
+[rows.plain]
+[rows."held near"]
+strategy = "fedprox"
+[quick]
+seeds = [0]
+data = "synthetic"
+image_size = 32
+"""
+
+
+def written(folder: Path, text: str = FILE) -> str:
+    path = folder / "two.toml"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_rows_are_the_base_with_their_own_settings_for_every_seed(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path), {"data": "/lesions", "weights": "none"})
+    runs = list(study.runs())
+    assert [(row, settings.seed) for row, settings in runs] == [
+        ("plain", 3),
+        ("held near", 3),
+        ("plain", 5),
+        ("held near", 5),
+    ]
+    assert [settings.strategy for _, settings in runs[:2]] == ["fedavg", "fedprox"]
+    assert {(s.data, s.image_size, s.denoise) for _, s in runs} == {("/lesions", 96, "none")}
+
+
+def test_quick_takes_the_place_of_what_it_names(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path), {}, quick=True)
+    assert study.seeds == (0,)
+    assert [(s.data, s.image_size, s.denoise) for s in study.rows.values()] == [("synthetic", 32, "none")] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds = [0]", "needs rows"),
+        ("seeds = []\n[rows.a]", "seeds"),
+        ("seeds = [-1]\n[rows.a]", "seeds"),
+        ("sedes = [0]\n[rows.a]", "'sedes'"),
+        ("[rows.a]\nstrtegy = 'fedavg'", "setting in the row 'a' named 'strtegy'"),
+        ("[rows.a]\nseed = 3", "'seed'"),
+        ("rows = [", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as error:
+        read_study(written(tmp_path, text), {})
+    assert "two.toml" in str(error.value)
+
+
+def test_a_study_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(SettingsError, match="ablation"):
+        read_study("abaltion", {})
+
+
+@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize("quick", [False, True])
+def test_every_study_of_the_package_can_be_read(name: str, quick: bool) -> None:
+    study = read_study(name, {"weights": "none"}, quick=quick)
+    assert len(study.rows) > 1
+    assert quick or len(study.seeds) > 2

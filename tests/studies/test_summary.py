@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulation.settings import RunSettings
+from simulation.studies.queue import RESULT_FILE, StudyRun
+from simulation.studies.summary import OverSeeds, as_csv, markdown, summarise
+
+
+def finished(folder: Path, seed: int, value: float) -> StudyRun:
+    """A run whose federated model has this balanced accuracy on all images, and a tenth less over clinics."""
+    out = folder / str(seed)
+    out.mkdir()
+    mean = {"balanced_accuracy": value - 0.1, "auc": None}
+    federated = {"test": {"balanced_accuracy": value, "auc": 0.75}, "mean_over_clinics": mean}
+    content = {"federated": federated, "pooled": None, "local": None}
+    (out / RESULT_FILE).write_text(json.dumps(content), "utf-8")
+    return StudyRun("plain", RunSettings(seed=seed), out)
+
+
+def test_the_interval_over_seeds_is_students() -> None:
+    over = OverSeeds((0.60, 0.62, 0.64))
+    assert over.mean == pytest.approx(0.62)
+    assert over.half_width == pytest.approx(4.302653 * 0.02 / 3**0.5)
+
+
+def test_figures_are_gathered_over_the_seeds(tmp_path: Path) -> None:
+    lines = summarise([finished(tmp_path, seed, value) for seed, value in enumerate((0.60, 0.62, 0.64))])
+    found = {(line["tests"], line["figure"]): line for line in lines}
+    assert found["all", "balanced_accuracy"]["values"] == [0.60, 0.62, 0.64]
+    assert found["mean over clinics", "balanced_accuracy"]["mean"] == pytest.approx(0.52)
+    assert found["all", "auc"]["half_width"] == 0
+    assert ("mean over clinics", "auc") not in found, "a figure that no seed has is no figure"
+    assert "| plain | federated | 0.620 ± 0.050 | 0.750 ± 0.000 |" in markdown(lines)
+    assert as_csv(lines).splitlines()[1].startswith("plain,federated,all,balanced_accuracy,0.600000 0.62")
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    lines = summarise([finished(tmp_path, 0, 0.6)])
+    assert {line["half_width"] for line in lines} == {None}
+    assert "| plain | federated | 0.600 | 0.750 |" in markdown(lines)
