@@ -43,11 +43,9 @@ def best_temperature(summed: Floats) -> float:
     least = int(np.argmin(summed))
     if np.ptp(summed) <= 1e-9 * abs(summed[least]):  # logits that say nothing, at any temperature
         return 1.0
-    if least in (0, len(TEMPERATURES) - 1):
-        return float(TEMPERATURES[least])
-    spline = CubicSpline(_LOGS, summed)
-    between = np.linspace(_LOGS[least - 1], _LOGS[least + 1], 2001)
-    return float(np.exp(between[np.argmin(spline(between))]))
+    low, high = max(least - 1, 0), min(least + 1, len(TEMPERATURES) - 1)
+    between = np.geomspace(TEMPERATURES[low], TEMPERATURES[high], 2001)
+    return float(between[np.argmin(CubicSpline(_LOGS, summed)(np.log(between)))])
 
 
 def loss_at(summed: Floats, temperature: float) -> float:

@@ -65,12 +65,14 @@ def _run(study: Study, folder: Path, as_json: bool) -> None:
     from rich.markdown import Markdown
 
     from simulation.progress import LiveWatcher
+    from simulation.studies.drawn import with_drawn_data
     from simulation.studies.queue import run_all, study_runs
     from simulation.studies.summary import markdown, summarise
 
-    runs = study_runs(study, folder)
     command = shlex.join(["fl-simulate", *sys.argv[1:]])
     with LiveWatcher() as watcher:
+        study = with_drawn_data(study, folder, watcher)
+        runs = study_runs(study, folder)
         run_all(runs, command=command, watcher=watcher)
     lines = summarise(runs)
     _write(study, folder, lines, command)

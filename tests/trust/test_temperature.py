@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
@@ -44,6 +44,7 @@ def test_losses_are_scikit_learns_at_every_temperature() -> None:
     assert 1.0 in TEMPERATURES
 
 
+@example(4449, 10, 2, 0.3, 0.5)  # between the grid's first two
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(0, 10_000),
