@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 
@@ -117,6 +118,13 @@ def test_a_port_in_use_is_told() -> None:
             Place("127.0.0.1", port).bound(),
         ):
             pass
+
+
+def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:
+    with Place("127.0.0.1", 0).bound() as bound:
+        bound.listen()
+        with socket.create_connection(bound.getsockname()), bound.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_node_is_reached_by_the_names_that_it_is_given() -> None:
