@@ -64,8 +64,10 @@ def _run(study: Study, folder: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from shared.files import write_json
     from simulation.progress import LiveWatcher
     from simulation.studies.drawn import with_drawn_data
+    from simulation.studies.judgements import judge
     from simulation.studies.queue import run_all, study_runs
     from simulation.studies.summary import markdown, summarise
 
@@ -74,8 +76,11 @@ def _run(study: Study, folder: Path, as_json: bool) -> None:
         study = with_drawn_data(study, folder, watcher)
         runs = study_runs(study, folder)
         run_all(runs, command=command, watcher=watcher)
-    lines = summarise(runs)
-    _write(study, folder, lines, command)
+        lines = summarise(runs)
+        _write(study, folder, lines, command)
+        for done, name in enumerate(study.judgements):
+            watcher.stage("Judging the runs")(done, len(study.judgements))
+            write_json(folder / f"{name}.json", {"title": study.title, "lines": judge(name, runs, folder)})
     if as_json:
         sys.stdout.write(json.dumps(lines, allow_nan=False) + "\n")
         return

@@ -11,8 +11,9 @@ from typing import Any
 
 from shared.errors import SettingsError
 from simulation.settings import RunSettings
+from simulation.studies.judgements import JUDGEMENTS
 
-_KEYS = {"title", "seeds", "base", "rows", "quick"}
+_KEYS = {"title", "seeds", "judgements", "base", "rows", "quick"}
 _SETTINGS = {field.name for field in fields(RunSettings)} - {"seed"}
 
 
@@ -25,12 +26,14 @@ class Study:
         title: for people.
         seeds: each row is run once with each.
         rows: the runs' settings but for the seed, by the row's name.
+        judgements: what is found out from the finished runs, besides their table.
     """
 
     name: str
     title: str
     seeds: tuple[int, ...]
     rows: dict[str, RunSettings]
+    judgements: tuple[str, ...] = ()
 
     def runs(self) -> Iterator[tuple[str, RunSettings]]:
         """The rows' names and their runs' settings; the first seed of every row comes first."""
@@ -69,6 +72,8 @@ def read_study(name: str, given: Mapping[str, Any], *, quick: bool = False) -> S
 
 def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], quick: bool) -> Study:
     _refuse(path, "key", set(content) - _KEYS, _KEYS)
+    judgements = tuple(content.get("judgements", ()))
+    _refuse(path, "judgement", set(judgements) - set(JUDGEMENTS), set(JUDGEMENTS))
     fast = dict(content.get("quick", {})) if quick else {}
     seeds = fast.pop("seeds", content.get("seeds", [0]))
     base = content.get("base", {})
@@ -78,7 +83,7 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     }
     if not rows or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise SettingsError("A study needs rows, and seeds from 0", where=path)
-    return Study(path.stem, content.get("title", path.stem), tuple(seeds), rows)
+    return Study(path.stem, content.get("title", path.stem), tuple(seeds), rows, judgements)
 
 
 def _settings(path: Path, row: str, values: Mapping[str, Any]) -> RunSettings:

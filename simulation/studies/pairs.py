@@ -1,0 +1,163 @@
+"""Which rows of a study really differ: every pair of models, judged on the same images and seeds.
+
+A difference's interval and p-value are of a bootstrap that draws both the test's patients or lesions and the
+seeds (Owen 2007, crossed random effects), so they speak of other images and of other trainings; with three
+seeds the trainings' share of the variance is a third too small. Accuracy has McNemar's exact test instead, on
+one image of each lesion. Holm's adjustment is over all pairs of one figure on the same tests.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.files import write_atomically
+from shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
+from simulation.results import Predictions, TestImages
+from simulation.studies.kept import kept_models, kept_tests
+from simulation.studies.queue import StudyRun
+from simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, model_values, on_each
+
+RESAMPLES = 5000
+ACCURACY = "accuracy, one image a lesion"
+
+Line = dict[str, Any]
+Model = tuple[str, str]
+"""Row, and who trained."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What is known of one model of one seed.
+
+    Attributes:
+        images: tells the test images: equal where two models were judged on the same ones.
+        values: its figures, on the images and in their resamples.
+        right: by test set, whether it is right on each lesion's first image; empty for a mean of models.
+    """
+
+    images: tuple[int, ...]
+    values: Values
+    right: Mapping[str, NDArray[np.bool_]]
+
+
+def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+    """Compares all models of a study, and writes ``pairs.csv`` and ``pairs.md`` into its folder."""
+    lines = compare(runs)
+    if lines:
+        write_atomically(folder / "pairs.csv", as_csv(lines).encode())
+        write_atomically(folder / "pairs.md", markdown(lines).encode())
+    return lines
+
+
+def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Line]:
+    """Compares every pair of models that were judged on the same images with the same seeds.
+
+    Args:
+        runs: finished.
+        resamples: of the bootstrap.
+
+    Returns:
+        A line for each pair, test set and figure: ``a``, ``b``, ``tests``, ``figure``, ``difference`` (a - b,
+        mean over the seeds), ``low`` and ``high`` (95 %, ``None`` for accuracy), ``p``,
+        ``by_seed``, ``p_holm``.
+    """
+    models: dict[Model, dict[int, Judged]] = {}
+    for run in runs:
+        images = kept_tests(run)
+        for arm, kept in kept_models(run).items():
+            models.setdefault((run.row, arm), {})[run.settings.seed] = _judged(images, kept, resamples)
+    lines = [line for a, b in combinations(models, 2) for line in _pair(a, b, models[a], models[b])]
+    _adjust(lines)
+    return lines
+
+
+def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -> Judged:
+    sets = image_sets(images)
+    right = {}
+    if len(models) == 1:
+        predicted = on_each(images, models[0])
+        right = {name: own.right(predicted[name]) for name, own in sets.items()}
+    return Judged(tuple(own.seed for own in sets.values()), model_values(images, models, resamples), right)
+
+
+def _pair(a: Model, b: Model, mine: Mapping[int, Judged], yours: Mapping[int, Judged]) -> Iterator[Line]:
+    """The lines of one pair, over the seeds in which both were judged on the same images."""
+    both = [(mine[s], yours[s]) for s in mine if s in yours and mine[s].images == yours[s].images]
+    if not both:
+        return
+    names = {"a": ", ".join(a), "b": ", ".join(b)}
+    for tests, figure in both[0][0].values:
+        if all((tests, figure) in judged.values for pair in both for judged in pair):
+            values = np.stack([p.values[tests, figure] - q.values[tests, figure] for p, q in both])
+            yield names | {"tests": tests, "figure": figure} | _difference(values)
+    for tests in both[0][0].right if both[0][1].right else ():
+        right = [(p.right[tests], q.right[tests]) for p, q in both]
+        yield names | {"tests": tests, "figure": ACCURACY} | _mcnemar(right)
+
+
+def _difference(values: Floats) -> Line:
+    """A difference of each seed (K, 1 + R): itself, then in every resample; seeds are drawn too."""
+    own, resampled = values[:, 0], values[:, 1:]
+    seeds, count = resampled.shape
+    drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
+    means = (drawn * resampled.T).sum(axis=1) / seeds
+    low, high = np.percentile(means, [2.5, 97.5])
+    return _line(own, bootstrap_p(means), float(low), float(high))
+
+
+def _mcnemar(right: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Line:
+    own = np.array([mine.mean() - yours.mean() for mine, yours in right])
+    return _line(own, combined_p([mcnemar_p(mine, yours) for mine, yours in right]), None, None)
+
+
+def _line(by_seed: Floats, p: float, low: float | None, high: float | None) -> Line:
+    return {
+        "difference": float(by_seed.mean()),
+        "low": low,
+        "high": high,
+        "p": p,
+        "by_seed": by_seed.tolist(),
+    }
+
+
+def _adjust(lines: Sequence[Line]) -> None:
+    families: dict[tuple[str, str], list[Line]] = {}
+    for line in lines:
+        families.setdefault((line["tests"], line["figure"]), []).append(line)
+    for family in families.values():
+        for line, adjusted in zip(family, holm([line["p"] for line in family]), strict=True):
+            line["p_holm"] = adjusted
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The differences in balanced accuracy as Markdown, on all images and as the mean over clinics."""
+    text = ["# Pairs: difference in balanced accuracy, A - B"]
+    for tests in (MEAN, ALL):
+        own = [line for line in lines if (line["tests"], line["figure"]) == (tests, "balanced_accuracy")]
+        if own:
+            head = "| A | B | A - B | 95 % | p (Holm) |\n| --- | --- | ---: | ---: | ---: |"
+            text.append(f"On {tests}:\n\n" + "\n".join([head, *map(_row, own)]))
+    return "\n\n".join(text) + "\n"
+
+
+def _row(line: Line) -> str:
+    span = f"{line['low']:+.3f} to {line['high']:+.3f}"
+    return f"| {line['a']} | {line['b']} | {line['difference']:+.3f} | {span} | {line['p_holm']:.3f} |"
+
+
+def as_csv(lines: Sequence[Line]) -> str:
+    """All lines as CSV, the seeds' differences separated by spaces."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**line, "by_seed": " ".join(f"{v:.6f}" for v in line["by_seed"])} for line in lines)
+    return text.getvalue()

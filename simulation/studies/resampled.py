@@ -1,0 +1,109 @@
+"""A model's figures on the kept test images, and in resamples of them that all models share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.datasets.groups import draw
+from shared.lesions import LesionRecord
+from shared.metrics import classification_report
+from shared.metrics.intervals import resample
+from simulation.results import Predictions, TestImages
+
+ALL, MEAN = "all", "mean over clinics"
+FIGURES = ("balanced_accuracy", "auc")
+
+Floats = NDArray[np.float64]
+Values = dict[tuple[str, str], Floats]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageSet:
+    """Images to judge models on, and the seed of their resamples.
+
+    The seed is drawn from the images: whoever is judged on the same ones meets the same resamples, so that
+    differences between models are paired, and other images get other draws.
+
+    Attributes:
+        records: the images.
+        labels: their classes' indices, int64 (N,).
+        classes: the models' classes.
+    """
+
+    records: Sequence[LesionRecord]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    @property
+    def seed(self) -> int:
+        """Of the resamples."""
+        return draw(0, *(f"{record.image_id} {record.label}" for record in self.records))
+
+    def values(self, probabilities: NDArray[np.float32], resamples: int) -> dict[str, Floats]:
+        """Each defined figure on the images [0] and in the resamples [1:], float64 (1 + R,).
+
+        Args:
+            probabilities: (N, C).
+            resamples: R.
+        """
+        report = classification_report(self.labels, probabilities, self.classes, bootstrap=0)
+        groups = [record.group for record in self.records]
+        scores = probabilities.astype(np.float64)
+        drawn = resample(self.labels, scores, groups, seed=self.seed, count=resamples)
+        return {
+            figure: np.append(getattr(report, figure), getattr(drawn, figure))
+            for figure in FIGURES
+            if getattr(report, figure) is not None
+        }
+
+    def right(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Whether the first image of each lesion is classified rightly: decisions that are independent."""
+        _, first = np.unique([record.group for record in self.records], return_index=True)
+        return np.asarray(probabilities.argmax(axis=1) == self.labels)[first]
+
+
+def image_sets(images: TestImages) -> dict[str, ImageSet]:
+    """A run's test images: each clinic's by its name where there are several, and all together."""
+    together = [record for own in images.records.values() for record in own]
+    clinics = {images.names[site]: records for site, records in images.records.items()}
+    named = (clinics if len(clinics) > 1 else {}) | {ALL: together}
+    return {
+        name: ImageSet(records, np.array([images.classes.index(r.label) for r in records]), images.classes)
+        for name, records in named.items()
+    }
+
+
+def on_each(images: TestImages, predictions: Predictions) -> dict[str, NDArray[np.float32]]:
+    """A model's probabilities on each clinic's images, and on all."""
+    named = {images.names[site]: predictions[site] for site in images.records}
+    return named | {ALL: np.concatenate(list(named.values()))}
+
+
+def model_values(images: TestImages, models: Iterable[Predictions], resamples: int) -> Values:
+    """The mean figures of some models, by test set and figure; also the mean over the clinics.
+
+    Args:
+        images: the test images.
+        models: their probabilities on them.
+        resamples: R.
+
+    Returns:
+        Arrays (1 + R,): the figure itself, then in every resample.
+    """
+    sets = image_sets(images)
+    found: dict[tuple[str, str], list[Floats]] = {}
+    for model in models:
+        predicted = on_each(images, model)
+        for name, own in sets.items():
+            for figure, values in own.values(predicted[name], resamples).items():
+                found.setdefault((name, figure), []).append(values)
+    means = {key: np.mean(values, axis=0) for key, values in found.items()}
+    for figure in FIGURES:
+        clinics = [values for (name, of), values in means.items() if name != ALL and of == figure]
+        if clinics:
+            means[MEAN, figure] = np.mean(clinics, axis=0)
+    return means
