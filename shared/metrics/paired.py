@@ -10,6 +10,9 @@ from scipy.stats import binomtest
 
 Floats = NDArray[np.float64]
 
+ROUNDING = 1e-12
+"""Two figures nearer than this are equal."""
+
 
 def bootstrap_p(differences: Floats) -> float:
     """Two-sided p-value that a difference is zero, from its bootstrap distribution.
@@ -23,7 +26,7 @@ def bootstrap_p(differences: Floats) -> float:
     Example:
         Of 99 resamples 3 are at or below zero, 96 above: 2 * (3 + 1) / (99 + 1) = 0.08.
     """
-    below, above = int((differences <= 0).sum()), int((differences >= 0).sum())
+    below, above = int((differences <= ROUNDING).sum()), int((differences >= -ROUNDING).sum())
     return min(1.0, 2 * (min(below, above) + 1) / (differences.size + 1))
 
 

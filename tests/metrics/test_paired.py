@@ -21,6 +21,11 @@ def test_no_difference_at_all_is_no_evidence() -> None:
     assert bootstrap_p(np.zeros(50)) == 1
 
 
+def test_rounding_is_no_difference() -> None:
+    """Two equal means of recalls part in their last digit, on one side only."""
+    assert bootstrap_p(np.full(50, 0.1 + 0.2 - 0.3)) == 1
+
+
 def test_bootstrap_p_is_never_zero() -> None:
     assert bootstrap_p(np.ones(999)) == pytest.approx(0.002)
 
