@@ -16,6 +16,7 @@ def beyond_limits(offer: Offer, limits: Limits) -> list[str]:
         f"{offer.recipe.epochs:g} epochs a round, at most {limits.max_epochs:g}": (
             offer.recipe.epochs > limits.max_epochs
         ),
+        f"{offer.recipe.steps} steps a round, however few images": offer.recipe.steps is not None,
         f"images of {offer.model.image_size} pixels, at most {limits.max_image_size}": (
             offer.model.image_size > limits.max_image_size
         ),

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from shared.console import run_app
+from simulation import training_options
 from simulation.settings import SYNTHETIC, RunSettings
 from simulation.starting import new_run, resumed_run
 from simulation.studies.command import study
@@ -100,29 +101,15 @@ def simulate(
             rich_help_panel=TRAINING,
         ),
     ] = None,
-    frozen_blocks: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=7,
-            help="How many of the first blocks keep their weights.  [default: 4 pretrained, else 0]",
-            show_default=False,
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.", rich_help_panel=TRAINING)] = 16,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="The schedule's peak.  [default: 0.001 synthetic, 0.0005 real data]",
-            show_default=False,
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
-    balance: Annotated[
-        str,
-        typer.Option(help="Against unequal classes: none, weights or logits.", rich_help_panel=TRAINING),
-    ] = "logits",
+    frozen_blocks: training_options.FrozenBlocks = None,
+    steps: training_options.Steps = None,
+    batch_size: training_options.BatchSize = 16,
+    optimizer: training_options.Optimizer = "adamw",
+    momentum: training_options.Momentum = 0.9,
+    learning_rate: training_options.LearningRate = None,
+    schedule: training_options.Schedule = "cosine",
+    balance: training_options.Balance = "logits",
+    focus: training_options.Focus = 0.0,
     metadata: Annotated[
         bool,
         typer.Option(

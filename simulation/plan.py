@@ -19,6 +19,18 @@ from simulation.settings import RunSettings
 ENGINES = ("local", "ray")
 SPLITS = ("drawn", "even", "given")
 
+_RECIPE = (
+    "epochs",
+    "steps",
+    "batch_size",
+    "optimizer",
+    "momentum",
+    "learning_rate",
+    "schedule",
+    "balance",
+    "focus",
+)
+
 SMALLEST_TILE = 8  # pixels: below, CLAHE equalises noise
 
 
@@ -68,14 +80,7 @@ def make_plan(
             "metadata": settings.metadata,
         }
     )
-    recipe = Recipe.from_dict(
-        {
-            "epochs": settings.epochs,
-            "batch_size": settings.batch_size,
-            "learning_rate": settings.learning_rate,
-            "balance": settings.balance,
-        }
-    )
+    recipe = Recipe.from_dict({name: getattr(settings, name) for name in _RECIPE})
     assert settings.rounds is not None
     pixels, counts = preprocess_settings(settings), tuple(class_counts)
     return Plan(model, pixels, recipe, settings.rounds, counts, settings.seed, threads)

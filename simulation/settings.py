@@ -26,6 +26,7 @@ class RunSettings:
         classes: ``paper``, ``all`` or ``new=a+b,...``.
         rounds: federated rounds.
         epochs: local epochs a round; may be a fraction.
+        steps: local steps a round, in place of epochs.
         strategy: the server's strategy.
         backbone: an EfficientNet of ``keras.applications``.
         weights: ``imagenet``, ``none``, ``lite0`` or a file.
@@ -40,8 +41,12 @@ class RunSettings:
         batch_norm: ``fixed``, ``aggregate``, ``frozen`` or ``local``.
         frozen_blocks: the backbone's first blocks that are not trained.
         batch_size: images a step.
+        optimizer: ``adamw`` or ``sgd``.
+        momentum: of ``sgd``.
         learning_rate: the schedule's peak.
-        balance: ``none``, ``weights`` or ``logits``.
+        schedule: ``cosine`` or ``constant``.
+        balance: ``none``, ``weights``, ``logits`` or ``global``.
+        focus: gamma of the focal loss.
         metadata: whether age, sex and body site enter the model.
         split: ``drawn`` at random, ``even`` (drawn, then equally many images of each class, as in the
             paper) or ``given`` by the manifest's column ``split``.
@@ -54,6 +59,7 @@ class RunSettings:
     classes: str = "paper"
     rounds: int | None = None
     epochs: float | None = None
+    steps: int | None = None
     strategy: str = "fedavg"
     backbone: str = "EfficientNetB0"
     weights: str | None = None
@@ -68,8 +74,12 @@ class RunSettings:
     batch_norm: str | None = None
     frozen_blocks: int | None = None
     batch_size: int = 16
+    optimizer: str = "adamw"
+    momentum: float = 0.9
     learning_rate: float | None = None
+    schedule: str = "cosine"
     balance: str = "logits"
+    focus: float = 0.0
     metadata: bool = False
     split: str = "drawn"
     skip_bad: bool = False

@@ -96,7 +96,7 @@ def in_words(known: KnownOffer, limits: Limits) -> list[str]:
     private = "none" if offer.epsilon is None else f"epsilon {offer.epsilon:g}"
     beyond = beyond_limits(offer, limits)
     return [
-        f"asks for {offer.rounds} rounds of {recipe.epochs:g} epochs, strategy {offer.strategy}",
+        f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
         + ("; with age, sex and body site" if model.metadata else ""),
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",

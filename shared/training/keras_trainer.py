@@ -71,7 +71,11 @@ class KerasTrainer:
         weights = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
         self._weights = weights[train.labels]
         everywhere = counts if class_counts is None else np.asarray(class_counts)
-        self._weight = len(train) if recipe.balance == "none" else balanced_weight(counts, everywhere)
+        if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
+            shares = class_weights(everywhere) * len(counts)
+            self._targets[:, : len(counts)] *= shares[train.labels, None]
+        by_images = recipe.balance in ("none", "global")
+        self._weight = len(train) if by_images else balanced_weight(counts, everywhere)
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         """Trains a round from ``weights``.
@@ -107,7 +111,7 @@ class KerasTrainer:
 
     def _steps(self, round: int) -> range:
         """The round's steps, counted from the run's start; one at least."""
-        a_round = self.recipe.epochs * steps_per_epoch(self.data, self.recipe.batch_size)
+        a_round = self.recipe.steps or self.recipe.epochs * steps_per_epoch(self.data, self.recipe.batch_size)
         first, end = math.ceil((round - 1) * a_round), math.ceil(round * a_round)
         return range(first, max(end, first + 1))
 

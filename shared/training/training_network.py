@@ -31,7 +31,7 @@ class TrainingNetwork:
         self._recipe = recipe
         self._network = ProximalModel(self.classifier, proximal_mu)
         # On a CPU, XLA is several times slower than the plain graph.
-        self._network.compile(_optimizer(recipe), PriorAdjustedCrossEntropy(), jit_compile=False)
+        self._network.compile(_optimizer(recipe), PriorAdjustedCrossEntropy(recipe.focus), jit_compile=False)
         # Built now, since a step that creates variables is traced twice.
         self._network.optimizer.build(self._network.trainable_variables)
 
@@ -82,5 +82,5 @@ def training_network(
 
 def _optimizer(recipe: Recipe) -> keras.Optimizer:
     if recipe.optimizer == "sgd":
-        return keras.optimizers.SGD(recipe.learning_rate, momentum=0.9, nesterov=True)
+        return keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0)
     return keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)

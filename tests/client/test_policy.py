@@ -35,6 +35,7 @@ METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=
     [
         ({"rounds": 4}, {}, "4 rounds, at most 3"),
         ({"recipe": replace(OFFER.recipe, epochs=0.5)}, {}, "0.5 epochs a round, at most 0.25"),
+        ({"recipe": replace(OFFER.recipe, steps=100)}, {}, "100 steps a round, however few images"),
         ({}, {"max_image_size": 31}, "images of 32 pixels, at most 31"),
         ({"strategy": "fedadam"}, {"strategies": ("fedavg",)}, "the strategy fedadam"),
         ({"explain": True}, {"explain": False}, "explanations"),

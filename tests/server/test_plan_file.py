@@ -61,7 +61,12 @@ def test_every_key_reaches_its_place() -> None:
         sigma = 2
         [training]
         epochs = 2
+        steps = 100
         optimizer = "sgd"
+        momentum = 0
+        schedule = "constant"
+        balance = "global"
+        focus = 2
         [rules]
         quorum = 2
         deadline = "90s"
@@ -78,6 +83,9 @@ def test_every_key_reaches_its_place() -> None:
     assert (offer.model.frozen_blocks, offer.preprocess.sigma, offer.recipe.epochs) == (2, 2, 2)
     assert (offer.preprocess.image_size, offer.preprocess.clahe_grid) == (64, 8)
     assert Path(plan.weights) == Path("there/start.h5").resolve()
+    recipe = offer.recipe
+    assert (recipe.steps, recipe.momentum, recipe.schedule) == (100, 0, "constant")
+    assert (recipe.balance, recipe.focus) == ("global", 2)
     rules = plan.rules(2)
     assert (rules.needed, rules.deadline, rules.connect_seconds) == (2, 90, 5400)
     assert (plan.approval, rules.attempts, rules.patience) == (7 * 86_400, 1, 4)

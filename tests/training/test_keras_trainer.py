@@ -165,10 +165,40 @@ def test_quarters_of_an_epoch_make_a_whole_one() -> None:
     assert [list(smallest._steps(round)) for round in (1, 2)] == [[0], [1]]
 
 
+def test_steps_take_the_place_of_epochs_and_go_on_through_them() -> None:
+    """Two steps a round, three an epoch: FLamby's loaders remember where they were, too."""
+    clinic = trainer(tiny(), plain(steps=2, epochs=9), lesions(12), rounds=3)
+    assert [list(clinic._steps(round)) for round in (1, 2, 3)] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_flambys_local_step_by_hand() -> None:
+    """Plain SGD on the mean of (N / N_c) (1 - p)^2 (-log p), N over all clinics, at a constant rate."""
+    settings, data = without_batch_statistics(), lesions(7)
+    recipe = plain(
+        optimizer="sgd", momentum=0.0, schedule="constant", balance="global", focus=2.0, steps=1, batch_size=7
+    )
+    everywhere, weights = np.array([20, 70, 10]), start(settings)
+    update = trainer(settings, recipe, data, class_counts=everywhere).train(weights, 1, {})
+    assert update.weight == 7
+    classifier = build_classifier(settings)
+    classifier.get_layer("head_norm").trainable = False
+    set_flat(classifier, weights)
+    alpha = keras.ops.convert_to_tensor((100 / everywhere).astype(np.float32))
+
+    def flamby(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+        p = keras.ops.sum(labels * probabilities, axis=-1)
+        return -keras.ops.sum(labels * alpha, axis=-1) * (1 - p) ** 2 * keras.ops.log(p)
+
+    classifier.compile(keras.optimizers.SGD(recipe.learning_rate), flamby, run_eagerly=True)
+    classifier.train_on_batch(data.images.astype(np.float32), keras.utils.to_categorical(data.labels, 3))
+    assert np.abs(update.weights - weights).max() > 1e-3
+    np.testing.assert_allclose(update.weights, to_flat(classifier), rtol=0, atol=1e-5)
+
+
 def test_a_clinic_weighs_as_its_images_count_for_each_class() -> None:
     counts = tuple(np.bincount(lesions(9).labels))
     assert counts == (3, 3, 3)
-    for balance, weight in (("none", 9), ("weights", 16), ("logits", 16)):
+    for balance, weight in (("none", 9), ("global", 9), ("weights", 16), ("logits", 16)):
         clinic = trainer(tiny(), plain(balance=balance), lesions(9), class_counts=(3, 6, 21))
         # 30 images in all: 3 * 30 / (3 * 3) + 3 * 30 / (3 * 6) + 3 * 30 / (3 * 21) = 10 + 5 + 1.43
         assert clinic.train(start(tiny()), 1, {}).weight == weight

@@ -16,8 +16,10 @@ from shared.training.loss import (
 )
 
 
-def loss(y_true: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None) -> float:
-    return float(PriorAdjustedCrossEntropy()(y_true, logits, weights))
+def loss(
+    y_true: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None, focus: float = 0.0
+) -> float:
+    return float(PriorAdjustedCrossEntropy(focus)(y_true, logits, weights))
 
 
 def test_the_docstrings_example() -> None:
@@ -48,6 +50,27 @@ def test_images_of_weight_zero_count_neither_above_nor_below_the_line() -> None:
     one, other = -np.log(1 / (1 + np.exp(-1))), -np.log(1 / (1 + np.exp(0.5)))
     assert loss(y, logits, np.float32([1, 1, 0])) == pytest.approx((one + other) / 2, abs=1e-6)
     assert loss(y, logits, np.float32([3, 1, 0])) == pytest.approx((3 * one + other) / 4, abs=1e-6)
+
+
+def test_a_focus_turns_away_from_what_is_easy() -> None:
+    y = targets(np.array([0]), np.log(np.float32([0.25, 0.75])))
+    assert loss(y, np.zeros((1, 2), np.float32), focus=2) == pytest.approx(0.75**2 * 1.386294, abs=1e-5)
+    rng = np.random.default_rng(2)
+    labels, logits = rng.integers(0, 3, 6), rng.normal(size=(6, 3)).astype(np.float32)
+    ours = loss(targets(labels, np.zeros(3, np.float32)), logits, focus=2)
+    theirs = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=2.0, from_logits=True)
+    assert ours == pytest.approx(float(theirs(np.eye(3)[labels], logits)), abs=1e-6)
+
+
+def test_certainty_has_a_finite_loss_and_slope() -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    logits = tensorflow.Variable(np.float32([[200, -200], [200, -200]]))
+    y = targets(np.array([0, 1]), np.zeros(2, np.float32))
+    for focus in (0.0, 1.0, 2.0):
+        with tensorflow.GradientTape() as tape:
+            value = PriorAdjustedCrossEntropy(focus)(y, logits)
+        assert float(value) == pytest.approx(400 / 2)
+        np.testing.assert_allclose(tape.gradient(value, logits), [[0, 0], [0.5, -0.5]], atol=1e-6)
 
 
 def test_label_smoothing_by_hand() -> None:

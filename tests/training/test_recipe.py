@@ -21,6 +21,15 @@ def test_the_learning_rate_by_hand() -> None:
     assert Recipe(learning_rate=0.3, warmup=0).learning_rate_at(0) == pytest.approx(0.3)
 
 
+def test_a_constant_rate_is_the_peak_from_the_first_step_to_the_last() -> None:
+    recipe = Recipe(learning_rate=0.01, schedule="constant")
+    assert {recipe.learning_rate_at(progress) for progress in (0.0, 0.05, 0.5, 1.0)} == {0.01}
+
+
+def test_the_work_of_a_round_in_words() -> None:
+    assert (Recipe(epochs=0.25).work, Recipe(steps=100).work) == ("0.25 epochs", "100 steps")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -34,7 +43,12 @@ def test_the_learning_rate_by_hand() -> None:
         ("optimizer", "adam"),
         ("balance", "classes"),
         ("learning_rate", "fast"),
-        ("momentum", 0.9),
+        ("momentum", 1.0),
+        ("schedule", "linear"),
+        ("steps", 0),
+        ("focus", 0.5),
+        ("focus", -1.0),
+        ("nesterov", True),
     ],
 )
 def test_an_impossible_recipe_is_refused(field: str, value: object) -> None:
