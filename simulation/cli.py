@@ -53,6 +53,8 @@ def simulate(
             rich_help_panel=DATA,
         ),
     ] = "drawn",
+    only: training_options.Only = None,
+    train_images: training_options.TrainImages = None,
     skip_bad: Annotated[
         bool,
         typer.Option("--skip-bad", help="Leave unreadable images out, and count them.", rich_help_panel=DATA),

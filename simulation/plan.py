@@ -15,6 +15,7 @@ from shared.preprocess import PreprocessSettings
 from shared.training.plan import Plan
 from shared.training.recipe import Recipe
 from simulation.settings import RunSettings
+from simulation.thinning import parse_train_images
 
 ENGINES = ("local", "ray")
 SPLITS = ("drawn", "even", "given")
@@ -52,6 +53,8 @@ def check_settings(settings: RunSettings) -> None:
                 where=f"--{option}",
                 remedy=f"Use one of {', '.join(choices)}",
             )
+    if settings.train_images is not None:
+        parse_train_images(settings.train_images)
     _check_weights(settings.weights or "none", settings.backbone)
     _check_batch_norm(settings)
 

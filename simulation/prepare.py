@@ -16,6 +16,7 @@ from shared.lesions import LesionRecord
 from shared.preprocess import PreprocessCache, PreprocessSettings, default_cache_folder
 from simulation.partition import partition
 from simulation.settings import RunSettings
+from simulation.thinning import keep_images, take_part
 
 Progress = Callable[[int, int], None]
 
@@ -92,7 +93,9 @@ def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Site
     splits = split_clinics(
         clinics, seed=seed, even=settings.split == "even", use_given=settings.split == "given"
     )
-    return tuple(Site(name, splits[name]) for name in sorted(splits))
+    # After the split, so that a smaller federation is judged on the same images.
+    kept = keep_images(take_part(splits, settings.only), settings.train_images, seed=settings.seed)
+    return tuple(Site(name, kept[name]) for name in sorted(kept))
 
 
 def _readable(

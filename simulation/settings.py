@@ -50,6 +50,8 @@ class RunSettings:
         metadata: whether age, sex and body site enter the model.
         split: ``drawn`` at random, ``even`` (drawn, then equally many images of each class, as in the
             paper) or ``given`` by the manifest's column ``split``.
+        only: the clinics that take part, separated by commas; ``None``: all.
+        train_images: training images that are kept at most: ``N`` of every clinic, ``CLINIC:N`` of one.
         skip_bad: whether unreadable images are left out instead of ending the run.
         explain: whether each clinic measures how good explanations of the last model are.
     """
@@ -82,6 +84,8 @@ class RunSettings:
     focus: float = 0.0
     metadata: bool = False
     split: str = "drawn"
+    only: str | None = None
+    train_images: str | None = None
     skip_bad: bool = False
     explain: bool = False
 

@@ -1,4 +1,4 @@
-"""How a clinic trains: options of ``fl-simulate``, as its signature takes them."""
+"""On what and how a clinic trains: options of ``fl-simulate``, as its signature takes them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ FrozenBlocks = Annotated[
         help="How many of the first blocks keep their weights.  [default: 4 pretrained, else 0]",
         show_default=False,
         rich_help_panel=_PANEL,
+    ),
+]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        help="Names of the clinics that take part, separated by commas.  [default: all]",
+        show_default=False,
+        rich_help_panel="Data",
+    ),
+]
+TrainImages = Annotated[
+    str | None,
+    typer.Option(
+        help="Training images to keep at most: N of every clinic, or CLINIC:N of one.  [default: all]",
+        show_default=False,
+        rich_help_panel="Data",
     ),
 ]
 Steps = Annotated[
