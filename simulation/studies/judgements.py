@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulation.studies.queue import StudyRun
 
-JUDGEMENTS = {"pairs": "simulation.studies.pairs"}
+JUDGEMENTS = {
+    "learning-curve": "simulation.studies.learning_curve",
+    "pairs": "simulation.studies.pairs",
+}
 
 
 def judge(name: str, runs: Sequence[StudyRun], folder: Path) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def read_study(name: str, given: Mapping[str, Any], *, quick: bool = False) -> S
     Args:
         name: one of :func:`study_names`, or a TOML file.
         given: settings that take the place of the file's in every row, such as ``data``.
-        quick: whether the file's table ``quick`` takes the place of its seeds and settings.
+        quick: whether the file's table ``quick`` takes the place of its seeds, rows and settings.
 
     Raises:
         SettingsError: there is no such study, or it cannot be used; names the file and the key.
@@ -76,11 +76,8 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     _refuse(path, "judgement", set(judgements) - set(JUDGEMENTS), set(JUDGEMENTS))
     fast = dict(content.get("quick", {})) if quick else {}
     seeds = fast.pop("seeds", content.get("seeds", [0]))
-    base = content.get("base", {})
-    rows = {
-        row: _settings(path, row, {**base, **own, **fast, **given})
-        for row, own in content.get("rows", {}).items()
-    }
+    base, asked = content.get("base", {}), fast.pop("rows", content.get("rows", {}))
+    rows = {row: _settings(path, row, {**base, **own, **fast, **given}) for row, own in asked.items()}
     if not rows or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise SettingsError("A study needs rows, and seeds from 0", where=path)
     return Study(path.stem, content.get("title", path.stem), tuple(seeds), rows, judgements)

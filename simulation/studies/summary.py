@@ -62,7 +62,7 @@ def summarise(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
                 if figures.get(figure) is not None:
                     found.setdefault((run.row, arm, tests, figure), []).append(figures[figure])
     names = ("row", "arm", "tests", "figure")
-    return [dict(zip(names, key, strict=True)) | _over(values) for key, values in found.items()]
+    return [dict(zip(names, key, strict=True)) | interval(values) for key, values in found.items()]
 
 
 def _judged(result: Mapping[str, Any]) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
@@ -73,7 +73,8 @@ def _judged(result: Mapping[str, Any]) -> Iterable[tuple[str, str, Mapping[str, 
             yield arm, "mean over clinics", result[arm]["mean_over_clinics"]
 
 
-def _over(values: Sequence[float]) -> dict[str, Any]:
+def interval(values: Sequence[float]) -> dict[str, Any]:
+    """Values of several seeds as ``values``, ``mean`` and ``half_width``, ``None`` for one seed."""
     over = OverSeeds(tuple(values))
     half = None if math.isnan(over.half_width) else over.half_width
     return {"values": list(values), "mean": over.mean, "half_width": half}
@@ -84,7 +85,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for line in lines:
         if line["tests"] == tests:
-            cells.setdefault((line["row"], line["arm"]), {})[line["figure"]] = _cell(line)
+            cells.setdefault((line["row"], line["arm"]), {})[line["figure"]] = cell(line)
     shown = [figure for figure in FIGURES if any(figure in row for row in cells.values())]
     head = ["Row", "Trained", *(figure.replace("_", " ").capitalize() for figure in shown)]
     rows = [[row, arm, *(found.get(figure, "") for figure in shown)] for (row, arm), found in cells.items()]
@@ -92,7 +93,8 @@ def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)) + "\n"
 
 
-def _cell(line: Mapping[str, Any]) -> str:
+def cell(line: Mapping[str, Any]) -> str:
+    """A line's mean with its interval, for a table."""
     half = "" if line["half_width"] is None else f" ± {line['half_width']:.3f}"
     return f"{line['mean']:.3f}{half}"
 

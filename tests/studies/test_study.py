@@ -48,9 +48,22 @@ def test_quick_takes_the_place_of_what_it_names(tmp_path: Path) -> None:
     assert [(s.data, s.image_size, s.denoise) for s in study.rows.values()] == [("synthetic", 32, "none")] * 2
 
 
+def test_quick_may_have_rows_of_its_own(tmp_path: Path) -> None:
+    text = FILE + '[quick.rows.few]\ntrain_images = "20"\n'
+    assert list(read_study(written(tmp_path, text), {}).rows) == ["plain", "held near"]
+    (row,) = read_study(written(tmp_path, text), {}, quick=True).rows.items()
+    assert (row[0], row[1].train_images, row[1].image_size) == ("few", "20", 32)
+
+
+def test_a_study_names_its_judgements(tmp_path: Path) -> None:
+    assert read_study(written(tmp_path, 'judgements = ["pairs"]\n' + FILE), {}).judgements == ("pairs",)
+    assert read_study(written(tmp_path), {}).judgements == ()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('judgements = ["paris"]\n[rows.a]', "no judgement named 'paris'"),
         ("seeds = [0]", "needs rows"),
         ("seeds = []\n[rows.a]", "seeds"),
         ("seeds = [-1]\n[rows.a]", "seeds"),

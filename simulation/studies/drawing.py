@@ -1,0 +1,59 @@
+"""Figures of studies: lines with intervals, told apart without colour vision, as SVG files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shared.files import write_atomically
+
+# Okabe and Ito 2008; black and yellow left out.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dermafed",  # the same study, the same file
+    "font.size": 9,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def panels(count: int) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of so many panels side by side, which share their y axis."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(1.2 + 3.2 * count, 3.0), layout="constrained")
+        return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]
+
+
+def line(axes: Axes, number: int, label: str, points: Sequence[tuple[float, float, float | None]]) -> None:
+    """Draws a line.
+
+    Args:
+        axes: the panel.
+        number: of the line, for its colour and marker.
+        label: for the legend.
+        points: x, y and half the width of y's interval, if it has one.
+    """
+    x, y, half = zip(*sorted(points, key=lambda point: point[0]), strict=True)
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    widths = [value or 0 for value in half]
+    axes.errorbar(x, y, yerr=widths, color=colour, marker=marker, markersize=4, capsize=2, label=label)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as SVG."""
+    content = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    write_atomically(path, content.getvalue())
