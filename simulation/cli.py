@@ -49,7 +49,8 @@ def simulate(
         str,
         typer.Option(
             help="drawn (70 % training, 10 % validation, 20 % test), even (the paper's: equally many images "
-            "of each class), or given by the manifest's column split.",
+            "of each class), given by the manifest's column split, or held-out: what that column does not "
+            "call training is the test, and validation is drawn from the rest.",
             rich_help_panel=DATA,
         ),
     ] = "drawn",

@@ -18,7 +18,7 @@ from simulation.settings import RunSettings
 from simulation.thinning import parse_train_images
 
 ENGINES = ("local", "ray")
-SPLITS = ("drawn", "even", "given")
+SPLITS = ("drawn", "even", "given", "held-out")
 
 _RECIPE = (
     "epochs",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.classes import ClassMap, map_classes
-from shared.datasets import Splits, check_no_duplicates, load_dataset, split_clinics
+from shared.datasets import Splits, check_no_duplicates, load_dataset, split_clinics, without_copies
 from shared.datasets.site import Site, site_folder, write_site
 from shared.errors import DatasetError
 from shared.lesions import LesionRecord
@@ -63,6 +63,8 @@ def prepare(
     sites = _sites(records, settings)
     check_no_duplicates(site.splits for site in sites)
     notes = [*dataset.notes, *skipped]
+    if settings.split == "held-out" and (images := len(records) - _count(sites)):
+        notes.append(f"Left out of training, for they show lesions of the test: {images} images")
     if excluded:
         counts = ", ".join(f"{count} {label}" for label, count in sorted(excluded.items()))
         notes.append(f"Left out, for their diagnosis belongs to none of the classes: {counts}")
@@ -91,11 +93,21 @@ def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Site
     seed = settings.seed if settings.split_seed is None else settings.split_seed
     clinics = partition(records, settings.clinics, seed=seed)
     splits = split_clinics(
-        clinics, seed=seed, even=settings.split == "even", use_given=settings.split == "given"
+        clinics,
+        seed=seed,
+        even=settings.split == "even",
+        use_given=settings.split == "given",
+        held_out=settings.split == "held-out",
     )
+    if settings.split == "held-out":
+        splits = {name: without_copies(own) for name, own in splits.items()}
     # After the split, so that a smaller federation is judged on the same images.
     kept = keep_images(take_part(splits, settings.only), settings.train_images, seed=settings.seed)
     return tuple(Site(name, kept[name]) for name in sorted(kept))
+
+
+def _count(sites: Sequence[Site]) -> int:
+    return sum(len(records) for site in sites for records in site.splits.sides().values())
 
 
 def _readable(

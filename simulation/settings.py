@@ -49,7 +49,7 @@ class RunSettings:
         focus: gamma of the focal loss.
         metadata: whether age, sex and body site enter the model.
         split: ``drawn`` at random, ``even`` (drawn, then equally many images of each class, as in the
-            paper) or ``given`` by the manifest's column ``split``.
+            paper), ``given`` by the manifest's column ``split``, or ``held-out``: a test that it gives.
         only: the clinics that take part, separated by commas; ``None``: all.
         train_images: training images that are kept at most: ``N`` of every clinic, ``CLINIC:N`` of one.
         skip_bad: whether unreadable images are left out instead of ending the run.

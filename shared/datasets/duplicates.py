@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from shared.datasets.splits import Splits
 from shared.errors import DatasetError, ImageError
 from shared.images import content_digest
+from shared.lesions import LesionRecord
 
 
 def check_no_duplicates(splits: Iterable[Splits]) -> None:
@@ -31,6 +32,26 @@ def check_no_duplicates(splits: Iterable[Splits]) -> None:
     for files in by_size.values():
         if len({side for side, _ in files}) > 1:
             _compare(files)
+
+
+def without_copies(splits: Splits) -> Splits:
+    """Leave out of training and validation what is, byte for byte, an image of the test.
+
+    Args:
+        splits: of one clinic.
+
+    Raises:
+        ImageError: a file cannot be read.
+    """
+    sizes = {_size(record.path) for record in splits.test}
+    digests = {content_digest(record.path) for record in splits.test}
+
+    def kept(records: Sequence[LesionRecord]) -> tuple[LesionRecord, ...]:
+        return tuple(
+            r for r in records if _size(r.path) not in sizes or content_digest(r.path) not in digests
+        )
+
+    return Splits(kept(splits.train), kept(splits.validation), splits.test)
 
 
 def _compare(files: Iterable[tuple[str, Path]]) -> None:

@@ -47,10 +47,12 @@ def split_records(
     fractions: tuple[float, float, float] = FRACTIONS,
     even: bool = False,
     use_given: bool = False,
+    held_out: bool = False,
 ) -> Splits:
     """Split one clinic's records; see `split_clinics`."""
+    clinics = {"the data set": records}
     (splits,) = split_clinics(
-        {"the data set": records}, seed=seed, fractions=fractions, even=even, use_given=use_given
+        clinics, seed=seed, fractions=fractions, even=even, use_given=use_given, held_out=held_out
     ).values()
     return splits
 
@@ -62,6 +64,7 @@ def split_clinics(
     fractions: tuple[float, float, float] = FRACTIONS,
     even: bool = False,
     use_given: bool = False,
+    held_out: bool = False,
 ) -> dict[str, Splits]:
     """Split each clinic's records on its own, by class, with no lesion or patient on two sides anywhere.
 
@@ -75,6 +78,8 @@ def split_clinics(
         even: then keep, in each side of each clinic, the same number of images of each class that the clinic
             has (the paper's even split); the others are dropped.
         use_given: take the sides from the records' attribute ``split`` instead.
+        held_out: what that attribute calls validation or test is the test, as of a challenge; the rest is
+            drawn into training and validation, without the images that show a lesion or patient of the test.
 
     Returns:
         The sides of each clinic, clinics in order of name.
@@ -89,15 +94,44 @@ def split_clinics(
         )
     members = [(clinic, record) for clinic, records in clinics.items() for record in records]
     members.sort(key=lambda member: (member[1].image_id, member[0]))
-    side_of = _given_sides(members) if use_given else _drawn_sides(members, seed, fractions)
+    side_of = _sides(members, seed, fractions, use_given=use_given, held_out=held_out)
     parts: dict[str, list[list[LesionRecord]]] = {clinic: [[], [], []] for clinic in sorted(clinics)}
     for (clinic, record), side in zip(members, side_of, strict=True):
-        parts[clinic][side].append(record)
+        if side is not None:
+            parts[clinic][side].append(record)
     for clinic, sides in parts.items():
         _refuse_empty(clinic, sides, [use_given or share > 0 for share in fractions])
     if even:
         parts = {clinic: _even(clinic, sides, seed) for clinic, sides in parts.items()}
     return {clinic: Splits(*map(tuple, sides)) for clinic, sides in parts.items()}
+
+
+def _sides(
+    members: Sequence[tuple[str, LesionRecord]],
+    seed: int,
+    fractions: tuple[float, float, float],
+    *,
+    use_given: bool,
+    held_out: bool,
+) -> Sequence[int | None]:
+    if held_out:
+        return _around_held_out(members, seed, fractions)
+    return _given_sides(members) if use_given else _drawn_sides(members, seed, fractions)
+
+
+def _around_held_out(
+    members: Sequence[tuple[str, LesionRecord]], seed: int, fractions: tuple[float, float, float]
+) -> list[int | None]:
+    """The given test stays whole; ``None`` for other images of its lesions and patients."""
+    test = [_given_side(record) != 0 for _, record in members]
+    groups = lesion_groups([record for _, record in members])
+    rest = sorted(i for group in groups if not any(test[i] for i in group) for i in group)
+    training = fractions[0] / (fractions[0] + fractions[1])
+    drawn = _drawn_sides([members[i] for i in rest], seed, (training, 1 - training, 0))
+    sides: list[int | None] = [2 if is_test else None for is_test in test]
+    for member, side in zip(rest, drawn, strict=True):
+        sides[member] = side
+    return sides
 
 
 def _drawn_sides(

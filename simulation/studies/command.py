@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,16 +68,18 @@ def _run(study: Study, folder: Path, as_json: bool) -> None:
     from shared.files import write_json
     from simulation.progress import LiveWatcher
     from simulation.studies.drawn import with_drawn_data
+    from simulation.studies.guided import with_views
     from simulation.studies.judgements import judge
     from simulation.studies.queue import run_all, study_runs
-    from simulation.studies.summary import markdown, summarise
+    from simulation.studies.summary import markdown, published_lines, summarise
 
     command = shlex.join(["fl-simulate", *sys.argv[1:]])
     with LiveWatcher() as watcher:
         study = with_drawn_data(study, folder, watcher)
         runs = study_runs(study, folder)
         run_all(runs, command=command, watcher=watcher)
-        lines = summarise(runs)
+        runs = with_views(study, runs, watcher)
+        lines = summarise(runs) + published_lines(study.published)
         _write(study, folder, lines, command)
         for done, name in enumerate(study.judgements):
             watcher.stage("Judging the runs")(done, len(study.judgements))
@@ -100,5 +103,6 @@ def _write(study: Study, folder: Path, lines: list[dict[str, Any]], command: str
     write_atomically(folder / "table.md", "\n\n".join(text).encode())
     write_atomically(folder / "table.csv", as_csv(lines).encode())
     rows = {row: settings.to_dict() for row, settings in study.rows.items()}
+    rows |= {row: asdict(view) for row, view in study.views.items()}
     content = {"title": study.title, "command": command, "seeds": study.seeds, "rows": rows, "figures": lines}
     write_json(folder / STUDY_FILE, content)

@@ -14,7 +14,7 @@ from typing import Any
 from shared.files import write_atomically
 from simulation.studies.drawing import line, panels, save
 from simulation.studies.queue import StudyRun
-from simulation.studies.summary import cell, interval
+from simulation.studies.summary import cell, over_seeds
 
 JOINED, ALONE = "joined", "alone"
 
@@ -47,7 +47,7 @@ def curves(runs: Iterable[StudyRun]) -> list[Line]:
         sizes.setdefault(clinic, set()).update(images for images, _ in points)
     return [
         {"clinic": clinic, "trained": trained, "row": row, "images": fmean(images for images, _ in points)}
-        | interval([value for _, value in points])
+        | over_seeds([value for _, value in points])
         for (clinic, trained, row), points in sorted(found.items())
         if len(sizes[clinic]) > 1
     ]

@@ -47,7 +47,7 @@ class StudyRun:
 def study_runs(study: Study, out: Path) -> list[StudyRun]:
     """The study's runs, with their folders below ``out``."""
     return [
-        StudyRun(row, settings, out / "runs" / _slug(row) / f"seed-{settings.seed}")
+        StudyRun(row, settings, out / "runs" / slug(row) / f"seed-{settings.seed}")
         for row, settings in study.runs()
     ]
 
@@ -68,7 +68,8 @@ def run_all(runs: Sequence[StudyRun], *, command: str, watcher: Watcher) -> None
         told(sum(_rounds_done(arm) for arm in arms), total)
 
 
-def _slug(row: str) -> str:
+def slug(row: str) -> str:
+    """A row's name as a folder's."""
     return re.sub(r"[^A-Za-z0-9]+", "-", row)
 
 

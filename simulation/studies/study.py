@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,24 @@ from shared.errors import SettingsError
 from simulation.settings import RunSettings
 from simulation.studies.judgements import JUDGEMENTS
 
-_KEYS = {"title", "seeds", "judgements", "base", "rows", "quick"}
+LOOKS = ("cam", "scorecam", "centre", "random")
+
+_KEYS = {"title", "seeds", "judgements", "base", "rows", "quick", "published"}
+_FIGURES = {"accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc"}
 _SETTINGS = {field.name for field in fields(RunSettings)} - {"seed"}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A row that trains nothing: the models of another row look twice (:mod:`simulation.studies.guided`).
+
+    Attributes:
+        of: that row.
+        look: where they look again: one of :data:`LOOKS`.
+    """
+
+    of: str
+    look: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,9 @@ class Study:
         seeds: each row is run once with each.
         rows: the runs' settings but for the seed, by the row's name.
         judgements: what is found out from the finished runs, besides their table.
+        views: the rows that look twice, by name.
+        order: the names of all rows, as in the file.
+        published: figures that others published of a row, by row and figure.
     """
 
     name: str
@@ -34,6 +53,9 @@ class Study:
     seeds: tuple[int, ...]
     rows: dict[str, RunSettings]
     judgements: tuple[str, ...] = ()
+    views: dict[str, View] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def runs(self) -> Iterator[tuple[str, RunSettings]]:
         """The rows' names and their runs' settings; the first seed of every row comes first."""
@@ -76,11 +98,37 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     _refuse(path, "judgement", set(judgements) - set(JUDGEMENTS), set(JUDGEMENTS))
     fast = dict(content.get("quick", {})) if quick else {}
     seeds = fast.pop("seeds", content.get("seeds", [0]))
-    base, asked = content.get("base", {}), fast.pop("rows", content.get("rows", {}))
-    rows = {row: _settings(path, row, {**base, **own, **fast, **given}) for row, own in asked.items()}
+    base, given_rows = content.get("base", {}), fast.pop("rows", content.get("rows", {}))
+    rows = {
+        row: _settings(path, row, {**base, **own, **fast, **given})
+        for row, own in given_rows.items()
+        if "of" not in own
+    }
     if not rows or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise SettingsError("A study needs rows, and seeds from 0", where=path)
-    return Study(path.stem, content.get("title", path.stem), tuple(seeds), rows, judgements)
+    views = {row: _view(path, row, own, rows) for row, own in given_rows.items() if "of" in own}
+    published = {} if quick else _published(path, content.get("published", {}), set(given_rows))
+    title = content.get("title", path.stem)
+    return Study(path.stem, title, tuple(seeds), rows, judgements, views, tuple(given_rows), published)
+
+
+def _view(path: Path, row: str, own: Mapping[str, Any], rows: Mapping[str, RunSettings]) -> View:
+    _refuse(path, f"setting in the row '{row}'", set(own) - {"of", "look"}, {"of", "look"})
+    _refuse(path, f"trained row for '{row}'", {own["of"]} - set(rows), set(rows))
+    _refuse(path, f"way to look in the row '{row}'", {own.get("look", "")} - set(LOOKS), set(LOOKS))
+    if rows[own["of"]].batch_norm == "local":
+        remedy = "Let the row look at one with a single model"
+        raise SettingsError(f"'{own['of']}' has another model at each clinic", where=path, remedy=remedy)
+    return View(own["of"], own["look"])
+
+
+def _published(path: Path, content: Mapping[str, Any], rows: set[str]) -> dict[str, dict[str, float]]:
+    _refuse(path, "row for published figures", set(content) - rows, rows)
+    for row, figures in content.items():
+        _refuse(path, f"figure published of '{row}'", set(figures) - _FIGURES, _FIGURES)
+        if not all(isinstance(value, int | float) for value in figures.values()):
+            raise SettingsError(f"A figure published of '{row}' is no number", where=path)
+    return {row: {name: float(value) for name, value in own.items()} for row, own in content.items()}
 
 
 def _settings(path: Path, row: str, values: Mapping[str, Any]) -> RunSettings:

@@ -14,8 +14,11 @@ from scipy.stats import t as student
 
 from simulation.studies.queue import StudyRun
 
-FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1")
+FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
 ARMS = ("federated", "pooled", "local")
+PUBLISHED = "as published"
+
+_CHALLENGE = ("melanoma", "seborrheic_keratosis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +65,38 @@ def summarise(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
                 if figures.get(figure) is not None:
                     found.setdefault((run.row, arm, tests, figure), []).append(figures[figure])
     names = ("row", "arm", "tests", "figure")
-    return [dict(zip(names, key, strict=True)) | interval(values) for key, values in found.items()]
+    return [dict(zip(names, key, strict=True)) | over_seeds(values) for key, values in found.items()]
 
 
 def _judged(result: Mapping[str, Any]) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
     for arm in ARMS:
         if result.get(arm):
             figures = result[arm].get("test", result[arm])
-            yield arm, "all", figures
+            yield arm, "all", {**figures, "challenge_auc": challenge_auc(figures)}
             yield arm, "mean over clinics", result[arm]["mean_over_clinics"]
 
 
-def interval(values: Sequence[float]) -> dict[str, Any]:
-    """Values of several seeds as ``values``, ``mean`` and ``half_width``, ``None`` for one seed."""
+def challenge_auc(figures: Mapping[str, Any]) -> float | None:
+    """Mean AUC of melanoma and of seborrheic keratosis, each against the rest.
+
+    The figure that ranked ISIC 2017's entries (Codella et al. 2018, arXiv:1710.05006); ``None`` where a
+    model's figures do not have both.
+    """
+    found = [figures.get("per_class", {}).get(name, {}).get("auc") for name in _CHALLENGE]
+    return None if None in found else fmean(found)
+
+
+def published_lines(published: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """What others published of the rows, as lines like :func:`summarise`'s; on their own images."""
+    return [
+        {"row": row, "arm": PUBLISHED, "tests": "all", "figure": figure, **over_seeds([value])}
+        for row, figures in published.items()
+        for figure, value in figures.items()
+    ]
+
+
+def over_seeds(values: Sequence[float]) -> dict[str, Any]:
+    """A line's ``values``, ``mean`` and ``half_width``."""
     over = OverSeeds(tuple(values))
     half = None if math.isnan(over.half_width) else over.half_width
     return {"values": list(values), "mean": over.mean, "half_width": half}

@@ -30,6 +30,7 @@ def test_a_quick_study_is_run_once_and_gone_on_with(tmp_path: Path) -> None:
 
     results = sorted(out.glob("runs/*/seed-*/result.json"))
     assert len(results) == 2 * len(study["rows"])
+    assert study["rows"]["Score-CAM-guided"] == {"of": "with BM3D and CLAHE", "look": "scorecam"}
     results[0].unlink()  # as if killed before its end
     before = [path.stat().st_mtime_ns for path in results[1:]]
     again = run("ablation", "--quick", "--out", out, "--json")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
-from simulation.studies.study import read_study, study_names
+from simulation.studies.study import View, read_study, study_names
 
 FILE = """
 title = "Two rows"
@@ -42,6 +42,24 @@ def test_rows_are_the_base_with_their_own_settings_for_every_seed(tmp_path: Path
     assert {(s.data, s.image_size, s.denoise) for _, s in runs} == {("/lesions", 96, "none")}
 
 
+def test_rows_that_look_twice_train_nothing_and_keep_their_place(tmp_path: Path) -> None:
+    text = """
+[rows.guided]
+of = "plain"
+look = "cam"
+[rows.plain]
+[published.guided]
+accuracy = 0.99
+"""
+    study = read_study(written(tmp_path, text), {})
+    assert list(study.rows) == ["plain"]
+    assert study.views == {"guided": View("plain", "cam")}
+    assert study.order == ("guided", "plain")
+    assert study.published == {"guided": {"accuracy": 0.99}}
+    quick = read_study(written(tmp_path, text), {}, quick=True)
+    assert not quick.published, "synthetic images are no ground to compare on"
+
+
 def test_quick_takes_the_place_of_what_it_names(tmp_path: Path) -> None:
     study = read_study(written(tmp_path), {}, quick=True)
     assert study.seeds == (0,)
@@ -71,6 +89,13 @@ def test_a_study_names_its_judgements(tmp_path: Path) -> None:
         ("[rows.a]\nstrtegy = 'fedavg'", "setting in the row 'a' named 'strtegy'"),
         ("[rows.a]\nseed = 3", "'seed'"),
         ("rows = [", "cannot be read"),
+        ("[rows.a]\n[rows.b]\nof = 'c'\nlook = 'cam'", "trained row for 'b' named 'c'"),
+        ("[rows.a]\n[rows.b]\nof = 'a'\nlook = 'up'", "way to look in the row 'b' named 'up'"),
+        ("[rows.a]\n[rows.b]\nof = 'a'\nlook = 'cam'\nclahe = false", "'b' named 'clahe'"),
+        ("[rows.a]\nbatch_norm = 'local'\n[rows.b]\nof = 'a'\nlook = 'cam'", "another model at each"),
+        ("[rows.a]\n[published.b]\nauc = 0.9", "row for published figures named 'b'"),
+        ("[rows.a]\n[published.a]\nacc = 0.9", "published of 'a' named 'acc'"),
+        ("[rows.a]\n[published.a]\nauc = 'high'", "no number"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:

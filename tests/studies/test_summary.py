@@ -7,7 +7,14 @@ import pytest
 
 from simulation.settings import RunSettings
 from simulation.studies.queue import RESULT_FILE, StudyRun
-from simulation.studies.summary import OverSeeds, as_csv, markdown, summarise
+from simulation.studies.summary import (
+    OverSeeds,
+    as_csv,
+    challenge_auc,
+    markdown,
+    published_lines,
+    summarise,
+)
 
 
 def finished(folder: Path, seed: int, value: float) -> StudyRun:
@@ -42,3 +49,17 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     lines = summarise([finished(tmp_path, 0, 0.6)])
     assert {line["half_width"] for line in lines} == {None}
     assert "| plain | federated | 0.600 | 0.750 |" in markdown(lines)
+
+
+def test_the_challenges_figure_is_the_mean_of_two_classes() -> None:
+    of = {"melanoma": {"auc": 0.8}, "seborrheic_keratosis": {"auc": 0.9}, "nevus": {"auc": 0.1}}
+    assert challenge_auc({"per_class": of}) == pytest.approx(0.85)
+    assert challenge_auc({"per_class": of | {"melanoma": {"auc": None}}}) is None
+    assert challenge_auc({"auc": 0.9}) is None
+
+
+def test_published_figures_stand_beside_the_rows_own(tmp_path: Path) -> None:
+    lines = summarise([finished(tmp_path, 0, 0.6)]) + published_lines({"plain": {"accuracy": 0.992}})
+    table = markdown(lines).splitlines()
+    assert "| plain | federated | 0.600 | 0.750 |  |" in table
+    assert "| plain | as published |  |  | 0.992 |" in table

@@ -1,0 +1,171 @@
+"""Rows that look twice: the models of a trained row look at their test images, then again at a part of each.
+
+Every such row gets run folders of its own, like those of a row that was trained, with the mean of both looks'
+probabilities: whatever judges runs judges it too.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.cores import cores
+from shared.datasets.groups import draw
+from shared.errors import SettingsError
+from shared.files import make_folder, write_atomically, write_json
+from shared.lesions import LesionRecord
+from simulation.arms import FEDERATED, PREDICTIONS_FILE
+from simulation.processes import run_in_processes
+from simulation.results import Predictions, TestImages, arm_result
+from simulation.run import Watcher
+from simulation.studies.kept import kept_models, kept_tests
+from simulation.studies.queue import RESULT_FILE, StudyRun, slug
+from simulation.studies.study import Study, View
+
+if TYPE_CHECKING:
+    import keras
+
+    from shared.explain.guided import Window
+    from shared.explain.quality.interfaces import Image
+    from shared.model.card import ModelCard
+
+SECOND_FILE = "second.npz"
+
+Look = Callable[["Image", int, LesionRecord], "Window"]
+"""The preprocessed image, the class it was taken for and its record, to where to look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondLook:
+    """One model's second look.
+
+    Attributes:
+        source: the run of that model.
+        out: the folder to write.
+        view: what is asked for.
+    """
+
+    source: StudyRun
+    out: Path
+    view: View
+
+
+def with_views(study: Study, runs: Sequence[StudyRun], watcher: Watcher) -> list[StudyRun]:
+    """Looks twice where that is not done yet.
+
+    Args:
+        study: says which rows look twice.
+        runs: of the trained rows, finished.
+        watcher: told of the progress.
+
+    Returns:
+        The runs of all rows, in the order of the study's file.
+
+    Raises:
+        SettingsError: a folder holds a second look of another kind.
+        DermaFedError: a model cannot be explained so.
+    """
+    every, looks = list(runs), []
+    for row, view in study.views.items():
+        for run in (run for run in runs if run.row == view.of):
+            out = run.folder.parents[1] / slug(row) / run.folder.name
+            every.append(StudyRun(row, run.settings, out))
+            looks.append(SecondLook(run, out, view))
+    waiting = [look for look in looks if not _is_done(look)]
+    told = watcher.stage("Second looks")
+    for _ in run_in_processes(look_again, waiting, processes=cores()):
+        told(sum(map(_is_done, waiting)), len(waiting))
+    return sorted(every, key=lambda run: study.order.index(run.row))
+
+
+def _is_done(look: SecondLook) -> bool:
+    path = look.out / RESULT_FILE
+    if not path.exists():
+        return False
+    if json.loads(path.read_text("utf-8")).get("view") != asdict(look.view):
+        raise SettingsError(
+            "This row of the study looked elsewhere before",
+            where=look.out,
+            remedy="Choose another --out, or remove that folder",
+        )
+    return True
+
+
+def look_again(look: SecondLook) -> None:
+    """Predicts a run's test images once more, and writes the second look's folder; for a process of its own.
+
+    Raises:
+        ModelError: the model cannot be read, or not be explained so.
+        ImageError: an image cannot be read any more.
+    """
+    from shared.model.model_file import load_model
+    from shared.training.backend import configure_backend
+
+    configure_backend(1)
+    model, card = load_model(look.source.folder / "model.keras")
+    where = _way(look.view.look, model, look.source.settings.seed)
+    tests, (first,) = kept_tests(look.source), kept_models(look.source)[FEDERATED]
+    second = {site: _second(model, card, tests.records[site], own, where) for site, own in first.items()}
+    _write(look, tests, {site: (own + second[site]) / np.float32(2) for site, own in first.items()}, second)
+
+
+def _way(name: str, model: keras.Model, seed: int) -> Look:
+    from shared.explain.explainer import Explainer
+    from shared.explain.guided import centred, drawn, hottest
+
+    if name == "centre":
+        return lambda image, target, record: centred()
+    if name == "random":
+        return lambda image, target, record: drawn(np.random.default_rng(draw(seed, "view", record.image_id)))
+    explain = Explainer(model).method(name)
+    return lambda image, target, record: hottest(explain(image, target))
+
+
+def _second(
+    model: keras.Model,
+    card: ModelCard,
+    records: Sequence[LesionRecord],
+    first: NDArray[np.float32],
+    where: Look,
+) -> NDArray[np.float32]:
+    """The second look's probabilities, float32 (N, C), on a clinic's test images."""
+    from shared.explain.guided import second_view
+    from shared.images import read_image
+    from shared.training.keras_trainer import apply_classifier
+    from shared.training.loading import load_labelled
+
+    data = load_labelled(records, card.model, card.preprocess)
+    seen = zip(records, data.images, first.argmax(axis=1), strict=True)
+    views = [
+        second_view(read_image(record.path), where(image, int(target), record), card.preprocess)
+        for record, image, target in seen
+    ]
+    return apply_classifier(model, replace(data, images=np.stack(views)))
+
+
+def _write(look: SecondLook, tests: TestImages, both: Predictions, second: Predictions) -> None:
+    """Writes the folder, ``result.json`` last: with it, the second look is done."""
+    arm = look.out / "arms" / FEDERATED
+    make_folder(arm)
+    shutil.copytree(look.source.folder / "sites", look.out / "sites", dirs_exist_ok=True)
+    _save(arm / SECOND_FILE, second)
+    _save(arm / PREDICTIONS_FILE, both)
+    figures = {"federated": arm_result(tests, both), "second_look": arm_result(tests, second)}
+    nothing = dict.fromkeys(("local", "pooled", "explanations"))
+    write_json(
+        look.out / RESULT_FILE, {**look.source.result(), **nothing, **figures, "view": asdict(look.view)}
+    )
+
+
+def _save(path: Path, predictions: Predictions) -> None:
+    content = io.BytesIO()
+    np.savez(content, **{str(number): own for number, own in enumerate(predictions.values())})  # type: ignore[arg-type]
+    write_atomically(path, content.getvalue())

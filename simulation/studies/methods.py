@@ -1,0 +1,130 @@
+"""The methods of the paper's Table 1, as far as they exist here, on the same models and the same images.
+
+All explain one network, so the table is of explanations: what the network itself scores is the study's own
+table. A blob in the middle of the image, which never looks at it, stands beside them: lesions lie in the
+middle of photographs, and a method that does not beat the blob has found nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.cores import cores
+from shared.files import write_atomically, write_json
+from simulation.processes import run_in_processes
+from simulation.studies.queue import StudyRun
+from simulation.studies.summary import as_csv, cell, over_seeds
+
+METHODS_FILE = "methods.json"
+IMAGES = 50
+NOT_BUILT = "not built yet"
+
+FIGURES = {
+    "deletion": "Deletion ↓",
+    "insertion": "Insertion ↑",
+    "stability_noise": "Stable under noise ↑",
+    "pointing_gain": "Pointing above chance ↑",
+    "box_overlap": "Box overlap ↑",
+    "pixel_precision": "Pixel precision ↑",
+}
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of Table 1.
+
+    Attributes:
+        work: whose.
+        idea: what they do.
+        figures: what that work is about, of :data:`FIGURES`.
+        methods: what stands for it here, by name; none where nothing does yet.
+    """
+
+    work: str
+    idea: str
+    figures: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+TABLE_1 = (
+    Entry("Mahmud et al. 2023", "CNN and CAM", ("deletion", "insertion", "pointing_gain"), ("cam",)),
+    Entry(
+        "Rahimiaghdam 2023",
+        "several explainers, their quality and stability",
+        ("deletion", "insertion", "stability_noise", "pointing_gain"),
+        ("gradcam", "gradcam++", "gradient-weighted", "scorecam"),
+    ),
+    Entry("Livieris et al. 2023", "Siamese similarity and Grad-CAM"),
+    Entry(
+        "Aasem et al. 2022", "localisation", ("pointing_gain", "box_overlap"), ("cam", "gradcam", "scorecam")
+    ),
+    Entry("Bianchini", "explanation of single pixels"),
+    Entry("this system", "Score-CAM", tuple(FIGURES), ("scorecam",)),
+    Entry("control", "a blob in the middle", tuple(FIGURES), ("centre",)),
+)
+
+
+def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+    """Measures the methods on every run's model, and writes ``methods.csv`` and ``methods.md``."""
+    own = [run for run in runs if (run.folder / "model.keras").exists()]
+    waiting = [run for run in own if not (run.folder / METHODS_FILE).exists()]
+    for _ in run_in_processes(measure, waiting, processes=cores()):
+        pass
+    lines = list(_lines(own))
+    write_atomically(folder / "methods.csv", as_csv(lines).encode())
+    write_atomically(folder / "methods.md", markdown(lines).encode())
+    return lines
+
+
+def measure(run: StudyRun) -> None:
+    """Keeps the scores of Table 1's methods in a run's folder; for a process of its own."""
+    from simulation.studies.method_scores import method_scores
+
+    used = dict.fromkeys(name for entry in TABLE_1 for name in entry.methods)
+    write_json(run.folder / METHODS_FILE, method_scores(run, used, IMAGES))
+
+
+def _lines(runs: Sequence[StudyRun]) -> Iterator[Line]:
+    """A line for each of the study's rows, entry of Table 1, method and figure; one for what is not built."""
+    for row in dict.fromkeys(run.row for run in runs):
+        files = [run.folder / METHODS_FILE for run in runs if run.row == row]
+        seeds = [json.loads(path.read_text("utf-8")) for path in files]
+        for entry in TABLE_1:
+            about = {"row": row, "work": entry.work, "idea": entry.idea}
+            if not entry.methods:
+                yield {
+                    **about,
+                    "method": NOT_BUILT,
+                    "figure": None,
+                    "values": [],
+                    "mean": None,
+                    "half_width": None,
+                }
+            for method, figure in ((method, figure) for method in entry.methods for figure in entry.figures):
+                values = [seed[method][figure] for seed in seeds if figure in seed[method]]
+                if values:
+                    yield {**about, "method": method, "figure": figure, **over_seeds(values)}
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """A Markdown table for each of the study's rows."""
+    rows = dict.fromkeys(line["row"] for line in lines)
+    return "\n".join(f"## {row}\n\n{_table([line for line in lines if line['row'] == row])}" for row in rows)
+
+
+def _table(lines: Sequence[Line]) -> str:
+    cells: dict[tuple[str, str, str], dict[str, str]] = {}
+    for line in lines:
+        own = cells.setdefault((line["work"], line["idea"], line["method"]), {})
+        if line["figure"]:
+            own[line["figure"]] = cell(line)
+    head = ["Work", "Idea", "Here", *FIGURES.values()]
+    rule = [*["---"] * 3, *["---:"] * len(FIGURES)]
+    body = [[*names, *(own.get(figure, "") for figure in FIGURES)] for names, own in cells.items()]
+    return "\n".join("| " + " | ".join(part) + " |" for part in (head, rule, *body)) + "\n"
