@@ -87,7 +87,7 @@ def resample(
     """
     names = np.arange(labels.size) if groups is None else np.asarray(groups)
     _, lesion = np.unique(names, return_inverse=True)
-    draws = _draw_lesions(labels, lesion, np.random.default_rng(seed), count)
+    draws = draw_lesions(labels, lesion, np.random.default_rng(seed), count)
     confusion = _confusions(labels, probabilities, lesion, draws)
     auc = [
         _auc(labels, probabilities, draws[start : start + _CHUNK, lesion])
@@ -102,10 +102,20 @@ def resample(
     )
 
 
-def _draw_lesions(
+def draw_lesions(
     labels: NDArray[np.int64], lesion: NDArray[np.intp], rng: np.random.Generator, count: int
 ) -> Floats:
-    """How often each resample has each lesion: float64 (R, lesions)."""
+    """How often each resample has each lesion.
+
+    Args:
+        labels: int64 (N,), at least 0; lesions are drawn within those with the same set of labels.
+        lesion: the number of each image's lesion (N,), from 0 without a gap.
+        rng: the source of randomness.
+        count: number of resamples R.
+
+    Returns:
+        float64 (R, lesions), whole numbers.
+    """
     has_label = np.zeros((lesion.max() + 1, labels.max() + 1), dtype=bool)
     has_label[lesion, labels] = True
     _, strata = np.unique(has_label, axis=0, return_inverse=True)

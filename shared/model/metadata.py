@@ -37,7 +37,15 @@ def encode_metadata(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
 
 def _encode(record: LesionRecord) -> list[float]:
     age = [0.0, 0.0] if record.age is None else [record.age / 100, 1.0]
-    site = re.findall("[a-z]+", (record.site or "").lower())
-    # The first region that a word names, one indicator at most: "lower back" is the trunk.
-    region = next((name for name, starts in SITES.items() if any(w.startswith(starts) for w in site)), None)
+    region = body_region(record.site)
     return [*age, *(float(record.sex == sex) for sex in SEXES), *(float(region == name) for name in SITES)]
+
+
+def body_region(site: str | None) -> str | None:
+    """The region of SITES that a site in a source's words belongs to, if any.
+
+    Example:
+        "lower back" is the trunk: of the regions that its words name, the trunk comes first in SITES.
+    """
+    words = re.findall("[a-z]+", (site or "").lower())
+    return next((name for name, starts in SITES.items() if any(w.startswith(starts) for w in words)), None)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simulation.studies.queue import StudyRun
 
 JUDGEMENTS = {
+    "fairness": "simulation.studies.fairness",
     "learning-curve": "simulation.studies.learning_curve",
     "methods": "simulation.studies.methods",
     "pairs": "simulation.studies.pairs",

@@ -1,0 +1,151 @@
+"""Judges a study's models by group: figures, gaps, and what each row changes against the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.diagnoses import canonical
+from shared.fairness.figures import FIGURES, WORST, Floats, JudgedImages
+from shared.fairness.judgement import GroupJudgement, judge_groups
+from shared.files import write_atomically
+from shared.lesions import LesionRecord
+from simulation.results import Predictions, TestImages
+from simulation.settings import SYNTHETIC
+from simulation.studies.fairness_figure import group_figure
+from simulation.studies.fairness_page import as_csv, markdown
+from simulation.studies.image_groups import ORDER, Angles, groups_of, measure_angles
+from simulation.studies.kept import OWN, kept_models, kept_tests
+from simulation.studies.queue import StudyRun
+
+ARMS = ("federated", "pooled", OWN)
+Key = tuple[str, str, str]
+Line = dict[str, Any]
+
+
+def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+    """Judges every row's models by group; small cells are left out of all that is written.
+
+    Args:
+        runs: of a study, finished.
+        folder: of the study; gets ``fairness.md``, ``fairness.csv`` and ``fairness.svg``.
+
+    Returns:
+        Lines of the kinds ``group``, ``gap`` and ``change``.
+
+    Raises:
+        ImageError: a test image cannot be read any more.
+    """
+    tests = {run.folder: kept_tests(run) for run in runs}
+    angles = measure_angles(record for each in tests.values() for record in _records(each))
+    judged = dict(_judgements(runs, tests, angles))
+    classes = next(iter(tests.values())).classes
+    groups = [line for key, found in judged.items() for line in group_lines(key, found, classes)]
+    gaps = [line for key, found in judged.items() for line in gap_lines(key, found)]
+    lines = [*groups, *gaps, *change_lines(judged, first=runs[0].row)]
+    write_atomically(folder / "fairness.md", markdown(lines).encode())
+    write_atomically(folder / "fairness.csv", as_csv(groups).encode())
+    write_atomically(folder / "fairness.svg", group_figure(groups, runs[0].row))
+    return lines
+
+
+def group_lines(key: Key, found: GroupJudgement, classes: Sequence[str]) -> Iterator[Line]:
+    """A line for each group: its images, by class too, and its figures; ``None`` for what is not told."""
+    for place, group in enumerate(found.groups):
+        cells = zip(classes, found.counts[place], found.hidden.cells[place], strict=True)
+        line = {
+            **_named("group", key),
+            "group": group,
+            "images": None if found.hidden.groups[place] else int(found.counts[place].sum()),
+            "classes": {name: None if secret else int(count) for name, count, secret in cells},
+        }
+        for index, figure in enumerate(FIGURES):
+            told = found.stated(figure)[place]
+            value = float(found.values[index, place])
+            line[figure] = {"value": value, **asdict(found.interval(figure, place))} if told else None
+        yield line
+
+
+def gap_lines(key: Key, found: GroupJudgement) -> Iterator[Line]:
+    """A line for each figure of which at least two groups may be told."""
+    for figure in FIGURES:
+        if (gap := found.gap(figure)) is not None:
+            yield {**_named("gap", key), "figure": figure, **asdict(gap)}
+
+
+def change_lines(judged: dict[Key, GroupJudgement], *, first: str) -> Iterator[Line]:
+    """What each row changes against the first one, on the same test images: the worst group and the gap.
+
+    Returns:
+        Lines with ``figure``, ``worst`` and ``gap``, each a ``value`` from ``low`` to ``high``.
+    """
+    for (row, arm, attribute), found in judged.items():
+        base = judged.get((first, arm, attribute))
+        if row == first or base is None or base.groups != found.groups:
+            continue
+        for index, figure in enumerate(FIGURES):
+            stated = found.stated(figure) & base.stated(figure)
+            if stated.sum() > 1 and np.array_equal(base.counts, found.counts):
+                pair = [np.stack([j.values[index], *j.samples[:, index]])[:, stated] for j in (found, base)]
+                changes = {
+                    "worst": _change(*(WORST[figure](values, axis=1) for values in pair)),
+                    "gap": _change(*(np.ptp(values, axis=1) for values in pair)),
+                }
+                yield {**_named("change", (row, arm, attribute)), "figure": figure, **changes}
+
+
+def _judgements(
+    runs: Sequence[StudyRun], tests: dict[Path, TestImages], angles: Angles
+) -> Iterator[tuple[Key, GroupJudgement]]:
+    rows = {row: [run for run in runs if run.row == row] for row in dict.fromkeys(run.row for run in runs)}
+    for row, own in rows.items():
+        images = [tests[run.folder] for run in own]
+        grouped = [groups_of(each, angles) for each in images]
+        models = [kept_models(run) for run in own]
+        for arm in [arm for arm in ARMS if all(arm in each for each in models)]:
+            judged = _judged(own, images, [each[arm][0] for each in models])
+            for attribute, order in ORDER.items():
+                groups = [group for each in grouped for group in each[attribute]]
+                names = order or sorted({group for group in groups if group})
+                if (found := judge_groups(judged, groups, names)) is not None:
+                    yield (row, arm, attribute), found
+
+
+def _judged(
+    runs: Sequence[StudyRun], tests: Sequence[TestImages], models: Sequence[Predictions]
+) -> JudgedImages:
+    classes = [canonical(name) for name in tests[0].classes]
+    sides = [each.roc_input(predictions) for each, predictions in zip(tests, models, strict=True)]
+    # Synthetic lesions are drawn from the seed: those of another seed have the same names only.
+    lesions = [
+        (run.settings.seed if run.settings.data == SYNTHETIC else 0, record.group)
+        for run, each in zip(runs, tests, strict=True)
+        for record in _records(each)
+    ]
+    numbers = {lesion: number for number, lesion in enumerate(sorted(set(lesions)))}
+    return JudgedImages(
+        np.concatenate([labels for labels, _ in sides]),
+        np.concatenate([probabilities for _, probabilities in sides]),
+        np.array([numbers[lesion] for lesion in lesions]),
+        np.repeat(np.arange(len(sides)), [len(labels) for labels, _ in sides]),
+        classes.index("melanoma") if "melanoma" in classes else None,
+    )
+
+
+def _records(tests: TestImages) -> list[LesionRecord]:
+    return [record for own in tests.records.values() for record in own]
+
+
+def _named(kind: str, key: Key) -> Line:
+    return {"kind": kind, **dict(zip(("row", "arm", "attribute"), key, strict=True))}
+
+
+def _change(mine: Floats, base: Floats) -> dict[str, float]:
+    """The difference itself [0], and its interval by the resamples [1:]."""
+    difference = mine - base
+    low, high = np.percentile(difference[1:], [2.5, 97.5])
+    return {"value": float(difference[0]), "low": float(low), "high": float(high)}
