@@ -19,11 +19,12 @@ app = typer.Typer(
 _PANELS = {
     "Set up": (init, enrol, revoke, clinics, renew),
     "Run": (start, train, status, runs, stop, resume),
-    "Results": (history, models, export),
+    "Results": (history, export),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.add_typer(models, name="models", rich_help_panel="Results")
 
 
 @app.callback()

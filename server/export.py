@@ -38,7 +38,7 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
     _check_free(file)
     folder = record.path.parent / RUNS / run.folder_name
     state = _state(folder, round)
-    card = _card(record, run, folder, state)
+    card = model_card(record, run, folder, state)
     from shared.model.model_file import save_model  # Keras, once it is clear that there is something to save
 
     save_model(file, state.weights, card)
@@ -46,6 +46,33 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
     if trust is not None and trust.model == hashlib.sha256(state.weights.tobytes()).hexdigest():
         save_trust(file, trust)
     return card
+
+
+def model_card(record: Record, run: Run, folder: Path, state: RunState) -> ModelCard:
+    """The card of a run's model.
+
+    Args:
+        record: of the federation.
+        run: one of its runs.
+        folder: the run's.
+        state: the model's.
+
+    Raises:
+        FederationError: the run's first weights cannot be read.
+    """
+    offer = Offer.from_text(run.offer)
+    joined = [
+        name for name, said in list_answers(record, run.number).items() if said.decision == Decision.APPROVED
+    ]
+    counts = dict(zip(offer.model.classes, run.class_counts or (), strict=False))
+    return ModelCard(
+        offer.model,
+        offer.preprocess,
+        read_first_weights(folder / START_FILE).origin,
+        state.round,
+        labels=dict(offer.labels),
+        data={"federated_run": run.name, "offer": run.hash, "clinics": joined, "training_images": counts},
+    )
 
 
 def _state(folder: Path, round: str) -> RunState:
@@ -61,22 +88,6 @@ def _state(folder: Path, round: str) -> RunState:
             remedy=f"Choose one of {', '.join(map(str, kept)) or 'those of a run that has started'}",
         )
     return load_state(folder, int(round))
-
-
-def _card(record: Record, run: Run, folder: Path, state: RunState) -> ModelCard:
-    offer = Offer.from_text(run.offer)
-    joined = [
-        name for name, said in list_answers(record, run.number).items() if said.decision == Decision.APPROVED
-    ]
-    counts = dict(zip(offer.model.classes, run.class_counts or (), strict=False))
-    return ModelCard(
-        offer.model,
-        offer.preprocess,
-        read_first_weights(folder / START_FILE).origin,
-        state.round,
-        labels=dict(offer.labels),
-        data={"federated_run": run.name, "offer": run.hash, "clinics": joined, "training_images": counts},
-    )
 
 
 def _check_free(file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,6 +18,7 @@ from shared.datasets.site import Site
 from shared.files import write_atomically
 from shared.lesions import LesionRecord
 from shared.metrics import ClassificationMetrics, classification_report
+from shared.trust.reliability import ConfidenceBins
 from simulation.arms import FEDERATED, POOLED, Arm
 
 FIGURES = ("balanced_accuracy", "accuracy", "auc")
@@ -39,6 +41,11 @@ class TestImages:
     def pooled(self, predictions: Predictions) -> ClassificationMetrics:
         """A model's figures on all clinics' test images together."""
         return self._report(*self._together(predictions))
+
+    def calibration(self, predictions: Predictions) -> dict[str, Any]:
+        """How far a model's top probabilities are from how often it is right, on all test images together."""
+        bins = ConfidenceBins.count(*self.roc_input(predictions))
+        return {"expected_calibration_error": bins.error, "interval": asdict(bins.error_interval())}
 
     def roc_input(self, predictions: Predictions) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Labels (N,) and probabilities (N, C) on all clinics' test images."""
@@ -66,6 +73,7 @@ def arm_result(tests: TestImages, predictions: Predictions) -> dict[str, Any]:
     return {
         **{name: pooled[name] for name in FIGURES},
         "test": pooled,
+        "calibration": tests.calibration(predictions),
         "clinics": clinics,
         "mean_over_clinics": _mean(clinics.values()),
     }

@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from server.card.simulated import simulated_facts
+from server.card.writing import write_card
 from server.explanations import load_explanations
 from shared.cores import cores
 from shared.datasets.site import Site
@@ -127,6 +129,7 @@ def finish(begun: Begun, *, command: str, start: float) -> dict[str, Any]:
         sheet=contact_sheet(prepared),
     )
     write_json(out / "result.json", result)
+    write_card(out, simulated_facts(out))
     return result
 
 

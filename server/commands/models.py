@@ -1,4 +1,7 @@
-"""``history``, ``models`` and ``export``: the rounds of a run, and the models it kept."""
+"""``history``, ``models`` and ``export``: the rounds of a run, and the models it kept.
+
+``models RUN`` lists them, as ``models list RUN`` does; ``models card RUN`` writes the last one's card.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from server.checkpoint import has_state
+from server.commands.card import card
 from server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
 from server.history import HistoryRow, best_round
 from server.run_folder import KeptModel, federation_folder, kept_models, read_history, row_values
@@ -42,7 +48,36 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         Console().print(_history_table(rows))
 
 
-def models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
+class _ListUnlessNamed(TyperGroup):
+    """A group whose command ``list`` needs no naming."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Adds it where the first argument is no command."""
+        if args and args[0] not in {*self.commands, *self.get_help_option_names(ctx)}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+models = typer.Typer(cls=_ListUnlessNamed, no_args_is_help=True, rich_markup_mode="markdown")
+
+
+@models.callback()
+def about_models() -> None:
+    """List the models that a run kept, or write the card of its last one.
+
+    RUN is the number or name of a federation's run, or the --out folder of fl-simulate. A run named as one of
+    the commands is listed by: fl-server models list NAME.
+
+    **Examples**
+
+        fl-server models 3 --json
+
+        fl-server models card 3 --out spring-card
+    """
+
+
+@models.command("list")
+def list_models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
     """List the models that a run kept: of the start, the last two and the best rounds, as they apply.
 
     RUN is the number or name of a federation's run, or the --out folder of fl-simulate, or one of its arms.
@@ -51,9 +86,9 @@ def models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
 
     A simulated federation's, then those of a run of the federation in the current folder, as JSON:
 
-        fl-server models dermafed-run
+        fl-server models list dermafed-run
 
-        fl-server models 3 --json
+        fl-server models list 3 --json
     """
     folder = _folder(run, directory)
     kept = kept_models(folder)
@@ -61,6 +96,9 @@ def models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         print_json({"folder": str(folder), "models": [{**asdict(m), "path": str(m.path)} for m in kept]})
     else:
         Console().print(_models_table(folder, kept))
+
+
+models.command()(card)
 
 
 def export(

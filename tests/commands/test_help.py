@@ -26,7 +26,7 @@ COMMANDS = (
         f"fl-server {name}"
         for name in (
             *("init", "enrol", "revoke", "clinics", "renew", "start", "train", "status", "runs"),
-            *("stop", "resume", "history", "models", "export"),
+            *("stop", "resume", "history", "models", "models list", "models card", "export"),
         )
     ),
 )

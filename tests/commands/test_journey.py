@@ -59,6 +59,8 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_judged(data: Path, tmp_pa
             assert all(0 <= figures[name] <= 1 for name in ("balanced_accuracy", "accuracy", "auc"))
     assert result["seconds"] > 0
     assert "<html" in Path(result["report"]).read_text("utf-8").lower()
+    assert 0 <= result["federated"]["calibration"]["expected_calibration_error"] <= 1
+    assert "| all clinics | too few |" in (tmp_path / "run" / "card.md").read_text("utf-8")  # 9 images
     judged = read_json(
         run(
             "fl-client",

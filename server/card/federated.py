@@ -1,0 +1,81 @@
+"""What the record of a federation tells of a run's last model."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from server.calibration import load_calibrated
+from server.card.facts import CardFacts
+from server.checkpoint import RunState, has_state, load_state
+from server.explanations import EXPLANATIONS_FILE, load_explanations
+from server.export import model_card
+from server.record.database import Record
+from server.record.runs import Run
+from server.run_folder import row_values
+from server.settings import RUNS
+from shared.errors import FederationError, SettingsError
+from shared.offer import Offer
+from shared.trust.document import figures
+
+
+def federated_facts(record: Record, run: Run) -> CardFacts:
+    """The facts of the model of a run's last round; of single clinics only their names.
+
+    Args:
+        record: of the federation.
+        run: one of its runs.
+
+    Raises:
+        SettingsError: no round of it is finished.
+        FederationError: a file of it cannot be read.
+    """
+    folder = record.path.parent / RUNS / run.folder_name
+    if not run.rounds_done or not has_state(folder):
+        raise SettingsError(
+            f"No round of the run '{run.name}' is finished", where=folder, remedy="See: fl-server status"
+        )
+    state, offer = load_state(folder), Offer.from_text(run.offer)
+    card = model_card(record, run, folder, state)
+    return CardFacts(
+        name=run.name,
+        version=version("dermafed"),
+        day=(run.ended or run.asked)[:10],
+        model=card,
+        recipe=offer.recipe,
+        training={
+            "strategy": offer.strategy,
+            "rounds": offer.rounds,
+            "batch_norm": offer.model.batch_norm,
+            "frozen_blocks": offer.model.frozen_blocks,
+            "split": offer.split,
+            "seed": offer.seed,
+        },
+        clinics=dict.fromkeys(card.data["clinics"]),
+        images=card.data["training_images"],
+        counted="Training images",
+        validation=next((row_values(row) for row in state.history if row.round == state.round), None),
+        trust=_trust(folder, state),
+        explanations=_explanations(folder, state),
+    )
+
+
+def _trust(folder: Path, state: RunState) -> dict[str, Any] | None:
+    """Only of this very model: the run may have gone on since it was calibrated."""
+    trust = load_calibrated(folder)
+    same = trust is not None and trust.model == hashlib.sha256(state.weights.tobytes()).hexdigest()
+    return figures(trust) if trust is not None and same else None
+
+
+def _explanations(folder: Path, state: RunState) -> dict[str, Any] | None:
+    path = folder / EXPLANATIONS_FILE
+    if not path.exists():
+        return None
+    try:
+        content = load_explanations(folder)
+        found: dict[str, Any] | None = content["all"] if content["round"] == state.round else None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise FederationError("The run's explanations cannot be read", where=path) from error
+    return found

@@ -1,0 +1,75 @@
+"""What the folder of a run of ``fl-simulate`` tells of its model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from server.card.facts import CardFacts
+from server.checkpoint import RunState, load_state
+from server.run_folder import federation_folder
+from shared.errors import SettingsError
+from shared.model.card import ModelCard
+from shared.training.recipe import Recipe
+from shared.trust.document import figures
+from shared.trust.trust_file import load_trust
+
+RESULT_FILE, MODEL_FILE = "result.json", "model.keras"
+_SETTINGS = ("strategy", "rounds", "batch_norm", "frozen_blocks", "split", "seed")
+
+
+def is_simulation(run: Path) -> bool:
+    """Whether the folder is one of ``fl-simulate``'s, finished or not."""
+    return (run / "settings.json").is_file()
+
+
+def simulated_facts(run: Path) -> CardFacts:
+    """The facts of a simulation's federated model, from its result; no path of this machine is among them.
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        InputError: the run is not finished, or a file of it cannot be read.
+        FederationError: its last state cannot be read.
+    """
+    path = run / RESULT_FILE
+    if not path.is_file():
+        raise SettingsError("This run is not finished", where=run, remedy="Run: fl-simulate --resume")
+    state = load_state(federation_folder(run))
+    try:
+        result = json.loads(path.read_text("utf-8"))
+        card = ModelCard.from_dict(json.loads((run / MODEL_FILE).with_suffix(".json").read_text("utf-8")))
+        return _facts(run, result, card, state)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise SettingsError(
+            "The run's result cannot be read",
+            where=path,
+            remedy="Copy the run's folder again, or run it anew",
+        ) from error
+
+
+def _facts(run: Path, result: Mapping[str, Any], card: ModelCard, state: RunState) -> CardFacts:
+    federated, settings = result["federated"], result["settings"]
+    trust = load_trust(run / MODEL_FILE, hashlib.sha256(state.weights.tobytes()).hexdigest())
+    return CardFacts(
+        name=result["title"],
+        version=result["version"],
+        day=result["created"][:10],
+        model=card,
+        recipe=Recipe.from_dict(state.settings["recipe"]),
+        training={name: settings[name] for name in _SETTINGS},
+        clinics={clinic["name"]: sum(clinic["images"].values()) for clinic in result["clinics"]},
+        images={
+            name: sum(clinic["images"][name] for clinic in result["clinics"]) for name in result["classes"]
+        },
+        counted="Images",
+        synthetic=settings["data"] == "synthetic",
+        tests={"all clinics": federated["test"], **federated["clinics"]},
+        calibration=federated.get("calibration"),
+        trust=None if trust is None else figures(trust),
+        explanations=(result.get("explanations") or {}).get("all"),
+    )

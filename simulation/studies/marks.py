@@ -1,0 +1,132 @@
+"""Figures in a document that are written from result files, never by hand.
+
+Two comments that no reader sees stand around each. The first says which lines of which file are shown::
+
+    <!-- figures ablation/table by=row across=figure tests=all arm=federated -->
+    (a table: a line for each row of the study, a column for each figure)
+    <!-- /figures -->
+
+    ... reaches <!-- figures ablation/table row=plain tests=all figure=auc -->0.879<!-- /figures --> ...
+
+``ablation/table`` are the lines ``table`` of ``ablation.json``. Of these, ``KEY=VALUE`` (or ``KEY=A|B``)
+keeps those with that value. ``by`` and ``across`` make a table: keys whose values begin its lines, and one
+whose values head its columns. ``show`` is the key, or the keys, of what is printed, ``mean`` by default;
+``digits`` is how many there are after the point.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.errors import SettingsError
+
+Line = Mapping[str, Any]
+
+_MARK = re.compile(r"(<!-- figures (?P<asked>.*?) -->).*?(<!-- /figures -->)", re.DOTALL)
+_EDGE = re.compile(r"<!-- /?figures\b")
+_BY_HAND = re.compile(r"\d\.\d\d")
+_ALL_MARKED = "<!-- every figure is from results -->"
+_OPTIONS = ("by", "across", "show", "digits")
+
+
+def renew(text: str, results: Path, where: object = "") -> str:
+    """A document with every marked figure as its result file has it.
+
+    Args:
+        text: Markdown.
+        results: the folder of the result files.
+        where: names the document in messages.
+
+    Raises:
+        SettingsError: a mark is not closed, or asks for what is not there.
+    """
+
+    def renewed(mark: re.Match[str]) -> str:
+        try:
+            return f"{mark[1]}{_shown(mark['asked'], results)}{mark[3]}"
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise SettingsError(f"No such figures: {mark['asked']} ({error})", where=where) from error
+
+    if 2 * len(_MARK.findall(text)) != len(_EDGE.findall(text)):
+        raise SettingsError("A mark of figures is not closed, or not opened", where=where)
+    return _MARK.sub(renewed, text)
+
+
+def by_hand(text: str) -> list[str]:
+    """Figures outside of all marks, in a document that says that it has none; code does not count."""
+    if _ALL_MARKED not in text:
+        return []
+    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", _MARK.sub("", text), flags=re.DOTALL | re.MULTILINE)
+    return [line for line in prose.splitlines() if _BY_HAND.search(line)]
+
+
+def _shown(asked: str, results: Path) -> str:
+    source, *pairs = shlex.split(asked)
+    given = dict(pair.split("=", 1) for pair in pairs)
+    options = {name: given.pop(name) for name in _OPTIONS if name in given}
+    file, lines_of = source.split("/")
+    lines = json.loads((results / f"{file}.json").read_text("utf-8"))["lines"][lines_of]
+    chosen = [
+        line for line in lines if all(str(line[key]) in value.split("|") for key, value in given.items())
+    ]
+    digits, show = int(options.get("digits", 3)), options.get("show", "mean").split("|")
+
+    def cell(line: Line, key: str) -> str:
+        return _cell(line, key, digits)
+
+    if "by" in options:
+        return "\n" + _table(chosen, options["by"].split("|"), options.get("across"), show, cell)
+    if len(chosen) != 1:
+        raise LookupError(f"{len(chosen)} lines, not 1")
+    return cell(chosen[0], *show)
+
+
+def _table(
+    lines: Sequence[Line],
+    by: Sequence[str],
+    across: str | None,
+    show: Sequence[str],
+    cell: Callable[[Line, str], str],
+) -> str:
+    """A line for each value of ``by``; columns are what is shown, or the values of ``across``."""
+    if not lines:
+        raise LookupError("0 lines")
+    table: dict[tuple[str, ...], dict[str, str]] = {}
+    for line in lines:
+        cells = {str(line[across]): cell(line, *show)} if across else {key: cell(line, key) for key in show}
+        row = table.setdefault(tuple(str(line[key]) for key in by), {})
+        if row.keys() & cells.keys():
+            raise LookupError("several lines for one cell")
+        row |= cells
+    columns = list(dict.fromkeys(column for row in table.values() for column in row))
+    rows = [[*key, *(row.get(column, "") for column in columns)] for key, row in table.items()]
+    head = [_heading(name) for name in (*by, *columns)]
+    rule = ["---"] * len(by) + ["---:"] * len(columns)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
+
+
+def _cell(line: Line, key: str, digits: int) -> str:
+    """A value, with its interval where the line has one."""
+    value = line[key]
+    told = value if isinstance(value, dict) else line if key in ("mean", "difference") else {}
+    text = _number(told["value"] if isinstance(value, dict) else value, digits)
+    if told.get("half_width") is not None:
+        return f"{text} ± {_number(told['half_width'], digits)}"
+    if told.get("low") is not None:
+        return f"{text} ({_number(told['low'], digits)} to {_number(told['high'], digits)})"
+    return text
+
+
+def _number(value: Any, digits: int) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def _heading(name: str) -> str:
+    return name[:1].upper() + name[1:].replace("_", " ")

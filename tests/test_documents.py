@@ -1,0 +1,25 @@
+"""README.md and docs say what the studies' result files say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simulation.studies.marks import by_hand
+from simulation.studies.publish import documents, parted
+
+ROOT = Path(__file__).resolve().parent.parent
+MEND = "python -m simulation.studies.publish"
+
+
+def test_every_marked_figure_is_the_one_of_its_result_file() -> None:
+    assert not parted(ROOT), MEND
+
+
+def test_where_all_figures_are_to_be_marked_none_is_written_by_hand() -> None:
+    assert {path: found for path in documents(ROOT) if (found := by_hand(path.read_text("utf-8")))} == {}
+
+
+def test_every_result_file_is_told_somewhere() -> None:
+    told = "".join(path.read_text("utf-8") for path in documents(ROOT))
+    for path in (ROOT / "docs" / "results").glob("*.json"):
+        assert f"<!-- figures {path.stem}/" in told, path.name
