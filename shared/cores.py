@@ -12,8 +12,8 @@ def cores() -> int:
 
 def give_way() -> None:
     """Let every other process go first from now on: for work that nobody waits for, such as training."""
-    if hasattr(os, "nice"):
-        os.nice(_LOWEST)
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, 0, _LOWEST)
 
 
 _LOWEST = 19
