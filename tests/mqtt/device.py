@@ -43,7 +43,6 @@ class Device:
         self.client.loop_start()
         wait(lambda: bool(self.reasons), "the broker's word")
         if self.reasons == ["Success"]:
-            self.client.subscribe(f"{self.topic}/answer/#", qos=1)
             wait(lambda: self._subscribed, "the subscription")
         return self
 
@@ -88,6 +87,7 @@ class Device:
     ) -> None:
         self.largest = getattr(properties, "MaximumPacketSize", None)
         self.reasons.append(str(reason))
+        self.client.subscribe(f"{self.topic}/answer/#", qos=1)  # the broker may have forgotten the session
 
     def _keep(self, client: object, data: object, message: mqtt.MQTTMessage) -> None:
         properties = message.properties
