@@ -29,11 +29,11 @@ _STYLE: Any = {
 }
 
 
-def panels(count: int) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of so many panels side by side, which share their y axis."""
+def panels(count: int, *, shared: bool = True) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of so many panels side by side, whose y axis may be shared."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(1.2 + 3.2 * count, 3.0), layout="constrained")
-        return figure, figure.subplots(1, count, sharey=True, squeeze=False)[0]
+        return figure, figure.subplots(1, count, sharey=shared, squeeze=False)[0]
 
 
 def line(axes: Axes, number: int, label: str, points: Sequence[tuple[float, float, float | None]]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 JUDGEMENTS = {
     "fairness": "simulation.studies.fairness",
+    "cost": "simulation.studies.cost",
     "learning-curve": "simulation.studies.learning_curve",
     "methods": "simulation.studies.methods",
     "pairs": "simulation.studies.pairs",

@@ -1,0 +1,95 @@
+"""What a federation costs, and how well it does, against the number of its clinics.
+
+The weights travel three times a clinic and round: to it for training, back, and to it again for validation.
+Seconds are of this machine, where the clinics work one after the other; the overhead is what the server takes
+while none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from server.checkpoint import load_state
+from server.run_folder import federation_folder, read_history
+from shared.files import write_atomically
+from simulation.studies.drawing import line, panels, save
+from simulation.studies.queue import StudyRun
+from simulation.studies.summary import cell, interval
+
+JOURNEYS = 3
+MEGABYTE = 10**6
+
+Line = dict[str, Any]
+
+
+def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+    """Writes ``cost.md`` and ``cost.svg`` into a study's folder."""
+    lines = costs(runs)
+    write_atomically(folder / "cost.md", markdown(lines).encode())
+    draw(lines, folder / "cost.svg")
+    return lines
+
+
+def costs(runs: Iterable[StudyRun]) -> list[Line]:
+    """A line for each row, in order of the number of clinics.
+
+    Returns:
+        ``row``, ``clinics``, ``images`` (for training, the median clinic's), ``megabytes`` (of weights, a
+        round and all clinics), ``seconds`` and ``overhead`` (a round, median), and balanced accuracy on all
+        test images as ``values`` by seed, ``mean`` and ``half_width``.
+    """
+    found: dict[str, list[Line]] = {}
+    for run in runs:
+        found.setdefault(run.row, []).append(_cost(run))
+    lines = [{"row": row} | _over_seeds(own) for row, own in found.items()]
+    return sorted(lines, key=lambda line: float(line["clinics"]))
+
+
+def _cost(run: StudyRun) -> Line:
+    result, folder = run.result(), federation_folder(run.folder)
+    clinics, rounds = len(result["clinics"]), read_history(folder)
+    return {
+        "clinics": clinics,
+        "images": median(clinic["splits"]["train"] for clinic in result["clinics"]),
+        "megabytes": JOURNEYS * clinics * load_state(folder).weights.nbytes / MEGABYTE,
+        "seconds": median(row.seconds for row in rounds),
+        "overhead": median(row.overhead_seconds for row in rounds),
+        "balanced_accuracy": result["federated"]["balanced_accuracy"],
+    }
+
+
+def _over_seeds(costs: Sequence[Line]) -> Line:
+    names = ("clinics", "images", "megabytes", "seconds", "overhead")
+    means = {name: fmean(cost[name] for cost in costs) for name in names}
+    return means | interval([cost["balanced_accuracy"] for cost in costs])
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The costs as a Markdown table."""
+    head = (
+        "| Clinics | Training images each | Weights sent a round, MB | Seconds a round | Server's seconds "
+        "| Balanced accuracy |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
+    )
+    rows = [
+        f"| {line['clinics']:.0f} | {line['images']:.0f} | {line['megabytes']:.0f} | {line['seconds']:.1f} "
+        f"| {line['overhead']:.2f} | {cell(line)} |"
+        for line in lines
+    ]
+    return "\n".join(["# Cost against the number of clinics\n", head, *rows]) + "\n"
+
+
+def draw(lines: Sequence[Line], path: Path) -> None:
+    """Draws balanced accuracy, seconds and megabytes against the number of clinics."""
+    figure, axes = panels(3, shared=False)
+    shown = {"balanced accuracy, all tests": "mean", "seconds a round": "seconds", "MB a round": "megabytes"}
+    for panel, (label, name) in zip(axes, shown.items(), strict=True):
+        half = "half_width" if name == "mean" else ""
+        line(panel, 0, label, [(own["clinics"], own[name], own.get(half)) for own in lines])
+        panel.set(xscale="log", xlabel="clinics", ylabel=label)
+        ticks = sorted({round(own["clinics"]) for own in lines})
+        panel.set_xticks(ticks, [str(tick) for tick in ticks])
+        panel.minorticks_off()
+    save(figure, path)
