@@ -40,7 +40,7 @@ class Recipe:
             Either way the run minimises the mean of the classes' losses, so in the mean of models a
             clinic weighs as much as its images add to that, each n / (C n_c) over all clinics; with
             ``none``, as many images as it has. ``global``: each image's loss is multiplied by n / n_c of
-            all clinics, and a clinic weighs as many images as it has (du Terrail et al. 2022, FLamby).
+            all clinics, and a clinic weighs as many images as it has (FLamby, arXiv:2210.04620).
         focus: gamma of the focal loss, which multiplies an image's loss by (1 - p)^gamma, p the probability
             given to its class (Lin et al. 2017, arXiv:1708.02002, eq. 4); 0 is cross-entropy.
         label_smoothing: of the one-hot labels, 0 to below 1.
