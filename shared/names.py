@@ -6,6 +6,7 @@ import re
 
 from shared.errors import SettingsError
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -26,3 +27,8 @@ def check_name(name: str, what: str) -> str:
             remedy="Use 1 to 63 letters, digits, dots, dashes or underscores, a letter or digit first",
         )
     return name
+
+
+def slug(title: str) -> str:
+    """A title as the name of a folder: ``with BM3D and CLAHE`` becomes ``with-BM3D-and-CLAHE``."""
+    return _UNSAFE.sub("-", title)

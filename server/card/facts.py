@@ -36,7 +36,7 @@ class CardFacts:
         calibration: ``expected_calibration_error`` on test images, and its ``interval``.
         trust: :func:`shared.trust.document.figures` of the model.
         explanations: means of the measures of explanations, with intervals, over all clinics.
-        groups: rows of ``axis``, ``group``, ``images`` and figures; ``None`` where not measured.
+        groups: as :func:`server.card.groups.group_lines` gives them.
     """
 
     name: str

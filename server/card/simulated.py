@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from server.card.facts import CardFacts
+from server.card.groups import group_lines
 from server.checkpoint import RunState, load_state
 from server.run_folder import federation_folder
 from shared.errors import SettingsError
@@ -72,4 +73,5 @@ def _facts(run: Path, result: Mapping[str, Any], card: ModelCard, state: RunStat
         calibration=federated.get("calibration"),
         trust=None if trust is None else figures(trust),
         explanations=(result.get("explanations") or {}).get("all"),
+        groups=group_lines(run),
     )

@@ -14,12 +14,14 @@ from markupsafe import Markup
 import shared.report
 from server.card.facts import CardFacts, enough, enough_of_each, told
 from server.card.front_matter import front_matter
+from shared.diagnoses import canonical
 from shared.explain.quality.measures import MEASURES
 from shared.files import make_folder, write_atomically
 from shared.report import words
 
 MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
 _TEMPLATES = Path(__file__).parent / "templates"
+_SCROLLING = '<div class="wide" role="group" aria-label="Table" tabindex="0"><table>'
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|&#~!$])")
 
 
@@ -65,6 +67,7 @@ def card_text(facts: CardFacts) -> str:
         clinics=told(facts.clinics),
         images=told(facts.images),
         lowest=_lowest_clinic(facts),
+        melanoma=next((name for name in facts.model.model.classes if canonical(name) == "melanoma"), None),
         measures=MEASURES,
         enough=enough,
         enough_of_each=enough_of_each,
@@ -91,6 +94,7 @@ def _lowest_clinic(facts: CardFacts) -> str | None:
 def _page(title: str, body: str) -> str:
     # Without raw HTML: what a clinic's name holds stays text.
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
+    html = html.replace("<table>", _SCROLLING).replace("</table>", "</table></div>")
     folders = [_TEMPLATES, Path(shared.report.__file__).parent]
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folders), autoescape=True)
     return environment.get_template("card.html").render(title=title, body=Markup(html))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from server.history import HISTORY_FILE
 from server.run_folder import read_history
 from shared.cores import cores
 from shared.errors import SettingsError
+from shared.names import slug
 from simulation.arms import PREDICTIONS_FILE, Arm, run_arm
 from simulation.processes import run_in_processes
 from simulation.run import Begun, Watcher, begin, finish
@@ -66,11 +66,6 @@ def run_all(runs: Sequence[StudyRun], *, command: str, watcher: Watcher) -> None
     for _ in run_in_processes(run_arm, arms, processes=cores()):
         waiting = [begun for begun in waiting if not _finished(begun, command, start)]
         told(sum(_rounds_done(arm) for arm in arms), total)
-
-
-def slug(row: str) -> str:
-    """A row's name as a folder's."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", row)
 
 
 def _begin(run: StudyRun, watcher: Watcher) -> Begun:

@@ -50,10 +50,12 @@ def test_the_hub_reads_the_figures_of_every_test(tmp_path: Path) -> None:
 
 def test_people_read_the_same_with_intervals(tmp_path: Path) -> None:
     text = text_of(simulation(tmp_path))
-    name, images, balanced, accuracy, *_ = row(text, "all clinics")
+    name, images, melanomas, balanced, _, accuracy, _ = row(text, "all clinics")
     assert (name, images) == ("all clinics", "30")
     assert balanced.startswith("0.700 (0.")
     assert accuracy == "0.767 (0.591–0.882)"  # Wilson's of 23 of 30
+    assert melanomas == "0.500"
+    assert row(text, "south | 20")[2] == "0.200"  # of 5 melanomas
     assert "| nevus | 200 | nv, nevi |" in text
     assert "| melanoma | 5 | 5 |" in text  # the confusion matrix
     assert "Of 10 test images of melanoma it finds 5." in text
@@ -123,4 +125,23 @@ def test_an_unfinished_run_and_damage_are_refused(tmp_path: Path) -> None:
             simulated_facts(run)
     path.unlink()
     with pytest.raises(DermaFedError, match="not finished"):
+        simulated_facts(run)
+
+
+def test_groups_are_those_of_the_row_in_its_study(tmp_path: Path) -> None:
+    run = simulation(tmp_path / "runs" / "with-BM3D-and-CLAHE" / "seed-1")
+    figure = {"value": 0.625, "low": 0.5, "high": 0.75}
+    line = {"kind": "group", "row": "with BM3D and CLAHE", "arm": "federated", "attribute": "age"}
+    told = {"group": "40-59", "images": 44, "balanced_accuracy": figure, "calibration_error": None}
+    hidden = {"group": "80-", "images": None, "balanced_accuracy": None, "calibration_error": None}
+    others = ({"row": "plain"}, {"arm": "pooled"}, {"kind": "gap"})
+    lines = [line | own | {"melanoma_sensitivity": None} for own in (told, hidden)]
+    lines += [lines[0] | {"group": "of another"} | other for other in others]
+    (tmp_path / "fairness.json").write_text(json.dumps({"title": "", "lines": lines}))
+    text = text_of(run)
+    assert row(text, "age: 40-59")[1:] == ["44", "0.625 (0.500–0.750)", "–", "–"]
+    assert row(text, "age: 80-")[1:] == ["not told", "–", "–", "–"]
+    assert "of another" not in text
+    (tmp_path / "fairness.json").write_text("[]")
+    with pytest.raises(DermaFedError, match="by group cannot be read"):
         simulated_facts(run)
