@@ -9,6 +9,7 @@ import numpy as np
 
 from client.batch_norm import BatchNormFiles
 from shared.datasets.site import Site, read_site
+from shared.fairness.reweighing import group_weights
 from shared.training.backend import configure_backend
 from shared.training.keras_trainer import KerasTrainer
 from shared.training.loading import load_labelled
@@ -29,15 +30,17 @@ def site_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
     """
     configure_backend(plan.threads)
     site = read_site(folder)
+    train = load_labelled(site.splits.train, plan.model, plan.preprocess)
     return KerasTrainer(
         plan.model,
         plan.recipe,
-        train=load_labelled(site.splits.train, plan.model, plan.preprocess),
+        train=train,
         validation=load_labelled(site.splits.validation, plan.model, plan.preprocess),
         rounds=plan.rounds,
         class_counts=plan.class_counts,
         seed=clinic_seed(site, plan.seed),
         memory=batch_norm_files(plan, state),
+        weights=group_weights(site.splits.train, train.labels, plan.recipe.group_balance),
     )
 
 

@@ -66,6 +66,8 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "focus": Key(_NUMBER, 0.0),
         "label_smoothing": Key(_NUMBER, 0.0),
         "augment": Key(_YES_NO, True),
+        "tones": Key(_YES_NO, False),
+        "group_balance": Key(_WORD, "none"),
     },
     "rules": {
         "quorum": Key(_NUMBER, 0.5),

@@ -113,6 +113,8 @@ def simulate(
     schedule: training_options.Schedule = "cosine",
     balance: training_options.Balance = "logits",
     focus: training_options.Focus = 0.0,
+    tones: training_options.Tones = False,
+    group_balance: training_options.GroupBalance = "none",
     metadata: Annotated[
         bool,
         typer.Option(

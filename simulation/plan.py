@@ -30,6 +30,8 @@ _RECIPE = (
     "schedule",
     "balance",
     "focus",
+    "tones",
+    "group_balance",
 )
 
 SMALLEST_TILE = 8  # pixels: below, CLAHE equalises noise

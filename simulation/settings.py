@@ -47,6 +47,8 @@ class RunSettings:
         schedule: ``cosine`` or ``constant``.
         balance: ``none``, ``weights``, ``logits`` or ``global``.
         focus: gamma of the focal loss.
+        tones: whether training images get other skin tones at random.
+        group_balance: ``none``, or by ``age``, ``sex`` or ``site``.
         metadata: whether age, sex and body site enter the model.
         split: ``drawn`` at random, ``even`` (drawn, then equally many images of each class, as in the
             paper), ``given`` by the manifest's column ``split``, or ``held-out``: a test that it gives.
@@ -82,6 +84,8 @@ class RunSettings:
     schedule: str = "cosine"
     balance: str = "logits"
     focus: float = 0.0
+    tones: bool = False
+    group_balance: str = "none"
     metadata: bool = False
     split: str = "drawn"
     only: str | None = None

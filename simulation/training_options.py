@@ -57,3 +57,11 @@ Balance = Annotated[
     typer.Option(help="Against unequal classes: none, weights, logits or global.", rich_help_panel=_PANEL),
 ]
 Focus = Annotated[float, typer.Option(help="Gamma of the focal loss.", rich_help_panel=_PANEL)]
+Tones = Annotated[
+    bool,
+    typer.Option("--tones", help="Give training images other skin tones at random.", rich_help_panel=_PANEL),
+]
+GroupBalance = Annotated[
+    str,
+    typer.Option(help="Against unequal groups of patients: none, age, sex or site.", rich_help_panel=_PANEL),
+]

@@ -15,19 +15,25 @@ ZOOM = (0.85, 1.2)
 GAIN = (0.85, 1.15)  # of all channels: illumination
 TINT = (0.95, 1.05)  # of each channel: colour temperature
 GAMMA = (0.85, 1.2)
+MELANIN = (-0.1, 0.6)  # optical depth at 550 nm that is added: from somewhat fairer to tan
+
+# Melanin's absorption of red, green and blue against 550 nm, as wavelength^-3.33 (Jacques 1996).
+_ABSORPTION = (np.array([610, 550, 465]) / 550) ** -3.33
+_DISPLAY_GAMMA = 2.2
 
 
-def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def augment(image: NDArray[np.uint8], rng: np.random.Generator, *, tones: bool = False) -> NDArray[np.uint8]:
     """Returns a randomly flipped, rotated, zoomed and relit copy.
 
     Args:
         image: uint8 (S, S, 3).
         rng: the source of all randomness.
+        tones: whether the skin also gets another tone, as if its epidermis held more or less melanin.
 
     Returns:
         uint8 (S, S, 3); the border is mirrored where the image ends.
     """
-    return _relight(_warp(image, rng), rng)
+    return _relight(_warp(image, rng), rng, tones)
 
 
 def _warp(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -41,8 +47,10 @@ def _warp(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     )
 
 
-def _relight(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _relight(image: NDArray[np.uint8], rng: np.random.Generator, tones: bool) -> NDArray[np.uint8]:
     gains = rng.uniform(*GAIN) * rng.uniform(*TINT, size=3)
     levels = np.linspace(0, 1, 256)[:, None] ** rng.uniform(*GAMMA) * gains
+    if tones:  # Beer and Lambert's law on linear light
+        levels = levels * np.exp(-rng.uniform(*MELANIN) * _ABSORPTION / _DISPLAY_GAMMA)
     table = np.clip(255 * levels, 0, 255).round().astype(np.uint8)
     return np.asarray(cv2.LUT(image, table[None]), np.uint8)

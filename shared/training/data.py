@@ -44,7 +44,7 @@ class Batch:
 
 
 def batches(
-    data: LabelledImages, size: int, steps: Iterable[int], *, seed: int, augmented: bool
+    data: LabelledImages, size: int, steps: Iterable[int], *, seed: int, augmented: bool, tones: bool = False
 ) -> Iterator[Batch]:
     """The batches of some steps of a training without end: one epoch after the other, each in random order.
 
@@ -58,6 +58,7 @@ def batches(
         steps: their numbers, from 0.
         seed: of the orders and the augmentation.
         augmented: whether images are changed at random.
+        tones: whether that changes the tone of the skin too.
     """
     for step in steps:
         epoch, place = divmod(step, steps_per_epoch(data, size))
@@ -69,7 +70,7 @@ def batches(
         index = np.resize(np.concatenate([index, order]), size)
         images = data.images[index]
         if augmented:
-            images = np.stack([augment(image, rng) for image in images])
+            images = np.stack([augment(image, rng, tones=tones) for image in images])
         yield Batch(data.inputs(images, index), index, weights)
 
 

@@ -49,6 +49,7 @@ class KerasTrainer:
         seed: int,
         class_counts: Sequence[int] | None = None,
         memory: BatchNormMemory | None = None,
+        weights: NDArray[np.float32] | None = None,
     ) -> None:
         """Keeps the clinic's images; the network is shared by the process's trainers.
 
@@ -61,6 +62,7 @@ class KerasTrainer:
             seed: of this clinic.
             class_counts: training images of each class over all clinics; this clinic's own by default.
             memory: for ``batch_norm="local"``, where it is kept.
+            weights: of the training images (N,), besides those that balance classes.
         """
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
         self.data, self.validation = train, validation
@@ -68,8 +70,8 @@ class KerasTrainer:
         counts = np.bincount(train.labels, minlength=len(model.classes))
         prior = log_prior(counts) if recipe.balance == "logits" else np.zeros(len(counts), np.float32)
         self._targets = targets(train.labels, prior, recipe.label_smoothing)
-        weights = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
-        self._weights = weights[train.labels]
+        of_class = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
+        self._weights = of_class[train.labels] * (1 if weights is None else weights)
         everywhere = counts if class_counts is None else np.asarray(class_counts)
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)
@@ -95,7 +97,12 @@ class KerasTrainer:
         )
         steps = self._steps(round)
         feed = batches(
-            self.data, self.recipe.batch_size, steps, seed=self.seed, augmented=self.recipe.augment
+            self.data,
+            self.recipe.batch_size,
+            steps,
+            seed=self.seed,
+            augmented=self.recipe.augment,
+            tones=self.recipe.tones,
         )
         for done, batch in enumerate(feed):
             progress = (round - 1 + (done + 0.5) / len(steps)) / self.rounds

@@ -11,6 +11,7 @@ from shared.errors import SettingsError
 Optimizer = Literal["adamw", "sgd"]
 Balance = Literal["none", "weights", "logits", "global"]
 Schedule = Literal["cosine", "constant"]
+Grouping = Literal["none", "age", "sex", "site"]
 
 MOST_STEPS = 100_000
 """More than any round needs."""
@@ -45,6 +46,9 @@ class Recipe:
             given to its class (Lin et al. 2017, arXiv:1708.02002, eq. 4); 0 is cross-entropy.
         label_smoothing: of the one-hot labels, 0 to below 1.
         augment: whether images are flipped, rotated, zoomed and relit at random.
+        tones: whether ``augment`` also gives the skin another tone, as more or less melanin would.
+        group_balance: what is done about unequal groups of patients, by age, sex or body site: images weigh
+            so that group and class are independent at the clinic (Kamiran and Calders 2012).
     """
 
     epochs: float = 1
@@ -60,9 +64,17 @@ class Recipe:
     focus: float = 0.0
     label_smoothing: float = 0.0
     augment: bool = True
+    tones: bool = False
+    group_balance: Grouping = "none"
 
     def __post_init__(self) -> None:
-        for name, kind in (("optimizer", Optimizer), ("balance", Balance), ("schedule", Schedule)):
+        choices = {
+            "optimizer": Optimizer,
+            "balance": Balance,
+            "schedule": Schedule,
+            "group_balance": Grouping,
+        }
+        for name, kind in choices.items():
             if getattr(self, name) not in get_args(kind):
                 raise SettingsError(
                     f"'{getattr(self, name)}' is no {name}",

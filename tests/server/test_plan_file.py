@@ -67,6 +67,8 @@ def test_every_key_reaches_its_place() -> None:
         schedule = "constant"
         balance = "global"
         focus = 2
+        tones = true
+        group_balance = "site"
         [rules]
         quorum = 2
         deadline = "90s"
@@ -86,6 +88,7 @@ def test_every_key_reaches_its_place() -> None:
     recipe = offer.recipe
     assert (recipe.steps, recipe.momentum, recipe.schedule) == (100, 0, "constant")
     assert (recipe.balance, recipe.focus) == ("global", 2)
+    assert (recipe.tones, recipe.group_balance) == (True, "site")
     rules = plan.rules(2)
     assert (rules.needed, rules.deadline, rules.connect_seconds) == (2, 90, 5400)
     assert (plan.approval, rules.attempts, rules.patience) == (7 * 86_400, 1, 4)

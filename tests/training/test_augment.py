@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shared.fairness.skin_tone import tone, typology_angle
 from shared.training import augment as module
 from shared.training.augment import augment
 
@@ -62,3 +63,20 @@ def test_gain_and_gamma_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (augment(grey, np.random.default_rng(0)) == 128).all()  # 255 sqrt(64 / 255) = 127.7
     neutral(monkeypatch, GAIN=(9.0, 9.0))
     assert (augment(grey, np.random.default_rng(0)) == 255).all()
+
+
+def test_melanin_darkens_blue_most_and_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    neutral(monkeypatch)
+    monkeypatch.setattr(module, "MELANIN", (0.5, 0.5))
+    skin = np.full((32, 32, 3), (225, 190, 170), np.uint8)
+    assert (augment(skin, np.random.default_rng(0)) == skin).all()
+    # exp(-0.5 (w / 550)^-3.33 / 2.2) at 610, 550 and 465 nm: 0.851, 0.797, 0.672.
+    assert (augment(skin, np.random.default_rng(0), tones=True) == (192, 151, 114)).all()
+
+
+def test_tones_reach_from_very_light_skin_to_tan() -> None:
+    skin = np.full((64, 64, 3), (225, 190, 170), np.uint8)
+    angles = [
+        typology_angle(augment(skin, np.random.default_rng(seed), tones=True)) or 0 for seed in range(60)
+    ]
+    assert {"very light", "light", "intermediate", "tan"} <= {tone(angle) for angle in angles}

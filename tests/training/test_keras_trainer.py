@@ -317,3 +317,19 @@ def test_the_reported_loss_is_the_mean_over_the_images() -> None:
     np.testing.assert_array_equal(update.weights, weights)
     own = predict(settings, weights, data)[np.arange(7), data.labels]
     assert update.metrics["loss"] == pytest.approx(float(-np.log(own).mean()), rel=1e-5)
+
+
+def test_an_image_without_weight_teaches_nothing() -> None:
+    settings, data = without_batch_statistics(), lesions(12)
+    weights = np.arange(12) % 2
+    other = data.images.copy()
+    other[weights == 0] = 255 - other[weights == 0]
+    first, second = (
+        trainer(
+            settings, plain(), LabelledImages(images, data.labels), weights=weights.astype(np.float32)
+        ).train(start(settings), 1, {})
+        for images in (data.images, other)
+    )
+    np.testing.assert_array_equal(first.weights, second.weights)
+    without = trainer(settings, plain(), LabelledImages(other, data.labels)).train(start(settings), 1, {})
+    assert not np.allclose(first.weights, without.weights)

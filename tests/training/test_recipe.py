@@ -49,6 +49,7 @@ def test_the_work_of_a_round_in_words() -> None:
         ("focus", 0.5),
         ("focus", -1.0),
         ("nesterov", True),
+        ("group_balance", "tone"),
     ],
 )
 def test_an_impossible_recipe_is_refused(field: str, value: object) -> None:
