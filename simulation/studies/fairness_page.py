@@ -55,7 +55,7 @@ def _gaps(lines: Iterable[Line]) -> str:
         [
             line["attribute"],
             NAMES[line["figure"]],
-            f"{line['lowest']} to {line['highest']}",
+            f"{line['lowest']}; {line['highest']}",
             _cell({"value": line["value"], **line["interval"]}),
             f"{line['chance']:.3f}",
             f"{line['p']:.3f}",
@@ -63,7 +63,7 @@ def _gaps(lines: Iterable[Line]) -> str:
         for line in lines
         if line["kind"] == "gap"
     ]
-    return _table(["By", "Figure", "From lowest to highest", "Gap", "By lot", "p"], rows)
+    return _table(["By", "Figure", "Lowest; highest", "Gap", "By lot", "p"], rows)
 
 
 def _changes(lines: Iterable[Line]) -> str:
