@@ -22,12 +22,13 @@ from shared.datasets.groups import draw
 from shared.errors import SettingsError
 from shared.files import make_folder, write_atomically, write_json
 from shared.lesions import LesionRecord
+from shared.names import slug
 from simulation.arms import FEDERATED, PREDICTIONS_FILE
 from simulation.processes import run_in_processes
 from simulation.results import Predictions, TestImages, arm_result
 from simulation.run import Watcher
 from simulation.studies.kept import kept_models, kept_tests
-from simulation.studies.queue import RESULT_FILE, StudyRun, slug
+from simulation.studies.queue import RESULT_FILE, StudyRun
 from simulation.studies.study import Study, View
 
 if TYPE_CHECKING:
