@@ -64,7 +64,7 @@ def prepare(
     check_no_duplicates(site.splits for site in sites)
     notes = [*dataset.notes, *skipped]
     if settings.split == "held-out" and (images := len(records) - _count(sites)):
-        notes.append(f"Left out of training, for they show lesions of the test: {images} images")
+        notes.append(f"Images left out of training, for they show lesions of the test: {images}")
     if excluded:
         counts = ", ".join(f"{count} {label}" for label, count in sorted(excluded.items()))
         notes.append(f"Left out, for their diagnosis belongs to none of the classes: {counts}")
