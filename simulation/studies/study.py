@@ -98,7 +98,9 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     _refuse(path, "judgement", set(judgements) - set(JUDGEMENTS), set(JUDGEMENTS))
     fast = dict(content.get("quick", {})) if quick else {}
     seeds = fast.pop("seeds", content.get("seeds", [0]))
-    base, given_rows = content.get("base", {}), fast.pop("rows", content.get("rows", {}))
+    base = content.get("base", {})
+    given_rows = _tables(path, fast if "rows" in fast else content, "rows")
+    fast.pop("rows", None)
     rows = {
         row: _settings(path, row, {**base, **own, **fast, **given})
         for row, own in given_rows.items()
@@ -107,22 +109,33 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     if not rows or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise SettingsError("A study needs rows, and seeds from 0", where=path)
     views = {row: _view(path, row, own, rows) for row, own in given_rows.items() if "of" in own}
-    published = {} if quick else _published(path, content.get("published", {}), set(given_rows))
+    published = {} if quick else _published(path, _tables(path, content, "published"), set(given_rows))
     title = content.get("title", path.stem)
     return Study(path.stem, title, tuple(seeds), rows, judgements, views, tuple(given_rows), published)
 
 
 def _view(path: Path, row: str, own: Mapping[str, Any], rows: Mapping[str, RunSettings]) -> View:
     _refuse(path, f"setting in the row '{row}'", set(own) - {"of", "look"}, {"of", "look"})
-    _refuse(path, f"trained row for '{row}'", {own["of"]} - set(rows), set(rows))
-    _refuse(path, f"way to look in the row '{row}'", {own.get("look", "")} - set(LOOKS), set(LOOKS))
-    if rows[own["of"]].batch_norm == "local":
-        remedy = "Let the row look at one with a single model"
-        raise SettingsError(f"'{own['of']}' has another model at each clinic", where=path, remedy=remedy)
-    return View(own["of"], own["look"])
+    of, look = str(own["of"]), str(own.get("look", ""))
+    _refuse(path, f"trained row for '{row}'", {of} - set(rows), set(rows))
+    _refuse(path, f"way to look in the row '{row}'", {look} - set(LOOKS), set(LOOKS))
+    if rows[of].batch_norm == "local":
+        remedy = "Name a row that ends with one model"
+        raise SettingsError(f"'{of}' has another model at each clinic", where=path, remedy=remedy)
+    return View(of, look)
 
 
-def _published(path: Path, content: Mapping[str, Any], rows: set[str]) -> dict[str, dict[str, float]]:
+def _tables(path: Path, content: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = content.get(key, {})
+    if not isinstance(found, dict) or not all(isinstance(own, dict) for own in found.values()):
+        remedy = f'Write [{key}."NAME"] and below it what it sets'
+        raise SettingsError(f"'{key}' does not hold tables", where=path, remedy=remedy)
+    return found
+
+
+def _published(
+    path: Path, content: Mapping[str, Mapping[str, Any]], rows: set[str]
+) -> dict[str, dict[str, float]]:
     _refuse(path, "row for published figures", set(content) - rows, rows)
     for row, figures in content.items():
         _refuse(path, f"figure published of '{row}'", set(figures) - _FIGURES, _FIGURES)
