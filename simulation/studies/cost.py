@@ -17,7 +17,7 @@ from server.run_folder import federation_folder, read_history
 from shared.files import write_atomically
 from simulation.studies.drawing import line, panels, save
 from simulation.studies.queue import StudyRun
-from simulation.studies.summary import cell, interval
+from simulation.studies.summary import cell, over_seeds
 
 JOURNEYS = 3
 MEGABYTE = 10**6
@@ -64,7 +64,7 @@ def _cost(run: StudyRun) -> Line:
 def _over_seeds(costs: Sequence[Line]) -> Line:
     names = ("clinics", "images", "megabytes", "seconds", "overhead")
     means = {name: fmean(cost[name] for cost in costs) for name in names}
-    return means | interval([cost["balanced_accuracy"] for cost in costs])
+    return means | over_seeds([cost["balanced_accuracy"] for cost in costs])
 
 
 def markdown(lines: Sequence[Line]) -> str:
