@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ from simulation.studies.study import Study, View
 if TYPE_CHECKING:
     import keras
 
+    from shared.explain.explainer import Explainer
     from shared.explain.guided import Window
     from shared.explain.quality.interfaces import Image
     from shared.model.card import ModelCard
@@ -45,18 +46,16 @@ Look = Callable[["Image", int, LesionRecord], "Window"]
 
 
 @dataclass(frozen=True, slots=True)
-class SecondLook:
-    """One model's second look.
+class SecondLooks:
+    """The second looks of one model, which is opened once for all of them.
 
     Attributes:
         source: the run of that model.
-        out: the folder to write.
-        view: what is asked for.
+        views: what is asked for, by the folder to write.
     """
 
     source: StudyRun
-    out: Path
-    view: View
+    views: Mapping[Path, View]
 
 
 def with_views(study: Study, runs: Sequence[StudyRun], watcher: Watcher) -> list[StudyRun]:
@@ -74,59 +73,68 @@ def with_views(study: Study, runs: Sequence[StudyRun], watcher: Watcher) -> list
         SettingsError: a folder holds a second look of another kind.
         DermaFedError: a model cannot be explained so.
     """
-    every, looks = list(runs), []
-    for row, view in study.views.items():
-        for run in (run for run in runs if run.row == view.of):
-            out = run.folder.parents[1] / slug(row) / run.folder.name
-            every.append(StudyRun(row, run.settings, out))
-            looks.append(SecondLook(run, out, view))
-    waiting = [look for look in looks if not _is_done(look)]
-    told = watcher.stage("Second looks")
-    for _ in run_in_processes(look_again, waiting, processes=cores()):
-        told(sum(map(_is_done, waiting)), len(waiting))
+    asked = [
+        (run, run.folder.parents[1] / slug(row) / run.folder.name, row, view)
+        for row, view in study.views.items()
+        for run in runs
+        if run.row == view.of
+    ]
+    waiting: dict[Path, SecondLooks] = {}
+    for run, out, _, view in asked:
+        if not _is_done(out, view):
+            looks = waiting.setdefault(run.folder, SecondLooks(run, {}))
+            waiting[run.folder] = replace(looks, views={**looks.views, out: view})
+    told, awaited = watcher.stage("Second looks"), [out for looks in waiting.values() for out in looks.views]
+    for _ in run_in_processes(look_again, waiting.values(), processes=cores()):
+        told(sum((out / RESULT_FILE).exists() for out in awaited), len(awaited))
+    every = [*runs, *(StudyRun(row, run.settings, out) for run, out, row, _ in asked)]
     return sorted(every, key=lambda run: study.order.index(run.row))
 
 
-def _is_done(look: SecondLook) -> bool:
-    path = look.out / RESULT_FILE
+def _is_done(out: Path, view: View) -> bool:
+    path = out / RESULT_FILE
     if not path.exists():
         return False
-    if json.loads(path.read_text("utf-8")).get("view") != asdict(look.view):
+    if json.loads(path.read_text("utf-8")).get("view") != asdict(view):
         raise SettingsError(
             "This row of the study looked elsewhere before",
-            where=look.out,
+            where=out,
             remedy="Choose another --out, or remove that folder",
         )
     return True
 
 
-def look_again(look: SecondLook) -> None:
-    """Predicts a run's test images once more, and writes the second look's folder; for a process of its own.
+def look_again(looks: SecondLooks) -> None:
+    """Predicts a run's test images once more, and writes the second looks' folders; for a process of its own.
 
     Raises:
         ModelError: the model cannot be read, or not be explained so.
         ImageError: an image cannot be read any more.
     """
+    from shared.explain.explainer import Explainer
     from shared.model.model_file import load_model
     from shared.training.backend import configure_backend
 
     configure_backend(1)
-    model, card = load_model(look.source.folder / "model.keras")
-    where = _way(look.view.look, model, look.source.settings.seed)
-    tests, (first,) = kept_tests(look.source), kept_models(look.source)[FEDERATED]
-    second = {site: _second(model, card, tests.records[site], own, where) for site, own in first.items()}
-    _write(look, tests, {site: (own + second[site]) / np.float32(2) for site, own in first.items()}, second)
+    source = looks.source
+    model, card = load_model(source.folder / "model.keras")
+    explainer = Explainer(model)
+    tests, (first,) = kept_tests(source), kept_models(source)[FEDERATED]
+    for out, view in looks.views.items():
+        where = _way(view.look, explainer, source.settings.seed)
+        second = {site: _second(model, card, tests.records[site], own, where) for site, own in first.items()}
+        both = {site: (own + second[site]) / np.float32(2) for site, own in first.items()}
+        _write(source, out, view, tests, both, second)
 
 
-def _way(name: str, model: keras.Model, seed: int) -> Look:
-    from shared.explain.explainer import Explainer
+def _way(name: str, explainer: Explainer, seed: int) -> Look:
     from shared.explain.guided import centred, drawn, hottest
 
     if name == "centre":
         return lambda image, target, record: centred()
     if name == "random":
         return lambda image, target, record: drawn(np.random.default_rng(draw(seed, "view", record.image_id)))
-    explain = Explainer(model).method(name)
+    explain = explainer.method(name)
     return lambda image, target, record: hottest(explain(image, target))
 
 
@@ -152,18 +160,18 @@ def _second(
     return apply_classifier(model, replace(data, images=np.stack(views)))
 
 
-def _write(look: SecondLook, tests: TestImages, both: Predictions, second: Predictions) -> None:
+def _write(
+    source: StudyRun, out: Path, view: View, tests: TestImages, both: Predictions, second: Predictions
+) -> None:
     """Writes the folder, ``result.json`` last: with it, the second look is done."""
-    arm = look.out / "arms" / FEDERATED
+    arm = out / "arms" / FEDERATED
     make_folder(arm)
-    shutil.copytree(look.source.folder / "sites", look.out / "sites", dirs_exist_ok=True)
+    shutil.copytree(source.folder / "sites", out / "sites", dirs_exist_ok=True)
     _save(arm / SECOND_FILE, second)
     _save(arm / PREDICTIONS_FILE, both)
     figures = {"federated": arm_result(tests, both), "second_look": arm_result(tests, second)}
     nothing = dict.fromkeys(("local", "pooled", "explanations"))
-    write_json(
-        look.out / RESULT_FILE, {**look.source.result(), **nothing, **figures, "view": asdict(look.view)}
-    )
+    write_json(out / RESULT_FILE, {**source.result(), **nothing, **figures, "view": asdict(view)})
 
 
 def _save(path: Path, predictions: Predictions) -> None:

@@ -20,7 +20,7 @@ from shared.images import read_image
 from simulation.arms import PREDICTIONS_FILE
 from simulation.run import Watcher
 from simulation.settings import RunSettings
-from simulation.studies.guided import SECOND_FILE, SecondLook, look_again, with_views
+from simulation.studies.guided import SECOND_FILE, SecondLooks, look_again, with_views
 from simulation.studies.queue import RESULT_FILE, StudyRun
 from simulation.studies.study import Study, View
 from tests.commands.making import SIDE
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Path:
 
 def looked(run: Path, look: str, name: str = "again") -> Path:
     out = run.parents[1] / name / "seed-0"
-    look_again(SecondLook(StudyRun("plain", RunSettings(), run), out, View("plain", look)))
+    look_again(SecondLooks(StudyRun("plain", RunSettings(), run), {out: View("plain", look)}))
     return out
 
 
