@@ -1,0 +1,93 @@
+"""What the typology angle says of a data set's images, with the lesions' masks and without them.
+
+    python -m benchmarks.skin_tones DATA [--json]
+
+DATA is a data set with lesion masks and, for the medians by clinic, the column ``clinic``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from shared.datasets.loading import load_dataset
+from shared.fairness.skin_tone import TONES, tone
+from shared.images import read_image
+from shared.lesions import LesionRecord
+from simulation.studies.image_groups import measure_angles
+
+BLUISH = 94  # degrees: above, b* is clearly negative
+LARGE = 0.6  # of the image, which the lesion fills
+
+Angles = NDArray[np.float64]
+
+
+def measure(records: Sequence[LesionRecord]) -> dict[str, Any]:
+    """The figures of docs/fairness.md.
+
+    Args:
+        records: images, each with a mask.
+    """
+    told = _angles(records)
+    blind = _angles([replace(record, mask=None) for record in records])
+    filled = np.array([_filled(record) for record in records])
+    known, both = ~np.isnan(told), ~(np.isnan(told) | np.isnan(blind))
+    clinics = np.array([record.attributes.get("clinic", "") for record in records])
+    tones = Counter(tone(angle) for angle in told[known])
+    return {
+        "images": len(records),
+        "without skin": int((~known).sum()),
+        **{f"{name} skin": tones[name] for name in TONES},
+        **{
+            f"median at {name}": float(np.median(told[known & (clinics == name)]))
+            for name in np.unique(clinics[known])
+        },
+        f"share above {BLUISH} degrees": float((told[known] > BLUISH).mean()),
+        "mean difference without a mask": float(np.abs(told - blind)[both].mean()),
+        "share of another class without a mask": float(
+            np.mean([tone(a) != tone(b) for a, b in zip(told[both], blind[both], strict=True)])
+        ),
+        "mean difference where lesions are large": float(
+            np.abs(told - blind)[both & (filled > LARGE)].mean()
+        ),
+    }
+
+
+def _angles(records: Sequence[LesionRecord]) -> Angles:
+    found = measure_angles(records)
+    return np.array([found[str(record.path)] for record in records])
+
+
+def _filled(record: LesionRecord) -> float:
+    assert record.mask is not None
+    return float((read_image(record.mask)[..., 0] > 127).mean())
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    figures = measure([record for record in load_dataset(options.data).records if record.mask])
+    if options.json:
+        print(json.dumps(figures))
+        return
+    table = Table("Typology angle", "")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.3g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
