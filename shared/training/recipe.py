@@ -91,6 +91,8 @@ class Recipe:
         # Between 0 and 1 the focal loss has no finite slope at an image that is classified with certainty.
         if not (self.focus == 0 or 1 <= self.focus < math.inf):
             raise SettingsError(f"{self.focus} is not 0, or 1 and above", where="focus")
+        if self.tones and not self.augment:
+            raise SettingsError("'tones' is a part of 'augment'", where="tones", remedy="Set both, or none")
         for name in ("warmup", "label_smoothing", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingsError(f"{getattr(self, name)} is not in [0, 1)", where=name)

@@ -57,6 +57,12 @@ def test_an_impossible_recipe_is_refused(field: str, value: object) -> None:
         Recipe.from_dict({field: value})
 
 
+def test_skin_tones_without_augmentation_are_refused() -> None:
+    assert Recipe(tones=True).tones
+    with pytest.raises(SettingsError, match="part of 'augment'"):
+        Recipe(tones=True, augment=False)
+
+
 def plan(**changes: Any) -> Plan:
     fields = {
         "model": ModelSettings(("a", "b"), image_size=64),
