@@ -6,12 +6,16 @@ images; so recipe and budget are the same by construction.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.files import write_atomically
 from shared.model.card import ModelCard
 from shared.training.plan import Plan
 
@@ -78,5 +82,18 @@ def run_arm(arm: Arm) -> None:
 
 def load_predictions(arm: Arm) -> dict[str, NDArray[np.float32]]:
     """An arm's probabilities (N, C) on each site's test images, by site folder name."""
-    with np.load(arm.folder / PREDICTIONS_FILE) as file:
-        return {site.name: file[str(number)] for number, site in enumerate(arm.tests)}
+    return read_predictions(arm.folder / PREDICTIONS_FILE, [site.name for site in arm.tests])
+
+
+def read_predictions(path: Path, sites: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """The probabilities (N, C) of :func:`save_predictions`, by the sites' names in their order."""
+    with np.load(path) as file:
+        return {site: file[str(number)] for number, site in enumerate(sites)}
+
+
+def save_predictions(path: Path, sites: Iterable[NDArray[np.float32]]) -> None:
+    """Writes the probabilities (N, C) on each site's test images, in the sites' order."""
+    content = io.BytesIO()
+    named: Any = {str(number): own for number, own in enumerate(sites)}
+    np.savez(content, **named)
+    write_atomically(path, content.getvalue())

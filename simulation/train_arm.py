@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import keras
-import numpy as np
 from flwr.app import Context
 
 from client.app import build_client_app
@@ -24,7 +21,6 @@ from server.explanations import EXPLANATIONS_FILE
 from server.rules import RoundRules
 from server.strategy import make_strategy
 from shared.datasets.site import read_site
-from shared.files import write_atomically
 from shared.lock import only_one_process
 from shared.model.flat import FloatVector, to_flat, trainable_mask
 from shared.model.model_file import save_model
@@ -32,7 +28,7 @@ from shared.model.weights import initial_classifier
 from shared.training.backend import configure_backend
 from shared.training.keras_trainer import KerasTrainer, predict
 from shared.training.loading import load_labelled
-from simulation.arms import PREDICTIONS_FILE, Arm
+from simulation.arms import PREDICTIONS_FILE, Arm, save_predictions
 from simulation.engines.local import run_local
 from simulation.engines.ray import run_ray
 
@@ -118,12 +114,10 @@ def _first_model(arm: Arm) -> keras.Model:
 def _test(arm: Arm, weights: FloatVector) -> None:
     """Predicts every site's test images, with the site's own batch normalisation if it has one."""
     plan = arm.plan
-    predictions: dict[str, Any] = {}
-    for number, site in enumerate(arm.tests):
+    predictions = []
+    for site in arm.tests:
         images = load_labelled(read_site(site).splits.test, plan.model, plan.preprocess)
         # A baseline's only member judges every site.
         own = batch_norm_files(plan, arm.state_of(site if site in arm.members else arm.members[0]))
-        predictions[str(number)] = predict(plan.model, weights, images, round=plan.rounds, memory=own)
-    content = io.BytesIO()
-    np.savez(content, **predictions)
-    write_atomically(arm.folder / PREDICTIONS_FILE, content.getvalue())
+        predictions.append(predict(plan.model, weights, images, round=plan.rounds, memory=own))
+    save_predictions(arm.folder / PREDICTIONS_FILE, predictions)

@@ -6,10 +6,9 @@ probabilities: whatever judges runs judges it too.
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from shared.cores import cores
 from shared.datasets.groups import draw
 from shared.errors import SettingsError
-from shared.files import make_folder, write_atomically, write_json
+from shared.files import make_folder, write_json
 from shared.lesions import LesionRecord
 from shared.names import slug
-from simulation.arms import FEDERATED, PREDICTIONS_FILE
+from simulation.arms import FEDERATED, PREDICTIONS_FILE, save_predictions
 from simulation.processes import run_in_processes
 from simulation.results import Predictions, TestImages, arm_result
 from simulation.run import Watcher
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from shared.explain.guided import Window
     from shared.explain.quality.interfaces import Image
     from shared.model.card import ModelCard
+    from shared.training.data import LabelledImages
 
 SECOND_FILE = "second.npz"
 
@@ -55,7 +55,7 @@ class SecondLooks:
     """
 
     source: StudyRun
-    views: Mapping[Path, View]
+    views: dict[Path, View]
 
 
 def with_views(study: Study, runs: Sequence[StudyRun], watcher: Watcher) -> list[StudyRun]:
@@ -82,8 +82,7 @@ def with_views(study: Study, runs: Sequence[StudyRun], watcher: Watcher) -> list
     waiting: dict[Path, SecondLooks] = {}
     for run, out, _, view in asked:
         if not _is_done(out, view):
-            looks = waiting.setdefault(run.folder, SecondLooks(run, {}))
-            waiting[run.folder] = replace(looks, views={**looks.views, out: view})
+            waiting.setdefault(run.folder, SecondLooks(run, {})).views[out] = view
     told, awaited = watcher.stage("Second looks"), [out for looks in waiting.values() for out in looks.views]
     for _ in run_in_processes(look_again, waiting.values(), processes=cores()):
         told(sum((out / RESULT_FILE).exists() for out in awaited), len(awaited))
@@ -114,15 +113,20 @@ def look_again(looks: SecondLooks) -> None:
     from shared.explain.explainer import Explainer
     from shared.model.model_file import load_model
     from shared.training.backend import configure_backend
+    from shared.training.loading import load_labelled
 
     configure_backend(1)
     source = looks.source
     model, card = load_model(source.folder / "model.keras")
     explainer = Explainer(model)
     tests, (first,) = kept_tests(source), kept_models(source)[FEDERATED]
+    prepared = {site: load_labelled(tests.records[site], card.model, card.preprocess) for site in first}
     for out, view in looks.views.items():
         where = _way(view.look, explainer, source.settings.seed)
-        second = {site: _second(model, card, tests.records[site], own, where) for site, own in first.items()}
+        second = {
+            site: _second(model, card, prepared[site], tests.records[site], own, where)
+            for site, own in first.items()
+        }
         both = {site: (own + second[site]) / np.float32(2) for site, own in first.items()}
         _write(source, out, view, tests, both, second)
 
@@ -141,6 +145,7 @@ def _way(name: str, explainer: Explainer, seed: int) -> Look:
 def _second(
     model: keras.Model,
     card: ModelCard,
+    data: LabelledImages,
     records: Sequence[LesionRecord],
     first: NDArray[np.float32],
     where: Look,
@@ -149,9 +154,7 @@ def _second(
     from shared.explain.guided import second_view
     from shared.images import read_image
     from shared.training.keras_trainer import apply_classifier
-    from shared.training.loading import load_labelled
 
-    data = load_labelled(records, card.model, card.preprocess)
     seen = zip(records, data.images, first.argmax(axis=1), strict=True)
     views = [
         second_view(read_image(record.path), where(image, int(target), record), card.preprocess)
@@ -167,14 +170,8 @@ def _write(
     arm = out / "arms" / FEDERATED
     make_folder(arm)
     shutil.copytree(source.folder / "sites", out / "sites", dirs_exist_ok=True)
-    _save(arm / SECOND_FILE, second)
-    _save(arm / PREDICTIONS_FILE, both)
+    save_predictions(arm / SECOND_FILE, second.values())
+    save_predictions(arm / PREDICTIONS_FILE, both.values())
     figures = {"federated": arm_result(tests, both), "second_look": arm_result(tests, second)}
     nothing = dict.fromkeys(("local", "pooled", "explanations"))
     write_json(out / RESULT_FILE, {**source.result(), **nothing, **figures, "view": asdict(view)})
-
-
-def _save(path: Path, predictions: Predictions) -> None:
-    content = io.BytesIO()
-    np.savez(content, **{str(number): own for number, own in enumerate(predictions.values())})  # type: ignore[arg-type]
-    write_atomically(path, content.getvalue())

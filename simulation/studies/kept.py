@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from shared.datasets.site import read_site, site_folder
-from simulation.arms import FEDERATED, LOCAL, POOLED, PREDICTIONS_FILE
+from simulation.arms import FEDERATED, LOCAL, POOLED, PREDICTIONS_FILE, read_predictions
 from simulation.results import Predictions, TestImages
 from simulation.studies.queue import StudyRun
 
@@ -49,5 +47,4 @@ def _file(run: StudyRun, arm: str) -> Path:
 
 
 def _read(run: StudyRun, arm: str, clinics: list[str]) -> Predictions:
-    with np.load(_file(run, arm)) as file:
-        return {clinic: file[str(number)] for number, clinic in enumerate(clinics)}
+    return read_predictions(_file(run, arm), clinics)

@@ -8,8 +8,6 @@ one image of each lesion. Holm's adjustment is over all pairs of one figure on t
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -25,6 +23,7 @@ from simulation.results import Predictions, TestImages
 from simulation.studies.kept import kept_models, kept_tests
 from simulation.studies.queue import StudyRun
 from simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, model_values, on_each
+from simulation.studies.summary import as_csv
 
 RESAMPLES = 5000
 ACCURACY = "accuracy, one image a lesion"
@@ -53,7 +52,7 @@ def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Compares all models of a study, and writes ``pairs.csv`` and ``pairs.md`` into its folder."""
     lines = compare(runs)
     if lines:
-        write_atomically(folder / "pairs.csv", as_csv(lines).encode())
+        write_atomically(folder / "pairs.csv", as_csv(lines, by_seed="by_seed").encode())
         write_atomically(folder / "pairs.md", markdown(lines).encode())
     return lines
 
@@ -152,12 +151,3 @@ def markdown(lines: Sequence[Line]) -> str:
 def _row(line: Line) -> str:
     span = f"{line['low']:+.3f} to {line['high']:+.3f}"
     return f"| {line['a']} | {line['b']} | {line['difference']:+.3f} | {span} | {line['p_holm']:.3f} |"
-
-
-def as_csv(lines: Sequence[Line]) -> str:
-    """All lines as CSV, the seeds' differences separated by spaces."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**line, "by_seed": " ".join(f"{v:.6f}" for v in line["by_seed"])} for line in lines)
-    return text.getvalue()

@@ -19,9 +19,9 @@ from typing import Any
 
 from shared.errors import DermaFedError, SettingsError
 from shared.files import make_folder, write_atomically
+from simulation.studies.command import STUDY_FILE
 from simulation.studies.marks import renew
 
-STUDY_FILE = "study.json"
 _PATH = re.compile(r"(?<![\w.])/[^\s'\"]*/")
 
 
