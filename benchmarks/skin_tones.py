@@ -22,7 +22,7 @@ from rich.table import Table
 
 from shared.datasets.loading import load_dataset
 from shared.fairness.skin_tone import TONES, tone
-from shared.images import read_image
+from shared.images import read_mask
 from shared.lesions import LesionRecord
 from simulation.studies.image_groups import measure_angles
 
@@ -70,7 +70,7 @@ def _angles(records: Sequence[LesionRecord]) -> Angles:
 
 def _filled(record: LesionRecord) -> float:
     assert record.mask is not None
-    return float((read_image(record.mask)[..., 0] > 127).mean())
+    return float(read_mask(record.mask).mean())
 
 
 def main() -> None:

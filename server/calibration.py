@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from shared.messages import (
 from shared.training.trainer import FloatVector
 from shared.trust.document import from_document, to_document
 from shared.trust.sums import TrustSums
-from shared.trust.trust import Trust
+from shared.trust.trust import Trust, weights_digest
 
 CALIBRATION_FILE = "calibration.json"
 
@@ -111,8 +110,7 @@ def ask_calibration(
     clinics, left_out = ask(reduce(add, first.values()).best_temperature)
     if not clinics:
         return Calibration(round, None, {}, left_out)
-    digest = hashlib.sha256(weights.tobytes()).hexdigest()
-    trust = Trust(digest, classes, reduce(add, clinics.values()), len(clinics))
+    trust = Trust(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
     tell = Assignment(TRUST_QUERY, round, encode_trust(trust))
     _warn(exchange(grid, tell, connected(grid, rules), rules.deadline, decode_ready).left_out)
     return Calibration(round, trust, clinics, dict(sorted(left_out.items())))

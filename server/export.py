@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from server.calibration import load_calibrated
@@ -16,6 +15,7 @@ from shared.agreement import Decision
 from shared.errors import SettingsError
 from shared.model.card import ModelCard
 from shared.offer import Offer
+from shared.trust.trust import weights_digest
 from shared.trust.trust_file import save_trust, trust_files
 
 
@@ -43,7 +43,7 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
 
     save_model(file, state.weights, card)
     trust = load_calibrated(folder)
-    if trust is not None and trust.model == hashlib.sha256(state.weights.tobytes()).hexdigest():
+    if trust is not None and trust.model == weights_digest(state.weights):
         save_trust(file, trust)
     return card
 

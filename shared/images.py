@@ -44,6 +44,18 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return decode_image(read_bytes(path), where=path)
 
 
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """Reads a lesion mask, white on the lesion.
+
+    Returns:
+        bool (H, W).
+
+    Raises:
+        ImageError: as :func:`read_image`.
+    """
+    return np.asarray(read_image(path)[..., 0] > 127)
+
+
 def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
     """Decodes the bytes of an image file.
 

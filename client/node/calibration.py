@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,7 @@ from shared.trust.fitting import fit_outside
 from shared.trust.looking import Looks, look_at
 from shared.trust.sums import TrustSums
 from shared.trust.temperature import TEMPERATURES
-from shared.trust.trust import Trust
+from shared.trust.trust import Trust, weights_digest
 from shared.trust.trust_file import save_trust
 
 
@@ -60,7 +59,7 @@ class ClinicCalibrator:
         """
         kept = self._kept()
         weights = kept.weights()
-        same = hashlib.sha256(weights.tobytes()).hexdigest() == trust.model
+        same = weights_digest(weights) == trust.model
         if not same or trust.classes != self.run.offer.model.classes:
             raise FederationError("The trust is of another model than the one kept", where=kept.folder)
         splits = read_site(self.run.folder.site).splits

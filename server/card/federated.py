@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from server.settings import RUNS
 from shared.errors import FederationError, SettingsError
 from shared.offer import Offer
 from shared.trust.document import figures
+from shared.trust.trust import weights_digest
 
 
 def federated_facts(record: Record, run: Run) -> CardFacts:
@@ -65,7 +65,7 @@ def federated_facts(record: Record, run: Run) -> CardFacts:
 def _trust(folder: Path, state: RunState) -> dict[str, Any] | None:
     """Only of this very model: the run may have gone on since it was calibrated."""
     trust = load_calibrated(folder)
-    same = trust is not None and trust.model == hashlib.sha256(state.weights.tobytes()).hexdigest()
+    same = trust is not None and trust.model == weights_digest(state.weights)
     return figures(trust) if trust is not None and same else None
 
 

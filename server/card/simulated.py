@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from shared.errors import SettingsError
 from shared.model.card import ModelCard
 from shared.training.recipe import Recipe
 from shared.trust.document import figures
+from shared.trust.trust import weights_digest
 from shared.trust.trust_file import load_trust
 
 RESULT_FILE, MODEL_FILE = "result.json", "model.keras"
@@ -55,7 +55,7 @@ def simulated_facts(run: Path) -> CardFacts:
 
 def _facts(run: Path, result: Mapping[str, Any], card: ModelCard, state: RunState) -> CardFacts:
     federated, settings = result["federated"], result["settings"]
-    trust = load_trust(run / MODEL_FILE, hashlib.sha256(state.weights.tobytes()).hexdigest())
+    trust = load_trust(run / MODEL_FILE, weights_digest(state.weights))
     return CardFacts(
         name=result["title"],
         version=result["version"],

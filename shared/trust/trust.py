@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -57,3 +58,8 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Probabilities (C,) of logits (C,)."""
     powers = np.exp(logits.astype(np.float64) - logits.max())
     return np.asarray(powers / powers.sum())
+
+
+def weights_digest(weights: NDArray[np.float32]) -> str:
+    """What :attr:`Trust.model` says of a model's flat weights, float32 (P,)."""
+    return hashlib.sha256(weights.tobytes()).hexdigest()

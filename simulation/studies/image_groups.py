@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.cores import cores
 from shared.fairness.groups import AGES, REGIONS, age_group, sex, site_group
 from shared.fairness.skin_tone import THIRDS, TONES, thirds, tone, typology_angle
-from shared.images import read_image
+from shared.images import read_image, read_mask
 from shared.lesions import LesionRecord
 from shared.model.metadata import SEXES
 from simulation.results import TestImages
@@ -45,7 +45,7 @@ def measure_angles(records: Iterable[LesionRecord]) -> Angles:
 
 
 def _angle(record: LesionRecord) -> float:
-    mask = None if record.mask is None else read_image(record.mask)[..., 0] > 127
+    mask = None if record.mask is None else read_mask(record.mask)
     angle = typology_angle(read_image(record.path), mask)
     return np.nan if angle is None else angle
 
