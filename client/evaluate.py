@@ -19,8 +19,8 @@ from shared.model.card import ModelCard
 from shared.model.model_file import load_model
 from shared.preprocess import CachedImages, PreprocessCache, default_cache_folder
 from shared.training.data import LabelledImages
-from shared.training.keras_trainer import apply_classifier
 from shared.training.loading import labelled
+from shared.training.predict import apply_classifier
 
 CHUNK = 256  # images between two reports of progress
 

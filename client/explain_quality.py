@@ -19,9 +19,9 @@ from shared.explain.quality.scoring import ImageAndMask, explanation_quality
 from shared.lesions import LesionRecord
 from shared.model.settings import ModelSettings
 from shared.training.backend import configure_backend
-from shared.training.keras_trainer import BatchNormMemory, loaded_classifier
 from shared.training.loading import load_labelled
 from shared.training.plan import Plan
+from shared.training.predict import BatchNormMemory, loaded_classifier
 from shared.training.trainer import FloatVector
 
 IMAGES = 20

@@ -26,8 +26,9 @@ from shared.model.flat import FloatVector, to_flat, trainable_mask
 from shared.model.model_file import save_model
 from shared.model.weights import initial_classifier
 from shared.training.backend import configure_backend
-from shared.training.keras_trainer import KerasTrainer, predict
+from shared.training.keras_trainer import KerasTrainer
 from shared.training.loading import load_labelled
+from shared.training.predict import predict
 from simulation.arms import PREDICTIONS_FILE, Arm, save_predictions
 from simulation.engines.local import run_local
 from simulation.engines.ray import run_ray

@@ -13,8 +13,8 @@ from shared.errors import FederationError
 from shared.lesions import LesionRecord
 from shared.messages import Instruction
 from shared.training.backend import configure_backend
-from shared.training.keras_trainer import loaded_classifier
 from shared.training.loading import load_labelled
+from shared.training.predict import loaded_classifier
 from shared.training.trainer import FloatVector
 from shared.trust.fitting import fit_outside
 from shared.trust.looking import Looks, look_at

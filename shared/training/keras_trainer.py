@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Protocol
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.metrics.evaluation import SiteEvaluation
-from shared.model.flat import FloatVector, batch_norm_mask, set_flat, to_flat
+from shared.model.flat import FloatVector, to_flat
 from shared.model.settings import ModelSettings
 from shared.training.data import LabelledImages, batches, steps_per_epoch
+from shared.training.frozen_features import FrozenFeatures
 from shared.training.loss import balanced_weight, class_weights, log_prior, targets
+from shared.training.predict import (
+    BatchNormMemory,
+    batch_norm_entries,
+    loaded_classifier,
+    with_own_batch_norm,
+)
 from shared.training.recipe import Recipe
 from shared.training.trainer import Update
-from shared.training.training_network import shared_classifier, training_network
-
-
-class BatchNormMemory(Protocol):
-    """Where a clinic keeps its own batch normalisation between rounds (FedBN)."""
-
-    def load(self, before_round: int) -> FloatVector | None:
-        """What was saved last before a round, or ``None``."""
-
-    def save(self, values: FloatVector, *, round: int) -> None:
-        """Keeps the values a round ended with."""
+from shared.training.training_network import training_network
 
 
 class KerasTrainer:
@@ -66,6 +60,7 @@ class KerasTrainer:
         """
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
         self.data, self.validation = train, validation
+        self._validation = FrozenFeatures(model, validation)
         self.memory = memory
         counts = np.bincount(train.labels, minlength=len(model.classes))
         prior = log_prior(counts) if recipe.balance == "logits" else np.zeros(len(counts), np.float32)
@@ -93,7 +88,7 @@ class KerasTrainer:
         mu = float(config.get("proximal_mu", 0.0))
         network = training_network(self.model, self.recipe, mu, self._fixes_batch_norm(round))
         network.restart(
-            _with_own_batch_norm(self.model, weights, self.memory, round), seed=self._seed(round, 0)
+            with_own_batch_norm(self.model, weights, self.memory, round), seed=self._seed(round, 0)
         )
         steps = self._steps(round)
         feed = batches(
@@ -113,8 +108,8 @@ class KerasTrainer:
 
     def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
         """Judges a model on the clinic's validation images, with its own batch norm if it keeps one."""
-        probabilities = predict(self.model, weights, self.validation, round=round, memory=self.memory)
-        return SiteEvaluation.from_predictions(self.validation.labels, probabilities)
+        loaded_classifier(self.model, weights, round=round, memory=self.memory)
+        return SiteEvaluation.from_predictions(self.validation.labels, self._validation.predict())
 
     def _steps(self, round: int) -> range:
         """The round's steps, counted from the run's start; one at least."""
@@ -130,66 +125,4 @@ class KerasTrainer:
 
     def _remember_batch_norm(self, weights: FloatVector, round: int) -> None:
         if self.memory:
-            self.memory.save(weights[_batch_norm_mask(self.model)], round=round)
-
-
-def predict(
-    model: ModelSettings,
-    weights: FloatVector,
-    data: LabelledImages,
-    *,
-    round: int = 0,
-    memory: BatchNormMemory | None = None,
-) -> NDArray[np.float32]:
-    """Applies a model to images.
-
-    Args:
-        model: the architecture.
-        weights: float32 (P,).
-        data: the images.
-        round: the round that the weights come from.
-        memory: the clinic's own batch normalisation, if it keeps one.
-
-    Returns:
-        Probabilities float32 (N, C).
-    """
-    return apply_classifier(loaded_classifier(model, weights, round=round, memory=memory), data)
-
-
-def loaded_classifier(
-    model: ModelSettings, weights: FloatVector, *, round: int = 0, memory: BatchNormMemory | None = None
-) -> keras.Model:
-    """The process's one classifier, with these weights until others are set; arguments as in predict."""
-    classifier = shared_classifier(model)
-    # What the clinic kept in this round belongs to this round's model: look one round on.
-    set_flat(classifier, _with_own_batch_norm(model, weights, memory, round + 1))
-    return classifier
-
-
-def apply_classifier(
-    classifier: keras.Model, data: LabelledImages, *, batch_size: int = 64
-) -> NDArray[np.float32]:
-    """Probabilities float32 (N, C), batches padded to one shape so that they are traced once."""
-    parts = [np.empty((0, classifier.output_shape[-1]), np.float32)]
-    for start in range(0, len(data), batch_size):
-        index = np.arange(start, min(start + batch_size, len(data)))
-        padded = np.resize(index, batch_size)
-        inputs = data.inputs(data.images[padded], padded)
-        parts.append(keras.ops.convert_to_numpy(classifier.predict_on_batch(inputs))[: len(index)])
-    return np.concatenate(parts)
-
-
-def _with_own_batch_norm(
-    model: ModelSettings, weights: FloatVector, memory: BatchNormMemory | None, round: int
-) -> FloatVector:
-    own = memory.load(round) if memory else None
-    if own is None:
-        return weights
-    mixed = weights.copy()
-    mixed[_batch_norm_mask(model)] = own
-    return mixed
-
-
-@lru_cache(maxsize=2)
-def _batch_norm_mask(settings: ModelSettings) -> NDArray[np.bool_]:
-    return batch_norm_mask(shared_classifier(settings))
+            self.memory.save(weights[batch_norm_entries(self.model)], round=round)

@@ -153,7 +153,7 @@ def _second(
     """The second look's probabilities, float32 (N, C), on a clinic's test images."""
     from shared.explain.guided import second_view
     from shared.images import read_image
-    from shared.training.keras_trainer import apply_classifier
+    from shared.training.predict import apply_classifier
 
     seen = zip(records, data.images, first.argmax(axis=1), strict=True)
     views = [

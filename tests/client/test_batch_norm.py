@@ -8,7 +8,8 @@ import pytest
 
 from client.batch_norm import KEPT, BatchNormFiles
 from shared.model.flat import batch_norm_mask
-from shared.training.keras_trainer import KerasTrainer, predict
+from shared.training.keras_trainer import KerasTrainer
+from shared.training.predict import predict
 from shared.training.training_network import shared_classifier
 from tests.training.tiny import lesions, plain, start, tiny, tiny_backbones, trainer
 

@@ -17,7 +17,8 @@ from shared.model.classifier import build_classifier, logits_model
 from shared.model.flat import FloatVector, batch_norm_mask, set_flat, to_flat, trainable_mask
 from shared.model.settings import ModelSettings
 from shared.training.data import LabelledImages
-from shared.training.keras_trainer import KerasTrainer, apply_classifier, predict
+from shared.training.keras_trainer import KerasTrainer
+from shared.training.predict import apply_classifier, predict
 from shared.training.recipe import Recipe
 from shared.training.training_network import shared_classifier, training_network
 from simulation.engines.local import run_local

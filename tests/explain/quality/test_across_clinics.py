@@ -36,8 +36,8 @@ from shared.messages import (
     encode_instruction,
 )
 from shared.preprocess import PreprocessSettings
-from shared.training.keras_trainer import loaded_classifier
 from shared.training.plan import Plan
+from shared.training.predict import loaded_classifier
 from simulation.engines.flower_internals import become_server_task
 from simulation.engines.local import LocalGrid, run_local
 from tests.explain.quality.making import darkness, random_image, redness

@@ -1,0 +1,61 @@
+"""What the frozen blocks make of a clinic's images: computed once, since no round changes it.
+
+Of EfficientNetB0 with four frozen blocks, two thirds of a prediction are theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import lru_cache
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.model.classifier import block_of
+from shared.model.settings import ModelSettings
+from shared.training.data import LabelledImages
+from shared.training.predict import apply_classifier, apply_in_batches
+from shared.training.training_network import shared_classifier
+
+
+class FrozenFeatures:
+    """Predicts a clinic's images by the process's one classifier, and remembers the frozen blocks' part."""
+
+    def __init__(self, settings: ModelSettings, data: LabelledImages) -> None:
+        """Keeps the images, uint8 (N, S, S, 3)."""
+        self._settings, self._data = settings, data
+        self._digest = b""
+        self._features = np.empty(0, np.float32)
+
+    def predict(self) -> NDArray[np.float32]:
+        """Probabilities float32 (N, C) by the weights that the classifier has now."""
+        parts = _parts(self._settings)
+        if parts is None:
+            return apply_classifier(shared_classifier(self._settings), self._data)
+        frozen, rest = parts
+        if (digest := _digest(frozen)) != self._digest:
+            self._features, self._digest = apply_in_batches(frozen, self._data.images), digest
+        return apply_in_batches(rest, self._features, self._data.metadata)
+
+
+@lru_cache(maxsize=2)
+def _parts(settings: ModelSettings) -> tuple[keras.Model, keras.Model] | None:
+    """The frozen blocks and the rest; None where there are none, or features take more memory than images."""
+    classifier = shared_classifier(settings)
+    image, *metadata = classifier.inputs
+    frozen = [layer for layer in classifier.layers if 1 <= block_of(layer.name) <= settings.frozen_blocks]
+    if not frozen:
+        return None
+    features = frozen[-1].output
+    if math.prod(features.shape[1:]) * 4 > math.prod(image.shape[1:]):  # float32 against uint8
+        return None
+    return keras.Model(image, features), keras.Model([features, *metadata], classifier.output)
+
+
+def _digest(front: keras.Model) -> bytes:
+    digest = hashlib.sha256()
+    for value in front.get_weights():
+        digest.update(value.tobytes())
+    return digest.digest()

@@ -1,0 +1,103 @@
+"""Predictions of a model's weights, with a clinic's own batch normalisation if it keeps one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.model.flat import FloatVector, batch_norm_mask, set_flat
+from shared.model.settings import ModelSettings
+from shared.training.data import LabelledImages
+from shared.training.training_network import shared_classifier
+
+# 64 images a batch take half as long again as four times 16: their maps leave the processor's cache.
+BATCH_SIZE = 16
+
+
+class BatchNormMemory(Protocol):
+    """Where a clinic keeps its own batch normalisation between rounds (FedBN)."""
+
+    def load(self, before_round: int) -> FloatVector | None:
+        """What was saved last before a round, or ``None``."""
+
+    def save(self, values: FloatVector, *, round: int) -> None:
+        """Keeps the values a round ended with."""
+
+
+def predict(
+    model: ModelSettings,
+    weights: FloatVector,
+    data: LabelledImages,
+    *,
+    round: int = 0,
+    memory: BatchNormMemory | None = None,
+) -> NDArray[np.float32]:
+    """Applies a model to images.
+
+    Args:
+        model: the architecture.
+        weights: float32 (P,).
+        data: the images.
+        round: the round that the weights come from.
+        memory: the clinic's own batch normalisation, if it keeps one.
+
+    Returns:
+        Probabilities float32 (N, C).
+    """
+    return apply_classifier(loaded_classifier(model, weights, round=round, memory=memory), data)
+
+
+def loaded_classifier(
+    model: ModelSettings, weights: FloatVector, *, round: int = 0, memory: BatchNormMemory | None = None
+) -> keras.Model:
+    """The process's one classifier, with these weights until others are set; arguments as in predict."""
+    classifier = shared_classifier(model)
+    # What the clinic kept in this round belongs to this round's model: look one round on.
+    set_flat(classifier, with_own_batch_norm(model, weights, memory, round + 1))
+    return classifier
+
+
+def apply_classifier(classifier: keras.Model, data: LabelledImages) -> NDArray[np.float32]:
+    """Probabilities float32 (N, C) of a classifier's own weights."""
+    return apply_in_batches(classifier, data.images, data.metadata)
+
+
+def apply_in_batches(
+    network: keras.Model,
+    images: NDArray[np.uint8] | NDArray[np.float32],
+    metadata: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """A network's outputs, float32 (N, ...), for N images or features, and their metadata if it takes any.
+
+    Every batch is padded to one shape, so that the network is traced once.
+    """
+    parts = [np.empty((0, *network.output_shape[1:]), np.float32)]
+    for start in range(0, len(images), BATCH_SIZE):
+        index = np.arange(start, min(start + BATCH_SIZE, len(images)))
+        padded = np.resize(index, BATCH_SIZE)
+        pixels = images[padded].astype(np.float32)
+        inputs = pixels if metadata is None else [pixels, metadata[padded]]
+        parts.append(keras.ops.convert_to_numpy(network.predict_on_batch(inputs))[: len(index)])
+    return np.concatenate(parts)
+
+
+def with_own_batch_norm(
+    model: ModelSettings, weights: FloatVector, memory: BatchNormMemory | None, round: int
+) -> FloatVector:
+    """The weights, their batch normalisation replaced by what the clinic kept last before a round."""
+    own = memory.load(round) if memory else None
+    if own is None:
+        return weights
+    mixed = weights.copy()
+    mixed[batch_norm_entries(model)] = own
+    return mixed
+
+
+@lru_cache(maxsize=2)
+def batch_norm_entries(settings: ModelSettings) -> NDArray[np.bool_]:
+    """Which of the weights (P,) are batch normalisation's."""
+    return batch_norm_mask(shared_classifier(settings))
