@@ -34,6 +34,12 @@ def study(
             show_default=False,
         ),
     ] = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run this row only; may be given several times.  [default: all rows]", show_default=False
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="The whole way on few synthetic images, in minutes.")
     ] = False,
@@ -50,12 +56,16 @@ def study(
 
         fl-simulate study ablation --data isic2017 --weights efficientnetb0.h5
 
+        fl-simulate study federation --data clinics --row FedAvg --row FedProx
+
         fl-simulate study ablation --quick
     """
     given: dict[str, Any] = {} if data is None else {"data": str(data.resolve())}
     if weights is not None:
         given["weights"] = weights
     chosen = read_study(name, given, quick=quick)
+    if row:
+        chosen = chosen.only(row)
     folder = (out or Path(f"dermafed-study-{chosen.name}{'-quick' if quick else ''}")).resolve()
     _run(chosen, folder, as_json)
 
@@ -88,7 +98,7 @@ def _run(study: Study, folder: Path, as_json: bool) -> None:
         sys.stdout.write(json.dumps(lines, allow_nan=False) + "\n")
         return
     console = Console()
-    console.print(f"{study.title}: {len(study.seeds)} seeds, all test images", highlight=False)
+    console.print(f"{study.title}, on all test images", highlight=False)
     console.print(Markdown(markdown(lines)))
     console.print(f"Tables: {folder}", soft_wrap=True, highlight=False)
     console.print("Research use only; not a medical device.")

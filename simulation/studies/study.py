@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
@@ -40,12 +40,13 @@ class Study:
     Attributes:
         name: of the file.
         title: for people.
-        seeds: each row is run once with each.
+        seeds: a row is run once with each, unless it has its own.
         rows: the runs' settings but for the seed, by the row's name.
         judgements: what is found out from the finished runs, besides their table.
         views: the rows that look twice, by name.
         order: the names of all rows, as in the file.
         published: figures that others published of a row, by row and figure.
+        own_seeds: of the rows that have others than the study's.
     """
 
     name: str
@@ -56,12 +57,32 @@ class Study:
     views: dict[str, View] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     published: dict[str, dict[str, float]] = field(default_factory=dict)
+    own_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def runs(self) -> Iterator[tuple[str, RunSettings]]:
         """The rows' names and their runs' settings; the first seed of every row comes first."""
-        for seed in self.seeds:
+        seeds = {row: self.own_seeds.get(row, self.seeds) for row in self.rows}
+        for turn in range(max(map(len, seeds.values()))):
             for row, settings in self.rows.items():
-                yield row, replace(settings, seed=seed)
+                if turn < len(seeds[row]):
+                    yield row, replace(settings, seed=seeds[row][turn])
+
+    def only(self, chosen: Collection[str]) -> Study:
+        """The study without its other rows; a chosen row that looks twice keeps the row whose models it uses.
+
+        Raises:
+            SettingsError: there is no such row.
+        """
+        _refuse(Path(self.name), "row", set(chosen) - set(self.order), set(self.order))
+        views = {row: view for row, view in self.views.items() if row in chosen}
+        kept = {*chosen, *(view.of for view in views.values())}
+        return replace(
+            self,
+            rows={row: settings for row, settings in self.rows.items() if row in kept},
+            views=views,
+            order=tuple(row for row in self.order if row in kept),
+            published={row: figures for row, figures in self.published.items() if row in kept},
+        )
 
 
 def study_names() -> list[str]:
@@ -97,21 +118,37 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     judgements = tuple(content.get("judgements", ()))
     _refuse(path, "judgement", set(judgements) - set(JUDGEMENTS), set(JUDGEMENTS))
     fast = dict(content.get("quick", {})) if quick else {}
-    seeds = fast.pop("seeds", content.get("seeds", [0]))
+    seeds = _seeds(path, fast.pop("seeds", content.get("seeds", [0])))
     base = content.get("base", {})
     given_rows = _tables(path, fast if "rows" in fast else content, "rows")
     fast.pop("rows", None)
+    own_seeds = {
+        row: _seeds(path, own.pop("seeds"))
+        for row, own in given_rows.items()
+        if "seeds" in own and "of" not in own
+    }
     rows = {
         row: _settings(path, row, {**base, **own, **fast, **given})
         for row, own in given_rows.items()
         if "of" not in own
     }
-    if not rows or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise SettingsError("A study needs rows, and seeds from 0", where=path)
+    if not rows:
+        raise SettingsError("A study needs rows", where=path)
     views = {row: _view(path, row, own, rows) for row, own in given_rows.items() if "of" in own}
     published = {} if quick else _published(path, _tables(path, content, "published"), set(given_rows))
     title = content.get("title", path.stem)
-    return Study(path.stem, title, tuple(seeds), rows, judgements, views, tuple(given_rows), published)
+    order = tuple(given_rows)
+    return Study(
+        path.stem, title, seeds, rows, judgements, views, order, published, {} if quick else own_seeds
+    )
+
+
+def _seeds(path: Path, seeds: Any) -> tuple[int, ...]:
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
+        raise SettingsError(
+            "'seeds' holds no whole numbers from 0", where=path, remedy="Write seeds = [0, 1, 2]"
+        )
+    return tuple(seeds)
 
 
 def _view(path: Path, row: str, own: Mapping[str, Any], rows: Mapping[str, RunSettings]) -> View:

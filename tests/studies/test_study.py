@@ -42,6 +42,33 @@ def test_rows_are_the_base_with_their_own_settings_for_every_seed(tmp_path: Path
     assert {(s.data, s.image_size, s.denoise) for _, s in runs} == {("/lesions", 96, "none")}
 
 
+def test_a_row_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    text = FILE + "[rows.dear]\nseeds = [5]\n"
+    runs = [(row, settings.seed) for row, settings in read_study(written(tmp_path, text), {}).runs()]
+    assert runs == [("plain", 3), ("held near", 3), ("dear", 5), ("plain", 5), ("held near", 5)]
+    quick = read_study(written(tmp_path, text), {}, quick=True)
+    assert [(row, settings.seed) for row, settings in quick.runs()] == [
+        ("plain", 0),
+        ("held near", 0),
+        ("dear", 0),
+    ]
+
+
+def test_some_rows_only(tmp_path: Path) -> None:
+    text = FILE + '[rows.guided]\nof = "plain"\nlook = "cam"\n[published.guided]\nauc = 0.9\n'
+    study = read_study(written(tmp_path, text), {})
+    near, guided = study.only(["held near"]), study.only(["guided"])
+    assert (list(near.rows), near.views, near.published) == (["held near"], {}, {})
+    assert (list(guided.rows), list(guided.views), guided.order) == (
+        ["plain"],
+        ["guided"],
+        ("plain", "guided"),
+    )
+    assert guided.published == {"guided": {"auc": 0.9}}
+    with pytest.raises(SettingsError, match="no row named 'far'"):
+        study.only(["plain", "far"])
+
+
 def test_rows_that_look_twice_train_nothing_and_keep_their_place(tmp_path: Path) -> None:
     text = """
 [rows.guided]
