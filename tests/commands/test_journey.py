@@ -121,7 +121,7 @@ def kill_in_second_round(folder: Path, command: list[str]) -> None:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     # Every process of the run holds these pipes: they close when the last one is gone.
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
 
 
