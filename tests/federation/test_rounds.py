@@ -239,7 +239,7 @@ def test_silent_clinic_is_left_out_at_the_deadline(tmp_path: Path) -> None:
     assert row.left_out == (
         "graz: no reply within 0.5 seconds; graz: no reply within 0.5 seconds (evaluation)"
     )
-    assert 1.0 <= row.seconds < 3
+    assert 1.0 <= row.seconds < 30
     assert row.overhead_seconds >= 0.9
 
 
