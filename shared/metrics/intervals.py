@@ -50,9 +50,13 @@ def wilson(successes: int, trials: int) -> Interval | None:
 
 @dataclass(frozen=True, slots=True)
 class Resamples:
-    """A figure's values in every resample: float64 (R,) each; ``auc`` is empty where it is undefined."""
+    """A figure's values in every resample: float64 (R,) each; ``auc`` is empty where it is undefined.
+
+    ``recall`` is (R, K), of the K classes that have images.
+    """
 
     method: str
+    recall: Floats
     balanced_accuracy: Floats
     f1: Floats
     auc: Floats
@@ -83,7 +87,7 @@ def resample(
         count: number of resamples R; may be 0.
 
     Returns:
-        Balanced accuracy, macro F1 and macro AUC of each resample.
+        Each class's recall, balanced accuracy, macro F1 and macro AUC of each resample.
     """
     names = np.arange(labels.size) if groups is None else np.asarray(groups)
     _, lesion = np.unique(names, return_inverse=True)
@@ -96,6 +100,7 @@ def resample(
     recall, f1 = _recall_and_f1(confusion, np.unique(labels))
     return Resamples(
         method=BOOTSTRAP.format(unit="images" if groups is None else "lesions"),
+        recall=recall,
         balanced_accuracy=recall.mean(axis=1),
         f1=f1.mean(axis=1),
         auc=np.concatenate(auc) if auc else np.empty(0),

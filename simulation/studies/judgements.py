@@ -19,6 +19,7 @@ JUDGEMENTS = {
     "cost": "simulation.studies.cost",
     "learning-curve": "simulation.studies.learning_curve",
     "methods": "simulation.studies.methods",
+    "models": "simulation.studies.models",
     "pairs": "simulation.studies.pairs",
 }
 

@@ -1,15 +1,13 @@
 """Which rows of a study really differ: every pair of models, judged on the same images and seeds.
 
-A difference's interval and p-value are of a bootstrap that draws both the test's patients or lesions and the
-seeds (Owen 2007, crossed random effects), so they speak of other images and of other trainings; with three
-seeds the trainings' share of the variance is a third too small. Accuracy has McNemar's exact test instead, on
-one image of each lesion. Holm's adjustment is over all pairs of one figure on the same tests.
+A difference's interval and p-value are of a bootstrap over images and trainings
+(:mod:`simulation.studies.judged`). Accuracy has McNemar's exact test instead, on one image of each lesion.
+Holm's adjustment is over all pairs of one figure on the same tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,33 +17,14 @@ from numpy.typing import NDArray
 
 from shared.files import write_atomically
 from shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
-from simulation.results import Predictions, TestImages
-from simulation.studies.kept import kept_models, kept_tests
+from simulation.studies.judged import RESAMPLES, Judged, Model, judged_models, over_images_and_seeds
 from simulation.studies.queue import StudyRun
-from simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, model_values, on_each
+from simulation.studies.resampled import ALL, MEAN, Floats
 from simulation.studies.summary import as_csv
 
-RESAMPLES = 5000
 ACCURACY = "accuracy, one image a lesion"
 
 Line = dict[str, Any]
-Model = tuple[str, str]
-"""Row, and who trained."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """What is known of one model of one seed.
-
-    Attributes:
-        images: tells the test images: equal where two models were judged on the same ones.
-        values: its figures, on the images and in their resamples.
-        right: by test set, whether it is right on each lesion's first image; empty for a mean of models.
-    """
-
-    images: tuple[int, ...]
-    values: Values
-    right: Mapping[str, NDArray[np.bool_]]
 
 
 def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
@@ -69,23 +48,10 @@ def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
         mean over the seeds), ``low`` and ``high`` (95 %, ``None`` for accuracy), ``p``,
         ``by_seed``, ``p_holm``.
     """
-    models: dict[Model, dict[int, Judged]] = {}
-    for run in runs:
-        images = kept_tests(run)
-        for arm, kept in kept_models(run).items():
-            models.setdefault((run.row, arm), {})[run.settings.seed] = _judged(images, kept, resamples)
+    models = judged_models(runs, resamples)
     lines = [line for a, b in combinations(models, 2) for line in _pair(a, b, models[a], models[b])]
     _adjust(lines)
     return lines
-
-
-def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -> Judged:
-    sets = image_sets(images)
-    right = {}
-    if len(models) == 1:
-        predicted = on_each(images, models[0])
-        right = {name: own.right(predicted[name]) for name, own in sets.items()}
-    return Judged(tuple(own.seed for own in sets.values()), model_values(images, models, resamples), right)
 
 
 def _pair(a: Model, b: Model, mine: Mapping[int, Judged], yours: Mapping[int, Judged]) -> Iterator[Line]:
@@ -104,13 +70,10 @@ def _pair(a: Model, b: Model, mine: Mapping[int, Judged], yours: Mapping[int, Ju
 
 
 def _difference(values: Floats) -> Line:
-    """A difference of each seed (K, 1 + R): itself, then in every resample; seeds are drawn too."""
-    own, resampled = values[:, 0], values[:, 1:]
-    seeds, count = resampled.shape
-    drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
-    means = (drawn * resampled.T).sum(axis=1) / seeds
+    """A difference of each seed (K, 1 + R): itself, then in every resample."""
+    means = over_images_and_seeds(values)
     low, high = np.percentile(means, [2.5, 97.5])
-    return _line(own, bootstrap_p(means), float(low), float(high))
+    return _line(values[:, 0], bootstrap_p(means), float(low), float(high))
 
 
 def _mcnemar(right: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Line:

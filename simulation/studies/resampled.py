@@ -44,20 +44,26 @@ class ImageSet:
         return draw(0, *(f"{record.image_id} {record.label}" for record in self.records))
 
     def values(self, probabilities: NDArray[np.float32], resamples: int) -> dict[str, Floats]:
-        """Each defined figure on the images [0] and in the resamples [1:], float64 (1 + R,).
+        """Each defined figure, and each class's sensitivity, on the images [0] and in the resamples [1:].
 
         Args:
             probabilities: (N, C).
             resamples: R.
+
+        Returns:
+            float64 (1 + R,) by the figure's name.
         """
         report = classification_report(self.labels, probabilities, self.classes, bootstrap=0)
         groups = [record.group for record in self.records]
         scores = probabilities.astype(np.float64)
         drawn = resample(self.labels, scores, groups, seed=self.seed, count=resamples)
+        own = {figure: getattr(report, figure) for figure in FIGURES}
+        resampled = {figure: getattr(drawn, figure) for figure in FIGURES}
+        for place, name in enumerate(name for name in self.classes if name not in report.absent):
+            own[f"sensitivity of {name}"] = report.per_class[name].recall
+            resampled[f"sensitivity of {name}"] = drawn.recall[:, place]
         return {
-            figure: np.append(getattr(report, figure), getattr(drawn, figure))
-            for figure in FIGURES
-            if getattr(report, figure) is not None
+            figure: np.append(value, resampled[figure]) for figure, value in own.items() if value is not None
         }
 
     def right(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -102,7 +108,7 @@ def model_values(images: TestImages, models: Iterable[Predictions], resamples: i
             for figure, values in own.values(predicted[name], resamples).items():
                 found.setdefault((name, figure), []).append(values)
     means = {key: np.mean(values, axis=0) for key, values in found.items()}
-    for figure in FIGURES:
+    for figure in dict.fromkeys(figure for _, figure in means):
         clinics = [values for (name, of), values in means.items() if name != ALL and of == figure]
         if clinics:
             means[MEAN, figure] = np.mean(clinics, axis=0)

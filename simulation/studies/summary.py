@@ -108,7 +108,8 @@ def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
     for line in lines:
         if line["tests"] == tests:
             cells.setdefault((line["row"], line["arm"]), {})[line["figure"]] = cell(line)
-    shown = [figure for figure in FIGURES if any(figure in row for row in cells.values())]
+    figures = dict.fromkeys((*FIGURES, *(figure for row in cells.values() for figure in row)))
+    shown = [figure for figure in figures if any(figure in row for row in cells.values())]
     head = ["Row", "Trained", *(figure.replace("_", " ").capitalize() for figure in shown)]
     rows = [[row, arm, *(found.get(figure, "") for figure in shown)] for (row, arm), found in cells.items()]
     rule = ["---", "---", *["---:"] * len(shown)]
@@ -117,7 +118,9 @@ def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
 
 def cell(line: Mapping[str, Any]) -> str:
     """A line's mean with its interval, for a table."""
-    half = "" if line["half_width"] is None else f" ± {line['half_width']:.3f}"
+    if line.get("low") is not None:
+        return f"{line['mean']:.3f} ({line['low']:.3f} to {line['high']:.3f})"
+    half = "" if line.get("half_width") is None else f" ± {line['half_width']:.3f}"
     return f"{line['mean']:.3f}{half}"
 
 

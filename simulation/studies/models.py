@@ -1,0 +1,69 @@
+"""Every model's own figures, with intervals over other images and other trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.files import write_atomically
+from simulation.studies.judged import RESAMPLES, Judged, judged_models, over_images_and_seeds
+from simulation.studies.queue import StudyRun
+from simulation.studies.resampled import ALL, MEAN
+from simulation.studies.summary import as_csv
+from simulation.studies.summary import markdown as table
+
+Line = dict[str, Any]
+
+
+def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+    """Writes ``models.csv`` and ``models.md`` into a study's folder."""
+    lines = figures(runs)
+    write_atomically(folder / "models.csv", as_csv(lines).encode())
+    write_atomically(folder / "models.md", markdown(lines).encode())
+    return lines
+
+
+def figures(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Line]:
+    """Every figure of every model on each clinic's test images, on all, and as the mean over the clinics.
+
+    Args:
+        runs: finished.
+        resamples: of the bootstrap.
+
+    Returns:
+        A line for each: ``row``, ``arm``, ``tests``, ``figure``, ``mean`` over the seeds, ``low`` and
+        ``high`` (95 %), ``values`` by seed.
+    """
+    models = judged_models(runs, resamples)
+    return [
+        {"row": row, "arm": arm} | line for (row, arm), by_seed in models.items() for line in _lines(by_seed)
+    ]
+
+
+def _lines(by_seed: Mapping[int, Judged]) -> Iterator[Line]:
+    first, *others = (judged.values for judged in by_seed.values())
+    for tests, figure in first:
+        if all((tests, figure) in values for values in others):
+            values = np.stack([judged.values[tests, figure] for judged in by_seed.values()])
+            low, high = np.percentile(over_images_and_seeds(values), [2.5, 97.5])
+            yield {
+                "tests": tests,
+                "figure": figure,
+                "mean": float(values[:, 0].mean()),
+                "low": float(low),
+                "high": float(high),
+                "values": values[:, 0].tolist(),
+            }
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The figures as Markdown, a table for the mean over clinics and one for all images."""
+    text = ["# Models: mean over the seeds, 95 % over other images and trainings"]
+    for tests in (MEAN, ALL):
+        own = [line for line in lines if line["tests"] == tests]
+        if own:
+            text.append(f"On {tests}:\n\n{table(own, tests=tests)}")
+    return "\n\n".join(text) + "\n"

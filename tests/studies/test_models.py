@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy.stats import binom
+
+from simulation.studies.models import figures, judge
+from tests.studies.finished import finished
+
+TESTS = {
+    "east": [(f"e{n}", "melanoma") for n in range(10)] + [(f"f{n}", "nevus") for n in range(10)],
+    "west": [(f"w{n}", "melanoma") for n in range(5)] + [(f"x{n}", "nevus") for n in range(15)],
+}
+WORDS = ["M" * 6 + "N" * 4 + "N" * 10, "M" * 5 + "N" * 15]
+
+
+def found(lines: list[dict[str, Any]], tests: str, figure: str) -> dict[str, Any]:
+    (line,) = [line for line in lines if (line["tests"], line["figure"]) == (tests, figure)]
+    return line
+
+
+def test_figures_of_every_test_and_class(tmp_path: Path) -> None:
+    lines = figures([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], resamples=2000)
+    means = {(line["tests"], line["figure"]): line["mean"] for line in lines}
+    assert means["east", "sensitivity of melanoma"] == pytest.approx(0.6)
+    assert means["all", "sensitivity of melanoma"] == pytest.approx(11 / 15)
+    assert means["mean over clinics", "sensitivity of melanoma"] == pytest.approx(0.8)
+    assert means["all", "sensitivity of nevus"] == 1
+    assert means["all", "balanced_accuracy"] == pytest.approx((11 / 15 + 1) / 2)
+
+
+def test_the_interval_is_of_the_found_melanomas_drawn_again(tmp_path: Path) -> None:
+    """Six of ten are found: Binomial(10, 0.6) of the drawn ones are."""
+    lines = figures([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], resamples=4000)
+    line = found(lines, "east", "sensitivity of melanoma")
+    expected = tuple(binom.ppf(share, 10, 0.6) / 10 for share in (0.025, 0.975))
+    assert (line["low"], line["high"]) == pytest.approx(expected)
+
+
+def test_seeds_that_differ_widen_it(tmp_path: Path) -> None:
+    runs = [
+        finished(tmp_path, "a", seed, {"one": TESTS["east"]}, {"federated": [word]})
+        for seed, word in enumerate(("M" * 10 + "N" * 10, "N" * 20))
+    ]
+    line = found(figures(runs, resamples=400), "all", "sensitivity of melanoma")
+    assert line["values"] == [1, 0]
+    assert (line["mean"], line["low"], line["high"]) == pytest.approx((0.5, 0, 1))
+
+
+def test_tables_are_written(tmp_path: Path) -> None:
+    judge([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], tmp_path)
+    text = (tmp_path / "models.md").read_text("utf-8")
+    assert "| Row | Trained | Balanced accuracy | Auc | Sensitivity of melanoma |" in text
+    assert (
+        (tmp_path / "models.csv").read_text("utf-8").startswith("row,arm,tests,figure,mean,low,high,values\n")
+    )
