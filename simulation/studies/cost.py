@@ -16,6 +16,7 @@ from server.checkpoint import load_state
 from server.run_folder import federation_folder, read_history
 from shared.files import write_atomically
 from simulation.studies.drawing import line, panels, save
+from simulation.studies.markdown_table import markdown_table
 from simulation.studies.queue import StudyRun
 from simulation.studies.summary import cell, over_seeds
 
@@ -23,6 +24,16 @@ JOURNEYS = 3
 MEGABYTE = 10**6
 
 Line = dict[str, Any]
+
+
+_HEAD = (
+    "Clinics",
+    "Training images each",
+    "Weights sent a round, MB",
+    "Seconds a round",
+    "Server's seconds",
+    "Balanced accuracy",
+)
 
 
 def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
@@ -69,16 +80,9 @@ def _over_seeds(costs: Sequence[Line]) -> Line:
 
 def markdown(lines: Sequence[Line]) -> str:
     """The costs as a Markdown table."""
-    head = (
-        "| Clinics | Training images each | Weights sent a round, MB | Seconds a round | Server's seconds "
-        "| Balanced accuracy |\n| ---: | ---: | ---: | ---: | ---: | ---: |"
-    )
-    rows = [
-        f"| {line['clinics']:.0f} | {line['images']:.0f} | {line['megabytes']:.0f} | {line['seconds']:.1f} "
-        f"| {line['overhead']:.2f} | {cell(line)} |"
-        for line in lines
-    ]
-    return "\n".join(["# Cost against the number of clinics\n", head, *rows]) + "\n"
+    formats = {"clinics": ".0f", "images": ".0f", "megabytes": ".0f", "seconds": ".1f", "overhead": ".2f"}
+    rows = [[*(format(line[name], digits) for name, digits in formats.items()), cell(line)] for line in lines]
+    return f"# Cost against the number of clinics\n\n{markdown_table(_HEAD, rows, names=0)}"
 
 
 def draw(lines: Sequence[Line], path: Path) -> None:

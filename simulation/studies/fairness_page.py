@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
 from shared.fairness.figures import FIGURES
+from simulation.studies.markdown_table import markdown_table
 
 Line = Mapping[str, Any]
 
@@ -47,7 +48,7 @@ def _groups(lines: Iterable[Line]) -> str:
         for line in lines
         if line["kind"] == "group"
     ]
-    return _table(["By", "Group", "Images", *NAMES.values()], rows)
+    return _table(["By", "Group", "Images", *NAMES.values()], rows, 2)
 
 
 def _gaps(lines: Iterable[Line]) -> str:
@@ -63,7 +64,7 @@ def _gaps(lines: Iterable[Line]) -> str:
         for line in lines
         if line["kind"] == "gap"
     ]
-    return _table(["By", "Figure", "Lowest; highest", "Gap", "By lot", "p"], rows)
+    return _table(["By", "Figure", "Lowest; highest", "Gap", "By lot", "p"], rows, 3)
 
 
 def _changes(lines: Iterable[Line]) -> str:
@@ -79,14 +80,11 @@ def _changes(lines: Iterable[Line]) -> str:
         for line in lines
         if line["kind"] == "change"
     ]
-    return _table(["Row", "Trained", "By", "Figure", "Worst group", "Gap"], rows)
+    return _table(["Row", "Trained", "By", "Figure", "Worst group", "Gap"], rows, 4)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return "None that may be told."
-    lines = (head, ["---"] * len(head), *rows)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> str:
+    return markdown_table(head, rows, names=names).rstrip() if rows else "None that may be told."
 
 
 def _count(images: int | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.files import write_atomically
 from simulation.studies.drawing import line, panels, save
+from simulation.studies.markdown_table import markdown_table
 from simulation.studies.queue import StudyRun
 from simulation.studies.summary import cell, over_seeds
 
@@ -69,12 +70,12 @@ def _points(run: StudyRun) -> Iterator[tuple[str, str, int, float]]:
 
 def markdown(lines: Sequence[Line]) -> str:
     """The points as a Markdown table, in order of the number of images."""
-    head = "| Clinic | Training images | Trained | Balanced accuracy |\n| --- | ---: | --- | ---: |"
     rows = [
-        f"| {line['clinic']} | {line['images']:.0f} | {line['trained']} | {cell(line)} |"
+        [line["clinic"], line["trained"], f"{line['images']:.0f}", cell(line)]
         for line in sorted(lines, key=lambda line: (line["clinic"], line["images"]))
     ]
-    return "\n".join(["# What a clinic gains by joining, on its own test\n", head, *rows]) + "\n"
+    table = markdown_table(["Clinic", "Trained", "Training images", "Balanced accuracy"], rows, names=2)
+    return f"# What a clinic gains by joining, on its own test\n\n{table}"
 
 
 def draw(lines: Sequence[Line], path: Path) -> None:

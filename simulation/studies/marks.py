@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import SettingsError
+from simulation.studies.markdown_table import markdown_table
 
 Line = Mapping[str, Any]
 
@@ -106,8 +107,7 @@ def _table(
     columns = list(dict.fromkeys(column for row in table.values() for column in row))
     rows = [[*key, *(row.get(column, "") for column in columns)] for key, row in table.items()]
     head = [_heading(name) for name in (*by, *columns)]
-    rule = ["---"] * len(by) + ["---:"] * len(columns)
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
+    return markdown_table(head, rows, names=len(by))
 
 
 def _cell(line: Line, key: str, digits: int) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from shared.cores import cores
 from shared.files import write_atomically, write_json
 from simulation.processes import run_in_processes
+from simulation.studies.markdown_table import markdown_table
 from simulation.studies.queue import StudyRun
 from simulation.studies.summary import as_csv, cell, over_seeds
 
@@ -125,6 +126,5 @@ def _table(lines: Sequence[Line]) -> str:
         if line["figure"]:
             own[line["figure"]] = cell(line)
     head = ["Work", "Idea", "Here", *FIGURES.values()]
-    rule = [*["---"] * 3, *["---:"] * len(FIGURES)]
     body = [[*names, *(own.get(figure, "") for figure in FIGURES)] for names, own in cells.items()]
-    return "\n".join("| " + " | ".join(part) + " |" for part in (head, rule, *body)) + "\n"
+    return markdown_table(head, body, names=3)

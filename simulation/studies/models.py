@@ -66,4 +66,4 @@ def markdown(lines: Sequence[Line]) -> str:
         own = [line for line in lines if line["tests"] == tests]
         if own:
             text.append(f"On {tests}:\n\n{table(own, tests=tests)}")
-    return "\n\n".join(text) + "\n"
+    return "\n\n".join(text)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shared.files import write_atomically
 from shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
 from simulation.studies.judged import RESAMPLES, Judged, Model, judged_models, over_images_and_seeds
+from simulation.studies.markdown_table import markdown_table
 from simulation.studies.queue import StudyRun
 from simulation.studies.resampled import ALL, MEAN, Floats
 from simulation.studies.summary import as_csv
@@ -106,11 +107,11 @@ def markdown(lines: Sequence[Line]) -> str:
     for tests in (MEAN, ALL):
         own = [line for line in lines if (line["tests"], line["figure"]) == (tests, "balanced_accuracy")]
         if own:
-            head = "| A | B | A - B | 95 % | p (Holm) |\n| --- | --- | ---: | ---: | ---: |"
-            text.append(f"On {tests}:\n\n" + "\n".join([head, *map(_row, own)]))
-    return "\n\n".join(text) + "\n"
+            table = markdown_table(["A", "B", "A - B", "95 %", "p (Holm)"], map(_row, own), names=2)
+            text.append(f"On {tests}:\n\n{table}")
+    return "\n\n".join(text)
 
 
-def _row(line: Line) -> str:
+def _row(line: Line) -> list[str]:
     span = f"{line['low']:+.3f} to {line['high']:+.3f}"
-    return f"| {line['a']} | {line['b']} | {line['difference']:+.3f} | {span} | {line['p_holm']:.3f} |"
+    return [line["a"], line["b"], f"{line['difference']:+.3f}", span, f"{line['p_holm']:.3f}"]

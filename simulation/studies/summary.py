@@ -12,6 +12,7 @@ from typing import Any
 
 from scipy.stats import t as student
 
+from simulation.studies.markdown_table import markdown_table
 from simulation.studies.queue import StudyRun
 
 FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
@@ -112,8 +113,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
     shown = [figure for figure in figures if any(figure in row for row in cells.values())]
     head = ["Row", "Trained", *(figure.replace("_", " ").capitalize() for figure in shown)]
     rows = [[row, arm, *(found.get(figure, "") for figure in shown)] for (row, arm), found in cells.items()]
-    rule = ["---", "---", *["---:"] * len(shown)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)) + "\n"
+    return markdown_table(head, rows, names=2)
 
 
 def cell(line: Mapping[str, Any]) -> str:

@@ -64,7 +64,7 @@ def test_the_points_by_hand(tmp_path: Path) -> None:
 def test_the_figure_and_the_table(tmp_path: Path) -> None:
     judge(study(tmp_path), tmp_path)
     table = (tmp_path / "learning-curve.md").read_text("utf-8")
-    assert "| east | 25 | joined | 0.650 ± 0.635 |" in table
+    assert "| east | joined | 25 | 0.650 ± 0.635 |" in table
     assert table.index("| 25 |") < table.index("| 50 |")
     drawing = (tmp_path / "learning-curve.svg").read_text("utf-8")
     ElementTree.fromstring(drawing)
