@@ -59,13 +59,18 @@ def costs(runs: Iterable[StudyRun]) -> list[Line]:
     return sorted(lines, key=lambda line: float(line["clinics"]))
 
 
+def megabytes_a_round(run: StudyRun) -> float:
+    """What a finished run's weights take on their journeys, of all clinics."""
+    weights = load_state(federation_folder(run.folder)).weights
+    return JOURNEYS * len(run.result()["clinics"]) * weights.nbytes / MEGABYTE
+
+
 def _cost(run: StudyRun) -> Line:
-    result, folder = run.result(), federation_folder(run.folder)
-    clinics, rounds = len(result["clinics"]), read_history(folder)
+    result, rounds = run.result(), read_history(federation_folder(run.folder))
     return {
-        "clinics": clinics,
+        "clinics": len(result["clinics"]),
         "images": median(clinic["splits"]["train"] for clinic in result["clinics"]),
-        "megabytes": JOURNEYS * clinics * load_state(folder).weights.nbytes / MEGABYTE,
+        "megabytes": megabytes_a_round(run),
         "seconds": median(row.seconds for row in rounds),
         "overhead": median(row.overhead_seconds for row in rounds),
         "balanced_accuracy": result["federated"]["balanced_accuracy"],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simulation.studies.queue import StudyRun
 
 JUDGEMENTS = {
+    "budget": "simulation.studies.budget",
     "fairness": "simulation.studies.fairness",
     "cost": "simulation.studies.cost",
     "learning-curve": "simulation.studies.learning_curve",

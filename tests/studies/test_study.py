@@ -145,4 +145,4 @@ def test_a_study_that_is_not_there_names_those_that_are() -> None:
 def test_every_study_of_the_package_can_be_read(name: str, quick: bool) -> None:
     study = read_study(name, {"weights": "none"}, quick=quick)
     assert len(study.rows) > 1
-    assert quick or len(study.seeds) > 2
+    assert quick or len(study.seeds) > 2 or name == "budget", "the budget is chosen, not told"

@@ -1,0 +1,98 @@
+"""What a training budget gives: passes over the images against rounds, on validation images.
+
+A budget is chosen by this, so the test stays untouched. What the weights' journeys and the minutes are is
+said in :mod:`simulation.studies.cost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, cast
+
+from server.run_folder import federation_folder, read_history
+from shared.files import write_atomically
+from simulation.studies.cost import megabytes_a_round
+from simulation.studies.drawing import line, panels, save
+from simulation.studies.markdown_table import markdown_table
+from simulation.studies.queue import StudyRun
+from simulation.studies.summary import cell, over_seeds
+
+Line = dict[str, Any]
+
+_HEAD = (
+    "Passes",
+    "Rounds",
+    "Passes a round",
+    "Weights sent, GB",
+    "Minutes",
+    "Validation: balanced accuracy",
+)
+
+
+def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+    """Writes ``budget.md`` and ``budget.svg`` into a study's folder."""
+    lines = budgets(runs)
+    write_atomically(folder / "budget.md", markdown(lines).encode())
+    draw(lines, folder / "budget.svg")
+    return lines
+
+
+def budgets(runs: Iterable[StudyRun]) -> list[Line]:
+    """A line for each row, in order of its passes and rounds.
+
+    Returns:
+        ``row``, ``passes`` over every clinic's images in all, ``rounds``, ``epochs`` (passes a round),
+        ``gigabytes`` (of weights, in all), ``minutes``, and the balanced accuracy of the last round's
+        model on all clinics' validation images as ``values`` by seed, ``mean`` and ``half_width``.
+    """
+    found: dict[str, list[Line]] = {}
+    for run in runs:
+        found.setdefault(run.row, []).append(_budget(run))
+    names = ("passes", "rounds", "epochs", "gigabytes", "minutes")
+    lines = [
+        {"row": row}
+        | {name: fmean(each[name] for each in own) for name in names}
+        | over_seeds([each["balanced_accuracy"] for each in own])
+        for row, own in found.items()
+    ]
+    return sorted(lines, key=lambda line: (float(line["passes"]), float(line["rounds"])))
+
+
+def _budget(run: StudyRun) -> Line:
+    rounds = read_history(federation_folder(run.folder))
+    epochs = cast(float, run.settings.epochs)  # a study's settings are resolved
+    return {
+        "passes": len(rounds) * epochs,
+        "rounds": len(rounds),
+        "epochs": epochs,
+        "gigabytes": len(rounds) * megabytes_a_round(run) / 1000,
+        "minutes": sum(row.seconds for row in rounds) / 60,
+        "balanced_accuracy": rounds[-1].validation_balanced_accuracy,
+    }
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The budgets as a Markdown table."""
+    formats = {"passes": "g", "rounds": ".0f", "epochs": "g", "gigabytes": ".1f", "minutes": ".0f"}
+    rows = [[*(format(line[name], digits) for name, digits in formats.items()), cell(line)] for line in lines]
+    return f"# What a budget gives\n\n{markdown_table(_HEAD, rows, names=0)}"
+
+
+def draw(lines: Sequence[Line], path: Path) -> None:
+    """Draws balanced accuracy against passes and against gigabytes, a line for each length of a round."""
+    figure, axes = panels(2)
+    for panel, (label, name) in zip(
+        axes, {"passes over the images": "passes", "GB of weights sent": "gigabytes"}.items(), strict=True
+    ):
+        for number, epochs in enumerate(sorted({own["epochs"] for own in lines})):
+            points = [(own[name], own["mean"], own["half_width"]) for own in lines if own["epochs"] == epochs]
+            line(panel, number, f"{epochs:g} a round", points)
+        panel.set(xscale="log", xlabel=label)
+        ticks = sorted({round(own[name], 1) for own in lines})
+        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        panel.minorticks_off()
+    axes[0].set_ylabel("balanced accuracy, validation")
+    axes[0].legend()
+    save(figure, path)
