@@ -19,7 +19,7 @@ from shared.files import write_atomically
 from shared.model.card import ModelCard
 from shared.training.plan import Plan
 
-FEDERATED, POOLED, LOCAL = "federated", "pooled", "local:"
+FEDERATED, TUNED, POOLED, LOCAL = "federated", "tuned", "pooled", "local:"
 PREDICTIONS_FILE = "test.npz"
 
 
@@ -36,6 +36,7 @@ class Arm:
         strategy: the server's strategy, by name.
         engine: ``local`` or ``ray``.
         weights: the origin of the first weights.
+        tune: passes that each clinic goes on alone after the last round, to be judged with its own model too.
         model: where to save the final model, if at all, and its card.
         explain: whether the clinics measure explanations of the final model.
     """
@@ -48,8 +49,14 @@ class Arm:
     strategy: str
     engine: str
     weights: str
+    tune: float = 0.0
     model: tuple[Path, ModelCard] | None = None
     explain: bool = False
+
+    @property
+    def tuned_predictions(self) -> Path:
+        """Where the predictions of the clinics' tuned models go."""
+        return self.folder.parent / TUNED / PREDICTIONS_FILE
 
     def state_of(self, site: Path) -> Path:
         """Where a clinic keeps what it does not share."""
@@ -83,6 +90,12 @@ def run_arm(arm: Arm) -> None:
 def load_predictions(arm: Arm) -> dict[str, NDArray[np.float32]]:
     """An arm's probabilities (N, C) on each site's test images, by site folder name."""
     return read_predictions(arm.folder / PREDICTIONS_FILE, [site.name for site in arm.tests])
+
+
+def load_tuned(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """The same of the clinics' tuned models, under their name; empty where none were tuned."""
+    sites = [site.name for site in arm.tests]
+    return {TUNED: read_predictions(arm.tuned_predictions, sites)} if arm.tune else {}
 
 
 def read_predictions(path: Path, sites: Iterable[str]) -> dict[str, NDArray[np.float32]]:

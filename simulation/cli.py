@@ -115,6 +115,7 @@ def simulate(
     focus: training_options.Focus = 0.0,
     tones: training_options.Tones = False,
     group_balance: training_options.GroupBalance = "none",
+    tune: training_options.Tune = 0.0,
     metadata: Annotated[
         bool,
         typer.Option(

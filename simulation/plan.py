@@ -16,6 +16,7 @@ from shared.training.plan import Plan
 from shared.training.recipe import Recipe
 from simulation.settings import RunSettings
 from simulation.thinning import parse_train_images
+from simulation.tuning import check_tuning
 
 ENGINES = ("local", "ray")
 SPLITS = ("drawn", "even", "given", "held-out")
@@ -59,6 +60,7 @@ def check_settings(settings: RunSettings) -> None:
         parse_train_images(settings.train_images)
     _check_weights(settings.weights or "none", settings.backbone)
     _check_batch_norm(settings)
+    check_tuning(settings)
 
 
 def make_plan(

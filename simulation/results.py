@@ -19,7 +19,7 @@ from shared.files import write_atomically
 from shared.lesions import LesionRecord
 from shared.metrics import ClassificationMetrics, classification_report
 from shared.trust.reliability import ConfidenceBins
-from simulation.arms import FEDERATED, POOLED, Arm
+from simulation.arms import FEDERATED, POOLED, TUNED, Arm
 
 FIGURES = ("balanced_accuracy", "accuracy", "auc")
 Predictions = dict[str, NDArray[np.float32]]
@@ -113,7 +113,7 @@ def write_history_table(path: Path, rows: HistoryRows) -> None:
 def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     """The result as rows for a table: test images of, model, figures."""
     rows: list[tuple[str, str, dict[str, Any]]] = []
-    arms = [(arm, result[arm]) for arm in ("local", FEDERATED, POOLED) if result.get(arm)]
+    arms = [(arm, result[arm]) for arm in ("local", FEDERATED, TUNED, POOLED) if result.get(arm)]
     for clinic in (entry["name"] for entry in result["clinics"]):
         rows += [
             (clinic, "own" if arm == "local" else arm, figures["clinics"][clinic]) for arm, figures in arms

@@ -22,7 +22,17 @@ from shared.model.card import ModelCard
 from shared.model.origin import weights_origin
 from shared.report import write_report
 from shared.training.plan import Plan
-from simulation.arms import FEDERATED, LOCAL, POOLED, Arm, load_predictions, make_arms, run_arm
+from simulation.arms import (
+    FEDERATED,
+    LOCAL,
+    POOLED,
+    TUNED,
+    Arm,
+    load_predictions,
+    load_tuned,
+    make_arms,
+    run_arm,
+)
 from simulation.pictures import contact_sheet, example_stages
 from simulation.plan import check_settings, make_plan, preprocess_settings
 from simulation.prepare import Prepared, prepare, write_sites
@@ -114,7 +124,7 @@ def finish(begun: Begun, *, command: str, start: float) -> dict[str, Any]:
     """
     settings, out, prepared, arms = begun.settings, begun.out, begun.prepared, begun.arms
     tests = TestImages(prepared.sites, arms[0].tests, prepared.class_map.names)
-    predictions = {arm.name: load_predictions(arm) for arm in arms}
+    predictions = {arm.name: load_predictions(arm) for arm in arms} | load_tuned(arms[0])
     result = _result(settings, prepared, arms, tests, predictions)
     result |= {"command": command, "report": str(out / "report.html"), "model": str(out / "model.keras")}
     result["seconds"] = round(time.monotonic() - start, 1)
@@ -155,6 +165,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         settings.strategy,
         settings.engine,
         settings.weights or "none",
+        settings.tune,
         (out / "model.keras", _card(settings, prepared, plan)),
         explain=settings.explain,
     )
@@ -206,6 +217,7 @@ def _result(
         "classes": list(prepared.class_map.names),
         "clinics": [_clinic(site, prepared) for site in prepared.sites],
         "federated": arm_result(tests, by_name[FEDERATED]),
+        "tuned": arm_result(tests, by_name[TUNED]) if TUNED in by_name else None,
         "local": local_result(tests, local) if local else None,
         "pooled": arm_result(tests, by_name[POOLED]) if POOLED in by_name else None,
         "explanations": load_explanations(arms[0].folder) if settings.explain else None,

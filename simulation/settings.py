@@ -49,6 +49,7 @@ class RunSettings:
         focus: gamma of the focal loss.
         tones: whether training images get other skin tones at random.
         group_balance: ``none``, or by ``age``, ``sex`` or ``site``.
+        tune: passes that each clinic goes on alone after the last round, to be judged with its own model.
         metadata: whether age, sex and body site enter the model.
         split: ``drawn`` at random, ``even`` (drawn, then equally many images of each class, as in the
             paper), ``given`` by the manifest's column ``split``, or ``held-out``: a test that it gives.
@@ -86,6 +87,7 @@ class RunSettings:
     focus: float = 0.0
     tones: bool = False
     group_balance: str = "none"
+    tune: float = 0.0
     metadata: bool = False
     split: str = "drawn"
     only: str | None = None

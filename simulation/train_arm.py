@@ -32,6 +32,7 @@ from shared.training.predict import predict
 from simulation.arms import PREDICTIONS_FILE, Arm, save_predictions
 from simulation.engines.local import run_local
 from simulation.engines.ray import run_ray
+from simulation.tuning import tuned_model
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def train_and_test(arm: Arm) -> None:
             path, card = arm.model
             save_model(path, weights, card)
         if not (arm.folder / PREDICTIONS_FILE).exists():
+            if arm.tune:
+                _test_tuned(arm, weights)
             _test(arm, weights)  # last: an arm with predictions is done
 
 
@@ -110,6 +113,17 @@ def _first_model(arm: Arm) -> keras.Model:
     alone = only_one_process(arm.folder.parent, math.inf) if arm.weights == "imagenet" else nullcontext()
     with alone:
         return initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
+
+
+def _test_tuned(arm: Arm, weights: FloatVector) -> None:
+    """Predicts every member's test images with the model it tuned for itself."""
+    model, predictions = arm.plan.model, []
+    for site in arm.members:
+        images = load_labelled(read_site(site).splits.test, model, arm.plan.preprocess)
+        own = tuned_model(site, arm.plan, arm.state_of(site), weights, arm.tune)
+        predictions.append(predict(model, own, images))
+    arm.tuned_predictions.parent.mkdir(exist_ok=True)
+    save_predictions(arm.tuned_predictions, predictions)
 
 
 def _test(arm: Arm, weights: FloatVector) -> None:

@@ -61,6 +61,14 @@ Tones = Annotated[
     bool,
     typer.Option("--tones", help="Give training images other skin tones at random.", rich_help_panel=_PANEL),
 ]
+Tune = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Passes each clinic goes on alone after the last round, to be judged with its own model too.",
+        rich_help_panel=_PANEL,
+    ),
+]
 GroupBalance = Annotated[
     str,
     typer.Option(help="Against unequal groups of patients: none, age, sex or site.", rich_help_panel=_PANEL),

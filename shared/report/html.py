@@ -17,7 +17,7 @@ from shared.report.figures import CLASS_COLOURS, curve, photograph, roc
 Image = NDArray[np.uint8]
 Predictions = tuple[NDArray[np.int64], NDArray[np.float64]]
 
-_ARMS = ("local", "federated", "pooled")
+_ARMS = ("local", "federated", "tuned", "pooled")
 _STAGE_PIXELS, _SHEET_PIXELS = 480, 1600
 _CURVES = {
     "validation_balanced_accuracy": ("Balanced accuracy", "Higher is better; 1 is perfect."),
@@ -65,7 +65,7 @@ def write_report(
     page = _environment().get_template("template.html")
     text = page.render(
         result=result,
-        arms={arm: result[arm] for arm in _ARMS if result[arm]},
+        arms=_arms(result),
         headline=words.headline(result),
         verdict=words.verdict(result),
         groups=comparison(result),
@@ -90,7 +90,7 @@ def comparison(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         ``{"name", "images", "rows": [(arm, figures)]}`` for the pooled test, each clinic's own test and
         the mean over the clinics' tests; ``images`` is ``None`` where figures are means.
     """
-    arms = {arm: result[arm] for arm in _ARMS if result[arm]}
+    arms = _arms(result)
     pooled_test = [(arm, content.get("test", content)) for arm, content in arms.items()]
     groups = [_group("All clinics' test images", pooled_test)]
     for clinic in result["clinics"]:
@@ -100,6 +100,10 @@ def comparison(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     means = [(arm, content["mean_over_clinics"]) for arm, content in arms.items()]
     groups.append(_group("Mean over the clinics' tests", means))
     return [group for group in groups if group["rows"]]
+
+
+def _arms(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {arm: result[arm] for arm in _ARMS if result.get(arm)}
 
 
 def _explanation_sites(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -173,5 +173,5 @@ def _write(
     save_predictions(arm / SECOND_FILE, second.values())
     save_predictions(arm / PREDICTIONS_FILE, both.values())
     figures = {"federated": arm_result(tests, both), "second_look": arm_result(tests, second)}
-    nothing = dict.fromkeys(("local", "pooled", "explanations"))
+    nothing = dict.fromkeys(("local", "tuned", "pooled", "explanations"))
     write_json(out / RESULT_FILE, {**source.result(), **nothing, **figures, "view": asdict(view)})

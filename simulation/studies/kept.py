@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.datasets.site import read_site, site_folder
-from simulation.arms import FEDERATED, LOCAL, POOLED, PREDICTIONS_FILE, read_predictions
+from simulation.arms import FEDERATED, LOCAL, POOLED, PREDICTIONS_FILE, TUNED, read_predictions
 from simulation.results import Predictions, TestImages
 from simulation.studies.queue import StudyRun
 
@@ -23,12 +23,13 @@ def kept_models(run: StudyRun) -> dict[str, list[Predictions]]:
     """The models of a finished run, as their probabilities on each clinic's test images.
 
     Returns:
-        By who trained them: ``federated``, and where the run has them ``pooled``, ``local`` (each clinic's
-        model on everyone's images, to be averaged over) and ``own`` (one, put together: at every clinic its
-        own model).
+        By who trained them: ``federated``, and where the run has them ``tuned`` (one, put together: at every
+        clinic what it made of the federated one), ``pooled``, ``local`` (each clinic's model on everyone's
+        images, to be averaged over) and ``own`` (one, put together: at every clinic its own model).
     """
     clinics = [folder.name for folder in _clinics(run)]
-    models = {arm: [_read(run, arm, clinics)] for arm in (FEDERATED, POOLED) if _file(run, arm).exists()}
+    whole = (arm for arm in (FEDERATED, TUNED, POOLED) if _file(run, arm).exists())
+    models = {arm: [_read(run, arm, clinics)] for arm in whole}
     if not _file(run, f"{LOCAL}{clinics[0]}").exists():
         return models
     alone = {clinic: _read(run, f"{LOCAL}{clinic}", clinics) for clinic in clinics}

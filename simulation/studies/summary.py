@@ -16,7 +16,7 @@ from simulation.studies.markdown_table import markdown_table
 from simulation.studies.queue import StudyRun
 
 FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
-ARMS = ("federated", "pooled", "local")
+ARMS = ("federated", "tuned", "pooled", "local")
 PUBLISHED = "as published"
 
 _CHALLENGE = ("melanoma", "seborrheic_keratosis")

@@ -52,12 +52,14 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_judged(data: Path, tmp_pa
     with (data / "metadata.csv").open("a") as file:
         file.write("unreadable,none,nv,consensus,50,male,back,north\n")
     folder = tmp_path / "run"
-    result = read_json(run("fl-simulate", "--data", data, *SMALL, *ONE_NETWORK, "--out", folder, "--json"))
+    result = read_json(
+        run("fl-simulate", "--data", data, *SMALL, *ONE_NETWORK, "--tune", 1, "--out", folder, "--json")
+    )
     assert {clinic["name"]: sum(clinic["images"].values()) for clinic in result["clinics"]} == dict.fromkeys(
         CLINICS, IMAGES
     )
     assert any("Skipped 1 unreadable" in note for note in result["notes"])
-    for arm in ("federated", "local", "pooled"):
+    for arm in ("federated", "tuned", "local", "pooled"):
         for figures in (result[arm], *(result[arm]["clinics"][clinic] for clinic in CLINICS)):
             assert all(0 <= figures[name] <= 1 for name in ("balanced_accuracy", "accuracy", "auc"))
     assert result["seconds"] > 0

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.site_trainer import clinic_seed
+from shared.datasets.site import read_site
+from shared.errors import SettingsError
+from shared.training.loading import load_labelled
+from simulation.plan import check_settings
+from simulation.settings import RunSettings
+from simulation.tuning import tuned_model
+from tests.client.test_site_trainer import PLAN, _tiny, site
+from tests.training.tiny import plain, start, trainer
+
+__all__ = ["_tiny", "site"]
+
+
+def test_a_tuned_model_is_a_training_of_its_own_from_the_federations_weights(site: Path) -> None:
+    plan = replace(PLAN, rounds=7, recipe=plain(steps=50))
+    weights = start(plan.model)
+    clinic = read_site(site)
+    data = load_labelled(clinic.splits.train, plan.model, plan.preprocess)
+    alone = trainer(plan.model, plain(epochs=2), data, seed=clinic_seed(clinic, plan.seed))
+    expected = alone.train(weights, 1, {}).weights
+    assert not np.array_equal(expected, weights)
+    np.testing.assert_array_equal(tuned_model(site, plan, site / "state", weights, 2), expected)
+
+
+def test_tuning_does_not_go_with_fedbn() -> None:
+    settings = RunSettings(tune=1, batch_norm="local", weights="none").resolved()
+    with pytest.raises(SettingsError, match="--tune"):
+        check_settings(settings)
