@@ -21,6 +21,13 @@ def study(
     data: Annotated[
         Path | None, typer.Option(help="Data set of every run.  [default: the study's]", show_default=False)
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="An EfficientNet of keras.applications, in every run.  [default: the study's]",
+            show_default=False,
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -61,8 +68,9 @@ def study(
         fl-simulate study ablation --quick
     """
     given: dict[str, Any] = {} if data is None else {"data": str(data.resolve())}
-    if weights is not None:
-        given["weights"] = weights
+    given |= {
+        name: value for name, value in (("backbone", backbone), ("weights", weights)) if value is not None
+    }
     chosen = read_study(name, given, quick=quick)
     if row:
         chosen = chosen.only(row)
