@@ -40,6 +40,10 @@ def test_a_quick_study_is_run_once_and_gone_on_with(tmp_path: Path) -> None:
     assert json.loads(again.stdout) == lines
     assert [path.stat().st_mtime_ns for path in results] == before
 
-    other = run("ablation", "--quick", "--out", out, "--weights", "lite0")
-    assert other.returncode == 2
-    assert "other settings" in other.stderr
+    part = run("ablation", "--quick", "--out", out, "--row", "EfficientNetB0", "--json")
+    assert json.loads(part.stdout) == [line for line in lines if line["row"] == "EfficientNetB0"]
+
+    for other in (("--weights", "lite0"), ("--backbone", "EfficientNetB1")):
+        refused = run("ablation", "--quick", "--out", out, *other)
+        assert refused.returncode == 2
+        assert "other settings" in refused.stderr
