@@ -31,9 +31,10 @@ class FrozenFeatures:
 
     def predict(self) -> NDArray[np.float32]:
         """Probabilities float32 (N, C) by the weights that the classifier has now."""
-        parts = _parts(self._settings)
+        classifier = shared_classifier(self._settings)
+        parts = _parts(classifier, self._settings.frozen_blocks)
         if parts is None:
-            return apply_classifier(shared_classifier(self._settings), self._data)
+            return apply_classifier(classifier, self._data)
         frozen, rest = parts
         if (digest := _digest(frozen)) != self._digest:
             self._features, self._digest = apply_in_batches(frozen, self._data.images), digest
@@ -41,11 +42,10 @@ class FrozenFeatures:
 
 
 @lru_cache(maxsize=2)
-def _parts(settings: ModelSettings) -> tuple[keras.Model, keras.Model] | None:
+def _parts(classifier: keras.Model, frozen_blocks: int) -> tuple[keras.Model, keras.Model] | None:
     """The frozen blocks and the rest; None where there are none, or features take more memory than images."""
-    classifier = shared_classifier(settings)
     image, *metadata = classifier.inputs
-    frozen = [layer for layer in classifier.layers if 1 <= block_of(layer.name) <= settings.frozen_blocks]
+    frozen = [layer for layer in classifier.layers if 1 <= block_of(layer.name) <= frozen_blocks]
     if not frozen:
         return None
     features = frozen[-1].output

@@ -54,6 +54,19 @@ def test_other_frozen_weights_are_seen(passes: list[int]) -> None:
     assert passes == [IMAGE, FEATURES, IMAGE, FEATURES]
 
 
+def test_a_classifier_that_was_built_anew_is_seen() -> None:
+    """A process keeps two classifiers; a third one's start drops the oldest."""
+    settings, data = tiny(frozen_blocks=2), lesions(6)
+    features = FrozenFeatures(settings, data)
+    set_flat(shared_classifier(settings), start(settings))
+    features.predict()
+    for other in (tiny(dropout=0.1), tiny(dropout=0.2)):
+        shared_classifier(other)
+    weights = start(settings, 2)
+    expected = predict(settings, weights, data)
+    assert np.array_equal(features.predict(), expected)
+
+
 @pytest.mark.parametrize("frozen_blocks", [0, 7])
 def test_metadata_and_any_number_of_blocks(frozen_blocks: int) -> None:
     settings = tiny(frozen_blocks=frozen_blocks, metadata=True)
