@@ -5,6 +5,7 @@ The simplest way to personal models (Yu, Bagdasaryan and Shmatikov 2020, arXiv:2
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from simulation.settings import RunSettings
 
 
 def check_tuning(settings: RunSettings) -> None:
-    """Refuses what does not go with tuning.
+    """Refuses an impossible number of passes, and what does not go with tuning.
 
     Raises:
-        SettingsError: names the other setting.
+        SettingsError: says what is wrong.
     """
+    if type(settings.tune) not in (int, float) or not 0 <= settings.tune < math.inf:
+        raise SettingsError(f"{settings.tune} is no number of passes", where="--tune", remedy="Use 0 or more")
     if settings.tune and settings.batch_norm == "local":
         remedy = "Choose another --batch-norm: tuning gives each clinic its own anyway"
         raise SettingsError("--tune does not go with --batch-norm local", where="--tune", remedy=remedy)

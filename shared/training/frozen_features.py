@@ -14,25 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.model.classifier import block_of
-from shared.model.settings import ModelSettings
 from shared.training.data import LabelledImages
 from shared.training.predict import apply_classifier, apply_in_batches
-from shared.training.training_network import shared_classifier
 
 
 class FrozenFeatures:
-    """Predicts a clinic's images by the process's one classifier, and remembers the frozen blocks' part."""
+    """A clinic's images, and what a classifier's frozen blocks made of them last."""
 
-    def __init__(self, settings: ModelSettings, data: LabelledImages) -> None:
+    def __init__(self, frozen_blocks: int, data: LabelledImages) -> None:
         """Keeps the images, uint8 (N, S, S, 3)."""
-        self._settings, self._data = settings, data
+        self._frozen_blocks, self._data = frozen_blocks, data
         self._digest = b""
         self._features = np.empty(0, np.float32)
 
-    def predict(self) -> NDArray[np.float32]:
-        """Probabilities float32 (N, C) by the weights that the classifier has now."""
-        classifier = shared_classifier(self._settings)
-        parts = _parts(classifier, self._settings.frozen_blocks)
+    def predict(self, classifier: keras.Model) -> NDArray[np.float32]:
+        """Probabilities float32 (N, C) by a classifier's own weights."""
+        parts = _parts(classifier, self._frozen_blocks)
         if parts is None:
             return apply_classifier(classifier, self._data)
         frozen, rest = parts

@@ -60,7 +60,7 @@ class KerasTrainer:
         """
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
         self.data, self.validation = train, validation
-        self._judged = FrozenFeatures(model, validation)
+        self._judged = FrozenFeatures(model.frozen_blocks, validation)
         self.memory = memory
         counts = np.bincount(train.labels, minlength=len(model.classes))
         prior = log_prior(counts) if recipe.balance == "logits" else np.zeros(len(counts), np.float32)
@@ -108,8 +108,8 @@ class KerasTrainer:
 
     def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
         """Judges a model on the clinic's validation images, with its own batch norm if it keeps one."""
-        loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return SiteEvaluation.from_predictions(self.validation.labels, self._judged.predict())
+        classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
+        return SiteEvaluation.from_predictions(self.validation.labels, self._judged.predict(classifier))
 
     def _steps(self, round: int) -> range:
         """The round's steps, counted from the run's start; one at least."""

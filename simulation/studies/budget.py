@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any, cast
 
 from server.run_folder import federation_folder, read_history
+from shared.errors import SettingsError
 from shared.files import write_atomically
 from simulation.studies.cost import megabytes_a_round
 from simulation.studies.drawing import line, panels, save
@@ -46,6 +47,9 @@ def budgets(runs: Iterable[StudyRun]) -> list[Line]:
         ``row``, ``passes`` over every clinic's images in all, ``rounds``, ``epochs`` (passes a round),
         ``gigabytes`` (of weights, in all), ``minutes``, and the balanced accuracy of the last round's
         model on all clinics' validation images as ``values`` by seed, ``mean`` and ``half_width``.
+
+    Raises:
+        SettingsError: a run counts steps, not passes.
     """
     found: dict[str, list[Line]] = {}
     for run in runs:
@@ -57,10 +61,12 @@ def budgets(runs: Iterable[StudyRun]) -> list[Line]:
         | over_seeds([each["balanced_accuracy"] for each in own])
         for row, own in found.items()
     ]
-    return sorted(lines, key=lambda line: (float(line["passes"]), float(line["rounds"])))
+    return sorted(lines, key=lambda own: (float(own["passes"]), float(own["rounds"])))
 
 
 def _budget(run: StudyRun) -> Line:
+    if run.settings.steps:
+        raise SettingsError("A budget is of passes, not of steps", where=run.row, remedy="Set epochs")
     rounds = read_history(federation_folder(run.folder))
     epochs = cast(float, run.settings.epochs)  # a study's settings are resolved
     return {
@@ -76,7 +82,7 @@ def _budget(run: StudyRun) -> Line:
 def markdown(lines: Sequence[Line]) -> str:
     """The budgets as a Markdown table."""
     formats = {"passes": "g", "rounds": ".0f", "epochs": "g", "gigabytes": ".1f", "minutes": ".0f"}
-    rows = [[*(format(line[name], digits) for name, digits in formats.items()), cell(line)] for line in lines]
+    rows = [[*(format(own[name], digits) for name, digits in formats.items()), cell(own)] for own in lines]
     return f"# What a budget gives\n\n{markdown_table(_HEAD, rows, names=0)}"
 
 
@@ -90,8 +96,8 @@ def draw(lines: Sequence[Line], path: Path) -> None:
             points = [(own[name], own["mean"], own["half_width"]) for own in lines if own["epochs"] == epochs]
             line(panel, number, f"{epochs:g} a round", points)
         panel.set(xscale="log", xlabel=label)
-        ticks = sorted({round(own[name], 1) for own in lines})
-        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ticks = sorted({own[name] for own in lines})
+        panel.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
         panel.minorticks_off()
     axes[0].set_ylabel("balanced accuracy, validation")
     axes[0].legend()

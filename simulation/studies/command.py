@@ -44,7 +44,8 @@ def study(
     row: Annotated[
         list[str] | None,
         typer.Option(
-            help="Run this row only; may be given several times.  [default: all rows]", show_default=False
+            help="Run this row only, without tables; may be given several times.  [default: all rows]",
+            show_default=False,
         ),
     ] = None,
     quick: Annotated[
@@ -72,13 +73,11 @@ def study(
         name: value for name, value in (("backbone", backbone), ("weights", weights)) if value is not None
     }
     chosen = read_study(name, given, quick=quick)
-    if row:
-        chosen = chosen.only(row)
     folder = (out or Path(f"dermafed-study-{chosen.name}{'-quick' if quick else ''}")).resolve()
-    _run(chosen, folder, as_json)
+    _run(chosen.only(row) if row else chosen, folder, as_json, whole=not row)
 
 
-def _run(study: Study, folder: Path, as_json: bool) -> None:
+def _run(study: Study, folder: Path, as_json: bool, whole: bool) -> None:
     # Imported now, so that --help and bad usage answer at once.
     from rich.console import Console
     from rich.markdown import Markdown
@@ -97,18 +96,20 @@ def _run(study: Study, folder: Path, as_json: bool) -> None:
         runs = study_runs(study, folder)
         run_all(runs, command=command, watcher=watcher)
         runs = with_views(study, runs, watcher)
-        lines = summarise(runs) + published_lines(study.published)
-        _write(study, folder, lines, command)
-        for done, name in enumerate(study.judgements):
+        lines = [] if study.validation_only else summarise(runs) + published_lines(study.published)
+        if whole:  # of a part, tables would take the place of the whole study's
+            _write(study, folder, lines, command)
+        for done, name in enumerate(study.judgements if whole else ()):
             watcher.stage("Judging the runs")(done, len(study.judgements))
             write_json(folder / f"{name}.json", {"title": study.title, "lines": judge(name, runs, folder)})
     if as_json:
         sys.stdout.write(json.dumps(lines, allow_nan=False) + "\n")
         return
     console = Console()
-    console.print(f"{study.title}, on all test images", highlight=False)
-    console.print(Markdown(markdown(lines)))
-    console.print(f"Tables: {folder}", soft_wrap=True, highlight=False)
+    if lines:
+        console.print(f"{study.title}, on all test images", highlight=False)
+        console.print(Markdown(markdown(lines)))
+    console.print(f"{'Tables' if whole else 'Runs'}: {folder}", soft_wrap=True, highlight=False)
     console.print("Research use only; not a medical device.")
 
 
@@ -116,11 +117,13 @@ def _write(study: Study, folder: Path, lines: list[dict[str, Any]], command: str
     from shared.files import write_atomically, write_json
     from simulation.studies.summary import as_csv, markdown
 
-    text = [f"# {study.title}", f"    {command}"]
-    text += [f"On {tests}:\n\n{markdown(lines, tests=tests)}" for tests in ("all", "mean over clinics")]
-    write_atomically(folder / "table.md", "\n\n".join(text).encode())
-    write_atomically(folder / "table.csv", as_csv(lines).encode())
+    if lines:
+        text = [f"# {study.title}", f"    {command}"]
+        text += [f"On {tests}:\n\n{markdown(lines, tests=tests)}" for tests in ("all", "mean over clinics")]
+        write_atomically(folder / "table.md", "\n\n".join(text).encode())
+        write_atomically(folder / "table.csv", as_csv(lines).encode())
     rows = {row: settings.to_dict() for row, settings in study.rows.items()}
     rows |= {row: asdict(view) for row, view in study.views.items()}
-    content = {"title": study.title, "command": command, "seeds": study.seeds, "rows": rows, "figures": lines}
+    seeds = {row: study.seeds_of(row) for row in study.rows}
+    content = {"title": study.title, "command": command, "seeds": seeds, "rows": rows, "figures": lines}
     write_json(folder / STUDY_FILE, content)

@@ -34,10 +34,10 @@ def figures(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
         resamples: of the bootstrap.
 
     Returns:
-        A line for each: ``row``, ``arm``, ``tests``, ``figure``, ``mean`` over the seeds, ``low`` and
-        ``high`` (95 %), ``values`` by seed.
+        A line for each: ``row``, ``arm``, ``tests``, ``figure``, ``seeds`` (their number), ``mean`` over the
+        seeds, ``low`` and ``high`` (95 %; of one seed, over other images only), ``values`` by seed.
     """
-    models = judged_models(runs, resamples)
+    models = judged_models(tuple(runs), resamples)
     return [
         {"row": row, "arm": arm} | line for (row, arm), by_seed in models.items() for line in _lines(by_seed)
     ]
@@ -49,19 +49,21 @@ def _lines(by_seed: Mapping[int, Judged]) -> Iterator[Line]:
         if all((tests, figure) in values for values in others):
             values = np.stack([judged.values[tests, figure] for judged in by_seed.values()])
             low, high = np.percentile(over_images_and_seeds(values), [2.5, 97.5])
+            told = low < high  # none or all of a class found: a bootstrap knows nothing
             yield {
                 "tests": tests,
                 "figure": figure,
+                "seeds": len(by_seed),
                 "mean": float(values[:, 0].mean()),
-                "low": float(low),
-                "high": float(high),
+                "low": float(low) if told else None,
+                "high": float(high) if told else None,
                 "values": values[:, 0].tolist(),
             }
 
 
 def markdown(lines: Sequence[Line]) -> str:
     """The figures as Markdown, a table for the mean over clinics and one for all images."""
-    text = ["# Models: mean over the seeds, 95 % over other images and trainings"]
+    text = ["# Models: mean over the seeds, 95 % over images and trainings; of one seed, over images only"]
     for tests in (MEAN, ALL):
         own = [line for line in lines if line["tests"] == tests]
         if own:

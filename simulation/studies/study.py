@@ -15,7 +15,7 @@ from simulation.studies.judgements import JUDGEMENTS
 
 LOOKS = ("cam", "scorecam", "centre", "random")
 
-_KEYS = {"title", "seeds", "judgements", "base", "rows", "quick", "published"}
+_KEYS = {"title", "seeds", "judgements", "validation_only", "base", "rows", "quick", "published"}
 _FIGURES = {"accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc"}
 _SETTINGS = {field.name for field in fields(RunSettings)} - {"seed"}
 
@@ -47,6 +47,7 @@ class Study:
         order: the names of all rows, as in the file.
         published: figures that others published of a row, by row and figure.
         own_seeds: of the rows that have others than the study's.
+        validation_only: whether it tells no figure of the tests, since it is there to choose by.
     """
 
     name: str
@@ -58,10 +59,15 @@ class Study:
     order: tuple[str, ...] = ()
     published: dict[str, dict[str, float]] = field(default_factory=dict)
     own_seeds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    validation_only: bool = False
+
+    def seeds_of(self, row: str) -> tuple[int, ...]:
+        """The seeds of a row that trains."""
+        return self.own_seeds.get(row, self.seeds)
 
     def runs(self) -> Iterator[tuple[str, RunSettings]]:
         """The rows' names and their runs' settings; the first seed of every row comes first."""
-        seeds = {row: self.own_seeds.get(row, self.seeds) for row in self.rows}
+        seeds = {row: self.seeds_of(row) for row in self.rows}
         for turn in range(max(map(len, seeds.values()))):
             for row, settings in self.rows.items():
                 if turn < len(seeds[row]):
@@ -118,15 +124,18 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     judgements = tuple(content.get("judgements", ()))
     _refuse(path, "judgement", set(judgements) - set(JUDGEMENTS), set(JUDGEMENTS))
     fast = dict(content.get("quick", {})) if quick else {}
-    seeds = _seeds(path, fast.pop("seeds", content.get("seeds", [0])))
+    seeds = _seeds(path, "seeds", fast.pop("seeds", content.get("seeds", [0])))
     base = content.get("base", {})
-    given_rows = _tables(path, fast if "rows" in fast else content, "rows")
+    of_quick = "rows" in fast
+    given_rows = _tables(path, fast if of_quick else content, "rows")
     fast.pop("rows", None)
     own_seeds = {
-        row: _seeds(path, own.pop("seeds"))
+        row: _seeds(path, f"seeds of the row '{row}'", own.pop("seeds"))
         for row, own in given_rows.items()
         if "seeds" in own and "of" not in own
     }
+    if quick and not of_quick:  # the table quick has fewer
+        own_seeds = {}
     rows = {
         row: _settings(path, row, {**base, **own, **fast, **given})
         for row, own in given_rows.items()
@@ -137,17 +146,15 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     views = {row: _view(path, row, own, rows) for row, own in given_rows.items() if "of" in own}
     published = {} if quick else _published(path, _tables(path, content, "published"), set(given_rows))
     title = content.get("title", path.stem)
-    order = tuple(given_rows)
-    return Study(
-        path.stem, title, seeds, rows, judgements, views, order, published, {} if quick else own_seeds
-    )
+    order, untested = tuple(given_rows), content.get("validation_only", False)
+    return Study(path.stem, title, seeds, rows, judgements, views, order, published, own_seeds, untested)
 
 
-def _seeds(path: Path, seeds: Any) -> tuple[int, ...]:
-    if not isinstance(seeds, list) or not seeds or not all(type(s) is int and s >= 0 for s in seeds):
-        raise SettingsError(
-            "'seeds' holds no whole numbers from 0", where=path, remedy="Write seeds = [0, 1, 2]"
-        )
+def _seeds(path: Path, where: str, seeds: Any) -> tuple[int, ...]:
+    whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        remedy = "Write, for instance, seeds = [0, 1, 2]"
+        raise SettingsError(f"The {where} are not different whole numbers from 0", where=path, remedy=remedy)
     return tuple(seeds)
 
 

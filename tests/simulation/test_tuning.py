@@ -30,6 +30,12 @@ def test_a_tuned_model_is_a_training_of_its_own_from_the_federations_weights(sit
     np.testing.assert_array_equal(tuned_model(site, plan, site / "state", weights, 2), expected)
 
 
+@pytest.mark.parametrize("passes", [-1, float("nan"), float("inf"), "2", True])
+def test_impossible_passes_are_refused_before_any_work(passes: float) -> None:
+    with pytest.raises(SettingsError, match="no number of passes"):
+        check_settings(RunSettings(tune=passes, weights="none").resolved())
+
+
 def test_tuning_does_not_go_with_fedbn() -> None:
     settings = RunSettings(tune=1, batch_norm="local", weights="none").resolved()
     with pytest.raises(SettingsError, match="--tune"):

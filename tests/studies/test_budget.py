@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -40,3 +41,4 @@ def test_the_figure_and_the_table(tmp_path: Path) -> None:
     drawing = (tmp_path / "budget.svg").read_text("utf-8")
     ElementTree.fromstring(drawing)
     assert "0.25 a round" in drawing
+    assert {">0.012<", ">0.048<"} <= set(re.findall(r">0\.0\d+<", drawing))

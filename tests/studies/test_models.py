@@ -49,10 +49,15 @@ def test_seeds_that_differ_widen_it(tmp_path: Path) -> None:
     assert (line["mean"], line["low"], line["high"]) == pytest.approx((0.5, 0, 1))
 
 
+def test_nothing_is_said_of_how_far_a_class_that_was_never_found_may_be(tmp_path: Path) -> None:
+    (run,) = [finished(tmp_path, "a", 0, {"one": TESTS["east"]}, {"federated": ["N" * 20]})]
+    line = found(figures([run], resamples=50), "all", "sensitivity of melanoma")
+    assert (line["mean"], line["low"], line["high"], line["seeds"]) == (0, None, None, 1)
+
+
 def test_tables_are_written(tmp_path: Path) -> None:
     judge([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], tmp_path)
     text = (tmp_path / "models.md").read_text("utf-8")
     assert "| Row | Trained | Balanced accuracy | Auc | Sensitivity of melanoma |" in text
-    assert (
-        (tmp_path / "models.csv").read_text("utf-8").startswith("row,arm,tests,figure,mean,low,high,values\n")
-    )
+    head = (tmp_path / "models.csv").read_text("utf-8").splitlines()[0]
+    assert head == "row,arm,tests,figure,seeds,mean,low,high,values"

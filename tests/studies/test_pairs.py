@@ -128,5 +128,5 @@ def test_the_tables_hold_every_line(tmp_path: Path) -> None:
     assert [float(row["difference"]) for row in rows] == [line["difference"] for line in lines]
     assert rows[0]["by_seed"] == "0.250000 0.250000"
     text = (tmp_path / "pairs.md").read_text("utf-8")
-    assert "| a, federated | b, federated | +0.125 |" in text
+    assert "| a, federated | b, federated | 2 | +0.125 |" in text
     assert np.isfinite([line["p_holm"] for line in lines]).all()

@@ -52,6 +52,8 @@ def test_a_row_may_have_seeds_of_its_own(tmp_path: Path) -> None:
         ("held near", 0),
         ("dear", 0),
     ]
+    quick = read_study(written(tmp_path, text + "[quick.rows.few]\nseeds = [7]\n"), {}, quick=True)
+    assert [(row, settings.seed) for row, settings in quick.runs()] == [("few", 7)]
 
 
 def test_some_rows_only(tmp_path: Path) -> None:
@@ -111,6 +113,8 @@ def test_a_study_names_its_judgements(tmp_path: Path) -> None:
         ('judgements = ["paris"]\n[rows.a]', "no judgement named 'paris'"),
         ("seeds = [0]", "needs rows"),
         ("seeds = []\n[rows.a]", "seeds"),
+        ("seeds = [1, 1]\n[rows.a]", "The seeds are not different"),
+        ("[rows.a]\nseeds = 3", "seeds of the row 'a' are not"),
         ("seeds = [-1]\n[rows.a]", "seeds"),
         ("sedes = [0]\n[rows.a]", "'sedes'"),
         ("[rows.a]\nstrtegy = 'fedavg'", "setting in the row 'a' named 'strtegy'"),
