@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any, cast
 
 from server.run_folder import federation_folder, read_history
 from shared.errors import SettingsError
 from shared.files import write_atomically
-from simulation.studies.cost import megabytes_a_round
+from simulation.studies.cost import means_by_row, megabytes_a_round
 from simulation.studies.drawing import line, panels, save
 from simulation.studies.markdown_table import markdown_table
 from simulation.studies.queue import StudyRun
-from simulation.studies.summary import cell, over_seeds
+from simulation.studies.summary import cell
 
 Line = dict[str, Any]
 
@@ -51,16 +50,7 @@ def budgets(runs: Iterable[StudyRun]) -> list[Line]:
     Raises:
         SettingsError: a run counts steps, not passes.
     """
-    found: dict[str, list[Line]] = {}
-    for run in runs:
-        found.setdefault(run.row, []).append(_budget(run))
-    names = ("passes", "rounds", "epochs", "gigabytes", "minutes")
-    lines = [
-        {"row": row}
-        | {name: fmean(each[name] for each in own) for name in names}
-        | over_seeds([each["balanced_accuracy"] for each in own])
-        for row, own in found.items()
-    ]
+    lines = means_by_row(runs, _budget)
     return sorted(lines, key=lambda own: (float(own["passes"]), float(own["rounds"])))
 
 

@@ -7,7 +7,7 @@ while none does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -52,11 +52,23 @@ def costs(runs: Iterable[StudyRun]) -> list[Line]:
         round and all clinics), ``seconds`` and ``overhead`` (a round, median), and balanced accuracy on all
         test images as ``values`` by seed, ``mean`` and ``half_width``.
     """
+    return sorted(means_by_row(runs, _cost), key=lambda line: float(line["clinics"]))
+
+
+def means_by_row(runs: Iterable[StudyRun], measure: Callable[[StudyRun], Line]) -> list[Line]:
+    """A line for each row: what is measured of its runs, as means over the seeds.
+
+    Args:
+        runs: finished.
+        measure: gives numbers by name, one of them ``balanced_accuracy``.
+
+    Returns:
+        ``row``, the numbers' means, and balanced accuracy as ``values`` by seed, ``mean`` and ``half_width``.
+    """
     found: dict[str, list[Line]] = {}
     for run in runs:
-        found.setdefault(run.row, []).append(_cost(run))
-    lines = [{"row": row} | _over_seeds(own) for row, own in found.items()]
-    return sorted(lines, key=lambda line: float(line["clinics"]))
+        found.setdefault(run.row, []).append(measure(run))
+    return [{"row": row} | _over_seeds(own) for row, own in found.items()]
 
 
 def megabytes_a_round(run: StudyRun) -> float:
@@ -78,9 +90,9 @@ def _cost(run: StudyRun) -> Line:
 
 
 def _over_seeds(costs: Sequence[Line]) -> Line:
-    names = ("clinics", "images", "megabytes", "seconds", "overhead")
-    means = {name: fmean(cost[name] for cost in costs) for name in names}
-    return means | over_seeds([cost["balanced_accuracy"] for cost in costs])
+    values = [cost["balanced_accuracy"] for cost in costs]
+    means = {name: fmean(cost[name] for cost in costs) for name in costs[0] if name != "balanced_accuracy"}
+    return means | over_seeds(values)
 
 
 def markdown(lines: Sequence[Line]) -> str:
