@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from shared.errors import InputError
 from shared.node_key import fingerprint, read_public_key, to_pem
@@ -34,7 +36,10 @@ def test_what_is_no_p384_key_is_refused(text: str, tmp_path: Path) -> None:
 
 
 def test_a_private_key_is_refused_as_such(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n")
+    secret = ec.generate_private_key(ec.SECP384R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
+    )
+    (tmp_path / "key").write_bytes(secret)
     with pytest.raises(InputError, match="must not leave the clinic"):
         read_public_key(tmp_path / "key")
 
