@@ -118,7 +118,11 @@ def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, An
         rows += [
             (clinic, "own" if arm == "local" else arm, figures["clinics"][clinic]) for arm, figures in arms
         ]
-    rows += [("all clinics", "own, mean" if arm == "local" else arm, figures) for arm, figures in arms]
+    rows += [
+        ("all clinics", "own, mean" if arm == "local" else arm, figures)
+        for arm, figures in arms
+        if arm != TUNED
+    ]
     return rows
 
 
