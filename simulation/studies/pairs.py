@@ -32,7 +32,7 @@ def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Compares all models of a study, and writes ``pairs.csv`` and ``pairs.md`` into its folder."""
     lines = compare(runs)
     if lines:
-        write_atomically(folder / "pairs.csv", as_csv(lines, by_seed="by_seed").encode())
+        write_atomically(folder / "pairs.csv", as_csv(lines).encode())
         write_atomically(folder / "pairs.md", markdown(lines).encode())
     return lines
 
@@ -47,7 +47,7 @@ def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
     Returns:
         A line for each pair, test set and figure: ``a``, ``b``, ``tests``, ``figure``, ``seeds`` (how many
         both have), ``difference`` (a - b, mean over them), ``low`` and ``high`` (95 %, ``None`` for
-        accuracy), ``p``, ``by_seed``, ``p_holm``.
+        accuracy), ``p``, ``values`` by seed, ``p_holm``.
     """
     models = judged_models(tuple(runs), resamples)
     lines = [line for a, b in combinations(models, 2) for line in _pair(a, b, models[a], models[b])]
@@ -90,7 +90,7 @@ def _line(by_seed: Floats, p: float, low: float | None, high: float | None) -> L
         "low": low,
         "high": high,
         "p": p,
-        "by_seed": by_seed.tolist(),
+        "values": by_seed.tolist(),
     }
 
 

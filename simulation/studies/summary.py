@@ -124,10 +124,10 @@ def cell(line: Mapping[str, Any]) -> str:
     return f"{line['mean']:.3f}{half}"
 
 
-def as_csv(lines: Sequence[Mapping[str, Any]], *, by_seed: str = "values") -> str:
-    """The lines as CSV, the seeds' values, which stand under ``by_seed``, separated by spaces."""
+def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The lines as CSV, the seeds' ``values`` separated by spaces."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**line, by_seed: " ".join(f"{value:.6f}" for value in line[by_seed])} for line in lines)
+    writer.writerows({**line, "values": " ".join(f"{own:.6f}" for own in line["values"])} for line in lines)
     return text.getvalue()

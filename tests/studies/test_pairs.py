@@ -34,13 +34,13 @@ def test_a_difference_is_the_mean_over_the_seeds(tmp_path: Path) -> None:
     east = found(lines, "east")
     assert (east["a"], east["b"]) == ("a, federated", "b, federated")
     # Of ten melanomas nine against four are found by the first seed, none more by the second.
-    assert east["by_seed"] == pytest.approx([0.25, 0])
+    assert east["values"] == pytest.approx([0.25, 0])
     assert east["difference"] == pytest.approx(0.125)
     assert found(lines, "west")["difference"] == 0
     assert found(lines, "west")["p"] == 1
     assert found(lines, "mean over clinics")["difference"] == pytest.approx(0.0625)
     # Of all 15 melanomas 14 against 9.
-    assert found(lines, "all")["by_seed"] == pytest.approx([5 / 15 / 2, 0])
+    assert found(lines, "all")["values"] == pytest.approx([5 / 15 / 2, 0])
 
 
 def test_the_resampled_difference_is_a_binomial(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_seeds_are_drawn_too(tmp_path: Path) -> None:
         for seed, word in enumerate(words)
     ]
     line = found(compare(runs, resamples=400), "all")
-    assert line["by_seed"] == pytest.approx([-0.5, 0.5])
+    assert line["values"] == pytest.approx([-0.5, 0.5])
     assert (line["low"], line["high"]) == pytest.approx((-0.5, 0.5))
 
 
@@ -126,7 +126,7 @@ def test_the_tables_hold_every_line(tmp_path: Path) -> None:
     with (tmp_path / "pairs.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["difference"]) for row in rows] == [line["difference"] for line in lines]
-    assert rows[0]["by_seed"] == "0.250000 0.250000"
+    assert rows[0]["values"] == "0.250000 0.250000"
     text = (tmp_path / "pairs.md").read_text("utf-8")
     assert "| a, federated | b, federated | 2 | +0.125 |" in text
     assert np.isfinite([line["p_holm"] for line in lines]).all()
