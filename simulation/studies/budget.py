@@ -27,7 +27,8 @@ _HEAD = (
     "Passes a round",
     "Weights sent, GB",
     "Minutes",
-    "Validation: balanced accuracy",
+    "Validation: AUC",
+    "Balanced accuracy",
 )
 
 
@@ -44,8 +45,8 @@ def budgets(runs: Iterable[StudyRun]) -> list[Line]:
 
     Returns:
         ``row``, ``passes`` over every clinic's images in all, ``rounds``, ``epochs`` (passes a round),
-        ``gigabytes`` (of weights, in all), ``minutes``, and the balanced accuracy of the last round's
-        model on all clinics' validation images as ``values`` by seed, ``mean`` and ``half_width``.
+        ``gigabytes`` (of weights, in all), ``minutes``, and of the last round's model on all clinics'
+        validation images ``auc``, and balanced accuracy as ``values`` by seed, ``mean`` and ``half_width``.
 
     Raises:
         SettingsError: a run counts steps, not passes.
@@ -65,13 +66,21 @@ def _budget(run: StudyRun) -> Line:
         "epochs": epochs,
         "gigabytes": len(rounds) * megabytes_a_round(run) / 1000,
         "minutes": sum(row.seconds for row in rounds) / 60,
+        "auc": rounds[-1].validation_auc,
         "balanced_accuracy": rounds[-1].validation_balanced_accuracy,
     }
 
 
 def markdown(lines: Sequence[Line]) -> str:
     """The budgets as a Markdown table."""
-    formats = {"passes": "g", "rounds": ".0f", "epochs": "g", "gigabytes": ".1f", "minutes": ".0f"}
+    formats = {
+        "passes": "g",
+        "rounds": ".0f",
+        "epochs": "g",
+        "gigabytes": ".1f",
+        "minutes": ".0f",
+        "auc": ".3f",
+    }
     rows = [[*(format(own[name], digits) for name, digits in formats.items()), cell(own)] for own in lines]
     return f"# What a budget gives\n\n{markdown_table(_HEAD, rows, names=0)}"
 

@@ -20,7 +20,7 @@ def run(folder: Path, row: str, seed: int, images: list[int], seconds: list[floa
     federated = out / "arms" / "federated"
     federated.mkdir(parents=True)
     history = tuple(
-        HistoryRow(n, 1.0, 1.0, 0.5, 0.5, 0.5, len(images), "", total, total / 10)
+        HistoryRow(n, 1.0, 1.0, 0.5, 0.5, 0.7, len(images), "", total, total / 10)
         for n, total in enumerate(seconds, start=1)
     )
     save_state(federated, RunState(len(seconds), np.zeros(250_000, np.float32), {}, history, {}))
