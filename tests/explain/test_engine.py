@@ -12,6 +12,8 @@ import pytest
 
 from shared.errors import SettingsError
 from shared.explain import Explainer
+from shared.explain.engine import masked_model
+from shared.explain.network import open_network
 from tests.explain.small import CELLS, small_classifier, small_image
 
 MASKS = np.random.default_rng(0).uniform(0, 1, (19, CELLS, CELLS)).astype(np.float32)
@@ -34,6 +36,15 @@ def test_both_engines_give_the_same() -> None:
     (maps, seen), (other_maps, other_seen) = (engine.look(IMAGE) for engine in engines)
     assert maps == pytest.approx(other_maps, abs=1e-4)
     assert seen.logits == pytest.approx(other_seen.logits, abs=1e-4)
+
+
+def test_openvino_calculates_in_float32_where_the_processor_has_less_precise_numbers_too() -> None:
+    openvino = pytest.importorskip("openvino")
+    from shared.explain.openvino_engine import compiled_model
+
+    network = open_network(small_classifier())
+    compiled = compiled_model(masked_model(network), network)
+    assert compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
 
 
 def test_a_half_open_mask_mixes_image_and_fill() -> None:
