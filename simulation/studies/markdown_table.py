@@ -15,3 +15,13 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, names:
     """
     rule = ["---"] * names + ["---:"] * (len(head) - names)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
+
+
+def heading(name: str) -> str:
+    """A figure's name as it stands above a column.
+
+    Example:
+        "balanced_accuracy" is "Balanced accuracy", and "challenge_auc" is "Challenge AUC".
+    """
+    words = name.replace("_", " ").replace("auc", "AUC")
+    return words[:1].upper() + words[1:]

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import SettingsError
-from simulation.studies.markdown_table import markdown_table
+from simulation.studies.markdown_table import heading, markdown_table
 
 Line = Mapping[str, Any]
 
@@ -106,7 +106,7 @@ def _table(
         row |= cells
     columns = list(dict.fromkeys(column for row in table.values() for column in row))
     rows = [[*key, *(row.get(column, "") for column in columns)] for key, row in table.items()]
-    head = [_heading(name) for name in (*by, *columns)]
+    head = [heading(name) for name in (*by, *columns)]
     return markdown_table(head, rows, names=len(by))
 
 
@@ -126,7 +126,3 @@ def _number(value: Any, digits: int) -> str:
     if value is None:
         return "–"
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
-
-
-def _heading(name: str) -> str:
-    return name[:1].upper() + name[1:].replace("_", " ")

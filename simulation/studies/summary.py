@@ -12,7 +12,7 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from simulation.studies.markdown_table import markdown_table
+from simulation.studies.markdown_table import heading, markdown_table
 from simulation.studies.queue import StudyRun
 
 FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
@@ -111,7 +111,7 @@ def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
             cells.setdefault((line["row"], line["arm"]), {})[line["figure"]] = cell(line)
     figures = dict.fromkeys((*FIGURES, *(figure for row in cells.values() for figure in row)))
     shown = [figure for figure in figures if any(figure in row for row in cells.values())]
-    head = ["Row", "Trained", *(figure.replace("_", " ").capitalize() for figure in shown)]
+    head = ["Row", "Trained", *map(heading, shown)]
     rows = [[row, arm, *(found.get(figure, "") for figure in shown)] for (row, arm), found in cells.items()]
     return markdown_table(head, rows, names=2)
 

@@ -61,7 +61,7 @@ def test_a_single_figure_stands_in_its_sentence(results: Path, asked: str, told:
 def test_a_table_has_a_line_for_each_row_and_a_column_for_each_figure(results: Path) -> None:
     asked = "s/table by=row across=figure tests=all"
     table = (
-        "\n| Row | Auc | Accuracy |\n| --- | ---: | ---: |\n"
+        "\n| Row | AUC | Accuracy |\n| --- | ---: | ---: |\n"
         "| plain | 0.812 ± 0.020 | 0.750 |\n| with, BM3D | 0.800 |  |\n"
     )
     assert renew(between(asked), results) == between(asked, table)

@@ -58,6 +58,6 @@ def test_nothing_is_said_of_how_far_a_class_that_was_never_found_may_be(tmp_path
 def test_tables_are_written(tmp_path: Path) -> None:
     judge([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], tmp_path)
     text = (tmp_path / "models.md").read_text("utf-8")
-    assert "| Row | Trained | Balanced accuracy | Auc | Sensitivity of melanoma |" in text
+    assert "| Row | Trained | Balanced accuracy | AUC | Sensitivity of melanoma |" in text
     head = (tmp_path / "models.csv").read_text("utf-8").splitlines()[0]
     assert head == "row,arm,tests,figure,seeds,mean,low,high,values"
