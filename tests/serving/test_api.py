@@ -36,7 +36,8 @@ def test_the_answer_is_the_services_own_to_the_last_bit(node: Node) -> None:
     same = node.service.diagnose(
         receive_image(data, Clinical(age=54, sex="female", site="back")), device="other"
     ).to_dict()
-    for own in ("id", "time", "seconds", "device", "request"):
+    assert given.pop("seconds") >= 0 <= same.pop("seconds")
+    for own in ("id", "time", "device", "request"):
         assert given.pop(own) != same.pop(own)
     assert given == same
     assert sum(given["probabilities"].values()) == pytest.approx(1)
