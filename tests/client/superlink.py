@@ -126,6 +126,7 @@ def superlink(folder: Path, certificate: Certificate) -> Iterator[SuperLink]:
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    listening.listen()  # whoever comes before the server runs waits, and is not refused
     config = uvicorn.Config(
         fleet_only,
         lifespan="off",
