@@ -76,7 +76,7 @@ def _openvino() -> Any:
 
 
 def compiled_model(masked: keras.Model, network: Network) -> Any:
-    """OpenVINO's compiled form of a masked model, in float32; arguments and errors as above."""
+    """OpenVINO's compiled form of a masked model, in float32; arguments and errors as of openvino_engine."""
     core = _openvino().Core()
     core.set_property({"ENABLE_MMAP": False})  # its files are gone in a moment
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +88,11 @@ def compiled_model(masked: keras.Model, network: Network) -> Any:
         model.remove_result(extra)
     image = [1, *network.size, 3]
     model.reshape(dict(zip(model.inputs, ([1, *network.cells], image, image), strict=True)))
-    threads = {"NUM_STREAMS": cores(), "INFERENCE_NUM_THREADS": cores()}
-    # Where the processor has bfloat16, OpenVINO would calculate in that, and err in the third digit.
-    exact = {"INFERENCE_PRECISION_HINT": "f32"}
-    return core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", **threads, **exact})
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": cores(),
+        "INFERENCE_NUM_THREADS": cores(),
+        # Where the processor has bfloat16, OpenVINO would calculate in that, and err in the third digit.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    return core.compile_model(model, "CPU", settings)

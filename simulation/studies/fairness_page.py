@@ -9,11 +9,11 @@ from typing import Any
 
 from shared.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
 from shared.fairness.figures import FIGURES
-from simulation.studies.markdown_table import markdown_table
+from simulation.studies.markdown_table import heading, markdown_table
 
 Line = Mapping[str, Any]
 
-NAMES = {figure: figure.replace("_", " ").capitalize() for figure in FIGURES}
+NAMES = {figure: heading(figure) for figure in FIGURES}
 _INTRODUCTION = f"""Means over the seeds, 95 % intervals by a bootstrap over lesions. *By lot*: what the gap
 exceeds once in twenty if groups are drawn by lot, and p by that permutation, not corrected for the number of
 gaps. –: fewer than {FEWEST_IMAGES} images or {FEWEST_OF_CLASS} of a class, or what would give that away."""
