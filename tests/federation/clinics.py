@@ -19,6 +19,7 @@ from shared.training.trainer import FloatVector, Trainer, Update
 
 FEATURES, CLASSES = 5, 3
 PARAMETERS = (FEATURES + 1) * CLASSES
+NAMES = ("vienna", "graz", "linz")
 SIZES = (7, 23, 60)
 RATE = 0.5
 

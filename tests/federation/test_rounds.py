@@ -16,14 +16,14 @@ from flwr.clientapp import ClientApp
 from client.app import build_client_app
 from server.checkpoint import load_best, load_state
 from server.exchange import covered_seconds
-from server.rules import RoundRules
-from shared.errors import FederationError, SettingsError
+from shared.errors import FederationError
 from shared.messages import encode_update
 from shared.metrics.evaluation import SiteEvaluation
 from shared.training.trainer import Update
 from simulation.engines.local import LocalGrid, run_local
 from tests.federation.clinics import (
     CLASSES,
+    NAMES,
     PARAMETERS,
     SIZES,
     pooled,
@@ -33,8 +33,6 @@ from tests.federation.clinics import (
     start_weights,
     trainer_for,
 )
-
-NAMES = ("vienna", "graz", "linz")
 
 
 def test_rounds_of_one_full_batch_step_are_pooled_steps(tmp_path: Path) -> None:
@@ -98,11 +96,6 @@ def test_a_run_ends_after_too_many_rounds_that_are_no_better(
     assert [row.validation_balanced_accuracy for row in state.history] == pytest.approx(judged[:rounds])
     run_local(server(tmp_path, rounds=8, patience=patience, resume=True), build_client_app(Judge), NAMES)
     assert load_state(tmp_path).round == rounds
-
-
-def test_impatience_is_refused() -> None:
-    with pytest.raises(SettingsError, match="The patience is 0"):
-        RoundRules(3, 3, patience=0)
 
 
 def updated(weights: np.ndarray, images: int = 10, loss: float = 1.0) -> RecordDict:
@@ -306,28 +299,6 @@ def test_run_config_reaches_the_clinics(tmp_path: Path) -> None:
 
     run_local(server(tmp_path, rounds=1), build_client_app(spy), NAMES, {"seed": 5})  # type: ignore[arg-type]
     assert seen == [(5, 3)] * 6
-
-
-@pytest.mark.parametrize(
-    ("rules", "message"),
-    [
-        ({"quorum": 0}, "quorum is 0"),
-        ({"quorum": 4}, "1 to 3 clinics"),
-        ({"quorum": 1.5}, "share"),
-        ({"deadline": 0}, "deadline is 0"),
-        ({"attempts": 0}, "attempts is 0"),
-    ],
-)
-def test_rules_that_cannot_be(rules: dict[str, float], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        RoundRules(rounds=1, clinics=3, **rules)  # type: ignore[arg-type]
-
-
-def test_quorum_as_a_share_rounds_up() -> None:
-    assert RoundRules(1, 3, quorum=0.5).needed == 2
-    assert RoundRules(1, 10, quorum=0.7).needed == 7
-    assert RoundRules(1, 3, quorum=1.0).needed == 3
-    assert RoundRules(1, 3, quorum=1).needed == 1
 
 
 def test_covered_seconds_is_the_length_of_the_union() -> None:
