@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -93,13 +94,21 @@ def rows(name: str, found: Sequence[dict[str, float]], usual: Sequence[bool]) ->
     return [
         {
             "method": name,
-            "images of": part,
+            "part": part,
+            "images": len(some),
             "seconds": float(np.median([score["seconds"] for score in some])),
-            **ExplanationQuality.from_scores(some).summary(),
+            **_with_intervals(ExplanationQuality.from_scores(some)),
         }
         for part, some in (("all", found), ("others", others))
         if len(some) >= FEWEST_IMAGES
     ]
+
+
+def _with_intervals(quality: ExplanationQuality) -> dict[str, dict[str, float]]:
+    return {
+        name: {"value": moments.mean, **asdict(quality.interval(name))}
+        for name, moments in quality.moments.items()
+    }
 
 
 def measure(
@@ -116,14 +125,14 @@ def measure(
 
 
 def show(found: list[dict[str, Any]]) -> None:
-    names = list(found[0]["measures"])
+    names = [name for name in MEASURES if name in found[0]]
     arrows = {"low": " ↓", "high": " ↑", None: ""}
     headings = (name.replace("_", " ") + arrows[MEASURES[name].better] for name in names)
     table = Table("method", "images", *headings, "randomised", "seconds")
     for row in found:
-        means = [f"{row['measures'][name]['mean']:.3f}" if name in row["measures"] else "-" for name in names]
+        means = [f"{row[name]['value']:.3f}" if name in row else "-" for name in names]
         randomised = f"{row['randomised']:.2f}" if "randomised" in row else ""
-        counted = f"{row['images']} {row['images of']}"
+        counted = f"{row['images']} {row['part']}"
         table.add_row(row["method"], counted, *means, randomised, f"{row['seconds']:.2f}")
     Console(width=180).print(table)
 

@@ -8,7 +8,6 @@ RUN is the folder of an ``fl-simulate --out``; the images are of its test sets, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,32 +48,38 @@ def compare(images: RunImages, chosen: list[int]) -> list[dict[str, Any]]:
         exact = explainer.explain(image, target=target, method="scorecam-exact")
         fast, flat = explainer.explain(image, target=target), without(image, target)
         return {
-            "image": images.records[index].image_id,
             "correct": bool(images.predicted[index] == images.labels[index]),
             "fast_r": agreement_of(exact.heatmap, fast.heatmap),
             "fast_overlap": overlap(exact.heatmap, fast.heatmap),
             "fast_passes": fast.passes,
             "uniform_r": agreement_of(exact.heatmap, flat),
             "uniform_overlap": overlap(exact.heatmap, flat),
+            "uniform_passes": 0,
         }
 
     return [row(images.pixels[index], index) for index in track(chosen, console=stderr())]
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """The figures asked of an estimate."""
-
-    def told(name: str, worst: Callable[[NDArray[np.float64]], float], word: str) -> str:
-        values = np.array([row[name] for row in rows], float)
-        return f"{values.mean():.3f} ({word} {worst(values):.3f})"
-
-    names = ("fast_r", "fast_overlap", "uniform_r", "uniform_overlap")
-    correct = sum(row["correct"] for row in rows)
-    return {
-        "images": f"{len(rows)}, {len(rows) - correct} of them misclassified",
-        **{name: told(name, lambda values: float(values.min()), "least") for name in names},
-        "fast_passes": told("fast_passes", lambda values: float(np.quantile(values, 0.95)), "p95"),
-    }
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The figures asked of an estimate, for the fast map and the uniform one; a line each."""
+    lines = []
+    for name in ("fast", "uniform"):
+        r, shared = (np.array([row[f"{name}_{what}"] for row in rows]) for what in ("r", "overlap"))
+        passes = np.array([row[f"{name}_passes"] for row in rows])
+        lines.append(
+            {
+                "map": name,
+                "images": len(rows),
+                "misclassified": sum(not row["correct"] for row in rows),
+                "r": float(r.mean()),
+                "least_r": float(r.min()),
+                "overlap": float(shared.mean()),
+                "least_overlap": float(shared.min()),
+                "passes": float(passes.mean()),
+                "passes_p95": float(np.quantile(passes, 0.95)),
+            }
+        )
+    return lines
 
 
 def main() -> None:
@@ -82,11 +87,12 @@ def main() -> None:
     images = run_images(given.run, "test")
     rows = compare(images, half_wrong(images, given.images))
     if given.json:
-        print(json.dumps({"summary": summary(rows), "images": rows}, indent=2))
+        print(json.dumps(summary(rows), indent=2))
         return
-    table = Table("", "mean")
-    for name, figure in summary(rows).items():
-        table.add_row(name.replace("_", " "), figure)
+    lines = summary(rows)
+    table = Table(*(name.replace("_", " ") for name in lines[0]))
+    for line in lines:
+        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in line.values()))
     Console().print(table)
 
 

@@ -52,11 +52,10 @@ def measure(records: Sequence[LesionRecord]) -> dict[str, Any]:
             f"median at {name}": float(np.median(told[known & (clinics == name)]))
             for name in np.unique(clinics[known])
         },
-        f"share above {BLUISH} degrees": float((told[known] > BLUISH).mean()),
+        f"percent above {BLUISH} degrees": 100 * float((told[known] > BLUISH).mean()),
         "mean difference without a mask": float(np.abs(told - blind)[both].mean()),
-        "share of another class without a mask": float(
-            np.mean([tone(a) != tone(b) for a, b in zip(told[both], blind[both], strict=True)])
-        ),
+        "percent of another class without a mask": 100
+        * float(np.mean([tone(a) != tone(b) for a, b in zip(told[both], blind[both], strict=True)])),
         "mean difference where lesions are large": float(
             np.abs(told - blind)[both & (filled > LARGE)].mean()
         ),

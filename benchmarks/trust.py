@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from scipy.special import softmax
@@ -36,6 +37,9 @@ from shared.trust.selection import select
 from shared.trust.sums import TrustSums
 
 Row = dict[str, Any]
+Scores = NDArray[np.float64]
+
+MELANOMA = 0  # of the paper's classes
 
 
 def counted(looks: Looks, temperature: float) -> ConfidenceBins:
@@ -53,8 +57,7 @@ def calibration(seen: Seen) -> list[Row]:
         at = {"before": dict.fromkeys(parts, 1.0), "merged": dict.fromkeys(parts, merged.best_temperature)}
         if parts.keys() <= own.keys():
             at["own"] = {name: own[name].best_temperature for name in parts}
-        figures = {how: judged(parts, temperatures) for how, temperatures in at.items()}
-        rows.append({"test": test, "images": sum(len(looks.labels) for looks in parts.values()), **figures})
+        rows += [{"test": test, "temperature": how, **judged(parts, each)} for how, each in at.items()]
     return rows
 
 
@@ -62,11 +65,12 @@ def judged(parts: dict[str, Looks], temperatures: dict[str, float]) -> Row:
     """The calibration of all parts together, each at its temperature."""
     bins = reduce(add, (counted(looks, temperatures[name]) for name, looks in parts.items()))
     sums = [TrustSums.of(looks.logits, looks.labels, temperatures[name]) for name, looks in parts.items()]
+    used = set(temperatures.values())
     return {
-        "temperature": list(temperatures.values()),
-        "error": bins.error,
-        "interval": asdict(bins.error_interval()),
-        "log_loss": sum(each.loss_after * each.images for each in sums) / bins.images.sum(),
+        "images": int(bins.images.sum()),
+        "divides_by": used.pop() if len(used) == 1 else None,
+        "error": {"value": bins.error, **asdict(bins.error_interval())},
+        "log_loss": float(sum(each.loss_after * each.images for each in sums) / bins.images.sum()),
     }
 
 
@@ -75,63 +79,57 @@ def abstaining(seen: Seen) -> list[Row]:
     validation = together(seen.validation)
     temperature = TrustSums.of(validation.logits, validation.labels).best_temperature
     rule = select(counted(validation, temperature))
-    rows = []
-    for name, looks in {
-        "validation": validation,
-        "test": together(seen.test),
-        "ISIC 2017": seen.isic,
-    }.items():
-        bins = counted(looks, temperature)
-        sure, right = (each[:, rule.first_bin :].sum(axis=1) for each in (bins.images, bins.correct))
-        interval = wilson(int(sure.sum() - right.sum()), int(sure.sum()))
-        assert interval is not None
-        rows.append(
-            {
-                "images of": name,
-                "images": int(bins.images.sum()),
-                "threshold": rule.threshold,
-                "risk_of_all": float(1 - bins.correct.sum() / bins.images.sum()),
-                "coverage": float(sure.sum() / bins.images.sum()),
-                "risk": float(1 - right.sum() / sure.sum()),
-                "interval": asdict(interval),
-                "sure": sure.tolist(),
-                "found": right.tolist(),
-            }
-        )
-    return rows
+    sides = {"validation": validation, "test": together(seen.test), "ISIC 2017": seen.isic}
+    return [
+        {"part": name, "threshold": rule.threshold, **sure(counted(looks, temperature), rule.first_bin)}
+        for name, looks in sides.items()
+    ]
+
+
+def sure(bins: ConfidenceBins, first: int) -> Row:
+    """What is sure from a bin on, how often it is wrong, and the melanomas in it."""
+    images, right = (each[:, first:].sum(axis=1) for each in (bins.images, bins.correct))
+    interval = wilson(int(images.sum() - right.sum()), int(images.sum()))
+    assert interval is not None
+    return {
+        "images": int(bins.images.sum()),
+        "risk_of_all": float(1 - bins.correct.sum() / bins.images.sum()),
+        "coverage": float(images.sum() / bins.images.sum()),
+        "risk": {"value": float(1 - right.sum() / images.sum()), **asdict(interval)},
+        "sure_melanomas": int(images[MELANOMA]),
+        "called_melanoma": int(right[MELANOMA]),
+    }
 
 
 def outside(
     training: dict[str, Looks], validation: dict[str, Looks], seen: Seen, names: list[str]
 ) -> list[Row]:
     """AUROC of each score against every set, and the share beyond the threshold of validation images."""
-    inside, sets = (
-        together(seen.test if len(training) > 1 else {n: seen.test[n] for n in training}),
-        seen.others,
-    )
-    rows = []
+    inside = together(seen.test if len(training) > 1 else {name: seen.test[name] for name in training})
+    fitted = "all" if len(training) > 1 else next(iter(training))
+    rows: list[Row] = []
     for name in names:
         score = CANDIDATES[name](together(training))
         threshold = np.quantile(score(together(validation)), SEEN, method="higher")
         known = score(inside)
-        row: Row = {"score": name, "fitted to": ", ".join(training)}
-        row["test"] = {"beyond": float((known > threshold).mean()), "images": len(known)}
-        for other, looks in {**sets, "ISIC 2017": seen.isic}.items():
+        for other, looks in {"test": inside, **seen.others, "ISIC 2017": seen.isic}.items():
             found = score(looks)
-            truth = np.repeat([0, 1], [len(known), len(found)])
-            row[other] = {
-                "auroc": float(roc_auc_score(truth, np.concatenate([known, found]))),
-                "beyond": float((found > threshold).mean()),
-                "images": len(found),
-            }
-        rows.append(row)
+            row = {"score": name, "fitted_to": fitted, "set": other, "images": len(found)}
+            rows.append({**row, "auroc": auroc(known, found), "beyond": float((found > threshold).mean())})
     return rows
+
+
+def auroc(known: Scores, found: Scores) -> float:
+    truth = np.repeat([0, 1], [len(known), len(found)])
+    return float(roc_auc_score(truth, np.concatenate([known, found])))
 
 
 def measure(seen: Seen) -> dict[str, list[Row]]:
     used = [list(CANDIDATES)[-1]]
     own = [
-        outside({name: seen.train[name]}, {name: seen.validation[name]}, seen, used)[0] for name in seen.train
+        row
+        for name in seen.train
+        for row in outside({name: seen.train[name]}, {name: seen.validation[name]}, seen, used)
     ]
     return {
         "calibration": calibration(seen),
@@ -149,26 +147,16 @@ def draw(seen: Seen, file: Path) -> None:
 
 
 def cell(value: Any) -> str:
-    if not isinstance(value, dict):
-        return f"{value:.3f}" if isinstance(value, float) else str(value)
-    if "error" in value:
-        low, high = value["interval"]["low"], value["interval"]["high"]
-        told = f"{value['error']:.3f} ({low:.3f}–{high:.3f})"
-        temperatures = ", ".join(sorted({f"{each:.2f}" for each in value["temperature"]}))
-        return f"{told}, T {temperatures}, {value['log_loss']:.3f}"
-    if "beyond" in value:
-        return (
-            f"{value['auroc']:.2f} / {value['beyond']:.0%}" if "auroc" in value else f"{value['beyond']:.0%}"
-        )
-    return f"{value['low']:.3f}–{value['high']:.3f}"
+    if isinstance(value, dict):
+        return f"{value['value']:.3f} ({value['low']:.3f}–{value['high']:.3f})"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def show(found: dict[str, list[Row]]) -> None:
     for name, rows in found.items():
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        table = Table(*columns, title=name)
+        table = Table(*rows[0], title=name)
         for row in rows:
-            table.add_row(*(cell(row[key]) if key in row else "" for key in columns))
+            table.add_row(*map(cell, row.values()))
         Console(width=230).print(table)
 
 

@@ -74,10 +74,10 @@ def study(
     }
     chosen = read_study(name, given, quick=quick)
     folder = (out or Path(f"dermafed-study-{chosen.name}{'-quick' if quick else ''}")).resolve()
-    _run(chosen.only(row) if row else chosen, folder, as_json, whole=not row)
+    _run(chosen.only(row) if row else chosen, folder, as_json, whole=not row, quick=quick)
 
 
-def _run(study: Study, folder: Path, as_json: bool, whole: bool) -> None:
+def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) -> None:
     # Imported now, so that --help and bad usage answer at once.
     from rich.console import Console
     from rich.markdown import Markdown
@@ -92,7 +92,8 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool) -> None:
 
     command = shlex.join(["fl-simulate", *sys.argv[1:]])
     with LiveWatcher() as watcher:
-        study = with_drawn_data(study, folder, watcher)
+        if quick:
+            study = with_drawn_data(study, folder, watcher)
         runs = study_runs(study, folder)
         run_all(runs, command=command, watcher=watcher)
         runs = with_views(study, runs, watcher)

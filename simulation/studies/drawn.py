@@ -1,4 +1,4 @@
-"""Synthetic lesions that all runs of a study share."""
+"""The few synthetic lesions that all runs of a quick study share."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ Two comments that no reader sees stand around each. The first says which lines o
 ``ablation/table`` are the lines ``table`` of ``ablation.json``. Of these, ``KEY=VALUE`` (or ``KEY=A|B``)
 keeps those with that value. ``by`` and ``across`` make a table: keys whose values begin its lines, and one
 whose values head its columns. ``show`` is the key, or the keys, of what is printed, ``mean`` by default;
-``digits`` is how many there are after the point.
+``digits`` is how many there are after the point, of all that is shown or, as ``3|1``, of each key.
 """
 
 from __future__ import annotations
@@ -75,10 +75,11 @@ def _shown(asked: str, results: Path) -> str:
     chosen = [
         line for line in lines if all(str(line[key]) in value.split("|") for key, value in given.items())
     ]
-    digits, show = int(options.get("digits", 3)), options.get("show", "mean").split("|")
+    show, digits = options.get("show", "mean").split("|"), options.get("digits", "3").split("|")
+    of_key = dict(zip(show, digits if len(digits) > 1 else digits * len(show), strict=True))
 
     def cell(line: Line, key: str) -> str:
-        return _cell(line, key, digits)
+        return _cell(line, key, int(of_key[key]))
 
     if "by" in options:
         return "\n" + _table(chosen, options["by"].split("|"), options.get("across"), show, cell)
@@ -125,4 +126,4 @@ def _cell(line: Line, key: str, digits: int) -> str:
 def _number(value: Any, digits: int) -> str:
     if value is None:
         return "–"
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+    return f"{value:z.{digits}f}" if isinstance(value, float) else str(value)

@@ -1,10 +1,11 @@
-"""Makes the documents say what the studies found.
+"""Makes the documents say what the studies and the benchmarks found.
 
-    python -m simulation.studies.publish [--check] [STUDY_FOLDER...]
+    python -m simulation.studies.publish [--check] [STUDY_FOLDER | BENCHMARK.json]...
 
-A finished study's figures are kept in ``docs/results/STUDY.json``, and its drawings in ``docs/images``; then
-all marked figures of ``README.md`` and ``docs/*.md`` are written from ``docs/results`` (see
-:mod:`simulation.studies.marks`). ``--check`` only tells which documents say something else.
+A finished study's figures are kept in ``docs/results/STUDY.json``, and its drawings in ``docs/images``; so is
+what a benchmark printed with ``--json``, in the file's name. Then all marked figures of ``README.md`` and
+``docs/*.md`` are written from ``docs/results`` (see :mod:`simulation.studies.marks`). ``--check`` only tells
+which documents say something else.
 """
 
 from __future__ import annotations
@@ -23,6 +24,32 @@ from simulation.studies.command import STUDY_FILE
 from simulation.studies.marks import renew
 
 _PATH = re.compile(r"(?<![\w.])/[^\s'\"]*/")
+
+
+def publish_benchmark(output: Path, root: Path) -> Path:
+    """Keeps what a benchmark found: its tables by their names, and single figures as one line ``figures``.
+
+    Args:
+        output: ``NAME.json``, what ``python -m benchmarks.NAME ... --json`` printed.
+        root: of the documents.
+
+    Returns:
+        The result file.
+
+    Raises:
+        SettingsError: that is no output of a benchmark.
+        StorageError: the file cannot be written.
+    """
+    try:
+        found = json.loads(output.read_text("utf-8"))
+        parts = {"table": found} if isinstance(found, list) else found
+        tables = {name: own for name, own in parts.items() if isinstance(own, list)}
+        figures = {name: own for name, own in parts.items() if name not in tables}
+    except (OSError, ValueError, AttributeError) as error:
+        remedy = "Keep what the benchmark prints with --json in NAME.json"
+        raise SettingsError("This is no output of a benchmark", where=output, remedy=remedy) from error
+    lines = tables | ({"figures": [figures]} if figures else {})
+    return _keep(output.stem, {"command": f"python -m benchmarks.{output.stem}"}, _rounded(lines), root)
 
 
 def publish(study: Path, root: Path) -> Path:
@@ -48,13 +75,10 @@ def publish(study: Path, root: Path) -> Path:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SettingsError("This is no finished study", where=study, remedy="Go on with it") from error
     name = study.resolve().name.removeprefix("dermafed-study-")
-    for folder in (root / "docs" / "results", root / "docs" / "images"):
-        make_folder(folder)
+    make_folder(root / "docs" / "images")
     for drawing in [*study.glob("*.svg"), *study.glob("*.webp")]:
         shutil.copy(drawing, root / "docs" / "images" / f"{name}-{drawing.name}")
-    path = root / "docs" / "results" / f"{name}.json"
-    write_atomically(path, _text(settings, lines).encode())
-    return path
+    return _keep(name, settings, lines, root)
 
 
 def documents(root: Path) -> list[Path]:
@@ -71,6 +95,13 @@ def parted(root: Path) -> dict[Path, str]:
     texts = {path: path.read_text("utf-8") for path in documents(root)}
     new = {path: renew(text, root / "docs" / "results", path.name) for path, text in texts.items()}
     return {path: text for path, text in new.items() if text != texts[path]}
+
+
+def _keep(name: str, settings: dict[str, Any], lines: dict[str, list[Any]], root: Path) -> Path:
+    path = root / "docs" / "results" / f"{name}.json"
+    make_folder(path.parent)
+    write_atomically(path, _text(settings, lines).encode())
+    return path
 
 
 def _rounded(value: Any) -> Any:
@@ -100,12 +131,14 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m simulation.studies.publish", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a document differs")
-    parser.add_argument("study", nargs="*", type=Path, help="folder of a finished study, to be kept")
+    told = "folder of a finished study, or NAME.json of benchmarks.NAME, to be kept"
+    parser.add_argument("found", nargs="*", type=Path, help=told)
     asked = parser.parse_args()
     root = Path()
     try:
-        for study in asked.study:
-            print(f"Kept: {publish(study, root)}")
+        for path in asked.found:
+            keep = publish_benchmark if path.suffix == ".json" else publish
+            print(f"Kept: {keep(path, root)}")
         found = parted(root)
         for path, text in found.items():
             print(f"{'Differs' if asked.check else 'Written'}: {path}")

@@ -71,7 +71,7 @@ class Study:
         for turn in range(max(map(len, seeds.values()))):
             for row, settings in self.rows.items():
                 if turn < len(seeds[row]):
-                    yield row, replace(settings, seed=seeds[row][turn])
+                    yield row, replace(settings, seed=seeds[row][turn]).resolved()
 
     def only(self, chosen: Collection[str]) -> Study:
         """The study without its other rows; a chosen row that looks twice keeps the row whose models it uses.
@@ -190,7 +190,8 @@ def _published(
 
 def _settings(path: Path, row: str, values: Mapping[str, Any]) -> RunSettings:
     _refuse(path, f"setting in the row '{row}'", set(values) - _SETTINGS, _SETTINGS)
-    return RunSettings(**values).resolved()
+    settings = RunSettings(**values)
+    return replace(settings.resolved(), split_seed=settings.split_seed)  # else that of no run's seed
 
 
 def _refuse(path: Path, what: str, unknown: set[str], known: set[str]) -> None:

@@ -76,6 +76,12 @@ def test_a_table_may_show_several_keys(results: Path) -> None:
     )
 
 
+def test_each_key_shown_may_have_its_own_digits(results: Path) -> None:
+    asked = "s/pairs by=b show=difference|p_holm b=y digits=1|2"
+    table = "\n| B | Difference | P holm |\n| --- | ---: | ---: |\n| y | 0.0 (-0.1 to 0.0) | 0.50 |\n"
+    assert renew(between(asked), results) == between(asked, table)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -85,6 +91,7 @@ def test_a_table_may_show_several_keys(results: Path) -> None:
         between("s/table by=row row=none"),
         between("s/table kind=x"),
         between("s/table row='plain"),
+        between("s/pairs by=b show=difference|p_holm digits=1|2|3"),
         between("s/none row=plain"),
         between("none/table row=plain"),
         between("s row=plain"),

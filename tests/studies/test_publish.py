@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.studies.publish import main, parted, publish
+from simulation.studies.publish import main, parted, publish, publish_benchmark
 
 MARK = "<!-- figures trial/table row=plain -->"
 SAID = f"It reaches {MARK}0.700<!-- /figures -->.\n"
@@ -55,6 +55,39 @@ def test_the_result_file_holds_every_line_and_no_folder_of_the_machine(study: Pa
     assert content["rows"] == {"plain": {"data": "ham10000", "rounds": 2, "learning_rate": 0.0005}}
     assert content["command"] == "fl-simulate study trial --data 'my ham' --weights first.h5"
     assert (root / "docs" / "images" / "trial-pairs.svg").read_text() == "<svg/>"
+
+
+@pytest.mark.parametrize(
+    ("printed", "kept"),
+    [
+        ([{"sigma": 5, "psnr": 0.12345678}], {"table": [{"sigma": 5, "psnr": 0.123457}]}),
+        (
+            {"cost": [{"side": "ours"}], "ratio": 9.5, "images": 3},
+            {"cost": [{"side": "ours"}], "figures": [{"ratio": 9.5, "images": 3}]},
+        ),
+    ],
+)
+def test_what_a_benchmark_printed_is_kept_as_lines(
+    tmp_path: Path, root: Path, printed: object, kept: object
+) -> None:
+    output = tmp_path / "noise.json"
+    output.write_text(json.dumps(printed))
+    path = publish_benchmark(output, root)
+    content = json.loads(path.read_text("utf-8"))
+    assert path == root / "docs" / "results" / "noise.json"
+    assert content == {"command": "python -m benchmarks.noise", "lines": kept}
+
+
+@pytest.mark.parametrize("printed", ["a table for people", "3", ""])
+def test_what_no_benchmark_printed_is_refused(
+    tmp_path: Path, root: Path, printed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "noise.json"
+    output.write_text(printed)
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "argv", ["publish", str(output)])
+    assert main() == 2
+    assert not (root / "docs" / "results").exists()
 
 
 def test_documents_that_part_from_the_results_are_found_and_mended(

@@ -42,6 +42,15 @@ def test_rows_are_the_base_with_their_own_settings_for_every_seed(tmp_path: Path
     assert {(s.data, s.image_size, s.denoise) for _, s in runs} == {("/lesions", 96, "none")}
 
 
+@pytest.mark.parametrize(("of_base", "splits"), [("", [3, 5]), ("split_seed = 7\n", [7, 7])])
+def test_a_split_has_the_runs_seed_unless_it_has_its_own(
+    tmp_path: Path, of_base: str, splits: list[int]
+) -> None:
+    text = FILE.replace("[base]\n", f"[base]\n{of_base}")
+    runs = read_study(written(tmp_path, text), {}).only(["plain"]).runs()
+    assert [settings.split_seed for _, settings in runs] == splits
+
+
 def test_a_row_may_have_seeds_of_its_own(tmp_path: Path) -> None:
     text = FILE + "[rows.dear]\nseeds = [5]\n"
     runs = [(row, settings.seed) for row, settings in read_study(written(tmp_path, text), {}).runs()]
