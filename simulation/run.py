@@ -100,7 +100,7 @@ def simulate(
     with run_folder(out):
         begun = begin(settings, out, threads=threads, watcher=watcher)
         _train(begun.arms, watcher)
-    return finish(begun, command=command, start=start)
+    return finish(begun, command=command, seconds=time.monotonic() - start)
 
 
 def begin(settings: RunSettings, out: Path, *, threads: int, watcher: Watcher) -> Begun:
@@ -111,13 +111,13 @@ def begin(settings: RunSettings, out: Path, *, threads: int, watcher: Watcher) -
     return Begun(settings, out, prepared, _arms(settings, prepared, out, threads))
 
 
-def finish(begun: Begun, *, command: str, start: float) -> dict[str, Any]:
+def finish(begun: Begun, *, command: str, seconds: float) -> dict[str, Any]:
     """Judges the trained arms once and writes the run's results.
 
     Args:
         begun: its arms are trained.
         command: what the user typed, for the report.
-        start: when, by the monotonic clock.
+        seconds: that it took.
 
     Returns:
         The content of ``result.json``.
@@ -127,7 +127,7 @@ def finish(begun: Begun, *, command: str, start: float) -> dict[str, Any]:
     predictions = {arm.name: load_predictions(arm) for arm in arms} | load_tuned(arms[0])
     result = _result(settings, prepared, arms, tests, predictions)
     result |= {"command": command, "report": str(out / "report.html"), "model": str(out / "model.keras")}
-    result["seconds"] = round(time.monotonic() - start, 1)
+    result["seconds"] = round(seconds, 1)
     history = arms_history(arms)
     write_history_table(out / "history.csv", history)
     write_report(

@@ -98,11 +98,11 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
         run_all(runs, command=command, watcher=watcher)
         runs = with_views(study, runs, watcher)
         lines = [] if study.validation_only else summarise(runs) + published_lines(study.published)
-        if whole:  # of a part, tables would take the place of the whole study's
-            _write(study, folder, lines, command)
         for done, name in enumerate(study.judgements if whole else ()):
             watcher.stage("Judging the runs")(done, len(study.judgements))
             write_json(folder / f"{name}.json", {"title": study.title, "lines": judge(name, runs, folder)})
+        if whole:  # of a part, tables would take the place of the whole study's; last: it is finished then
+            _write(study, folder, lines, command)
     if as_json:
         sys.stdout.write(json.dumps(lines, allow_nan=False) + "\n")
         return

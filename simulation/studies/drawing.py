@@ -51,9 +51,24 @@ def line(axes: Axes, number: int, label: str, points: Sequence[tuple[float, floa
     axes.errorbar(x, y, yerr=widths, color=colour, marker=marker, markersize=4, capsize=2, label=label)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes a figure as SVG."""
+def lying_panels(count: int, names: Sequence[str]) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of so many panels side by side, whose lines have names, from top to bottom."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(3.0 + 2.4 * count, 0.8 + 0.2 * len(names)), layout="constrained")
+        axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+        axes[0].set_yticks(range(len(names)), names)
+        axes[0].invert_yaxis()
+        return figure, axes
+
+
+def as_svg(figure: Figure) -> bytes:
+    """A figure as SVG."""
     content = io.BytesIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(content, format="svg", metadata={"Date": None})
-    write_atomically(path, content.getvalue())
+    return content.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as SVG."""
+    write_atomically(path, as_svg(figure))

@@ -1,25 +1,30 @@
 """A study's models on their test images and in resamples of these, by row, who trained, and seed.
 
 An interval is of a bootstrap that draws both the test's patients or lesions and the seeds (Owen 2007, crossed
-random effects), so it speaks of other images and of other trainings; with three seeds the trainings' share of
-the variance is a third too small, and with one there is none of it.
+random effects), so it speaks of other images and of other trainings. K drawn seeds vary too little, by
+(K - 1) / K, which is made good; that three seeds tell little of their own spread is not, so where trainings
+differ more than images would, an interval is still too narrow. With one seed it is of images only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulation.arms import TUNED
 from simulation.results import Predictions, TestImages
-from simulation.studies.kept import kept_models, kept_tests
+from simulation.studies.kept import OWN, kept_models, kept_tests
 from simulation.studies.queue import StudyRun
-from simulation.studies.resampled import Floats, Values, image_sets, model_values, on_each
+from simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, model_values, on_each
 
 RESAMPLES = 5000
+
+AT_HOME = (TUNED, OWN)
+"""Not one model, but at every clinic another."""
 
 Model = tuple[str, str]
 """Row, and who trained."""
@@ -33,11 +38,13 @@ class Judged:
         images: tells the test images: equal where two models were judged on the same ones.
         values: its figures, on the images and in their resamples.
         right: by test set, whether it is right on each lesion's first image; empty for a mean of models.
+        fewest: by test set, lesions of its rarest class; of the mean over clinics, the least of theirs.
     """
 
     images: tuple[int, ...]
     values: Values
     right: Mapping[str, NDArray[np.bool_]]
+    fewest: Mapping[str, int]
 
 
 @lru_cache(maxsize=1)
@@ -52,7 +59,9 @@ def judged_models(runs: tuple[StudyRun, ...], resamples: int) -> dict[Model, dic
     for run in runs:
         images = kept_tests(run)
         for arm, kept in kept_models(run).items():
-            models.setdefault((run.row, arm), {})[run.settings.seed] = _judged(images, kept, resamples)
+            judged = _judged(images, kept, resamples)
+            own = arm in AT_HOME and len(images.records) > 1
+            models.setdefault((run.row, arm), {})[run.settings.seed] = _at_home(judged) if own else judged
     return models
 
 
@@ -65,7 +74,8 @@ def over_images_and_seeds(values: Floats) -> Floats:
     resampled = values[:, 1:]
     seeds, count = resampled.shape
     drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
-    return np.asarray((drawn * resampled.T).sum(axis=1) / seeds)
+    middle, stretch = resampled.mean(axis=0), np.sqrt(seeds / max(seeds - 1, 1))
+    return np.asarray(middle + stretch * (drawn * (resampled - middle).T).sum(axis=1) / seeds)
 
 
 def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -> Judged:
@@ -74,4 +84,15 @@ def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -
     if len(models) == 1:
         predicted = on_each(images, models[0])
         right = {name: own.right(predicted[name]) for name, own in sets.items()}
-    return Judged(tuple(own.seed for own in sets.values()), model_values(images, models, resamples), right)
+    fewest = {name: own.fewest for name, own in sets.items()}
+    fewest[MEAN] = min(fewest.values())
+    values = model_values(images, models, resamples)
+    return Judged(tuple(own.seed for own in sets.values()), values, right, fewest)
+
+
+def _at_home(judged: Judged) -> Judged:
+    """Without all images together: that several models guess differently would look like skill there."""
+    values = {key: own for key, own in judged.values.items() if key[0] != ALL}
+    return replace(
+        judged, values=values, right={name: own for name, own in judged.right.items() if name != ALL}
+    )

@@ -10,6 +10,7 @@ import numpy as np
 
 from shared.files import write_atomically
 from simulation.studies.judged import RESAMPLES, Judged, judged_models, over_images_and_seeds
+from simulation.studies.models_figure import models_figure
 from simulation.studies.queue import StudyRun
 from simulation.studies.resampled import ALL, MEAN
 from simulation.studies.summary import as_csv
@@ -19,8 +20,9 @@ Line = dict[str, Any]
 
 
 def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
-    """Writes ``models.csv`` and ``models.md`` into a study's folder."""
+    """Writes ``models.csv``, ``models.md`` and ``models.svg`` into a study's folder."""
     lines = figures(runs)
+    write_atomically(folder / "models.svg", models_figure(lines))
     write_atomically(folder / "models.csv", as_csv(lines).encode())
     write_atomically(folder / "models.md", markdown(lines).encode())
     return lines
@@ -35,7 +37,8 @@ def figures(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
 
     Returns:
         A line for each: ``row``, ``arm``, ``tests``, ``figure``, ``seeds`` (their number), ``mean`` over the
-        seeds, ``low`` and ``high`` (95 %; of one seed, over other images only), ``values`` by seed.
+        seeds, ``low`` and ``high`` (95 %; of one seed, over other images only), ``fewest`` (lesions of the
+        rarest class at a clinic: with few, the interval is too narrow), ``values`` by seed.
     """
     models = judged_models(tuple(runs), resamples)
     return [
@@ -48,7 +51,7 @@ def _lines(by_seed: Mapping[int, Judged]) -> Iterator[Line]:
     for tests, figure in first:
         if all((tests, figure) in values for values in others):
             values = np.stack([judged.values[tests, figure] for judged in by_seed.values()])
-            low, high = np.percentile(over_images_and_seeds(values), [2.5, 97.5])
+            low, high = np.percentile(over_images_and_seeds(values), [2.5, 97.5]).clip(0, 1)
             told = low < high  # none or all of a class found: a bootstrap knows nothing
             yield {
                 "tests": tests,
@@ -57,15 +60,19 @@ def _lines(by_seed: Mapping[int, Judged]) -> Iterator[Line]:
                 "mean": float(values[:, 0].mean()),
                 "low": float(low) if told else None,
                 "high": float(high) if told else None,
+                "fewest": by_seed[min(by_seed)].fewest[tests],
                 "values": values[:, 0].tolist(),
             }
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """The figures as Markdown, a table for the mean over clinics and one for all images."""
+    """The figures as Markdown, a table for all images and one for the mean over clinics."""
     text = ["# Models: mean over the seeds, 95 % over images and trainings; of one seed, over images only"]
-    for tests in (MEAN, ALL):
+    for tests in (ALL, MEAN):
         own = [line for line in lines if line["tests"] == tests]
         if own:
-            text.append(f"On {tests}:\n\n{table(own, tests=tests)}")
+            fewest = min(line["fewest"] for line in own)
+            text.append(
+                f"On {tests} (rarest class of a test: {fewest} lesions):\n\n{table(own, tests=tests)}"
+            )
     return "\n\n".join(text)

@@ -2,7 +2,8 @@
 
 A difference's interval and p-value are of a bootstrap over images and trainings
 (:mod:`simulation.studies.judged`); of one common seed, over images only. Accuracy has McNemar's exact test
-instead, on one image of each lesion. Holm's adjustment is over all pairs of one figure on the same tests.
+instead, on one image of each lesion. Holm's adjustment is over all pairs of one figure on the same tests with
+as many seeds: rows that are run once to look around take nothing from a study's main rows.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from simulation.studies.resampled import ALL, FIGURES, MEAN, Floats
 from simulation.studies.summary import as_csv
 
 ACCURACY = "accuracy, one image a lesion"
+
+FEWEST_LESIONS = 5
+"""Of a class; a bootstrap of fewer makes p-values far too small."""
 
 Line = dict[str, Any]
 
@@ -47,7 +51,8 @@ def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
     Returns:
         A line for each pair, test set and figure: ``a``, ``b``, ``tests``, ``figure``, ``seeds`` (how many
         both have), ``difference`` (a - b, mean over them), ``low`` and ``high`` (95 %, ``None`` for
-        accuracy), ``p``, ``values`` by seed, ``p_holm``.
+        accuracy), ``p`` (``None`` where a clinic's test has too few lesions of a class), ``values`` by
+        seed, ``p_holm``.
     """
     models = judged_models(tuple(runs), resamples)
     lines = [line for a, b in combinations(models, 2) for line in _pair(a, b, models[a], models[b])]
@@ -62,20 +67,20 @@ def _pair(a: Model, b: Model, mine: Mapping[int, Judged], yours: Mapping[int, Ju
         return
     names = {"a": ", ".join(a), "b": ", ".join(b)}
     for tests, figure in both[0][0].values:
-        # A bootstrap of so few images as a class may have makes p-values far too small.
         if figure in FIGURES and all((tests, figure) in judged.values for pair in both for judged in pair):
             values = np.stack([p.values[tests, figure] - q.values[tests, figure] for p, q in both])
-            yield names | {"tests": tests, "figure": figure} | _difference(values)
-    for tests in both[0][0].right if both[0][1].right else ():
+            enough = all(judged.fewest[tests] >= FEWEST_LESIONS for judged, _ in both)
+            yield names | {"tests": tests, "figure": figure} | _difference(values, enough)
+    for tests in (tests for tests in both[0][0].right if tests in both[0][1].right):
         right = [(p.right[tests], q.right[tests]) for p, q in both]
         yield names | {"tests": tests, "figure": ACCURACY} | _mcnemar(right)
 
 
-def _difference(values: Floats) -> Line:
+def _difference(values: Floats, enough: bool) -> Line:
     """A difference of each seed (K, 1 + R): itself, then in every resample."""
     means = over_images_and_seeds(values)
     low, high = np.percentile(means, [2.5, 97.5])
-    return _line(values[:, 0], bootstrap_p(means), float(low), float(high))
+    return _line(values[:, 0], bootstrap_p(means) if enough else None, float(low), float(high))
 
 
 def _mcnemar(right: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Line:
@@ -83,7 +88,7 @@ def _mcnemar(right: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Li
     return _line(own, combined_p([mcnemar_p(mine, yours) for mine, yours in right]), None, None)
 
 
-def _line(by_seed: Floats, p: float, low: float | None, high: float | None) -> Line:
+def _line(by_seed: Floats, p: float | None, low: float | None, high: float | None) -> Line:
     return {
         "seeds": len(by_seed),
         "difference": float(by_seed.mean()),
@@ -95,9 +100,11 @@ def _line(by_seed: Floats, p: float, low: float | None, high: float | None) -> L
 
 
 def _adjust(lines: Sequence[Line]) -> None:
-    families: dict[tuple[str, str], list[Line]] = {}
+    families: dict[tuple[str, str, int], list[Line]] = {}
     for line in lines:
-        families.setdefault((line["tests"], line["figure"]), []).append(line)
+        line["p_holm"] = None
+        if line["p"] is not None:
+            families.setdefault((line["tests"], line["figure"], line["seeds"]), []).append(line)
     for family in families.values():
         for line, adjusted in zip(family, holm([line["p"] for line in family]), strict=True):
             line["p_holm"] = adjusted
@@ -106,7 +113,7 @@ def _adjust(lines: Sequence[Line]) -> None:
 def markdown(lines: Sequence[Line]) -> str:
     """The differences in balanced accuracy as Markdown, on all images and as the mean over clinics."""
     text = ["# Pairs: difference in balanced accuracy, A - B"]
-    for tests in (MEAN, ALL):
+    for tests in (ALL, MEAN):
         own = [line for line in lines if (line["tests"], line["figure"]) == (tests, "balanced_accuracy")]
         if own:
             table = markdown_table(["A", "B", "Seeds", "A - B", "95 %", "p (Holm)"], map(_row, own), names=2)
@@ -117,4 +124,5 @@ def markdown(lines: Sequence[Line]) -> str:
 def _row(line: Line) -> list[str]:
     span = f"{line['low']:+.3f} to {line['high']:+.3f}"
     names = [line["a"], line["b"], str(line["seeds"])]
-    return [*names, f"{line['difference']:+.3f}", span, f"{line['p_holm']:.3f}"]
+    p = "–" if line["p_holm"] is None else f"{line['p_holm']:.3f}"
+    return [*names, f"{line['difference']:+.3f}", span, p]

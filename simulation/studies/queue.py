@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +59,10 @@ def run_all(runs: Sequence[StudyRun], *, command: str, watcher: Watcher) -> None
         DermaFedError: a run failed; those before it are kept.
     """
     waiting = [_begin(run, watcher) for run in runs if not _is_done(run)]
-    start = time.monotonic()
     arms = [arm for begun in waiting for arm in begun.arms]
     told, total = watcher.stage("Rounds of all runs"), sum(arm.plan.rounds for arm in arms)
     for _ in run_in_processes(run_arm, arms, processes=cores()):
-        waiting = [begun for begun in waiting if not _finished(begun, command, start)]
+        waiting = [begun for begun in waiting if not _finished(begun, command)]
         told(sum(_rounds_done(arm) for arm in arms), total)
 
 
@@ -87,8 +85,9 @@ def _is_done(run: StudyRun) -> bool:
     return (run.folder / RESULT_FILE).exists()
 
 
-def _finished(begun: Begun, command: str, start: float) -> bool:
+def _finished(begun: Begun, command: str) -> bool:
     done = all((arm.folder / PREDICTIONS_FILE).exists() for arm in begun.arms)
     if done:
-        finish(begun, command=command, start=start)
+        rounds = [row for arm in begun.arms for row in read_history(arm.folder)]
+        finish(begun, command=command, seconds=sum(row.seconds for row in rounds))
     return done

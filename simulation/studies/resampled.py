@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,12 @@ class ImageSet:
     def seed(self) -> int:
         """Of the resamples."""
         return draw(0, *(f"{record.image_id} {record.label}" for record in self.records))
+
+    @property
+    def fewest(self) -> int:
+        """Lesions of the rarest class that is there."""
+        lesions = {(record.group, record.label) for record in self.records}
+        return min(Counter(label for _, label in lesions).values())
 
     def values(self, probabilities: NDArray[np.float32], resamples: int) -> dict[str, Floats]:
         """Each defined figure, and each class's sensitivity, on the images [0] and in the resamples [1:].

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -14,9 +14,10 @@ from scipy.stats import t as student
 
 from simulation.studies.markdown_table import heading, markdown_table
 from simulation.studies.queue import StudyRun
+from simulation.studies.resampled import ALL, MEAN
 
 FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
-ARMS = ("federated", "tuned", "pooled", "local")
+ARMS = ("federated", "pooled", "local")
 PUBLISHED = "as published"
 
 _CHALLENGE = ("melanoma", "seborrheic_keratosis")
@@ -73,8 +74,18 @@ def _judged(result: Mapping[str, Any]) -> Iterable[tuple[str, str, Mapping[str, 
     for arm in ARMS:
         if result.get(arm):
             figures = result[arm].get("test", result[arm])
-            yield arm, "all", {**figures, "challenge_auc": challenge_auc(figures)}
-            yield arm, "mean over clinics", result[arm]["mean_over_clinics"]
+            yield arm, ALL, {**figures, "challenge_auc": challenge_auc(figures)}
+            yield arm, MEAN, result[arm]["mean_over_clinics"]
+    if result.get("tuned"):  # at every clinic another model, so never on all images together
+        yield "tuned", MEAN, result["tuned"]["mean_over_clinics"]
+    if result.get("local"):
+        yield "own", MEAN, _mean(result["local"]["clinics"].values())
+
+
+def _mean(clinics: Collection[Mapping[str, Any]]) -> dict[str, float]:
+    """The mean over the clinics of each figure that all of them have."""
+    told = (figure for figure in FIGURES if all(own.get(figure) is not None for own in clinics))
+    return {figure: fmean(own[figure] for own in clinics) for figure in told}
 
 
 def challenge_auc(figures: Mapping[str, Any]) -> float | None:

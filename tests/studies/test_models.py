@@ -3,10 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import binom
 
+from simulation.studies.judged import over_images_and_seeds
 from simulation.studies.models import figures, judge
+from simulation.studies.models_figure import models_figure
 from tests.studies.finished import finished
 
 TESTS = {
@@ -49,6 +52,14 @@ def test_seeds_that_differ_widen_it(tmp_path: Path) -> None:
     assert (line["mean"], line["low"], line["high"]) == pytest.approx((0.5, 0, 1))
 
 
+def test_two_drawn_seeds_vary_as_much_as_two_trainings() -> None:
+    """Drawn with replacement, K values vary by (K - 1) / K too little: 0.4 and 0.6 become 0.5 +- 0.1414."""
+    values = np.repeat([[0.4], [0.6]], 4001, axis=1)
+    drawn = over_images_and_seeds(values)
+    assert sorted(set(drawn.round(4))) == [0.3586, 0.5, 0.6414]
+    assert drawn.var() == pytest.approx(np.var([0.4, 0.6], ddof=1) / 2, rel=0.1)
+
+
 def test_nothing_is_said_of_how_far_a_class_that_was_never_found_may_be(tmp_path: Path) -> None:
     (run,) = [finished(tmp_path, "a", 0, {"one": TESTS["east"]}, {"federated": ["N" * 20]})]
     line = found(figures([run], resamples=50), "all", "sensitivity of melanoma")
@@ -58,6 +69,17 @@ def test_nothing_is_said_of_how_far_a_class_that_was_never_found_may_be(tmp_path
 def test_tables_are_written(tmp_path: Path) -> None:
     judge([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], tmp_path)
     text = (tmp_path / "models.md").read_text("utf-8")
+    assert text.index("On all (rarest class of a test: 15 lesions)") < text.index(
+        "On mean over clinics (rarest class of a test: 5 lesions)"
+    )
     assert "| Row | Trained | Balanced accuracy | AUC | Sensitivity of melanoma |" in text
     head = (tmp_path / "models.csv").read_text("utf-8").splitlines()[0]
-    assert head == "row,arm,tests,figure,seeds,mean,low,high,values"
+    assert head == "row,arm,tests,figure,seeds,mean,low,high,fewest,values"
+
+
+def test_every_model_has_a_place_and_every_figure_a_panel(tmp_path: Path) -> None:
+    lines = judge([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS, "pooled": WORDS})], tmp_path)
+    drawn = (tmp_path / "models.svg").read_text("utf-8")
+    for name in ("a, federated", "a, pooled", "AUC, all tests", "balanced accuracy, mean over clinics"):
+        assert f">{name}</text>" in drawn
+    assert models_figure(lines) == (tmp_path / "models.svg").read_bytes()

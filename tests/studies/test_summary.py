@@ -51,6 +51,20 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     assert "| plain | federated | 0.600 | 0.750 |" in markdown(lines)
 
 
+def test_the_clinics_own_and_tuned_models_are_judged_at_home_only(tmp_path: Path) -> None:
+    run = finished(tmp_path, 0, 0.6)
+    content = run.result()
+    content["tuned"] = content["federated"]
+    at_home = {"east": {"auc": 0.7, "recall": 0.4}, "west": {"auc": 0.9, "recall": None}}
+    content["local"] = {"auc": 0.3, "clinics": at_home, "mean_over_clinics": {"auc": 0.5}}
+    (run.folder / RESULT_FILE).write_text(json.dumps(content), "utf-8")
+    found = {(line["arm"], line["tests"], line["figure"]): line["mean"] for line in summarise([run])}
+    own = {key[1:]: value for key, value in found.items() if key[0] == "own"}
+    assert own == {("mean over clinics", "auc"): pytest.approx(0.8)}
+    assert {tests for arm, tests, _ in found if arm == "tuned"} == {"mean over clinics"}
+    assert found["local", "mean over clinics", "auc"] == 0.5
+
+
 def test_the_challenges_figure_is_the_mean_of_two_classes() -> None:
     of = {"melanoma": {"auc": 0.8}, "seborrheic_keratosis": {"auc": 0.9}, "nevus": {"auc": 0.1}}
     assert challenge_auc({"per_class": of}) == pytest.approx(0.85)
