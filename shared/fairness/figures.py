@@ -72,7 +72,7 @@ class JudgedImages:
         return cells.reshape(seeds, count, classes, classes).astype(np.float64)
 
     def figures(self, groups: Whole, count: int, weights: Floats | None = None) -> Floats:
-        """FIGURES (F, G) of each group, the mean over the seeds; arguments as of :meth:`confusions`.
+        """FIGURES (S, F, G) of each seed and group; arguments as of :meth:`confusions`.
 
         NaN where a class that is needed has no image in a group.
         """
@@ -86,23 +86,23 @@ class JudgedImages:
         misses = np.bincount(place, off, none.size * ECE_BINS).reshape(*none.shape, ECE_BINS)
         images = truth.sum(axis=2)
         error = np.divide(np.abs(misses).sum(axis=2), images, out=none.copy(), where=images > 0)
-        return np.asarray(np.stack([recall.mean(axis=2), melanoma, error]).mean(axis=1))
+        return np.asarray(np.stack([recall.mean(axis=2), melanoma, error], axis=1))
 
 
 def resampled(images: JudgedImages, groups: Whole, count: int, *, number: int, seed: int = 0) -> Floats:
-    """Figures (R, F, G) where lesions are drawn with replacement.
+    """Figures (R, S, F, G) where lesions are drawn with replacement.
 
-    They are drawn within those of the same classes and groups, so that no class ever vanishes from a group,
-    and for all groups and seeds at once: differences are paired. The same images and seed give the same
-    draws.
+    They are drawn within those of the same classes, groups and seeds, so that no class ever vanishes from a
+    group, and for all groups and seeds at once: differences are paired. The same images and seed give the
+    same draws.
     """
-    cells = groups * images.probabilities.shape[1] + images.labels
+    cells = (images.seeds * count + groups) * images.probabilities.shape[1] + images.labels
     draws = draw_lesions(cells, images.lesions, np.random.default_rng(seed), number)
     return np.array([images.figures(groups, count, drawn[images.lesions]) for drawn in draws])
 
 
 def by_lot(images: JudgedImages, groups: Whole, count: int, *, number: int, seed: int = 0) -> Floats:
-    """Figures (R, F, G) where lesions of the same class exchange their groups at random.
+    """Figures (R, F, G), means over the seeds, where lesions of the same class exchange groups at random.
 
     Every group keeps its number of images of each class, so what groups differ by here is chance, and the
     bias of a figure from few images.
@@ -113,7 +113,7 @@ def by_lot(images: JudgedImages, groups: Whole, count: int, *, number: int, seed
         drawn = groups.copy()
         for rows in alike:
             drawn[rows] = groups[rng.permutation(rows)]
-        found.append(images.figures(drawn, count))
+        found.append(images.figures(drawn, count).mean(axis=0))
     return np.array(found)
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from shared.fairness.disclosure import Hidden, hide_small
 from shared.fairness.figures import FIGURES, Floats, JudgedImages, Whole, by_lot, resampled
 from shared.metrics.intervals import Interval
+from shared.metrics.trainings import over_trainings
 
 RESAMPLES = 1000
-METHOD = "percentile bootstrap over lesions, stratified by class and group"
+METHOD = "percentile bootstrap over lesions, stratified by class and group, and over trainings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class GroupJudgement:
         hidden: what of the counts is not to be told.
         melanoma: index of the class of melanoma, if there is one.
         values: FIGURES of each group (F, G), the mean over the seeds.
-        samples: the same in every resample (R, F, G).
+        samples: the same in every resample of the images, seeds drawn too (R, F, G).
         lots: the same with the groups drawn by lot (R, F, G).
     """
 
@@ -71,7 +72,7 @@ class GroupJudgement:
 
     def interval(self, figure: str, group: int) -> Interval:
         """The 95 % interval of a group's figure."""
-        return _interval(self.samples[:, FIGURES.index(figure), group])
+        return _interval(self.samples[:, FIGURES.index(figure), group].clip(0, 1))
 
     def gap(self, figure: str) -> Gap | None:
         """The gap between the groups of whom a figure may be told; ``None`` with fewer than two."""
@@ -118,8 +119,8 @@ def judge_groups(
         counts,
         hide_small(counts),
         images.melanoma,
-        chosen.figures(place, len(names)),
-        resampled(chosen, place, len(names), number=draws),
+        chosen.figures(place, len(names)).mean(axis=0),
+        over_trainings(resampled(chosen, place, len(names), number=draws)),
         by_lot(chosen, place, len(names), number=draws),
     )
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.metrics.trainings import over_trainings
 from simulation.arms import TUNED
 from simulation.results import Predictions, TestImages
 from simulation.studies.kept import OWN, kept_models, kept_tests
@@ -71,11 +72,7 @@ def over_images_and_seeds(values: Floats) -> Floats:
     Args:
         values: of each seed itself [:, 0], then in every resample: (K, 1 + R).
     """
-    resampled = values[:, 1:]
-    seeds, count = resampled.shape
-    drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
-    middle, stretch = resampled.mean(axis=0), np.sqrt(seeds / max(seeds - 1, 1))
-    return np.asarray(middle + stretch * (drawn * (resampled - middle).T).sum(axis=1) / seeds)
+    return over_trainings(values[:, 1:].T)
 
 
 def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -> Judged:

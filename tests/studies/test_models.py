@@ -3,11 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from scipy.stats import binom
 
-from simulation.studies.judged import over_images_and_seeds
 from simulation.studies.models import figures, judge
 from simulation.studies.models_figure import models_figure
 from tests.studies.finished import finished
@@ -50,14 +48,6 @@ def test_seeds_that_differ_widen_it(tmp_path: Path) -> None:
     line = found(figures(runs, resamples=400), "all", "sensitivity of melanoma")
     assert line["values"] == [1, 0]
     assert (line["mean"], line["low"], line["high"]) == pytest.approx((0.5, 0, 1))
-
-
-def test_two_drawn_seeds_vary_as_much_as_two_trainings() -> None:
-    """Drawn with replacement, K values vary by (K - 1) / K too little: 0.4 and 0.6 become 0.5 +- 0.1414."""
-    values = np.repeat([[0.4], [0.6]], 4001, axis=1)
-    drawn = over_images_and_seeds(values)
-    assert sorted(set(drawn.round(4))) == [0.3586, 0.5, 0.6414]
-    assert drawn.var() == pytest.approx(np.var([0.4, 0.6], ddof=1) / 2, rel=0.1)
 
 
 def test_nothing_is_said_of_how_far_a_class_that_was_never_found_may_be(tmp_path: Path) -> None:
