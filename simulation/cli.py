@@ -231,11 +231,15 @@ def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> No
     # Imported now, so that --help and bad usage answer at once.
     from simulation.progress import LiveWatcher
     from simulation.run import simulate as run
+    from simulation.studies.run_groups import tell_groups
     from simulation.table import print_result
 
     with LiveWatcher() as watcher:
         command = shlex.join(["fl-simulate", *sys.argv[1:]])
         result = run(settings, folder, threads=threads, command=command, watcher=watcher)
+        told = watcher.stage("Judging groups of patients")
+        tell_groups(settings, folder)
+        told(1, 1)
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
     else:

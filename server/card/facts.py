@@ -30,6 +30,7 @@ class CardFacts:
         clinics: images of each clinic; ``None`` where the coordinator was not told.
         images: images of each class, over all clinics.
         counted: which images these are, for a heading.
+        simulated: how one machine dealt its images to clinics, if it did: a column, ``iid:5`` or the like.
         synthetic: whether the images were drawn by DermaFed.
         tests: figures on test images, by whose they are; those of all clinics together come first.
         validation: figures of the model's round on all clinics' validation images.
@@ -48,6 +49,7 @@ class CardFacts:
     clinics: Mapping[str, int | None]
     images: Mapping[str, int]
     counted: str
+    simulated: str | None = None
     synthetic: bool = False
     tests: Mapping[str, Figures] = field(default_factory=dict)
     validation: Mapping[str, Any] | None = None
@@ -69,6 +71,13 @@ def told(counts: Mapping[str, int | None]) -> dict[str, int | None]:
     """
     small = any(count is not None and count < FEWEST_IMAGES for count in counts.values())
     return dict.fromkeys(counts) if small else dict(counts)
+
+
+def told_tests(tests: Mapping[str, Figures]) -> dict[str, Figures]:
+    """The test sets that may be told, for the same reason: every clinic's, or only those of all together."""
+    together = dict(list(tests.items())[:1])
+    every = dict(tests) if all(map(enough, tests.values())) else together
+    return {name: figures for name, figures in every.items() if enough(figures)}
 
 
 def enough(figures: Figures) -> bool:

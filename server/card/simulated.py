@@ -68,6 +68,7 @@ def _facts(run: Path, result: Mapping[str, Any], card: ModelCard, state: RunStat
             name: sum(clinic["images"][name] for clinic in result["clinics"]) for name in result["classes"]
         },
         counted="Images",
+        simulated=settings["clinics"],
         synthetic=settings["data"] == "synthetic",
         tests={"all clinics": federated["test"], **federated["clinics"]},
         calibration=federated.get("calibration"),

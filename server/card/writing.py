@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 import shared.report
-from server.card.facts import CardFacts, enough, enough_of_each, told
+from server.card.facts import CardFacts, enough_of_each, told, told_tests
 from server.card.front_matter import front_matter
 from shared.diagnoses import canonical
 from shared.explain.quality.measures import MEASURES
@@ -69,7 +69,7 @@ def card_text(facts: CardFacts) -> str:
         lowest=_lowest_clinic(facts),
         melanoma=next((name for name in facts.model.model.classes if canonical(name) == "melanoma"), None),
         measures=MEASURES,
-        enough=enough,
+        tests=told_tests(facts.tests),
         enough_of_each=enough_of_each,
     )
 
@@ -80,12 +80,16 @@ def _plain(value: object) -> str:
 
 
 def _interval(interval: Mapping[str, Any] | None) -> str:
-    return "" if interval is None else f" ({interval['low']:.3f}–{interval['high']:.3f})"
+    if (
+        interval is None or interval["low"] == interval["high"]
+    ):  # all or none found: a bootstrap knows nothing
+        return ""
+    return f" ({interval['low']:.3f}–{interval['high']:.3f})"
 
 
 def _lowest_clinic(facts: CardFacts) -> str | None:
     """The clinic whose test images the model does worst on, where several can be judged."""
-    clinics = {name: test for name, test in list(facts.tests.items())[1:] if enough(test)}
+    clinics = {name: test for name, test in list(told_tests(facts.tests).items())[1:] if enough_of_each(test)}
     if len(clinics) < 2:
         return None
     return min(clinics, key=lambda name: float(clinics[name]["balanced_accuracy"]))

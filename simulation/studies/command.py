@@ -82,6 +82,8 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from server.card.simulated import simulated_facts
+    from server.card.writing import write_card
     from shared.files import write_json
     from simulation.progress import LiveWatcher
     from simulation.studies.drawn import with_drawn_data
@@ -101,6 +103,9 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
         for done, name in enumerate(study.judgements if whole else ()):
             watcher.stage("Judging the runs")(done, len(study.judgements))
             write_json(folder / f"{name}.json", {"title": study.title, "lines": judge(name, runs, folder)})
+        if "fairness" in study.judgements and whole:
+            for each in study_runs(study, folder):
+                write_card(each.folder, simulated_facts(each.folder))
         if whole:  # of a part, tables would take the place of the whole study's; last: it is finished then
             _write(study, folder, lines, command)
     if as_json:

@@ -94,4 +94,6 @@ def _count(images: int | None) -> str:
 def _cell(figure: Line | None, form: str = ".3f") -> str:
     if figure is None:
         return "–"
+    if figure["low"] == figure["high"]:  # all or none found: a bootstrap knows nothing
+        return f"{figure['value']:{form}}"
     return f"{figure['value']:{form}} ({figure['low']:{form}} to {figure['high']:{form}})"

@@ -9,11 +9,17 @@ manifest and links to the images.
 from __future__ import annotations
 
 import csv
-import sys
+import io
 from pathlib import Path
+from typing import Annotated
 
+import typer
+from rich.console import Console
+
+from shared.console import run_app
 from shared.datasets.files import find_images
 from shared.errors import DatasetError
+from shared.files import make_folder
 
 COLUMNS = ("image_id", "lesion_id", "diagnosis", "age", "sex", "site", "clinic")
 
@@ -29,10 +35,12 @@ def join(sources: list[Path], out: Path) -> int:
         The number of its images.
 
     Raises:
-        DatasetError: a source lacks an image or the column ``clinic``.
+        DatasetError: a source lacks its manifest, an image or a column, or ``out`` is there.
     """
     rows = [(row, path) for source in sources for row, path in _rows(source)]
-    (out / "images").mkdir(parents=True)
+    if out.exists():
+        raise DatasetError("The folder is there already", where=out, remedy="Choose another")
+    make_folder(out / "images")
     for _, path in rows:
         (out / "images" / path.name).symlink_to(path.resolve())
     with (out / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
@@ -44,17 +52,29 @@ def join(sources: list[Path], out: Path) -> int:
 
 def _rows(source: Path) -> list[tuple[dict[str, str], Path]]:
     images = find_images(source).images
-    with (source / "metadata.csv").open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-            raise DatasetError(f"There is no column '{min(missing)}'", where=source / "metadata.csv")
-        rows = [row for row in reader if row["clinic"]]
+    manifest = source / "metadata.csv"
+    try:
+        reader = csv.DictReader(io.StringIO(manifest.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"The manifest cannot be read: {error}", where=manifest) from error
+    if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+        raise DatasetError(f"There is no column '{min(missing)}'", where=manifest)
+    rows = [row for row in reader if row["clinic"]]
     try:
         return [(row, images[row["image_id"]]) for row in rows]
     except KeyError as error:
         raise DatasetError(f"There is no image {error}", where=source) from error
 
 
+def main(
+    sources: Annotated[list[Path], typer.Argument(show_default=False, help="Folders with metadata.csv.")],
+    out: Annotated[Path, typer.Argument(show_default=False, help="A folder that is not there yet.")],
+) -> None:
+    """Join data sets that name their clinics to one, with links to their images."""
+    Console().print(f"{join(sources, out)} images: {out}", soft_wrap=True, highlight=False)
+
+
 if __name__ == "__main__":
-    *given, out = map(Path, sys.argv[1:])
-    print(f"{join(given, out)} images: {out}")
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    run_app(app)

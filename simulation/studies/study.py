@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from shared.errors import SettingsError
+from shared.names import slug
 from simulation.settings import RunSettings
 from simulation.studies.judgements import JUDGEMENTS
 
@@ -17,7 +18,8 @@ LOOKS = ("cam", "scorecam", "centre", "random")
 
 _KEYS = {"title", "seeds", "judgements", "validation_only", "base", "rows", "quick", "published"}
 _FIGURES = {"accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc"}
-_SETTINGS = {field.name for field in fields(RunSettings)} - {"seed"}
+_TYPES = get_type_hints(RunSettings)
+_SETTINGS = set(_TYPES) - {"seed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,11 @@ def read_study(name: str, given: Mapping[str, Any], *, quick: bool = False) -> S
 
 def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], quick: bool) -> Study:
     _refuse(path, "key", set(content) - _KEYS, _KEYS)
-    judgements = tuple(content.get("judgements", ()))
+    judgements = tuple(map(str, _typed(path, content, "judgements", list)))
     _refuse(path, "judgement", set(judgements) - set(JUDGEMENTS), set(JUDGEMENTS))
-    fast = dict(content.get("quick", {})) if quick else {}
+    fast = dict(_typed(path, content, "quick", dict)) if quick else {}
     seeds = _seeds(path, "seeds", fast.pop("seeds", content.get("seeds", [0])))
-    base = content.get("base", {})
+    base = _typed(path, content, "base", dict)
     of_quick = "rows" in fast
     given_rows = _tables(path, fast if of_quick else content, "rows")
     fast.pop("rows", None)
@@ -143,6 +145,7 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     }
     if not rows:
         raise SettingsError("A study needs rows", where=path)
+    _refuse_same_folders(path, given_rows)
     views = {row: _view(path, row, own, rows) for row, own in given_rows.items() if "of" in own}
     published = {} if quick else _published(path, _tables(path, content, "published"), set(given_rows))
     title = content.get("title", path.stem)
@@ -188,10 +191,36 @@ def _published(
     return {row: {name: float(value) for name, value in own.items()} for row, own in content.items()}
 
 
+def _typed(path: Path, content: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = content.get(key, kind())
+    if not isinstance(value, kind):
+        remedy = f"Write it as a {'table' if kind is dict else 'list'}"
+        raise SettingsError(f"'{key}' is no {'table' if kind is dict else 'list'}", where=path, remedy=remedy)
+    return value
+
+
+def _refuse_same_folders(path: Path, rows: Collection[str]) -> None:
+    folders: dict[str, str] = {}
+    for row in rows:
+        if (other := folders.setdefault(slug(row), row)) != row:
+            what = f"The rows '{other}' and '{row}' would have one folder"
+            raise SettingsError(what, where=path, remedy="Name them with different letters or digits")
+
+
 def _settings(path: Path, row: str, values: Mapping[str, Any]) -> RunSettings:
     _refuse(path, f"setting in the row '{row}'", set(values) - _SETTINGS, _SETTINGS)
+    for name, value in values.items():
+        if not _fits(value, _TYPES[name]):
+            what = f"'{name}' in the row '{row}' is not of the right type: {value!r}"
+            raise SettingsError(what, where=path, remedy="See: fl-simulate --help")
     settings = RunSettings(**values)
     return replace(settings.resolved(), split_seed=settings.split_seed)  # else that of no run's seed
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))
 
 
 def _refuse(path: Path, what: str, unknown: set[str], known: set[str]) -> None:

@@ -41,6 +41,7 @@ def result(clinics: Mapping[str, str], images: int = 100) -> dict[str, Any]:
         "created": "2027-03-04T05:06:07+00:00",
         "settings": {
             "data": "/data/Erika Mustermann",
+            "clinics": "iid:2",
             "weights": "/data/first.h5",
             **{"strategy": "fedavg", "rounds": 2, "batch_norm": "fixed", "frozen_blocks": 0},
             **{"split": "drawn", "seed": 3},

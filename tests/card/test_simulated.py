@@ -76,12 +76,53 @@ def test_small_cells_are_not_told(tmp_path: Path) -> None:
     content["clinics"][1]["images"] = {"melanoma": 4, "nevus": 5}
     facts = simulated_facts(simulation(tmp_path, content))
     text = card_text(facts)
-    assert "| south | too few |" in text
+    # With the 17 of all and north's 10 anybody could tell south's 7, and its right answers.
+    assert not any(line.startswith(("| north | 1", "| south | 7")) for line in text.splitlines())
+    assert "| all clinics | 17 |" in text
+    assert "Clinic by clinic there are too few test images to tell" in text
     assert "Clinics differ" not in text
     # 9 images at south: north's 200 are not told either, or the classes' sum would give south's away.
     assert "| north | not told |\n| south | not told |" in text
     markdown, _ = write_card(tmp_path, facts)
-    assert "south" not in str(ModelCard.load(markdown).data.to_dict())
+    head = str(ModelCard.load(markdown).data.to_dict())
+    assert "all clinics" in head
+    assert "north" not in head
+    assert "south" not in head
+
+
+def test_with_fewer_than_ten_test_images_no_figure_is_told(tmp_path: Path) -> None:
+    text = text_of(simulation(tmp_path, result({"north": "mm mm mn nn"})))
+    assert "There are too few test images to tell." in text
+    assert "0.750" not in text
+
+
+def test_a_mean_over_classes_does_not_rest_on_one_melanoma(tmp_path: Path) -> None:
+    content = result({"north": NORTH, "west": "mn " + "nn " * 14})
+    facts = simulated_facts(simulation(tmp_path, content))
+    west = row(card_text(facts), "west | 15")
+    assert (west[2], west[3], west[4], west[6]) == ("too few",) * 4
+    assert west[5].startswith("0.933 (")
+    markdown, _ = write_card(tmp_path, facts)
+    found = {
+        line.metric_type: line.metric_value
+        for line in ModelCard.load(markdown).data.eval_results
+        if line.dataset_name == "Test images of west"
+    }
+    assert found == {"accuracy": 0.9333}
+
+
+def test_a_simulation_says_that_it_is_one(tmp_path: Path) -> None:
+    text = text_of(simulation(tmp_path))
+    assert "**simulated on one machine**, which held all images; clinics: 2 (`iid:2`)" in text
+    assert "images stayed at" not in text
+
+
+def test_figures_of_models_that_are_not_in_the_file_are_not_given_as_its_own(tmp_path: Path) -> None:
+    content = result({"north": NORTH, "south": SOUTH})
+    content["settings"]["batch_norm"] = "local"
+    markdown, _ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run", content)))
+    assert "**These are figures of other models than the file:**" in markdown.read_text("utf-8")
+    assert ModelCard.load(markdown).data.to_dict()["model-index"][0]["results"] == []
 
 
 def test_a_class_with_few_test_images_is_not_broken_down(tmp_path: Path) -> None:
@@ -142,6 +183,10 @@ def test_groups_are_those_of_the_row_in_its_study(tmp_path: Path) -> None:
     assert row(text, "age: 40-59")[1:] == ["44", "0.625 (0.500–0.750)", "–", "–"]
     assert row(text, "age: 80-")[1:] == ["not told", "–", "–", "–"]
     assert "of another" not in text
+    run = simulation(tmp_path / "alone")
+    (run / "fairness.json").write_text(json.dumps({"title": "", "lines": [lines[0] | {"row": "this run"}]}))
+    assert row(text_of(run), "age: 40-59")[1] == "44"
+    run = tmp_path / "runs" / "with-BM3D-and-CLAHE" / "seed-1"
     (tmp_path / "fairness.json").write_text("[]")
     with pytest.raises(DermaFedError, match="by group cannot be read"):
         simulated_facts(run)

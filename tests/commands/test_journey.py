@@ -65,7 +65,9 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_judged(data: Path, tmp_pa
     assert result["seconds"] > 0
     assert "<html" in Path(result["report"]).read_text("utf-8").lower()
     assert 0 <= result["federated"]["calibration"]["expected_calibration_error"] <= 1
-    assert "| north | too few |" in (folder / "card.md").read_text("utf-8")
+    card = (folder / "card.md").read_text("utf-8")
+    assert "Clinic by clinic there are too few test images to tell" in card
+    assert "| sex: female |" in card, "groups of patients are judged too"
     judged = read_json(
         run(
             "fl-client",

@@ -140,12 +140,28 @@ def test_a_study_names_its_judgements(tmp_path: Path) -> None:
         ("[rows.a]\n[published.b]\nauc = 0.9", "row for published figures named 'b'"),
         ("[rows.a]\n[published.a]\nacc = 0.9", "published of 'a' named 'acc'"),
         ("[rows.a]\n[published.a]\nauc = 'high'", "no number"),
+        ("base = 3\n[rows.a]", "'base' is no table"),
+        ("judgements = 3\n[rows.a]", "'judgements' is no list"),
+        ("[rows.a]\nrounds = 'many'", "'rounds' in the row 'a' is not of the right type: 'many'"),
+        ("[rows.a]\nrounds = true", "'rounds' in the row 'a'"),
+        ("[rows.a]\ntrain_images = 20", "'train_images' in the row 'a'"),
+        ("[rows.a]\nbaselines = 'no'", "'baselines' in the row 'a'"),
+        ("[rows.'α']\n[rows.'β']", "The rows 'α' and 'β' would have one folder"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message) as error:
         read_study(written(tmp_path, text), {})
     assert "two.toml" in str(error.value)
+
+
+def test_a_quick_that_is_no_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'quick' is no table"):
+        read_study(written(tmp_path, "quick = 3\n[rows.a]"), {}, quick=True)
+
+
+def test_whole_numbers_are_numbers(tmp_path: Path) -> None:
+    assert read_study(written(tmp_path, "[rows.a]\nepochs = 2"), {}).rows["a"].epochs == 2
 
 
 def test_a_study_that_is_not_there_names_those_that_are() -> None:
