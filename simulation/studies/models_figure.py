@@ -32,8 +32,9 @@ def models_figure(lines: Sequence[Line]) -> bytes:
     models = list(dict.fromkeys((line["row"], line["arm"]) for line in lines))
     shown = {key: [line for line in lines if (line["tests"], line["figure"]) == key] for key in _PANELS}
     shown = {key: own for key, own in shown.items() if own}
-    figure, axes = lying_panels(len(shown), [", ".join(model) for model in models])
     arms = list(dict.fromkeys(arm for _, arm in models))
+    names = [", ".join(model) if len(arms) > 1 else model[0] for model in models]
+    figure, axes = lying_panels(len(shown), names)
     for panel, (key, own) in zip(axes, shown.items(), strict=True):
         for line in own:
             _draw(panel, models.index((line["row"], line["arm"])), arms.index(line["arm"]), line)
