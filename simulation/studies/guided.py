@@ -83,9 +83,11 @@ def with_views(study: Study, runs: Sequence[StudyRun], watcher: Watcher) -> list
     for run, out, _, view in asked:
         if not _is_done(out, view):
             waiting.setdefault(run.folder, SecondLooks(run, {})).views[out] = view
-    told, awaited = watcher.stage("Second looks"), [out for looks in waiting.values() for out in looks.views]
-    for _ in run_in_processes(look_again, waiting.values(), processes=cores()):
-        told(sum((out / RESULT_FILE).exists() for out in awaited), len(awaited))
+    if waiting:
+        awaited = [out for looks in waiting.values() for out in looks.views]
+        told = watcher.stage("Second looks")
+        for _ in run_in_processes(look_again, waiting.values(), processes=cores()):
+            told(sum((out / RESULT_FILE).exists() for out in awaited), len(awaited))
     every = [*runs, *(StudyRun(row, run.settings, out) for run, out, row, _ in asked)]
     return sorted(every, key=lambda run: study.order.index(run.row))
 

@@ -23,5 +23,5 @@ def heading(name: str) -> str:
     Example:
         "balanced_accuracy" is "Balanced accuracy", and "challenge_auc" is "Challenge AUC".
     """
-    words = name.replace("_", " ").replace("auc", "AUC")
+    words = name.replace("_", " ").replace("auc", "AUC").replace("psnr", "PSNR")
     return words[:1].upper() + words[1:]
