@@ -49,3 +49,29 @@ def test_a_quick_study_is_run_once_and_gone_on_with(tmp_path: Path) -> None:
         refused = run("ablation", "--quick", "--out", out, *other)
         assert refused.returncode == 2
         assert "other settings" in refused.stderr
+
+
+STUDY = """
+judgements = ["models", "fairness"]
+[rows.plain]
+data = "synthetic"
+weights = "none"
+rounds = 1
+steps = 1
+image_size = 32
+frozen_blocks = 6
+denoise = "none"
+baselines = false
+[quick]
+"""
+
+
+def test_a_study_by_group_tells_it_in_its_models_cards(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text(STUDY)
+    out = tmp_path / "out"
+    done = run(tmp_path / "one.toml", "--quick", "--out", out)
+    assert done.returncode == 0, done.stderr
+    card = (out / "runs" / "plain" / "seed-0" / "card.md").read_text("utf-8")
+    assert "| sex: female |" in card
+    assert "Not measured: nobody knows" not in card
+    assert {path.name for path in out.glob("*.svg")} == {"models.svg", "fairness.svg"}
