@@ -16,16 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.metrics.trainings import over_trainings
-from simulation.arms import TUNED
 from simulation.results import Predictions, TestImages
-from simulation.studies.kept import OWN, kept_models, kept_tests
+from simulation.studies.kept import at_home, kept_models, kept_tests
 from simulation.studies.queue import StudyRun
 from simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, model_values, on_each
 
 RESAMPLES = 5000
 
-AT_HOME = (TUNED, OWN)
-"""Not one model, but at every clinic another."""
 
 Model = tuple[str, str]
 """Row, and who trained."""
@@ -61,8 +58,9 @@ def judged_models(runs: tuple[StudyRun, ...], resamples: int) -> dict[Model, dic
         images = kept_tests(run)
         for arm, kept in kept_models(run).items():
             judged = _judged(images, kept, resamples)
-            own = arm in AT_HOME and len(images.records) > 1
-            models.setdefault((run.row, arm), {})[run.settings.seed] = _at_home(judged) if own else judged
+            if at_home(arm, run.settings) and len(images.records) > 1:
+                judged = _at_home(judged)
+            models.setdefault((run.row, arm), {})[run.settings.seed] = judged
     return models
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from shared.datasets.site import read_site, site_folder
 from simulation.arms import FEDERATED, LOCAL, POOLED, PREDICTIONS_FILE, TUNED, read_predictions
 from simulation.results import Predictions, TestImages
+from simulation.settings import RunSettings
 from simulation.studies.queue import StudyRun
 
 OWN, ALONE = "own", "local"
@@ -35,6 +36,11 @@ def kept_models(run: StudyRun) -> dict[str, list[Predictions]]:
     alone = {clinic: _read(run, f"{LOCAL}{clinic}", clinics) for clinic in clinics}
     own = {clinic: predictions[clinic] for clinic, predictions in alone.items()}
     return models | {ALONE: list(alone.values()), OWN: [own]}
+
+
+def at_home(arm: str, settings: RunSettings) -> bool:
+    """Whether it is not one model, but at every clinic another: its own, tuned, or with its own norm."""
+    return arm in (TUNED, OWN) or (arm == FEDERATED and settings.batch_norm == "local")
 
 
 def _clinics(run: StudyRun) -> list[Path]:

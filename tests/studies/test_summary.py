@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ def test_the_clinics_own_and_tuned_models_are_judged_at_home_only(tmp_path: Path
     assert own == {("mean over clinics", "auc"): pytest.approx(0.8)}
     assert {tests for arm, tests, _ in found if arm == "tuned"} == {"mean over clinics"}
     assert found["local", "mean over clinics", "auc"] == 0.5
+
+
+def test_models_with_each_clinics_own_norm_are_judged_at_home_only(tmp_path: Path) -> None:
+    run = finished(tmp_path, 0, 0.6)
+    own = replace(run, settings=RunSettings(batch_norm="local"))
+    assert {line["tests"] for line in summarise([run])} == {"all", "mean over clinics"}
+    assert {line["tests"] for line in summarise([own])} == {"mean over clinics"}
 
 
 def test_the_challenges_figure_is_the_mean_of_two_classes() -> None:
