@@ -17,6 +17,7 @@ name = "cost"
 rounds = {rounds}
 weights = "none"
 threads = 1
+calibrate = false
 [model]
 image_size = 64
 [preprocess]
