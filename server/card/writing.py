@@ -80,10 +80,8 @@ def _plain(value: object) -> str:
 
 
 def _interval(interval: Mapping[str, Any] | None) -> str:
-    if (
-        interval is None or interval["low"] == interval["high"]
-    ):  # all or none found: a bootstrap knows nothing
-        return ""
+    if interval is None or interval["low"] == interval["high"]:
+        return ""  # of all or none found a bootstrap knows nothing
     return f" ({interval['low']:.3f}–{interval['high']:.3f})"
 
 

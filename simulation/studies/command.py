@@ -96,16 +96,16 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     with LiveWatcher() as watcher:
         if quick:
             study = with_drawn_data(study, folder, watcher)
-        runs = study_runs(study, folder)
-        run_all(runs, command=command, watcher=watcher)
-        runs = with_views(study, runs, watcher)
+        trained = study_runs(study, folder)
+        run_all(trained, command=command, watcher=watcher)
+        runs = with_views(study, trained, watcher)
         lines = [] if study.validation_only else summarise(runs) + published_lines(study.published)
         for done, name in enumerate(study.judgements if whole else ()):
             watcher.stage("Judging the runs")(done, len(study.judgements))
             write_json(folder / f"{name}.json", {"title": study.title, "lines": judge(name, runs, folder)})
         if "fairness" in study.judgements and whole:
-            for each in study_runs(study, folder):
-                write_card(each.folder, simulated_facts(each.folder))
+            for run in trained:  # their cards tell of groups too
+                write_card(run.folder, simulated_facts(run.folder))
         if whole:  # of a part, tables would take the place of the whole study's; last: it is finished then
             _write(study, folder, lines, command)
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,17 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shared.fairness.figures import FIGURES
+from simulation.studies.drawing import as_svg
 from simulation.studies.fairness_page import NAMES
 
 Line = Mapping[str, Any]
 
 _COLOURS = {"federated": "#4477aa", "pooled": "#ee6677", "own": "#228833"}  # Paul Tol's: for the colour-blind
 _MARKERS = {"federated": "o", "pooled": "s", "own": "^"}
-_STYLE: Any = {
-    "svg.hashsalt": "dermafed",
-    "svg.fonttype": "none",
-    "font.size": 9,
-}  # the same figures, the same file
+_STYLE: Any = {"font.size": 9}
 
 
 def group_figure(lines: Sequence[Line], row: str) -> bytes:
@@ -46,9 +42,7 @@ def group_figure(lines: Sequence[Line], row: str) -> bytes:
         drawing.legend(
             *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False
         )
-        buffer = io.BytesIO()
-        drawing.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return as_svg(drawing)
 
 
 def _places(lines: Sequence[Line]) -> dict[tuple[str, str], float]:

@@ -23,7 +23,6 @@ from simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, 
 
 RESAMPLES = 5000
 
-
 Model = tuple[str, str]
 """Row, and who trained."""
 
@@ -88,6 +87,5 @@ def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -
 def _at_home(judged: Judged) -> Judged:
     """Without all images together: that several models guess differently would look like skill there."""
     values = {key: own for key, own in judged.values.items() if key[0] != ALL}
-    return replace(
-        judged, values=values, right={name: own for name, own in judged.right.items() if name != ALL}
-    )
+    right = {name: own for name, own in judged.right.items() if name != ALL}
+    return replace(judged, values=values, right=right)

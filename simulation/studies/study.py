@@ -192,10 +192,9 @@ def _published(
 
 
 def _typed(path: Path, content: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = content.get(key, kind())
+    value, word = content.get(key, kind()), "table" if kind is dict else "list"
     if not isinstance(value, kind):
-        remedy = f"Write it as a {'table' if kind is dict else 'list'}"
-        raise SettingsError(f"'{key}' is no {'table' if kind is dict else 'list'}", where=path, remedy=remedy)
+        raise SettingsError(f"'{key}' is no {word}", where=path, remedy=f"Write it as a {word}")
     return value
 
 
