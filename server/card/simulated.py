@@ -41,14 +41,15 @@ def simulated_facts(run: Path) -> CardFacts:
     if not path.is_file():
         raise SettingsError("This run is not finished", where=run, remedy="Run: fl-simulate --resume")
     state = load_state(federation_folder(run))
+    card_file = (run / MODEL_FILE).with_suffix(".json")
     try:
         result = json.loads(path.read_text("utf-8"))
-        card = ModelCard.from_dict(json.loads((run / MODEL_FILE).with_suffix(".json").read_text("utf-8")))
+        card = ModelCard.from_dict(json.loads(card_file.read_text("utf-8")))
         return _facts(run, result, card, state)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SettingsError(
-            "The run's result cannot be read",
-            where=path,
+            f"The run's {path.name} or {card_file.name} cannot be read",
+            where=run,
             remedy="Copy the run's folder again, or run it anew",
         ) from error
 

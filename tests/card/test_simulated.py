@@ -162,10 +162,17 @@ def test_an_unfinished_run_and_damage_are_refused(tmp_path: Path) -> None:
     del content["federated"]["test"]
     for damage in ("{", "[]", json.dumps(content)):
         path.write_text(damage)
-        with pytest.raises(DermaFedError, match="result cannot be read"):
+        with pytest.raises(DermaFedError, match=r"result.json or model.json cannot be read"):
             simulated_facts(run)
     path.unlink()
     with pytest.raises(DermaFedError, match="not finished"):
+        simulated_facts(run)
+
+
+def test_a_model_file_that_is_lost_is_named(tmp_path: Path) -> None:
+    run = simulation(tmp_path)
+    (run / "model.json").unlink()
+    with pytest.raises(DermaFedError, match=r"result.json or model.json cannot be read"):
         simulated_facts(run)
 
 
