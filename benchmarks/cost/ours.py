@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ def server_memory(folder: Path, clinics: int, rounds: int) -> float:
         ca = run.server / "trust" / "ca.pem"
         light = (sys.executable, "-m", "benchmarks.cost.light_nodes", f"localhost:{port}", str(ca), *keys)
         run.start("nodes", run.outside / "nodes.log", *light)
+        run.until(lambda: all_connected(run), pause=1)
         run.ask(PLAN.format(rounds=rounds, clinics=clinics), ())
         last = run.rest()
         assert (last["status"], last["rounds_done"]) == ("finished", rounds), last
@@ -68,6 +70,11 @@ def enrolled(run: WholeRun, port: int, members: Sequence[str]) -> Iterator[str]:
         home = make_home(run.home(name), name, run.folder)
         run.coordinator("enrol", name, home.public_key, "--out", run.outside / f"{name}.invitation")
         yield str(home.key)
+
+
+def all_connected(run: WholeRun) -> bool:
+    told = json.loads(run.coordinator("clinics", "--json"))
+    return all(clinic["online"] for clinic in told["clinics"])
 
 
 def history(run: WholeRun) -> Path:
