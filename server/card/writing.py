@@ -80,9 +80,7 @@ def _plain(value: object) -> str:
 
 
 def _interval(interval: Mapping[str, Any] | None) -> str:
-    if interval is None or interval["low"] == interval["high"]:
-        return ""  # of all or none found a bootstrap knows nothing
-    return f" ({interval['low']:.3f}–{interval['high']:.3f})"
+    return "" if interval is None else f" ({interval['low']:.3f}–{interval['high']:.3f})"
 
 
 def _lowest_clinic(facts: CardFacts) -> str | None:

@@ -62,8 +62,11 @@ class Resamples:
     auc: Floats
 
     def interval(self, values: Floats) -> Interval | None:
-        """Percentile interval of one of the figures; ``None`` without values."""
-        if values.size == 0:
+        """Percentile interval of one of the figures.
+
+        ``None`` without values, and where all are alike: of all found, or none, a bootstrap knows nothing.
+        """
+        if values.size == 0 or np.ptp(values) == 0:
             return None
         low, high = np.percentile(values, [2.5, 97.5])
         return Interval(float(low), float(high), self.method)

@@ -47,6 +47,17 @@ def test_weighted_auc_is_scikit_learns(seed: int) -> None:
     assert weighted_auc(scores, positive, weights) == pytest.approx(expected)
 
 
+def test_no_interval_where_every_resample_is_alike() -> None:
+    labels = np.repeat([0, 1], 20)
+    found = classification_report(labels, np.eye(2)[labels], ["a", "b"], bootstrap=50)
+    assert (found.balanced_accuracy, found.intervals.balanced_accuracy, found.intervals.auc) == (
+        1,
+        None,
+        None,
+    )
+    assert found.intervals.accuracy is not None  # Wilson's knows of the number of images
+
+
 def test_resamples_agree_with_drawing_by_hand() -> None:
     """Every lesion of a class alike: recall of a resample is the share of drawn lesions that are right."""
     labels = np.repeat([0, 1], 20)
