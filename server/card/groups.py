@@ -19,8 +19,9 @@ def group_lines(run: Path) -> list[dict[str, Any]] | None:
         run: the folder of a run; in a study's ``runs/ROW/seed-N``.
 
     Returns:
-        Lines of ``attribute``, ``group``, ``images`` and figures, each with ``value``, ``low`` and ``high``,
-        or ``None`` where it must not be told; ``None`` in all where nothing was judged by group.
+        Lines of ``attribute``, ``group``, ``images`` and figures, each with ``value``, ``low`` and ``high``
+        (``None`` without an interval), or ``None`` where it must not be told; ``None`` in all where nothing
+        was judged by group.
 
     Raises:
         SettingsError: the judgement cannot be read.

@@ -80,7 +80,9 @@ def _plain(value: object) -> str:
 
 
 def _interval(interval: Mapping[str, Any] | None) -> str:
-    return "" if interval is None else f" ({interval['low']:.3f}–{interval['high']:.3f})"
+    if interval is None or interval["low"] is None:
+        return ""
+    return f" ({interval['low']:.3f}–{interval['high']:.3f})"
 
 
 def _lowest_clinic(facts: CardFacts) -> str | None:

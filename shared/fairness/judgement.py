@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared.fairness.disclosure import Hidden, hide_small
 from shared.fairness.figures import FIGURES, Floats, JudgedImages, Whole, by_lot, resampled
-from shared.metrics.intervals import Interval
+from shared.metrics.intervals import Interval, percentile_interval
 from shared.metrics.trainings import over_trainings
 
 RESAMPLES = 1000
@@ -25,7 +25,7 @@ class Gap:
         highest: the group of the highest figure.
         lowest: that of the lowest.
         value: the difference.
-        interval: of the difference between these two groups.
+        interval: of the difference between these two groups; ``None`` where the resamples know nothing.
         chance: what the gap between groups that are drawn by lot exceeds once in twenty.
         p: how often such a gap is at least this one (a permutation test).
     """
@@ -33,7 +33,7 @@ class Gap:
     highest: str
     lowest: str
     value: float
-    interval: Interval
+    interval: Interval | None
     chance: float
     p: float
 
@@ -70,9 +70,9 @@ class GroupJudgement:
         }
         return np.asarray(~needed[figure] & ~np.isnan(self.values[index]))
 
-    def interval(self, figure: str, group: int) -> Interval:
-        """The 95 % interval of a group's figure."""
-        return _interval(self.samples[:, FIGURES.index(figure), group].clip(0, 1))
+    def interval(self, figure: str, group: int) -> Interval | None:
+        """The 95 % interval of a group's figure; ``None`` where the resamples know nothing."""
+        return percentile_interval(self.samples[:, FIGURES.index(figure), group].clip(0, 1), METHOD)
 
     def gap(self, figure: str) -> Gap | None:
         """The gap between the groups of whom a figure may be told; ``None`` with fewer than two."""
@@ -87,7 +87,7 @@ class GroupJudgement:
             self.groups[highest],
             self.groups[lowest],
             gap,
-            _interval(self.samples[:, index, highest] - self.samples[:, index, lowest]),
+            percentile_interval(self.samples[:, index, highest] - self.samples[:, index, lowest], METHOD),
             float(np.percentile(lots, 95)),
             float(((lots >= gap - 1e-12).sum() + 1) / (len(lots) + 1)),
         )
@@ -123,8 +123,3 @@ def judge_groups(
         over_trainings(resampled(chosen, place, len(names), number=draws)),
         by_lot(chosen, place, len(names), number=draws),
     )
-
-
-def _interval(values: Floats) -> Interval:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(float(low), float(high), METHOD)

@@ -62,20 +62,31 @@ class Resamples:
     auc: Floats
 
     def interval(self, values: Floats) -> Interval | None:
-        """Percentile interval of one of the figures.
+        """The interval of one of the figures, by :func:`percentile_interval`."""
+        return percentile_interval(values, self.method)
 
-        ``None`` without values, and where all are alike: of all found, or none, a bootstrap knows nothing.
-        """
-        if values.size == 0 or np.ptp(values) == 0:
-            return None
-        low, high = np.percentile(values, [2.5, 97.5])
-        return Interval(float(low), float(high), self.method)
+
+def percentile_interval(values: Floats, method: str) -> Interval | None:
+    """The 2.5 to the 97.5 percentile of a figure's resamples (Efron and Tibshirani 1993, ch. 13).
+
+    Args:
+        values: float64 (R,).
+        method: what they come from.
+
+    Returns:
+        The interval; ``None`` without values, and where all are alike: of all found, or none, a bootstrap
+        knows nothing.
+    """
+    if values.size == 0 or np.ptp(values) == 0:
+        return None
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Interval(float(low), float(high), method)
 
 
 def resample(
     labels: NDArray[np.int64], probabilities: Floats, groups: Sequence[str] | None, *, seed: int, count: int
 ) -> Resamples:
-    """Draw lesions with replacement and recompute the macro figures (Efron and Tibshirani 1993, ch. 13).
+    """Draw lesions with replacement and recompute the macro figures.
 
     Images of one lesion are alike, so lesions are drawn, not images. They are drawn within strata, a
     stratum being the lesions with the same set of labels: the class mix of the test stays as it was

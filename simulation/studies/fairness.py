@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ import numpy as np
 
 from shared.diagnoses import canonical
 from shared.fairness.figures import FIGURES, WORST, Floats, JudgedImages
-from shared.fairness.judgement import GroupJudgement, judge_groups
+from shared.fairness.judgement import METHOD, GroupJudgement, judge_groups
 from shared.files import write_atomically
 from shared.lesions import LesionRecord
+from shared.metrics.intervals import Interval, percentile_interval
 from simulation.results import Predictions, TestImages
 from simulation.settings import SYNTHETIC
 from simulation.studies.fairness_figure import group_figure
@@ -66,7 +66,7 @@ def group_lines(key: Key, found: GroupJudgement, classes: Sequence[str]) -> Iter
         for index, figure in enumerate(FIGURES):
             told = found.stated(figure)[place]
             value = float(found.values[index, place])
-            line[figure] = {"value": value, **asdict(found.interval(figure, place))} if told else None
+            line[figure] = _told(value, found.interval(figure, place)) if told else None
         yield line
 
 
@@ -74,14 +74,23 @@ def gap_lines(key: Key, found: GroupJudgement) -> Iterator[Line]:
     """A line for each figure of which at least two groups may be told."""
     for figure in FIGURES:
         if (gap := found.gap(figure)) is not None:
-            yield {**_named("gap", key), "figure": figure, **asdict(gap)}
+            yield {
+                **_named("gap", key),
+                "figure": figure,
+                "lowest": gap.lowest,
+                "highest": gap.highest,
+                "gap": _told(gap.value, gap.interval),
+                "chance": gap.chance,
+                "p": gap.p,
+            }
 
 
 def change_lines(judged: dict[Key, GroupJudgement], *, first: str) -> Iterator[Line]:
     """What each row changes against the first one, on the same test images: the worst group and the gap.
 
     Returns:
-        Lines with ``figure``, ``worst`` and ``gap``, each a ``value`` from ``low`` to ``high``.
+        Lines with ``figure``, ``worst`` and ``gap``, each a ``value`` from ``low`` to ``high``; these are
+        ``None`` where the resamples know nothing.
     """
     for (row, arm, attribute), found in judged.items():
         base = judged.get((first, arm, attribute))
@@ -144,8 +153,12 @@ def _named(kind: str, key: Key) -> Line:
     return {"kind": kind, **dict(zip(("row", "arm", "attribute"), key, strict=True))}
 
 
-def _change(mine: Floats, base: Floats) -> dict[str, float]:
+def _change(mine: Floats, base: Floats) -> dict[str, float | None]:
     """The difference itself [0], and its interval by the resamples [1:]."""
     difference = mine - base
-    low, high = np.percentile(difference[1:], [2.5, 97.5])
-    return {"value": float(difference[0]), "low": float(low), "high": float(high)}
+    return _told(float(difference[0]), percentile_interval(difference[1:], METHOD))
+
+
+def _told(value: float, interval: Interval | None) -> dict[str, float | None]:
+    ends = (None, None) if interval is None else (interval.low, interval.high)
+    return dict(zip(("value", "low", "high"), (value, *ends), strict=True))

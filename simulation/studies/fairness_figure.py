@@ -59,13 +59,13 @@ def _draw(axes: Axes, lines: Sequence[Line], figure: str, places: Mapping[tuple[
         shift = 0.25 * (number - (len(arms) - 1) / 2)
         values = [line[figure]["value"] for line in told]
         heights = [places[line["attribute"], line["group"]] + shift for line in told]
-        axes.hlines(
-            heights,
-            [line[figure]["low"] for line in told],
-            [line[figure]["high"] for line in told],
-            color=_COLOURS[arm],
-            linewidth=1.2,
-        )
+        ends = [
+            (line[figure]["low"], line[figure]["high"], height)
+            for line, height in zip(told, heights, strict=True)
+            if line[figure]["low"] is not None
+        ]
+        lows, highs, at = zip(*ends, strict=True) if ends else ((), (), ())
+        axes.hlines(at, lows, highs, color=_COLOURS[arm], linewidth=1.2)
         axes.plot(values, heights, _MARKERS[arm], color=_COLOURS[arm], markersize=4, label=arm)
     axes.set_xlabel(NAMES[figure])
     axes.set_xlim(0, 1 if figure != "calibration_error" else None)

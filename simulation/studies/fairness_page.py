@@ -57,7 +57,7 @@ def _gaps(lines: Iterable[Line]) -> str:
             line["attribute"],
             NAMES[line["figure"]],
             f"{line['lowest']}; {line['highest']}",
-            _cell({"value": line["value"], **line["interval"]}),
+            _cell(line["gap"]),
             f"{line['chance']:.3f}",
             f"{line['p']:.3f}",
         ]
@@ -94,6 +94,6 @@ def _count(images: int | None) -> str:
 def _cell(figure: Line | None, form: str = ".3f") -> str:
     if figure is None:
         return "–"
-    if figure["low"] == figure["high"]:  # all or none found: a bootstrap knows nothing
+    if figure["low"] is None:
         return f"{figure['value']:{form}}"
     return f"{figure['value']:{form}} ({figure['low']:{form}} to {figure['high']:{form}})"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from shared.files import write_atomically
+from shared.metrics.intervals import BOOTSTRAP, percentile_interval
 from simulation.studies.judged import RESAMPLES, Judged, judged_models, over_images_and_seeds
 from simulation.studies.models_figure import models_figure
 from simulation.studies.queue import StudyRun
@@ -51,15 +52,14 @@ def _lines(by_seed: Mapping[int, Judged]) -> Iterator[Line]:
     for tests, figure in first:
         if all((tests, figure) in values for values in others):
             values = np.stack([judged.values[tests, figure] for judged in by_seed.values()])
-            low, high = np.percentile(over_images_and_seeds(values), [2.5, 97.5]).clip(0, 1)
-            told = low < high  # none or all of a class found: a bootstrap knows nothing
+            interval = percentile_interval(over_images_and_seeds(values).clip(0, 1), BOOTSTRAP)
             yield {
                 "tests": tests,
                 "figure": figure,
                 "seeds": len(by_seed),
                 "mean": float(values[:, 0].mean()),
-                "low": float(low) if told else None,
-                "high": float(high) if told else None,
+                "low": None if interval is None else interval.low,
+                "high": None if interval is None else interval.high,
                 "fewest": by_seed[min(by_seed)].fewest[tests],
                 "values": values[:, 0].tolist(),
             }

@@ -95,7 +95,8 @@ def test_seeds_with_other_test_images_leave_nothing_undefined() -> None:
     assert judgement is not None
     assert judgement.counts.tolist() == [[5, 5], [5, 5]]
     assert not np.isnan(judgement.samples).any()
-    json.dumps(asdict(judgement.interval("balanced_accuracy", 0)), allow_nan=False)
+    assert judgement.interval("melanoma_sensitivity", 0) is None  # all of the old's five are found
+    json.dumps(asdict(judgement.interval("melanoma_sensitivity", 1)), allow_nan=False)
 
 
 def test_images_of_no_group_do_not_count() -> None:

@@ -60,8 +60,8 @@ def test_groups_gaps_and_changes_by_hand(study: list[StudyRun], tmp_path: Path) 
 
     gaps = {(line["row"], line["figure"]): line for line in lines if line["kind"] == "gap"}
     gap = gaps["as it is", "melanoma_sensitivity"]
-    assert (gap["highest"], gap["lowest"], gap["value"]) == ("female", "male", pytest.approx(0.5))
-    assert gaps["balanced", "melanoma_sensitivity"]["value"] == pytest.approx(0.25)
+    assert (gap["highest"], gap["lowest"], gap["gap"]["value"]) == ("female", "male", pytest.approx(0.5))
+    assert gaps["balanced", "melanoma_sensitivity"]["gap"]["value"] == pytest.approx(0.25)
 
     (change,) = [
         line for line in lines if line["kind"] == "change" and line["figure"] == "melanoma_sensitivity"
