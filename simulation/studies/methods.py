@@ -17,6 +17,7 @@ from shared.cores import cores
 from shared.files import write_atomically, write_json
 from simulation.processes import run_in_processes
 from simulation.studies.markdown_table import markdown_table
+from simulation.studies.methods_figure import methods_figure
 from simulation.studies.queue import StudyRun
 from simulation.studies.summary import as_csv, cell, over_seeds
 
@@ -72,7 +73,7 @@ TABLE_1 = (
 
 
 def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
-    """Measures the methods on every run's model, and writes ``methods.csv`` and ``methods.md``."""
+    """Measures the methods on every run's model, and writes ``methods.csv``, ``.md`` and ``.svg``."""
     own = [run for run in runs if (run.folder / "model.keras").exists()]
     waiting = [run for run in own if not (run.folder / METHODS_FILE).exists()]
     for _ in run_in_processes(measure, waiting, processes=cores()):
@@ -80,6 +81,7 @@ def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     lines = list(_lines(own))
     write_atomically(folder / "methods.csv", as_csv(lines).encode())
     write_atomically(folder / "methods.md", markdown(lines).encode())
+    write_atomically(folder / "methods.svg", methods_figure(lines, FIGURES))
     return lines
 
 

@@ -49,3 +49,5 @@ def test_table_1_is_filled_where_a_method_exists_and_says_where_not(tmp_path: Pa
     assert "| Livieris et al. 2023 | Siamese similarity and Grad-CAM | not built yet |  |" in table
     assert f"| this system | Score-CAM | scorecam | {own['deletion']:.3f} ±" in table
     assert (tmp_path / "methods.csv").read_text("utf-8").startswith("row,work,idea,method,figure,values,")
+    drawing = (tmp_path / "methods.svg").read_text("utf-8")
+    assert all(f">{text}<" in drawing for text in ("scorecam", "centre", "Box overlap ↑", "plain"))
