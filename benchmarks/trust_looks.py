@@ -40,6 +40,7 @@ class Eyes:
         stderr().print(f"Looking at {name}")
         looks = look_at(self.classifier, images())
         if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
             np.savez(file, logits=looks.logits, features=looks.features, labels=looks.labels)
         return looks
 
