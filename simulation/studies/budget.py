@@ -1,4 +1,4 @@
-"""What a training budget gives: passes over the images against rounds, on validation images.
+"""What a training budget gives: passes over the images, rounds and the learning rate, on validation images.
 
 A budget is chosen by this, so the test stays untouched. What the weights' journeys and the minutes are is
 said in :mod:`simulation.studies.cost`.
@@ -25,6 +25,7 @@ _HEAD = (
     "Passes",
     "Rounds",
     "Passes a round",
+    "Learning rate",
     "Weights sent, GB",
     "Minutes",
     "Validation: AUC",
@@ -45,14 +46,15 @@ def budgets(runs: Iterable[StudyRun]) -> list[Line]:
 
     Returns:
         ``row``, ``passes`` over every clinic's images in all, ``rounds``, ``epochs`` (passes a round),
-        ``gigabytes`` (of weights, in all), ``minutes``, and of the last round's model on all clinics'
-        validation images ``auc``, and balanced accuracy as ``values`` by seed, ``mean`` and ``half_width``.
+        ``learning_rate``, ``gigabytes`` (of weights, in all), ``minutes``, and of the last round's model on
+        all clinics' validation images ``auc``, and balanced accuracy as ``values`` by seed, ``mean`` and
+        ``half_width``.
 
     Raises:
         SettingsError: a run counts steps, not passes.
     """
     lines = means_by_row(runs, _budget)
-    return sorted(lines, key=lambda own: (float(own["passes"]), float(own["rounds"])))
+    return sorted(lines, key=lambda own: (own["passes"], own["rounds"], own["learning_rate"]))
 
 
 def _budget(run: StudyRun) -> Line:
@@ -64,6 +66,7 @@ def _budget(run: StudyRun) -> Line:
         "passes": len(rounds) * epochs,
         "rounds": len(rounds),
         "epochs": epochs,
+        "learning_rate": run.settings.learning_rate,
         "gigabytes": len(rounds) * megabytes_a_round(run) / 1000,
         "minutes": sum(row.seconds for row in rounds) / 60,
         "auc": rounds[-1].validation_auc,
@@ -77,6 +80,7 @@ def markdown(lines: Sequence[Line]) -> str:
         "passes": "g",
         "rounds": ".0f",
         "epochs": "g",
+        "learning_rate": "g",
         "gigabytes": ".1f",
         "minutes": ".0f",
         "auc": ".3f",
@@ -86,7 +90,7 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def draw(lines: Sequence[Line], path: Path) -> None:
-    """Draws AUC against passes and against gigabytes, a line for each length of a round.
+    """Draws AUC against passes and against gigabytes, a line for each length of a round and learning rate.
 
     Balanced accuracy is left to the table: it moves with each class's threshold by more than budgets differ.
     """
@@ -94,14 +98,15 @@ def draw(lines: Sequence[Line], path: Path) -> None:
     for panel, (label, name) in zip(
         axes, {"passes over the images": "passes", "GB of weights sent": "gigabytes"}.items(), strict=True
     ):
-        for number, epochs in enumerate(sorted({own["epochs"] for own in lines})):
-            points = [(own[name], own["auc"], None) for own in lines if own["epochs"] == epochs]
-            line(panel, number, f"{epochs:g}", points)
+        for number, way in enumerate(sorted({(own["epochs"], own["learning_rate"]) for own in lines})):
+            same = [own for own in lines if (own["epochs"], own["learning_rate"]) == way]
+            line(panel, number, "{:g}, {:g}".format(*way), [(own[name], own["auc"], None) for own in same])
         panel.set(xscale="log", xlabel=label)
         ticks = sorted({own[name] for own in lines})
         panel.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
         panel.minorticks_off()
     axes[0].set_ylabel("AUC, validation")
-    lengths = axes[0].get_legend_handles_labels()
-    figure.legend(*lengths, loc="outside upper center", title="passes a round", ncols=5, frameon=False)
+    ways = axes[0].get_legend_handles_labels()
+    title = "passes a round, learning rate"
+    figure.legend(*ways, loc="outside upper center", title=title, ncols=4, frameon=False)
     save(figure, path)

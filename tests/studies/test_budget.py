@@ -18,7 +18,8 @@ def study(folder: Path) -> list[StudyRun]:
     plans = {"many": (0.25, [30.0] * 8), "few": (1.0, [60.0] * 2)}
     return [
         replace(
-            run(folder, row, seed, [10, 20], seconds, 0.9), settings=RunSettings(seed=seed, epochs=epochs)
+            run(folder, row, seed, [10, 20], seconds, 0.9),
+            settings=RunSettings(seed=seed, epochs=epochs, learning_rate=0.001),
         )
         for row, (epochs, seconds) in plans.items()
         for seed in (0, 1)
@@ -36,9 +37,9 @@ def test_budgets_by_hand(tmp_path: Path) -> None:
 def test_the_figure_and_the_table(tmp_path: Path) -> None:
     judge(study(tmp_path), tmp_path)
     assert (tmp_path / "budget.md").read_text("utf-8").splitlines()[-1] == (
-        "| 2 | 8 | 0.25 | 0.0 | 4 | 0.700 | 0.500 ± 0.000 |"
+        "| 2 | 8 | 0.25 | 0.001 | 0.0 | 4 | 0.700 | 0.500 ± 0.000 |"
     )
     drawing = (tmp_path / "budget.svg").read_text("utf-8")
     ElementTree.fromstring(drawing)
-    assert "passes a round" in drawing and ">0.25<" in drawing
+    assert {"0.25, 0.001", "1, 0.001"} <= set(re.findall(r">([^<]+)<", drawing))
     assert {">0.012<", ">0.048<"} <= set(re.findall(r">0\.0\d+<", drawing))
