@@ -35,14 +35,9 @@ from shared.explain.quality.measures import MEASURES
 from shared.explain.quality.randomised import weight_dependence
 from shared.explain.quality.scoring import image_scores
 from shared.explain.scorecam import ScoreCam, exact
+from simulation.studies.method_scores import centre
 
 RANDOMISED_IMAGES = 20
-
-
-def centre(image: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
-    """A Gaussian in the middle, whatever the image."""
-    place = np.linspace(-2, 2, len(image), dtype=np.float32)
-    return np.exp(-(place[:, None] ** 2 + place**2) / 2)
 
 
 def uniform(explainer: Explainer) -> Explain:

@@ -100,7 +100,10 @@ def _table(
         raise LookupError("0 lines")
     table: dict[tuple[str, ...], dict[str, str]] = {}
     for line in lines:
-        cells = {str(line[across]): cell(line, *show)} if across else {key: cell(line, key) for key in show}
+        if across is None:
+            cells = {key: cell(line, key) for key in show}
+        else:  # a line about nothing is a row without figures
+            cells = {} if line[across] is None else {str(line[across]): cell(line, *show)}
         row = table.setdefault(tuple(str(line[key]) for key in by), {})
         if row.keys() & cells.keys():
             raise LookupError("several lines for one cell")

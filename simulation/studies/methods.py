@@ -34,6 +34,9 @@ FIGURES = {
     "pixel_precision": "Pixel precision ↑",
 }
 
+BLOB = "centre"
+ITSELF, LESS_BLOB = "itself", "less the blob"
+
 Line = dict[str, Any]
 
 
@@ -68,7 +71,7 @@ TABLE_1 = (
     ),
     Entry("Bianchini", "explanation of single pixels"),
     Entry("this system", "Score-CAM", tuple(FIGURES), ("scorecam",)),
-    Entry("control", "a blob in the middle", tuple(FIGURES), ("centre",)),
+    Entry("control", "a blob in the middle", tuple(FIGURES), (BLOB,)),
 )
 
 
@@ -81,7 +84,8 @@ def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     lines = list(_lines(own))
     write_atomically(folder / "methods.csv", as_csv(lines).encode())
     write_atomically(folder / "methods.md", markdown(lines).encode())
-    write_atomically(folder / "methods.svg", methods_figure(lines, FIGURES))
+    less_blob = [line for line in lines if line["measured"] == LESS_BLOB]
+    write_atomically(folder / "methods.svg", methods_figure(less_blob, FIGURES))
     return lines
 
 
@@ -94,31 +98,39 @@ def measure(run: StudyRun) -> None:
 
 
 def _lines(runs: Sequence[StudyRun]) -> Iterator[Line]:
-    """A line for each of the study's rows, entry of Table 1, method and figure; one for what is not built."""
+    """Lines for each of the study's rows, entry of Table 1, method and figure; one for what is not built."""
     for row in dict.fromkeys(run.row for run in runs):
         files = [run.folder / METHODS_FILE for run in runs if run.row == row]
         seeds = [json.loads(path.read_text("utf-8")) for path in files]
         for entry in TABLE_1:
             about = {"row": row, "work": entry.work, "idea": entry.idea}
             if not entry.methods:
-                yield {
-                    **about,
-                    "method": NOT_BUILT,
-                    "figure": None,
-                    "values": [],
-                    "mean": None,
-                    "half_width": None,
-                }
+                figures = {"figure": None, "measured": ITSELF, "values": [], "mean": None, "half_width": None}
+                yield {**about, "method": NOT_BUILT, **figures}
             for method, figure in ((method, figure) for method in entry.methods for figure in entry.figures):
-                values = [seed[method][figure] for seed in seeds if figure in seed[method]]
-                if values:
-                    yield {**about, "method": method, "figure": figure, **over_seeds(values)}
+                named = {**about, "method": method, "figure": figure}
+                for measured, values in _measured(seeds, method, figure).items():
+                    yield {**named, "measured": measured, **over_seeds(values)}
+
+
+def _measured(seeds: Sequence[Any], method: str, figure: str) -> dict[str, list[float]]:
+    """A figure of each seed, and how far it is from the blob's: the models differ more than the methods."""
+    own = [seed for seed in seeds if figure in seed[method]]
+    found = {ITSELF: [seed[method][figure] for seed in own]}
+    if method != BLOB:
+        found[LESS_BLOB] = [seed[method][figure] - seed[BLOB][figure] for seed in own]
+    return {measured: values for measured, values in found.items() if values}
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """A Markdown table for each of the study's rows."""
+    """For each of the study's rows a table of the figures, and one of what the blob leaves of them."""
     rows = dict.fromkeys(line["row"] for line in lines)
-    return "\n".join(f"## {row}\n\n{_table([line for line in lines if line['row'] == row])}" for row in rows)
+    return "\n".join(
+        f"## {row}, {measured}\n\n{_table(own)}"
+        for row in rows
+        for measured in (ITSELF, LESS_BLOB)
+        if (own := [line for line in lines if (line["row"], line["measured"]) == (row, measured)])
+    )
 
 
 def _table(lines: Sequence[Line]) -> str:

@@ -1,4 +1,4 @@
-"""Table 1's methods as one drawing: a panel for each figure, a marker for each of the study's rows."""
+"""Table 1's methods less the blob in the middle: a panel a figure, a marker for each of the study's rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def methods_figure(lines: Sequence[Line], figures: Mapping[str, str]) -> bytes:
     """Draws the methods that exist from top to bottom.
 
     Args:
-        lines: as of :func:`simulation.studies.methods.judge`; several works may have one method.
+        lines: of :func:`simulation.studies.methods.judge`, those less the blob; works may share a method.
         figures: what is drawn, with its heading.
 
     Returns:
@@ -26,6 +26,7 @@ def methods_figure(lines: Sequence[Line], figures: Mapping[str, str]) -> bytes:
     drawing, axes = lying_panels(len(figures), methods)
     for panel, (figure, name) in zip(axes, figures.items(), strict=True):
         panel.set_xlabel(name)
+        panel.axvline(0, color="0.5", linewidth=1)
         for (of, method, row), line in points.items():
             if of == figure:
                 number = rows.index(row)
@@ -37,7 +38,9 @@ def methods_figure(lines: Sequence[Line], figures: Mapping[str, str]) -> bytes:
                     marker=MARKERS[number % len(MARKERS)],
                     markersize=4,
                     linestyle="",
-                    label=row if (figure, method) == (next(iter(figures)), methods[0]) else None,
+                    label=f"{row}, less the blob"
+                    if (figure, method) == (next(iter(figures)), methods[0])
+                    else None,
                 )
     drawing.legend(loc="outside upper center", ncols=3, frameon=False)
     return as_svg(drawing)

@@ -22,6 +22,10 @@ PAIRS = [
     {"a": "x", "b": "y", "difference": -0.03125, "low": -0.05, "high": 0.01, "p_holm": 0.5, "images": 12},
     {"a": "x", "b": "z", "difference": 0.5, "low": None, "high": None, "p_holm": None, "images": 7},
 ]
+METHODS = [
+    {"method": "cam", "figure": "deletion", "mean": 0.25, "half_width": None},
+    {"method": "not built yet", "figure": None, "mean": None, "half_width": None},
+]
 GROUPS = [
     {"group": "40-59", "recall": {"value": 0.5, "low": 0.25, "high": 0.75}},
     {"group": "80", "recall": None},
@@ -31,7 +35,7 @@ GROUPS = [
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    lines = {"table": TABLE, "pairs": PAIRS, "groups": GROUPS}
+    lines = {"table": TABLE, "pairs": PAIRS, "groups": GROUPS, "methods": METHODS}
     (folder / "s.json").write_text(json.dumps({"lines": lines}))
     return folder
 
@@ -64,6 +68,12 @@ def test_a_table_has_a_line_for_each_row_and_a_column_for_each_figure(results: P
         "\n| Row | AUC | Accuracy |\n| --- | ---: | ---: |\n"
         "| plain | 0.812 ± 0.020 | 0.750 |\n| with, BM3D | 0.800 |  |\n"
     )
+    assert renew(between(asked), results) == between(asked, table)
+
+
+def test_a_line_about_nothing_is_a_row_without_figures(results: Path) -> None:
+    asked = "s/methods by=method across=figure"
+    table = "\n| Method | Deletion |\n| --- | ---: |\n| cam | 0.250 |\n| not built yet |  |\n"
     assert renew(between(asked), results) == between(asked, table)
 
 

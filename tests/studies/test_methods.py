@@ -10,7 +10,7 @@ import pytest
 
 from simulation.settings import RunSettings
 from simulation.studies.method_scores import centre, method_scores
-from simulation.studies.methods import FIGURES, NOT_BUILT, TABLE_1, judge, measure
+from simulation.studies.methods import FIGURES, ITSELF, LESS_BLOB, NOT_BUILT, TABLE_1, judge, measure
 from simulation.studies.queue import StudyRun
 from tests.studies.with_model import finished_run
 from tests.training.tiny import tiny_backbones
@@ -42,12 +42,22 @@ def test_table_1_is_filled_where_a_method_exists_and_says_where_not(tmp_path: Pa
     assert {line["work"] for line in lines} == {entry.work for entry in TABLE_1}
     for line in lines:
         assert line["method"] == NOT_BUILT or len(line["values"]) == 2, line
-    own = {line["figure"]: line["mean"] for line in lines if line["work"] == "this system"}
+    own, gain = (
+        {
+            line["figure"]: line["mean"]
+            for line in lines
+            if (line["work"], line["measured"]) == ("this system", measured)
+        }
+        for measured in (ITSELF, LESS_BLOB)
+    )
     assert own.keys() == FIGURES.keys()
+    blob = {line["figure"]: line["mean"] for line in lines if line["work"] == "control"}
+    assert gain == pytest.approx({figure: own[figure] - blob[figure] for figure in FIGURES}, abs=1e-9)
 
     table = (tmp_path / "methods.md").read_text("utf-8")
     assert "| Livieris et al. 2023 | Siamese similarity and Grad-CAM | not built yet |  |" in table
     assert f"| this system | Score-CAM | scorecam | {own['deletion']:.3f} ±" in table
-    assert (tmp_path / "methods.csv").read_text("utf-8").startswith("row,work,idea,method,figure,values,")
+    assert (tmp_path / "methods.csv").read_text("utf-8").startswith("row,work,idea,method,figure,measured,")
     drawing = (tmp_path / "methods.svg").read_text("utf-8")
-    assert all(f">{text}<" in drawing for text in ("scorecam", "centre", "Box overlap ↑", "plain"))
+    assert ">centre<" not in drawing, "it is the line at 0"
+    assert all(f">{text}<" in drawing for text in ("scorecam", "Box overlap ↑", "plain, less the blob"))
