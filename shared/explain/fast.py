@@ -5,10 +5,13 @@ and each channel takes the scores of the passed masks nearest to its own. The nu
 what was passed before is kept, until two maps in succession agree; with every mask passed, the map is exact.
 A channel weighs in the clustering as its map's range, by which an error of its score changes the map.
 
+Where a network is sure, its scores differ so much that the softmax leaves the map to a few channels, and an
+error of theirs is an error of the map. So the channels that weigh most by the estimate are passed too, until
+those that do have all been; and no map that hangs on one channel is believed at the first agreement.
+
 Measured on real lesions, neither the clusters' mean masks (too smooth), nor Ward's clusters, nor a Gaussian
-process over the passed scores comes nearer to the exact map with as many passes; nor does passing the masks
-that weigh most in the map so far. Without the weights, or by the nearest mask alone, a few images come out
-far off.
+process over the passed scores comes nearer to the exact map with as many passes. Without the weights, by the
+nearest mask alone, or without passing the heaviest, a few images come out far off.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from shared.explain.scorecam import ScoreCam
 FIRST_CLUSTERS = 16
 NEAREST = 4
 ENOUGH_AGREEMENT = 0.99
+PEAK = 12  # times a channel's mean contribution: a map hangs on channels that contribute more
+CLUSTERS_FOR_PEAKS = 64
 
 
 class Estimate(NamedTuple):
@@ -55,17 +60,22 @@ def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUG
         enough: the agreement of two maps in succession to stop at.
     """
     masks = cam.maps.masks
-    points, weights = masks.reshape(len(masks), -1), np.ptp(cam.cells, axis=(1, 2))
+    points, ranges = masks.reshape(len(masks), -1), np.ptp(cam.cells, axis=(1, 2))
     scores, passed = np.zeros(len(masks), np.float32), np.zeros(len(masks), np.bool_)
     before = None
     while True:
-        fresh = np.setdiff1d(medoids(points, weights, clusters), np.flatnonzero(passed))
-        scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
-        heatmap = cam.heatmap(estimated(points, scores, passed))
+        wanted = medoids(points, ranges, clusters)
+        while (fresh := wanted[~passed[wanted]]).size:
+            scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
+            guess = estimated(points, scores, passed)
+            contributions = np.abs(cam.weights(guess)) * ranges
+            wanted = np.argsort(-contributions, kind="stable")[: clusters // 2]
+        heatmap = cam.heatmap(guess)
         if passed.all():
             return Estimate(heatmap, 1.0, len(masks))
         agreement = 0.0 if before is None else agreement_of(before, heatmap)
-        if agreement >= enough:
+        peaked = contributions.max() > PEAK * contributions.mean()
+        if agreement >= enough and (not peaked or clusters >= CLUSTERS_FOR_PEAKS):
             return Estimate(heatmap, agreement, int(passed.sum()))
         before, clusters = heatmap, 2 * clusters
 

@@ -43,14 +43,17 @@ class ScoreCam:
         """What the scores weigh, (K, h, w)."""
         return self.maps.masks if self.convention.basis == "masks" else self.maps.raw
 
+    def weights(self, scores: Float) -> Float:
+        """The channels' weights a, (K,), that their scores S, (K,), make."""
+        return _softmax(scores) if self.convention.softmax else scores
+
     def heatmap(self, scores: Float) -> Float:
         """The map that K scores make: float32 (H, W), neither scaled nor shifted to [0, 1].
 
         Args:
             scores: S_k, (K,).
         """
-        weights = _softmax(scores) if self.convention.softmax else scores
-        summed = enlarge(np.tensordot(weights, self.cells, axes=1), self.maps.size)
+        summed = enlarge(np.tensordot(self.weights(scores), self.cells, axes=1), self.maps.size)
         return np.maximum(summed, 0) if self.convention.basis == "rectified" else summed
 
 

@@ -47,6 +47,15 @@ def test_few_passes_agree_with_all(maps: ActivationMaps) -> None:
     assert agreement_of(estimate.heatmap, exact(cam_of(maps))) > 0.99
 
 
+@pytest.mark.parametrize("liked", [0, 3, 7, 20])
+def test_a_network_that_likes_one_mask_above_all_is_no_exception(maps: ActivationMaps, liked: int) -> None:
+    def scores(masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(20 * np.exp(-((masks - maps.masks[liked]) ** 2).sum((1, 2))), np.float32)
+
+    cam = ScoreCam(maps, scores, CONVENTIONS["default"])
+    assert agreement_of(fast(cam, clusters=8).heatmap, exact(cam)) > 0.999
+
+
 def test_it_is_exact_when_every_mask_is_passed(maps: ActivationMaps) -> None:
     for clusters in (CHANNELS, 20):
         passed: list[int] = []
