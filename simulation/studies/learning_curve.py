@@ -35,9 +35,9 @@ def curves(runs: Iterable[StudyRun]) -> list[Line]:
     """The points of every clinic whose number of training images differs between the runs.
 
     Returns:
-        A line for each row, clinic and way of training: ``clinic``, ``trained``, ``row``, ``images`` (for
-        training, mean over the seeds), balanced accuracy on the clinic's own test as ``values`` by seed,
-        ``mean`` and ``half_width`` (``None`` for one seed).
+        A line for each row, clinic and way of training, in order of the clinics and their images: ``clinic``,
+        ``trained``, ``row``, ``images`` (for training, mean over the seeds), balanced accuracy on the clinic's
+        own test as ``values`` by seed, ``mean`` and ``half_width`` (``None`` for one seed).
     """
     found: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
     for run in runs:
@@ -46,12 +46,13 @@ def curves(runs: Iterable[StudyRun]) -> list[Line]:
     sizes: dict[str, set[int]] = {}
     for (clinic, _, _), points in found.items():
         sizes.setdefault(clinic, set()).update(images for images, _ in points)
-    return [
+    lines: list[Line] = [
         {"clinic": clinic, "trained": trained, "row": row, "images": fmean(images for images, _ in points)}
         | over_seeds([value for _, value in points])
-        for (clinic, trained, row), points in sorted(found.items())
+        for (clinic, trained, row), points in found.items()
         if len(sizes[clinic]) > 1
     ]
+    return sorted(lines, key=lambda line: (line["clinic"], line["images"], line["trained"]))
 
 
 def _points(run: StudyRun) -> Iterator[tuple[str, str, int, float]]:
@@ -69,11 +70,8 @@ def _points(run: StudyRun) -> Iterator[tuple[str, str, int, float]]:
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """The points as a Markdown table, in order of the number of images."""
-    rows = [
-        [line["clinic"], line["trained"], f"{line['images']:.0f}", cell(line)]
-        for line in sorted(lines, key=lambda line: (line["clinic"], line["images"]))
-    ]
+    """The points of :func:`curves` as a Markdown table."""
+    rows = [[line["clinic"], line["trained"], f"{line['images']:.0f}", cell(line)] for line in lines]
     table = markdown_table(["Clinic", "Trained", "Training images", "Balanced accuracy"], rows, names=2)
     return f"# What a clinic gains by joining, on its own test\n\n{table}"
 
