@@ -35,9 +35,9 @@ def curves(runs: Iterable[StudyRun]) -> list[Line]:
     """The points of every clinic whose number of training images differs between the runs.
 
     Returns:
-        A line for each row, clinic and way of training, in order of the clinics and their images: ``clinic``,
-        ``trained``, ``row``, ``images`` (for training, mean over the seeds), balanced accuracy on the clinic's
-        own test as ``values`` by seed, ``mean`` and ``half_width`` (``None`` for one seed).
+        A line for each row, clinic and way of training, in order of clinics and images: ``clinic``,
+        ``trained``, ``row``, ``images`` (for training, mean over the seeds), balanced accuracy on the
+        clinic's own test as ``values`` by seed, ``mean`` and ``half_width`` (``None`` for one seed).
     """
     found: dict[tuple[str, str, str], list[tuple[int, float]]] = {}
     for run in runs:
