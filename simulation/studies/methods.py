@@ -105,8 +105,8 @@ def _lines(runs: Sequence[StudyRun]) -> Iterator[Line]:
         for entry in TABLE_1:
             about = {"row": row, "work": entry.work, "idea": entry.idea}
             if not entry.methods:
-                figures = {"figure": None, "measured": ITSELF, "values": [], "mean": None, "half_width": None}
-                yield {**about, "method": NOT_BUILT, **figures}
+                nothing: Line = {"figure": None, "measured": ITSELF, "values": []}
+                yield {**about, "method": NOT_BUILT, **nothing, "mean": None, "half_width": None}
             for method, figure in ((method, figure) for method in entry.methods for figure in entry.figures):
                 named = {**about, "method": method, "figure": figure}
                 for measured, values in _measured(seeds, method, figure).items():
