@@ -3,8 +3,9 @@
     python -m benchmarks.conventions RUN [--images 30] [--json]
 
 RUN is the folder of an ``fl-simulate --out`` whose data have lesion masks; the images are of its validation
-sets, equally many taken for each class. Conventions are ordered by insertion less deletion. The masked passes
-are those of fast Score-CAM; conventions that differ only in what is made of their scores share them.
+sets, equally many taken for each class. Conventions are ordered by insertion less deletion; the stability of
+their maps is the correlation with those of the image under noise. The masked passes are those of fast
+Score-CAM; conventions that differ only in what is made of their scores share them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from shared.explain.engine import Engine, Outputs
 from shared.explain.fast import fast
 from shared.explain.maps import Float, activation_maps, to_unit
 from shared.explain.quality.scoring import ImageAndMask, heatmap_scores
+from shared.explain.quality.stability import correlation, noisy
 from shared.explain.scorecam import score_cam
 from shared.explain.target import Target
 
@@ -87,10 +89,13 @@ def measure(images: RunImages, chosen: Sequence[int]) -> list[dict[str, Any]]:
     pairs: list[ImageAndMask] = images.with_masks(chosen)
     for index, (image, mask) in track(list(zip(chosen, pairs, strict=True)), console=stderr()):
         target = int(images.predicted[index])
+        under_noise = heatmaps(explainer, noisy(image, seed=0), target)
         for name, heatmap in heatmaps(explainer, image, target).items():
             measures = heatmap_scores(explainer.predict, image, heatmap, target, mask)
             gain = {"insertion_less_deletion": measures["insertion"] - measures["deletion"]}
-            found.setdefault(name, []).append({**gain, **measures, "constant": float(not heatmap.any())})
+            steady = {"stability_noise": correlation(heatmap, under_noise[name])}
+            constant = {"constant": float(not heatmap.any())}
+            found.setdefault(name, []).append({**gain, **measures, **steady, **constant})
     rows = [{"convention": name, **_means(scores)} for name, scores in found.items()]
     return sorted(rows, key=lambda row: -float(row["insertion_less_deletion"]))
 

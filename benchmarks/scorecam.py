@@ -113,6 +113,7 @@ def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
 
     there = [name for name, (package, _) in CASES.items() if package is None or find_spec(package)]
     found = {name: alone(name, model, many if name == "fast" else few) for name in there}
+    exact = float(np.mean(found["exact"]["seconds"]))
     rows = []
     for name, case in found.items():
         pairs = zip(case["maps"], found["exact"]["maps"], strict=False)
@@ -123,6 +124,7 @@ def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
                 "images": len(case["seconds"]),
                 "seconds": float(np.mean(case["seconds"])),
                 "p95": float(np.quantile(case["seconds"], 0.95)),
+                "times_exact": float(np.mean(case["seconds"])) / exact,
                 "peak_mb": case["peak_mb"],
                 "agreement": float(np.mean([agreement_of(*pair) for pair in pairs])) if comparable else None,
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -23,5 +24,5 @@ def heading(name: str) -> str:
     Example:
         "balanced_accuracy" is "Balanced accuracy", and "challenge_auc" is "Challenge AUC".
     """
-    words = name.replace("_", " ").replace("auc", "AUC").replace("psnr", "PSNR")
+    words = re.sub(r"\b(auc|mb|psnr)\b", lambda found: found[0].upper(), name.replace("_", " "))
     return words[:1].upper() + words[1:]
