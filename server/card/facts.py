@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
 from shared.model.card import ModelCard
 from shared.training.recipe import Recipe
-
-FEWEST_IMAGES, FEWEST_OF_A_CLASS = 10, 5
-"""Below, a figure says little, and comes close to telling of single images: it is not shown."""
 
 Figures = Mapping[str, Any]
 """Of one test set: :class:`shared.metrics.ClassificationMetrics` as JSON types."""
@@ -88,4 +86,4 @@ def enough(figures: Figures) -> bool:
 def enough_of_each(figures: Figures) -> bool:
     """Whether each class that a test set has may be judged by itself."""
     supports = [of_class["support"] for of_class in figures["per_class"].values()]
-    return enough(figures) and all(count == 0 or count >= FEWEST_OF_A_CLASS for count in supports)
+    return enough(figures) and all(count == 0 or count >= FEWEST_OF_CLASS for count in supports)

@@ -65,11 +65,14 @@ def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUG
     before = None
     while True:
         wanted = medoids(points, ranges, clusters)
-        while (fresh := wanted[~passed[wanted]]).size:
-            scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
+        while True:
+            if (fresh := wanted[~passed[wanted]]).size:
+                scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
             guess = estimated(points, scores, passed)
             contributions = np.abs(cam.weights(guess)) * ranges
             wanted = np.argsort(-contributions, kind="stable")[: clusters // 2]
+            if passed[wanted].all():
+                break
         heatmap = cam.heatmap(guess)
         if passed.all():
             return Estimate(heatmap, 1.0, len(masks))

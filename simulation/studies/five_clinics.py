@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -35,9 +36,13 @@ def join(sources: list[Path], out: Path) -> int:
         The number of its images.
 
     Raises:
-        DatasetError: a source lacks its manifest, an image or a column, or ``out`` is there.
+        DatasetError: a source lacks its manifest, an image or a column, two images have one name, or ``out``
+            is there.
     """
     rows = [(row, path) for source in sources for row, path in _rows(source)]
+    names = Counter(path.name for _, path in rows)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise DatasetError(f"Two images are named {twice[0]}", where=out, remedy="Rename one")
     if out.exists():
         raise DatasetError("The folder is there already", where=out, remedy="Choose another")
     make_folder(out / "images")
@@ -55,11 +60,12 @@ def _rows(source: Path) -> list[tuple[dict[str, str], Path]]:
     manifest = source / "metadata.csv"
     try:
         reader = csv.DictReader(io.StringIO(manifest.read_text("utf-8")))
-    except (OSError, ValueError) as error:
+        every = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
         raise DatasetError(f"The manifest cannot be read: {error}", where=manifest) from error
     if missing := set(COLUMNS) - set(reader.fieldnames or ()):
         raise DatasetError(f"There is no column '{min(missing)}'", where=manifest)
-    rows = [row for row in reader if row["clinic"]]
+    rows = [row for row in every if row["clinic"]]
     try:
         return [(row, images[row["image_id"]]) for row in rows]
     except KeyError as error:

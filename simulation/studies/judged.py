@@ -23,6 +23,9 @@ from simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, 
 
 RESAMPLES = 5000
 
+FEWEST_LESIONS = 5
+"""Of a class; of fewer, a bootstrap makes intervals and p-values far too small."""
+
 Model = tuple[str, str]
 """Row, and who trained."""
 

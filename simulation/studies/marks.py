@@ -118,7 +118,7 @@ def _cell(line: Line, key: str, digits: int) -> str:
     """A value, with its interval where the line has one."""
     value = line[key]
     told = value if isinstance(value, dict) else line if key in ("mean", "difference") else {}
-    text = _number(told["value"] if isinstance(value, dict) else value, digits)
+    text = _number(told["value"] if isinstance(value, dict) else value, digits, p=key in ("p", "p_holm"))
     if told.get("half_width") is not None:
         return f"{text} ± {_number(told['half_width'], digits)}"
     if told.get("low") is not None:
@@ -126,7 +126,9 @@ def _cell(line: Line, key: str, digits: int) -> str:
     return text
 
 
-def _number(value: Any, digits: int) -> str:
+def _number(value: Any, digits: int, *, p: bool = False) -> str:
     if value is None:
         return "–"
+    if p and value < 10**-digits:
+        return f"< {10**-digits:.{digits}f}"
     return f"{value:z.{digits}f}" if isinstance(value, float) else str(value)

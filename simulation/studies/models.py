@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.files import write_atomically
 from shared.metrics.intervals import BOOTSTRAP, percentile_interval
-from simulation.studies.judged import RESAMPLES, Judged, judged_models, over_images_and_seeds
+from simulation.studies.judged import FEWEST_LESIONS, RESAMPLES, Judged, judged_models, over_images_and_seeds
 from simulation.studies.models_figure import models_figure
 from simulation.studies.queue import StudyRun
 from simulation.studies.resampled import ALL, MEAN
@@ -38,8 +38,8 @@ def figures(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
 
     Returns:
         A line for each: ``row``, ``arm``, ``tests``, ``figure``, ``seeds`` (their number), ``mean`` over the
-        seeds, ``low`` and ``high`` (95 %; of one seed, over other images only), ``fewest`` (lesions of the
-        rarest class at a clinic: with few, the interval is too narrow), ``values`` by seed.
+        seeds, ``low`` and ``high`` (95 %; of one seed, over other images only; ``None`` where there are too
+        few lesions), ``fewest`` (lesions of the rarest class at a clinic), ``values`` by seed.
     """
     models = judged_models(tuple(runs), resamples)
     return [
@@ -52,7 +52,9 @@ def _lines(by_seed: Mapping[int, Judged]) -> Iterator[Line]:
     for tests, figure in first:
         if all((tests, figure) in values for values in others):
             values = np.stack([judged.values[tests, figure] for judged in by_seed.values()])
-            interval = percentile_interval(over_images_and_seeds(values).clip(0, 1), BOOTSTRAP)
+            fewest = by_seed[min(by_seed)].fewest[tests]
+            drawn = over_images_and_seeds(values).clip(0, 1)
+            interval = percentile_interval(drawn, BOOTSTRAP) if fewest >= FEWEST_LESIONS else None
             yield {
                 "tests": tests,
                 "figure": figure,
@@ -60,7 +62,7 @@ def _lines(by_seed: Mapping[int, Judged]) -> Iterator[Line]:
                 "mean": float(values[:, 0].mean()),
                 "low": None if interval is None else interval.low,
                 "high": None if interval is None else interval.high,
-                "fewest": by_seed[min(by_seed)].fewest[tests],
+                "fewest": fewest,
                 "values": values[:, 0].tolist(),
             }
 

@@ -18,16 +18,20 @@ from numpy.typing import NDArray
 
 from shared.files import write_atomically
 from shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
-from simulation.studies.judged import RESAMPLES, Judged, Model, judged_models, over_images_and_seeds
+from simulation.studies.judged import (
+    FEWEST_LESIONS,
+    RESAMPLES,
+    Judged,
+    Model,
+    judged_models,
+    over_images_and_seeds,
+)
 from simulation.studies.markdown_table import markdown_table
 from simulation.studies.queue import StudyRun
 from simulation.studies.resampled import ALL, FIGURES, MEAN, Floats
 from simulation.studies.summary import as_csv
 
 ACCURACY = "accuracy, one image a lesion"
-
-FEWEST_LESIONS = 5
-"""Of a class; a bootstrap of fewer makes p-values far too small."""
 
 Line = dict[str, Any]
 
@@ -51,8 +55,8 @@ def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
     Returns:
         A line for each pair, test set and figure: ``a``, ``b``, ``tests``, ``figure``, ``seeds`` (how many
         both have), ``difference`` (a - b, mean over them), ``low`` and ``high`` (95 %, ``None`` for
-        accuracy), ``p`` (``None`` where a clinic's test has too few lesions of a class), ``values`` by
-        seed, ``p_holm``.
+        accuracy), ``p``, ``values`` by seed, ``p_holm``. Neither interval nor p-value where a clinic's test
+        has too few lesions of a class.
     """
     models = judged_models(tuple(runs), resamples)
     lines = [line for a, b in combinations(models, 2) for line in _pair(a, b, models[a], models[b])]
@@ -78,9 +82,11 @@ def _pair(a: Model, b: Model, mine: Mapping[int, Judged], yours: Mapping[int, Ju
 
 def _difference(values: Floats, enough: bool) -> Line:
     """A difference of each seed (K, 1 + R): itself, then in every resample."""
+    if not enough:
+        return _line(values[:, 0], None, None, None)
     means = over_images_and_seeds(values)
     low, high = np.percentile(means, [2.5, 97.5])
-    return _line(values[:, 0], bootstrap_p(means) if enough else None, float(low), float(high))
+    return _line(values[:, 0], bootstrap_p(means), float(low), float(high))
 
 
 def _mcnemar(right: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> Line:
@@ -122,7 +128,7 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def _row(line: Line) -> list[str]:
-    span = f"{line['low']:+.3f} to {line['high']:+.3f}"
+    span = "–" if line["low"] is None else f"{line['low']:+.3f} to {line['high']:+.3f}"
     names = [line["a"], line["b"], str(line["seeds"])]
     p = "–" if line["p_holm"] is None else f"{line['p_holm']:.3f}"
     return [*names, f"{line['difference']:+.3f}", span, p]

@@ -105,14 +105,14 @@ def _keep(name: str, settings: dict[str, Any], lines: dict[str, list[Any]], root
 
 
 def _rounded(value: Any) -> Any:
-    """Six decimals are enough for any table; of a path its last part is."""
+    """Six decimals are enough for any table, two digits for what is smaller; of a path its last part is."""
     if isinstance(value, dict):
         return {key: _rounded(own) for key, own in value.items()}
     if isinstance(value, list):
         return [_rounded(own) for own in value]
     if isinstance(value, str):
         return _PATH.sub("", value)
-    return round(value, 6) if isinstance(value, float) else value
+    return (round(value, 6) or float(f"{value:.2g}")) if isinstance(value, float) else value
 
 
 def _text(settings: dict[str, Any], lines: dict[str, list[Any]]) -> str:

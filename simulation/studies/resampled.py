@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.datasets.groups import draw
+from shared.diagnoses import canonical
 from shared.lesions import LesionRecord
 from shared.metrics import classification_report
 from shared.metrics.intervals import resample
@@ -67,8 +68,8 @@ class ImageSet:
         own = {figure: getattr(report, figure) for figure in FIGURES}
         resampled = {figure: getattr(drawn, figure) for figure in FIGURES}
         for place, name in enumerate(name for name in self.classes if name not in report.absent):
-            own[f"sensitivity of {name}"] = report.per_class[name].recall
-            resampled[f"sensitivity of {name}"] = drawn.recall[:, place]
+            figure = f"sensitivity of {canonical(name)}"
+            own[figure], resampled[figure] = report.per_class[name].recall, drawn.recall[:, place]
         return {
             figure: np.append(value, resampled[figure]) for figure, value in own.items() if value is not None
         }

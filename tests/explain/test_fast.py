@@ -56,6 +56,17 @@ def test_a_network_that_likes_one_mask_above_all_is_no_exception(maps: Activatio
     assert agreement_of(fast(cam, clusters=8).heatmap, exact(cam)) > 0.999
 
 
+def test_a_doubling_that_brings_no_mask_passes_the_heaviest_all_the_same(
+    maps: ActivationMaps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the map before it would be compared with itself, and be believed."""
+    monkeypatch.setattr("shared.explain.fast.medoids", lambda points, weights, clusters: np.arange(8))
+    estimate = fast(cam_of(maps), clusters=8)
+    assert estimate.passes >= 16
+    assert estimate.agreement is not None
+    assert estimate.agreement < 1 - 1e-9
+
+
 def test_it_is_exact_when_every_mask_is_passed(maps: ActivationMaps) -> None:
     for clusters in (CHANNELS, 20):
         passed: list[int] = []

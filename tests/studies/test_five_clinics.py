@@ -49,6 +49,18 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_manifest_that_is_none_and_a_name_that_is_there_twice_are_told(tmp_path: Path) -> None:
+    first = source(tmp_path / "first", [("a", "vienna")], ["a"])
+    second = source(tmp_path / "second", [("a", "MSK")], ["a"])
+    with pytest.raises(DatasetError, match="Two images are named a"):
+        join([first, second], tmp_path / "out")
+    head = (first / "metadata.csv").read_text().splitlines()[0]
+    (first / "metadata.csv").write_text(f'{head}\n"{"a" * 2**17}')  # longer than csv takes a field
+    with pytest.raises(DatasetError, match="cannot be read"):
+        join([first], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     whole = source(tmp_path / "whole", [("a", "vienna")], ["a"])
     (tmp_path / "out").mkdir()

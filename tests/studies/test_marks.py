@@ -21,6 +21,7 @@ TABLE = [
 PAIRS = [
     {"a": "x", "b": "y", "difference": -0.03125, "low": -0.05, "high": 0.01, "p_holm": 0.5, "images": 12},
     {"a": "x", "b": "z", "difference": 0.5, "low": None, "high": None, "p_holm": None, "images": 7},
+    {"a": "y", "b": "z", "difference": 0.5, "low": None, "high": None, "p_holm": 1e-9, "images": 7},
 ]
 METHODS = [
     {"method": "cam", "figure": "deletion", "mean": 0.25, "half_width": None},
@@ -50,8 +51,9 @@ def between(asked: str, text: str = "old") -> str:
         ("s/table row=plain tests=all figure=auc", "0.812 ± 0.020"),
         ("s/table row='with, BM3D' figure=auc digits=1", "0.8"),
         ("s/pairs b=y show=difference", "-0.031 (-0.050 to 0.010)"),
-        ("s/pairs b=z show=difference", "0.500"),
-        ("s/pairs b=z show=p_holm", "–"),
+        ("s/pairs a=x b=z show=difference", "0.500"),
+        ("s/pairs a=x b=z show=p_holm", "–"),
+        ("s/pairs a=y b=z show=p_holm digits=4", "< 0.0001"),
         ("s/pairs b=y show=images", "12"),
         ("s/groups group=40-59 show=recall digits=2", "0.50 (0.25 to 0.75)"),
     ],

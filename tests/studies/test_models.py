@@ -3,11 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import binom
 
+from shared.lesions import LesionRecord
 from simulation.studies.models import figures, judge
 from simulation.studies.models_figure import models_figure
+from simulation.studies.resampled import ImageSet
 from tests.studies.finished import finished
 
 TESTS = {
@@ -54,6 +57,24 @@ def test_nothing_is_said_of_how_far_a_class_that_was_never_found_may_be(tmp_path
     (run,) = [finished(tmp_path, "a", 0, {"one": TESTS["east"]}, {"federated": ["N" * 20]})]
     line = found(figures([run], resamples=50), "all", "sensitivity of melanoma")
     assert (line["mean"], line["low"], line["high"], line["seeds"]) == (0, None, None, 1)
+
+
+def test_no_interval_rests_on_a_handful_of_lesions(tmp_path: Path) -> None:
+    few = TESTS | {"west": TESTS["west"][1:]}  # four melanomas
+    words = [WORDS[0], WORDS[1][1:]]
+    lines = figures([finished(tmp_path, "a", 0, few, {"federated": words})], resamples=50)
+    with_interval = {line["tests"] for line in lines if line["low"] is not None}
+    assert with_interval == {"east", "all"}
+    assert found(lines, "mean over clinics", "sensitivity of melanoma")["mean"] == pytest.approx(0.8)
+
+
+def test_a_diagnosis_has_one_name_whatever_the_classes_are_called() -> None:
+    named = (("a", "mel"), ("b", "nv"), ("c", "mel"))
+    records = [LesionRecord(name, Path(f"{name}.jpg"), label) for name, label in named]
+    images = ImageSet(records, np.array([0, 1, 0]), ("mel", "nv"))
+    values = images.values(np.array([[0.9, 0.1], [0.1, 0.9], [0.1, 0.9]], np.float32), 10)
+    assert values["sensitivity of melanoma"][0] == 0.5
+    assert "sensitivity of nevus" in values
 
 
 def test_tables_are_written(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_rows_of_fewer_seeds_are_a_family_of_their_own(tmp_path: Path) -> None:
     assert main["p_holm"] == main["p"]
 
 
-def test_no_p_value_rests_on_a_handful_of_lesions(tmp_path: Path) -> None:
+def test_no_p_value_nor_interval_rests_on_a_handful_of_lesions(tmp_path: Path) -> None:
     few = TESTS | {"west": TESTS["west"][1:]}  # four melanomas
     words = [(word[0], word[1][1:]) for word in (GOOD, POOR)]
     runs = [finished(tmp_path, row, 0, few, {"federated": own}) for row, own in zip("ab", words, strict=True)]
@@ -138,6 +138,7 @@ def test_no_p_value_rests_on_a_handful_of_lesions(tmp_path: Path) -> None:
     tests = ("east", "west", "all", "mean over clinics")
     assert [found(lines, own)["p"] is None for own in tests] == [False, True, False, True]
     assert found(lines, "west")["p_holm"] is None
+    assert [found(lines, own)["low"] is None for own in tests] == [False, True, False, True]
 
 
 def test_the_tables_hold_every_line(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_the_result_file_holds_every_line_and_no_folder_of_the_machine(study: Pa
     ("printed", "kept"),
     [
         ([{"sigma": 5, "psnr": 0.12345678}], {"table": [{"sigma": 5, "psnr": 0.123457}]}),
+        ([{"p": 1.26e-9, "q": 0.0}], {"table": [{"p": 1.3e-9, "q": 0.0}]}),
         (
             {"cost": [{"side": "ours"}], "ratio": 9.5, "images": 3},
             {"cost": [{"side": "ours"}], "figures": [{"ratio": 9.5, "images": 3}]},
