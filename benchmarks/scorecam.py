@@ -15,9 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -91,13 +93,14 @@ CASES: dict[str, tuple[str | None, Callable[[Path], Explain]]] = {
 
 def timed(name: str, model: Path, images: Images) -> dict[str, Any]:
     """One case: seconds of each image, its maps, and the process' peak memory in MB."""
-    explain = CASES[name][1](model)
-    explain(images[0])
     seconds, maps = [], []
-    for image in images:
-        start = time.perf_counter()
-        maps.append(explain(image))
-        seconds.append(time.perf_counter() - start)
+    with redirect_stdout(sys.stderr):  # tf-keras-vis draws its progress
+        explain = CASES[name][1](model)
+        explain(images[0])
+        for image in images:
+            start = time.perf_counter()
+            maps.append(explain(image))
+            seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     return {"seconds": seconds, "maps": maps, "peak_mb": peak}
 
