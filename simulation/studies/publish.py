@@ -90,9 +90,12 @@ def parted(root: Path) -> dict[Path, str]:
     """The documents that do not say what the results say, each with the text that does.
 
     Raises:
-        SettingsError: a document asks for figures that are not there.
+        SettingsError: a document cannot be read, or asks for figures that are not there.
     """
-    texts = {path: path.read_text("utf-8") for path in documents(root)}
+    try:
+        texts = {path: path.read_text("utf-8") for path in documents(root)}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"A document cannot be read: {error}", remedy="Call it in the clone") from error
     new = {path: renew(text, root / "docs" / "results", path.name) for path, text in texts.items()}
     return {path: text for path, text in new.items() if text != texts[path]}
 

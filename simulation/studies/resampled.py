@@ -52,7 +52,7 @@ class ImageSet:
         return min(Counter(label for _, label in lesions).values())
 
     def values(self, probabilities: NDArray[np.float32], resamples: int) -> dict[str, Floats]:
-        """Each defined figure, and each class's sensitivity, on the images [0] and in the resamples [1:].
+        """Each defined figure, and each diagnosis' sensitivity, on the images [0] and in the resamples [1:].
 
         Args:
             probabilities: (N, C).

@@ -108,6 +108,15 @@ def test_documents_that_part_from_the_results_are_found_and_mended(
     assert (root / "README.md").read_text() == SAID
 
 
+def test_where_no_documents_are_a_message_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["publish"])
+    assert main() == 2
+    assert "README.md" in capsys.readouterr().err
+
+
 def test_what_is_no_study_is_refused_and_nothing_is_written(
     study: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
