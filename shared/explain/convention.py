@@ -40,7 +40,7 @@ CONVENTIONS = {
     "paper": Convention("rectified", "logit", "black", increase=True, softmax=True),
     # The authors' own program: bare probabilities as weights, masks upon the standardised image.
     "authors": Convention("rectified", "probability", "mean", increase=False, softmax=False),
-    # Among the best of twenty by insertion less deletion, and of those the steadiest: docs/explanations.md.
+    # Among the best of twenty by insertion less deletion: docs/explanations.md.
     "default": Convention("signed", "logit", "mean", increase=True, softmax=True),
 }
 DEFAULT = CONVENTIONS["default"]
