@@ -80,7 +80,7 @@ def test_a_line_about_nothing_is_a_row_without_figures(results: Path) -> None:
 
 
 def test_a_table_may_show_several_keys(results: Path) -> None:
-    asked = "s/pairs by=a|b show=difference|p_holm b=y|z"
+    asked = "s/pairs by=a|b show=difference|p_holm a=x"
     assert renew(between(asked), results) == between(
         asked,
         "\n| A | B | Difference | P holm |\n| --- | --- | ---: | ---: |\n"
