@@ -15,23 +15,23 @@ from typing import Any
 
 import cv2
 import numpy as np
+from dermafed.client.clinic.intake.colours import is_possible_ybr, is_probable_ybr
+from dermafed.client.clinic.intake.quality import TEXTS, assess
+from dermafed.shared.imaging.decoding import read_image
+from dermafed.shared.lesions.readers.image_files import find_images
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from client.intake.colours import is_possible_ybr, is_probable_ybr
-from client.intake.quality import TEXTS, assess
-from shared.console import stderr
-from shared.datasets.files import find_images
-from shared.images import read_image
+from dermafed.console import stderr
 
 Image = NDArray[np.uint8]
 
 BLURS = (1.5, 2.0, 3.0)  # pixels, sigma
 
 # A header is refused that calls YBR RGB where the values are probably YBR, and the other way round where they
-# cannot be; see client/intake/pixels.py.
+# cannot be; see client/clinic/intake/pixels.py.
 HEADERS: dict[tuple[str, str], Callable[[Image], bool]] = {
     ("RGB", "RGB"): is_probable_ybr,
     ("RGB", "YBR"): lambda values: not is_possible_ybr(values),

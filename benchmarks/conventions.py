@@ -1,4 +1,4 @@
-"""Which Score-CAM explains best: the measures of shared.explain.quality, by convention.
+"""Which Score-CAM explains best: the measures of dermafed.shared.explain.quality, by convention.
 
     python -m benchmarks.conventions RUN [--images 30] [--json]
 
@@ -18,22 +18,22 @@ from itertools import product
 from typing import Any, get_args
 
 import numpy as np
+from dermafed.shared.explain.convention import CONVENTIONS, Convention, Fill
+from dermafed.shared.explain.engine import Engine, Outputs
+from dermafed.shared.explain.explainer import Explainer
+from dermafed.shared.explain.fast import fast
+from dermafed.shared.explain.maps import Float, activation_maps, to_unit
+from dermafed.shared.explain.quality.scoring import ImageAndMask, heatmap_scores
+from dermafed.shared.explain.quality.stability import correlation, noisy
+from dermafed.shared.explain.scorecam import score_cam
+from dermafed.shared.explain.target import Target
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
-from shared.console import stderr
-from shared.explain import Convention, Explainer
-from shared.explain.convention import CONVENTIONS, Fill
-from shared.explain.engine import Engine, Outputs
-from shared.explain.fast import fast
-from shared.explain.maps import Float, activation_maps, to_unit
-from shared.explain.quality.scoring import ImageAndMask, heatmap_scores
-from shared.explain.quality.stability import correlation, noisy
-from shared.explain.scorecam import score_cam
-from shared.explain.target import Target
+from dermafed.console import stderr
 
 CANDIDATES = [
     Convention(basis, score, fill, increase=True, softmax=softmax)

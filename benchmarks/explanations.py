@@ -1,4 +1,4 @@
-"""How good each method's explanations are: the measures of shared.explain.quality, by method.
+"""How good each method's explanations are: the measures of dermafed.shared.explain.quality, by method.
 
     python -m benchmarks.explanations RUN [--images 200] [--methods scorecam,gradcam] [--json]
 
@@ -20,22 +20,23 @@ from typing import Any
 
 import keras
 import numpy as np
+from dermafed.shared.explain.explainer import Explainer
+from dermafed.shared.explain.maps import Float, activation_maps, to_unit
+from dermafed.shared.explain.methods import METHODS
+from dermafed.shared.explain.quality.interfaces import Explain, checked_heatmap
+from dermafed.shared.explain.quality.measures import MEASURES
+from dermafed.shared.explain.quality.randomised import weight_dependence
+from dermafed.shared.explain.quality.scoring import image_scores
+from dermafed.shared.explain.quality.summary import FEWEST_IMAGES, ExplanationQuality
+from dermafed.shared.explain.scorecam import ScoreCam, exact
+from dermafed.simulation.studies.method_scores import centre
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
-from shared.console import stderr
-from shared.explain import METHODS, Explain, Explainer
-from shared.explain.maps import Float, activation_maps, to_unit
-from shared.explain.quality.figures import FEWEST_IMAGES, ExplanationQuality
-from shared.explain.quality.interfaces import checked_heatmap
-from shared.explain.quality.measures import MEASURES
-from shared.explain.quality.randomised import weight_dependence
-from shared.explain.quality.scoring import image_scores
-from shared.explain.scorecam import ScoreCam, exact
-from simulation.studies.method_scores import centre
+from dermafed.console import stderr
 
 RANDOMISED_IMAGES = 20
 

@@ -11,6 +11,8 @@ import json
 from typing import Any
 
 import numpy as np
+from dermafed.shared.explain.fast import agreement_of
+from dermafed.shared.explain.maps import Float
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -18,9 +20,7 @@ from rich.table import Table
 
 from benchmarks.explanations import uniform
 from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
-from shared.console import stderr
-from shared.explain.fast import agreement_of
-from shared.explain.maps import Float
+from dermafed.console import stderr
 
 TOP = 0.2
 

@@ -18,24 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
-
-from client.app import build_client_app
-from server.aggregate import StreamingMean, check_update
-from server.app import build_server_app
-from server.checkpoint import RunState, load_state, save_state
-from server.rules import RoundRules
-from server.strategy import make_strategy
-from shared.messages import (
+from dermafed.client.node.client_app import build_client_app
+from dermafed.server.rounds.aggregate import StreamingMean, check_update
+from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
+from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.server_app import build_server_app
+from dermafed.server.strategies import make_strategy
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.protocol.messages import (
     decode_instruction,
     decode_update,
     encode_instruction,
     encode_update,
 )
-from shared.metrics.evaluation import SiteEvaluation
-from shared.training.trainer import FloatVector, Update
-from simulation.engines.local import run_local
+from dermafed.shared.training.trainer import FloatVector, Update
+from dermafed.simulation.engines.local import run_local
+from rich.console import Console
+from rich.table import Table
 
 EFFICIENTNETB0 = 4_053_414  # weights of the classifier with three classes, running statistics included
 TINY = 700

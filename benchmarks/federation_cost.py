@@ -39,9 +39,9 @@ MEMORY_ROUNDS = 2
 
 def shapes_of_weights() -> list[tuple[int, ...]]:
     """Of EfficientNetB0 with three classes, an array per layer's weight."""
-    from shared.lesions import PAPER_CLASSES
-    from shared.model.classifier import build_classifier
-    from shared.model.settings import ModelSettings
+    from dermafed.shared.lesions.record import PAPER_CLASSES
+    from dermafed.shared.model.classifier import build_classifier
+    from dermafed.shared.model.model_settings import ModelSettings
 
     classifier = build_classifier(ModelSettings(PAPER_CLASSES, image_size=64))
     return [tuple(weight.shape) for weight in classifier.weights]

@@ -22,8 +22,10 @@ from pathlib import Path
 import atheris
 import cv2
 
-with atheris.instrument_imports(include=["client.intake", "shared.images", "PIL", "pydicom"]):
-    from tests.intake.fuzzing import seeds, take
+with atheris.instrument_imports(
+    include=["dermafed.client.clinic.intake", "dermafed.shared.imaging.decoding", "PIL", "pydicom"]
+):
+    from tests.client.clinic.intake.fuzzing import seeds, take
 
 EVERY = 10_000
 MEGABYTES = 1024

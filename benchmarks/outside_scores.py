@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from dermafed.shared.metrics.calibration.network_outputs import Looks
+from dermafed.shared.metrics.calibration.out_of_distribution import Outside
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 from sklearn.covariance import ledoit_wolf
-
-from shared.trust.looking import Looks
-from shared.trust.outside import Outside
 
 Floats = NDArray[np.float64]
 Score = Callable[[Looks], Floats]

@@ -10,16 +10,15 @@ from typing import Literal
 
 import keras
 import numpy as np
+from dermafed.shared.explain.explainer import Explainer
+from dermafed.shared.explain.quality.pointing import lesion_mask
+from dermafed.shared.explain.quality.scoring import ImageAndMask
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.model.model_file import load_model
+from dermafed.shared.training.loading import load_labelled
 from numpy.typing import NDArray
-
-from shared.datasets.site import read_site
-from shared.explain import Explainer
-from shared.explain.quality.pointing import lesion_mask
-from shared.explain.quality.scoring import ImageAndMask
-from shared.lesions import LesionRecord
-from shared.model.model_file import load_model
-from shared.preprocess import PreprocessSettings
-from shared.training.loading import load_labelled
 
 Indices = NDArray[np.int64]
 

@@ -41,8 +41,8 @@ LAYERS = ("block5c_add", "block6d_add", "block7a_project_bn", "top_activation") 
 
 
 def ours(model: Path, method: str = "scorecam", engine: str | None = None) -> Explain:
-    from shared.explain import Explainer
-    from shared.model.model_file import load_model
+    from dermafed.shared.explain.explainer import Explainer
+    from dermafed.shared.model.model_file import load_model
 
     explainer = Explainer(load_model(model)[0], engine=engine)
     return lambda image: explainer.explain(image, method=method).heatmap
@@ -66,10 +66,9 @@ def pytorch_grad_cam(model: Path) -> Explain:
 
 
 def tf_keras_vis(model: Path) -> Explain:
+    from dermafed.shared.model.model_file import load_model
     from tf_keras_vis.scorecam import Scorecam
     from tf_keras_vis.utils.scores import CategoricalScore
-
-    from shared.model.model_file import load_model
 
     classifier = load_model(model)[0]
     cam = Scorecam(classifier)
@@ -112,7 +111,7 @@ def alone(name: str, model: Path, images: Images) -> dict[str, Any]:
 
 def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
     """A row a case; agreement is the mean r with our exact map."""
-    from shared.explain.fast import agreement_of
+    from dermafed.shared.explain.fast import agreement_of
 
     there = [name for name, (package, _) in CASES.items() if package is None or find_spec(package)]
     found = {name: alone(name, model, many if name == "fast" else few) for name in there}
@@ -137,11 +136,11 @@ def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
 
 def scaling(model: Path, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """Seconds of one image by its size, and by the channels of the layer explained by."""
-    from shared.explain import Explainer
-    from shared.model.classifier import build_classifier
-    from shared.model.flat import set_flat, to_flat
-    from shared.model.model_file import load_model
-    from shared.preprocess.resize import resize
+    from dermafed.shared.explain.explainer import Explainer
+    from dermafed.shared.imaging.resize import resize
+    from dermafed.shared.model.classifier import build_classifier
+    from dermafed.shared.model.flat_weights import set_flat, to_flat
+    from dermafed.shared.model.model_file import load_model
 
     classifier, card = load_model(model)
     rows = []
@@ -164,9 +163,9 @@ def both(explainer: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
 
 
 def load(model: Path, folder: Path, count: int) -> Images:
-    from shared.datasets.files import find_images
-    from shared.model.model_file import load_model
-    from shared.preprocess import PreprocessCache, default_cache_folder
+    from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+    from dermafed.shared.lesions.readers.image_files import find_images
+    from dermafed.shared.model.model_file import load_model
 
     paths = sorted(find_images(folder).images.values())
     chosen = paths[:: max(1, len(paths) // count)][:count]

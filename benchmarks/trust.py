@@ -20,6 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.network_outputs import Looks
+from dermafed.shared.metrics.calibration.out_of_distribution import SEEN
+from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
+from dermafed.shared.metrics.calibration.reliability_plot import reliability_figure
+from dermafed.shared.metrics.calibration.selective_prediction import select
+from dermafed.shared.metrics.intervals import wilson
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -28,13 +35,6 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.outside_scores import CANDIDATES
 from benchmarks.trust_looks import Seen, look_everywhere, together
-from shared.metrics.intervals import wilson
-from shared.trust.figure import reliability_figure
-from shared.trust.looking import Looks
-from shared.trust.outside import SEEN
-from shared.trust.reliability import ConfidenceBins
-from shared.trust.selection import select
-from shared.trust.sums import TrustSums
 
 Row = dict[str, Any]
 Scores = NDArray[np.float64]

@@ -8,18 +8,19 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+from dermafed.shared.imaging.pipeline import preprocess
+from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.readers.loading import load_dataset
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
+from dermafed.shared.model.model_file import load_model
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.training.data import LabelledImages
 from numpy.typing import NDArray
 
 from benchmarks.other_pictures import clinical, flat, noise, objects
-from shared.console import stderr
-from shared.datasets import load_dataset
-from shared.datasets.site import read_site
-from shared.lesions import LesionRecord
-from shared.model.card import ModelCard
-from shared.model.model_file import load_model
-from shared.preprocess import PreprocessCache, default_cache_folder, preprocess
-from shared.training.data import LabelledImages
-from shared.trust.looking import Looks, look_at
+from dermafed.console import stderr
 
 NEAR = ("bcc", "akiec", "vasc", "df")
 

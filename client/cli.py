@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import typer
+from dermafed.client.commands import diagnose, diagnoses, images, node, plans, review, serve, setup
+from dermafed.client.commands.calibrate import calibrate
 
-from client.commands import diagnose, diagnoses, images, node, plans, review, serve, setup
-from client.commands.calibrate import calibrate
-from shared.console import run_app
+from dermafed.console import run_app
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True

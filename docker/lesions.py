@@ -7,8 +7,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from simulation.synthetic.clinics import DEFAULT_CLINICS
-from simulation.synthetic.dataset import generate_dataset
+from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
+from dermafed.simulation.synthetic.dataset import generate_dataset
 
 number = int(sys.argv[1])
 profile = replace(DEFAULT_CLINICS[number], images=60)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import typer
+from dermafed.server.commands.clinics import clinics, enrol, revoke
+from dermafed.server.commands.models import export, history, models
+from dermafed.server.commands.runs import resume, runs, stop, train
+from dermafed.server.commands.setup import init, renew
+from dermafed.server.commands.start import start
+from dermafed.server.commands.status import status
 
-from server.commands.clinics import clinics, enrol, revoke
-from server.commands.models import export, history, models
-from server.commands.runs import resume, runs, stop, train
-from server.commands.setup import init, renew
-from server.commands.start import start
-from server.commands.status import status
-from shared.console import run_app
+from dermafed.console import run_app
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True

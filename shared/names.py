@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.errors import SettingsError
+from dermafed.shared.errors import SettingsError
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dermafed.simulation.runs import training_options
+from dermafed.simulation.runs.new_or_resumed import new_run, resumed_run
+from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings
+from dermafed.simulation.studies.command import study
 
-from shared.console import run_app
-from simulation import training_options
-from simulation.settings import SYNTHETIC, RunSettings
-from simulation.starting import new_run, resumed_run
-from simulation.studies.command import study
+from dermafed.console import run_app
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
@@ -229,10 +229,10 @@ def main() -> None:
 
 def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> None:
     # Imported now, so that --help and bad usage answer at once.
-    from simulation.progress import LiveWatcher
-    from simulation.run import simulate as run
-    from simulation.studies.run_groups import tell_groups
-    from simulation.table import print_result
+    from dermafed.simulation.runs.progress import LiveWatcher
+    from dermafed.simulation.runs.run import simulate as run
+    from dermafed.simulation.runs.table import print_result
+    from dermafed.simulation.studies.run_groups import tell_groups
 
     with LiveWatcher() as watcher:
         command = shlex.join(["fl-simulate", *sys.argv[1:]])

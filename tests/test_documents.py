@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dermafed.simulation.studies.marks import by_hand
+from dermafed.simulation.studies.publish import documents, parted
 
-from simulation.studies.marks import by_hand
-from simulation.studies.publish import documents, parted
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-MEND = "python -m simulation.studies.publish"
+MEND = "python -m dermafed.simulation.studies.publish"
 
 
 def test_every_marked_figure_is_the_one_of_its_result_file() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-
-from shared.metrics.evaluation import SiteEvaluation
-from shared.training.trainer import FloatVector, Update
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.training.trainer import FloatVector, Update
 
 IMAGES = 64
 

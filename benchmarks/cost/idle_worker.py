@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.consent import ClinicConsent
+from dermafed.client.node.home import open_home
+from dermafed.client.node.lifeline import end_with_parent
+from dermafed.client.node.worker import Stopped, serve, stop_on_signals
+from dermafed.shared.training.trainer import Trainer
 from flwr.app import Context
 
 from benchmarks.cost.idle import Idle
-from client.app import build_client_app
-from client.home import open_home
-from client.node.consent import ClinicConsent
-from client.node.lifeline import end_with_parent
-from client.node.worker import Stopped, serve, stop_on_signals
-from shared.training.trainer import Trainer
 
 
 def main(folder: Path, address: str) -> None:

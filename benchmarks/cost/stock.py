@@ -8,10 +8,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from dermafed.shared.offline import QUIET
+
 from benchmarks.cost.relay import Cost, cost_of_rounds, relay
-from shared.offline import QUIET
-from tests.federation.test_supernode import answers, free_port
 from tests.journeys.whole_run import whole_run
+from tests.server.flower.test_supernode import answers, free_port
 
 APP = Path(__file__).parent / "stock_app"
 CONFIG = """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-FL_CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
+FL_CLIENT = (sys.executable, "-c", "from dermafed.client.cli import main; main()")
 _START_SECONDS = 300.0
 
 

@@ -20,14 +20,14 @@ IMAGES = 64
 
 def train(model: Path) -> None:
     """Trains from a model's weights, without an end; the images are noise, which takes as long as any."""
-    from client.node.lifeline import end_with_parent
-    from shared.cores import give_way
-    from shared.model.flat import to_flat
-    from shared.model.model_file import load_model
-    from shared.training.backend import configure_backend
-    from shared.training.data import LabelledImages
-    from shared.training.keras_trainer import KerasTrainer
-    from shared.training.recipe import Recipe
+    from dermafed.client.node.lifeline import end_with_parent
+    from dermafed.shared.cores import give_way
+    from dermafed.shared.model.flat_weights import to_flat
+    from dermafed.shared.model.model_file import load_model
+    from dermafed.shared.training.backend import configure_backend
+    from dermafed.shared.training.data import LabelledImages
+    from dermafed.shared.training.keras_trainer import KerasTrainer
+    from dermafed.shared.training.recipe import Recipe
 
     end_with_parent()
     give_way()  # as the node's worker does

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from client.commands.options import HERE, AsJson, Folder, print_json
-from client.commands.stages import stages
+from dermafed.client.commands.options import HERE, AsJson, Folder, print_json
+from dermafed.client.commands.stages import stages
 
 
 def calibrate(
@@ -43,12 +42,12 @@ def calibrate(
 
         fl-client calibrate --model model.keras --data our_images --json
     """
-    from client.calibrate import calibrate as fit
-    from client.calibrate import given_images, own_images
-    from client.diagnosis.model import open_model
-    from client.home import open_home
-    from shared.trust.document import figures
-    from shared.trust.trust_file import save_trust, trust_files
+    from dermafed.client.clinic.diagnosis.model import open_model
+    from dermafed.client.evaluation.calibrate import calibrate as fit
+    from dermafed.client.evaluation.calibrate import given_images, own_images
+    from dermafed.client.node.home import open_home
+    from dermafed.shared.metrics.calibration.calibration_file import save_trust, trust_files
+    from dermafed.shared.metrics.calibration.document import figures
 
     # A model file with data of its own needs no clinic's folder.
     opened = open_model(model, None if model.endswith(".keras") else open_home(folder))
@@ -60,6 +59,6 @@ def calibrate(
     if as_json:
         print_json({"model": opened.used.name, **figures(trust), "notes": [images.note], "files": files})
         return
-    from client.calibration_table import print_trust
+    from dermafed.client.evaluation.calibration_table import print_trust
 
     print_trust(opened.used.name, trust, [images.note], files)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from dermafed.client.commands.options import plain
 
-from client.commands.options import plain
-from shared.console import stderr
+from dermafed.console import stderr
 
 if TYPE_CHECKING:
-    from client.diagnose import Line
+    from dermafed.client.clinic.diagnosis.files import Line
 
 
 def diagnose(
@@ -56,8 +56,8 @@ def diagnose(
     """
     if as_json and as_csv:
         raise typer.BadParameter("Choose one of --json and --csv")
-    from client.diagnose import diagnose_files, find_files, open_diagnoser
-    from client.home import open_home
+    from dermafed.client.clinic.diagnosis.files import diagnose_files, find_files, open_diagnoser
+    from dermafed.client.node.home import open_home
 
     files = find_files(paths)
     diagnoser, trust = open_diagnoser(model, None if folder is None else open_home(folder))
@@ -75,7 +75,7 @@ def diagnose(
 
 def _writer(classes: Sequence[str], as_json: bool, as_csv: bool) -> Callable[[Line], None]:
     """What prints a line on stdout, at once."""
-    from client.diagnose import csv_header, csv_row, in_words
+    from dermafed.client.clinic.diagnosis.files import csv_header, csv_row, in_words
 
     out = sys.stdout  # as it is now: a bar that runs takes it over
     table = csv.writer(out, lineterminator="\n")
@@ -96,7 +96,7 @@ def _writer(classes: Sequence[str], as_json: bool, as_csv: bool) -> Callable[[Li
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr; none where the lines themselves show the progress on the same screen."""
-    from shared.preprocess.progress import progress_bar
+    from dermafed.shared.imaging.progress import progress_bar
 
     if sys.stdout.isatty():
         yield lambda done, total: None

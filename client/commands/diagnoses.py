@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
+from dermafed.shared.errors import SettingsError
 from rich.console import Console
 
-from client.commands.options import HERE, AsJson, Folder, plain, print_json
-from shared.errors import SettingsError
-
 if TYPE_CHECKING:
-    from client.diagnosis.diagnosis import Diagnosis
-    from client.store import Store
+    from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+    from dermafed.client.clinic.store.store import Store
 
 
 def diagnoses(
@@ -37,8 +36,8 @@ def diagnoses(
 
         fl-client diagnoses --day 2026-03-29 --json
     """
-    from client.home import open_home
-    from client.store import open_store
+    from dermafed.client.clinic.store.store import open_store
+    from dermafed.client.node.home import open_home
 
     with open_store(open_home(folder)) as store:
         found = store.on_day((day or datetime.now()).date())
@@ -71,8 +70,8 @@ def forget(
 
         fl-client forget --json
     """
-    from client.home import open_home
-    from client.store import open_store
+    from dermafed.client.clinic.store.store import open_store
+    from dermafed.client.node.home import open_home
 
     with open_store(open_home(folder)) as store:
         if ids:
@@ -108,8 +107,8 @@ def quarantine(
 
         fl-client quarantine 0f3a1c5be0de4b0f9c3e5f0f7d3f2a11 --release object.dcm
     """
-    from client.home import open_home
-    from client.store import open_store
+    from dermafed.client.clinic.store.store import open_store
+    from dermafed.client.node.home import open_home
 
     if (id is None) != (release is None and not delete) or (release is not None and delete):
         raise SettingsError(
@@ -138,7 +137,7 @@ def in_words(diagnosis: Diagnosis) -> str:
 
 
 def _decide(store: Store, id: str, release: Path | None) -> None:
-    from shared.private_files import write_private
+    from dermafed.shared.storage.private_files import write_private
 
     data = store.quarantined_object(id)
     if release is not None:

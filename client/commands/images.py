@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dermafed.client.commands.stages import stages
+from dermafed.shared.errors import SettingsError
 
-from client.commands.stages import stages
-from shared.console import stderr
-from shared.errors import SettingsError
+from dermafed.console import stderr
 
 # Arguments are described in each command's text: with click 8.5, typer loses their help.
 Data = Annotated[Path, typer.Argument(show_default=False)]
@@ -64,9 +64,9 @@ def evaluate(
     """
     folder = _free_folder(out) if out else _new_folder(f"evaluation-{data.resolve().stem}")
     # Imported now, so that --help and bad usage answer at once.
-    from client.evaluate import evaluate as judge
-    from client.evaluation_files import write_evaluation
-    from client.evaluation_table import print_evaluation
+    from dermafed.client.evaluation.evaluate import evaluate as judge
+    from dermafed.client.evaluation.evaluation_files import write_evaluation
+    from dermafed.client.evaluation.evaluation_table import print_evaluation
 
     with stages() as stage:
         evaluation = judge(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
@@ -124,8 +124,8 @@ def explain(
         fl-client explain a.jpg b.jpg --model model.keras --class melanoma --against nevus --json
     """
     folder = _free_folder(out) if out else _new_folder("explanations")
-    from client.explain import Question, in_words
-    from client.explain import explain as explain_images
+    from dermafed.client.evaluation.explain import Question, in_words
+    from dermafed.client.evaluation.explain import explain as explain_images
 
     with stages() as stage:
         question = Question(method, exact, target, against)
@@ -153,7 +153,7 @@ def convert(
 
         fl-client convert export/2024 coco/lesions.json
     """
-    from shared.datasets import labelme_to_coco
+    from dermafed.shared.lesions.readers.labelme_to_coco import labelme_to_coco
 
     labelme_to_coco(labelme, out)
     stderr().print(f"Written: {out}", soft_wrap=True, markup=False)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from rich.console import Console
-
-from client.commands.options import HERE, AsJson, Folder, plain, print_json
 
 
 def start(folder: Folder = HERE) -> None:
@@ -25,11 +24,11 @@ def start(folder: Folder = HERE) -> None:
 
         fl-client start --dir /srv/dermafed
     """
-    from client.home import open_home
+    from dermafed.client.node.home import open_home
 
     home = open_home(folder)
     os.environ["FLWR_HOME"] = str(home.node / "flower")  # before Flower is imported
-    from client.node.supervisor import run_node
+    from dermafed.client.node.supervisor import run_node
 
     out = Console(highlight=False, markup=False, soft_wrap=True)
     run_node(home, lambda line: out.print(plain(line)))
@@ -51,8 +50,8 @@ def status(
 
         fl-client status --json
     """
-    from client.home import open_home, read_settings
-    from client.node.status import read_status
+    from dermafed.client.node.home import open_home, read_settings
+    from dermafed.client.node.status import read_status
 
     home = open_home(folder)
     now = read_status(home.node)
@@ -86,8 +85,8 @@ def audit(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
         fl-client audit --json
     """
-    from client.audit import read
-    from client.home import open_home
+    from dermafed.client.node.audit import read
+    from dermafed.client.node.home import open_home
 
     lines = read(open_home(folder).audit)
     if as_json:
@@ -119,13 +118,13 @@ def models(
 
         fl-client evaluate our_images --model models/first-3f9a2b11.keras
     """
-    from client.home import open_home
-    from client.models import kept_models
+    from dermafed.client.node.home import open_home
+    from dermafed.client.node.saved_models import kept_models
 
     found = kept_models(open_home(folder).models)
     if save is not None:
-        from shared.files import make_folder
-        from shared.model.model_file import save_model
+        from dermafed.shared.model.model_file import save_model
+        from dermafed.shared.storage.atomic_files import make_folder
 
         make_folder(save)
         for model in found:
@@ -152,13 +151,13 @@ def _in_words(now: Any) -> str:
 
 
 def _waiting(offers: Path) -> int:
-    from client.offers import Offers
+    from dermafed.client.node.offers import Offers
 
     return sum(not known.by for known in Offers(offers).all().values())
 
 
 def _last_line(path: Path) -> str | None:
-    from client.audit import read
+    from dermafed.client.node.audit import read
 
     lines = read(path)
     return f"{lines[-1].entry.kind}, {lines[-1].time}" if lines else None

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from rich.console import Console
 
-from client.commands.options import HERE, AsJson, Folder, plain, print_json
-
 if TYPE_CHECKING:
-    from client.limits import Limits
-    from client.offers import KnownOffer
+    from dermafed.client.node.limits import Limits
+    from dermafed.client.node.offers import KnownOffer
 
 Plan = Annotated[str, typer.Argument(show_default=False)]
 
@@ -25,8 +24,8 @@ def plans(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
         fl-client plans --json
     """
-    from client.home import open_home, read_settings
-    from client.offers import Offers
+    from dermafed.client.node.home import open_home, read_settings
+    from dermafed.client.node.offers import Offers
 
     home = open_home(folder)
     limits = read_settings(home).limits
@@ -69,9 +68,9 @@ def refuse(plan: Plan, folder: Folder = HERE) -> None:
 
 
 def _decide(plan: str, folder: Any, word: str) -> None:
-    from client.home import open_home, read_settings
-    from client.offers import Offers
-    from shared.agreement import Decision
+    from dermafed.client.node.home import open_home, read_settings
+    from dermafed.client.node.offers import Offers
+    from dermafed.shared.protocol.agreement import Decision
 
     home = open_home(folder)
     offers = Offers(home.offers)
@@ -89,7 +88,7 @@ def _print(hash: str, known: KnownOffer, limits: Limits) -> None:
 
 def in_words(known: KnownOffer, limits: Limits) -> list[str]:
     """What a plan asks, and what the clinic would send, for someone who has to decide."""
-    from client.policy import beyond_limits
+    from dermafed.client.node.policy import beyond_limits
 
     offer = known.offer
     model, recipe = offer.model, offer.recipe
@@ -117,7 +116,7 @@ def _decision(known: KnownOffer) -> str:
 def _as_dict(hash: str, known: KnownOffer, limits: Limits) -> dict[str, Any]:
     import json
 
-    from client.policy import beyond_limits
+    from dermafed.client.node.policy import beyond_limits
 
     return {
         "hash": hash,

@@ -8,15 +8,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from dermafed.client.commands.diagnoses import in_words
+from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
+from dermafed.shared.errors import SettingsError
 from rich.console import Console
 
-from client.commands.diagnoses import in_words
-from client.commands.options import HERE, AsJson, Folder, plain, print_json
-from shared.errors import SettingsError
-
 if TYPE_CHECKING:
-    from client.store import Store
-    from client.store.review import Waiting
+    from dermafed.client.clinic.store.review import Waiting
+    from dermafed.client.clinic.store.store import Store
 
 
 def review(
@@ -51,8 +50,8 @@ def review(
             where="review",
             remedy="Give one of the two, or nothing to see what waits",
         )
-    from client.home import open_home
-    from client.store import open_store
+    from dermafed.client.clinic.store.store import open_store
+    from dermafed.client.node.home import open_home
 
     with open_store(open_home(folder)) as store:
         if id is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from dermafed.client.commands.options import HERE, Folder
 from rich.console import Console
 
-from client.commands.options import HERE, Folder
-from shared.console import stderr
+from dermafed.console import stderr
 
 if TYPE_CHECKING:
-    from client.serving.start import Ready
+    from dermafed.client.clinic.http.start import Ready
 
 
 def serve(
@@ -40,12 +40,12 @@ def serve(
 
         fl-client serve --model dermafed-run/model.keras --dir /srv/dermafed
     """
-    from client.home import open_home
-    from client.serving.listening import Place
+    from dermafed.client.clinic.http.listening import Place
+    from dermafed.client.node.home import open_home
 
     home, place = open_home(folder), Place(host, port, tls=not plain_http)
     with stderr().status("Loading the model") as loading:
-        from client.serving.start import serve as serve_clinic
+        from dermafed.client.clinic.http.start import serve as serve_clinic
 
         def ready(now: Ready) -> None:
             loading.stop()
@@ -72,8 +72,8 @@ def token(
 
         fl-client token dermatoscope-1 --revoke
     """
-    from client.home import open_home
-    from client.serving.tokens import TOKENS, Tokens
+    from dermafed.client.clinic.http.tokens import TOKENS, Tokens
+    from dermafed.client.node.home import open_home
 
     tokens = Tokens(open_home(folder).serving / TOKENS)
     if revoke:

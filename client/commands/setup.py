@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from rich.console import Console
-
-from client.commands.options import HERE, AsJson, Folder, plain, print_json
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
@@ -29,8 +28,8 @@ def init(
 
         fl-client init /srv/dermafed --clinic wien --data /data/lesions.csv
     """
-    from client.home import make_home
-    from shared.node_key import fingerprint, read_public_key
+    from dermafed.client.node.home import make_home
+    from dermafed.shared.protocol.node_key import fingerprint, read_public_key
 
     home = make_home(directory, clinic, data)
     out = Console(highlight=False)
@@ -53,8 +52,8 @@ def join(
 
         fl-client join graz-invitation.json --dir /srv/dermafed
     """
-    from client.home import open_home, pin_server
-    from shared.invitation import read_invitation
+    from dermafed.client.node.home import open_home, pin_server
+    from dermafed.shared.protocol.invitation import read_invitation
 
     read = read_invitation(invitation)
     pin_server(open_home(folder), read)
@@ -75,8 +74,8 @@ def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
         fl-client check --dir /srv/dermafed --json
     """
-    from client.check import check_clinic
-    from client.home import open_home
+    from dermafed.client.node.check import check_clinic
+    from dermafed.client.node.home import open_home
 
     found = []
     out = Console(highlight=False)

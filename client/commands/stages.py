@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 @contextmanager
 def stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
     """Progress bars by the name of the stage; a new one ends the one before."""
-    from shared.preprocess.progress import progress_bar
+    from dermafed.shared.imaging.progress import progress_bar
 
     with ExitStack() as bars:
 

@@ -1,1 +1,1 @@
-"""The clinic's node: a supervisor with two processes, Flower's SuperNode and the worker that trains."""
+"""The clinic's node: consent, training, the outgoing gate, the audit log, its processes."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from client.home import Home
-from client.models import MODEL, KeptModel, keep_model, kept_model
-from client.node.consent import Approved
-from shared.datasets.site import read_site
-from shared.errors import FederationError
-from shared.lesions import LesionRecord
-from shared.messages import Instruction
-from shared.training.backend import configure_backend
-from shared.training.loading import load_labelled
-from shared.training.predict import loaded_classifier
-from shared.training.trainer import FloatVector
-from shared.trust.fitting import fit_outside
-from shared.trust.looking import Looks, look_at
-from shared.trust.sums import TrustSums
-from shared.trust.temperature import TEMPERATURES
-from shared.trust.trust import Trust, weights_digest
-from shared.trust.trust_file import save_trust
+from dermafed.client.node.consent import Approved
+from dermafed.client.node.home import Home
+from dermafed.client.node.saved_models import MODEL, KeptModel, keep_model, kept_model
+from dermafed.shared.errors import FederationError
+from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.calibration.calibration import Trust, weights_digest
+from dermafed.shared.metrics.calibration.calibration_file import save_trust
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.fitting import fit_outside
+from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
+from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
+from dermafed.shared.protocol.messages import Instruction
+from dermafed.shared.training.backend import configure_backend
+from dermafed.shared.training.loading import load_labelled
+from dermafed.shared.training.predict import loaded_classifier
+from dermafed.shared.training.trainer import FloatVector
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,19 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dermafed.client.node.client_app import NotApproved
+from dermafed.client.node.clinic_data import Clinic, OfferFolder, fill_cache, make_site, training_counts
+from dermafed.client.node.home import Home, read_settings
+from dermafed.client.node.offers import KnownOffer, Offers
+from dermafed.client.node.policy import decide
+from dermafed.client.node.versions import installed_versions
+from dermafed.shared.cores import cores
+from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
+from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Instruction
+from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.protocol.plan import Plan
 from flwr.app import Context, RecordDict
-
-from client.app import NotApproved
-from client.home import Home, read_settings
-from client.node.site import Clinic, OfferFolder, fill_cache, make_site, training_counts
-from client.node.versions import installed_versions
-from client.offers import KnownOffer, Offers
-from client.policy import decide
-from shared.agreement import Answer, Decision, Reason, decode_counts
-from shared.cores import cores
-from shared.errors import DermaFedError, FederationError, SettingsError
-from shared.messages import EXPLAIN_QUERY, Instruction
-from shared.offer import Offer
-from shared.training.plan import Plan
 
 log = logging.getLogger("dermafed.client")
 

@@ -10,10 +10,9 @@ import logging
 import re
 from collections.abc import Callable
 
-from flwr.app import Error, Message, MessageType, RecordDict
-
-from client.node.versions import installed_versions
-from shared.agreement import (
+from dermafed.client.node.versions import installed_versions
+from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
     PREPARE_QUERY,
     decode_answer,
@@ -21,8 +20,7 @@ from shared.agreement import (
     encode_answer,
     encode_ready,
 )
-from shared.errors import FederationError
-from shared.messages import (
+from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     EXPLAIN_QUERY,
     TRUST_QUERY,
@@ -37,6 +35,7 @@ from shared.messages import (
     encode_trust_sums,
     encode_update,
 )
+from flwr.app import Error, Message, MessageType, RecordDict
 
 METRICS = {"loss"}
 """What a training may report by name."""

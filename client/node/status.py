@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from client.home import write_private
-from shared.lock import is_held
+from dermafed.client.node.home import write_private
+from dermafed.shared.storage.lock import is_held
 
 READY = "worker ready"
 """What the worker writes to its log once it takes tasks."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from client.node.flower_internals import run_supernode
-from client.node.lifeline import end_with_parent
+from dermafed.client.node.flower.supernode_names import run_supernode
+from dermafed.client.node.lifeline import end_with_parent
 
 if __name__ == "__main__":
     end_with_parent()

@@ -12,17 +12,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from client.check import check_server
-from client.connection import REFUSED, REFUSED_REMEDY
-from client.home import Home, read_settings, server_address
-from client.node.child import Child
-from client.node.flower_internals import CONNECTED, CONNECTION_ERROR, DISCONNECTED, supernode_arguments
-from client.node.status import READY, NodeStatus, write_status
-from client.node.unfinished import TaskFiles
-from shared.lock import only_one_process
-from shared.offline import QUIET
+from dermafed.client.node.check import check_server
+from dermafed.client.node.child import Child
+from dermafed.client.node.connection import REFUSED, REFUSED_REMEDY
+from dermafed.client.node.flower.supernode_names import (
+    CONNECTED,
+    CONNECTION_ERROR,
+    DISCONNECTED,
+    supernode_arguments,
+)
+from dermafed.client.node.home import Home, read_settings, server_address
+from dermafed.client.node.status import READY, NodeStatus, write_status
+from dermafed.client.node.unfinished import TaskFiles
+from dermafed.shared.offline import QUIET
+from dermafed.shared.storage.lock import only_one_process
 
-WORKER = ("-m", "client.node.worker")
+WORKER = ("-m", "dermafed.client.node.worker")
 
 _TICK_SECONDS = 0.2
 _WORKER_PATIENCE, _SUPERNODE_PATIENCE = 20.0, 15.0
@@ -80,7 +85,7 @@ class _Node:
             home,
             say,
             Child(
-                (*python, "-m", "client.node.supernode", *arguments),
+                (*python, "-m", "dermafed.client.node.supernode", *arguments),
                 _environment(home, FLWR_LOG_LEVEL="INFO"),
                 home.node / "supernode.log",
             ),

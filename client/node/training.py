@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dermafed.client.node.calibration import ClinicCalibrator
+from dermafed.client.node.client_app import QualityOf, build_client_app
+from dermafed.client.node.clinic_trainer import site_trainer
+from dermafed.client.node.consent import Approved, ClinicConsent
+from dermafed.client.node.explanation_quality import score_cam, site_quality
+from dermafed.client.node.home import Home
+from dermafed.client.node.saved_models import keep_model
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from flwr.app import Context
 from flwr.clientapp import ClientApp
-
-from client.app import QualityOf, build_client_app
-from client.explain_quality import score_cam, site_quality
-from client.home import Home
-from client.models import keep_model
-from client.node.calibration import ClinicCalibrator
-from client.node.consent import Approved, ClinicConsent
-from client.site_trainer import site_trainer
-from shared.metrics.evaluation import SiteEvaluation
-from shared.training.trainer import FloatVector, Trainer, Update
 
 
 @dataclass(frozen=True)

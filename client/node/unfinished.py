@@ -6,10 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dermafed.client.node.flower.worker_names import TaskIds, from_bytes, to_bytes
+from dermafed.client.node.home import write_private
 from flwr.app import Message
-
-from client.flower_internals import TaskIds, from_bytes, to_bytes
-from client.home import write_private
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from dermafed.client.node.audit import Entry, append
+from dermafed.client.node.consent import ClinicConsent
+from dermafed.client.node.flower.worker_names import Task, TaskSource, TaskTakenBack, sent_parts
+from dermafed.client.node.home import Home, open_home
+from dermafed.client.node.lifeline import end_with_parent
+from dermafed.client.node.outgoing import let_out
+from dermafed.client.node.status import READY
+from dermafed.client.node.unfinished import TaskFiles, Unfinished
+from dermafed.shared.cores import give_way
+from dermafed.shared.errors import DermaFedError
+from dermafed.shared.protocol.messages import Refusal
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
-
-from client.audit import Entry, append
-from client.flower_internals import Task, TaskSource, TaskTakenBack, sent_parts
-from client.home import Home, open_home
-from client.node.consent import ClinicConsent
-from client.node.lifeline import end_with_parent
-from client.node.outgoing import let_out
-from client.node.status import READY
-from client.node.unfinished import TaskFiles, Unfinished
-from shared.cores import give_way
-from shared.errors import DermaFedError
-from shared.messages import Refusal
 
 _IDLE_SECONDS = 0.2
 _APP_FAILED = 2  # Flower's own code for it
@@ -135,7 +134,7 @@ def main(folder: Path, address: str) -> None:
     stop_on_signals()
     try:
         # Keras is loaded here, before the first task.
-        from client.node.training import clinic_app
+        from dermafed.client.node.training import clinic_app
 
         home = open_home(folder)
         app, consent = clinic_app(home)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from dermafed.server.commands.options import HERE, AsJson, Dir, Text, open_record, print_json
+from dermafed.shared.errors import SettingsError
 
-from server.commands.options import HERE, AsJson, Dir, Text, open_record, print_json
-from shared.console import stderr
-from shared.errors import SettingsError
+from dermafed.console import stderr
 
 if TYPE_CHECKING:
-    from server.card.facts import CardFacts
+    from dermafed.server.model_card.facts import CardFacts
 
 
 def card(
@@ -35,7 +35,7 @@ def card(
 
         fl-server models card dermafed-run --json
     """
-    from server.card.writing import HTML_FILE, MARKDOWN_FILE, write_card
+    from dermafed.server.model_card.writing import HTML_FILE, MARKDOWN_FILE, write_card
 
     folder = out or Path(f"card-{Path(run).resolve().name}")
     for file in (folder / MARKDOWN_FILE, folder / HTML_FILE):
@@ -50,9 +50,9 @@ def card(
 
 def _facts(run: str, directory: Path) -> CardFacts:
     """Of a simulation, if RUN is the folder of one, or of a run of the federation."""
-    from server.card.federated import federated_facts
-    from server.card.simulated import is_simulation, simulated_facts
-    from server.record.runs import find_run
+    from dermafed.server.model_card.federated import federated_facts
+    from dermafed.server.model_card.simulated import is_simulation, simulated_facts
+    from dermafed.server.record.runs import find_run
 
     if is_simulation(Path(run)):
         return simulated_facts(Path(run))

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
+from dermafed.shared.errors import SettingsError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
-from shared.console import stderr
-from shared.errors import SettingsError
+from dermafed.console import stderr
 
 
 def enrol(
@@ -37,12 +37,12 @@ def enrol(
 
         fl-server enrol graz graz.pub --dir alps --out for-graz.json
     """
-    from server.record.clinics import enrol as register
-    from server.settings import TRUST, load_settings
-    from server.trust.check import authority_fingerprint, authority_pem
-    from shared.invitation import Invitation, write_invitation
-    from shared.names import check_name
-    from shared.node_key import fingerprint, read_public_key
+    from dermafed.server.coordinator.certificates import authority_fingerprint, authority_pem
+    from dermafed.server.coordinator.server_settings import TRUST, load_settings
+    from dermafed.server.record.clinics import enrol as register
+    from dermafed.shared.names import check_name
+    from dermafed.shared.protocol.invitation import Invitation, write_invitation
+    from dermafed.shared.protocol.node_key import fingerprint, read_public_key
 
     record, settings = open_record(directory), load_settings(directory)
     path = out or Path(f"{check_name(clinic, 'clinic')}-invitation.json")
@@ -83,7 +83,7 @@ def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None
 
         fl-server revoke graz --dir alps --json
     """
-    from server.record.clinics import revoke as take_back
+    from dermafed.server.record.clinics import revoke as take_back
 
     take_back(open_record(directory), clinic)
     if as_json:
@@ -101,9 +101,9 @@ def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server clinics --dir alps --json
     """
-    from server.record.clinics import list_clinics
-    from shared.lock import is_held
-    from shared.node_key import fingerprint
+    from dermafed.server.record.clinics import list_clinics
+    from dermafed.shared.protocol.node_key import fingerprint
+    from dermafed.shared.storage.lock import is_held
 
     known, serving = list_clinics(open_record(directory)), is_held(directory)
     if as_json:
@@ -129,8 +129,8 @@ def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
 def _check_replaceable(path: Path, invitation: object) -> None:
     """Let an invitation be written again, and nothing else be overwritten."""
-    from shared.errors import InputError
-    from shared.invitation import read_invitation
+    from dermafed.shared.errors import InputError
+    from dermafed.shared.protocol.invitation import read_invitation
 
     if not path.exists():
         return

@@ -12,18 +12,24 @@ from typing import Annotated
 
 import click
 import typer
+from dermafed.server.commands.card import card
+from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
+from dermafed.server.rounds.checkpoint import has_state
+from dermafed.server.rounds.history import HistoryRow, best_round
+from dermafed.server.rounds.run_folder import (
+    KeptModel,
+    federation_folder,
+    kept_models,
+    read_history,
+    row_values,
+)
+from dermafed.shared.errors import SettingsError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from server.checkpoint import has_state
-from server.commands.card import card
-from server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
-from server.history import HistoryRow, best_round
-from server.run_folder import KeptModel, federation_folder, kept_models, read_history, row_values
-from shared.console import stderr
-from shared.errors import SettingsError
+from dermafed.console import stderr
 
 
 def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
@@ -119,8 +125,8 @@ def export(
 
         fl-server export spring-2027 last spring-last.keras --dir alps
     """
-    from server.export import export_model
-    from server.record.runs import find_run
+    from dermafed.server.coordinator.export import export_model
+    from dermafed.server.record.runs import find_run
 
     record = open_record(directory)
     card = export_model(record, find_run(record, run), round, file)
@@ -133,14 +139,14 @@ def export(
 
 def _folder(run: str, directory: Path) -> Path:
     """Of a run's files: a path that holds a run, or a run of the federation."""
-    from server.settings import RUNS, SETTINGS_FILE
+    from dermafed.server.coordinator.server_settings import RUNS, SETTINGS_FILE
 
     try:
         return federation_folder(Path(run))
     except SettingsError:
         if Path(run).exists() or not (directory / SETTINGS_FILE).is_file():
             raise
-    from server.record.runs import find_run
+    from dermafed.server.record.runs import find_run
 
     found = find_run(open_record(directory), run)
     folder = directory / RUNS / found.folder_name

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
+from dermafed.shared.errors import SettingsError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
-from shared.console import stderr
-from shared.errors import SettingsError
+from dermafed.console import stderr
 
 Follow = Annotated[
     bool, typer.Option("--follow", help="Show the rounds until the run ends. Ctrl-C ends that only.")
@@ -50,8 +50,8 @@ def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: As
 
         fl-server train spring.toml --dir alps --json
     """
-    from server.asking import ask_for, describe
-    from shared.lock import is_held
+    from dermafed.server.coordinator.run_request import ask_for, describe
+    from dermafed.shared.storage.lock import is_held
 
     record = open_record(directory)
     run, understood = ask_for(record, plan)
@@ -79,7 +79,7 @@ def stop(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server stop spring-2027 --dir alps
     """
-    from server.record.runs import Status, find_run, move
+    from dermafed.server.record.runs import Status, find_run, move
 
     record = open_record(directory)
     found = find_run(record, run)
@@ -108,7 +108,7 @@ def resume(run: Text, directory: Dir = HERE, follow: Follow = False, as_json: As
 
         fl-server resume spring-2027 --dir alps
     """
-    from server.record.runs import RESTING, Status, find_run, move
+    from dermafed.server.record.runs import RESTING, Status, find_run, move
 
     record = open_record(directory)
     found = find_run(record, run)
@@ -136,8 +136,8 @@ def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server runs --dir alps --json
     """
-    from server.commands.telling import run_values
-    from server.record.runs import list_runs
+    from dermafed.server.commands.telling import run_values
+    from dermafed.server.record.runs import list_runs
 
     known = list_runs(open_record(directory))
     if as_json:
@@ -163,6 +163,6 @@ def _print_plan(understood: dict[str, dict[str, object]], clinics: tuple[str, ..
 
 
 def _follow(directory: Path, name: str) -> None:
-    from server.commands.telling import follow_run
+    from dermafed.server.commands.telling import follow_run
 
     follow_run(open_record(directory), name)

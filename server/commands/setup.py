@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dermafed.server.commands.options import HERE, AsJson, Dir, File, print_json
+from dermafed.shared.errors import SettingsError
 
-from server.commands.options import HERE, AsJson, Dir, File, print_json
-from shared.console import stderr
-from shared.errors import SettingsError
+from dermafed.console import stderr
 
 
 def init(
@@ -42,11 +42,11 @@ def init(
 
         fl-server init alps --host derma.example.org --host 192.0.2.7 --port 443
     """
-    from server.record.database import Record
-    from server.settings import RECORD, RUNS, TRUST, ServerSettings, save_settings
-    from server.trust.check import authority_fingerprint
-    from shared.authority import issue_server_certificate, make_authority
-    from shared.private_files import make_private_folder
+    from dermafed.server.coordinator.certificates import authority_fingerprint
+    from dermafed.server.coordinator.server_settings import RECORD, RUNS, TRUST, ServerSettings, save_settings
+    from dermafed.server.record.database import Record
+    from dermafed.shared.protocol.authority import issue_server_certificate, make_authority
+    from dermafed.shared.storage.private_files import make_private_folder
 
     _check_free(folder)
     settings = ServerSettings(
@@ -79,8 +79,8 @@ def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server renew --dir alps
     """
-    from server.settings import TRUST, load_settings
-    from shared.authority import issue_server_certificate
+    from dermafed.server.coordinator.server_settings import TRUST, load_settings
+    from dermafed.shared.protocol.authority import issue_server_certificate
 
     settings = load_settings(directory)
     expires = issue_server_certificate(directory / TRUST, settings.hosts).not_valid_after_utc

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from server.commands.options import HERE, AsJson, Dir, print_json
+from dermafed.server.commands.options import HERE, AsJson, Dir, print_json
 
 if TYPE_CHECKING:
-    from server.start import Ready
+    from dermafed.server.coordinator.start import Ready
 
 
 TensorBoard = Annotated[
@@ -37,9 +36,9 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
 
         fl-server start --dir alps --json
     """
-    from server.agree import agree
-    from server.opening import open_engine
-    from server.start import serve
+    from dermafed.server.coordinator.agree import agree
+    from dermafed.server.coordinator.engine_startup import open_engine
+    from dermafed.server.coordinator.start import serve
 
     _log_to_stderr()
 

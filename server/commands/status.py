@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
-
-from server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
 
 _REFRESH_SECONDS = 1.0
 
@@ -48,13 +47,13 @@ def current_state(directory: Path) -> dict[str, Any]:
     """The server, the run that is held or came last, its last round, and the clinics; as JSON types."""
     from dataclasses import asdict
 
-    from server.commands.telling import run_values
-    from server.record.clinics import list_clinics
-    from server.record.rounds import list_answers, list_rounds
-    from server.record.runs import HELD, list_runs
-    from server.settings import TRUST, load_settings
-    from server.trust.check import authority_fingerprint
-    from shared.lock import is_held
+    from dermafed.server.commands.telling import run_values
+    from dermafed.server.coordinator.certificates import authority_fingerprint
+    from dermafed.server.coordinator.server_settings import TRUST, load_settings
+    from dermafed.server.record.clinics import list_clinics
+    from dermafed.server.record.rounds import list_answers, list_rounds
+    from dermafed.server.record.runs import HELD, list_runs
+    from dermafed.shared.storage.lock import is_held
 
     record, settings = open_record(directory), load_settings(directory)
     serving, runs = is_held(directory), list_runs(record)
@@ -97,7 +96,7 @@ def _shown(state: dict[str, Any]) -> RenderableType:
 
 
 def _run_line(run: dict[str, Any], last_round: dict[str, Any] | None) -> str:
-    from server.commands.telling import round_line
+    from dermafed.server.commands.telling import round_line
 
     why = f" ({run['why']})" if run["why"] else ""
     told = f"\n{round_line(last_round, run['rounds'])}" if last_round else ""

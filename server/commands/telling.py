@@ -6,11 +6,12 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from server.record.database import Record
-from server.record.rounds import list_rounds
-from server.record.runs import RESTING, Run, Status, find_run
-from shared.console import stderr
-from shared.errors import FederationError
+from dermafed.server.record.database import Record
+from dermafed.server.record.rounds import list_rounds
+from dermafed.server.record.runs import RESTING, Run, Status, find_run
+from dermafed.shared.errors import FederationError
+
+from dermafed.console import stderr
 
 _POLL_SECONDS = 1.0
 

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from server.record.database import Record, now
-from shared.errors import SettingsError
+from dermafed.server.record.database import Record, now
+from dermafed.shared.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)

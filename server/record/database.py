@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from shared.database import Database
+from dermafed.shared.storage.database import Database
 
 
 class Record(Database):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.history import HistoryRow
-from server.record.database import Record, now
-from server.run_folder import row_values
+from dermafed.server.record.database import Record, now
+from dermafed.server.rounds.history import HistoryRow
+from dermafed.server.rounds.run_folder import row_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def keep_round(record: Record, run: int, row: HistoryRow) -> None:
 
 
 def list_rounds(record: Record, run: int) -> list[dict[str, Any]]:
-    """A run's rounds in order: the fields of :class:`server.history.HistoryRow`, and when each ended."""
+    """A run's rounds in order: the fields of :class:`HistoryRow`, and when each ended."""
     with record.reading() as db:
         rows = db.execute("SELECT ended, figures FROM rounds WHERE run = ? ORDER BY round", (run,))
         return [{**json.loads(row["figures"]), "ended": row["ended"]} for row in rows]

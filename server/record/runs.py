@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from server.record.database import Record, now
-from shared.errors import SettingsError
+from dermafed.server.record.database import Record, now
+from dermafed.shared.errors import SettingsError
 
 
 class Status(StrEnum):

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-
-from shared.errors import SettingsError
-from shared.explain.maps import Float, interpolation
-from shared.explain.network import Network
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.explain.maps import Float, interpolation
+from dermafed.shared.explain.network import Network
 
 log = logging.getLogger("dermafed.explain")
 
@@ -60,7 +59,7 @@ def best_engine(network: Network, wanted: str | None = None) -> Engine:
     if wanted == "tensorflow":
         return keras_engine(masked, network)
     try:
-        from shared.explain.openvino_engine import openvino_engine
+        from dermafed.shared.explain.openvino_engine import openvino_engine
 
         return openvino_engine(masked, network)
     except Exception as error:  # an optional accelerator: any failure, of any type, means doing without

@@ -7,16 +7,15 @@ from collections.abc import Collection
 
 import keras
 import numpy as np
-
-from shared.errors import ImageError, SettingsError
-from shared.explain.convention import CONVENTIONS, Convention
-from shared.explain.explanation import Explanation
-from shared.explain.fast import Estimate
-from shared.explain.maps import Float, no_map, to_unit
-from shared.explain.methods import METHODS, Instruments, Seen
-from shared.explain.network import open_network
-from shared.explain.quality.interfaces import Explain, Image
-from shared.explain.target import Target
+from dermafed.shared.errors import ImageError, SettingsError
+from dermafed.shared.explain.convention import CONVENTIONS, Convention
+from dermafed.shared.explain.explanation import Explanation
+from dermafed.shared.explain.fast import Estimate
+from dermafed.shared.explain.maps import Float, no_map, to_unit
+from dermafed.shared.explain.methods import METHODS, Instruments, Seen
+from dermafed.shared.explain.network import open_network
+from dermafed.shared.explain.quality.interfaces import Explain, Image
+from dermafed.shared.explain.target import Target
 
 
 class Explainer:
@@ -37,7 +36,7 @@ class Explainer:
         """Opens the classifier at its last activation maps.
 
         Args:
-            classifier: see :func:`shared.explain.network.open_network`.
+            classifier: see :func:`dermafed.shared.explain.network.open_network`.
             layer: the layer to explain by; by default the last one with maps.
             convention: which Score-CAM, or its name in ``CONVENTIONS``.
             engine: ``"openvino"`` or ``"tensorflow"``; by default the fastest that works. One that does not

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.explain.maps import Float
-from shared.explain.target import Target
+from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.target import Target
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-
-from shared.explain.maps import Float
-from shared.explain.network import Network
+from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.network import Network
 
 Gradient = Callable[[Float, Float], tuple[Float, Float]]
 """An image (H, W, 3) and class weights (C,) to A and d(sum_c weight_c logit_c)/dA, both (h, w, K)."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import keras
-
-from shared.errors import ModelError
+from dermafed.shared.errors import ModelError
 
 
 class Wired(NamedTuple):

@@ -14,11 +14,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from dermafed.shared.explain.quality.interfaces import Heatmap, Image
+from dermafed.shared.imaging.pipeline import preprocess
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.imaging.resize import resize
 from numpy.typing import NDArray
-
-from shared.explain.quality.interfaces import Heatmap, Image
-from shared.preprocess import PreprocessSettings, preprocess
-from shared.preprocess.resize import resize
 
 SIDE = 0.75
 """The window's side, as a share of the image's."""

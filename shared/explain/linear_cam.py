@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+from dermafed.shared.errors import ModelError
+from dermafed.shared.explain.graph import wired_layers
+from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.network import Network
 from numpy.typing import NDArray
-
-from shared.errors import ModelError
-from shared.explain.graph import wired_layers
-from shared.explain.maps import Float
-from shared.explain.network import Network
 
 _AFFINE = (keras.layers.BatchNormalization, keras.layers.Dropout, keras.layers.Dense)
 

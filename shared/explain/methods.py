@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-
-from shared.explain.convention import Convention
-from shared.explain.engine import Engine, best_engine
-from shared.explain.fast import Estimate, fast
-from shared.explain.linear_cam import class_weights
-from shared.explain.maps import Float, activation_maps, enlarge, no_map
-from shared.explain.network import Network
-from shared.explain.scorecam import ScoreCam, exact, score_cam
-from shared.explain.target import Target
+from dermafed.shared.explain.convention import Convention
+from dermafed.shared.explain.engine import Engine, best_engine
+from dermafed.shared.explain.fast import Estimate, fast
+from dermafed.shared.explain.linear_cam import class_weights
+from dermafed.shared.explain.maps import Float, activation_maps, enlarge, no_map
+from dermafed.shared.explain.network import Network
+from dermafed.shared.explain.scorecam import ScoreCam, exact, score_cam
+from dermafed.shared.explain.target import Target
 
 if TYPE_CHECKING:
-    from shared.explain.gradients import Gradient
+    from dermafed.shared.explain.gradients import Gradient
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +48,7 @@ class Instruments:
     @cached_property
     def gradient(self) -> Gradient:
         """The gradient of a weighted sum of logits by the activations."""
-        from shared.explain.gradients import logit_gradient
+        from dermafed.shared.explain.gradients import logit_gradient
 
         return logit_gradient(self.network)
 
@@ -78,7 +77,7 @@ def _exact(cam: ScoreCam) -> Estimate:
 
 def _by_gradient(name: str) -> Method:
     def method(tools: Instruments, seen: Seen) -> Estimate:
-        from shared.explain import gradients
+        from dermafed.shared.explain import gradients
 
         activations, slope = tools.gradient(seen.pixels, seen.target.one_hot(tools.network.classes))
         cells = getattr(gradients, name)(activations, slope)

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
-
-from shared.errors import ModelError
-from shared.explain.graph import Wired, wired_layers
+from dermafed.shared.errors import ModelError
+from dermafed.shared.explain.graph import Wired, wired_layers
 
 _CONVOLUTIONS = (
     keras.layers.Conv2D,
@@ -44,7 +43,7 @@ def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
     """Opens a classifier at its last activation maps, or at those of a layer named.
 
     The network shares the classifier's layers. Inputs beside the image are held at zero, which is how
-    :mod:`shared.model.metadata` writes "unknown".
+    :mod:`dermafed.shared.model.metadata` writes "unknown".
 
     Args:
         classifier: any functional or sequential Keras model with a convolutional layer, one image input of

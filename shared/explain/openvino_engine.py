@@ -10,11 +10,10 @@ from typing import Any
 
 import keras
 import numpy as np
-
-from shared.cores import cores
-from shared.explain.engine import Engine, Outputs
-from shared.explain.maps import Float
-from shared.explain.network import Network
+from dermafed.shared.cores import cores
+from dermafed.shared.explain.engine import Engine, Outputs
+from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.network import Network
 
 
 def openvino_engine(masked: keras.Model, network: Network) -> Engine:
@@ -25,7 +24,7 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
     result does not depend on how many there are.
 
     Args:
-        masked: from :func:`shared.explain.engine.masked_model`.
+        masked: from :func:`dermafed.shared.explain.engine.masked_model`.
         network: what it was made of.
 
     Raises:

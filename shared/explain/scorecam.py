@@ -1,7 +1,7 @@
 """Score-CAM (Wang et al. 2020, arXiv:1910.01279): activation maps weighted by what they let the network see.
 
 The scores S_k come from one masked pass a channel (:func:`exact_scores`) or are estimated from fewer
-(:mod:`shared.explain.fast`); the map is made of them here, the same way.
+(:mod:`dermafed.shared.explain.fast`); the map is made of them here, the same way.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
-from shared.explain.convention import Convention, Fill
-from shared.explain.engine import Engine
-from shared.explain.maps import ActivationMaps, Float, enlarge
-from shared.explain.target import Target
-from shared.model.classifier import IMAGENET_MEAN
+from dermafed.shared.explain.convention import Convention, Fill
+from dermafed.shared.explain.engine import Engine
+from dermafed.shared.explain.maps import ActivationMaps, Float, enlarge
+from dermafed.shared.explain.target import Target
+from dermafed.shared.model.classifier import IMAGENET_MEAN
 
 BLUR = 0.1  # standard deviation, of the image's side: no structure of a lesion survives
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from shared.explain.convention import Score
-from shared.explain.engine import Outputs
-from shared.explain.maps import Float
+from dermafed.shared.explain.convention import Score
+from dermafed.shared.explain.engine import Outputs
+from dermafed.shared.explain.maps import Float
 
 
 @dataclass(frozen=True, slots=True)

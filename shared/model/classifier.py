@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-
-from shared.model.metadata import METADATA_FEATURES
-from shared.model.settings import ModelSettings
+from dermafed.shared.model.metadata import METADATA_FEATURES
+from dermafed.shared.model.model_settings import ModelSettings
 
 # ImageNet's channel statistics of [0, 1] images: eq. (2) at the network's input. The variances
 # are those in Keras' own weight files.

@@ -15,10 +15,9 @@ from typing import IO, Any
 
 import keras
 import numpy as np
+from dermafed.shared.errors import ModelError
+from dermafed.shared.model.classifier import IMAGENET_VARIANCE
 from numpy.typing import NDArray
-
-from shared.errors import ModelError
-from shared.model.classifier import IMAGENET_VARIANCE
 
 _DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
 

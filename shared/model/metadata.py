@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+from dermafed.shared.lesions.record import LesionRecord
 from numpy.typing import NDArray
-
-from shared.lesions import LesionRecord
 
 SEXES = ("female", "male")
 

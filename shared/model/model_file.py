@@ -7,12 +7,11 @@ import tempfile
 from pathlib import Path
 
 import keras
-
-from shared.errors import ModelError, SettingsError
-from shared.files import unwritable, write_atomically, write_json
-from shared.model.card import ModelCard
-from shared.model.classifier import build_classifier
-from shared.model.flat import FloatVector, set_flat
+from dermafed.shared.errors import ModelError, SettingsError
+from dermafed.shared.model.classifier import build_classifier
+from dermafed.shared.model.flat_weights import FloatVector, set_flat
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.storage.atomic_files import unwritable, write_atomically, write_json
 
 
 def save_model(path: Path, weights: FloatVector, card: ModelCard) -> None:

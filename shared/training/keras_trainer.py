@@ -6,23 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-
-from shared.metrics.evaluation import SiteEvaluation
-from shared.model.flat import FloatVector, to_flat
-from shared.model.settings import ModelSettings
-from shared.training.data import LabelledImages, batches, steps_per_epoch
-from shared.training.frozen_features import FrozenFeatures
-from shared.training.loss import balanced_weight, class_weights, log_prior, targets
-from shared.training.predict import (
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.model.flat_weights import FloatVector, to_flat
+from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
+from dermafed.shared.training.frozen_features import FrozenFeatures
+from dermafed.shared.training.loss import balanced_weight, class_weights, log_prior, targets
+from dermafed.shared.training.predict import (
     BatchNormMemory,
     batch_norm_entries,
     loaded_classifier,
     with_own_batch_norm,
 )
-from shared.training.recipe import Recipe
-from shared.training.trainer import Update
-from shared.training.training_network import training_network
+from dermafed.shared.training.recipe import Recipe
+from dermafed.shared.training.trainer import Update
+from dermafed.shared.training.training_network import training_network
+from numpy.typing import NDArray
 
 
 class KerasTrainer:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.model.metadata import encode_metadata
+from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.data import LabelledImages
 from numpy.typing import NDArray
-
-from shared.errors import DatasetError
-from shared.lesions import LesionRecord
-from shared.model.metadata import encode_metadata
-from shared.model.settings import ModelSettings
-from shared.preprocess import PreprocessCache, PreprocessSettings, default_cache_folder
-from shared.training.data import LabelledImages
 
 
 def load_labelled(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-
-from shared.model.classifier import logits_model
+from dermafed.shared.model.classifier import logits_model
 
 
 class ProximalModel(keras.Model):  # type: ignore[misc]

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from shared.errors import SettingsError
+from dermafed.shared.errors import SettingsError
 
 Optimizer = Literal["adamw", "sgd"]
 Balance = Literal["none", "weights", "logits", "global"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from shared.metrics.evaluation import SiteEvaluation
+    from dermafed.shared.metrics.evaluation import SiteEvaluation
 
 FloatVector = NDArray[np.float32]
 

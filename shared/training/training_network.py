@@ -6,15 +6,14 @@ from functools import lru_cache
 
 import keras
 import numpy as np
+from dermafed.shared.model.classifier import build_classifier, fix_batch_norm
+from dermafed.shared.model.flat_weights import FloatVector, set_flat
+from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.data import Batch
+from dermafed.shared.training.loss import PriorAdjustedCrossEntropy
+from dermafed.shared.training.proximal import ProximalModel
+from dermafed.shared.training.recipe import Recipe
 from numpy.typing import NDArray
-
-from shared.model.classifier import build_classifier, fix_batch_norm
-from shared.model.flat import FloatVector, set_flat
-from shared.model.settings import ModelSettings
-from shared.training.data import Batch
-from shared.training.loss import PriorAdjustedCrossEntropy
-from shared.training.proximal import ProximalModel
-from shared.training.recipe import Recipe
 
 
 class TrainingNetwork:

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
+from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.simulation.engines.flower_private_names import NodeInfo, Run
+from dermafed.simulation.engines.local import clinic_names
 from flwr.app import Context, Message, MetricRecord, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
-
-from shared.errors import FederationError, SettingsError
-from simulation.engines.flower_internals import NodeInfo, Run
-from simulation.engines.local import clinic_names
 
 _ASK_PARTITION = "query.partition"
 
@@ -33,7 +32,7 @@ def run_ray(
     """Run a federation with Ray; as many clinics work at a time as cores allow.
 
     The client app travels to the worker processes by cloudpickle, with every message: let it load its data
-    there (:class:`client.trainers.KeptTrainers`). The server app runs in a thread of this process.
+    there (:class:`KeptTrainers`). The server app runs in a thread of this process.
 
     Args:
         server_app: the server.

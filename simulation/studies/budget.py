@@ -1,7 +1,7 @@
 """What a training budget gives: passes over the images, rounds and the learning rate, on validation images.
 
 A budget is chosen by this, so the test stays untouched. What the weights' journeys and the minutes are is
-said in :mod:`simulation.studies.cost`.
+said in :mod:`dermafed.simulation.studies.cost`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from server.run_folder import federation_folder, read_history
-from shared.errors import SettingsError
-from shared.files import write_atomically
-from simulation.studies.cost import means_by_row, megabytes_a_round
-from simulation.studies.drawing import line, panels, save
-from simulation.studies.markdown_table import markdown_table
-from simulation.studies.queue import StudyRun
-from simulation.studies.summary import cell
+from dermafed.server.rounds.run_folder import federation_folder, read_history
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.simulation.studies.cost import means_by_row, megabytes_a_round
+from dermafed.simulation.studies.markdown_table import markdown_table
+from dermafed.simulation.studies.plots import line, panels, save
+from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.summary import cell
 
 Line = dict[str, Any]
 

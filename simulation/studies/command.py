@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from simulation.studies.study import Study, read_study
+from dermafed.simulation.studies.study import Study, read_study
 
 STUDY_FILE = "study.json"
 
@@ -79,18 +78,17 @@ def study(
 
 def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) -> None:
     # Imported now, so that --help and bad usage answer at once.
+    from dermafed.server.model_card.simulated import simulated_facts
+    from dermafed.server.model_card.writing import write_card
+    from dermafed.shared.storage.atomic_files import write_json
+    from dermafed.simulation.runs.progress import LiveWatcher
+    from dermafed.simulation.studies.analyses import judge
+    from dermafed.simulation.studies.guided import with_views
+    from dermafed.simulation.studies.queue import run_all, study_runs
+    from dermafed.simulation.studies.quick_data import with_drawn_data
+    from dermafed.simulation.studies.summary import markdown, published_lines, summarise
     from rich.console import Console
     from rich.markdown import Markdown
-
-    from server.card.simulated import simulated_facts
-    from server.card.writing import write_card
-    from shared.files import write_json
-    from simulation.progress import LiveWatcher
-    from simulation.studies.drawn import with_drawn_data
-    from simulation.studies.guided import with_views
-    from simulation.studies.judgements import judge
-    from simulation.studies.queue import run_all, study_runs
-    from simulation.studies.summary import markdown, published_lines, summarise
 
     command = shlex.join(["fl-simulate", *sys.argv[1:]])
     with LiveWatcher() as watcher:
@@ -120,8 +118,8 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
 
 
 def _write(study: Study, folder: Path, lines: list[dict[str, Any]], command: str) -> None:
-    from shared.files import write_atomically, write_json
-    from simulation.studies.summary import as_csv, markdown
+    from dermafed.shared.storage.atomic_files import write_atomically, write_json
+    from dermafed.simulation.studies.summary import as_csv, markdown
 
     if lines:
         text = [f"# {study.title}", f"    {command}"]

@@ -12,13 +12,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from server.checkpoint import load_state
-from server.run_folder import federation_folder, read_history
-from shared.files import write_atomically
-from simulation.studies.drawing import line, panels, save
-from simulation.studies.markdown_table import markdown_table
-from simulation.studies.queue import StudyRun
-from simulation.studies.summary import cell, over_seeds
+from dermafed.server.rounds.checkpoint import load_state
+from dermafed.server.rounds.run_folder import federation_folder, read_history
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.simulation.studies.markdown_table import markdown_table
+from dermafed.simulation.studies.plots import line, panels, save
+from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.summary import cell, over_seeds
 
 JOURNEYS = 3
 MEGABYTE = 10**6

@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from shared.diagnoses import canonical
-from shared.fairness.figures import FIGURES, WORST, Floats, JudgedImages
-from shared.fairness.judgement import METHOD, GroupJudgement, judge_groups
-from shared.files import write_atomically
-from shared.lesions import LesionRecord
-from shared.metrics.intervals import Interval, percentile_interval
-from simulation.results import Predictions, TestImages
-from simulation.settings import SYNTHETIC
-from simulation.studies.fairness_figure import group_figure
-from simulation.studies.fairness_page import as_csv, markdown
-from simulation.studies.image_groups import ORDER, Angles, groups_of, measure_angles
-from simulation.studies.kept import OWN, kept_models, kept_tests
-from simulation.studies.queue import StudyRun
+from dermafed.shared.lesions.diagnoses import canonical
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.fairness.group_comparison import METHOD, GroupJudgement, judge_groups
+from dermafed.shared.metrics.fairness.group_metrics import FIGURES, WORST, Floats, JudgedImages
+from dermafed.shared.metrics.intervals import Interval, percentile_interval
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.simulation.runs.results import Predictions, TestImages
+from dermafed.simulation.runs.run_settings import SYNTHETIC
+from dermafed.simulation.studies.fairness_plot import group_figure
+from dermafed.simulation.studies.fairness_tables import as_csv, markdown
+from dermafed.simulation.studies.image_groups import ORDER, Angles, groups_of, measure_angles
+from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.saved_tests import OWN, kept_models, kept_tests
 
 ARMS = ("federated", "pooled", OWN)
 Key = tuple[str, str, str]

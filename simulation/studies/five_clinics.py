@@ -1,6 +1,6 @@
 """HAM10000 by the place of its acquisition, and ISIC 2017 where that is known, as one data set.
 
-    python -m simulation.studies.five_clinics HAM10000 ISIC2017 OUT
+    python -m dermafed.simulation.studies.five_clinics HAM10000 ISIC2017 OUT
 
 Both have a ``metadata.csv`` with the column ``clinic``; images without a clinic are left out. OUT gets one
 manifest and links to the images.
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.readers.image_files import find_images
+from dermafed.shared.storage.atomic_files import make_folder
 from rich.console import Console
 
-from shared.console import run_app
-from shared.datasets.files import find_images
-from shared.errors import DatasetError
-from shared.files import make_folder
+from dermafed.console import run_app
 
 COLUMNS = ("image_id", "lesion_id", "diagnosis", "age", "sex", "site", "clinic")
 

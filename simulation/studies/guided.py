@@ -14,30 +14,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from dermafed.shared.cores import cores
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesions.groups import draw
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.names import slug
+from dermafed.shared.storage.atomic_files import make_folder, write_json
+from dermafed.simulation.runs.arms import FEDERATED, PREDICTIONS_FILE, save_predictions
+from dermafed.simulation.runs.processes import run_in_processes
+from dermafed.simulation.runs.results import Predictions, TestImages, arm_result
+from dermafed.simulation.runs.run import Watcher
+from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
+from dermafed.simulation.studies.saved_tests import kept_models, kept_tests
+from dermafed.simulation.studies.study import Study, View
 from numpy.typing import NDArray
-
-from shared.cores import cores
-from shared.datasets.groups import draw
-from shared.errors import SettingsError
-from shared.files import make_folder, write_json
-from shared.lesions import LesionRecord
-from shared.names import slug
-from simulation.arms import FEDERATED, PREDICTIONS_FILE, save_predictions
-from simulation.processes import run_in_processes
-from simulation.results import Predictions, TestImages, arm_result
-from simulation.run import Watcher
-from simulation.studies.kept import kept_models, kept_tests
-from simulation.studies.queue import RESULT_FILE, StudyRun
-from simulation.studies.study import Study, View
 
 if TYPE_CHECKING:
     import keras
-
-    from shared.explain.explainer import Explainer
-    from shared.explain.guided import Window
-    from shared.explain.quality.interfaces import Image
-    from shared.model.card import ModelCard
-    from shared.training.data import LabelledImages
+    from dermafed.shared.explain.explainer import Explainer
+    from dermafed.shared.explain.guided import Window
+    from dermafed.shared.explain.quality.interfaces import Image
+    from dermafed.shared.model.model_info import ModelCard
+    from dermafed.shared.training.data import LabelledImages
 
 SECOND_FILE = "second.npz"
 
@@ -112,10 +110,10 @@ def look_again(looks: SecondLooks) -> None:
         ModelError: the model cannot be read, or not be explained so.
         ImageError: an image cannot be read any more.
     """
-    from shared.explain.explainer import Explainer
-    from shared.model.model_file import load_model
-    from shared.training.backend import configure_backend
-    from shared.training.loading import load_labelled
+    from dermafed.shared.explain.explainer import Explainer
+    from dermafed.shared.model.model_file import load_model
+    from dermafed.shared.training.backend import configure_backend
+    from dermafed.shared.training.loading import load_labelled
 
     configure_backend(1)
     source = looks.source
@@ -134,7 +132,7 @@ def look_again(looks: SecondLooks) -> None:
 
 
 def _way(name: str, explainer: Explainer, seed: int) -> Look:
-    from shared.explain.guided import centred, drawn, hottest
+    from dermafed.shared.explain.guided import centred, drawn, hottest
 
     if name == "centre":
         return lambda image, target, record: centred()
@@ -153,9 +151,9 @@ def _second(
     where: Look,
 ) -> NDArray[np.float32]:
     """The second look's probabilities, float32 (N, C), on a clinic's test images."""
-    from shared.explain.guided import second_view
-    from shared.images import read_image
-    from shared.training.predict import apply_classifier
+    from dermafed.shared.explain.guided import second_view
+    from dermafed.shared.imaging.decoding import read_image
+    from dermafed.shared.training.predict import apply_classifier
 
     seen = zip(records, data.images, first.argmax(axis=1), strict=True)
     views = [

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from dermafed.shared.cores import cores
+from dermafed.shared.imaging.decoding import read_image, read_mask
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.fairness.groups import AGES, REGIONS, age_group, sex, site_group
+from dermafed.shared.metrics.fairness.skin_tone import THIRDS, TONES, thirds, tone, typology_angle
+from dermafed.shared.model.metadata import SEXES
+from dermafed.simulation.runs.results import TestImages
 from numpy.typing import NDArray
-
-from shared.cores import cores
-from shared.fairness.groups import AGES, REGIONS, age_group, sex, site_group
-from shared.fairness.skin_tone import THIRDS, TONES, thirds, tone, typology_angle
-from shared.images import read_image, read_mask
-from shared.lesions import LesionRecord
-from shared.model.metadata import SEXES
-from simulation.results import TestImages
 
 Angles = dict[str, float]
 Groups = list[str | None]

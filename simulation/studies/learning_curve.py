@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from shared.files import write_atomically
-from simulation.studies.drawing import line, panels, save
-from simulation.studies.markdown_table import markdown_table
-from simulation.studies.queue import StudyRun
-from simulation.studies.summary import cell, over_seeds
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.simulation.studies.markdown_table import markdown_table
+from dermafed.simulation.studies.plots import line, panels, save
+from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.summary import cell, over_seeds
 
 JOINED, ALONE = "joined", "alone"
 

@@ -23,8 +23,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.errors import SettingsError
-from simulation.studies.markdown_table import heading, markdown_table
+from dermafed.shared.errors import SettingsError
+from dermafed.simulation.studies.markdown_table import heading, markdown_table
 
 Line = Mapping[str, Any]
 

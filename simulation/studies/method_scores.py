@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from dermafed.shared.explain.explainer import Explainer
+from dermafed.shared.explain.quality.interfaces import Explain
+from dermafed.shared.explain.quality.localisation import box_overlap, pixel_precision
+from dermafed.shared.explain.quality.pointing import lesion_mask
+from dermafed.shared.explain.quality.scoring import ImageAndMask, image_scores
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.model.model_file import load_model
+from dermafed.shared.training.backend import configure_backend
+from dermafed.shared.training.loading import load_labelled
+from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.saved_tests import kept_tests
 from numpy.typing import NDArray
-
-from shared.explain import Explain, Explainer
-from shared.explain.quality.localisation import box_overlap, pixel_precision
-from shared.explain.quality.pointing import lesion_mask
-from shared.explain.quality.scoring import ImageAndMask, image_scores
-from shared.lesions import LesionRecord
-from shared.model.model_file import load_model
-from shared.preprocess import PreprocessSettings
-from shared.training.backend import configure_backend
-from shared.training.loading import load_labelled
-from simulation.studies.kept import kept_tests
-from simulation.studies.queue import StudyRun
 
 CENTRE = "centre"
 
@@ -29,7 +29,7 @@ def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str
 
     Args:
         run: finished, with its model.
-        methods: of :data:`shared.explain.METHODS`, or ``centre``.
+        methods: of :data:`dermafed.shared.explain.METHODS`, or ``centre``.
         count: of test images, evenly spaced over all clinics' by name.
 
     Returns:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.cores import cores
-from shared.files import write_atomically, write_json
-from simulation.processes import run_in_processes
-from simulation.studies.markdown_table import markdown_table
-from simulation.studies.methods_figure import methods_figure
-from simulation.studies.queue import StudyRun
-from simulation.studies.summary import as_csv, cell, over_seeds
+from dermafed.shared.cores import cores
+from dermafed.shared.storage.atomic_files import write_atomically, write_json
+from dermafed.simulation.runs.processes import run_in_processes
+from dermafed.simulation.studies.markdown_table import markdown_table
+from dermafed.simulation.studies.methods_plot import methods_figure
+from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.summary import as_csv, cell, over_seeds
 
 METHODS_FILE = "methods.json"
 IMAGES = 50
@@ -91,7 +91,7 @@ def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
 
 def measure(run: StudyRun) -> None:
     """Keeps the scores of Table 1's methods in a run's folder; for a process of its own."""
-    from simulation.studies.method_scores import method_scores
+    from dermafed.simulation.studies.method_scores import method_scores
 
     used = dict.fromkeys(name for entry in TABLE_1 for name in entry.methods)
     write_json(run.folder / METHODS_FILE, method_scores(run, used, IMAGES))

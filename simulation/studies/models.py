@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from shared.files import write_atomically
-from shared.metrics.intervals import BOOTSTRAP, percentile_interval
-from simulation.studies.judged import FEWEST_LESIONS, RESAMPLES, Judged, judged_models, over_images_and_seeds
-from simulation.studies.models_figure import models_figure
-from simulation.studies.queue import StudyRun
-from simulation.studies.resampled import ALL, MEAN
-from simulation.studies.summary import as_csv
-from simulation.studies.summary import markdown as table
+from dermafed.shared.metrics.intervals import BOOTSTRAP, percentile_interval
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.simulation.studies.models_plot import models_figure
+from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.resampled import ALL, MEAN
+from dermafed.simulation.studies.summary import as_csv
+from dermafed.simulation.studies.summary import markdown as table
+from dermafed.simulation.studies.test_predictions import (
+    FEWEST_LESIONS,
+    RESAMPLES,
+    Judged,
+    judged_models,
+    over_images_and_seeds,
+)
 
 Line = dict[str, Any]
 

@@ -1,7 +1,7 @@
 """Which rows of a study really differ: every pair of models, judged on the same images and seeds.
 
 A difference's interval and p-value are of a bootstrap over images and trainings
-(:mod:`simulation.studies.judged`); of one common seed, over images only. Accuracy has McNemar's exact test
+(:mod:`test_predictions`); of one common seed, over images only. Accuracy has McNemar's exact test
 instead, on one image of each lesion. Holm's adjustment is over all pairs of one figure on the same tests with
 as many seeds: rows that are run once to look around take nothing from a study's main rows.
 """
@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from shared.files import write_atomically
-from shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
-from simulation.studies.judged import (
+from dermafed.shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.simulation.studies.markdown_table import markdown_table
+from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.resampled import ALL, FIGURES, MEAN, Floats
+from dermafed.simulation.studies.summary import as_csv
+from dermafed.simulation.studies.test_predictions import (
     FEWEST_LESIONS,
     RESAMPLES,
     Judged,
@@ -26,10 +28,7 @@ from simulation.studies.judged import (
     judged_models,
     over_images_and_seeds,
 )
-from simulation.studies.markdown_table import markdown_table
-from simulation.studies.queue import StudyRun
-from simulation.studies.resampled import ALL, FIGURES, MEAN, Floats
-from simulation.studies.summary import as_csv
+from numpy.typing import NDArray
 
 ACCURACY = "accuracy, one image a lesion"
 

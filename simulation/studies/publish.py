@@ -1,10 +1,10 @@
 """Makes the documents say what the studies and the benchmarks found.
 
-    python -m simulation.studies.publish [--check] [STUDY_FOLDER | BENCHMARK.json]...
+    python -m dermafed.simulation.studies.publish [--check] [STUDY_FOLDER | BENCHMARK.json]...
 
 A finished study's figures are kept in ``docs/results/STUDY.json``, and its drawings in ``docs/images``; so is
 what a benchmark printed with ``--json``, in the file's name. Then all marked figures of ``README.md`` and
-``docs/*.md`` are written from ``docs/results`` (see :mod:`simulation.studies.marks`). ``--check`` only tells
+``docs/*.md`` are written from ``docs/results`` (see :mod:`marks`). ``--check`` only tells
 which documents say something else.
 """
 
@@ -18,10 +18,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shared.errors import DermaFedError, SettingsError
-from shared.files import make_folder, write_atomically
-from simulation.studies.command import STUDY_FILE
-from simulation.studies.marks import renew
+from dermafed.shared.errors import DermaFedError, SettingsError
+from dermafed.shared.storage.atomic_files import make_folder, write_atomically
+from dermafed.simulation.studies.command import STUDY_FILE
+from dermafed.simulation.studies.marks import renew
 
 _PATH = re.compile(r"(?<![\w.])/[^\s'\"]*/")
 
@@ -132,7 +132,9 @@ def _text(settings: dict[str, Any], lines: dict[str, list[Any]]) -> str:
 
 def main() -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m simulation.studies.publish", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m dermafed.simulation.studies.publish", description=__doc__
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a document differs")
     told = "folder of a finished study, or NAME.json of benchmarks.NAME, to be kept"
     parser.add_argument("found", nargs="*", type=Path, help=told)

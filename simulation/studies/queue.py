@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from server.history import HISTORY_FILE
-from server.run_folder import read_history
-from shared.cores import cores
-from shared.errors import SettingsError
-from shared.names import slug
-from simulation.arms import PREDICTIONS_FILE, Arm, run_arm
-from simulation.processes import run_in_processes
-from simulation.run import Begun, Watcher, begin, finish
-from simulation.run_folder import run_folder
-from simulation.settings import SETTINGS_FILE, RunSettings, load_settings
-from simulation.studies.study import Study
+from dermafed.server.rounds.history import HISTORY_FILE
+from dermafed.server.rounds.run_folder import read_history
+from dermafed.shared.cores import cores
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.names import slug
+from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm, run_arm
+from dermafed.simulation.runs.processes import run_in_processes
+from dermafed.simulation.runs.run import Begun, Watcher, begin, finish
+from dermafed.simulation.runs.run_folder import run_folder
+from dermafed.simulation.runs.run_settings import SETTINGS_FILE, RunSettings, load_settings
+from dermafed.simulation.studies.study import Study
 
 RESULT_FILE = "result.json"
 

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from dermafed.shared.lesions.diagnoses import canonical
+from dermafed.shared.lesions.groups import draw
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.classification import classification_report
+from dermafed.shared.metrics.intervals import resample
+from dermafed.simulation.runs.results import Predictions, TestImages
 from numpy.typing import NDArray
-
-from shared.datasets.groups import draw
-from shared.diagnoses import canonical
-from shared.lesions import LesionRecord
-from shared.metrics import classification_report
-from shared.metrics.intervals import resample
-from simulation.results import Predictions, TestImages
 
 ALL, MEAN = "all", "mean over clinics"
 FIGURES = ("balanced_accuracy", "auc")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.card.groups import FAIRNESS_FILE
-from server.card.simulated import simulated_facts
-from server.card.writing import write_card
-from shared.files import write_json
-from simulation.settings import RunSettings
-from simulation.studies.fairness import judge
-from simulation.studies.queue import StudyRun
+from dermafed.server.model_card.groups import FAIRNESS_FILE
+from dermafed.server.model_card.simulated import simulated_facts
+from dermafed.server.model_card.writing import write_card
+from dermafed.shared.storage.atomic_files import write_json
+from dermafed.simulation.runs.run_settings import RunSettings
+from dermafed.simulation.studies.fairness import judge
+from dermafed.simulation.studies.queue import StudyRun
 
 
 def tell_groups(settings: RunSettings, folder: Path) -> None:

@@ -9,10 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from shared.errors import SettingsError
-from shared.names import slug
-from simulation.settings import RunSettings
-from simulation.studies.judgements import JUDGEMENTS
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.names import slug
+from dermafed.simulation.runs.run_settings import RunSettings
+from dermafed.simulation.studies.analyses import JUDGEMENTS
 
 LOOKS = ("cam", "scorecam", "centre", "random")
 
@@ -24,7 +24,7 @@ _SETTINGS = set(_TYPES) - {"seed"}
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A row that trains nothing: the models of another row look twice (:mod:`simulation.studies.guided`).
+    """A row that trains nothing: the models of another row look twice (:mod:`guided`).
 
     Attributes:
         of: that row.

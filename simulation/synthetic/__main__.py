@@ -1,6 +1,6 @@
 """A small synthetic data set for each of three clinics, to try a federation with.
 
-python -m simulation.synthetic FOLDER
+python -m dermafed.simulation.synthetic FOLDER
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
+from dermafed.simulation.synthetic.dataset import generate_dataset
 from rich.console import Console
 
-from shared.console import run_app
-from simulation.synthetic.clinics import DEFAULT_CLINICS
-from simulation.synthetic.dataset import generate_dataset
+from dermafed.console import run_app
 
 
 def main(

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from simulation.synthetic.artefacts import add_bubbles, add_glare, add_ruler
-from simulation.synthetic.canvas import Canvas, Map
-from simulation.synthetic.optics import Colour
-from simulation.synthetic.scene import Scene
+from dermafed.simulation.synthetic.artefacts import add_bubbles, add_glare, add_ruler
+from dermafed.simulation.synthetic.canvas import Canvas, Map
+from dermafed.simulation.synthetic.optics import Colour
+from dermafed.simulation.synthetic.scene import Scene
 
 # A lens spreads a little light over the whole picture: no pixel is quite black.
 _FLARE = 0.035

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from simulation.synthetic.camera import Camera
+from dermafed.simulation.synthetic.camera import Camera
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ClinicProfile:
         name: the value of the manifest's ``clinic`` column.
         images: how many.
         class_mix: share of melanoma, nevus and seborrheic keratosis, in the order of
-            :data:`shared.lesions.PAPER_CLASSES`; scaled to add up to 1.
+            :data:`dermafed.shared.lesions.record.PAPER_CLASSES`; scaled to add up to 1.
         phototypes: share of each of Fitzpatrick's six skin types; scaled to add up to 1.
         older: years by which its patients are older than usual.
         camera: what it photographs with.

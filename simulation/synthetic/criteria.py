@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-
-from shared.lesions import PAPER_CLASSES
+from dermafed.shared.lesions.record import PAPER_CLASSES
 
 # Share of criteria that a lesion borrows from any class: no rule of dermoscopy is without exceptions.
 AMBIGUITY = 0.02
@@ -172,7 +171,7 @@ def draw_criteria(diagnosis: str, rng: np.random.Generator) -> Criteria:
     """A lesion of this diagnosis, with :data:`AMBIGUITY` of its criteria taken from any class's rules.
 
     Args:
-        diagnosis: one of :data:`shared.lesions.PAPER_CLASSES`.
+        diagnosis: one of :data:`dermafed.shared.lesions.record.PAPER_CLASSES`.
         rng: source of randomness.
     """
     drawn = {}

@@ -11,17 +11,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
-from shared.cores import cores
-from shared.errors import SettingsError
-from shared.files import write_atomically
-from shared.lesions import PAPER_CLASSES
-from simulation.synthetic.camera import photograph
-from simulation.synthetic.canvas import Canvas
-from simulation.synthetic.clinics import DEFAULT_CLINICS, ClinicProfile
-from simulation.synthetic.criteria import draw_criteria
-from simulation.synthetic.patients import draw_patient
-from simulation.synthetic.scene import paint_scene
+from dermafed.shared.cores import cores
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesions.record import PAPER_CLASSES
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.simulation.synthetic.camera import photograph
+from dermafed.simulation.synthetic.canvas import Canvas
+from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS, ClinicProfile
+from dermafed.simulation.synthetic.criteria import draw_criteria
+from dermafed.simulation.synthetic.patients import draw_patient
+from dermafed.simulation.synthetic.scene import paint_scene
 
 COLUMNS = ("image_id", "lesion_id", "diagnosis", "age", "sex", "site", "clinic")
 

@@ -7,9 +7,8 @@ import math
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from simulation.synthetic.canvas import Canvas, Map
-from simulation.synthetic.criteria import Criteria
+from dermafed.simulation.synthetic.canvas import Canvas, Map
+from dermafed.simulation.synthetic.criteria import Criteria
 
 
 def lesion_depth(canvas: Canvas, criteria: Criteria, rng: np.random.Generator) -> Map:

@@ -11,8 +11,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-
-from simulation.synthetic.canvas import Map
+from dermafed.simulation.synthetic.canvas import Map
 
 Colour = tuple[float, float, float]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from shared.lesions import PAPER_CLASSES
+from dermafed.shared.lesions.record import PAPER_CLASSES
 
 # Mean and standard deviation of the age, in years, by class, as in HAM10000 (Tschandl et al. 2018).
 _AGES = dict(zip(PAPER_CLASSES, ((61, 15), (47, 14), (66, 13)), strict=True))
@@ -49,7 +48,7 @@ def draw_patient(diagnosis: str, older: float, rng: np.random.Generator) -> Pati
     """A patient with this diagnosis.
 
     Args:
-        diagnosis: one of :data:`shared.lesions.PAPER_CLASSES`.
+        diagnosis: one of :data:`dermafed.shared.lesions.record.PAPER_CLASSES`.
         older: years to add to the usual age.
         rng: source of randomness.
 

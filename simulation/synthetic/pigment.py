@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-
-from simulation.synthetic.canvas import Canvas, Map, ramp
-from simulation.synthetic.criteria import Criteria
+from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
+from dermafed.simulation.synthetic.criteria import Criteria
 
 
 def lesion_melanin(canvas: Canvas, criteria: Criteria, depth: Map, rng: np.random.Generator) -> Map:
@@ -33,7 +32,7 @@ def scatter_points(
     """Random places inside the lesion, kept apart from its border.
 
     Args:
-        depth: from :func:`simulation.synthetic.lesion.lesion_depth`.
+        depth: from :func:`dermafed.simulation.synthetic.lesion.lesion_depth`.
         canvas: the plane it was drawn on.
         count: how many places to try; those outside the lesion are dropped.
         rng: source of randomness.

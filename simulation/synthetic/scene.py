@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from simulation.synthetic.artefacts import add_hair
-from simulation.synthetic.canvas import Canvas, Map, ramp
-from simulation.synthetic.criteria import Criteria
-from simulation.synthetic.keratin import add_keratin
-from simulation.synthetic.lesion import lesion_depth, lesion_mask
-from simulation.synthetic.optics import Colour, absorb, scatter
-from simulation.synthetic.pigment import lesion_melanin
-from simulation.synthetic.skin import draw_skin
+from dermafed.simulation.synthetic.artefacts import add_hair
+from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
+from dermafed.simulation.synthetic.criteria import Criteria
+from dermafed.simulation.synthetic.keratin import add_keratin
+from dermafed.simulation.synthetic.lesion import lesion_depth, lesion_mask
+from dermafed.simulation.synthetic.optics import Colour, absorb, scatter
+from dermafed.simulation.synthetic.pigment import lesion_melanin
+from dermafed.simulation.synthetic.skin import draw_skin
 
 _VEIL: Colour = (0.40, 0.43, 0.54)
 _SCAR: Colour = (0.88, 0.77, 0.76)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from simulation.synthetic.canvas import Canvas, Map
+from dermafed.simulation.synthetic.canvas import Canvas, Map
 
 # Melanin density of the six phototypes of Fitzpatrick (1988).
 PHOTOTYPE_MELANIN = (0.06, 0.16, 0.30, 0.55, 0.95, 1.45)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.lesions import PAPER_CLASSES
-from shared.model.card import ModelCard
-from shared.model.classifier import build_classifier
-from shared.model.flat import to_flat
-from shared.model.model_file import save_model
-from shared.model.settings import ModelSettings
-from shared.preprocess import PreprocessSettings
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesions.record import PAPER_CLASSES
+from dermafed.shared.model.classifier import build_classifier
+from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.model_file import save_model
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_settings import ModelSettings
 
 ROUND = 3
 

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.consent import ClinicConsent
+from dermafed.client.node.home import open_home
+from dermafed.client.node.lifeline import end_with_parent
+from dermafed.client.node.worker import Stopped, serve, stop_on_signals
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from flwr.app import Context
-
-from client.app import build_client_app
-from client.home import open_home
-from client.node.consent import ClinicConsent
-from client.node.lifeline import end_with_parent
-from client.node.worker import Stopped, serve, stop_on_signals
-from shared.metrics.evaluation import SiteEvaluation
-from shared.training.trainer import FloatVector, Trainer, Update
 
 
 class Adding:

@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-HAM = Path(__file__).resolve().parents[3] / "shared" / "data" / "ham10000"
+from tests.paths import SHARED
+
+HAM = SHARED / "data" / "ham10000"
 needs_real_images = pytest.mark.skipif(not HAM.is_dir(), reason="the real images are not beside the checkout")
 
 LABELS = ("melanoma", "nevus", "seborrheic_keratosis")

@@ -8,22 +8,23 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from dermafed.client import cli
+from dermafed.client.clinic.diagnosis.model import open_model
+from dermafed.client.node.clinic_data import Clinic, OfferFolder, make_site
+from dermafed.client.node.home import Home
+from dermafed.client.node.saved_models import keep_model
+from dermafed.shared.imaging.decoding import read_image
+from dermafed.shared.imaging.pipeline import preprocess
+from dermafed.shared.lesions.readers.loading import load_dataset
+from dermafed.shared.lesions.splits import split_records
+from dermafed.shared.metrics.calibration.calibration_file import load_trust
+from dermafed.shared.model.classifier import build_classifier
+from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.model_file import load_model, save_model
+from dermafed.shared.protocol.offer import Offer
 from scipy.optimize import minimize_scalar
 
-from client import cli
-from client.diagnosis.model import open_model
-from client.home import Home
-from client.models import keep_model
-from client.node.site import Clinic, OfferFolder, make_site
-from shared.datasets import load_dataset, split_records
-from shared.images import read_image
-from shared.model.classifier import build_classifier
-from shared.model.flat import to_flat
-from shared.model.model_file import load_model, save_model
-from shared.offer import Offer
-from shared.preprocess import preprocess
-from shared.trust.trust_file import load_trust
-from tests.client import clinic as clinics
+from tests.client import a_clinic as clinics
 from tests.commands.making import LABELS, command, draw_dataset
 from tests.commands.test_evaluate import CARD, Capture
 
@@ -109,8 +110,8 @@ def home(tmp_path: Path, data: Path, model: Path) -> Home:
 def test_a_kept_model_is_judged_on_the_validation_images_of_its_run(
     home: Home, data: Path, capsys: Capture
 ) -> None:
-    from client.offers import Offers
-    from shared.agreement import Decision, Reason
+    from dermafed.client.node.offers import Offers
+    from dermafed.shared.protocol.agreement import Decision, Reason
 
     Offers(home.offers).remember(OFFER, 1, (Decision.APPROVED, Reason.NONE))
     offer_folder = OfferFolder(home.offers / OFFER.hash, "graz")

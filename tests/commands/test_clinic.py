@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dermafed.client.cli import app
+from dermafed.client.node import supervisor
+from dermafed.client.node.audit import Entry, append
+from dermafed.client.node.home import Home, pin_server
+from dermafed.client.node.offers import Offers
+from dermafed.client.node.saved_models import keep_model
+from dermafed.client.node.status import NodeStatus, read_status, write_status
+from dermafed.shared.errors import DermaFedError, SettingsError
+from dermafed.shared.protocol.agreement import Decision, Reason
+from dermafed.shared.protocol.certificates import certificate_fingerprint, read_ca
+from dermafed.shared.protocol.invitation import Invitation, write_invitation
+from dermafed.shared.protocol.node_key import fingerprint, read_public_key
+from dermafed.shared.storage.lock import only_one_process
 from typer.testing import CliRunner, Result
 
-from client.audit import Entry, append
-from client.cli import app
-from client.home import Home, pin_server
-from client.models import keep_model
-from client.node import supervisor
-from client.node.status import NodeStatus, read_status, write_status
-from client.offers import Offers
-from shared.agreement import Decision, Reason
-from shared.certificates import certificate_fingerprint, read_ca
-from shared.errors import DermaFedError, SettingsError
-from shared.invitation import Invitation, write_invitation
-from shared.lock import only_one_process
-from shared.node_key import fingerprint, read_public_key
+from tests.client.a_clinic import CLASSES, OFFER
 from tests.client.certificates import certificate
-from tests.client.clinic import CLASSES, OFFER
 
 
 def run(*words: object) -> Result:

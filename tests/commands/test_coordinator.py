@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dermafed.server import cli
+from dermafed.server.record.database import Record
+from dermafed.server.record.rounds import keep_answer, keep_round
+from dermafed.server.record.runs import Status, find_run, move
+from dermafed.server.rounds.checkpoint import RunState, save_state
+from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.shared.protocol.invitation import read_invitation
+from dermafed.shared.storage.lock import only_one_process
 
-from server import cli
-from server.checkpoint import RunState, save_state
-from server.history import HistoryRow, write_history
-from server.record.database import Record
-from server.record.rounds import keep_answer, keep_round
-from server.record.runs import Status, find_run, move
-from shared.invitation import read_invitation
-from shared.lock import only_one_process
 from tests.commands.making import Outcome, command
-from tests.federation.trusted import KEY, KEY_FINGERPRINT, P256
+from tests.server.trusted import KEY, KEY_FINGERPRINT, P256
 
 PLAN = 'name = "spring"\nrounds = 4\nweights = "none"\n[model]\nimage_size = 32\n'
 
@@ -195,7 +195,7 @@ def test_stop_and_resume_move_a_run_once(trained: Coordinator) -> None:
 def test_following_a_run_that_paused_fails_with_its_reason(trained: Coordinator) -> None:
     record = Record(Path("record.db"))
     move(record, 1, list(Status), Status.STOPPED, "because")
-    from server.commands.telling import follow_run
+    from dermafed.server.commands.telling import follow_run
 
     with pytest.raises(Exception, match=r"The run is stopped \(because\)\. To go on: fl-server resume 1"):
         follow_run(record, "spring")

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dermafed.client import cli
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
+from dermafed.client.clinic.diagnosis.files import SUFFIXES, csv_header, csv_row, diagnose_files, in_words
+from dermafed.client.clinic.diagnosis.model import open_model
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.intake.image import receive_image
 from numpy.typing import NDArray
 
-from client import cli
-from client.diagnose import SUFFIXES, csv_header, csv_row, diagnose_files, in_words
-from client.diagnosis.diagnoser import Diagnoser
-from client.diagnosis.model import open_model
-from client.diagnosis.service import DiagnosticService
-from client.intake.image import receive_image
-from tests.client.in_memory import InMemory
+from tests.client.clinic.intake.making import dicom_jpeg, jpeg
+from tests.client.clinic_store_in_memory import InMemory
 from tests.client.small_model import save_small_model
 from tests.commands.making import LABELS, command, draw_image
-from tests.intake.making import dicom_jpeg, jpeg
 
 Capture = pytest.CaptureFixture[str]
 KEYS = ["id", "image", "prediction", "probabilities", "unsure", "outside", "quality", "model", "seconds"]
@@ -41,7 +41,9 @@ def diagnoser(model: Path) -> Diagnoser:
 @pytest.fixture
 def at_hand(diagnoser: Diagnoser, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model opened once, since that takes seconds."""
-    monkeypatch.setattr("client.diagnose.open_diagnoser", lambda name, home: (diagnoser, None))
+    monkeypatch.setattr(
+        "dermafed.client.clinic.diagnosis.files.open_diagnoser", lambda name, home: (diagnoser, None)
+    )
 
 
 @pytest.fixture
@@ -167,7 +169,7 @@ def test_names_that_are_no_text_or_hold_control_codes_are_told(images: Path, cap
 
 
 def test_dicom_files_of_a_folder_are_found(tmp_path: Path) -> None:
-    from client.diagnose import find_files
+    from dermafed.client.clinic.diagnosis.files import find_files
 
     for name in ("a.DCM", "b.dicom", "c.png", "d.txt", ".e.dcm"):
         (tmp_path / name).write_bytes(b"")

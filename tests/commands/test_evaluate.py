@@ -12,16 +12,17 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 import pytest
+from dermafed.client import cli
+from dermafed.shared.errors import DermaFedError
+from dermafed.shared.imaging.decoding import read_image
+from dermafed.shared.imaging.pipeline import preprocess
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.model.classifier import build_classifier
+from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.model_file import load_model, save_model
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_settings import ModelSettings
 
-from client import cli
-from shared.errors import DermaFedError
-from shared.images import read_image
-from shared.model.card import ModelCard
-from shared.model.classifier import build_classifier
-from shared.model.flat import to_flat
-from shared.model.model_file import load_model, save_model
-from shared.model.settings import ModelSettings
-from shared.preprocess import PreprocessSettings, preprocess
 from tests.commands.making import (
     LABELS,
     command,
@@ -61,7 +62,7 @@ def loaded(model: Path) -> keras.Model:
 @pytest.fixture
 def at_hand(loaded: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the loading, which takes seconds."""
-    monkeypatch.setattr("client.evaluate.load_model", lambda _: (loaded, CARD))
+    monkeypatch.setattr("dermafed.client.evaluation.evaluate.load_model", lambda _: (loaded, CARD))
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_a_model_of_a_federation_tells_its_clinics(
 ) -> None:
     # As fl-server export writes it: the server knows the counts of all clinics together only.
     card = replace(CARD, data={"clinics": ["graz", "linz"], "training_images": {"nevus": 30, "melanoma": 9}})
-    monkeypatch.setattr("client.evaluate.load_model", lambda _: (loaded, card))
+    monkeypatch.setattr("dermafed.client.evaluation.evaluate.load_model", lambda _: (loaded, card))
     monkeypatch.setenv("COLUMNS", "120")
     done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", tmp_path / "out")
     assert done.code == 0, done.err
@@ -181,7 +182,9 @@ def test_metadata_enters_a_model_that_uses_it(
     card = replace(CARD, model=replace(CARD.model, metadata=True))
     inputs = [keras.Input((32, 32, 3)), keras.Input((10,))]
     only_age = keras.layers.Dense(3, "softmax")(keras.layers.Lambda(lambda m: m[:, :1])(inputs[1]))
-    monkeypatch.setattr("client.evaluate.load_model", lambda _: (keras.Model(inputs, only_age), card))
+    monkeypatch.setattr(
+        "dermafed.client.evaluation.evaluate.load_model", lambda _: (keras.Model(inputs, only_age), card)
+    )
     table = (data / "metadata.csv").read_text().splitlines()
     ages = ["age", *(str(20 + 10 * (n % 2)) for n in range(24))]
     (data / "metadata.csv").write_text(
@@ -269,7 +272,7 @@ def test_a_full_disk_leaves_neither_file(
             "Cannot write: No space left on device", where=path, remedy="Free some disk space"
         )
 
-    monkeypatch.setattr("client.evaluation_files.write_json", full)
+    monkeypatch.setattr("dermafed.client.evaluation.evaluation_files.write_json", full)
     done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", tmp_path / "out")
     assert done.code == 1
     assert "No space left on device" in done.err

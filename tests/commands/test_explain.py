@@ -11,18 +11,19 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from dermafed.client import cli
+from dermafed.shared.explain.explainer import Explainer
+from dermafed.shared.imaging.decoding import read_image
+from dermafed.shared.imaging.pipeline import preprocess
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.model.classifier import build_classifier
+from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.model_file import save_model
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_settings import ModelSettings
 
-from client import cli
-from shared.explain import Explainer
-from shared.images import read_image
-from shared.model.card import ModelCard
-from shared.model.classifier import build_classifier
-from shared.model.flat import to_flat
-from shared.model.model_file import save_model
-from shared.model.settings import ModelSettings
-from shared.preprocess import PreprocessSettings, preprocess
 from tests.commands.making import HAM, LABELS, command, draw_image, needs_real_images
-from tests.explain.small import small_classifier
+from tests.shared.explain.small import small_classifier
 
 Capture = pytest.CaptureFixture[str]
 # The smallest size that CLAHE's settings allow.
@@ -52,8 +53,10 @@ def classifier() -> keras.Model:
 @pytest.fixture
 def at_hand(classifier: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small model, instead of one that takes seconds to load and compile."""
-    monkeypatch.setattr("client.explain.load_model", lambda _: (classifier, CARD))
-    monkeypatch.setattr("client.explain.Explainer", lambda model: Explainer(model, engine="tensorflow"))
+    monkeypatch.setattr("dermafed.client.evaluation.explain.load_model", lambda _: (classifier, CARD))
+    monkeypatch.setattr(
+        "dermafed.client.evaluation.explain.Explainer", lambda model: Explainer(model, engine="tensorflow")
+    )
 
 
 @pytest.fixture

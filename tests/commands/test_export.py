@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dermafed.server import cli
+from dermafed.server.record.database import Record
+from dermafed.server.record.runs import find_run
+from dermafed.server.rounds.calibration import Calibration, write_calibration
+from dermafed.server.rounds.checkpoint import RunState, save_state
+from dermafed.server.rounds.first_weights import first_weights
+from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration_file import load_trust, trust_files
+from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.model_file import load_model
+from dermafed.shared.protocol.offer import Offer
 
-from server import cli
-from server.calibration import Calibration, write_calibration
-from server.checkpoint import RunState, save_state
-from server.first_weights import first_weights
-from server.history import HistoryRow, write_history
-from server.record.database import Record
-from server.record.runs import find_run
-from shared.model.flat import to_flat
-from shared.model.model_file import load_model
-from shared.offer import Offer
-from shared.trust.trust import Trust
-from shared.trust.trust_file import load_trust, trust_files
 from tests.commands.making import command
 from tests.commands.test_coordinator import PLAN
-from tests.federation.trusted import KEY
-from tests.trust.making import fitted
+from tests.server.trusted import KEY
+from tests.shared.metrics.calibration.making import fitted
 
 
 @pytest.mark.journey

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dermafed.server import cli
+from dermafed.server.rounds.checkpoint import RunState, save_state
+from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.server.rounds.run_folder import read_history
 
-from server import cli
-from server.checkpoint import RunState, save_state
-from server.history import HistoryRow, write_history
-from server.run_folder import read_history
 from tests.commands.making import command
 
 SCORES = (0.4, 0.7, 0.6, 0.5)  # of rounds 1 to 4 on validation
@@ -102,5 +102,5 @@ def test_models_that_are_all_damaged_are_told(run: Path, capsys: pytest.CaptureF
 
 
 def test_looking_into_a_run_loads_no_tensorflow() -> None:
-    code = "import sys, server.cli; assert not {'tensorflow', 'keras', 'flwr'} & set(sys.modules)"
+    code = "import sys, dermafed.server.cli; assert not {'tensorflow', 'keras', 'flwr'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from dermafed.shared.errors import DermaFedError, ImageError
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.simulation import cli
+from dermafed.simulation.runs.example_images import example_stages
+from dermafed.simulation.runs.prepare import prepare
+from dermafed.simulation.runs.processes import run_in_processes
+from dermafed.simulation.runs.run_folder import run_folder
+from dermafed.simulation.runs.run_settings import RunSettings, save_settings
 
-from shared.errors import DermaFedError, ImageError
-from shared.preprocess import PreprocessSettings
-from simulation import cli
-from simulation.pictures import example_stages
-from simulation.prepare import prepare
-from simulation.processes import run_in_processes
-from simulation.run_folder import run_folder
-from simulation.settings import RunSettings, save_settings
 from tests.commands.making import LABELS, Outcome, command, draw_dataset, draw_image, edit_manifest
 
 Refused = Callable[..., str]
@@ -137,7 +137,7 @@ def test_a_manifest_with_wrong_columns_is_named(refused: Refused, data: Path) ->
 def test_clinics_that_cannot_be_made_are_refused_before_preprocessing(
     refused: Refused, data: Path, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.preprocess.PreprocessCache.load", nothing_may_start)
+    monkeypatch.setattr("dermafed.shared.imaging.PreprocessCache.load", nothing_may_start)
     assert "--clinics" in refused("--data", data, "--clinics", spec)
 
 
@@ -165,7 +165,7 @@ def test_malformed_classes_are_refused(refused: Refused, data: Path, spec: str) 
 def test_an_unknown_setting_is_refused_before_any_work(
     refused: Refused, option: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulation.run.generate_dataset", nothing_may_start)
+    monkeypatch.setattr("dermafed.simulation.runs.run.generate_dataset", nothing_may_start)
     assert value.lstrip("-") in refused(option, value)
 
 
@@ -184,7 +184,7 @@ def test_weights_that_cannot_serve_are_refused_before_any_work(
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    monkeypatch.setattr("simulation.run.generate_dataset", nothing_may_start)
+    monkeypatch.setattr("dermafed.simulation.runs.run.generate_dataset", nothing_may_start)
     message = message_of(command(cli.main, capsys, *arguments, "--out", tmp_path / "out"))
     assert words in message
     assert not (tmp_path / "out").exists()
@@ -250,7 +250,7 @@ def test_a_disk_that_fills_up_is_told(refused: Refused, data: Path, monkeypatch:
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device", "out/sites")
 
-    monkeypatch.setattr("simulation.prepare.write_site", full)
+    monkeypatch.setattr("dermafed.simulation.runs.prepare.write_site", full)
     assert "No space left on device" in refused("--data", data, "--image-size", 32)
 
 

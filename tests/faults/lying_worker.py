@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from dermafed.client.node import worker
+from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.consent import ClinicConsent
+from dermafed.client.node.home import open_home
+from dermafed.client.node.lifeline import end_with_parent
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from flwr.app import Context, Message
-
-from client.app import build_client_app
-from client.home import open_home
-from client.node import worker
-from client.node.consent import ClinicConsent
-from client.node.lifeline import end_with_parent
-from shared.metrics.evaluation import SiteEvaluation
-from shared.training.trainer import FloatVector, Trainer, Update
 
 LOSS = {"loss": 0.5}
 

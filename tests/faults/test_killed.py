@@ -7,9 +7,9 @@ import signal
 
 import numpy as np
 import pytest
+from dermafed.server.rounds.checkpoint import load_state
+from dermafed.shared.training.trainer import FloatVector
 
-from server.checkpoint import load_state
-from shared.training.trainer import FloatVector
 from tests.faults.federation import CLINICS, SERVER, Federation
 from tests.faults.processes import wait_for
 
@@ -34,7 +34,7 @@ def equals_undisturbed(federation: Federation, name: str) -> bool:
 def test_a_killed_worker_is_replaced_and_its_round_loses_nobody(federation: Federation) -> None:
     federation.train("worker")
     federation.in_round("worker", 2, "graz")
-    (worker,) = federation.numbers("graz", "client.node.worker")
+    (worker,) = federation.numbers("graz", "dermafed.client.node.worker")
     os.kill(worker, signal.SIGKILL)
     federation.ends("worker")
     assert [row["left_out"] for row in federation.history("worker")] == ["", "", ""]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from dermafed.server.rounds.checkpoint import load_state
 
-from server.checkpoint import load_state
 from tests.faults.federation import Federation
 from tests.faults.processes import wait_for
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 NODE = (
     "-c",
-    "import sys; from pathlib import Path; from client.home import open_home; "
-    "from client.node.supervisor import run_node; "
+    "import sys; from pathlib import Path; from dermafed.client.node.home import open_home; "
+    "from dermafed.client.node.supervisor import run_node; "
     "run_node(open_home(Path(sys.argv[1])), lambda line: print(line, flush=True), "
     "('-m', 'tests.faults.lying_worker'))",
 )
@@ -51,7 +51,7 @@ def test_each_lie_is_refused_by_name_and_the_run_finishes(with_a_liar: Federatio
 def answers_for_another_run(federation: Federation) -> None:
     """A reply that says it belongs to the run before: its own SuperNode refuses it, and is started anew.
 
-    What a server says to a SuperNode that lies too, ``tests/federation/test_fleet.py`` tests.
+    What a server says to a SuperNode that lies too, ``tests/server/flower/test_fleet_api.py`` tests.
     """
     (federation.home("linz") / "lie").touch()
     federation.train("replay", rounds=1, quorum=1)

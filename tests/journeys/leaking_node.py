@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from client.home import open_home
-from client.node.supervisor import run_node
+from dermafed.client.node.home import open_home
+from dermafed.client.node.supervisor import run_node
 
 if __name__ == "__main__":
     run_node(open_home(Path(sys.argv[1])), print, ("-m", "tests.journeys.leaking_worker"))

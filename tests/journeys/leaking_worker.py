@@ -10,16 +10,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from dermafed.client.node import worker
+from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.consent import ClinicConsent
+from dermafed.client.node.home import Home, open_home, read_settings
+from dermafed.client.node.lifeline import end_with_parent
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.protocol.flower_records import to_arrays
+from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from flwr.app import ConfigRecord, Context, Message
 
-from client.app import build_client_app
-from client.home import Home, open_home, read_settings
-from client.node import worker
-from client.node.consent import ClinicConsent
-from client.node.lifeline import end_with_parent
-from shared.metrics.evaluation import SiteEvaluation
-from shared.records import to_arrays
-from shared.training.trainer import FloatVector, Trainer, Update
 from tests.journeys.secrets import STAMP
 
 

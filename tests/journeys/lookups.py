@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 RECORD = "lookups.txt"
 ETC = {
     "resolv.conf": "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n",

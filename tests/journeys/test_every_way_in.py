@@ -17,23 +17,23 @@ from typing import Any
 
 import httpx
 import pytest
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.model.classifier import build_classifier
+from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.model_file import save_model
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_settings import ModelSettings
 from pydicom import FileDataset
 
-from shared.model.card import ModelCard
-from shared.model.classifier import build_classifier
-from shared.model.flat import to_flat
-from shared.model.model_file import save_model
-from shared.model.settings import ModelSettings
-from shared.preprocess import PreprocessSettings
-from tests.dicom.making import encapsulated
-from tests.dicom.sending import Sender, free_port
-from tests.mqtt.broker import NODE, Broker, needs_mosquitto
-from tests.mqtt.device import Device
+from tests.client.clinic.dicom.making import encapsulated
+from tests.client.clinic.dicom.sending import Sender, free_port
+from tests.client.clinic.mqtt.broker import NODE, Broker, needs_mosquitto
+from tests.client.clinic.mqtt.device import Device
+from tests.paths import ROOT, SHARED
 
-SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data" / "device_samples"
+SAMPLES = SHARED / "data" / "device_samples"
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
-FL_CLIENT = (sys.executable, "-c", "from client.cli import main; main()")
-ROOT = Path(__file__).resolve().parents[2]
+FL_CLIENT = (sys.executable, "-c", "from dermafed.client.cli import main; main()")
 PATIENCE = 120.0
 
 pytestmark = [

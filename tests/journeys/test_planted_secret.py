@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.federation.test_supernode import free_port
 from tests.journeys import lookups
 from tests.journeys.secrets import Needles, Secret, plant, search
 from tests.journeys.whole_run import WholeRun, whole_run
+from tests.server.flower.test_supernode import free_port
 
 pytestmark = pytest.mark.slow
 

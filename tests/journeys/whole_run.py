@@ -17,10 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from server.settings import load_settings, save_settings
-from tests.commands.test_help import script
+from dermafed.server.coordinator.server_settings import load_settings, save_settings
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.commands.test_help import script
+from tests.paths import ROOT
+
 PATIENCE = 3600.0  # seconds for what takes a minute on an idle machine
 
 

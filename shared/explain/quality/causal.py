@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from dermafed.shared.explain.quality.interfaces import NEUTRAL, Heatmap, Image, Predict, checked_heatmap
+from dermafed.shared.explain.quality.ranking import ranking
 from numpy.typing import NDArray
-
-from shared.explain.quality.interfaces import NEUTRAL, Heatmap, Image, Predict, checked_heatmap
-from shared.explain.quality.ranking import ranking
 
 STEPS = 16
 """Equal portions in which pixels are removed or added; four times as many move an area by 0.013 at most."""
@@ -59,7 +58,7 @@ def causal_curves(
     Args:
         predict: the classifier.
         image: uint8 (S, S, 3).
-        heatmap: float32 (S, S) in [0, 1]; ties as in :func:`shared.explain.quality.ranking.ranking`.
+        heatmap: float32 (S, S) in [0, 1]; ties as in :func:`dermafed.shared.explain.quality.ranking.ranking`.
         target: index of the class.
         steps: K, at least 1.
 

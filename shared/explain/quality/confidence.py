@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from dermafed.shared.explain.quality.interfaces import NEUTRAL, Heatmap, Image, Predict, checked_heatmap
+from dermafed.shared.explain.quality.ranking import ranking
 from numpy.typing import NDArray
-
-from shared.explain.quality.interfaces import NEUTRAL, Heatmap, Image, Predict, checked_heatmap
-from shared.explain.quality.ranking import ranking
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from dermafed.shared.explain.quality.interfaces import Heatmap
+from dermafed.shared.imaging.decoding import read_image
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.imaging.resize import resize
 from numpy.typing import NDArray
-
-from shared.explain.quality.interfaces import Heatmap
-from shared.images import read_image
-from shared.preprocess.resize import resize
-from shared.preprocess.settings import PreprocessSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,9 @@ from typing import Literal
 
 import keras
 import numpy as np
-
-from shared.errors import ModelError
-from shared.explain.quality.interfaces import Explain, Image
-from shared.explain.quality.stability import correlation
+from dermafed.shared.errors import ModelError
+from dermafed.shared.explain.quality.interfaces import Explain, Image
+from dermafed.shared.explain.quality.stability import correlation
 
 LARGEST_CORRELATION = 0.5
 """A mean correlation above this with the maps of a model that knows nothing fails the check."""

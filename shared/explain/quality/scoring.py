@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from dermafed.shared.explain.quality.causal import causal_curves
+from dermafed.shared.explain.quality.confidence import confidence_change
+from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image, Predict, checked_heatmap
+from dermafed.shared.explain.quality.pointing import energy_pointing
+from dermafed.shared.explain.quality.stability import stability
+from dermafed.shared.explain.quality.summary import ExplanationQuality
 from numpy.typing import NDArray
-
-from shared.explain.quality.causal import causal_curves
-from shared.explain.quality.confidence import confidence_change
-from shared.explain.quality.figures import ExplanationQuality
-from shared.explain.quality.interfaces import Explain, Heatmap, Image, Predict, checked_heatmap
-from shared.explain.quality.pointing import energy_pointing
-from shared.explain.quality.stability import stability
 
 ImageAndMask = tuple[Image, NDArray[np.bool_] | None]
 """A preprocessed image uint8 (S, S, 3) and its lesion's mask bool (S, S), if there is one."""
@@ -59,7 +58,7 @@ def image_scores(
         mask: the lesion, bool (S, S).
 
     Returns:
-        A value for each of :data:`shared.explain.quality.measures.MEASURES`; without a lesion in the mask,
+        A value for each of :data:`MEASURES`; without a lesion in the mask,
         none for pointing.
 
     Raises:

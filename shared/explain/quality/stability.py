@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image, checked_heatmap
+from dermafed.shared.imaging.decoding import decode_image
 from numpy.typing import NDArray
-
-from shared.explain.quality.interfaces import Explain, Heatmap, Image, checked_heatmap
-from shared.images import decode_image
 
 SHIFT = 28
 """The image moves by its side / ``SHIFT`` to the right and down: 8 pixels of 224."""

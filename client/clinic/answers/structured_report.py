@@ -1,0 +1,158 @@
+"""A diagnosis as a DICOM structured report by template TID 1500: preliminary, and verified by nobody."""
+
+from __future__ import annotations
+
+from dermafed.client.clinic.answers.codes import DERMOSCOPY, PROBABILITY, spoken
+from dermafed.client.clinic.answers.dicom_codes import (
+    CLASS,
+    OUTSIDE,
+    PREDICTION,
+    QUALITY,
+    UNSURE,
+    class_code,
+    coded,
+    own,
+    own_scheme,
+    yes_or_no,
+)
+from dermafed.client.clinic.answers.identifiers import uid_of
+from dermafed.client.clinic.answers.source import has_image, local_time, mark, share, source_of, text
+from dermafed.client.clinic.answers.words import version
+from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
+from dermafed.client.clinic.intake.received import Reference
+from highdicom.sr import (
+    AlgorithmIdentification,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    SourceImageForMeasurementGroup,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+SERIES = 9002
+
+
+def structured_report(diagnosis: Diagnosis, reference: Reference | None = None) -> ComprehensiveSR:
+    """Writes the probabilities, the doubts, and which model said them.
+
+    Args:
+        diagnosis: what was said.
+        reference: of the DICOM object that came, if one did.
+
+    Returns:
+        The object; the same for the same diagnosis.
+    """
+    source, made = source_of(diagnosis, reference), local_time(diagnosis)
+    report = ComprehensiveSR(
+        evidence=_evidence(diagnosis, source),
+        content=_content(diagnosis, source),
+        series_instance_uid=uid_of(diagnosis.id, "report series"),
+        series_number=SERIES,
+        sop_instance_uid=uid_of(diagnosis.id, "report"),
+        instance_number=1,
+        manufacturer="DermaFed",
+        is_complete=True,
+        manufacturer_model_name=text(diagnosis.model.name),
+        software_versions=f"round {diagnosis.model.round}",
+        device_serial_number=diagnosis.model.sha256,
+        series_description=f"Probabilities. {USE}",
+        content_date=made.date(),
+        content_time=made.time(),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    share(report, source)
+    mark(report, diagnosis)
+    report.CodingSchemeIdentificationSequence = [own_scheme()]
+    return report
+
+
+def _evidence(diagnosis: Diagnosis, source: Dataset) -> list[Dataset]:
+    """The image that came, if it was DICOM, and the heatmap."""
+    heatmap = Dataset()
+    share(heatmap, source)
+    heatmap.SOPClassUID = SecondaryCaptureImageStorage
+    heatmap.SOPInstanceUID = uid_of(diagnosis.id, "secondary capture")
+    heatmap.SeriesInstanceUID = uid_of(diagnosis.id, "secondary capture series")
+    return [source, heatmap] if has_image(source) else [heatmap]
+
+
+def _content(diagnosis: Diagnosis, source: Dataset) -> MeasurementReport:
+    whole = _group(diagnosis, source, "Diagnosis", _judgements(diagnosis))
+    classes = [
+        _group(
+            diagnosis,
+            source,
+            f"Probability of {spoken(name)}",
+            [QualitativeEvaluation(CLASS, class_code(name))],
+            [Measurement(coded(PROBABILITY), value, codes.UCUM.NoUnits)],
+        )
+        for name, value in diagnosis.probabilities.items()
+    ]
+    return MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=_observer(diagnosis)),
+        procedure_reported=coded(DERMOSCOPY),
+        imaging_measurements=[whole, *classes],
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+
+
+def _group(
+    diagnosis: Diagnosis,
+    source: Dataset,
+    name: str,
+    evaluations: list[QualitativeEvaluation],
+    measurements: list[Measurement] | None = None,
+) -> MeasurementsAndQualitativeEvaluations:
+    # The class is an evaluation, not the group's finding: nobody shall read that it was found.
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid_of(diagnosis.id, name), text(name)),
+        algorithm_id=_algorithm(diagnosis),
+        measurements=measurements,
+        qualitative_evaluations=evaluations,
+        source_images=_images(source),
+    )
+
+
+def _images(source: Dataset) -> list[SourceImageForMeasurementGroup] | None:
+    if not has_image(source):
+        return None
+    return [SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)]
+
+
+def _judgements(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
+    """What is said of the image as a whole; what was not judged is not there."""
+    judged = {UNSURE: diagnosis.unsure, OUTSIDE: diagnosis.outside}
+    said = [(PREDICTION, class_code(diagnosis.prediction))]
+    said += [(name, yes_or_no(value)) for name, value in judged.items() if value is not None]
+    said += [(QUALITY, own(caution.code, caution.text)) for caution in diagnosis.cautions]
+    return [QualitativeEvaluation(name, value) for name, value in said]
+
+
+def _algorithm(diagnosis: Diagnosis) -> AlgorithmIdentification:
+    return AlgorithmIdentification(
+        name=text(diagnosis.model.name),
+        version=version(diagnosis),
+        parameters=[USE],
+        family=codes.DCM.ArtificialIntelligence,
+        manufacturer="DermaFed",
+    )
+
+
+def _observer(diagnosis: Diagnosis) -> ObserverContext:
+    model = diagnosis.model
+    device = DeviceObserverIdentifyingAttributes(
+        uid=uid_of(model.sha256[:32], "model"),
+        name=text(model.name),
+        manufacturer_name="DermaFed",
+        model_name=text(model.name),
+        serial_number=model.sha256,
+    )
+    return ObserverContext(codes.DCM.Device, device)

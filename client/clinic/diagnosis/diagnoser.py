@@ -1,0 +1,111 @@
+"""One model, loaded once: from pixels to probabilities, and to heatmaps."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from dermafed.client.clinic.diagnosis.model import OpenedModel
+from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.shared.cores import cores
+from dermafed.shared.explain.explainer import Explainer
+from dermafed.shared.explain.explanation import Explanation
+from dermafed.shared.imaging.pipeline import preprocess
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.model.metadata import encode_metadata
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """What the network says of one image.
+
+    Attributes:
+        prepared: what it saw, RGB uint8 (S, S, 3).
+        logits: float32 (C,).
+        features: its pooled last activations, float32 (K,).
+    """
+
+    prepared: NDArray[np.uint8]
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+class Diagnoser:
+    """Preprocesses and classifies single images; one at a time, whoever asks.
+
+    The same pixels and metadata give the same numbers to the last bit, since every image is a batch of its
+    own in one engine.
+    """
+
+    def __init__(self, model: OpenedModel, engine: str | None = None) -> None:
+        """Opens the engine and warms it up, which takes some ten seconds.
+
+        Args:
+            model: what to diagnose with.
+            engine: see :class:`dermafed.shared.explain.Explainer`.
+
+        Raises:
+            ModelError: the model cannot be explained.
+            SettingsError: the engine does not work.
+        """
+        self.model = model
+        self._explainer = Explainer(model.classifier, engine=engine)
+        self._network = threading.Lock()
+        self._warm_up()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the C classes, in the model's order."""
+        return self.model.card.model.classes
+
+    def look(self, image: NDArray[np.uint8], clinical: Clinical) -> Looked:
+        """Classifies an image.
+
+        Args:
+            image: RGB uint8 (H, W, 3), any size.
+            clinical: used where the model was trained with metadata.
+        """
+        prepared = preprocess(image, self.model.card.preprocess, cores()).image
+        with self._network:
+            activations, outputs = self._explainer.tools.engine.look(prepared.astype(np.float32))
+            logits = outputs.logits[0]
+            if self.model.card.model.metadata:
+                logits = self._with_metadata(prepared, clinical)
+        return Looked(prepared, np.array(logits), activations.mean(axis=(0, 1)))
+
+    def explain(
+        self, prepared: NDArray[np.uint8], target: str | None = None, against: str | None = None
+    ) -> Explanation:
+        """The heatmap of a class, by default the predicted one.
+
+        Args:
+            prepared: from :meth:`look`.
+            target: a class.
+            against: another class: why `target` rather than this.
+
+        Raises:
+            SettingsError: there is no such class.
+        """
+        indices = {name: index for index, name in enumerate(self.classes)}
+        with self._network:
+            return self._explainer.explain(
+                prepared,
+                target=None if target is None else indices.get(target, len(indices)),
+                against=None if against is None else indices.get(against, len(indices)),
+            )
+
+    def _with_metadata(self, prepared: NDArray[np.uint8], clinical: Clinical) -> NDArray[np.float32]:
+        from dermafed.shared.model.classifier import logits_model
+
+        record = LesionRecord("", self.model.file, "", age=clinical.age, sex=clinical.sex, site=clinical.site)
+        inputs = [prepared[None].astype(np.float32), encode_metadata([record])]
+        return np.asarray(logits_model(self.model.classifier).predict_on_batch(inputs)[0], np.float32)
+
+    def _warm_up(self) -> None:
+        """The first call of every kind compiles; noise, since a plain image has no heatmap."""
+        rng = np.random.default_rng(0)
+        side = self.model.card.model.image_size
+        noise = rng.integers(0, 256, (side + 1, side + 1, 3), dtype=np.uint8)
+        self.explain(self.look(noise, Clinical()).prepared)

@@ -1,0 +1,101 @@
+"""What a diagnosis is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.intake.received import Caution
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsed:
+    """Which model said it.
+
+    Attributes:
+        name: the run's, or the file's.
+        round: the federated round of its weights.
+        sha256: of its weights, 64 hexadecimal digits.
+    """
+
+    name: str
+    round: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the model said of one image; the clinician decides.
+
+    Attributes:
+        id: a random UUID, 32 hexadecimal digits.
+        time: when it was made: ISO 8601 in UTC, to the millisecond.
+        device: who sent the image.
+        request: the sender's own name of the request, if it gave one: the same is answered with the same.
+        image_sha256: of the bytes that came.
+        clinical: what was told of the person.
+        probabilities: of every class, in the model's order; calibrated where the model's trust file is there.
+        prediction: the most probable class.
+        unsure: whether the probabilities are too close to call; ``None`` where no rule was fitted.
+        outside: whether the image lies outside what the model has seen; ``None`` where no rule was fitted.
+        outside_score: what that was judged by, higher is farther outside; ``None`` where no rule was fitted.
+        cautions: about the image.
+        model: which model.
+        seconds: from the decoded image to the probabilities.
+    """
+
+    id: str
+    time: str
+    device: str
+    request: str | None
+    image_sha256: str
+    clinical: Clinical
+    probabilities: dict[str, float]
+    prediction: str
+    unsure: bool | None
+    outside: bool | None
+    outside_score: float | None
+    cautions: tuple[Caution, ...]
+    model: ModelUsed
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The diagnosis as JSON types: the answer of every way in."""
+        return {
+            "id": self.id,
+            "time": self.time,
+            "device": self.device,
+            "request": self.request,
+            "image_sha256": self.image_sha256,
+            "clinical": self.clinical.to_dict(),
+            "prediction": self.prediction,
+            "probabilities": dict(self.probabilities),
+            "unsure": self.unsure,
+            "outside": self.outside,
+            "outside_score": self.outside_score,
+            "quality": [{"code": caution.code, "text": caution.text} for caution in self.cautions],
+            "model": {
+                "name": self.model.name,
+                "round": self.model.round,
+                "sha256": self.model.sha256,
+            },
+            "seconds": self.seconds,
+            "intended_use": USE,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Diagnosis:
+        """The diagnosis from :meth:`to_dict`."""
+        given = {name: value for name, value in values.items() if name not in ("quality", "intended_use")}
+        return cls(
+            **{
+                **given,
+                "clinical": Clinical(**values["clinical"]),
+                "cautions": tuple(Caution(**each) for each in values["quality"]),
+                "model": ModelUsed(**values["model"]),
+            }
+        )
+
+
+USE = "Research use only; not a medical device."

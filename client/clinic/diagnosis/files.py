@@ -1,0 +1,143 @@
+"""Diagnosing image files: what ``fl-client serve`` would answer, with nothing kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.diagnosis.model import open_model
+from dermafed.client.clinic.diagnosis.service import judge
+from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.node.home import Home
+from dermafed.shared.errors import DatasetError, InputError
+from dermafed.shared.imaging.decoding import read_bytes
+from dermafed.shared.lesions.readers.image_files import IMAGE_SUFFIXES, named_images
+from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration_file import load_trust
+from dermafed.shared.training.backend import configure_backend
+
+SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".dicom")
+DEVICE = "files"
+
+Line = dict[str, Any]
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and the images and DICOM files in and beneath the folders named, each once.
+
+    Raises:
+        DatasetError: a path is not there, or a folder holds no image.
+    """
+    for path in paths:
+        if not path.exists():
+            raise DatasetError("There is no such file or folder", where=path, remedy="Check the path")
+    return named_images(paths, SUFFIXES)
+
+
+def open_diagnoser(model: str, home: Home | None = None) -> tuple[Diagnoser, Trust | None]:
+    """A model, ready, and what is known of its numbers, as ``fl-client serve`` opens them.
+
+    Args:
+        model: see :func:`dermafed.client.clinic.diagnosis.model.open_model`.
+        home: the clinic's folder, for its kept models.
+
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+    """
+    configure_backend(1)
+    opened = open_model(model, home)
+    trust = load_trust(opened.file, opened.used.sha256)
+    return Diagnoser(opened), trust
+
+
+def diagnose_files(files: Sequence[Path], diagnoser: Diagnoser, trust: Trust | None = None) -> Iterator[Line]:
+    """Diagnoses files one by one, by the functions that the server uses.
+
+    Args:
+        files: images, and DICOM objects with one.
+        diagnoser: the model.
+        trust: what is known of its numbers.
+
+    Yields:
+        For each file its line; of one that cannot be used, ``image``, ``error`` and ``code``.
+    """
+    for file in files:
+        name = os.fsencode(file).decode("utf-8", "replace")
+        try:
+            said, _ = judge(diagnoser, trust, _receive(read_bytes(file)), DEVICE)
+            yield _line(name, said)
+        except InputError as error:
+            yield {"image": name, "error": error.what, "code": _code(error)}
+
+
+def in_words(line: Line) -> str:
+    """A line for the reader."""
+    if "error" in line:
+        return f"{line['image']}: cannot be used: {line['error']}"
+    prediction = line["prediction"]
+    remarks = (
+        f"{prediction}, probability {line['probabilities'][prediction]:.2f}",
+        "unsure: too close to call" if line["unsure"] else "",
+        "may be outside what the model has seen" if line["outside"] else "",
+        *(caution["code"] for caution in line["quality"]),
+    )
+    return f"{line['image']}: {'; '.join(filter(None, remarks))}"
+
+
+def csv_header(classes: Sequence[str]) -> list[str]:
+    """The columns of :func:`csv_row`."""
+    numbers = [f"probability_{name}" for name in classes]
+    return [*_FIRST, *numbers, *_MIDDLE, "quality", "model", "round", "seconds", "error", "code"]
+
+
+def csv_row(line: Line, classes: Sequence[str]) -> list[str]:
+    """A line as cells; a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    numbers, model = line.get("probabilities", {}), line.get("model", {})
+    cells = [
+        *(line.get(name) for name in _FIRST),
+        *(numbers.get(name) for name in classes),
+        *(line.get(name) for name in _MIDDLE),
+        " ".join(caution["code"] for caution in line.get("quality", ())),
+        model.get("name"),
+        model.get("round"),
+        line.get("seconds"),
+        line.get("error"),
+        line.get("code"),
+    ]
+    return list(map(_cell, cells))
+
+
+_FIRST = ("id", "image", "prediction")
+_MIDDLE = ("unsure", "outside")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def _receive(data: bytes) -> Received:
+    if data[128:132] == b"DICM":
+        from dermafed.client.clinic.intake.dicom import receive_dicom
+
+        return receive_dicom(data)
+    from dermafed.client.clinic.intake.image import receive_image
+
+    return receive_image(data)
+
+
+def _line(name: str, said: Diagnosis) -> Line:
+    told = said.to_dict()
+    fields = ("prediction", "probabilities", "unsure", "outside", "quality", "model", "seconds")
+    # Nothing is recorded, so no id could be looked up: the image's own tells whose line it is.
+    return {"id": said.image_sha256[: len(said.id)], "image": name, **{each: told[each] for each in fields}}
+
+
+def _code(error: InputError) -> str:
+    return error.code if isinstance(error, Refused) else "unreadable"
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text

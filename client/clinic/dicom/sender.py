@@ -1,0 +1,167 @@
+"""Heatmaps and reports sent back by C-STORE, tried again until they arrive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermafed.client.clinic.answers.dicom import References, answers
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.dicom.outbox import Outbox
+from dermafed.client.clinic.dicom.secured import client_side
+from dermafed.client.clinic.dicom.settings import DicomSettings, Peer
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.sop_class import ComprehensiveSRStorage  # type: ignore[attr-defined]
+
+log = logging.getLogger("dermafed.dicom")
+
+_RETRY_SECONDS = (5.0, 600.0)  # at first, and at most: twice as long after each failure
+_GIVE_UP_SECONDS = 7 * 86400.0
+_SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+_TIMEOUT_SECONDS = 60.0
+
+
+class _Unreachable(Exception):
+    """The peer did not take an answer, and may later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Sends answers in a thread of its own.
+
+    Attributes:
+        add: has a diagnosis's answers sent; on the disk when it returns.
+        stop: ends the thread; what waits is sent after the next start.
+    """
+
+    add: Callable[[str], None]
+    stop: Callable[[], None]
+
+
+def start_answering(
+    service: DiagnosticService, references: References, settings: DicomSettings, folder: Path
+) -> Answering:
+    """Starts to send what waits in the folder and what is added.
+
+    Args:
+        service: has the diagnoses, and draws their heatmaps.
+        references: the store's ``reference``.
+        settings: say where to; without ``answer_to``, nothing is ever sent.
+        folder: of what waits; made if it is not there.
+
+    Raises:
+        SettingsError: a file of the TLS cannot be used.
+        StorageError: the folder cannot be made.
+    """
+    if settings.answer_to is None:
+        return Answering(lambda id: None, lambda: None)
+    sender = _Sender(service, references, settings, settings.answer_to, Outbox(folder))
+    thread = threading.Thread(target=sender.run, name="dicom answers", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        sender.stop()
+        thread.join()
+
+    return Answering(sender.add, stop)
+
+
+class _Sender:
+    def __init__(
+        self,
+        service: DiagnosticService,
+        references: References,
+        settings: DicomSettings,
+        peer: Peer,
+        outbox: Outbox,
+    ) -> None:
+        self._service, self._references, self._peer, self._outbox = service, references, peer, outbox
+        self._tls = client_side(settings)
+        self._ae = _application(settings)
+        self._news, self._stopped = threading.Event(), False
+
+    def add(self, id: str) -> None:
+        self._outbox.add(id)
+        self._news.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._news.set()
+
+    def run(self) -> None:
+        """Sends what waits; after a failure it rests, the longer the more of them."""
+        rest = _RETRY_SECONDS[0]
+        while not self._stopped:
+            self._news.clear()
+            try:
+                self._send_all()
+                rest = _RETRY_SECONDS[0]
+                self._news.wait()
+            except Exception as error:  # no failure may end the thread
+                log.warning("Answers to %s wait: %s", self._peer.ae_title, type(error).__name__)
+                self._news.wait(rest)
+                rest = min(2 * rest, _RETRY_SECONDS[1])
+
+    def _send_all(self) -> None:
+        for id, age in self._outbox.waiting():
+            if self._stopped:
+                return
+            if age > _GIVE_UP_SECONDS:
+                log.error("The answers of diagnosis %s were never taken; given up", id)
+            else:
+                self._send(id, self._made(id))
+            self._outbox.done(id)
+
+    def _made(self, id: str) -> list[Dataset]:
+        try:
+            return answers(self._service, self._references, id)
+        except Exception as error:  # forgotten, no longer kept; or a fault, which would stop all the others
+            why = getattr(error, "code", type(error).__name__)
+            log.error("The answers of diagnosis %s cannot be made: %s", id, why)
+            return []
+
+    def _send(self, id: str, objects: list[Dataset]) -> None:
+        if not objects:
+            return
+        association = self._associate()
+        try:
+            for each in objects:
+                _store(association, each, id)
+        finally:
+            association.release()
+
+    def _associate(self) -> Association:
+        association = self._ae.associate(
+            self._peer.host,
+            self._peer.port,
+            ae_title=self._peer.ae_title,
+            tls_args=None if self._tls is None else (self._tls, self._peer.host),
+        )
+        if not association.is_established:
+            raise _Unreachable
+        return association
+
+
+def _store(association: Association, answer: Dataset, id: str) -> None:
+    try:
+        status = association.send_c_store(answer).get("Status")
+    except ValueError:  # the peer takes no such objects
+        status = 0x0122
+    if status is None or status & 0xFF00 == 0xA700:
+        raise _Unreachable
+    if status and status & 0xF000 != 0xB000:  # neither success nor a warning
+        log.error("An answer of diagnosis %s was refused with 0x%04X", id, status)
+
+
+def _application(settings: DicomSettings) -> AE:
+    ae = AE(settings.ae_title)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = _TIMEOUT_SECONDS
+    for sop_class in (SecondaryCaptureImageStorage, ComprehensiveSRStorage):
+        ae.add_requested_context(sop_class, _SYNTAXES)
+    return ae

@@ -1,0 +1,94 @@
+"""How a clinic's node takes DICOM objects in: the table ``[serve.dicom]`` of ``clinic.toml``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.names import check_name
+from dermafed.shared.protocol.invitation import is_host
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Peer(NamedTuple):
+    """An application entity elsewhere."""
+
+    ae_title: str
+    host: str
+    port: int
+
+
+def _ae_title(text: str) -> str:
+    """PS3.5, 6.2: printable ASCII without a backslash, no space at the ends."""
+    if not re.fullmatch(r"[!-~](?:[ -~]{0,14}[!-~])?", text) or "\\" in text:
+        raise ValueError("is no AE title: 1 to 16 letters, digits or signs, without a backslash")
+    return text
+
+
+def _device(text: str) -> str:
+    try:
+        return check_name(text, "device")
+    except SettingsError as error:
+        raise ValueError("is no device's name: " + error.remedy) from None
+
+
+def _peer(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    title, at, address = value.rpartition("@")
+    host, colon, port = address.rpartition(":")
+    if not (at and colon and is_host(host.strip("[]")) and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError("is not like AE@host:port")
+    return Peer(_ae_title(title), host.strip("[]"), int(port))
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+
+
+class DicomSettings(BaseModel):
+    """What ``[serve.dicom]`` says.
+
+    Attributes:
+        devices: AE titles that may send, and the device that each is.
+        host: an address of this machine; ``0.0.0.0`` is all of them.
+        port: 0 takes a free one.
+        ae_title: the node's own.
+        answer_to: where heatmap and report are sent, ``AE@host:port``; without it, nowhere.
+        max_object_mib: of one object; beyond it the association is aborted.
+        object_seconds: for one object to arrive; beyond them the association is aborted.
+        associations: at one time; beyond them they are rejected.
+        max_pdu: bytes of one protocol data unit.
+        certificate: PEM file; with it and the key the port speaks TLS, and answers are sent by TLS.
+        key: its private key.
+        ca: PEM file of the authority that peers' certificates must be of.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    devices: Annotated[dict[AETitle, Annotated[str, AfterValidator(_device)]], Field(min_length=1)]
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(strict=True, ge=0, le=65535)] = 11112
+    ae_title: AETitle = "DERMAFED"
+    answer_to: Annotated[Peer | None, BeforeValidator(_peer)] = None
+    max_object_mib: Annotated[int, Field(strict=True, ge=1, le=160)] = 64
+    object_seconds: Annotated[int, Field(strict=True, ge=1)] = 60
+    associations: Annotated[int, Field(strict=True, ge=1, le=64)] = 8
+    max_pdu: Annotated[int, Field(strict=True, ge=4096, le=1048576)] = 131072
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> DicomSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        if self.ca is not None and self.certificate is None:
+            raise ValueError("ca needs certificate and key")
+        return self
+
+    def beside(self, folder: Path) -> DicomSettings:
+        """The same with its files' paths from this folder on."""
+        files = {name: getattr(self, name) for name in ("certificate", "key", "ca")}
+        return self.model_copy(update={name: folder / path for name, path in files.items() if path})

@@ -1,0 +1,147 @@
+"""STOW-RS: DICOM objects by HTTP (PS3.18, 10.5)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.dicom.gate import Gate, Name, Quarantine, name_of
+from dermafed.client.clinic.dicom.multipart import read_related
+from dermafed.client.clinic.dicom.statuses import failure_of
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.shared.errors import StorageError
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+from pydicom import Dataset
+from starlette.concurrency import run_in_threadpool
+
+log = logging.getLogger("dermafed.dicom")
+
+Run = Callable[..., Awaitable[Any]]
+
+MEDIA_TYPE = "application/dicom+json"
+_TAKEN = (MEDIA_TYPE, "application/json", "application/*", "*/*")
+_DOCUMENTED = {"content": {'multipart/related; type="application/dicom"': {"schema": {"type": "string"}}}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Every object has its diagnosis; the Link headers lead there"},
+    202: {"description": "Some objects have; the others have a reason why not"},
+    400: {"description": "The body is malformed"},
+    409: {"description": "No object could be diagnosed; each has a reason"},
+    415: {"description": "The body, or a part of it, is not of a type that is taken"},
+    503: {"description": "Nothing could be kept; send it again later"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of one object: a diagnosis, or what went wrong."""
+
+    name: Name | None
+    diagnosis: Diagnosis | None = None
+    error: Exception | None = None
+
+
+def stow_router(
+    service: DiagnosticService,
+    quarantine: Quarantine,
+    device: Callable[..., Any],
+    max_bytes: int,
+    run: Run = run_in_threadpool,
+) -> APIRouter:
+    """The routes of the store transaction: ``POST /dicomweb/studies`` and ``/dicomweb/studies/{study}``.
+
+    Args:
+        service: diagnoses the objects.
+        quarantine: keeps an object that may show a name, from the object, why, and the device.
+        device: a dependency that gives the sender's name.
+        max_bytes: of one request.
+        run: calls a function in a thread.
+    """
+    gate = Gate(service, quarantine)
+    router = APIRouter(
+        prefix="/dicomweb", tags=["dicom"], responses=_ANSWERS, default_response_class=JSONResponse
+    )
+    body = {"requestBody": _DOCUMENTED}
+
+    async def store(request: Request, sender: str, announced: dict[str, str]) -> JSONResponse:
+        _check_accepted(request.headers.get("accept", "*/*"))
+        files = await read_related(request.headers.get("content-type", ""), request.stream(), max_bytes)
+        return _answer([await run(partial(_outcome, gate, file, sender, announced)) for file in files])
+
+    @router.post("/studies", openapi_extra=body)
+    async def store_any(request: Request, sender: str = Depends(device)) -> JSONResponse:
+        """Diagnose DICOM objects; each diagnosis is kept before this answers."""
+        return await store(request, sender, {})
+
+    @router.post("/studies/{study}", openapi_extra=body)
+    async def store_study(request: Request, study: str, sender: str = Depends(device)) -> JSONResponse:
+        """Diagnose DICOM objects of one study; see the other."""
+        return await store(request, sender, {"StudyInstanceUID": study})
+
+    return router
+
+
+def _outcome(gate: Gate, file: bytes, sender: str, announced: dict[str, str]) -> _Outcome:
+    try:
+        name, diagnosis = gate.take_in(file, sender, announced)
+    except Exception as error:  # the other objects get their answer, whatever happened to this one
+        log.warning("STOW-RS of %s: %s", sender, getattr(error, "code", type(error).__name__))
+        return _Outcome(name_of(file), error=error)
+    return _Outcome(name, diagnosis)
+
+
+def _answer(outcomes: list[_Outcome]) -> JSONResponse:
+    links = [
+        f'</v1/diagnoses/{each.diagnosis.id}>; rel="describedby"; anchor="urn:oid:{each.diagnosis.request}"'
+        for each in outcomes
+        if each.diagnosis
+    ]
+    return JSONResponse(
+        _response(outcomes).to_json_dict(),
+        _status(outcomes),
+        headers={"Link": ", ".join(links)} if links else None,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _status(outcomes: list[_Outcome]) -> int:
+    failures = [each.error for each in outcomes if each.error is not None]
+    if len(failures) < len(outcomes):
+        return 202 if failures else 200
+    return 503 if any(isinstance(error, StorageError) for error in failures) else 409
+
+
+def _response(outcomes: list[_Outcome]) -> Dataset:
+    """The response module (PS3.18, annex I): what was taken, what failed, and what failed without a name."""
+    answer = Dataset()
+    taken = [_item(each) for each in outcomes if each.diagnosis]
+    failed = [_item(each) for each in outcomes if each.error and each.name]
+    nameless = [_item(each) for each in outcomes if each.error and not each.name]
+    if taken:
+        answer.ReferencedSOPSequence = taken
+    if failed:
+        answer.FailedSOPSequence = failed
+    if nameless:
+        answer.OtherFailuresSequence = nameless
+    return answer
+
+
+def _item(outcome: _Outcome) -> Dataset:
+    item = Dataset()
+    if outcome.name:
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = outcome.name
+    if outcome.error:
+        item.FailureReason = failure_of(outcome.error)
+    return item
+
+
+def _check_accepted(accept: str) -> None:
+    kinds = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
+    if not set(kinds) & set(_TAKEN):
+        what = "The answer would be of a type that is not accepted"
+        raise Refused("not-acceptable", 406, what, where="Accept", remedy=f"Accept {MEDIA_TYPE}")

@@ -1,0 +1,133 @@
+"""From what went wrong to an answer that says what to do, and nothing of a patient or of the code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+
+from dermafed.client.clinic.http.retry_later import Later
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.shared.errors import InputError, StorageError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Answer = Callable[[Scope, Refused], Response]
+"""How a refusal is told: as JSON to a program, as a page to a person."""
+
+_LINGER_SECONDS, _LINGER_BYTES = 2.0, 2**26
+_HTTP = {
+    404: ("not-found", "There is nothing here", "Check the address"),
+    405: ("method-not-allowed", "This cannot be done here", "Check the method"),
+}
+
+log = logging.getLogger("dermafed.serving")
+
+
+class Failures:
+    """ASGI middleware that answers whatever is raised beneath it."""
+
+    def __init__(self, app: ASGIApp, answer: Answer) -> None:
+        self._app, self._answer = app, answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, and answers in its place where that fails."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, more = False, True
+
+        async def noted_receive() -> Message:
+            nonlocal more
+            message = await receive()
+            more = message.get("more_body", False)
+            return message
+
+        async def noted_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, noted_receive, noted_send)
+        except ClientDisconnect:
+            return  # nobody is there to be told
+        except Exception as error:
+            if started:
+                raise ConnectionAbortedError from None  # half an answer is out: uvicorn ends the connection
+            response = self._answer(scope, refusal_of(error))
+            if more and _has_body(scope):
+                await _linger(scope, receive)
+                response.headers["connection"] = "close"
+            await response(scope, receive, send)
+
+
+def refusal_of(error: Exception) -> Refused:
+    """What to tell of an exception."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, StorageError):
+        log.error("%s", error)
+        return Refused("storage", 503, "The node cannot keep anything now", remedy="Tell whoever runs it")
+    if isinstance(error, InputError):
+        return Refused("unusable", 400, error.what, remedy=error.remedy)
+    # Neither the message nor the values: either could hold what is a patient's.
+    where = " < ".join(
+        f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[:-6:-1]
+    )
+    log.error("%s at %s", type(error).__name__, where)
+    return Refused("internal", 500, "The node failed", remedy="Tell whoever runs it; its log says where")
+
+
+def as_json(refused: Refused) -> Response:
+    """A refusal for programs."""
+    response = JSONResponse(refused.to_dict(), refused.status)
+    if isinstance(refused, Later):
+        response.headers["retry-after"] = str(refused.seconds)
+    if refused.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    return response
+
+
+def say_what_http_refuses(app: FastAPI) -> None:
+    """Turn the framework's own refusals into ours."""
+
+    def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code, what, remedy = _HTTP.get(
+            error.status_code, ("malformed", "The request is malformed", "Correct it")
+        )
+        raise Refused(code, error.status_code, what, remedy=remedy) from None
+
+    def refuse_values(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # The field only: a message or a value could repeat what is a patient's.
+        fields = ", ".join(sorted({".".join(map(str, each["loc"][1:])) or "body" for each in error.errors()}))
+        raise Refused("malformed", 400, f"Unusable: {fields}", remedy="See /v1/openapi.json") from None
+
+    app.add_exception_handler(HTTPException, refuse)
+    app.add_exception_handler(RequestValidationError, refuse_values)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def _linger(scope: Scope, receive: Receive) -> None:
+    """Take what still comes, for a moment: who is cut off while sending would not read the answer."""
+    if "expect" in Headers(scope=scope):
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            taken, more = 0, True
+            while more and taken < _LINGER_BYTES:
+                message = await receive()
+                taken, more = taken + len(message.get("body", b"")), message.get("more_body", False)

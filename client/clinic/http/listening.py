@@ -1,0 +1,169 @@
+"""The port, and the server behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from dermafed.client.clinic.http.protocol import http_protocol
+from dermafed.client.clinic.http.serve_settings import ServeSettings
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.invitation import join_address
+from fastapi import FastAPI
+
+Companion = AbstractAsyncContextManager[None]
+"""What runs as long as the node does, such as a DICOM receiver: entered at its start, left at its end."""
+
+_FINISH_SECONDS = 60  # for requests in hand, at the end
+_CONNECTIONS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node listens.
+
+    Attributes:
+        host: a name or an address of this machine; ``0.0.0.0`` or ``::`` is all of them.
+        port: 0 takes a free one.
+        tls: without it, only this machine itself may ask.
+
+    Raises:
+        SettingsError: without TLS, and open to other machines.
+    """
+
+    host: str
+    port: int
+    tls: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.tls and self.host not in ("localhost", "127.0.0.1", "::1"):
+            raise SettingsError(
+                "Without TLS, other machines may not ask",
+                where=self.host,
+                remedy="Leave out --plain-http, or listen on 127.0.0.1",
+            )
+
+    @contextmanager
+    def bound(self) -> Iterator[socket.socket]:
+        """A socket on it, which takes no connection yet.
+
+        Raises:
+            SettingsError: it cannot be opened.
+        """
+        try:
+            family, kind, *_, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
+            bound = socket.socket(family, kind)
+        except OSError as error:
+            raise self._refused(error) from error
+        with bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Those accepted inherit it. Without it an answer's second part waits 40 ms for the first one's
+            # acknowledgement; asyncio sees to that only for sockets that name their protocol.
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                bound.bind(address)
+            except OSError as error:
+                raise self._refused(error) from error
+            yield bound
+
+    def names(self, settings: ServeSettings) -> tuple[str, ...]:
+        """By which it is reached, beside ``localhost``."""
+        own = () if _is_any(self.host) else (self.host,)
+        return (*own, *settings.hosts, socket.gethostname())
+
+    def address(self, bound: socket.socket) -> str:
+        """Of the page."""
+        host = "localhost" if _is_any(self.host) else self.host
+        return f"{'https' if self.tls else 'http'}://{join_address(host, bound.getsockname()[1])}"
+
+    def _refused(self, error: OSError) -> SettingsError:
+        return SettingsError(
+            f"Port {self.port} cannot be opened: {error.strerror}",
+            where=join_address(self.host, self.port),
+            remedy="Stop the program that uses it, or choose another --port or --host",
+        )
+
+
+def listen(
+    app: FastAPI,
+    bound: socket.socket,
+    context: ssl.SSLContext | None,
+    settings: ServeSettings,
+    companions: Sequence[Companion],
+    ready: Callable[[], None],
+) -> None:
+    """Answer until SIGTERM or Ctrl-C, and finish what is in hand; a second signal ends at once.
+
+    Args:
+        app: answers.
+        bound: where.
+        context: TLS; ``None`` for plain HTTP.
+        settings: the limits.
+        companions: what runs meanwhile; what one raises at its start is raised here.
+        ready: called once connections are taken.
+    """
+    server = make_server(app, context, settings, ready)
+    asyncio.run(_serve(server, bound, companions))
+
+
+def make_server(
+    app: FastAPI, context: ssl.SSLContext | None, settings: ServeSettings, ready: Callable[[], None]
+) -> uvicorn.Server:
+    """The server that :func:`listen` runs."""
+    config = uvicorn.Config(
+        app,
+        http=http_protocol(settings.header_seconds),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=_FINISH_SECONDS,
+        ssl_context_factory=None if context is None else (lambda config, default: context),
+    )
+    return _Server(config, ready)
+
+
+async def _serve(server: uvicorn.Server, bound: socket.socket, companions: Sequence[Companion]) -> None:
+    async with AsyncExitStack() as running:
+        for companion in companions:
+            await running.enter_async_context(companion)
+        await server.serve([bound])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with a word when it is ready, and an exit code of 0 after a signal."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

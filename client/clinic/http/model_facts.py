@@ -1,0 +1,93 @@
+"""What the page tells of a model: which it is, how right its numbers are, and how it did where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
+from dermafed.client.clinic.diagnosis.model import OpenedModel
+from dermafed.shared.explain.overlay import COLOURS
+from dermafed.shared.metrics.calibration.calibration import Trust
+
+_RESULT = "result.json"  # of the run, beside its model
+
+
+@dataclass(frozen=True, slots=True)
+class AtClinic:
+    """How a model did on one clinic's test images; ``here`` is the clinic whose node this is."""
+
+    name: str
+    here: bool
+    images: int
+    balanced_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model; an empty part was not measured."""
+
+    used: ModelUsed
+    classes: tuple[str, ...]
+    network: str
+    trained_on: str
+    note: str
+    crops: bool
+    trust: Trust | None
+    clinics: tuple[AtClinic, ...]
+
+    @property
+    def chance(self) -> float:
+        """Balanced accuracy of guessing."""
+        return 1 / len(self.classes)
+
+    @property
+    def scale(self) -> list[str]:
+        """The heatmap's colours from low to high, as CSS writes them."""
+        return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in COLOURS(np.linspace(0, 1, 9), bytes=True)]
+
+
+def model_facts(model: OpenedModel, trust: Trust | None, clinic: str) -> ModelFacts:
+    """Gathers what the model's files say.
+
+    Args:
+        model: opened.
+        trust: what is known of its numbers.
+        clinic: the name of the clinic whose node this is.
+    """
+    card = model.card
+    return ModelFacts(
+        used=model.used,
+        classes=card.model.classes,
+        network=f"{card.model.backbone}, {card.model.image_size} x {card.model.image_size} pixels",
+        trained_on=_counts(card.data) or "not told",
+        note=card.note,
+        crops=card.preprocess.fit == "crop",
+        trust=trust,
+        clinics=_by_clinic(model.file.parent / _RESULT, clinic),
+    )
+
+
+def _counts(data: Mapping[str, Any]) -> str:
+    """How many images of how many clinics, as far as a card says it."""
+    clinics = data.get("clinics", ())
+    counts = data.get("training_images") or {}
+    if isinstance(clinics, Mapping):
+        counts = {"all": sum(sum(each.values()) for each in clinics.values())}
+    total = f"{sum(counts.values()):,} images of " if counts else ""
+    return f"{total}{len(clinics)} clinics: {', '.join(clinics)}" if clinics else ""
+
+
+def _by_clinic(file: Path, own: str) -> tuple[AtClinic, ...]:
+    try:
+        clinics = json.loads(file.read_text("utf-8"))["federated"]["clinics"]
+        return tuple(
+            AtClinic(name, name == own, int(each["images"]), each["balanced_accuracy"])
+            for name, each in clinics.items()
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ()  # no run's folder: not measured here

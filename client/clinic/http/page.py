@@ -1,0 +1,100 @@
+"""The clinician's page: signing in, an image, its diagnosis, the day's list, and the model."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated
+
+from dermafed.client.clinic.http.callers import allowed, caller_of, cookie_of
+from dermafed.client.clinic.http.diagnosis_service import Desk
+from dermafed.client.clinic.http.model_facts import ModelFacts
+from dermafed.client.clinic.http.rendering import render
+from dermafed.client.clinic.http.sessions import COOKIE, Sessions
+from dermafed.client.clinic.http.tokens import Caller
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.store.opinion import CONFIRMATIONS, OTHER
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+Clinician = Annotated[Caller, Depends(allowed("clinician"))]
+
+_REFUSED = "This token is not a clinician's, or it was revoked."
+
+
+def page_router(desk: Desk, sessions: Sessions, facts: ModelFacts) -> APIRouter:
+    """The page's routes.
+
+    Args:
+        desk: does the work.
+        sessions: of the clinicians.
+        facts: what is known of the model.
+    """
+    router = APIRouter(include_in_schema=False, default_response_class=Response)
+
+    @router.get("/sign-in")
+    async def ask_token(request: Request) -> Response:
+        if caller_of(request.scope) is not None:
+            return RedirectResponse("/", 303)
+        return render("sign_in.html", error="")
+
+    @router.post("/sign-in")
+    async def sign_in(request: Request) -> Response:
+        token = (await request.form(max_files=0, max_fields=4)).get("token")
+        cookie = sessions.sign_in(token.strip()) if isinstance(token, str) else None
+        if cookie is None:
+            return render("sign_in.html", status=401, error=_REFUSED)
+        response = RedirectResponse("/", 303)
+        response.set_cookie(
+            COOKIE, cookie, max_age=int(sessions.seconds), secure=True, httponly=True, samesite="strict"
+        )
+        return response
+
+    @router.post("/sign-out")
+    async def sign_out(request: Request) -> Response:
+        sessions.sign_out(cookie_of(request.headers))
+        response = RedirectResponse("/sign-in", 303)
+        response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="strict")
+        return response
+
+    @router.get("/")
+    async def new_image(caller: Clinician) -> Response:
+        return render("new.html", caller=caller)
+
+    @router.get("/diagnoses/{id}")
+    async def diagnosis(id: str, caller: Clinician) -> Response:
+        found = await desk.work.run(desk.look, id, caller)
+        opinions = await desk.work.run(desk.store.opinions, id)
+        looks = await desk.work.run(desk.store.looks, id)
+        return render(
+            "diagnosis.html", caller=caller, said=found, opinions=opinions, looks=looks, facts=facts,
+            confirmations=CONFIRMATIONS, other=OTHER,
+        )  # fmt: skip
+
+    @router.get("/day")
+    async def today(caller: Clinician) -> Response:
+        return await _day(date.today(), caller)
+
+    @router.get("/day/{day}")
+    async def on_day(day: date, caller: Clinician) -> Response:
+        return await _day(day, caller)
+
+    @router.get("/model")
+    async def model(caller: Clinician) -> Response:
+        return render("model.html", caller=caller, facts=facts)
+
+    async def _day(day: date, caller: Caller) -> Response:
+        found = await desk.work.run(desk.store.on_day, day)
+        step = timedelta(days=1)
+        return render(
+            "day.html", caller=caller, day=day, found=found, before=day - step, after=day + step,
+            today=date.today(),
+        )  # fmt: skip
+
+    return router
+
+
+def as_page(refused: Refused) -> Response:
+    """A refusal for people; whoever is not signed in is asked to."""
+    if refused.status == 401:
+        return RedirectResponse("/sign-in", 303)
+    return render("error.html", status=refused.status, refused=refused)

@@ -1,0 +1,86 @@
+"""What a browser is shown of an image: the image, and the heatmap as a layer of the same shape."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.overlay import COLOURS, blend
+from dermafed.shared.imaging.preprocess_settings import Fit
+from numpy.typing import NDArray
+from PIL import Image
+
+LONGEST = 1024  # pixels of the shown image's longer side
+_DIMMED = 0.35  # of the brightness, where the model did not look
+
+Pixels = NDArray[np.uint8]
+
+
+def shown_jpeg(image: Pixels, fit: Fit) -> bytes:
+    """The image at a size for a screen, dimmed where the model did not look.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        fit: how it was made square for the model.
+    """
+    height, width = image.shape[:2]
+    factor = min(1.0, LONGEST / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if fit == "crop":
+        rows, columns = centre(small.shape[0], small.shape[1])
+        dim = np.rint(small * _DIMMED).astype(np.uint8)
+        dim[rows, columns] = small[rows, columns]
+        small = dim
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(small, np.uint8)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def heat_png(heatmap: Float, height: int, width: int, fit: Fit) -> bytes:
+    """The heatmap alone, as RGBA in the image's proportions, the more opaque the higher it is.
+
+    Args:
+        heatmap: float32 (S, S) in [0, 1].
+        height: of the image, as `width`.
+        width: pixels.
+        fit: how the image was made square for the model.
+    """
+    side = heatmap.shape[0]
+    colours = np.rint(255 * COLOURS(heatmap)).astype(np.uint8)
+    colours[..., 3] = np.rint(255 * heatmap)
+    if fit == "pad":  # the map reaches over the image, into its mirrored margin
+        factor = side / max(height, width)
+        rows, columns = (
+            _middle(side, max(1, round(height * factor))),
+            _middle(side, max(1, round(width * factor))),
+        )
+        return _png(colours[rows, columns])
+    factor = side / min(height, width)
+    layer = np.zeros((max(side, round(height * factor)), max(side, round(width * factor)), 4), np.uint8)
+    rows, columns = centre(*layer.shape[:2])
+    layer[rows, columns] = colours
+    return _png(layer)
+
+
+def overlay_png(prepared: Pixels, heatmap: Float) -> bytes:
+    """What the network saw with the heatmap on it, RGB, side S."""
+    return _png(blend(prepared, heatmap))
+
+
+def centre(height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of the square in the middle."""
+    side = min(height, width)
+    return _middle(height, side), _middle(width, side)
+
+
+def _middle(length: int, part: int) -> slice:
+    return slice((length - part) // 2, (length - part) // 2 + part)
+
+
+def _png(pixels: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()

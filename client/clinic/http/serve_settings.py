@@ -1,0 +1,103 @@
+"""How a clinic's node serves: the table ``[serve]`` of ``clinic.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from dermafed.client.clinic.dicom.settings import DicomSettings
+from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.invitation import is_host
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+def _host(text: str) -> str:
+    if not is_host(text):
+        raise ValueError("is no host name or IP address")
+    return text
+
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+
+
+class ServeSettings(BaseModel):
+    """What ``[serve]`` says; without the table, these defaults.
+
+    Attributes:
+        hosts: names and IP addresses by which devices and clinicians reach this machine.
+        certificate: PEM file of the clinic's own; without it the node makes one.
+        key: its private key.
+        retention_days: how long diagnoses and images are kept.
+        requests_per_minute: of one token; beyond them, 429.
+        max_body_mib: of one request; beyond it, 413.
+        upload_seconds: for one request's body; beyond them, 408.
+        header_seconds: for one request's headers; beyond them, the connection is closed.
+        waiting: diagnoses and heatmaps in hand at one time; beyond them, 503.
+        session_hours: after which a clinician signs in anew.
+        dicom: of the DICOM port; without it there is none.
+        mqtt: of the broker; without it there is none. The clinic's name is by default that in the file.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    retention_days: Count = 365
+    requests_per_minute: Count = 600
+    max_body_mib: Annotated[int, Field(strict=True, ge=1, le=256)] = 32
+    upload_seconds: Count = 60
+    header_seconds: Count = 10
+    waiting: Count = 32
+    session_hours: Count = 12
+    dicom: DicomSettings | None = None
+    mqtt: MqttSettings | None = None
+
+    @model_validator(mode="after")
+    def _has_both(self) -> ServeSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        return self
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of one request's body."""
+        return self.max_body_mib * 2**20
+
+
+def read_serve_settings(path: Path) -> ServeSettings:
+    """What a clinic's settings file says of serving; a relative path starts at the file's folder.
+
+    Args:
+        path: ``clinic.toml``.
+
+    Raises:
+        SettingsError: it cannot be used; names the field.
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+        table = content.get("serve", {})
+        if "mqtt" in table:
+            table["mqtt"] = {"clinic": content.get("clinic"), **table["mqtt"]}
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"The settings cannot be read: {error}", where=path, remedy="Correct them"
+        ) from error
+    try:
+        settings = ServeSettings.model_validate(table)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, ("serve", *first["loc"])))
+        raise SettingsError(f"{field}: {first['msg']}", where=path, remedy="Correct it") from error
+    return _beside(settings, path.parent)
+
+
+def _beside(settings: ServeSettings, folder: Path) -> ServeSettings:
+    files: dict[str, object] = {}
+    if settings.certificate is not None and settings.key is not None:
+        files = {"certificate": folder / settings.certificate, "key": folder / settings.key}
+    dicom = None if settings.dicom is None else settings.dicom.beside(folder)
+    mqtt = None if settings.mqtt is None else settings.mqtt.beside(folder)
+    return settings.model_copy(update={**files, "dicom": dicom, "mqtt": mqtt})

@@ -1,0 +1,77 @@
+"""``fl-client serve``: everything started in order, the ready line, and an end in good order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
+from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
+from dermafed.client.clinic.diagnosis.model import open_model
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.http.app import build_app
+from dermafed.client.clinic.http.certificate import Certificate, certificate_for
+from dermafed.client.clinic.http.listening import Place, listen
+from dermafed.client.clinic.http.model_facts import model_facts
+from dermafed.client.clinic.http.other_listeners import broker, dicom_port
+from dermafed.client.clinic.http.retention import expiring
+from dermafed.client.clinic.http.serve_settings import read_serve_settings
+from dermafed.client.clinic.http.tokens import TOKENS, Tokens
+from dermafed.client.clinic.store.store import open_store
+from dermafed.client.node.home import Home, read_settings
+from dermafed.shared.metrics.calibration.calibration_file import load_trust
+from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.training.backend import configure_backend
+
+OUTBOX = "dicom-answers"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is told once the node answers.
+
+    Attributes:
+        address: of the page.
+        model: in use.
+        certificate: that it shows; ``None`` without TLS.
+    """
+
+    address: str
+    model: ModelUsed
+    certificate: Certificate | None
+
+
+def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) -> None:
+    """Serve a clinic until SIGTERM or Ctrl-C; requests in hand are finished.
+
+    Args:
+        home: the clinic's folder.
+        model: see :func:`dermafed.client.clinic.diagnosis.model.open_model`.
+        place: where to listen.
+        ready: called once the node answers.
+
+    Raises:
+        DermaFedError: it cannot start; names the reason.
+    """
+    settings, clinic = read_serve_settings(home.settings_file), read_settings(home).clinic
+    names = place.names(settings)
+    with (
+        only_one_process(home.serving, patience=1.0),
+        place.bound() as socket,
+        open_store(home, settings.retention_days) as store,
+    ):
+        certificate = certificate_for(home.serving, clinic, names, settings) if place.tls else None
+        context = None if certificate is None else certificate.context()
+        configure_backend(1)
+        opened = open_model(model, home)
+        trust = load_trust(opened.file, opened.used.sha256)
+        service = DiagnosticService(Diagnoser(opened), store, trust)
+        facts = model_facts(opened, trust, clinic)
+        app = build_app(service, store, Tokens(home.serving / TOKENS), facts, settings, names)
+        told = Ready(place.address(socket), opened.used, certificate)
+        companions = [expiring(store)]
+        if settings.dicom is not None:
+            companions.append(dicom_port(service, store, settings.dicom, home.serving / OUTBOX))
+        if settings.mqtt is not None:
+            companions.append(broker(service, settings.mqtt))
+        listen(app, socket, context, settings, companions, lambda: ready(told))

@@ -1,0 +1,98 @@
+"""A request's parts: an image and what is told of it. File names are never looked at, nothing is spooled."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
+from dermafed.client.clinic.intake.dicom import receive_dicom
+from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.refused import Refused
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+_METADATA_BYTES = 16 * 1024
+
+DOCUMENTED: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "image": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "A JPEG, PNG or DICOM file.",
+                        },
+                        "metadata": {
+                            "type": "string",
+                            "description": "JSON: age, sex, site, request; all optional.",
+                            "example": '{"age": 54, "sex": "female", "site": "back", "request": "1-0001"}',
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+"""What OpenAPI says of the body: the framework would read it before the token is looked at."""
+
+
+# It logs bytes of what it cannot read.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+
+
+class _InMemory(MultiPartParser):
+    """Starlette's parser; its own writes what is larger than 1 MiB to the disk, in the clear."""
+
+    spool_max_size = 2**62
+
+
+async def read_parts(request: Request) -> dict[str, bytes]:
+    """The body's parts by name, each once.
+
+    Raises:
+        Refused: the body is no form, or a part is there twice.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise Refused(
+            "content-type", 415, "The body is no form", remedy="Send multipart/form-data with a part 'image'"
+        )
+    parser = _InMemory(
+        request.headers, request.stream(), max_files=8, max_fields=8, max_part_size=_METADATA_BYTES
+    )
+    try:
+        form = await parser.parse()
+    except (MultiPartException, ValueError) as error:  # the parser beneath raises the latter
+        raise Refused("multipart", 400, "The form cannot be read", remedy="Send it anew") from error
+    parts: dict[str, bytes] = {}
+    for name, value in form.multi_items():
+        if name in parts:
+            raise Refused("part-twice", 400, "A part is there twice", remedy="Send one image a request")
+        parts[name] = await value.read() if isinstance(value, UploadFile) else value.encode()
+    return parts
+
+
+def receive(parts: dict[str, bytes]) -> tuple[Received, str | None]:
+    """The image of a form's parts, made safe, and the sender's name of the request.
+
+    Raises:
+        Refused: a part is missing, unknown or unusable.
+    """
+    unknown = set(parts) - {"image", "metadata"}
+    if unknown or "image" not in parts:
+        what = "There is an unknown part" if unknown else "There is no part 'image'"
+        raise Refused("parts", 400, what, remedy="Send a file as 'image', and JSON as 'metadata'")
+    clinical, request = read_clinical(parts.get("metadata") or b"{}")
+    if parts["image"][128:132] != b"DICM":
+        return receive_image(parts["image"], clinical), request
+    received = receive_dicom(parts["image"])
+    return (received if clinical == Clinical() else replace(received, clinical=clinical)), request

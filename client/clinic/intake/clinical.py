@@ -1,0 +1,122 @@
+"""Clinical metadata M_i of an image (paper, section 3.1): what a device may tell, and nothing that names."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dermafed.client.clinic.intake.refused import Refused
+
+MAX_TEXT = 4096  # bytes
+MAX_AGE = 120
+OLDEST = 90  # an older person could be known by the age alone
+SEXES = ("female", "male")
+
+_REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SITE = re.compile(r"[^\W\d_]([^\W\d_]|[ ,/()'-]){0,63}")  # letters of any script: no dates, no numbers
+_FIELD = re.compile(r"[A-Za-z_]\w{0,31}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Clinical:
+    """What is known of the person, without who it is.
+
+    Attributes:
+        age: whole years, 0 to 120, or ``None``; what comes from outside is kept as 90 from 90 on.
+        sex: ``"female"``, ``"male"`` or ``None``.
+        site: body site in the sender's words, or ``None``.
+    """
+
+    age: int | None = None
+    sex: str | None = None
+    site: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self)
+
+
+def read_clinical(text: bytes | str) -> tuple[Clinical, str | None]:
+    """Reads what a device tells of an image: a JSON object, each field optional, ``null`` where unknown.
+
+    Args:
+        text: JSON in UTF-8, such as ``{"age": 54, "sex": "female", "site": "back", "request": "a-1"}``.
+
+    Returns:
+        What is known of the person, and the sender's name for the request.
+
+    Raises:
+        Refused: it is no such object; no value is repeated in the message.
+    """
+    fields = _parse(text)
+    for name in fields:
+        if name not in ("age", "sex", "site", "request"):
+            raise _unknown(name)
+    age, sex, site, request = (fields.get(name) for name in ("age", "sex", "site", "request"))
+    if age is not None and not (type(age) is int and 0 <= age <= MAX_AGE):
+        raise _wrong("age", f"Give whole years, 0 to {MAX_AGE}")
+    if sex is not None and sex not in SEXES:
+        raise _wrong("sex", "Give female or male, or leave it out")
+    if site is not None and not is_site(site):
+        raise _wrong("site", "Name a part of the body in at most 64 letters, without digits")
+    if request is not None and not (isinstance(request, str) and _REQUEST.fullmatch(request)):
+        raise _wrong("request", "Use 1 to 64 letters, digits, dots, dashes, underscores or colons")
+    return Clinical(None if age is None else min(age, OLDEST), sex, site), request
+
+
+def is_site(value: object) -> bool:
+    """Whether this can be the name of a body site: short, and no room for a date or a number."""
+    return isinstance(value, str) and _SITE.fullmatch(value) is not None
+
+
+def _parse(text: bytes | str) -> dict[str, Any]:
+    if len(text) > MAX_TEXT:
+        what = f"The metadata are longer than {MAX_TEXT} bytes"
+        raise Refused("metadata-too-large", 413, what, where="metadata", remedy="Send the four fields only")
+    try:
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        fields = json.loads(decoded, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise _malformed() from None  # the error's text repeats the sender's
+    if not isinstance(fields, dict):
+        raise _malformed()
+    return fields
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError
+    return fields
+
+
+def _refuse_constant(_: str) -> None:
+    raise ValueError
+
+
+def _malformed() -> Refused:
+    return Refused(
+        "metadata-malformed",
+        400,
+        "The metadata are no JSON object in UTF-8",
+        where="metadata",
+        remedy='Send such as {"age": 54, "sex": "female", "site": "back"}, each field once',
+    )
+
+
+def _unknown(name: str) -> Refused:
+    called = f" '{name}'" if _FIELD.fullmatch(name) else ""  # else it may be a value in the wrong place
+    return Refused(
+        "metadata-unknown",
+        400,
+        f"The metadata have a field{called} that is not taken",
+        where="metadata",
+        remedy="Send age, sex, site and request only: nothing that names a person",
+    )
+
+
+def _wrong(field: str, remedy: str) -> Refused:
+    what = f"The metadata's field '{field}' cannot be used"
+    return Refused("metadata-value", 400, what, where=field, remedy=remedy)

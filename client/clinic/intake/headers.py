@@ -1,0 +1,158 @@
+"""What is read of a DICOM object's headers; whatever is not named here is never parsed, and never kept."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date
+
+from dermafed.client.clinic.intake.clinical import MAX_AGE, OLDEST, Clinical, is_site
+from dermafed.client.clinic.intake.elements import malformed
+from dermafed.client.clinic.intake.pixels import SAMPLES, PixelHeader, wrong_colours
+from dermafed.client.clinic.intake.received import Reference
+from dermafed.client.clinic.intake.refused import Refused
+from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.multival import MultiValue
+
+# What an answer in DICOM needs to be filed beside its image (PS3.3, C.7.1.1, C.7.2.1), and to name it.
+REFERENCE = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+]
+_CLINICAL = ["PatientAge", "ContentDate", "AcquisitionDateTime", "AnatomicRegionSequence", "BodyPartExamined"]
+_PIXELS = [
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "BurnedInAnnotation",
+]
+KEPT = frozenset(
+    tag
+    for word in ["SpecificCharacterSet", *REFERENCE, *_CLINICAL, *_PIXELS]
+    if (tag := tag_for_keyword(word))
+)
+
+_LONGEST = 1024  # characters: a name in three scripts
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_AGE = re.compile(r"([0-9]{3})([DWMY])")
+_IN_A_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
+
+
+def read_pixel_header(dataset: Dataset) -> PixelHeader:
+    """What the header says of the pixels.
+
+    Raises:
+        Refused: it lacks what it must say, or says what is not taken.
+    """
+    if str(dataset.get("BurnedInAnnotation", "")).strip().upper() == "YES":
+        what = "The picture is marked as having text burned into it"
+        remedy = "Send the picture without the text: it may name the patient"
+        raise Refused("burned-in", 422, what, where="image", remedy=remedy)
+    if _number(dataset, "NumberOfFrames", 1) != 1:
+        remedy = "Send one picture at a time"
+        raise Refused("several-frames", 422, "The object has several pictures", where="image", remedy=remedy)
+    photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
+    if SAMPLES.get(photometric) != _number(dataset, "SamplesPerPixel"):
+        raise wrong_colours()
+    allocated, stored = _number(dataset, "BitsAllocated"), _number(dataset, "BitsStored")
+    wide = allocated == 16 and 8 <= stored <= 16 and SAMPLES[photometric] == 1
+    plain = allocated == stored == 8
+    last = _number(dataset, "HighBit", stored - 1)
+    if not (wide or plain) or last != stored - 1 or _number(dataset, "PixelRepresentation", 0):
+        what = "The pixels are not of 8 bits, or up to 16 in gray, without sign"
+        raise Refused("bit-depth", 422, what, where="image", remedy="Export the object with 8 bits a sample")
+    planar = _number(dataset, "PlanarConfiguration", 0)
+    rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
+    return PixelHeader(
+        rows, columns, photometric, allocated, stored, planar == 1 and SAMPLES[photometric] == 3
+    )
+
+
+def read_clinical_header(dataset: Dataset) -> Clinical:
+    """Age, sex and body site as the header's standard attributes tell them."""
+    sex = {"F": "female", "M": "male"}.get(str(dataset.get("PatientSex", "")).strip().upper())
+    return Clinical(_age(dataset), sex, _site(dataset))
+
+
+def read_reference(dataset: Dataset) -> Reference:
+    """What an answer in DICOM needs to be filed.
+
+    Raises:
+        Refused: a UID is missing or is none, or a text holds what cannot be shown.
+    """
+    kept = Dataset()
+    for word in REFERENCE:
+        if word in dataset and not dataset[word].is_empty:
+            setattr(kept, word, _text(dataset[word].value))
+    for word in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        uid = str(kept.get(word, ""))
+        if len(uid) > 64 or not _UID.fullmatch(uid):
+            raise malformed()
+    return Reference(kept.to_json())
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    unfit = any(unicodedata.category(character) in ("Cc", "Cs") for character in text)  # control, surrogate
+    if unfit or len(text) > _LONGEST or isinstance(value, MultiValue):
+        raise malformed()
+    return text
+
+
+def _number(dataset: Dataset, word: str, default: int | None = None) -> int:
+    value = dataset.get(word)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, int):
+        raise malformed()
+    return int(value)
+
+
+def _age(dataset: Dataset) -> int | None:
+    """Whole years, 90 from 90 on."""
+    told = _AGE.fullmatch(str(dataset.get("PatientAge", "")).strip())
+    if told:
+        years = int(told[1]) // _IN_A_YEAR[told[2]]
+        return min(years, OLDEST) if years <= MAX_AGE else None
+    born = _date(dataset.get("PatientBirthDate"))
+    words = ("StudyDate", "ContentDate", "AcquisitionDateTime")
+    then = next((day for word in words if (day := _date(dataset.get(word)))), None)
+    if not born or not then:
+        return None
+    years = then.year - born.year - ((then.month, then.day) < (born.month, born.day))
+    return min(years, OLDEST) if 0 <= years <= MAX_AGE else None
+
+
+def _date(value: object) -> date | None:
+    digits = str(value or "")[:8]
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if digits.isascii() else None
+    except ValueError:
+        return None
+
+
+def _site(dataset: Dataset) -> str | None:
+    regions = dataset.get("AnatomicRegionSequence") or []
+    named = str(regions[0].get("CodeMeaning", "")).strip() if len(regions) == 1 else ""
+    part = str(dataset.get("BodyPartExamined", "")).strip().lower()
+    return next((site for site in (named, part) if is_site(site)), None)

@@ -1,0 +1,69 @@
+"""The answer to a message: a diagnosis, or why there is none."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from aiomqtt import Message
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.mqtt.request import answer_topic, correlation, read_request, usual_answer_topic
+from dermafed.shared.errors import StorageError
+
+MAX_BYTES = 32 * 2**20
+
+log = logging.getLogger("dermafed.mqtt")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to publish.
+
+    Attributes:
+        topic: the device's.
+        status: the HTTP status that says the same.
+        content: a diagnosis, or ``code``, ``error`` and ``remedy``.
+        correlation: as the device sent it.
+    """
+
+    topic: str
+    status: int
+    content: dict[str, Any]
+    correlation: bytes | None
+
+    def payload(self) -> bytes:
+        """The content as JSON."""
+        return json.dumps(self.content, allow_nan=False, ensure_ascii=False).encode()
+
+
+def answer(service: DiagnosticService, message: Message) -> Answer:
+    """Diagnoses the image of a message; the diagnosis is on the disk when this returns.
+
+    Whatever goes wrong is an answer too: a message without one would come again for ever.
+    """
+    topic = usual_answer_topic(message)
+    try:
+        topic = answer_topic(message)
+        status, content = 200, _diagnose(service, message)
+    except Refused as refused:
+        status, content = refused.status, refused.to_dict()
+    except StorageError as error:
+        status, content = 503, Refused("not-kept", 503, error.what, remedy="Ask again later").to_dict()
+    except Exception as error:
+        log.error("a request failed: %s", type(error).__name__)  # its text may hold what was sent
+        status, content = 500, Refused("failed", 500, "The node failed", remedy="Tell the clinic").to_dict()
+    log.info("answered: %d %s", status, content.get("code", ""))
+    return Answer(topic, status, content, correlation(message))
+
+
+def _diagnose(service: DiagnosticService, message: Message) -> dict[str, Any]:
+    if len(message.payload) > MAX_BYTES:
+        what = f"The message is larger than {MAX_BYTES >> 20} MiB"
+        raise Refused("too-large", 413, what, remedy="Send the image as a JPEG")
+    request = read_request(message)
+    received = receive_image(request.image, request.clinical)
+    return service.diagnose(received, request.device, request.name).to_dict()

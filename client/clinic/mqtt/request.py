@@ -1,0 +1,107 @@
+"""What a device asks by MQTT: read from a message, or refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aiomqtt import Message
+from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.names import check_name
+from paho.mqtt.properties import Properties
+
+_REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One image to diagnose.
+
+    Attributes:
+        device: who asks; the broker lets nobody else write to its topic.
+        name: the device's own of this request.
+        image: the file.
+        clinical: what was told of the person.
+    """
+
+    device: str
+    name: str
+    image: bytes
+    clinical: Clinical
+
+
+def image_topic(clinic: str, device: str) -> str:
+    """Where a device sends its images; of the device ``+``, the filter for all."""
+    return f"clinic/{clinic}/device/{device}/image"
+
+
+def usual_answer_topic(message: Message) -> str:
+    """Where the answer goes unless the message names a place beneath."""
+    return f"{str(message.topic).rpartition('/')[0]}/answer"
+
+
+def answer_topic(message: Message) -> str:
+    """Where the answer goes.
+
+    Raises:
+        Refused: the message names a topic that is not its device's: one device could make the node write to
+            another, or to itself without an end.
+    """
+    usual = usual_answer_topic(message)
+    wanted = str(getattr(message.properties, "ResponseTopic", usual))
+    if not (wanted == usual or wanted.startswith(f"{usual}/")) or re.search(r"[+#\0]", wanted):
+        raise Refused(
+            "response-topic",
+            400,
+            "The response topic is not the device's own",
+            where="response topic",
+            remedy="Use clinic/CLINIC/device/DEVICE/answer or a topic beneath it",
+        )
+    return wanted
+
+
+def correlation(message: Message) -> bytes | None:
+    """What the device knows its request by; goes back as it came."""
+    return getattr(message.properties, "CorrelationData", None)
+
+
+def read_request(message: Message) -> Request:
+    """What a message asks.
+
+    Raises:
+        Refused: its device, its metadata or its request's name cannot be used.
+    """
+    clinical, name = _metadata(message.properties)
+    return Request(_device(message), name or _named(correlation(message)), message.payload, clinical)
+
+
+def _device(message: Message) -> str:
+    try:
+        return check_name(str(message.topic).split("/")[3], "device")
+    except SettingsError as error:
+        raise Refused("device-name", 400, "The device's name cannot be used", remedy=error.remedy) from error
+
+
+def _metadata(properties: Properties | None) -> tuple[Clinical, str | None]:
+    given = [text for name, text in getattr(properties, "UserProperty", []) if name == "metadata"]
+    if len(given) > 1:
+        raise Refused(
+            "metadata-twice", 400, "There is more than one 'metadata'", remedy="Send one user property"
+        )
+    return read_clinical(given[0]) if given else (Clinical(), None)
+
+
+def _named(data: bytes | None) -> str:
+    """A request needs a name: without one, its repetition would be diagnosed and kept again."""
+    text = (data or b"").decode("ascii", "replace")
+    if not _REQUEST.fullmatch(text):
+        raise Refused(
+            "request-name",
+            400,
+            "The request has no name that can be used",
+            where="correlation data",
+            remedy="Send 1 to 64 letters, digits or . _ : - as correlation data or the metadata's request",
+        )
+    return text

@@ -1,0 +1,58 @@
+"""The node at the clinic's broker: every image that comes is answered once, whoever restarts meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiomqtt import Message, MqttError
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.mqtt.answer import answer
+from dermafed.client.clinic.mqtt.connection import Connection
+from dermafed.client.clinic.mqtt.settings import MqttSettings
+
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+
+log = logging.getLogger("dermafed.mqtt")
+
+
+async def run_mqtt(service: DiagnosticService, settings: MqttSettings) -> None:
+    """Answers images until it is cancelled; connects again whenever it has to.
+
+    A message is acknowledged after its diagnosis is on the disk and the broker has its answer. Until then the
+    broker keeps it, and sends it again to the next connection; the request's name then finds the diagnosis.
+
+    Args:
+        service: what diagnoses and keeps.
+        settings: of the broker.
+
+    Raises:
+        StorageError: the password cannot be read, or others can read it.
+        SettingsError: the authority's certificate cannot be read.
+    """
+    settings.password(), settings.tls()
+    delay = FIRST_DELAY
+    while True:
+        try:
+            async with Connection(settings) as connection:
+                await connection.listen(settings.clinic)
+                log.info("connected to %s:%d", settings.host, settings.port)
+                delay = FIRST_DELAY
+                await _answer_all(connection, service)
+        except* MqttError as errors:
+            log.warning("not connected to %s:%d: %s", settings.host, settings.port, errors.exceptions[0])
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, LONGEST_DELAY)
+
+
+async def _answer_all(connection: Connection, service: DiagnosticService) -> None:
+    """Ends with the connection; the broker sends no more than the connection's AT_ONCE at a time."""
+    async with asyncio.TaskGroup() as tasks:
+        async for message in connection.messages:
+            tasks.create_task(_answer(connection, service, message))
+
+
+async def _answer(connection: Connection, service: DiagnosticService, message: Message) -> None:
+    if not message.retain:  # what lay at the broker was asked by nobody now
+        await connection.send(await asyncio.to_thread(answer, service, message))
+    connection.acknowledge(message)

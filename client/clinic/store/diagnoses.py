@@ -1,0 +1,130 @@
+"""Keeping diagnoses, and reading them again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+
+import numpy as np
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.intake.received import Reference
+from dermafed.client.clinic.store.tables import to_milliseconds
+from dermafed.client.clinic.store.vault import Vault, find_row, gone
+from dermafed.shared.errors import StorageError
+from dermafed.shared.imaging.decoding import decode_image
+from numpy.typing import NDArray
+
+_DIAGNOSIS, _REFERENCE = "diagnosis", "reference"
+
+
+def keep(
+    vault: Vault, diagnosis: Diagnosis, reference: Reference | None, pictures: Mapping[str, bytes]
+) -> Diagnosis:
+    """Keep a diagnosis and its encoded pictures, by kind; gives the one that was kept of its request.
+
+    In one transaction its files are on the disk before its row is: at any moment there is either the whole
+    diagnosis, or files that no row knows.
+
+    Raises:
+        StorageError: it could not be kept; nothing of it is.
+    """
+    row = _row_of(vault, diagnosis, reference)
+    ours = False
+    try:
+        with vault.database.writing() as db:
+            earlier = db.execute("SELECT * FROM diagnoses WHERE id = :id OR asked = :asked", row).fetchone()
+            if ours := earlier is None:
+                vault.files.write(diagnosis.id, pictures)
+                db.execute(
+                    "INSERT INTO diagnoses (id, made, device, asked, content, reference)"
+                    " VALUES (:id, :made, :device, :asked, :content, :reference)",
+                    row,
+                )
+    except Exception:
+        if ours:
+            vault.files.remove(diagnosis.id)
+        raise
+    return diagnosis if ours else open_diagnosis(vault, earlier)
+
+
+def find(vault: Vault, device: str, request: str) -> Diagnosis | None:
+    """The diagnosis of a sender's request, if there was one."""
+    with vault.database.reading() as db:
+        asked = vault.seal.digest("request", device, request)
+        row = db.execute("SELECT * FROM diagnoses WHERE asked = ?", (asked,)).fetchone()
+    return None if row is None else open_diagnosis(vault, row)
+
+
+def get(vault: Vault, id: str) -> Diagnosis:
+    """A diagnosis; raises Refused where there is none (404), or no more (410)."""
+    with vault.database.reading() as db:
+        return open_diagnosis(vault, find_row(db, id))
+
+
+def on_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[Diagnosis]:
+    """The diagnoses of a day of the clinic's own clock, the last first."""
+    midnights = [
+        to_milliseconds(datetime.combine(each, time()).astimezone()) for each in (day, day + timedelta(1))
+    ]
+    with vault.database.reading() as db:
+        rows = db.execute(
+            "SELECT * FROM diagnoses WHERE made >= ? AND made < ? ORDER BY made DESC, rowid DESC"
+            " LIMIT ? OFFSET ?",
+            (*midnights, -1 if limit is None else limit, skip),
+        ).fetchall()
+    return [open_diagnosis(vault, row) for row in rows]
+
+
+def encoded_picture(vault: Vault, id: str, kind: str) -> bytes:
+    """A picture of a diagnosis, as it was encoded; raises Refused where it is not (404) or no more (410)."""
+    _check_pictures(vault, id)
+    try:
+        return vault.files.read(id, kind)
+    except StorageError:
+        _check_pictures(vault, id)  # somebody may have had it forgotten in between
+        raise
+
+
+def picture(vault: Vault, id: str, kind: str) -> NDArray[np.uint8]:
+    """The same, RGB uint8 (H, W, 3)."""
+    return decode_image(encoded_picture(vault, id, kind), where=id)
+
+
+def reference(vault: Vault, id: str) -> Reference | None:
+    """What an answer in DICOM needs, if the image came so and it is still kept."""
+    with vault.database.reading() as db:
+        sealed = find_row(db, id)["reference"]
+    return None if sealed is None else Reference(vault.open_json(sealed, _REFERENCE, id))
+
+
+def open_diagnosis(vault: Vault, row: sqlite3.Row) -> Diagnosis:
+    """The diagnosis of a row."""
+    return Diagnosis.from_dict(vault.open_json(row["content"], _DIAGNOSIS, row["id"]))
+
+
+def close_diagnosis(vault: Vault, diagnosis: Diagnosis) -> bytes:
+    """A diagnosis as a row holds it."""
+    return vault.seal.close_json(diagnosis.to_dict(), _DIAGNOSIS, diagnosis.id)
+
+
+def _row_of(vault: Vault, diagnosis: Diagnosis, reference: Reference | None) -> dict[str, object]:
+    asked, sealed = None, None
+    if diagnosis.request is not None:
+        asked = vault.seal.digest("request", diagnosis.device, diagnosis.request)
+    if reference is not None:
+        sealed = vault.seal.close_json(reference.headers, _REFERENCE, diagnosis.id)
+    return {
+        "id": diagnosis.id,
+        "made": to_milliseconds(datetime.fromisoformat(diagnosis.time)),
+        "device": diagnosis.device,
+        "asked": asked,
+        "content": close_diagnosis(vault, diagnosis),
+        "reference": sealed,
+    }
+
+
+def _check_pictures(vault: Vault, id: str) -> None:
+    with vault.database.reading() as db:
+        if not find_row(db, id)["pictures"]:
+            raise gone()

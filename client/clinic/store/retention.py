@@ -1,0 +1,79 @@
+"""The end of what is kept: after so many days, or at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.store.diagnoses import close_diagnosis, open_diagnosis
+from dermafed.client.clinic.store.events import SAID, open_event
+from dermafed.client.clinic.store.tables import in_words, note_traces, now, to_milliseconds
+from dermafed.client.clinic.store.vault import Vault, find_row
+
+
+def expire(vault: Vault, today: datetime, days: int) -> int:
+    """Take away the pictures, references, clinical data, requests and reasons older than so many days.
+
+    What remains of a diagnosis is what was answered, when, to which device, of which image by its digest, by
+    which model, and who agreed: the account of the model's work, without anything of the person.
+    Quarantined objects go as a whole.
+
+    Returns:
+        How many diagnoses and quarantined objects.
+
+    Raises:
+        StorageError: the disk fails.
+    """
+    limit = to_milliseconds(today - timedelta(days))
+    with vault.database.writing() as db:
+        rows = db.execute("SELECT * FROM diagnoses WHERE made < ? AND pictures", (limit,)).fetchall()
+        objects = db.execute("SELECT id FROM quarantine WHERE made < ?", (limit,)).fetchall()
+        for row in rows:
+            _lay_bare(vault, db, row)
+        db.execute("DELETE FROM quarantine WHERE made < ?", (limit,))
+        if rows or objects:
+            note_traces(db)
+    vault.files.remove(*(row["id"] for row in (*rows, *objects)))
+    vault.database.erase_traces()
+    return len(rows) + len(objects)
+
+
+def forget(vault: Vault, *ids: str) -> None:
+    """Take away all that there is of diagnoses, but that there was one of this id; for good.
+
+    Raises:
+        Refused: there is no such diagnosis (404), or it was forgotten (410); then none is.
+        StorageError: the disk fails.
+    """
+    with vault.database.writing() as db:
+        for id in ids:
+            find_row(db, id)
+            db.execute("DELETE FROM events WHERE diagnosis = ?", (id,))
+            db.execute("DELETE FROM diagnoses WHERE id = ?", (id,))
+            db.execute("INSERT INTO forgotten VALUES (?, ?)", (id, now()))
+        note_traces(db)
+    vault.files.remove(*ids)
+    vault.database.erase_traces()
+
+
+def forgotten(vault: Vault) -> dict[str, str]:
+    """The ids that were forgotten, each with the time, the first first."""
+    with vault.database.reading() as db:
+        rows = db.execute("SELECT * FROM forgotten ORDER BY time, rowid").fetchall()
+    return {row["id"]: in_words(row["time"]) for row in rows}
+
+
+def _lay_bare(vault: Vault, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+    bare = replace(open_diagnosis(vault, row), clinical=Clinical(), request=None)
+    db.execute(
+        "UPDATE diagnoses SET content = ?, reference = NULL, pictures = 0 WHERE id = ?",
+        (close_diagnosis(vault, bare), row["id"]),
+    )
+    for said in db.execute(
+        "SELECT * FROM events WHERE diagnosis = ? AND kind = ?", (row["id"], SAID)
+    ).fetchall():
+        place = (said["kind"], said["diagnosis"], str(said["time"]))
+        sealed = vault.seal.close_json({**open_event(vault, said), "reason": ""}, *place)
+        db.execute("UPDATE events SET content = ? WHERE number = ?", (sealed, said["number"]))

@@ -1,0 +1,150 @@
+"""A person's word on what clinicians said: which diagnoses become training data, and with which label."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.diagnosis.picture_encoding import suffix_of
+from dermafed.client.clinic.store.diagnoses import encoded_picture, open_diagnosis, reference
+from dermafed.client.clinic.store.events import REVIEWED, SAID, add_event, opinions
+from dermafed.client.clinic.store.files import IMAGE
+from dermafed.client.clinic.store.opinion import OTHER, Opinion
+from dermafed.client.clinic.store.vault import Vault, find_row
+from dermafed.client.node.reviewed import ReviewedRow, add_reviewed, remove_reviewed
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesions.diagnoses import canonical, is_known
+
+_PATIENT_ID = "00100020"  # DICOM's tag
+_GROUP_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A diagnosis that waits for review.
+
+    Attributes:
+        diagnosis: what the model said.
+        opinions: what clinicians said, the first first.
+    """
+
+    diagnosis: Diagnosis
+    opinions: tuple[Opinion, ...]
+
+    @property
+    def label(self) -> str | None:
+        """The class that all who call for a review agree on; ``None`` if they differ, or say "other"."""
+        said = [each for each in self.opinions if each.calls_for_review]
+        labels = {each.label or self.diagnosis.prediction for each in said}
+        (label,) = labels if len(labels) == 1 else (OTHER,)
+        return None if label == OTHER else label
+
+    @property
+    def confirmed_by(self) -> str | None:
+        """What makes it sure, by the last who knew."""
+        return next((each.confirmed_by for each in reversed(self.opinions) if each.confirmed_by), None)
+
+
+def waiting(vault: Vault) -> list[Waiting]:
+    """Disagreements and confirmed diagnoses without a review since, whose image is kept; the first first."""
+    with vault.database.reading() as db:
+        rows = db.execute(
+            "SELECT * FROM diagnoses WHERE pictures AND id IN ("
+            "SELECT diagnosis FROM events GROUP BY diagnosis"
+            " HAVING max(number * (kind = ?)) > max(number * (kind = ?))"
+            ") ORDER BY made, rowid",
+            (SAID, REVIEWED),
+        ).fetchall()
+    found = [_waiting(vault, row) for row in rows]
+    return [each for each in found if any(opinion.calls_for_review for opinion in each.opinions)]
+
+
+def accept(vault: Vault, folder: Path, id: str, who: str, label: str | None = None) -> ReviewedRow:
+    """Make a diagnosis a labelled record of the clinic's training data.
+
+    Args:
+        vault: the store.
+        folder: the clinic's reviewed records.
+        id: of the diagnosis.
+        who: decides.
+        label: its class; by default the one that clinicians agree on.
+
+    Raises:
+        Refused: there is no such diagnosis (404), or its image is no longer kept (410).
+        SettingsError: clinicians do not agree on a class, or nobody knows the label.
+        DatasetError: the same image was accepted before.
+        StorageError: the disk fails.
+    """
+    image = encoded_picture(vault, id, IMAGE)
+    with vault.database.writing() as db:
+        found = _waiting(vault, find_row(db, id))
+        row = _row(vault, found, _checked(found, label), image)
+        add_reviewed(folder, row, suffix_of(image), image)
+        add_event(vault, db, id, REVIEWED, {"who": who, "label": row.diagnosis})
+    return row
+
+
+def reject(vault: Vault, folder: Path, id: str, who: str) -> None:
+    """Keep a diagnosis out of the training data; takes an accepted one out again.
+
+    Raises:
+        Refused: there is no such diagnosis (404), or it was forgotten (410).
+        StorageError: the disk fails.
+    """
+    with vault.database.writing() as db:
+        add_event(vault, db, id, REVIEWED, {"who": who, "label": None})
+        remove_reviewed(folder, id)
+
+
+def _waiting(vault: Vault, row: sqlite3.Row) -> Waiting:
+    return Waiting(open_diagnosis(vault, row), tuple(opinions(vault, row["id"])))
+
+
+def _checked(found: Waiting, label: str | None) -> str:
+    """A label that the clinic's next run can use; an unknown one would stop it."""
+    chosen = label or found.label
+    classes = tuple(found.diagnosis.probabilities)
+    if chosen is None:
+        raise SettingsError(
+            "Clinicians do not agree on one of the model's classes",
+            where=found.diagnosis.id,
+            remedy=f"Choose with --label: {', '.join(classes)}, or another diagnosis",
+        )
+    if chosen not in classes and (canonical(chosen) == OTHER or not is_known(chosen)):
+        raise SettingsError(
+            f"{chosen!r} is no diagnosis to learn from",
+            where="label",
+            remedy=f"Use one of {', '.join(classes)}, or another known diagnosis",
+        )
+    return chosen
+
+
+def _row(vault: Vault, found: Waiting, label: str, image: bytes) -> ReviewedRow:
+    clinical = found.diagnosis.clinical
+    known: Sequence[Any] = (clinical.age, clinical.sex, clinical.site)
+    age, sex, site = ("" if value is None else str(value) for value in known)
+    return ReviewedRow(
+        image_id=found.diagnosis.id,
+        lesion_id=hashlib.sha256(image).hexdigest()[:_GROUP_DIGITS],
+        patient_id=_patient(vault, found.diagnosis.id),
+        diagnosis=label,
+        confirmed_by=found.confirmed_by or "",
+        age=age,
+        sex=sex,
+        site=site,
+    )
+
+
+def _patient(vault: Vault, id: str) -> str:
+    """A keyed digest of the patient's number in the DICOM headers, so that no patient is on two sides."""
+    kept = reference(vault, id)
+    if kept is None:
+        return ""
+    values = json.loads(kept.headers).get(_PATIENT_ID, {}).get("Value") or [""]
+    return vault.seal.digest("patient", str(values[0])).hex()[:_GROUP_DIGITS] if values[0] else ""

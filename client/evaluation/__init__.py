@@ -1,0 +1,1 @@
+"""A saved model on a clinic's own images: evaluation, calibration, explanation."""

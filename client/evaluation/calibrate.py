@@ -1,0 +1,107 @@
+"""Fitting what is known of a model's numbers to a clinic's own labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermafed.client.clinic.diagnosis.model import OpenedModel
+from dermafed.client.node.clinic_data import OfferFolder
+from dermafed.client.node.home import Home, read_settings
+from dermafed.client.node.offers import Offers
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+from dermafed.shared.lesions.class_map import class_map_for
+from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.duplicates import check_no_duplicates
+from dermafed.shared.lesions.readers.loading import load_dataset
+from dermafed.shared.lesions.splits import Splits, split_records
+from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.fitting import fit_trust
+from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
+from dermafed.shared.training.loading import labelled
+
+Stage = Callable[[str], Callable[[int, int], None]]
+
+SEED = 0  # of the split of images that no run has split; fl-simulate's default
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images to fit to.
+
+    Attributes:
+        splits: labelled with the model's classes; the test side is left alone.
+        note: where the split comes from.
+    """
+
+    splits: Splits
+    note: str
+
+
+def calibrate(model: OpenedModel, images: Images, stage: Stage) -> Trust:
+    """Fit a model's trust; writes only to the preprocessing cache.
+
+    Args:
+        model: what to judge.
+        images: of the clinic.
+        stage: called with the name of a stage; gives what is told the images done and their number.
+
+    Raises:
+        DatasetError: there are too few validation images.
+        ImageError: an image cannot be read.
+    """
+    looks = {side: _look(model, images.splits, side, stage) for side in ("train", "validation")}
+    return fit_trust(model.used.sha256, model.card.model.classes, looks["train"], looks["validation"])
+
+
+def own_images(model: OpenedModel, home: Home) -> Images:
+    """The clinic's images, split as in the run that the model comes from where the clinic took part in it.
+
+    Raises:
+        DatasetError: the data cannot be used.
+        SettingsError: the settings cannot be read.
+    """
+    settings = read_settings(home)
+    hash = _offer(model, home)
+    if hash is None:
+        return given_images(model, settings.data)
+    site = read_site(OfferFolder(home.offers / hash, settings.clinic).site)
+    return Images(site.splits, "Split as in the run that the model comes from")
+
+
+def given_images(model: OpenedModel, data: Path) -> Images:
+    """A data set's images, split anew.
+
+    Raises:
+        DatasetError: the data cannot be used.
+    """
+    records = load_dataset(data).records
+    places = {record.label: str(record.path) for record in reversed(records)}
+    class_map = class_map_for(model.card.model.classes, places, of=model.card.labels, places=places)
+    kept, _ = class_map.apply(records)
+    splits = split_records(sorted(kept, key=lambda record: record.image_id), seed=SEED)
+    check_no_duplicates([splits])
+    return Images(splits, "Split anew: figures of images that the model was trained on look too good")
+
+
+def _offer(model: OpenedModel, home: Home) -> str | None:
+    """The offer of the model's run, if its images were split here."""
+    told = str(model.card.data.get("offer") or model.used.name.rpartition("-")[2])
+    known = Offers(home.offers).all()
+    found = [hash for hash in known if len(told) >= 8 and hash.startswith(told)]
+    clinic = read_settings(home).clinic
+    split = [hash for hash in found if OfferFolder(home.offers / hash, clinic).site.is_dir()]
+    return split[0] if len(split) == 1 else None
+
+
+def _look(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> Looks:
+    records, card = splits.sides()[side], model.card
+    if not records:
+        raise DatasetError(f"There is no {side} image", remedy="Give images of more lesions")
+    cached = PreprocessCache(default_cache_folder()).load(
+        [record.path for record in records], card.preprocess, progress=stage(f"Preprocessing, {side}")
+    )
+    data = labelled(records, cached.images, card.model)
+    return look_at(model.classifier, data, stage(f"Looking, {side}"))

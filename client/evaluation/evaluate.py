@@ -1,0 +1,153 @@
+"""Judging a saved model on a labelled data set: a clinic's question before it joins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from dermafed.shared.errors import DatasetError, ModelError, SettingsError
+from dermafed.shared.imaging.cache import CachedImages, PreprocessCache, default_cache_folder
+from dermafed.shared.lesions.class_map import ClassMap, class_map_for, parse_class_map
+from dermafed.shared.lesions.readers.loading import load_dataset
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
+from dermafed.shared.model.model_file import load_model
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.training.data import LabelledImages
+from dermafed.shared.training.loading import labelled
+from dermafed.shared.training.predict import apply_classifier
+from numpy.typing import NDArray
+
+CHUNK = 256  # images between two reports of progress
+
+Progress = Callable[[int, int], None]
+Stage = Callable[[str], Progress]
+
+UNKNOWN_TRAINING = "A model looks better than it is on images that it was trained on: judge it on others"
+FEDBN = "In its federation each clinic kept its own batch normalisation; this model has their mean instead"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A model judged on a data set.
+
+    Attributes:
+        model: the model file.
+        card: what the model says of itself.
+        data: the data set.
+        records: the N images judged, labelled with the model's classes.
+        probabilities: float32 (N, C).
+        metrics: the figures.
+        excluded: number of images of each diagnosis that the model does not know.
+        unreadable: the image files that were skipped, each with the reason.
+        notes: what else a reader of the figures must know.
+    """
+
+    model: Path
+    card: ModelCard
+    data: Path
+    records: tuple[LesionRecord, ...]
+    probabilities: NDArray[np.float32]
+    metrics: ClassificationMetrics
+    excluded: dict[str, int]
+    unreadable: tuple[tuple[Path, str], ...]
+    notes: tuple[str, ...]
+
+
+def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, stage: Stage) -> Evaluation:
+    """Judges a model on labelled images; writes only to the preprocessing cache.
+
+    Args:
+        data: a folder or manifest.
+        model: the ``.keras`` file; its card lies beside it.
+        classes: how labels map to the model's classes; ``None``: as when it was trained, else by diagnosis.
+        skip_bad: leave unreadable images and incomplete labels out instead of raising.
+        stage: called with the name of a stage; gives what is told the images done and their number.
+
+    Raises:
+        DatasetError: the data cannot be used.
+        ImageError: an image cannot be read.
+        ModelError: the model cannot be used.
+        SettingsError: ``classes`` is malformed or names other classes than the model's.
+    """
+    dataset = load_dataset(data, skip_bad=skip_bad)
+    classifier, card = load_model(model)
+    class_map = _class_map(dataset.records, card, classes)
+    mapped, excluded = class_map.apply(dataset.records)
+    cached = _preprocessed(mapped, card, skip_bad, stage("Preprocessing images"))
+    records = tuple(mapped[index] for index in cached.kept)
+    images = labelled(records, cached.images, card.model)
+    probabilities = _predict(classifier, images, model, stage("Judging images"))
+    return Evaluation(
+        model,
+        card,
+        data,
+        records,
+        probabilities,
+        classification_report(
+            images.labels, probabilities, card.model.classes, groups=[record.group for record in records]
+        ),
+        dict(sorted(excluded.items())),
+        cached.skipped,
+        _notes(dataset.notes, class_map, card),
+    )
+
+
+def _class_map(records: Sequence[LesionRecord], card: ModelCard, spec: str | None) -> ClassMap:
+    places = {record.label: str(record.path) for record in reversed(records)}
+    known = card.model.classes
+    if spec is None:
+        return class_map_for(known, places, of=card.labels, places=places)
+    asked = parse_class_map(spec, places, places=places)
+    foreign = [name for name in asked.names if name not in known]
+    if foreign:
+        raise SettingsError(
+            f"--classes names '{foreign[0]}', which is no class of the model",
+            where=f"--classes {spec}",
+            remedy=f"The model's classes are {', '.join(known)}",
+        )
+    return ClassMap(known, asked.of, asked.note)
+
+
+def _preprocessed(
+    records: Sequence[LesionRecord], card: ModelCard, skip_bad: bool, progress: Progress
+) -> CachedImages:
+    cached = PreprocessCache(default_cache_folder()).load(
+        [record.path for record in records],
+        card.preprocess,
+        progress=progress,
+        on_bad="skip" if skip_bad else "raise",
+    )
+    if not cached.kept.size:
+        raise DatasetError(
+            "No image can be read", where=records[0].path.parent, remedy="Check the image files"
+        )
+    return cached
+
+
+def _predict(
+    classifier: keras.Model, data: LabelledImages, path: Path, progress: Progress
+) -> NDArray[np.float32]:
+    parts = []
+    for start in range(0, len(data), CHUNK):
+        part = slice(start, start + CHUNK)
+        metadata = None if data.metadata is None else data.metadata[part]
+        parts.append(
+            apply_classifier(classifier, LabelledImages(data.images[part], data.labels[part], metadata))
+        )
+        progress(min(start + CHUNK, len(data)), len(data))
+    probabilities = np.concatenate(parts)
+    if not np.isfinite(probabilities).all():
+        raise ModelError(
+            "The model's outputs are not finite", where=path, remedy="Copy it again from its run"
+        )
+    return probabilities
+
+
+def _notes(of_data: Sequence[str], class_map: ClassMap, card: ModelCard) -> tuple[str, ...]:
+    of_map = class_map.note[:1].upper() + class_map.note[1:]
+    own = FEDBN if card.model.batch_norm == "local" else ""
+    return tuple(note for note in (*of_data, of_map, own, UNKNOWN_TRAINING) if note)

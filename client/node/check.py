@@ -1,0 +1,104 @@
+"""Everything that can go wrong at a clinic, looked at before it does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+
+from dermafed.client.node.connection import Check, check_connection, check_registration
+from dermafed.client.node.home import Home, read_settings, server_address
+from dermafed.client.node.status import read_status
+from dermafed.shared.errors import DermaFedError
+from dermafed.shared.storage.lock import is_held
+
+_LITTLE_DISK, _NO_DISK = 5e9, 5e8
+_LITTLE_MEMORY, _NO_MEMORY = 4e9, 1.5e9
+
+
+def check_clinic(home: Home) -> Iterator[Check]:
+    """Look at the clinic's folder, server, data and machine, one after the other."""
+    yield _key(home)
+    yield from check_server(home)
+    yield _data(home)
+    yield _disk(home)
+    yield _memory()
+
+
+def check_server(home: Home, *, with_key: bool = True) -> Iterator[Check]:
+    """Look at the way to the server, as far as it can be gone.
+
+    Args:
+        home: the clinic's folder.
+        with_key: whether to look at the clinic's key too.
+    """
+    try:
+        address = server_address(home)
+    except DermaFedError as error:
+        yield Check("server", "failed", error.what, error.remedy)
+        return
+    failed = False
+    for check in check_connection(address, home.ca):
+        failed |= check.state == "failed"
+        yield check
+    if with_key and not failed:
+        yield _running(home) if is_held(home.node) else check_registration(address, home)
+
+
+def _running(home: Home) -> Check:
+    """In place of a question to the server, which takes one node with a key at a time."""
+    status = read_status(home.node)
+    if status is not None and status.connected:
+        return Check("registration", "ok", "the clinic's node runs, and is connected")
+    cause = status.cause if status is not None else ""
+    return Check("registration", "warning", "the clinic's node runs, and is not connected", cause)
+
+
+def _key(home: Home) -> Check:
+    found = [path for path in (home.key, home.secret, home.settings_file) if not path.is_file()]
+    if found:
+        return Check("key", "failed", f"{found[0].name} is missing", "Bring it back, or make the folder anew")
+    if any(path.stat().st_mode & 0o077 for path in (home.key, home.secret)):
+        remedy = f"chmod 600 {home.key} {home.secret}; if others were there, make a new key"
+        return Check("key", "failed", "others on this machine may read the key or the secret", remedy)
+    return Check("key", "ok", "there, and readable for you only")
+
+
+def _data(home: Home) -> Check:
+    from dermafed.client.node.reviewed import read_reviewed
+    from dermafed.shared.imaging.decoding import decode_image, read_bytes
+    from dermafed.shared.lesions.readers.loading import load_dataset
+
+    try:
+        data = read_settings(home).data
+        records = (*load_dataset(data).records, *read_reviewed(home.reviewed))
+        decode_image(read_bytes(records[0].path), where=records[0].path)
+    except DermaFedError as error:
+        place = f" ({error.where})" if error.where else ""
+        return Check("data", "failed", f"{error.what}{place}", error.remedy)
+    labels = Counter(record.label for record in records)
+    told = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
+    if len(labels) < 2:
+        return Check("data", "warning", f"one class only: {told}", "Add images of another class")
+    return Check("data", "ok", f"{len(records)} images: {told}")
+
+
+def _disk(home: Home) -> Check:
+    free = shutil.disk_usage(home.folder).free
+    what, remedy = f"{free / 1e9:.1f} GB free", "Free some disk space"
+    if free < _NO_DISK:
+        return Check("disk", "failed", what, remedy)
+    return Check("disk", "warning", what, remedy) if free < _LITTLE_DISK else Check("disk", "ok", what)
+
+
+def _memory() -> Check:
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return Check("memory", "warning", "this system does not tell", "See that 4 GB are free")
+    what, remedy = f"{whole / 1e9:.1f} GB, {free / 1e9:.1f} GB of it unused", "Close other programs"
+    if whole < _NO_MEMORY:
+        return Check("memory", "failed", what, "Use a machine with 4 GB or more")
+    return Check("memory", "warning", what, remedy) if whole < _LITTLE_MEMORY else Check("memory", "ok", what)

@@ -1,0 +1,218 @@
+"""The clinic's ClientApp: it decodes what the server asks, lets the trainer work, and encodes the result."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from dermafed.shared.errors import DermaFedError, FederationError
+from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.protocol.agreement import (
+    OFFER,
+    PREPARE,
+    Answer,
+    decode_offer,
+    encode_answer,
+    encode_ready,
+)
+from dermafed.shared.protocol.messages import (
+    CALIBRATE,
+    EXPLAIN,
+    TRUST,
+    Instruction,
+    Refusal,
+    decode_instruction,
+    decode_trust,
+    encode_evaluation,
+    encode_explanation_quality,
+    encode_trust_sums,
+    encode_update,
+)
+from dermafed.shared.training.trainer import FloatVector, Trainer
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+TrainerFor = Callable[[Context], Trainer]
+
+QualityOf = Callable[[FloatVector, int], ExplanationQuality]
+"""Weights float32 (P,) and their round to the quality of the model's explanations at one clinic."""
+
+QualityFor = Callable[[Context], QualityOf]
+
+
+class Calibrator(Protocol):
+    """How a clinic takes part in the calibration of a run's last model."""
+
+    def sums(self, asked: Instruction) -> TrustSums:
+        """The sums of the clinic's validation images, at the temperature that the server asks for."""
+        ...
+
+    def keep(self, trust: Trust) -> None:
+        """Keep what came of all clinics' sums."""
+        ...
+
+
+CalibratorFor = Callable[[Context], Calibrator]
+
+log = logging.getLogger("dermafed.client")
+
+
+class NotApproved(FederationError):
+    """What the server asks is not what the clinic agreed to."""
+
+
+class Consent(Protocol):
+    """What a clinic says to offers, and whether a message keeps to what it said."""
+
+    def answer(self, offer: str, context: Context) -> Answer:
+        """The clinic's answer to an offer's text."""
+        ...
+
+    def prepare(self, content: RecordDict, context: Context) -> None:
+        """Get ready for the first round of an approved run; ``content`` tells the counts of all clinics."""
+        ...
+
+    def check(self, asked: Instruction, kind: str, context: Context) -> None:
+        """Raise NotApproved unless the clinic agreed to this; ``kind`` is the message's type."""
+        ...
+
+
+def build_client_app(
+    trainer_for: TrainerFor,
+    quality_for: QualityFor | None = None,
+    consent: Consent | None = None,
+    calibrator_for: CalibratorFor | None = None,
+) -> ClientApp:
+    """The ClientApp of every clinic, in simulation and in deployment.
+
+    Args:
+        trainer_for: the trainer of the clinic that a context belongs to; called for every message, so keep
+            what is expensive to build (:class:`dermafed.client.node.trainer_cache.KeptTrainers`).
+        quality_for: how the clinic that a context belongs to measures explanations
+            (:class:`SiteQuality`); without it, the clinic refuses to.
+        consent: the clinic's word in a deployment; a simulation needs none.
+        calibrator_for: how the clinic that a context belongs to calibrates; without it, it does not.
+    """
+    app = ClientApp()
+
+    def asked(message: Message, context: Context) -> Instruction:
+        instruction = decode_instruction(message.content)
+        if consent is not None:
+            consent.check(instruction, message.metadata.message_type, context)
+        return instruction
+
+    @app.train()
+    def train(message: Message, context: Context) -> Message:
+        return _reply(
+            message, Refusal.TRAINING_FAILED, lambda: _train(asked(message, context), trainer_for(context))
+        )
+
+    @app.evaluate()
+    def evaluate(message: Message, context: Context) -> Message:
+        return _reply(
+            message,
+            Refusal.EVALUATION_FAILED,
+            lambda: _evaluate(asked(message, context), trainer_for(context)),
+        )
+
+    @app.query(EXPLAIN)
+    def explain(message: Message, context: Context) -> Message:
+        measure_for = quality_for or _refuse
+        return _reply(
+            message,
+            Refusal.EXPLANATION_FAILED,
+            lambda: _explain(asked(message, context), measure_for(context)),
+        )
+
+    if calibrator_for is not None:
+        _add_calibration(app, asked, calibrator_for)
+    if consent is not None:
+        _add_consent(app, consent)
+    return app
+
+
+def _add_calibration(
+    app: ClientApp, asked: Callable[[Message, Context], Instruction], calibrator_for: CalibratorFor
+) -> None:
+    """The two queries that come after a run."""
+
+    @app.query(CALIBRATE)
+    def calibrate(message: Message, context: Context) -> Message:
+        def work() -> RecordDict:
+            start = time.monotonic()
+            sums = calibrator_for(context).sums(asked(message, context))
+            return encode_trust_sums(sums, time.monotonic() - start)
+
+        return _reply(message, Refusal.CALIBRATION_FAILED, work)
+
+    @app.query(TRUST)
+    def trust(message: Message, context: Context) -> Message:
+        def work() -> RecordDict:
+            start = time.monotonic()
+            calibrator_for(context).keep(decode_trust(message.content))
+            return encode_ready(time.monotonic() - start)
+
+        return _reply(message, Refusal.CALIBRATION_FAILED, work)
+
+
+def _add_consent(app: ClientApp, consent: Consent) -> None:
+    """The two queries that come before a run."""
+
+    @app.query(OFFER)
+    def offer(message: Message, context: Context) -> Message:
+        return _reply(
+            message,
+            Refusal.OFFER_FAILED,
+            lambda: encode_answer(consent.answer(decode_offer(message.content), context)),
+        )
+
+    @app.query(PREPARE)
+    def prepare(message: Message, context: Context) -> Message:
+        def work() -> RecordDict:
+            start = time.monotonic()
+            consent.prepare(message.content, context)
+            return encode_ready(time.monotonic() - start)
+
+        return _reply(message, Refusal.PREPARATION_FAILED, work)
+
+
+def _train(asked: Instruction, trainer: Trainer) -> RecordDict:
+    start = time.monotonic()
+    update = trainer.train(asked.weights, asked.round, asked.config)
+    return encode_update(update, time.monotonic() - start)
+
+
+def _evaluate(asked: Instruction, trainer: Trainer) -> RecordDict:
+    start = time.monotonic()
+    evaluation = trainer.evaluate(asked.weights, asked.round)
+    return encode_evaluation(evaluation, time.monotonic() - start)
+
+
+def _explain(asked: Instruction, quality_of: QualityOf) -> RecordDict:
+    start = time.monotonic()
+    quality = quality_of(asked.weights, asked.round)
+    return encode_explanation_quality(quality, time.monotonic() - start)
+
+
+def _refuse(context: Context) -> QualityOf:
+    raise FederationError("This clinic does not measure explanations")
+
+
+def _reply(message: Message, refusal: Refusal, work: Callable[[], RecordDict]) -> Message:
+    """The work's result, or an error that says no more than the exception's type: its text stays here."""
+    try:
+        return Message(work(), reply_to=message)
+    except NotApproved as error:
+        refusal, reason = Refusal.NOT_APPROVED, type(error).__name__
+        log.warning("not approved: %s", error)
+    except DermaFedError as error:
+        log.error("%s: %s", refusal.name.replace("_", " ").lower(), error)
+        reason = type(error).__name__
+    except Exception as error:
+        log.exception("%s", refusal.name.replace("_", " ").lower())
+        reason = type(error).__name__
+    return Message(Error(code=int(refusal), reason=reason), reply_to=message)

@@ -1,0 +1,121 @@
+"""The clinic's own data, read and split as an offer asks: the same as a simulation makes of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from dermafed.client.node.reviewed import read_reviewed
+from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+from dermafed.shared.lesions.class_map import class_map_for
+from dermafed.shared.lesions.clinic_split import SITE_FILE, Site, read_site, site_folder, write_site
+from dermafed.shared.lesions.duplicates import check_no_duplicates
+from dermafed.shared.lesions.readers.loading import load_dataset
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.splits import split_clinics
+from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.storage.atomic_files import make_folder, write_json
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """Whose data.
+
+    Attributes:
+        name: the clinic's; its splits and its seed depend on it.
+        data: the data set.
+        reviewed: its diagnoses that a person made into records, if there may be any.
+    """
+
+    name: str
+    data: Path
+    reviewed: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFolder:
+    """Where the clinic keeps its side of an offer.
+
+    Attributes:
+        folder: of the offer, by its hash.
+        clinic: the clinic's name.
+    """
+
+    folder: Path
+    clinic: str
+
+    @property
+    def site(self) -> Path:
+        """The site folder, named as the clinic."""
+        return site_folder(self.folder / "site", self.clinic)
+
+    @property
+    def reviewed(self) -> Path:
+        """Which reviewed records the run began with."""
+        return self.folder / "reviewed.json"
+
+    @property
+    def state(self) -> Path:
+        """What the clinic does not share."""
+        return self.folder / "state"
+
+
+def make_site(clinic: Clinic, offer: Offer, folder: OfferFolder) -> Site:
+    """Read the clinic's data, map the labels, split, and write the site folder; no pixel is read.
+
+    Of the reviewed records, those count that there were when the clinic joined the run: what a person accepts
+    later is for the next one, since no split may shift.
+
+    Raises:
+        DatasetError: the data cannot be used for this offer, or are not those that a run began with.
+        SettingsError: the offer cannot be kept with these data.
+    """
+    reviewed = _reviewed(clinic, folder)
+    records = (*load_dataset(clinic.data).records, *reviewed)
+    places = {record.label: str(record.path) for record in reversed(records)}
+    class_map = class_map_for(offer.model.classes, places, of=offer.labels, places=places)
+    kept, _ = class_map.apply(records)
+    (splits,) = split_clinics(
+        {clinic.name: sorted(kept, key=lambda record: record.image_id)},
+        seed=offer.seed,
+        even=offer.split == "even",
+        use_given=offer.split == "given",
+    ).values()
+    check_no_duplicates([splits])
+    if not _has_begun(folder):
+        make_folder(folder.folder)
+        write_json(folder.reviewed, {"images": [record.image_id for record in reviewed]})
+    write_site(folder.site, splits)
+    return read_site(folder.site)
+
+
+def _reviewed(clinic: Clinic, folder: OfferFolder) -> list[LesionRecord]:
+    """The reviewed records of a run: all of them, unless it began with others."""
+    records = [] if clinic.reviewed is None else list(read_reviewed(clinic.reviewed))
+    if not _has_begun(folder):
+        return records
+    began = json.loads(folder.reviewed.read_text("utf-8"))["images"] if folder.reviewed.exists() else []
+    return [record for record in records if record.image_id in set(began)]
+
+
+def _has_begun(folder: OfferFolder) -> bool:
+    return (folder.site / SITE_FILE).exists()
+
+
+def training_counts(site: Site, classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """Training images of each class, int64 (C,)."""
+    labels = [record.label for record in site.splits.train]
+    return np.array([labels.count(name) for name in classes], np.int64)
+
+
+def fill_cache(site: Site, offer: Offer) -> None:
+    """Preprocess the images that the run will use, so that no round waits for it.
+
+    Raises:
+        ImageError: an image cannot be read.
+    """
+    paths = [record.path for record in (*site.splits.train, *site.splits.validation)]
+    PreprocessCache(default_cache_folder()).load(paths, offer.preprocess)

@@ -1,0 +1,76 @@
+"""The settings that a clinic edits: ``clinic.toml`` in its folder."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dermafed.client.node.limits import Limits
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.names import check_name
+
+_TEMPLATE = """\
+clinic = {clinic}
+# A folder with a manifest, a folder per class, COCO or LabelMe; or a manifest.
+data = {data}
+# Port of the node's own interface on this machine; 0 takes a free one at every start.
+port = 0
+
+[limits]
+# ask: a person approves every plan.  limits: what keeps the limits below is approved, the rest refused.
+policy = "ask"
+max_rounds = 100
+max_epochs = 5
+max_image_size = 512
+strategies = ["fedavg", "fedprox", "fedavgm", "fedadam", "fedadagrad", "fedyogi"]
+explain = true
+metadata = true
+# Without a number, differential privacy is not demanded.
+# max_epsilon = 8.0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicSettings:
+    """What ``clinic.toml`` says.
+
+    Attributes:
+        clinic: the clinic's name in the federation.
+        data: its labelled images.
+        port: of the node's own interface on this machine; 0 is a free one.
+        limits: of its policy.
+    """
+
+    clinic: str
+    data: Path
+    port: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+
+def settings_text(clinic: str, data: Path) -> str:
+    """The file of a new clinic, with every limit at its default."""
+    return _TEMPLATE.format(
+        clinic=json.dumps(clinic), data=json.dumps(str(data.resolve()), ensure_ascii=False)
+    )
+
+
+def load_settings(path: Path) -> ClinicSettings:
+    """Read a clinic's settings; a relative path of data starts at the file's folder.
+
+    Raises:
+        SettingsError: they are damaged; names the field.
+    """
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+        values.pop("serve", None)  # dermafed.client.clinic.http.serve_settings reads it
+        limits = Limits.from_dict(values.pop("limits", {}), path)
+        clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SettingsError(
+            f"The settings cannot be read: {error}", where=path, remedy="Correct them"
+        ) from error
+    if values:
+        raise SettingsError(f"There is no setting '{min(values)}'", where=path, remedy="Remove it")
+    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits)

@@ -1,0 +1,203 @@
+"""The way from the clinic to its server, step by step: name, TCP, TLS, clock, key."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from dermafed.client.node.home import Home
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.invitation import split_address
+
+State = Literal["ok", "warning", "failed"]
+
+_SECONDS = 10.0
+_PROXY_PORT = 80  # httpx's
+# Flower's server takes a call that was signed up to 5 s in its future and 305 s in its past. What a server
+# tells of its time is up to 2 s old.
+_LITTLE_AHEAD, _FAR_AHEAD = 3.0, 6.0
+_LITTLE_BEHIND, _FAR_BEHIND = 60.0, 300.0
+
+REFUSED = "it is unknown or revoked, or a node with it is connected already"
+"""What it means that a server answers, but not to this clinic's key; it does not say which."""
+
+REFUSED_REMEDY = (
+    "After a sudden end, wait a minute. Else see that the node runs once only; then ask the coordinator "
+    "whether the key is enrolled"
+)
+
+# OpenSSL's numbers, X509_V_ERR_*.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_OTHER_NAME = (62, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found.
+
+    Attributes:
+        name: what was looked at.
+        state: ``ok``, ``warning`` or ``failed``.
+        what: in words.
+        remedy: what to do about it; empty if nothing.
+    """
+
+    name: str
+    state: State
+    what: str
+    remedy: str = ""
+
+
+def check_connection(address: str, ca: Path) -> Iterator[Check]:
+    """Name, TCP, TLS with the pinned authority, and clock; ends at the first that fails.
+
+    Raises:
+        SettingsError: the environment names a proxy that cannot be one.
+    """
+    host, port = split_address(address)
+    proxy = _proxy(host)
+    hop = (proxy.hostname or "", proxy.port or _PROXY_PORT) if proxy else (host, port)
+    resolved = _resolve(hop[0])
+    yield resolved
+    if resolved.state == "failed":
+        return
+    try:
+        connection = http.client.HTTPConnection(*hop, timeout=_SECONDS)
+        if proxy:
+            connection.set_tunnel(host, port, _credentials(proxy))
+        connection.connect()
+    except (OSError, http.client.HTTPException) as error:
+        yield _unreachable(hop, (host, port), error)
+        return
+    yield Check("tcp", "ok", f"{address} answers")
+    with connection.sock as plain:
+        yield from _check_tls(plain, host, ca)
+
+
+def check_registration(address: str, home: Home) -> Check:
+    """Whether the server lets the clinic's key connect; the clinic's node must not be running."""
+    import httpx
+    from dermafed.client.node.flower.worker_names import activate_once
+
+    try:
+        activate_once(address, home.ca, home.key)
+    except httpx.HTTPStatusError as error:
+        return Check(
+            "registration",
+            "failed",
+            f"the server refuses this clinic's key ({error.response.status_code}): {REFUSED}",
+            REFUSED_REMEDY,
+        )
+    except (httpx.HTTPError, ValueError) as error:
+        what = f"the server could not be asked: {type(error).__name__}"
+        return Check("registration", "warning", what, "It is found out at fl-client start")
+    return Check("registration", "ok", "the server knows this clinic's key")
+
+
+def _resolve(host: str) -> Check:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no such name"
+        return Check(
+            "name", "failed", f"{host} has no address: {reason}", "Check the name, and this machine's DNS"
+        )
+    return Check("name", "ok", f"{host} is {found[0][4][0]}")
+
+
+def _unreachable(hop: tuple[str, int], server: tuple[str, int], error: Exception) -> Check:
+    address = f"{server[0]}:{server[1]}"
+    way, remedy = "", f"Ask whether the server runs, and the firewall for TCP to port {server[1]}"
+    if hop != server:
+        way = f" through the proxy {hop[0]}:{hop[1]}"
+        remedy = f"Ask whether the server runs, and the proxy's operator to allow CONNECT to {address}"
+    return Check("tcp", "failed", f"{address} cannot be reached{way}: {_reason(error)}", remedy)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+
+
+def _check_tls(plain: socket.socket, host: str, ca: Path) -> Iterator[Check]:
+    try:
+        trust = ssl.create_default_context(cafile=str(ca))
+        trust.minimum_version = ssl.TLSVersion.TLSv1_2
+        with trust.wrap_socket(plain, server_hostname=host) as secured:
+            yield Check("tls", "ok", f"{secured.version()}, by the pinned authority")
+            yield _check_clock(secured, host)
+    except ssl.SSLCertVerificationError as error:
+        yield _bad_certificate(error, host)
+    except TimeoutError:
+        remedy = "Ask whether the server runs, and whoever keeps the network between"
+        yield Check("tls", "failed", f"{host} takes the connection, but nothing comes back", remedy)
+    except (OSError, ValueError) as error:
+        remedy = "Ask the coordinator whether this is the federation's port; a proxy must not open TLS"
+        yield Check("tls", "failed", f"no TLS connection: {_reason(error)}", remedy)
+
+
+def _bad_certificate(error: ssl.SSLCertVerificationError, host: str) -> Check:
+    if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
+        word = "has expired" if error.verify_code == _EXPIRED else "is not valid yet"
+        remedy = "Check this machine's clock; if it is right, the coordinator must renew the certificate"
+        return Check("tls", "failed", f"the server's certificate {word}", remedy)
+    if error.verify_code in _OTHER_NAME:
+        remedy = "Ask the coordinator for an invitation with the name in the certificate"
+        return Check("tls", "failed", f"the server's certificate is not for {host}", remedy)
+    return Check(
+        "tls",
+        "failed",
+        "the server's certificate is not by the authority that was pinned",
+        "Someone stands between, or the coordinator made a new authority: ask by telephone, then join again",
+    )
+
+
+def _check_clock(secured: ssl.SSLSocket, host: str) -> Check:
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    try:
+        secured.sendall(request.encode("idna" if not host.isascii() else "ascii"))
+        answer = http.client.HTTPResponse(secured)
+        answer.begin()
+        there = parsedate_to_datetime(answer.headers["Date"] or "").timestamp()
+    except (OSError, ValueError, TypeError, http.client.HTTPException):
+        return Check("clock", "warning", "the server does not tell its time", "See that this clock is right")
+    return _judge_clock(time.time() - there)
+
+
+def _judge_clock(ahead: float) -> Check:
+    what = f"the clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's"
+    remedy = "Set it by NTP; the server takes no call whose time is wrong"
+    if not -_FAR_BEHIND < ahead < _FAR_AHEAD:
+        return Check("clock", "failed", what, remedy)
+    fits = -_LITTLE_BEHIND < ahead < _LITTLE_AHEAD
+    return Check("clock", "ok", what) if fits else Check("clock", "warning", what, remedy)
+
+
+def _proxy(host: str) -> SplitResult | None:
+    """The proxy that this machine's environment names, as Flower's node uses it."""
+    named = getproxies().get("https") or getproxies().get("all")
+    if not named or proxy_bypass(host):
+        return None
+    try:
+        parts = urlsplit(named if "//" in named else f"//{named}")
+        return parts if parts.hostname and (parts.port or _PROXY_PORT) else None
+    except ValueError as error:
+        raise SettingsError(
+            "The address of the proxy cannot be used", where="HTTPS_PROXY", remedy="Write http://HOST:PORT"
+        ) from error
+
+
+def _credentials(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

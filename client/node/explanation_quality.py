@@ -1,0 +1,108 @@
+"""How good explanations of a model are on the clinic's own images; only figures leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from dermafed.client.node.clinic_trainer import batch_norm_files
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.explain.quality.interfaces import Explain, Predict
+from dermafed.shared.explain.quality.pointing import lesion_mask
+from dermafed.shared.explain.quality.scoring import ImageAndMask, explanation_quality
+from dermafed.shared.explain.quality.summary import FEWEST_IMAGES, MOST_IMAGES, ExplanationQuality
+from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.training.backend import configure_backend
+from dermafed.shared.training.loading import load_labelled
+from dermafed.shared.training.predict import BatchNormMemory, loaded_classifier
+from dermafed.shared.training.trainer import FloatVector
+
+IMAGES = 20
+"""How many images a clinic explains by default."""
+
+ExplainFor = Callable[[keras.Model], tuple[Explain, Predict]]
+"""The method: a model to its way of explaining, and of predicting."""
+
+
+@dataclass(frozen=True, eq=False)
+class SiteQuality:
+    """Measures explanations of the models it is given, always on the same images.
+
+    The clinic chooses the images and their number, not the server: the difference of two answers over 20 and
+    over 21 images would tell one image's scores.
+
+    Attributes:
+        model: the architecture.
+        images: preprocessed, with their masks.
+        explain_for: the method.
+        memory: the clinic's own batch normalisation, if it keeps one.
+    """
+
+    model: ModelSettings
+    images: Sequence[ImageAndMask]
+    explain_for: ExplainFor
+    memory: BatchNormMemory | None = None
+
+    def __call__(self, weights: FloatVector, round: int) -> ExplanationQuality:
+        """The figures of a model.
+
+        Args:
+            weights: float32 (P,).
+            round: the round that they come from.
+
+        Raises:
+            DatasetError: the clinic has too few images.
+            ModelError: the weights belong to another architecture.
+        """
+        classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
+        return explanation_quality(*self.explain_for(classifier), self.images)
+
+
+def site_quality(
+    folder: Path, plan: Plan, state: Path, explain_for: ExplainFor, *, images: int = IMAGES
+) -> SiteQuality:
+    """The measuring of the clinic in a site folder, on some of its validation images.
+
+    Args:
+        folder: the site folder.
+        plan: the run.
+        state: where the clinic keeps what it does not share in this run.
+        explain_for: the method.
+        images: how many at most, evenly spaced over the validation set.
+
+    Raises:
+        SettingsError: the number is out of bounds.
+        DatasetError: the folder is no site folder.
+        ImageError: an image or a mask cannot be read.
+    """
+    if not FEWEST_IMAGES <= images <= MOST_IMAGES:
+        raise SettingsError(
+            f"{images} images cannot be asked for", remedy=f"Choose {FEWEST_IMAGES} to {MOST_IMAGES}"
+        )
+    configure_backend(plan.threads)
+    records = evenly_spaced(read_site(folder).splits.validation, images)
+    pictures = load_labelled(records, plan.model, plan.preprocess).images
+    masks = [None if record.mask is None else lesion_mask(record.mask, plan.preprocess) for record in records]
+    pairs = list(zip(pictures, masks, strict=True))
+    return SiteQuality(plan.model, pairs, explain_for, batch_norm_files(plan, state))
+
+
+def evenly_spaced(records: Sequence[LesionRecord], count: int) -> list[LesionRecord]:
+    """At most ``count`` of the records, the first and the last among them."""
+    places = np.linspace(0, len(records) - 1, min(count, len(records)))
+    return [records[int(place)] for place in places]
+
+
+def score_cam(classifier: keras.Model) -> tuple[Explain, Predict]:
+    """Score-CAM of a model, and its predictions by the same engine: the method of every clinic."""
+    # Here, since few runs explain.
+    from dermafed.shared.explain.explainer import Explainer
+
+    explainer = Explainer(classifier)
+    return explainer.method("scorecam"), explainer.predict

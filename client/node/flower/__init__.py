@@ -1,0 +1,1 @@
+"""The only place of the client that imports Flower's private names."""

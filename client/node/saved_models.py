@@ -1,0 +1,90 @@
+"""The last global model of each run, kept at the clinic: its weights, and the card beside them."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from dermafed.client.node.home import write_private
+from dermafed.shared.errors import ModelError
+from dermafed.shared.metrics.calibration.calibration_file import trust_files
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.storage.atomic_files import make_folder
+from dermafed.shared.training.trainer import FloatVector
+
+MODEL = "model"
+"""What the files beside a kept model's weights are named after."""
+
+_WEIGHTS, _CARD = "weights.npy", f"{MODEL}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptModel:
+    """A run's last global model.
+
+    Attributes:
+        name: the folder's: the plan's name and the start of its hash.
+        folder: where it is.
+        card: how to use it.
+    """
+
+    name: str
+    folder: Path
+    card: ModelCard
+
+    def weights(self) -> FloatVector:
+        """Its weights, float32 (P,).
+
+        Raises:
+            ModelError: the file cannot be read.
+        """
+        path = self.folder / _WEIGHTS
+        try:
+            return np.asarray(np.load(path, allow_pickle=False), np.float32)
+        except (OSError, ValueError, EOFError) as error:
+            raise ModelError(
+                "The weights cannot be read", where=path, remedy="Wait for the next round"
+            ) from error
+
+
+def keep_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, round: int) -> None:
+    """Keep a run's global model in place of the round before, whose trust is not this one's."""
+    own = folder / _name(hash, offer)
+    make_folder(own)
+    for path in trust_files(own / MODEL):
+        path.unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.save(content, weights)
+    write_private(own / _WEIGHTS, content.getvalue())
+    card = ModelCard(offer.model, offer.preprocess, f"federated run {offer.name}", round, dict(offer.labels))
+    write_private(own / _CARD, json.dumps(card.to_dict(), indent=2).encode())
+
+
+def kept_models(folder: Path) -> list[KeptModel]:
+    """Every run's last global model, by name; what cannot be read is left out."""
+    found = []
+    for path in sorted(folder.glob(f"*/{_CARD}")):
+        try:
+            card = ModelCard.from_dict(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, LookupError, TypeError, ModelError):
+            continue
+        found.append(KeptModel(path.parent.name, path.parent, card))
+    return found
+
+
+def kept_model(folder: Path, hash: str, offer: Offer) -> KeptModel | None:
+    """The last global model of a run, if one is kept."""
+    return next((kept for kept in kept_models(folder) if kept.name == _name(hash, offer)), None)
+
+
+def _name(hash: str, offer: Offer) -> str:
+    return f"{quoted(offer.name)}-{hash[:8]}"
+
+
+def quoted(name: str) -> str:
+    """A name from outside as one that a folder may have."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:40] or "run"

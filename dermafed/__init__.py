@@ -1,0 +1,1 @@
+"""DermaFed: federated classification of skin lesions. Research use only."""

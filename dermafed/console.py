@@ -1,0 +1,42 @@
+"""What the three commands share: how an error reaches the user, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from dermafed.shared.errors import DermaFedError, StorageError
+from dermafed.shared.storage.atomic_files import is_disk_full
+
+
+def run_app(app: typer.Typer) -> None:
+    """Runs a command line: exits 0, 1 (failed), 2 (bad usage or input) or 130 (Ctrl-C, by typer).
+
+    No bad input ends in a traceback, nor does a file or disk that fails where nobody expected it.
+    """
+    try:
+        app()
+    except DermaFedError as error:
+        _end_with(error)
+    except OSError as error:
+        if error.filename is None and not is_disk_full(error):
+            raise
+        remedy = "Free some disk space" if is_disk_full(error) else "Check the path and your permission"
+        _end_with(StorageError(f"{error.strerror}", where=error.filename or "", remedy=remedy))
+
+
+def stderr() -> Console:
+    """The console for everything but results."""
+    return Console(stderr=True, highlight=False)
+
+
+def _end_with(error: DermaFedError) -> NoReturn:
+    stderr().print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
+    sys.exit(error.exit_code)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

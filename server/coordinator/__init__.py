@@ -1,0 +1,1 @@
+"""The coordinator: plans, agreement with the clinics, runs, the server process."""

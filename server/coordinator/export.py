@@ -1,0 +1,102 @@
+"""A checkpoint of a federation's run as a model file that ``fl-client`` and Keras can read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dermafed.server.coordinator.server_settings import RUNS
+from dermafed.server.record.database import Record
+from dermafed.server.record.rounds import list_answers
+from dermafed.server.record.runs import Run
+from dermafed.server.rounds.calibration import load_calibrated
+from dermafed.server.rounds.checkpoint import RunState, load_best, load_state
+from dermafed.server.rounds.first_weights import START_FILE, read_first_weights
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.metrics.calibration.calibration import weights_digest
+from dermafed.shared.metrics.calibration.calibration_file import save_trust, trust_files
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.protocol.agreement import Decision
+from dermafed.shared.protocol.offer import Offer
+
+
+def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
+    """Write the model of a round and its card, and its trust if it is the one that was calibrated.
+
+    Args:
+        record: of the federation.
+        run: one of its runs.
+        round: a number, ``best`` or ``last``.
+        file: new, ``.keras``.
+
+    Returns:
+        The card.
+
+    Raises:
+        InputError: the file is in use or of another kind, or the round was not kept.
+        FederationError: the run has no model that can be read.
+    """
+    _check_free(file)
+    folder = record.path.parent / RUNS / run.folder_name
+    state = _state(folder, round)
+    card = model_card(record, run, folder, state)
+    from dermafed.shared.model.model_file import (
+        save_model,  # Keras, once it is clear that there is something to save
+    )
+
+    save_model(file, state.weights, card)
+    trust = load_calibrated(folder)
+    if trust is not None and trust.model == weights_digest(state.weights):
+        save_trust(file, trust)
+    return card
+
+
+def model_card(record: Record, run: Run, folder: Path, state: RunState) -> ModelCard:
+    """The card of a run's model.
+
+    Args:
+        record: of the federation.
+        run: one of its runs.
+        folder: the run's.
+        state: the model's.
+
+    Raises:
+        FederationError: the run's first weights cannot be read.
+    """
+    offer = Offer.from_text(run.offer)
+    joined = [
+        name for name, said in list_answers(record, run.number).items() if said.decision == Decision.APPROVED
+    ]
+    counts = dict(zip(offer.model.classes, run.class_counts or (), strict=False))
+    return ModelCard(
+        offer.model,
+        offer.preprocess,
+        read_first_weights(folder / START_FILE).origin,
+        state.round,
+        labels=dict(offer.labels),
+        data={"federated_run": run.name, "offer": run.hash, "clinics": joined, "training_images": counts},
+    )
+
+
+def _state(folder: Path, round: str) -> RunState:
+    if round in ("best", "last"):
+        return load_best(folder) if round == "best" else load_state(folder)
+    if not (round.isascii() and round.isdigit()):
+        raise SettingsError(f"'{round}' is no round", where="ROUND", remedy="Give a number, best or last")
+    kept = sorted(int(path.stem.removeprefix("round-")) for path in folder.glob("round-*.npz"))
+    if int(round) not in kept:
+        raise SettingsError(
+            f"Round {int(round)} was not kept",
+            where=folder,
+            remedy=f"Choose one of {', '.join(map(str, kept)) or 'those of a run that has started'}",
+        )
+    return load_state(folder, int(round))
+
+
+def _check_free(file: Path) -> None:
+    if file.suffix != ".keras":
+        raise SettingsError("The model file does not end in .keras", where=file, remedy="Name it so")
+    for path in (file, file.with_suffix(".json"), *trust_files(file)):
+        if path.exists():
+            raise SettingsError("There is a file of this name", where=path, remedy="Choose another")
+    if not file.absolute().parent.is_dir():
+        raise SettingsError("The folder does not exist", where=file.parent, remedy="Make it first")

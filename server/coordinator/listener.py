@@ -1,0 +1,111 @@
+"""Ports that the server listens on, each served from a thread."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import uvicorn
+from dermafed.shared.errors import SettingsError
+from starlette.types import ASGIApp
+
+_START_SECONDS, _STOP_SECONDS = 30.0, 2
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a TLS listener shows of itself.
+
+    Attributes:
+        chain: the certificate, PEM.
+        key: its private key, PEM.
+    """
+
+    chain: Path
+    key: Path
+
+
+@contextmanager
+def listening(app: ASGIApp, host: str, port: int, certificate: Certificate | None = None) -> Iterator[int]:
+    """Serve an app for as long as the context lasts.
+
+    Args:
+        app: an ASGI app; its lifespan is not run, and it gets no websockets.
+        host: address to listen on.
+        port: port; 0 for any that is free.
+        certificate: for TLS 1.2 or later; without one, plain HTTP.
+
+    Yields:
+        The port.
+
+    Raises:
+        SettingsError: the port is taken, or the certificate cannot be used.
+    """
+    server = uvicorn.Server(_config(app, certificate))
+    with closing(_bind(host, port)) as bound:
+        name = f"listener-{bound.getsockname()[1]}"
+        thread = Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True, name=name)
+        thread.start()
+        try:
+            _await_start(server, thread)
+            yield bound.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        http="h11",  # strict about a body that tells two lengths
+        access_log=False,
+        log_level="warning",
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        ssl_certfile=certificate.chain if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            "The server's certificate and key cannot be used",
+            where=certificate.chain if certificate else "",
+            remedy="Restore the trust folder from your backup",
+        ) from error
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    return config
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        bound = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SettingsError(
+            f"Port {port} cannot be listened on: {error.strerror}",
+            where=f"{host}:{port}",
+            remedy="Stop the other program that has it, or choose another port in server.toml",
+        ) from error
+    # Those accepted inherit it. Without it an answer's second part waits 40 ms for the first one's
+    # acknowledgement; asyncio sees to that only for sockets that name their protocol.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
+
+
+def _await_start(server: uvicorn.Server, thread: Thread) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > end:
+            raise SettingsError("A listener did not start", remedy="See the log above")
+        time.sleep(0.01)

@@ -1,0 +1,154 @@
+"""Holding one run: the clinics agree, the first weights are built, the rounds are held and recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from dermafed.server.coordinator.engine import Agree, Agreement, Engine
+from dermafed.server.coordinator.plan_file import RunPlan, parse_plan
+from dermafed.server.record.database import Record
+from dermafed.server.record.rounds import keep_answer, keep_round
+from dermafed.server.record.runs import Run, Status, keep_counts, move
+from dermafed.server.rounds.calibration import CALIBRATION_FILE
+from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.explanations import EXPLANATIONS_FILE
+from dermafed.server.rounds.first_weights import FirstWeights, first_weights
+from dermafed.server.rounds.history import HistoryRow
+from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.rounds import is_over
+from dermafed.server.rounds.server_app import build_server_app
+from dermafed.server.rounds.tensorboard import tensorboard
+from dermafed.server.strategies import make_strategy
+from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.agreement import Answer
+from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.shared.storage.private_files import make_private_folder
+from flwr.app import Context, RecordDict
+from flwr.serverapp import Grid
+
+OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
+
+log = logging.getLogger("dermafed.server")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Holds runs, one at a time.
+
+    Attributes:
+        engine: the link to the clinics.
+        agree: asks them to join.
+        record: of the federation.
+        runs: the folder with a folder for each run.
+        tensorboard: the folder for TensorBoard's files of each run, where they are wanted.
+    """
+
+    engine: Engine
+    agree: Agree
+    record: Record
+    runs: Path
+    tensorboard: Path | None = None
+
+    def hold(self, run: Run, stopped: Event) -> str:
+        """Hold a run from where it stands to its end.
+
+        Args:
+            run: asked, or held before.
+            stopped: ends the run once it is set.
+
+        Returns:
+            What there is to say of how it ended; empty after the last of its rounds.
+
+        Raises:
+            DermaFedError: it cannot go on, or was stopped; what was finished is on disk.
+        """
+        plan, folder = parse_plan(run.plan, run.plan_path), self.runs / run.folder_name
+        rules = plan.rules(len(run.clinics))
+        _prepare_folder(folder, run)
+        clinics = {node.id: node.clinic for node in self.engine.nodes() if node.clinic in run.clinics}
+        if is_complete(folder, plan, rules):
+            return _last_words(folder, rules)
+        with self.engine.open_run() as flower_run:
+            grid = self.engine.grid(flower_run, clinics, stopped)
+            agreement = self._agree(run, plan, grid, clinics)
+            start = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
+            if not move(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
+                raise FederationError("The run was stopped", remedy="Resume it when you like")
+            grid = self.engine.grid(flower_run, agreement.joined, stopped)
+            self._rounds(run, plan, rules, start, grid)
+        return _last_words(folder, rules)
+
+    def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
+        offer, rules = Offer.from_text(run.offer), plan.rules(len(run.clinics))
+
+        def heard(clinic: str, answer: Answer, why: str) -> None:
+            keep_answer(self.record, run.number, clinic, answer.decision.value, why)
+
+        agreement = self.agree(grid, clinics, offer, rules, plan.approval, heard=heard)
+        for clinic, why in agreement.left_out.items():
+            answer = agreement.answers.get(clinic)
+            keep_answer(self.record, run.number, clinic, answer.decision.value if answer else "silent", why)
+        keep_counts(self.record, run.number, agreement.class_counts)
+        return agreement
+
+    def _rounds(self, run: Run, plan: RunPlan, rules: RoundRules, start: FirstWeights, grid: Grid) -> None:
+        folder = self.runs / run.folder_name
+        before = load_state(folder).history if has_state(folder) else ()
+        for row in before:  # a sudden end may have come between a round's file and its record
+            keep_round(self.record, run.number, row)
+
+        def on_round(row: HistoryRow) -> None:
+            keep_round(self.record, run.number, row)
+            chart(row)
+            log.info(
+                "Run %d, round %d of %d: balanced accuracy %.3f, %d clinics, %.1f s",
+                *(run.number, row.round, rules.rounds),
+                *(row.validation_balanced_accuracy, row.replied, row.seconds),
+            )
+
+        app = build_server_app(
+            start.weights,
+            len(plan.offer.model.classes),
+            rules,
+            folder,
+            strategy=make_strategy(plan.offer.strategy),
+            settings={"offer": run.hash},
+            adapted=start.adapted,
+            resume=True,
+            explain=plan.offer.explain,
+            calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
+            on_round=on_round,
+        )
+        with self._charts(run, before) as chart:
+            app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
+
+    def _charts(
+        self, run: Run, history: Sequence[HistoryRow]
+    ) -> AbstractContextManager[Callable[[HistoryRow], None]]:
+        if self.tensorboard is None:
+            return nullcontext(lambda row: None)
+        return tensorboard(self.tensorboard / run.folder_name, history)
+
+
+def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:
+    """Whether nothing is left to do for the run in a folder."""
+    explained = not plan.offer.explain or (folder / EXPLANATIONS_FILE).exists()
+    calibrated = not plan.offer.calibrate or (folder / CALIBRATION_FILE).exists()
+    return has_state(folder) and is_over(load_state(folder), rules) and explained and calibrated
+
+
+def _last_words(folder: Path, rules: RoundRules) -> str:
+    done = load_state(folder).round
+    return "" if done >= rules.rounds else f"no better model in {rules.patience} rounds"
+
+
+def _prepare_folder(folder: Path, run: Run) -> None:
+    make_private_folder(folder)
+    for name, text in ((OFFER_FILE, run.offer), (PLAN_FILE, run.plan)):
+        write_atomically(folder / name, text.encode())

@@ -1,0 +1,94 @@
+"""``server.toml``: what a federation's folder says about its server."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from dermafed.shared.errors import InputError, SettingsError
+from dermafed.shared.names import check_name
+from dermafed.shared.protocol.invitation import is_host, join_address
+from dermafed.shared.storage.private_files import check_private, write_private
+
+SETTINGS_FILE = "server.toml"
+TRUST, RECORD, RUNS = "trust", "record.db", "runs"
+
+DEFAULT_PORT = 9443
+_HEADER = "# Settings of a DermaFed server. After a change of hosts: fl-server renew.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """A server, as its coordinator set it up.
+
+    Attributes:
+        federation: its name.
+        hosts: names and IP addresses by which clinics reach it; invitations carry the first.
+        port: that clinics connect to.
+        health_port: on this machine only: whether the server works, and its figures.
+        listen: the address of this machine that ``port`` is opened on.
+    """
+
+    federation: str
+    hosts: tuple[str, ...]
+    port: int = DEFAULT_PORT
+    health_port: int = DEFAULT_PORT + 1
+    listen: str = "0.0.0.0"
+
+    def __post_init__(self) -> None:
+        check_name(self.federation, "federation")
+        if not self.hosts:
+            raise SettingsError("The server has no host", where="hosts", remedy="Name one at least")
+        for name, host in (*(("hosts", host) for host in self.hosts), ("listen", self.listen)):
+            if not isinstance(host, str) or not is_host(host):
+                raise SettingsError(f"{host!r} is no host", where=name, remedy="Give a name or an IP address")
+        for name in ("port", "health_port"):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value < 65536:
+                raise SettingsError(f"{value!r} is no port", where=name, remedy="Choose 1 to 65535")
+        if self.port == self.health_port:
+            raise SettingsError("Both ports are the same", where="health_port", remedy="Choose another")
+
+    @property
+    def address(self) -> str:
+        """What clinics connect to, ``host:port``."""
+        return join_address(self.hosts[0], self.port)
+
+
+def save_settings(folder: Path, settings: ServerSettings) -> None:
+    """Write ``server.toml``; a folder that has one is a federation's.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    values = {**asdict(settings), "hosts": list(settings.hosts)}
+    write_private(folder / SETTINGS_FILE, (_HEADER + tomli_w.dumps(values)).encode())
+
+
+def load_settings(folder: Path) -> ServerSettings:
+    """Read ``server.toml`` of a federation's folder, which must be closed to other users.
+
+    Raises:
+        SettingsError: the folder is not a federation's, or the settings cannot be used.
+        StorageError: others may read the folder.
+    """
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        raise SettingsError(
+            "This folder holds no federation",
+            where=folder,
+            remedy="Give --dir with the folder of fl-server init, or make one with it",
+        )
+    check_private(folder)
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        return ServerSettings(**{**values, "hosts": tuple(values["hosts"])})
+    except InputError as error:
+        raise SettingsError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SettingsError(
+            f"The settings cannot be read: {error}", where=path, remedy="Correct the file"
+        ) from error

@@ -1,0 +1,211 @@
+"""Flower's Grid over the state of a server in the same process, for the clinics of one run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from threading import Event
+
+from dermafed.server.flower.message_store import (
+    delete_message,
+    lacking_objects,
+    object_keys,
+    read_message,
+    store_message,
+    take_reply,
+)
+from dermafed.server.flower.private_names import (
+    ErrorCode,
+    LinkState,
+    NodeInfo,
+    NodeStatus,
+    Run,
+    error_instead,
+)
+from dermafed.shared.errors import FederationError, StorageError
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
+log = logging.getLogger("dermafed.server")
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass
+class _Arrival:
+    """A reply whose objects are on their way.
+
+    Attributes:
+        reply: without content.
+        lacking: objects that were not there when it was last looked at.
+        since: when one last came.
+    """
+
+    reply: Message
+    lacking: set[str]
+    since: float
+
+
+class LinkGrid(Grid):
+    """Sends to and receives from the given clinics only.
+
+    What a clinic has sent, and what was sent to it, is deleted from the state once it is pulled, or once the
+    same clinic is sent something else. A reply that does not arrive in full becomes an error.
+
+    Args:
+        state: of the server.
+        run_id: the open run.
+        clinics: node id to name of those that belong to the run.
+        stopped: once it is set, every call raises a FederationError.
+        stalled_seconds: how long a reply may stay incomplete without anything new of it arriving.
+    """
+
+    def __init__(
+        self,
+        state: LinkState,
+        run_id: int,
+        clinics: Mapping[int, str],
+        stopped: Event,
+        stalled_seconds: float = 180.0,
+    ) -> None:
+        self._state = state
+        self._run_id = run_id
+        self._clinics = dict(clinics)
+        self._stopped = stopped
+        self._stalled_seconds = stalled_seconds
+        self._sent: dict[int, str] = {}  # node id to the message it has to answer
+        self._arriving: dict[str, _Arrival] = {}  # by the message it answers
+
+    def set_run(self, run: Run) -> None:
+        """There is one run only."""
+
+    @property
+    def run(self) -> Run:
+        """The open run."""
+        return next(iter(self._state.get_run_info(run_ids=[self._run_id])))
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """A message; deprecated by Flower in favour of the class itself."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Node ids of the run's clinics that are connected."""
+        return [node.node_id for node in self.get_nodes()]
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        """Node ids and names of the run's clinics that are connected."""
+        self._check_stopped()
+        online = self._state.get_node_info(node_ids=list(self._clinics), statuses=[NodeStatus.ONLINE])
+        return [NodeInfo(node_id=node.node_id, name=self._clinics[node.node_id]) for node in online]
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages; leaves out the ids of those that could not be sent.
+
+        Raises:
+            FederationError: the run was stopped.
+            StorageError: the database cannot be written.
+        """
+        return list(filter(None, map(self._push, messages)))
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Replies to those messages whose replies are there in full, and errors for those that will get none.
+
+        Raises:
+            FederationError: the run was stopped.
+            StorageError: the database cannot be used.
+        """
+        return list(filter(None, map(self._pull, message_ids)))
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """All replies, or those that came in time."""
+        waiting = set(self.push_messages(messages))
+        return list(self._receive(waiting, None if timeout is None else time.monotonic() + timeout))
+
+    def _receive(self, waiting: set[str], end: float | None) -> Iterator[Message]:
+        while waiting and (end is None or time.monotonic() < end):
+            for key in list(waiting):
+                for reply in self.pull_messages([key]):
+                    waiting.discard(key)
+                    yield reply
+            self._stopped.wait(_POLL_SECONDS)
+
+    def _push(self, message: Message) -> str | None:
+        self._check_stopped()
+        node = message.metadata.dst_node_id
+        if node not in self._clinics:
+            return None
+        if earlier := self._sent.pop(node, None):
+            self._forget(earlier)
+        message_id = store_message(self._state, self._run_id, message)
+        if message_id:
+            self._sent[node] = message_id
+        return message_id
+
+    def _pull(self, message_id: str) -> Message | None:
+        self._check_stopped()
+        arrival = self._arriving.get(message_id) or self._arrival(message_id)
+        if arrival is None:
+            return None
+        lacking = lacking_objects(self._state, arrival.lacking)
+        if len(lacking) < len(arrival.lacking):
+            arrival.lacking, arrival.since = lacking, time.monotonic()
+        if lacking and time.monotonic() - arrival.since < self._stalled_seconds:
+            return None
+        reply = self._read(arrival)
+        self._forget(message_id)
+        return reply
+
+    def _arrival(self, message_id: str) -> _Arrival | None:
+        """The reply to a message, as it begins to arrive."""
+        reply = take_reply(self._state, self._run_id, message_id)
+        if reply is None:
+            return None
+        # An error is in the message itself.
+        keys = set() if reply.has_error() else _keys(self._state, reply)
+        arrival = _Arrival(reply, keys, time.monotonic())
+        self._arriving[message_id] = arrival
+        return arrival
+
+    def _read(self, arrival: _Arrival) -> Message:
+        reply = arrival.reply
+        if reply.has_error():
+            return reply
+        if arrival.lacking:
+            return error_instead(reply, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, "incomplete")
+        try:
+            return read_message(self._state, reply.metadata.message_id)
+        except StorageError:
+            raise
+        except Exception as error:  # a clinic sends what it likes
+            log.warning("A reply could not be read (%s)", type(error).__name__)
+            return error_instead(reply, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, "unreadable")
+
+    def _forget(self, message_id: str) -> None:
+        arrival = self._arriving.pop(message_id, None)
+        delete_message(self._state, message_id, arrival.reply.metadata.message_id if arrival else None)
+
+    def _check_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise FederationError("The run was stopped", remedy="Resume it when you like")
+
+
+def _keys(state: LinkState, reply: Message) -> set[str]:
+    """The objects of a reply; what cannot be told apart counts as one that never comes."""
+    try:
+        return object_keys(state, reply.metadata.message_id)
+    except StorageError:
+        raise
+    except Exception as error:
+        log.warning("A reply has no objects (%s)", type(error).__name__)
+        return {reply.metadata.message_id}

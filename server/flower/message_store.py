@@ -1,0 +1,125 @@
+"""Messages in Flower's state: stored, awaited, read and deleted.
+
+Flower keeps a message apart from its objects, the records and chunks of arrays it is made of. A clinic's
+reply is there before its objects are, and nothing is deleted unless one does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from dermafed.server.flower.private_names import (
+    LinkState,
+    get_all_nested_objects,
+    get_object_tree,
+    inflate,
+    iterate_object_tree,
+    label,
+    no_object_id_recompute,
+    remove_content_from_message,
+)
+from dermafed.shared.errors import StorageError
+from flwr.app import Message
+from sqlalchemy.exc import SQLAlchemyError
+
+_BUSY_SECONDS = 60.0
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Say what it means that Flower's database failed."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StorageError(
+            f"Flower's database cannot be used ({type(error).__name__})",
+            where="flower.db",
+            remedy="See that its disk is not full and its folder can be written",
+        ) from error
+
+
+def _patient(call: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Try again while the database is busy, which on a machine under load is longer than Flower waits."""
+
+    @wraps(call)
+    def patient(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                with database_errors():
+                    return call(*args, **kwargs)
+            except StorageError as error:
+                if "is locked" not in str(error.__cause__) or time.monotonic() > end:
+                    raise
+            time.sleep(0.1)
+
+    return patient
+
+
+@_patient
+def store_message(state: LinkState, run_id: int, message: Message) -> str | None:
+    """Put a message where its node finds it.
+
+    Returns:
+        Its id, or ``None`` if the state refused it: the node was removed, or the run is over.
+
+    Raises:
+        StorageError: the database cannot be written.
+    """
+    with no_object_id_recompute():
+        message_id = label(message)
+        objects = get_all_nested_objects(message)
+        session = state.start_session(run_id)
+        stored, lacking = state.store_message_and_object_tree(
+            remove_content_from_message(message), get_object_tree(message), session
+        )
+        for key in lacking:
+            stored = stored and state.store_object(run_id, session, key, objects[key].deflate())
+        return message_id if stored else None
+
+
+@_patient
+def take_reply(state: LinkState, run_id: int, message_id: str) -> Message | None:
+    """The reply to a message, without its content, or Flower's error if there will be none; once.
+
+    Raises:
+        StorageError: the database cannot be used.
+    """
+    return next(iter(state.get_message_res({message_id}, run_id)), None)
+
+
+@_patient
+def lacking_objects(state: LinkState, keys: Iterable[str]) -> set[str]:
+    """Those objects that have not arrived."""
+    return {key for key in keys if not state.object_store.get(key)}
+
+
+@_patient
+def object_keys(state: LinkState, message_id: str) -> set[str]:
+    """The ids of the objects that a message is made of."""
+    return {node.object_id for node in iterate_object_tree(state.object_store.get_object_tree(message_id))}
+
+
+def read_message(state: LinkState, message_id: str) -> Message:
+    """A message whose objects have all arrived.
+
+    Raises:
+        Exception: of any kind, if the objects make no message; a clinic sends what it likes.
+    """
+    contents = {key: state.object_store.get(key) or b"" for key in object_keys(state, message_id)}
+    return inflate(message_id, contents)
+
+
+@_patient
+def delete_message(state: LinkState, message_id: str, reply_id: str | None = None) -> None:
+    """Forget a message, its reply, and the objects that no other message shares."""
+    state.delete_messages({message_id})
+    for key in filter(None, (message_id, reply_id)):
+        state.object_store.delete(key)

@@ -1,0 +1,155 @@
+"""Every name of Flower that is not public and that the server needs; ``tests/federation`` says why."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from fastapi import FastAPI
+from flwr.app import Error, Message
+from flwr.app.message import make_message, remove_content_from_message
+from flwr.common.constant import (
+    HEARTBEAT_PATIENCE,
+    NOOP_ACCOUNT_NAME,
+    NOOP_FLWR_AID,
+    SUPERLINK_NODE_ID,
+    ErrorCode,
+    Status,
+    SubStatus,
+)
+from flwr.proto.fleet_pb2 import PushMessagesRequest
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.server.superlink.linkstate import LinkState
+from flwr.supercore.constant import NOOP_FEDERATION_ID, NodeStatus, TaskType
+from flwr.supercore.date import now
+from flwr.supercore.fab import Fab
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    iterate_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.run import Run
+from flwr.supercore.sql_mixin import SqlMixin
+from flwr.supercore.state.schema.corestate_models import Task
+from flwr.supercore.task_identity import TaskIdentity
+from flwr.supercore.utils import uint64_to_int64
+from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
+from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
+from flwr.superlink.config_loader import SuperLinkLifespanConfig
+from flwr.superlink.main import create_app
+from sqlalchemy import update
+
+__all__ = [
+    "HEARTBEAT_PATIENCE",
+    "NOOP_ACCOUNT_NAME",
+    "NOOP_FEDERATION_ID",
+    "NOOP_FLWR_AID",
+    "ErrorCode",
+    "Fab",
+    "LinkState",
+    "NodeInfo",
+    "NodeStatus",
+    "PushMessagesRequest",
+    "Run",
+    "Status",
+    "SubStatus",
+    "TaskType",
+    "become_task",
+    "error_instead",
+    "get_all_nested_objects",
+    "get_object_tree",
+    "inflate",
+    "iterate_object_tree",
+    "keep_running",
+    "label",
+    "linkstate_of",
+    "make_superlink",
+    "no_object_id_recompute",
+    "remove_content_from_message",
+]
+
+
+def make_superlink(database: Path) -> FastAPI:
+    """Flower's SuperLink as an ASGI app that is served nowhere yet, over this database.
+
+    It has every API of Flower. What a server lets through is decided by :mod:`fleet_api`; its lifespan,
+    which starts processes, is never run.
+    """
+    config = SuperLinkLifespanConfig(
+        control_address="",
+        health_server_address=None,
+        host="127.0.0.1",
+        port=0,
+        insecure=True,
+        certificates=None,
+        superexec_auth_secret=os.urandom(32),
+        authn_plugin=NoOpControlAuthnPlugin(),
+        event_log_plugin=None,
+        fleet_event_log_plugin=None,
+        enable_event_log=False,
+        artifact_provider=None,
+        enable_supernode_auth=True,
+        fleet_api_type="grpc-rere",
+        fleet_api_address=None,
+        simulation=False,
+        ssl_ca_certfile=None,
+        ssl_certfile=None,
+        ssl_keyfile=None,
+        database=str(database),
+        isolation="process",
+        runtime_dependency_install=False,
+    )
+    return create_app(config, SuperLinkLifespan)
+
+
+def linkstate_of(superlink: FastAPI) -> LinkState:
+    """The state that the app works on: nodes, runs, messages, objects."""
+    state: LinkState = superlink.state.linkstate_factory.state()
+    return state
+
+
+def keep_running(state: LinkState, task_id: int) -> None:
+    """Let a running task go on without heartbeats, which Flower wants every minute to believe that it lives.
+
+    The task is this process's own: it cannot die alone, but it may sleep, as a virtual machine does while it
+    is copied.
+    """
+    if not isinstance(state, SqlMixin):
+        raise TypeError(f"{type(state).__name__} keeps no tasks in a database")
+    with state.session() as session:
+        own = Task.task_id == uint64_to_int64(task_id)
+        session.execute(update(Task).where(own).values(active_until=now() + timedelta(days=3650)))
+
+
+def become_task(task_id: int, run_id: int) -> None:
+    """Give this process the identity that Flower requires of one that makes messages."""
+    TaskIdentity.task_id = task_id
+    TaskIdentity.run_id = run_id
+    TaskIdentity.node_id = SUPERLINK_NODE_ID
+
+
+def label(message: Message) -> str:
+    """Give a message the id under which Flower keeps it, its hash."""
+    message_id: str = message.object_id
+    message.metadata.__dict__["_message_id"] = message_id
+    return message_id
+
+
+def inflate(message_id: str, contents: dict[str, bytes]) -> Message:
+    """A message from its objects' contents by id, which are used up.
+
+    Raises:
+        TypeError: they are something else than a message.
+    """
+    message = inflate_object_from_contents(message_id, contents)
+    if not isinstance(message, Message):
+        raise TypeError(f"{type(message).__name__} is no message")
+    return message
+
+
+def error_instead(message: Message, code: int, reason: str) -> Message:
+    """An error in the place of a message that cannot be had."""
+    return make_message(metadata=message.metadata, error=Error(code=code, reason=reason))

@@ -1,0 +1,102 @@
+"""A model card as files: ``card.md`` for the Hugging Face Hub and for people, ``card.html`` for a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from dermafed.server.model_card.facts import CardFacts, enough_of_each, told, told_tests
+from dermafed.server.model_card.front_matter import front_matter
+from dermafed.shared.explain.quality.measures import MEASURES
+from dermafed.shared.lesions.diagnoses import canonical
+from dermafed.shared.report import sentences as words
+from dermafed.shared.storage.atomic_files import make_folder, write_atomically
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+import dermafed.shared.report
+
+MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
+_TEMPLATES = Path(__file__).parent / "templates"
+_SCROLLING = '<div class="wide" role="group" aria-label="Table" tabindex="0"><table>'
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|&#~!$])")
+
+
+def write_card(folder: Path, facts: CardFacts) -> tuple[Path, Path]:
+    """Write a run's model card, in place of one that is there.
+
+    Args:
+        folder: made where it is not there.
+        facts: of the run.
+
+    Returns:
+        The Markdown and the HTML file.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    make_folder(folder)
+    head, body = f"---\n{front_matter(facts)}---\n\n", card_text(facts)
+    files = (folder / MARKDOWN_FILE, folder / HTML_FILE)
+    write_atomically(files[0], (head + body).encode())
+    write_atomically(files[1], _page(facts.name, body).encode())
+    return files
+
+
+def card_text(facts: CardFacts) -> str:
+    """The card in Markdown, without its head."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_plain,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "spaced": words.spaced,
+        "setting": words.setting,
+        "interval": _interval,
+    }
+    return environment.get_template("card.md").render(
+        facts=facts,
+        clinics=told(facts.clinics),
+        images=told(facts.images),
+        lowest=_lowest_clinic(facts),
+        melanoma=next((name for name in facts.model.model.classes if canonical(name) == "melanoma"), None),
+        measures=MEASURES,
+        tests=told_tests(facts.tests),
+        enough_of_each=enough_of_each,
+    )
+
+
+def _plain(value: object) -> str:
+    """A value as text that no Markdown is read from: names come from the clinics."""
+    return _SPECIAL.sub(r"\\\1", re.sub(r"\s", " ", str(value)))
+
+
+def _interval(interval: Mapping[str, Any] | None) -> str:
+    if interval is None or interval["low"] is None:
+        return ""
+    return f" ({interval['low']:.3f}–{interval['high']:.3f})"
+
+
+def _lowest_clinic(facts: CardFacts) -> str | None:
+    """The clinic whose test images the model does worst on, where several can be judged."""
+    clinics = {name: test for name, test in list(told_tests(facts.tests).items())[1:] if enough_of_each(test)}
+    if len(clinics) < 2:
+        return None
+    return min(clinics, key=lambda name: float(clinics[name]["balanced_accuracy"]))
+
+
+def _page(title: str, body: str) -> str:
+    # Without raw HTML: what a clinic's name holds stays text.
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
+    html = html.replace("<table>", _SCROLLING).replace("</table>", "</table></div>")
+    folders = [_TEMPLATES, Path(dermafed.shared.report.__file__).parent]
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folders), autoescape=True)
+    return environment.get_template("card.html").render(title=title, body=Markup(html))

@@ -1,0 +1,154 @@
+"""How far the numbers of a run's last model can be trusted, by all clinics' validation images together."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+from dermafed.server.rounds.exchange import Assignment, exchange
+from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.rounds import connected
+from dermafed.shared.errors import FederationError
+from dermafed.shared.metrics.calibration.calibration import Trust, weights_digest
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.document import from_document, to_document
+from dermafed.shared.protocol.agreement import decode_ready
+from dermafed.shared.protocol.messages import (
+    CALIBRATE_QUERY,
+    TRUST_QUERY,
+    decode_trust_sums,
+    encode_instruction,
+    encode_trust,
+)
+from dermafed.shared.storage.atomic_files import write_json
+from dermafed.shared.training.trainer import FloatVector
+from flwr.app import RecordDict
+from flwr.serverapp import Grid
+
+CALIBRATION_FILE = "calibration.json"
+
+log = logging.getLogger("dermafed.server")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The clinics' answers.
+
+    Attributes:
+        round: the round whose model was calibrated.
+        trust: of all their images together; ``None`` if nobody answered.
+        clinics: each answering clinic's sums, by name in alphabetical order.
+        left_out: the other clinics' names, each with the reason.
+    """
+
+    round: int
+    trust: Trust | None
+    clinics: dict[str, TrustSums]
+    left_out: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types; of single clinics only figures, to see how they differ."""
+        return {
+            "round": self.round,
+            "trust": None if self.trust is None else to_document(self.trust),
+            "clinics": {name: _figures(sums) for name, sums in self.clinics.items()},
+            "left_out": self.left_out,
+        }
+
+
+@dataclass
+class _Answers:
+    """The sums of one exchange, by clinic once it is over."""
+
+    classes: int
+    temperature: float
+    received: list[TrustSums] = field(default_factory=list)
+
+    def accept(self, content: RecordDict) -> float:
+        """Take in one reply; see :class:`dermafed.server.rounds.replies.Collector`."""
+        sums, seconds = decode_trust_sums(content, self.classes)
+        if sums.temperature != self.temperature:
+            raise FederationError("it counted at another temperature")
+        self.received.append(sums)
+        return seconds
+
+
+def ask_calibration(
+    grid: Grid, weights: FloatVector, round: int, rules: RoundRules, classes: tuple[str, ...]
+) -> Calibration:
+    """Let the connected clinics calibrate a model together, and tell them what came of it.
+
+    They are asked twice: for the sums that give the temperature, then for the counts at that temperature. No
+    quorum is needed: the run's model is there already, and a clinic with too few images may not answer.
+
+    Args:
+        grid: Flower's connection to the clinics.
+        weights: the model, float32 (P,).
+        round: the round it comes from.
+        rules: how long to wait for clinics and for their answers.
+        classes: names of the model's classes.
+    """
+
+    def ask(temperature: float) -> tuple[dict[str, TrustSums], dict[str, str]]:
+        answers = _Answers(len(classes), temperature)
+        content = encode_instruction(weights, round, {"temperature": temperature})
+        assignment = Assignment(CALIBRATE_QUERY, round, content)
+        attendance = exchange(grid, assignment, connected(grid, rules), rules.deadline, answers.accept)
+        _warn(attendance.left_out)
+        # By name, since floats do not add the same in every order.
+        return dict(sorted(zip(attendance.replied, answers.received, strict=True))), attendance.left_out
+
+    first, left_out = ask(1.0)
+    if not first:
+        return Calibration(round, None, {}, left_out)
+    clinics, left_out = ask(reduce(add, first.values()).best_temperature)
+    if not clinics:
+        return Calibration(round, None, {}, left_out)
+    trust = Trust(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
+    tell = Assignment(TRUST_QUERY, round, encode_trust(trust))
+    _warn(exchange(grid, tell, connected(grid, rules), rules.deadline, decode_ready).left_out)
+    return Calibration(round, trust, clinics, dict(sorted(left_out.items())))
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write ``calibration.json`` into a run's folder.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    write_json(folder / CALIBRATION_FILE, calibration.to_dict())
+
+
+def load_calibrated(folder: Path) -> Trust | None:
+    """The trust that :func:`write_calibration` wrote; ``None`` where there is none.
+
+    Raises:
+        FederationError: the file is damaged.
+    """
+    path = folder / CALIBRATION_FILE
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_text("utf-8"))["trust"]
+        return None if document is None else from_document(document)
+    except (OSError, ValueError, LookupError, TypeError, FederationError) as error:
+        raise FederationError("The run's calibration cannot be read", where=path) from error
+
+
+def _figures(sums: TrustSums) -> dict[str, Any]:
+    return {
+        "images": sums.images,
+        "own_temperature": sums.best_temperature,
+        "error_before": sums.before.error,
+        "error_after": sums.after.error,
+    }
+
+
+def _warn(left_out: dict[str, str]) -> None:
+    for clinic, reason in sorted(left_out.items()):
+        log.warning("Calibration: left out %s: %s", clinic, reason)

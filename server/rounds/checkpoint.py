@@ -1,0 +1,142 @@
+"""The state of a run after each round, on disk, so that it can go on after any sudden end.
+
+Each round's state is one file, ``round-0007.npz``, written under another name and then renamed. The last
+two stay (the second in case the first gets damaged), and with each the best round's up to it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dermafed.server.rounds.history import HistoryRow, best_round
+from dermafed.server.strategies.strategy import State
+from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.shared.training.trainer import FloatVector
+
+Settings = Mapping[str, Any]
+"""What must stay the same for a run to go on: values that JSON has."""
+
+log = logging.getLogger("dermafed.server")
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run after one of its rounds.
+
+    Attributes:
+        round: the last finished round; 0 at the start.
+        weights: the global model, float32 (P,).
+        memory: the strategy's state.
+        history: one row for each round so far.
+        settings: the run's settings.
+    """
+
+    round: int
+    weights: FloatVector
+    memory: State
+    history: tuple[HistoryRow, ...]
+    settings: Settings
+
+
+def save_state(folder: Path, state: RunState) -> None:
+    """Write a round's state, then drop the files that no longer count.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written; the states before are untouched.
+    """
+    record = {
+        "round": state.round,
+        "history": [asdict(row) for row in state.history],
+        "settings": dict(state.settings),
+    }
+    memory = {f"memory_{name}": values for name, values in state.memory.items()}
+    file = io.BytesIO()
+    np.savez(file, record=np.array(json.dumps(record)), weights=state.weights, **memory)  # type: ignore[arg-type]
+    write_atomically(_path(folder, state.round), file.getvalue())
+    _prune(folder, state)
+
+
+def load_state(folder: Path, round: int | None = None) -> RunState:
+    """Read a round's state, or the last one that is whole.
+
+    Args:
+        folder: the run's folder.
+        round: the round; the last without one.
+
+    Raises:
+        FederationError: there is no state, or none that can be read.
+    """
+    paths = [_path(folder, round)] if round is not None else sorted(folder.glob("round-*.npz"), reverse=True)
+    for path in paths:
+        try:
+            return _read(path)
+        except _UNREADABLE as error:
+            log.warning("%s cannot be read (%s)", path.name, type(error).__name__)
+    what = "The run's state cannot be read" if paths else "There is no state of a run"
+    raise FederationError(what, where=paths[0] if paths else folder, remedy="Start the run anew")
+
+
+def load_best(folder: Path) -> RunState:
+    """The state after the best round by validation balanced accuracy.
+
+    Raises:
+        FederationError: there is no state, or none that can be read.
+    """
+    return load_state(folder, best_round(load_state(folder).history))
+
+
+def has_state(folder: Path) -> bool:
+    """Whether the folder holds a run."""
+    return any(folder.glob("round-*.npz"))
+
+
+def check_same_settings(before: Settings, now: Settings, folder: Path) -> None:
+    """Refuse to continue a run as another.
+
+    Raises:
+        SettingsError: with the names of the settings that differ.
+    """
+    now = json.loads(json.dumps(dict(now)))  # as they look after a round trip: tuples are lists
+    differing = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if differing:
+        told = ", ".join(f"{name} ({before.get(name)!r}, now {now.get(name)!r})" for name in differing)
+        raise SettingsError(
+            f"The run was started with other settings: {told}",
+            where=folder,
+            remedy="Give the same ones, or start a new run in another folder",
+        )
+
+
+def _path(folder: Path, round: int) -> Path:
+    return folder / f"round-{round:04d}.npz"
+
+
+def _read(path: Path) -> RunState:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    record = json.loads(str(arrays.pop("record")))
+    history = tuple(HistoryRow(**row) for row in record["history"])
+    weights = arrays.pop("weights")
+    memory = {name.removeprefix("memory_"): values for name, values in arrays.items()}
+    return RunState(record["round"], weights, memory, history, record["settings"])
+
+
+def _prune(folder: Path, state: RunState) -> None:
+    earlier = state.history[:-1]
+    keep = {state.round, state.round - 1, best_round(state.history), best_round(earlier)}
+    for path in folder.glob("round-*.npz"):
+        if path not in {_path(folder, round) for round in keep}:
+            path.unlink()
+    for path in folder.glob(".round-*.part"):  # what a sudden death left
+        path.unlink()

@@ -1,0 +1,151 @@
+"""One message to every clinic, and the replies one by one as they arrive."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.messages import Refusal
+from flwr.app import DEFAULT_TTL, Message, RecordDict
+from flwr.serverapp import Grid
+
+_PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two looks for replies
+
+LOST = {
+    3: "it did not reply in time",
+    4: "its reply did not arrive in full, or in time",
+    5: "it is not connected",
+    8: "its worker died at work",
+}
+"""What Flower's own error codes mean here; their names are not public."""
+
+Accept = Callable[[RecordDict], float]
+"""Takes in a reply's content and gives the clinic's seconds of work; refuses it with a FederationError."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What every clinic is asked in one exchange.
+
+    Attributes:
+        kind: a Flower ``MessageType``.
+        round: the round's number, marked on the messages.
+        content: the same for every clinic.
+    """
+
+    kind: str
+    round: int
+    content: RecordDict
+
+
+@dataclass
+class Attendance:
+    """Who took part.
+
+    Attributes:
+        replied: names of the clinics whose reply was taken in, in order of arrival.
+        left_out: the other clinics' names, each with the reason.
+        busy_seconds: time during which at least one clinic was at work.
+    """
+
+    replied: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    busy_seconds: float = 0.0
+
+
+def exchange(
+    grid: Grid,
+    assignment: Assignment,
+    clinics: Mapping[int, str],
+    deadline: float,
+    accept: Accept,
+) -> Attendance:
+    """Send the assignment to every clinic and take in the replies that come in time, never two at once.
+
+    Args:
+        grid: Flower's connection to the clinics.
+        assignment: what to ask.
+        clinics: node id to name.
+        deadline: seconds to wait for replies; may be infinite.
+        accept: takes in one reply or refuses it; a refused clinic is left out with its reason.
+    """
+    start = time.monotonic()
+    attendance = Attendance()
+    waiting = _push(grid, assignment, clinics, deadline, attendance)
+    work: list[tuple[float, float]] = []
+    for clinic, reply in _arrivals(grid, waiting, start + deadline):
+        arrived = time.monotonic()
+        try:
+            seconds = accept(_content(reply))
+        except FederationError as error:
+            attendance.left_out[clinic] = error.what
+        else:
+            attendance.replied.append(clinic)
+            # By this machine's clock; a clinic can claim no more than the time that has passed.
+            work.append((max(start, arrived - seconds), arrived))
+        del reply
+    attendance.left_out |= dict.fromkeys(waiting.values(), f"no reply within {deadline:g} seconds")
+    attendance.busy_seconds = covered_seconds(work)
+    return attendance
+
+
+def covered_seconds(spans: list[tuple[float, float]]) -> float:
+    """Length of the union of (start, end) spans."""
+    covered, until = 0.0, -math.inf
+    for start, end in sorted(spans):
+        covered += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return covered
+
+
+def _push(
+    grid: Grid,
+    assignment: Assignment,
+    clinics: Mapping[int, str],
+    deadline: float,
+    attendance: Attendance,
+) -> dict[str, str]:
+    """Send the messages; gives message id -> clinic."""
+    ttl = deadline if math.isfinite(deadline) else DEFAULT_TTL
+    waiting: dict[str, str] = {}
+    for node, clinic in clinics.items():
+        message = Message(assignment.content, node, assignment.kind, ttl=ttl, group_id=str(assignment.round))
+        # One at a time: a grid leaves out the id of a message it could not store.
+        sent = list(grid.push_messages([message]))
+        if sent:
+            waiting[sent[0]] = clinic
+        else:
+            attendance.left_out[clinic] = "the message could not be sent"
+    return waiting
+
+
+def _arrivals(grid: Grid, waiting: dict[str, str], end: float) -> Iterator[tuple[str, Message]]:
+    """Yield (clinic, reply) and take it from ``waiting``, until none is waited for or ``end`` has come."""
+    shortest, longest = _PAUSE_SECONDS
+    pause = shortest
+    while waiting:
+        before = len(waiting)
+        for message_id in list(waiting):
+            if time.monotonic() >= end:
+                return
+            replies = list(grid.pull_messages([message_id]))
+            if replies:
+                yield waiting.pop(message_id), replies.pop()
+        pause = shortest if len(waiting) < before else min(2 * pause, longest)
+        if waiting:
+            time.sleep(max(0.0, min(pause, end - time.monotonic())))
+
+
+def _content(reply: Message) -> RecordDict:
+    if not reply.has_error():
+        return reply.content
+    error = reply.error
+    if error.code not in set(Refusal):
+        # The text of other errors is not ours and may hold anything.
+        raise FederationError(LOST.get(error.code, f"it replied with Flower's error {error.code}"))
+    what = Refusal(error.code).name.replace("_", " ").lower()
+    kind = error.reason if error.reason and error.reason.isidentifier() else "unknown"
+    raise FederationError(f"{what} there ({kind}); its own log says why")

@@ -1,0 +1,118 @@
+"""A run's first weights, built in a process of their own: they need Keras, which the server does without."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import time
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from dermafed.shared.errors import FederationError
+from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.weights_origin import weights_origin
+from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.shared.training.trainer import FloatVector
+from numpy.typing import NDArray
+
+START_FILE = "start.npz"
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class FirstWeights:
+    """What a run starts from.
+
+    Attributes:
+        weights: float32 (P,).
+        adapted: bool (P,), the weights that the strategy's step moves.
+        origin: where they come from, for the model's card.
+    """
+
+    weights: FloatVector
+    adapted: NDArray[np.bool_]
+    origin: str
+
+
+def first_weights(
+    folder: Path, model: ModelSettings, weights: str, seed: int, stopped: Callable[[], bool]
+) -> FirstWeights:
+    """The first weights of the run in a folder, built if they are not there yet.
+
+    Args:
+        folder: the run's.
+        model: the architecture.
+        weights: ``imagenet``, ``none``, ``lite0``, or the path of a file.
+        seed: of the layers that start at random.
+        stopped: asked now and then; the work is given up once it is true.
+
+    Raises:
+        ModelError: the weights cannot be had, or belong to another architecture.
+        StorageError: they cannot be written.
+        FederationError: the process was ended, or the work given up.
+    """
+    path = folder / START_FILE
+    if not path.exists():
+        _in_a_process(path, model, weights, seed, stopped)
+    return read_first_weights(path)
+
+
+def read_first_weights(path: Path) -> FirstWeights:
+    """What :func:`build` wrote.
+
+    Raises:
+        FederationError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return FirstWeights(file["weights"], file["adapted"], str(file["origin"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise FederationError(
+            "The run's first weights cannot be read",
+            where=path,
+            remedy="Delete the file, then resume the run",
+        ) from error
+
+
+def build(path: Path, model: ModelSettings, weights: str, seed: int) -> None:
+    """Build the first weights and write them to a file; for a process that may load Keras."""
+    from dermafed.shared.model.flat_weights import to_flat, trainable_mask
+    from dermafed.shared.model.initial_weights import initial_classifier
+
+    classifier = initial_classifier(model, weights, seed=seed)
+    content, origin = io.BytesIO(), np.array(weights_origin(weights))
+    np.savez(content, weights=to_flat(classifier), adapted=trainable_mask(classifier), origin=origin)
+    write_atomically(path, content.getvalue())
+
+
+def _in_a_process(
+    path: Path, model: ModelSettings, weights: str, seed: int, stopped: Callable[[], bool]
+) -> None:
+    # TensorFlow does not survive a fork.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        work = pool.submit(build, path, model, weights, seed)
+        try:
+            _await(work, stopped)
+        except BrokenProcessPool as error:
+            raise FederationError(
+                "The process that built the first weights was ended, perhaps for want of memory",
+                remedy="Resume the run",
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _await(work: Future[None], stopped: Callable[[], bool]) -> None:
+    while not work.done():
+        if stopped():
+            raise FederationError("The run was stopped", remedy="Resume it when you like")
+        time.sleep(_POLL_SECONDS)
+    work.result()

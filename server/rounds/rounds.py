@@ -1,0 +1,171 @@
+"""The rounds of a run: train at the clinics, aggregate, step, evaluate at the clinics."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from dermafed.server.rounds.checkpoint import RunState
+from dermafed.server.rounds.exchange import Assignment, Attendance, exchange
+from dermafed.server.rounds.history import HistoryRow, best_round
+from dermafed.server.rounds.replies import Collector, Evaluations, TrainedModels
+from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.strategies.strategy import Means, Strategy
+from dermafed.shared.errors import FederationError
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.protocol.messages import encode_instruction
+from dermafed.shared.training.trainer import FloatVector
+from flwr.app import MessageType
+from flwr.serverapp import Grid
+from numpy.typing import NDArray
+
+log = logging.getLogger("dermafed.server")
+
+_Outcome = TypeVar("_Outcome")
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What stays the same over the rounds of a run.
+
+    Attributes:
+        strategy: the server's step.
+        rules: quorum, deadline and the like.
+        classes: number of classes C of the model.
+        adapted: bool (P,), the weights that the strategy's step moves; the others take the clinics' mean,
+            as running statistics must. ``None``: all.
+    """
+
+    strategy: Strategy
+    rules: RoundRules
+    classes: int
+    adapted: NDArray[np.bool_] | None
+
+
+def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
+    """Hold the rounds that are left of a run, or fewer if the model gets no better for long.
+
+    Args:
+        grid: Flower's connection to the clinics.
+        state: where the run stands.
+        federation: what stays the same.
+
+    Yields:
+        The state after each round.
+
+    Raises:
+        FederationError: a quorum was missed too often, or the model is no longer finite.
+    """
+    while not is_over(state, federation.rules):
+        state = _round(grid, state, federation)
+        yield state
+
+
+def is_over(state: RunState, rules: RoundRules) -> bool:
+    """Whether all rounds were held, or too many since the best one."""
+    since_best = state.round - best_round(state.history)
+    return state.round >= rules.rounds or (rules.patience is not None and since_best >= rules.patience)
+
+
+def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
+    start = time.monotonic()
+    number = state.round + 1
+    mean, train_loss, trained = _train(grid, state, federation, number)
+    weights, memory = _step(state, mean, federation, number)
+    judged, evaluated = _evaluate(grid, weights, federation, number)
+    seconds = time.monotonic() - start
+    row = HistoryRow(
+        round=number,
+        train_loss=train_loss,
+        validation_loss=judged.loss,
+        validation_accuracy=judged.accuracy,
+        validation_balanced_accuracy=judged.balanced_accuracy,
+        validation_auc=math.nan if judged.auc is None else judged.auc,
+        replied=len(trained.replied),
+        left_out="; ".join([*_reasons(trained), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
+        seconds=seconds,
+        overhead_seconds=seconds - trained.busy_seconds - evaluated.busy_seconds,
+    )
+    return replace(state, round=number, weights=weights, memory=memory, history=(*state.history, row))
+
+
+def _train(
+    grid: Grid, state: RunState, federation: Federation, number: int
+) -> tuple[Means, float, Attendance]:
+    parameters, rules = state.weights.size, federation.rules
+    content = encode_instruction(state.weights, number, federation.strategy.instructions())
+    (mean, loss), attendance = _until_quorum(
+        grid,
+        Assignment(MessageType.TRAIN, number, content),
+        federation,
+        lambda: TrainedModels(parameters, rules.most_images),
+    )
+    return mean, loss, attendance
+
+
+def _step(
+    state: RunState, mean: Means, federation: Federation, number: int
+) -> tuple[FloatVector, dict[str, FloatVector]]:
+    """The strategy's step, as a float32 model."""
+    moved, memory = federation.strategy.step(state.weights, mean, state.memory, number)
+    if federation.adapted is not None:
+        moved = np.where(federation.adapted, moved, mean)
+    weights = moved.astype(np.float32)
+    if not np.isfinite(weights).all():
+        raise FederationError(
+            f"The model of round {number} is no longer finite", remedy="Lower the strategy's learning rate"
+        )
+    return weights, memory
+
+
+def _evaluate(
+    grid: Grid, weights: FloatVector, federation: Federation, number: int
+) -> tuple[SiteEvaluation, Attendance]:
+    assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
+    return _until_quorum(grid, assignment, federation, lambda: Evaluations(federation.classes))
+
+
+def _until_quorum(
+    grid: Grid,
+    assignment: Assignment,
+    federation: Federation,
+    collector: Callable[[], Collector[_Outcome]],
+) -> tuple[_Outcome, Attendance]:
+    """Exchange messages until a quorum of replies was accepted in one attempt."""
+    rules, number, kind = federation.rules, assignment.round, assignment.kind
+    for _ in range(rules.attempts):
+        collected = collector()
+        clinics = connected(grid, rules)
+        attendance = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
+        for why in _reasons(attendance):
+            log.warning("Round %d, %s: left out %s", number, kind, why)
+        if len(attendance.replied) >= rules.needed:
+            return collected.result(), attendance
+    raise FederationError(
+        f"Round {number} got {len(attendance.replied)} of the {rules.needed} replies to '{kind}' it needs"
+        f" in the last of {rules.attempts} attempts",
+        where="; ".join(_reasons(attendance)) or f"{len(clinics)} clinics are connected",
+        remedy="Mend the clinics named here, then resume the run",
+    )
+
+
+def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
+    """Node id to name of the connected clinics, after a quorum has come or the time for it is over."""
+    end = time.monotonic() + rules.connect_seconds
+    while len(clinics := _names(grid)) < rules.needed and time.monotonic() < end:
+        time.sleep(0.2)
+    return dict(sorted(clinics.items(), key=lambda item: item[1]))
+
+
+def _names(grid: Grid) -> dict[int, str]:
+    """The names that Flower has for the connected clinics, or their node ids."""
+    return {node.node_id: node.name or f"node {node.node_id}" for node in grid.get_nodes()}
+
+
+def _reasons(attendance: Attendance) -> list[str]:
+    return [f"{clinic}: {reason}" for clinic, reason in sorted(attendance.left_out.items())]

@@ -1,0 +1,113 @@
+"""The server's ServerApp: a run of rounds with its checkpoints and history in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from dermafed.server.rounds.calibration import ask_calibration, write_calibration
+from dermafed.server.rounds.checkpoint import (
+    RunState,
+    Settings,
+    check_same_settings,
+    has_state,
+    load_state,
+    save_state,
+)
+from dermafed.server.rounds.explanations import ask_explanations, write_explanations
+from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.rounds import Federation, run_rounds
+from dermafed.server.strategies import describe_strategy
+from dermafed.server.strategies.fedavg import FedAvg
+from dermafed.server.strategies.strategy import Strategy
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.storage.atomic_files import make_folder
+from dermafed.shared.training.trainer import FloatVector
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from numpy.typing import NDArray
+
+OnRound = Callable[[HistoryRow], None]
+
+
+def build_server_app(
+    weights: FloatVector,
+    classes: int,
+    rules: RoundRules,
+    folder: Path,
+    *,
+    strategy: Strategy | None = None,
+    settings: Settings | None = None,
+    adapted: NDArray[np.bool_] | None = None,
+    resume: bool = False,
+    explain: bool = False,
+    calibrate: tuple[str, ...] | None = None,
+    on_round: OnRound | None = None,
+) -> ServerApp:
+    """A ServerApp that holds a run's rounds; its results are in ``folder``.
+
+    ``load_best`` and ``load_state`` read the models, ``history.csv`` has a line a round.
+
+    Args:
+        weights: the model to start from, float32 (P,), finite.
+        classes: number of classes C of the model.
+        rules: rounds, quorum, deadline.
+        folder: where the run keeps its states and its history; made if it is not there.
+        strategy: FedAvg by default.
+        settings: what a resumed run must have in common with the run it continues (values that JSON has);
+            the strategy with its options and the number of weights are added to it.
+        adapted: bool (P,), the weights that the strategy's step moves. The others, such as batch
+            normalisation's running statistics, take the clinics' mean. All by default.
+        resume: continue the run in ``folder``, or start it if it never got to its first state.
+        explain: ask the clinics, after the last round, how good explanations of its model are there; their
+            figures are in ``explanations.json``.
+        calibrate: the names of the classes, where the clinics are to calibrate the last model together; what
+            comes of it is in ``calibration.json``.
+        on_round: called with each finished round's figures, once they are on disk.
+
+    Raises:
+        SettingsError: the folder has a run already, or one with other settings than the resumed one.
+        FederationError: the run's states cannot be read.
+    """
+    described = {
+        **(settings or {}),
+        **describe_strategy(strategy or FedAvg()),
+        "parameters": int(weights.size),
+    }
+    state = _open_run(weights, described, folder, resume)
+    federation = Federation(strategy or FedAvg(), rules, classes, adapted)
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        last = state
+        for last in run_rounds(grid, state, federation):
+            save_state(folder, last)
+            write_history(folder, last.history)
+            if on_round is not None:
+                on_round(last.history[-1])
+        if explain:
+            write_explanations(folder, ask_explanations(grid, last.weights, last.round, rules))
+        if calibrate is not None:
+            write_calibration(folder, ask_calibration(grid, last.weights, last.round, rules, calibrate))
+
+    return app
+
+
+def _open_run(weights: FloatVector, settings: Settings, folder: Path, resume: bool) -> RunState:
+    """The state to go on from; a new run's start is saved too, so that every run can be resumed."""
+    if has_state(folder):
+        if not resume:
+            raise SettingsError(
+                "The folder has a run already", where=folder, remedy="Resume it, or choose another folder"
+            )
+        state = load_state(folder)
+        check_same_settings(state.settings, settings, folder)
+    else:
+        make_folder(folder)
+        state = RunState(0, np.asarray(weights, dtype=np.float32), {}, (), settings)
+        save_state(folder, state)
+    write_history(folder, state.history)
+    return state

@@ -1,0 +1,102 @@
+"""BM3D of a colour or gray image: checks, standardisation, and the two stages."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import numpy as np
+from dermafed.shared.errors import ImageError
+from dermafed.shared.imaging.bm3d.colour import from_opponent, to_opponent
+from dermafed.shared.imaging.bm3d.matching import match_blocks, search_offsets
+from dermafed.shared.imaging.bm3d.stage import filter_plane
+from dermafed.shared.imaging.bm3d.transforms import BLOCK, Floats
+from numpy.typing import NDArray
+
+_STEP = 5  # pixels from one reference block to the next
+_RADIUS = 22  # of the search, in pixels; even, to end on a searched offset
+_GROUP = 32  # blocks at most
+_LAMBDA_3D = 2.7
+
+_BANDS = 4  # of reference rows, matched side by side
+
+_DEPTH = 2 * _RADIUS + 1
+_OFFSETS = search_offsets(_RADIUS)
+# A standard deviation below float32's resolution of the image's range: there is nothing to denoise.
+_MAX_RANGE = 2.0**24
+
+
+def bm3d_rgb(image: Floats, sigma: float, *, threads: int = 1) -> Floats:
+    """Denoise an image with BM3D: hard thresholding, then Wiener filtering (Dabov et al. 2007, section IV).
+
+    Colour is treated as C-BM3D does: blocks are matched on the luminance of an opponent space, and the same
+    groups serve all three channels. Equivariant: for a > 0, ``bm3d_rgb(a * x + b, a * sigma)`` is
+    ``a * bm3d_rgb(x, sigma) + b`` within float32 rounding, so it may come before or after standardising.
+    It runs without the GIL: many images are best denoised one thread each, a single one with several. The
+    result is the same to the last bit.
+
+    Args:
+        image: (H, W, 3) RGB or (H, W) gray, float32, in any scale; at least 8x8 pixels. Not changed.
+        sigma: standard deviation of the noise in the same scale, in every channel; above 0.
+        threads: to work with, 1 or more.
+
+    Returns:
+        The estimate: same shape, float32, same scale, not clipped.
+
+    Raises:
+        ImageError: the image is smaller than a block of 8x8 pixels.
+        ValueError: another shape, a NaN or infinite value, or a sigma that is not a positive finite number.
+    """
+    pixels = _checked(image, sigma).astype(np.float64)
+    lowest = pixels.min(axis=(0, 1))
+    if np.ptp(pixels) > _MAX_RANGE * sigma:
+        return pixels.astype(np.float32)
+    standard = (pixels - lowest) / sigma
+    gray = standard.ndim == 2
+    planes = standard[np.newaxis] if gray else to_opponent(standard)
+    with ThreadPoolExecutor(threads) as pool:
+        denoised = _two_stages(np.ascontiguousarray(planes, dtype=np.float32), pool).astype(np.float64)
+    restored = denoised[0] if gray else from_opponent(denoised)
+    return np.asarray(restored * sigma + lowest, np.float32)
+
+
+def _checked(image: Floats, sigma: float) -> Floats:
+    image = np.asarray(image, dtype=np.float32)
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+        raise ValueError(f"BM3D takes an image of shape (H, W, 3) or (H, W), not {image.shape}")
+    if min(image.shape[:2]) < BLOCK:
+        raise ImageError(
+            f"an image of {image.shape[1]}x{image.shape[0]} pixels is too small for BM3D",
+            remedy=f"Give at least {BLOCK}x{BLOCK} pixels, or switch BM3D off",
+        )
+    if not np.isfinite(image).all():
+        raise ValueError("BM3D takes finite pixel values only; the image holds NaN or infinity")
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise ValueError(f"sigma must be a positive finite number, not {sigma}")
+    return image
+
+
+def _two_stages(noisy: Floats, pool: Executor) -> Floats:
+    """Denoise planes (C, H, W), luminance first, with noise of standard deviation 1."""
+    rows, columns = (_references(length) for length in noisy.shape[1:])
+
+    def match(plane: Floats) -> NDArray[np.int32]:
+        bands = np.array_split(rows, min(_BANDS, rows.size))
+        found = [pool.submit(match_blocks, plane, band, columns, _OFFSETS, _DEPTH, _GROUP) for band in bands]
+        return np.concatenate([each.result() for each in found])
+
+    def filtered(plane: Floats, guide: Floats, groups: NDArray[np.int32]) -> Future[Floats]:
+        return pool.submit(filter_plane, plane, guide, groups, rows, _DEPTH, _LAMBDA_3D)
+
+    groups = match(noisy[0])
+    basic = [filtered(plane, plane[:0], groups) for plane in noisy]
+    # The luminance is all that the second matching needs: it begins while the chrominances are filtered.
+    groups = match(basic[0].result())
+    final = [filtered(plane, guide.result(), groups) for plane, guide in zip(noisy, basic, strict=True)]
+    return np.stack([each.result() for each in final])
+
+
+def _references(length: int) -> NDArray[np.int64]:
+    """First pixels of the reference blocks along an axis; the last one touches the border."""
+    last = length - BLOCK
+    return np.append(np.arange(0, last, _STEP), last)

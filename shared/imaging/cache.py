@@ -1,0 +1,205 @@
+"""The preprocessing cache: each image is preprocessed once per settings, whatever it is called.
+
+``FOLDER/<digest of the settings>/<2 digits>/<62 digits>`` holds one image (:mod:`cache_entry`),
+named by the SHA-256 of its source file's bytes. Deleting any of it is safe at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from dermafed.shared.cores import cores
+from dermafed.shared.errors import DermaFedError, ImageError, StorageError
+from dermafed.shared.imaging.cache_entry import make_private, read_entry, write_entry
+from dermafed.shared.imaging.decoding import content_digest, decode_image, read_bytes
+from dermafed.shared.imaging.pipeline import PIPELINE_VERSION, preprocess
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.storage.atomic_files import unwritable
+from numpy.typing import NDArray
+
+Progress = Callable[[int, int], None]
+
+_ABANDONED_AFTER = 3600.0  # seconds; no writer needs one for a single image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CachedImages:
+    """Preprocessed images, in the order of the paths asked for.
+
+    Attributes:
+        images: RGB (N, S, S, 3), uint8 in 0-255.
+        noise_sigmas: (N,), float64, 8-bit units.
+        denoised: (N,), bool.
+        kept: (N,), int64: the position of each image among the paths asked for.
+        skipped: the files that could not be read, each with the reason; N plus their count is the number
+            of paths.
+    """
+
+    images: NDArray[np.uint8]
+    noise_sigmas: NDArray[np.float64]
+    denoised: NDArray[np.bool_]
+    kept: NDArray[np.int64]
+    skipped: tuple[tuple[Path, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessCache:
+    """A cache folder; threads and processes may share it."""
+
+    folder: Path
+
+    def load(
+        self,
+        paths: Sequence[Path],
+        settings: PreprocessSettings,
+        *,
+        progress: Progress | None = None,
+        workers: int | None = None,
+        on_bad: Literal["raise", "skip"] = "raise",
+    ) -> CachedImages:
+        """Loads images, preprocessing those that the cache does not hold.
+
+        Args:
+            paths: image files.
+            settings: the preprocessing.
+            progress: called in this thread with the images done and their number.
+            workers: threads; by default as many as this process has cores.
+            on_bad: whether a file that cannot be read is an error or is left out and listed.
+
+        Returns:
+            The images and what is known of them.
+
+        Raises:
+            ImageError: a file cannot be read and `on_bad` is ``"raise"``.
+            SettingsError: the package ``bm3d`` was chosen but is not installed.
+            StorageError: the cache cannot be written.
+            DermaFedError: memory does not hold all the images.
+        """
+        shelf = _Shelf.open(self.folder, settings)
+        images = _room_for(len(paths), settings.image_size)
+        sigmas, denoised = np.zeros(len(paths)), np.zeros(len(paths), np.bool_)
+        kept: list[int] = []
+        skipped: list[tuple[Path, str]] = []
+
+        def fill(index: int) -> str | None:
+            try:
+                sigmas[index], denoised[index] = shelf.fetch(paths[index], images[index])
+            except ImageError as error:
+                if on_bad == "raise":
+                    raise
+                return error.what
+            return None
+
+        with _pool(workers) as pool:
+            for index, fault in enumerate(pool.map(fill, range(len(paths)))):
+                if fault is None:
+                    images[len(kept)] = images[index]  # closes the gaps that skipped images leave
+                    kept.append(index)
+                else:
+                    skipped.append((paths[index], fault))
+                if progress is not None:
+                    progress(index + 1, len(paths))
+        return CachedImages(
+            images[: len(kept)], sigmas[kept], denoised[kept], np.array(kept, np.int64), tuple(skipped)
+        )
+
+    def forget(self, path: Path) -> None:
+        """Removes what was made of an image file, under any settings.
+
+        Raises:
+            ImageError: the file cannot be read.
+            StorageError: the cache cannot be written.
+        """
+        digest = content_digest(path)
+        try:
+            for entry in self.folder.glob(f"*/{digest[:2]}/{digest[2:]}"):
+                entry.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(error, self.folder) from error
+
+
+def default_cache_folder() -> Path:
+    """Returns ``$DERMAFED_CACHE``, else ``$XDG_CACHE_HOME/dermafed``, else ``~/.cache/dermafed``."""
+    if chosen := os.environ.get("DERMAFED_CACHE"):
+        return Path(chosen).expanduser()
+    standard = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(standard) if Path(standard).is_absolute() else Path.home() / ".cache"
+    return base / "dermafed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The part of a cache that belongs to one choice of settings."""
+
+    folder: Path
+    scratch: Path
+    settings: PreprocessSettings
+
+    @classmethod
+    def open(cls, cache: Path, settings: PreprocessSettings) -> _Shelf:
+        scratch = cache / "unfinished"
+        try:
+            make_private(scratch)
+            _sweep(scratch)
+        except OSError as error:
+            what = f"The cache folder cannot be used: {error.strerror or error}"
+            remedy = "Name another one in DERMAFED_CACHE"
+            raise StorageError(what, where=cache, remedy=remedy) from error
+        return cls(cache / _settings_digest(settings), scratch, settings)
+
+    def fetch(self, path: Path, pixels: NDArray[np.uint8]) -> tuple[float, bool]:
+        """Fills `pixels` with the preprocessed image of a file; returns its sigma and whether denoised."""
+        data = read_bytes(path)
+        digest = hashlib.sha256(data).hexdigest()
+        entry = self.folder / digest[:2] / digest[2:]
+        key = f"{self.folder.name}/{digest}"
+        if (found := read_entry(entry, key, pixels)) is not None:
+            return found
+        result = preprocess(decode_image(data, where=path), self.settings)
+        write_entry(entry, key, result, self.scratch)
+        pixels[...] = result.image
+        return result.noise_sigma, result.denoised
+
+
+def _settings_digest(settings: PreprocessSettings) -> str:
+    text = json.dumps({"version": PIPELINE_VERSION, **settings.to_dict()}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sweep(scratch: Path) -> None:
+    """Removes what killed writers left behind."""
+    horizon = time.time() - _ABANDONED_AFTER
+    for file in scratch.iterdir():
+        try:
+            if file.stat().st_mtime < horizon:
+                file.unlink()
+        except OSError:  # another process swept it first
+            continue
+
+
+def _room_for(count: int, size: int) -> NDArray[np.uint8]:
+    try:
+        return np.empty((count, size, size, 3), np.uint8)
+    except MemoryError as error:
+        what = f"{count} images of {size} x {size} pixels do not fit into memory"
+        raise DermaFedError(what, remedy="Choose a smaller image size or fewer images") from error
+
+
+@contextmanager
+def _pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
+    """Threads suffice: BM3D, OpenCV, Pillow and hashing all release the GIL."""
+    pool = ThreadPoolExecutor(workers or cores())
+    try:
+        yield pool
+    finally:  # after an error or Ctrl-C, thousands of waiting images are not worked off first
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,162 @@
+"""Reads image files: the one decoder of DermaFed, so that training and serving see the same pixels.
+
+Pillow decodes (libjpeg's accurate DCT). Unlike OpenCV it tells colour modes apart and refuses truncated
+files; what it does quietly wrong (16-bit gray becomes white, CMYK is converted without its profile, a
+missing tail becomes gray) is caught here. Colour profiles are not applied: the values are taken as sRGB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from dermafed.shared.errors import ImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+MAX_PIXELS = 80_000_000  # 240 MB as RGB; just below where Pillow itself begins to warn
+MAX_BYTES = 256 * 2**20
+
+# Pillow gives an image's memory back at once; getting it anew, page by page, took as long as decoding.
+Image.core.set_blocks_max(4)  # type: ignore[attr-defined]  # of 16 MiB each, for all threads together
+
+_RESAVE = "Save it again as an 8-bit RGB JPEG or PNG"
+_REPLACE = "Copy the file again from its source, or leave it out"
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Reads a JPEG, PNG, TIFF, WebP or BMP file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        RGB image (H, W, 3), uint8 in 0-255, upright (EXIF orientation applied).
+
+    Raises:
+        ImageError: the file is missing, unreadable, empty, truncated, too large, no image, or in a colour
+            mode without a faithful RGB form.
+    """
+    return decode_image(read_bytes(path), where=path)
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """Reads a lesion mask, white on the lesion.
+
+    Returns:
+        bool (H, W).
+
+    Raises:
+        ImageError: as :func:`read_image`.
+    """
+    return np.asarray(read_image(path)[..., 0] > 127)
+
+
+def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
+    """Decodes the bytes of an image file.
+
+    Gray becomes three equal channels, 16-bit values keep their high byte, and transparent pixels are laid
+    over white, as a viewer shows them.
+
+    Args:
+        data: the whole file.
+        where: what to call it in an error.
+
+    Returns:
+        RGB image (H, W, 3), uint8 in 0-255, upright.
+
+    Raises:
+        ImageError: see :func:`read_image`.
+    """
+    if not data:
+        raise ImageError("The image file is empty", where=where, remedy=_REPLACE)
+    if _has_lost_tail(data):
+        raise ImageError("The image file is incomplete: it ends in zeros", where=where, remedy=_REPLACE)
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            _refuse_bomb(image.size, where)
+            image.load()
+            _refuse_missing_end(image, where)
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image, where)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError("This is not an image that can be read", where=where, remedy=_RESAVE) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError("The image has too many pixels", where=where, remedy=_too_large()) from error
+    except (
+        Exception
+    ) as error:  # Pillow's decoders raise whatever they meet: OSError, SyntaxError, struct.error
+        what = f"The image is damaged or truncated: {error}"
+        raise ImageError(what, where=where, remedy=_REPLACE) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a whole image file, at most ``MAX_BYTES``.
+
+    Raises:
+        ImageError: it is missing, no regular file, unreadable, or too large.
+    """
+    try:
+        if not path.is_file():  # opening a named pipe would wait for ever
+            raise ImageError("There is no such image file", where=path, remedy="Check the path")
+        if path.stat().st_size > MAX_BYTES:
+            raise ImageError(f"The file is larger than {MAX_BYTES >> 20} MiB", where=path, remedy=_RESAVE)
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        what = f"The image file cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise ImageError(what, where=path, remedy="Check the path and your permission to read it") from error
+
+
+def content_digest(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes, 64 hexadecimal digits.
+
+    Raises:
+        ImageError: see :func:`read_bytes`.
+    """
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def _has_lost_tail(data: bytes) -> bool:
+    """Tells a JPEG cut short in a file of full length, as interrupted copies leave it; libjpeg accepts it."""
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    body = data.rstrip(b"\0")
+    return len(data) - len(body) > 16 and not body.endswith(b"\xff\xd9")
+
+
+def _refuse_missing_end(image: Image.Image, where: object) -> None:
+    """Refuses a JPEG that was cut and closed again: libjpeg fills what is missing with exact mid-gray."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    last = image.crop((0, image.height - 1, image.width, image.height)).convert("RGB")
+    if last.getextrema() == ((128, 128),) * 3:
+        what = "The image file is incomplete: its lower part is missing"
+        raise ImageError(what, where=where, remedy=_REPLACE)
+
+
+def _refuse_bomb(size: tuple[int, int], where: object) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"The image has {width} x {height} pixels", where=where, remedy=_too_large())
+
+
+def _too_large() -> str:
+    return f"At most {MAX_PIXELS // 1_000_000} megapixels are read: reduce it first"
+
+
+def _to_rgb(image: Image.Image, where: object) -> NDArray[np.uint8]:
+    if image.mode.startswith("I;16"):
+        gray = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
+    if image.mode in ("CMYK", "LAB", "HSV", "I", "F"):
+        what = f"Images in colour mode {image.mode} cannot be turned into RGB faithfully"
+        raise ImageError(what, where=where, remedy=_RESAVE)
+    if image.has_transparency_data:
+        above = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), above)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))  # a large copy saved

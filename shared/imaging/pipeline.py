@@ -1,0 +1,89 @@
+"""The preprocessing pipeline: resize, BM3D, CLAHE on lightness.
+
+The paper standardises first (eq. 2) and then denoises. BM3D commutes with an affine map that all channels
+share, if sigma is scaled along. So DermaFed denoises and equalises in 8 bits, which can be cached and looked
+at, and the network standardises in its own first layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from dermafed.shared.imaging.clahe import clahe
+from dermafed.shared.imaging.denoise import NEGLIGIBLE_SIGMA, denoise
+from dermafed.shared.imaging.noise import estimate_noise
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.imaging.resize import resize
+from numpy.typing import NDArray
+
+# Part of every cache key: raise it with any change that moves a pixel.
+PIPELINE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preprocessed:
+    """One preprocessed image.
+
+    Attributes:
+        image: RGB (S, S, 3), uint8 in 0-255: the input of an EfficientNet.
+        noise_sigma: the noise level after resizing, estimated or as set; 8-bit units.
+        denoised: whether the noise was worth denoising (and denoising was on).
+    """
+
+    image: NDArray[np.uint8]
+    noise_sigma: float
+    denoised: bool
+
+
+def preprocess(image: NDArray[np.uint8], settings: PreprocessSettings, threads: int = 1) -> Preprocessed:
+    """Runs every step that `settings` turns on.
+
+    Args:
+        image: RGB (H, W, 3), uint8, any size.
+        settings: the steps.
+        threads: for one image to be ready sooner; of many, each is best left to one thread.
+
+    Returns:
+        The image as the network and the reader see it.
+
+    Raises:
+        SettingsError: the package ``bm3d`` was chosen but is not installed.
+    """
+    resized = resize(image, settings.image_size, settings.fit)
+    sigma = _noise_level(resized, settings)
+    denoised = denoise(resized, sigma, settings.denoise, threads)
+    worth = settings.denoise != "none" and sigma >= NEGLIGIBLE_SIGMA
+    return Preprocessed(_equalise(denoised, settings), sigma, worth)
+
+
+def stages(image: NDArray[np.uint8], settings: PreprocessSettings) -> dict[str, NDArray[np.uint8]]:
+    """Returns the image after each step that is on, in order, for showing.
+
+    Args:
+        image: RGB (H, W, 3), uint8, any size.
+        settings: the steps.
+
+    Returns:
+        RGB (S, S, 3), uint8, under ``"resized"``, ``"denoised"`` and ``"contrast"``; the last equals
+        :func:`preprocess`'s image.
+
+    Raises:
+        SettingsError: see :func:`preprocess`.
+    """
+    resized = resize(image, settings.image_size, settings.fit)
+    shown = {"resized": resized}
+    denoised = denoise(resized, _noise_level(resized, settings), settings.denoise)
+    if settings.denoise != "none":
+        shown["denoised"] = denoised
+    if settings.clahe:
+        shown["contrast"] = _equalise(denoised, settings)
+    return shown
+
+
+def _noise_level(image: NDArray[np.uint8], settings: PreprocessSettings) -> float:
+    return estimate_noise(image) if settings.sigma is None else float(settings.sigma)
+
+
+def _equalise(image: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[np.uint8]:
+    return clahe(image, settings.clahe_clip, settings.clahe_grid) if settings.clahe else image

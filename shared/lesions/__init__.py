@@ -1,0 +1,1 @@
+"""Lesion records: reading data sets, diagnoses and class maps, splits without leaks."""

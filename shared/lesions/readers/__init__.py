@@ -1,0 +1,1 @@
+"""Readers of data sets: a folder per class, CSV manifests, COCO, LabelMe."""

@@ -1,0 +1,88 @@
+"""Reading a CSV table as text, with every fault named by its row."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from dermafed.shared.errors import DatasetError
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A CSV file.
+
+    Attributes:
+        path: the file.
+        columns: the column names, in order.
+        rows: the cells by column name, each with its row number (the header is row 1).
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, dict[str, str]], ...]
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file in UTF-8, separated by commas, semicolons or tabs.
+
+    The standard reader is used instead of pandas: it guesses no types, keeps an image called ``NA``, and lets
+    a row with too many or too few cells be named.
+
+    Raises:
+        DatasetError: the file cannot be read, is empty, repeats a column, or has a row of another length.
+    """
+    cells = _cells(path, None)
+    columns = _columns(path, cells)
+    rows = [
+        (number, row) for number, row in enumerate(cells[1:], start=2) if any(cell.strip() for cell in row)
+    ]
+    for number, row in rows:
+        if len(row) != len(columns):
+            raise DatasetError(
+                f"{len(row)} cells where the header has {len(columns)}",
+                where=f"{path}, row {number}",
+                remedy="Quote cells that hold a separator, and end each row where the header ends",
+            )
+    return Table(path, columns, tuple((number, dict(zip(columns, row, strict=True))) for number, row in rows))
+
+
+def read_columns(path: Path) -> tuple[str, ...]:
+    """Read the header of a CSV file only; errors as `read_table`."""
+    return _columns(path, _cells(path, 1))
+
+
+def _columns(path: Path, cells: list[list[str]]) -> tuple[str, ...]:
+    if not cells:
+        raise DatasetError("the file is empty", where=path, remedy="Give a CSV file with a header and rows")
+    columns = tuple(name.strip() for name in cells[0])
+    repeated = [name for name, count in Counter(columns).items() if count > 1]
+    if repeated:
+        raise DatasetError(
+            f"column {repeated[0]!r} occurs twice", where=f"{path}, row 1", remedy="Rename one"
+        )
+    return columns
+
+
+def _cells(path: Path, limit: int | None) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            reader = csv.reader(file, delimiter=max(",;\t", key=header.count), strict=True)
+            return list(islice(reader, limit))
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"byte {error.start} is not UTF-8 text", where=path, remedy="Save it as CSV in UTF-8"
+        ) from error
+    except csv.Error as error:
+        raise DatasetError(
+            f"not a CSV file: {error}", where=path, remedy="Save it as CSV in UTF-8"
+        ) from error
+    except OSError as error:
+        raise DatasetError(
+            f"cannot be read: {error.strerror}", where=path, remedy="Check the file"
+        ) from error

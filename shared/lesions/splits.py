@@ -1,0 +1,209 @@
+"""Splitting into training, validation and test images, by lesion and patient, stratified by class."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dermafed.shared.errors import DatasetError, SettingsError
+from dermafed.shared.lesions.groups import draw, lesion_groups
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.stratified import Stratum, assign_groups
+
+SIDES = ("train", "validation", "test")
+FRACTIONS = (0.7, 0.1, 0.2)
+_GIVEN = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("val", "valid", "validation"), 1),
+    **dict.fromkeys(("test", "testing"), 2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The three sides of a data set, each in order of ``image_id``."""
+
+    train: tuple[LesionRecord, ...]
+    validation: tuple[LesionRecord, ...]
+    test: tuple[LesionRecord, ...]
+
+    def sides(self) -> dict[str, tuple[LesionRecord, ...]]:
+        """The sides by name."""
+        return {side: getattr(self, side) for side in SIDES}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images of each label, by side."""
+        return {
+            side: dict(sorted(Counter(record.label for record in records).items()))
+            for side, records in self.sides().items()
+        }
+
+
+def split_records(
+    records: Sequence[LesionRecord],
+    *,
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    even: bool = False,
+    use_given: bool = False,
+    held_out: bool = False,
+) -> Splits:
+    """Split one clinic's records; see `split_clinics`."""
+    clinics = {"the data set": records}
+    (splits,) = split_clinics(
+        clinics, seed=seed, fractions=fractions, even=even, use_given=use_given, held_out=held_out
+    ).values()
+    return splits
+
+
+def split_clinics(
+    clinics: Mapping[str, Sequence[LesionRecord]],
+    *,
+    seed: int,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    even: bool = False,
+    use_given: bool = False,
+    held_out: bool = False,
+) -> dict[str, Splits]:
+    """Split each clinic's records on its own, by class, with no lesion or patient on two sides anywhere.
+
+    The result depends on the seed and the records, not on their order; and, but for lesions and patients that
+    clinics share, not on the other clinics.
+
+    Args:
+        clinics: records by clinic.
+        seed: fixes the draw.
+        fractions: shares of training, validation and test images; they sum to 1.
+        even: then keep, in each side of each clinic, the same number of images of each class that the clinic
+            has (the paper's even split); the others are dropped.
+        use_given: take the sides from the records' attribute ``split`` instead.
+        held_out: what that attribute calls validation or test is the test, as of a challenge; the rest is
+            drawn into training and validation, without the images that show a lesion or patient of the test.
+
+    Returns:
+        The sides of each clinic, clinics in order of name.
+
+    Raises:
+        SettingsError: the fractions are not shares of one.
+        DatasetError: a clinic with too few images to split, or a given split that is incomplete or leaks.
+    """
+    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise SettingsError(
+            f"split fractions {fractions} are not shares of one", remedy="Give three that sum to 1"
+        )
+    members = [(clinic, record) for clinic, records in clinics.items() for record in records]
+    members.sort(key=lambda member: (member[1].image_id, member[0]))
+    side_of = _sides(members, seed, fractions, use_given=use_given, held_out=held_out)
+    parts: dict[str, list[list[LesionRecord]]] = {clinic: [[], [], []] for clinic in sorted(clinics)}
+    for (clinic, record), side in zip(members, side_of, strict=True):
+        if side is not None:
+            parts[clinic][side].append(record)
+    for clinic, sides in parts.items():
+        _refuse_empty(clinic, sides, [use_given or share > 0 for share in fractions])
+    if even:
+        parts = {clinic: _even(clinic, sides, seed) for clinic, sides in parts.items()}
+    return {clinic: Splits(*map(tuple, sides)) for clinic, sides in parts.items()}
+
+
+def _sides(
+    members: Sequence[tuple[str, LesionRecord]],
+    seed: int,
+    fractions: tuple[float, float, float],
+    *,
+    use_given: bool,
+    held_out: bool,
+) -> Sequence[int | None]:
+    if held_out:
+        return _around_held_out(members, seed, fractions)
+    return _given_sides(members) if use_given else _drawn_sides(members, seed, fractions)
+
+
+def _around_held_out(
+    members: Sequence[tuple[str, LesionRecord]], seed: int, fractions: tuple[float, float, float]
+) -> list[int | None]:
+    """The given test stays whole; ``None`` for other images of its lesions and patients."""
+    test = [_given_side(record) != 0 for _, record in members]
+    groups = lesion_groups([record for _, record in members])
+    rest = sorted(i for group in groups if not any(test[i] for i in group) for i in group)
+    training = fractions[0] / (fractions[0] + fractions[1])
+    drawn = _drawn_sides([members[i] for i in rest], seed, (training, 1 - training, 0))
+    sides: list[int | None] = [2 if is_test else None for is_test in test]
+    for member, side in zip(rest, drawn, strict=True):
+        sides[member] = side
+    return sides
+
+
+def _drawn_sides(
+    members: Sequence[tuple[str, LesionRecord]], seed: int, fractions: tuple[float, float, float]
+) -> list[int]:
+    groups = lesion_groups([record for _, record in members])
+    strata: list[Counter[Stratum]] = [
+        Counter((members[i][0], members[i][1].label) for i in group) for group in groups
+    ]
+    names = [members[group[0]] for group in groups]
+    draws = [draw(seed, clinic, record.image_id) for clinic, record in names]
+    sides = [0] * len(members)
+    for group, side in zip(groups, assign_groups(strata, draws, fractions), strict=True):
+        for member in group:
+            sides[member] = side
+    return sides
+
+
+def _given_sides(members: Sequence[tuple[str, LesionRecord]]) -> list[int]:
+    sides = [_given_side(record) for _, record in members]
+    for group in lesion_groups([record for _, record in members]):
+        first = group[0]
+        for other in group[1:]:
+            if sides[other] != sides[first]:
+                a, b = members[first][1], members[other][1]
+                raise DatasetError(
+                    f"{a.image_id} in {SIDES[sides[first]]} and {b.image_id} in {SIDES[sides[other]]} "
+                    "of the given split show one lesion or patient",
+                    where=f"lesion {b.lesion_id}, patient {b.patient_id}",
+                    remedy="Move one, or let DermaFed draw the split",
+                )
+    return sides
+
+
+def _given_side(record: LesionRecord) -> int:
+    text = next((value for key, value in record.attributes.items() if key.casefold() == "split"), "")
+    if text.strip().casefold() not in _GIVEN:
+        raise DatasetError(
+            f"the given split of {record.image_id} is {text!r}",
+            where="column split",
+            remedy="Write train, validation or test, or let DermaFed draw the split",
+        )
+    return _GIVEN[text.strip().casefold()]
+
+
+def _refuse_empty(clinic: str, parts: Sequence[Sequence[LesionRecord]], needed: Sequence[bool]) -> None:
+    empty = [name for name, part, need in zip(SIDES, parts, needed, strict=True) if need and not part]
+    if empty:
+        raise DatasetError(
+            f"{clinic} has too few images to split: {sum(map(len, parts))} of them leave no {empty[0]} image",
+            where=clinic,
+            remedy="Give it images of more lesions (three at least), or leave the clinic out",
+        )
+
+
+def _even(clinic: str, sides: Sequence[Sequence[LesionRecord]], seed: int) -> list[list[LesionRecord]]:
+    """In each side, as many images of each class of the clinic as the rarest has there, drawn by seed."""
+    labels = sorted({record.label for side in sides for record in side})
+    return [_levelled(clinic, name, side, labels, seed) for name, side in zip(SIDES, sides, strict=True)]
+
+
+def _levelled(
+    clinic: str, name: str, side: Sequence[LesionRecord], labels: Sequence[str], seed: int
+) -> list[LesionRecord]:
+    order = sorted(side, key=lambda record: draw(seed, "even", clinic, record.image_id))
+    by_label = {label: [record for record in order if record.label == label] for label in labels}
+    rarest = min(labels, key=lambda label: len(by_label[label]))
+    if side and not by_label[rarest]:
+        raise DatasetError(
+            f"{clinic} has no {name} image of {rarest}: an even split is not possible",
+            where=clinic,
+            remedy="Give it images of three lesions of this class at least, or use the stratified split",
+        )
+    kept = [record for label in labels for record in by_label[label][: len(by_label[rarest])]]
+    return sorted(kept, key=lambda record: record.image_id)

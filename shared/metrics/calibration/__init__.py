@@ -1,0 +1,1 @@
+"""Calibration of probabilities, out-of-distribution scores, selective prediction."""

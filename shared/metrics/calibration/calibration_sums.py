@@ -1,0 +1,136 @@
+"""What a clinic tells of its model's numbers: sums over its validation images, which add.
+
+They are made twice: first at temperature 1, which gives the temperature, then at that temperature.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from dermafed.shared.errors import DatasetError, FederationError
+from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
+from dermafed.shared.metrics.calibration.temperature import (
+    TEMPERATURES,
+    Floats,
+    best_temperature,
+    loss_at,
+    losses,
+)
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+FEWEST_IMAGES = 5
+"""Sums over fewer images come close to telling a single one's score: they are not made."""
+
+MOST_IMAGES = 10**9
+_REMEDY = "Install the same version of DermaFed at every site"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrustSums:
+    """Sums over validation images; those of several clinics add, and are those of all their images together.
+
+    Attributes:
+        temperature: what ``after`` was counted at.
+        losses: summed negative log-likelihood at each of the TEMPERATURES, float64 (G,).
+        before: counts by confidence of the model's own probabilities.
+        after: counts by confidence of those at the temperature.
+    """
+
+    temperature: float
+    losses: Floats
+    before: ConfidenceBins
+    after: ConfidenceBins
+
+    @classmethod
+    def of(
+        cls, logits: NDArray[np.floating], labels: NDArray[np.int64], temperature: float = 1.0
+    ) -> TrustSums:
+        """Sum up what the model says of validation images.
+
+        Args:
+            logits: (N, C).
+            labels: indices of the true classes, (N,).
+            temperature: to count at.
+
+        Raises:
+            DatasetError: there are fewer than FEWEST_IMAGES images.
+        """
+        if len(labels) < FEWEST_IMAGES:
+            raise DatasetError(
+                f"{len(labels)} validation images are too few to calibrate a model",
+                remedy=f"Give at least {FEWEST_IMAGES}; figures that mean something need some hundreds",
+            )
+        exact = logits.astype(np.float64)
+        before, after = (
+            ConfidenceBins.count(labels, softmax(exact / each, axis=1)) for each in (1.0, temperature)
+        )
+        return cls(float(temperature), losses(logits, labels), before, after)
+
+    def __add__(self, other: TrustSums) -> TrustSums:
+        if self.temperature != other.temperature or self.before.images.shape != other.before.images.shape:
+            raise FederationError("Two sites calibrated different models", remedy=_REMEDY)
+        return TrustSums(
+            self.temperature,
+            self.losses + other.losses,
+            self.before + other.before,
+            self.after + other.after,
+        )
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return int(self.before.images.sum())
+
+    @property
+    def best_temperature(self) -> float:
+        """The temperature to calibrate with."""
+        return best_temperature(self.losses)
+
+    @property
+    def loss_before(self) -> float:
+        """Mean negative log-likelihood at temperature 1, in nats."""
+        return loss_at(self.losses, 1.0) / self.images
+
+    @property
+    def loss_after(self) -> float:
+        """Mean negative log-likelihood at the temperature, in nats."""
+        return loss_at(self.losses, self.temperature) / self.images
+
+    def validate(self, classes: int) -> None:
+        """Refuse sums that no set of images could give.
+
+        Args:
+            classes: C of the model.
+
+        Raises:
+            FederationError: with the first thing that does not fit.
+        """
+        if not FEWEST_IMAGES <= self.images <= MOST_IMAGES:
+            raise FederationError(
+                f"A site's sums are refused: they are of {self.images} images", remedy=_REMEDY
+            )
+        if not (math.isfinite(self.temperature) and TEMPERATURES[0] <= self.temperature <= TEMPERATURES[-1]):
+            raise FederationError("A site's sums are refused: there is no such temperature", remedy=_REMEDY)
+        if not _possible(self.losses):
+            raise FederationError("A site's sums are refused: no images have these losses", remedy=_REMEDY)
+        try:
+            for bins in (self.before, self.after):
+                bins.validate(self.images, classes)
+        except FederationError as error:
+            raise FederationError(f"A site's sums are refused: {error.what}", remedy=_REMEDY) from error
+        # A temperature changes how sure an answer is, not the answer.
+        for name in ("images", "correct"):
+            before, after = (getattr(bins, name).sum(axis=1) for bins in (self.before, self.after))
+            if not np.array_equal(before, after):
+                raise FederationError("A site's sums are refused: they disagree", remedy=_REMEDY)
+
+
+def _possible(summed: Floats) -> bool:
+    """Whether these are losses of some images: positive, finite, and convex in 1/T as each image's are."""
+    if summed.shape != TEMPERATURES.shape or not (np.isfinite(summed).all() and (summed >= 0).all()):
+        return False
+    slopes = np.diff(summed) / np.diff(1 / TEMPERATURES)
+    return bool((np.diff(slopes) <= 1e-6 * (1 + np.abs(slopes).max())).all())  # 1/T falls along the grid

@@ -1,0 +1,57 @@
+"""What a classifier makes of images: logits to calibrate, and pooled features to tell what lies outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from dermafed.shared.explain.network import open_network
+from dermafed.shared.training.data import LabelledImages
+from numpy.typing import NDArray
+
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """What a classifier makes of N images.
+
+    Attributes:
+        logits: float32 (N, C).
+        features: its last activation maps, pooled, float32 (N, K).
+        labels: indices of the true classes, (N,).
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+def look_at(
+    classifier: keras.Model,
+    data: LabelledImages,
+    progress: Callable[[int, int], None] = lambda done, all: None,
+) -> Looks:
+    """Apply a classifier to images.
+
+    Args:
+        classifier: from :func:`dermafed.shared.model.classifier.build_classifier`.
+        data: N images, at least one.
+        progress: told the images done and their number.
+
+    Raises:
+        ModelError: the classifier has no activation maps.
+    """
+    maps = classifier.get_layer(open_network(classifier).layer).output
+    network = keras.Model(classifier.input, [classifier.get_layer("logits").output, maps])
+    parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    for start in range(0, len(data), BATCH):
+        index = np.arange(start, min(start + BATCH, len(data)))
+        padded = np.resize(index, BATCH)  # one shape, traced once
+        logits, activations = network.predict_on_batch(data.inputs(data.images[padded], padded))
+        parts.append((logits[: len(index)], activations.mean(axis=(1, 2))[: len(index)]))
+        progress(int(index[-1]) + 1, len(data))
+    logits, features = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Looks(logits, features, data.labels)

@@ -1,0 +1,131 @@
+"""A model's figures by group with their intervals, and the gaps between groups; small cells are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from dermafed.shared.metrics.fairness.disclosure import Hidden, hide_small
+from dermafed.shared.metrics.fairness.group_metrics import (
+    FIGURES,
+    Floats,
+    JudgedImages,
+    Whole,
+    by_lot,
+    resampled,
+)
+from dermafed.shared.metrics.intervals import Interval, percentile_interval
+from dermafed.shared.metrics.trainings import over_trainings
+from numpy.typing import NDArray
+
+RESAMPLES = 1000
+METHOD = "percentile bootstrap over lesions, stratified by class and group, and over trainings"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """How far apart two groups are.
+
+    Attributes:
+        highest: the group of the highest figure.
+        lowest: that of the lowest.
+        value: the difference.
+        interval: of the difference between these two groups; ``None`` where the resamples know nothing.
+        chance: what the gap between groups that are drawn by lot exceeds once in twenty.
+        p: how often such a gap is at least this one (a permutation test).
+    """
+
+    highest: str
+    lowest: str
+    value: float
+    interval: Interval | None
+    chance: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupJudgement:
+    """A model's figures by group.
+
+    Attributes:
+        groups: their names.
+        counts: images of each group and class, where seeds differ the fewest (G, C).
+        hidden: what of the counts is not to be told.
+        melanoma: index of the class of melanoma, if there is one.
+        values: FIGURES of each group (F, G), the mean over the seeds.
+        samples: the same in every resample of the images, seeds drawn too (R, F, G).
+        lots: the same with the groups drawn by lot (R, F, G).
+    """
+
+    groups: tuple[str, ...]
+    counts: Whole
+    hidden: Hidden
+    melanoma: int | None
+    values: Floats
+    samples: Floats
+    lots: Floats
+
+    def stated(self, figure: str) -> NDArray[np.bool_]:
+        """The groups (G,) of whom a figure may be told: it is defined, no count in it is hidden."""
+        cells, index = self.hidden.cells, FIGURES.index(figure)
+        needed = {
+            "balanced_accuracy": cells.any(axis=1),
+            "melanoma_sensitivity": self.hidden.groups if self.melanoma is None else cells[:, self.melanoma],
+            "calibration_error": self.hidden.groups,
+        }
+        return np.asarray(~needed[figure] & ~np.isnan(self.values[index]))
+
+    def interval(self, figure: str, group: int) -> Interval | None:
+        """The 95 % interval of a group's figure; ``None`` where the resamples know nothing."""
+        return percentile_interval(self.samples[:, FIGURES.index(figure), group].clip(0, 1), METHOD)
+
+    def gap(self, figure: str) -> Gap | None:
+        """The gap between the groups of whom a figure may be told; ``None`` with fewer than two."""
+        index, stated = FIGURES.index(figure), np.flatnonzero(self.stated(figure))
+        if stated.size < 2:
+            return None
+        values = self.values[index]
+        highest, lowest = stated[values[stated].argmax()], stated[values[stated].argmin()]
+        gap = float(values[highest] - values[lowest])
+        lots = np.ptp(self.lots[:, index, stated], axis=1)
+        return Gap(
+            self.groups[highest],
+            self.groups[lowest],
+            gap,
+            percentile_interval(self.samples[:, index, highest] - self.samples[:, index, lowest], METHOD),
+            float(np.percentile(lots, 95)),
+            float(((lots >= gap - 1e-12).sum() + 1) / (len(lots) + 1)),
+        )
+
+
+def judge_groups(
+    images: JudgedImages, groups: Sequence[str | None], order: Sequence[str], *, draws: int = RESAMPLES
+) -> GroupJudgement | None:
+    """Judges a model on each group of images.
+
+    Args:
+        images: what the model says of them.
+        groups: each image's group (N); ``None`` where it is not known: such images are left out.
+        order: the groups' names.
+        draws: number of resamples, and of draws by lot.
+
+    Returns:
+        The judgement, or ``None`` where no image's group is known.
+    """
+    known = np.array([group is not None for group in groups])
+    if not known.any():
+        return None
+    names = [name for name in order if name in groups]
+    place = np.array([names.index(group) for group in groups if group is not None])
+    chosen = images.chosen(known)
+    counts = chosen.confusions(place, len(names)).sum(axis=3).min(axis=0).astype(np.int64)
+    return GroupJudgement(
+        tuple(names),
+        counts,
+        hide_small(counts),
+        images.melanoma,
+        chosen.figures(place, len(names)).mean(axis=0),
+        over_trainings(resampled(chosen, place, len(names), number=draws)),
+        by_lot(chosen, place, len(names), number=draws),
+    )

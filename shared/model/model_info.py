@@ -1,0 +1,63 @@
+"""The card beside a model file: what a model needs to be used, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.model.model_settings import ModelSettings
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model needs to be used, and where it comes from.
+
+    Attributes:
+        model: the architecture, with the class names.
+        preprocess: how images are prepared for it.
+        origin: the first weights' origin.
+        round: the federated round the weights come from.
+        labels: the class of each label that the training data used.
+        data: a fingerprint of the training data, without images: counts and a digest.
+        note: what a user must know, such as a label approximation.
+    """
+
+    model: ModelSettings
+    preprocess: PreprocessSettings
+    origin: str
+    round: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON types."""
+        return {
+            "format": FORMAT,
+            "classes": list(self.model.classes),
+            "model": self.model.to_dict(),
+            "preprocessing": self.preprocess.to_dict(),
+            "weights_origin": self.origin,
+            "round": self.round,
+            "labels": dict(self.labels),
+            "data": self.data,
+            "note": self.note,
+            "intended_use": "Research use only; not a medical device.",
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelCard:
+        """The card from :meth:`to_dict`; raises KeyError or a SettingsError on other content."""
+        return cls(
+            ModelSettings.from_dict(values["model"]),
+            PreprocessSettings.from_dict(values["preprocessing"]),
+            values["weights_origin"],
+            int(values["round"]),
+            values.get("labels", {}),
+            values.get("data", {}),
+            values.get("note", ""),
+        )

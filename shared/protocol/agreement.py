@@ -1,0 +1,143 @@
+"""What is said before a run: the offer and each clinic's answer, then the counts to prepare with.
+
+===============  ===============================  ====================================================
+message          record                           content
+===============  ===============================  ====================================================
+query.offer      ``offer`` (config)               ``text``: an Offer as JSON
+offer's reply    ``answer`` (config)              ``decision``, ``reason``, ``versions`` of packages
+                 ``counts`` (arrays), if it joins ``training``: int64 (C,), training images of each class
+query.prepare    ``counts`` (arrays)              ``training``: int64 (C,), over all clinics that join
+prepare's reply  ``report`` (metrics)             ``seconds`` of work
+===============  ===============================  ====================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.flower_records import number, read_array, record_of, to_arrays
+from flwr.app import ConfigRecord, MessageType, MetricRecord, RecordDict
+from numpy.typing import NDArray
+
+OFFER, PREPARE = "offer", "prepare"
+OFFER_QUERY, PREPARE_QUERY = (f"{MessageType.QUERY}.{name}" for name in (OFFER, PREPARE))
+
+_LONGEST_VERSION = 40
+
+
+class Decision(StrEnum):
+    """What a clinic says to an offer."""
+
+    APPROVED = "approved"
+    WAITING = "waiting"
+    REFUSED = "refused"
+
+
+class Reason(StrEnum):
+    """Why; a clinic says no more than one of these."""
+
+    NONE = ""
+    ASKS_A_PERSON = "someone there has to approve it"
+    BY_HAND = "someone there refused it"
+    BEYOND_LIMITS = "it goes beyond the limits set there"
+    OTHER_VERSION = "the versions do not fit"
+    UNREADABLE = "it could not be read there"
+    NO_DATA = "the data there cannot be used for it"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A clinic's answer to an offer.
+
+    Attributes:
+        decision: whether it joins.
+        reason: why not, or not yet.
+        versions: of the packages that must fit, by name.
+        class_counts: training images of each class, int64 (C,); only of a clinic that joins.
+    """
+
+    decision: Decision
+    reason: Reason = Reason.NONE
+    versions: Mapping[str, str] = field(default_factory=dict)
+    class_counts: NDArray[np.int64] | None = None
+
+
+def encode_offer(text: str) -> RecordDict:
+    """Content of an offer: :meth:`dermafed.shared.protocol.offer.Offer.to_text`."""
+    return RecordDict({"offer": ConfigRecord({"text": text})})
+
+
+def decode_offer(content: RecordDict) -> str:
+    """The clinic's reading of :func:`encode_offer`.
+
+    Raises:
+        FederationError: the field is missing.
+    """
+    return _text(record_of(content, "offer", ConfigRecord), "text")
+
+
+def encode_answer(answer: Answer) -> RecordDict:
+    """Content of a clinic's reply to an offer."""
+    versions = {f"version.{name}": version for name, version in answer.versions.items()}
+    told = ConfigRecord({"decision": answer.decision.value, "reason": answer.reason.value, **versions})
+    counts = answer.class_counts
+    return RecordDict({"answer": told, **({} if counts is None else {"counts": to_arrays(training=counts)})})
+
+
+def decode_answer(content: RecordDict, classes: int) -> Answer:
+    """The server's reading of :func:`encode_answer`; nothing about it is trusted.
+
+    Raises:
+        FederationError: a field is missing, or none that a clinic may send.
+    """
+    told = record_of(content, "answer", ConfigRecord)
+    try:
+        decision, reason = Decision(_text(told, "decision")), Reason(_text(told, "reason"))
+    except ValueError as error:
+        raise FederationError("the answer to the offer is none that is known") from error
+    names = [name for name in told if name.startswith("version.")]
+    versions = {name.removeprefix("version."): _text(told, name)[:_LONGEST_VERSION] for name in names}
+    joins = decision is Decision.APPROVED
+    return Answer(decision, reason, versions, decode_counts(content, classes) if joins else None)
+
+
+def encode_counts(class_counts: Sequence[int]) -> RecordDict:
+    """Content of a prepare message: training images of each class over all clinics that join."""
+    return RecordDict({"counts": to_arrays(training=np.asarray(class_counts, np.int64))})
+
+
+def decode_counts(content: RecordDict, classes: int) -> NDArray[np.int64]:
+    """Training images of each class, int64 (C,).
+
+    Raises:
+        FederationError: they are missing, of another shape, or negative.
+    """
+    counts = read_array(content, "counts", "training", np.int64, (classes,))
+    if (counts < 0).any():
+        raise FederationError("a class has fewer than 0 images")
+    return counts
+
+
+def encode_ready(seconds: float) -> RecordDict:
+    """Content of a clinic's reply to a prepare message: ready after this time."""
+    return RecordDict({"report": MetricRecord({"seconds": float(seconds)})})
+
+
+def decode_ready(content: RecordDict) -> float:
+    """The server's reading of :func:`encode_ready`.
+
+    Raises:
+        FederationError: the field is missing.
+    """
+    return number(record_of(content, "report", MetricRecord), "seconds")
+
+
+def _text(record: Mapping[str, object], name: str) -> str:
+    value = record.get(name)
+    if not isinstance(value, str):
+        raise FederationError(f"the field '{name}' is no text")
+    return value

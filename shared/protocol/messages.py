@@ -1,0 +1,235 @@
+"""What travels between the server and the clinics: the one definition of every message's content.
+
+===============  ===============================  ====================================================
+message          record                           content
+===============  ===============================  ====================================================
+train, evaluate  ``weights`` (arrays)             ``weights``: float32 (P,), the global model
+                 ``instruction`` (config)         ``round``, and what the strategy tells the trainer
+train's reply    ``weights`` (arrays)             ``weights``: float32 (P,), the trained model
+                 ``report`` (metrics)             ``weight`` in the mean, ``seconds`` of work
+                 ``metrics`` (metrics)            what the training measured, for example ``loss``
+evaluate's reply ``counts`` (arrays)              ``confusion``: int64 (C, C), ``histograms``: (C, 2, B)
+                 ``report`` (metrics)             ``images``, ``loss_sum``, ``seconds``
+query.explain    as train's                       no settings: the clinic chooses its images
+explain's reply  ``figures`` (metrics)            ``images``; count, sum, sum of squares by measure
+                 ``report`` (metrics)             ``seconds``
+query.calibrate  as train's                       ``temperature`` to count at
+calibrate's      ``sums`` (arrays)                ``losses``: float64 (G,); before and after scaling:
+reply                                             ``images``, ``correct``: int64 (2, C, B), by class and
+                                                  confidence; ``confidence``: float64 (2, B), its sums
+                 ``report`` (metrics)             ``temperature``, ``seconds``
+query.trust      ``trust`` (config)               ``document``: all clinics' sums as JSON; the reply is
+                                                  that of query.prepare
+===============  ===============================  ====================================================
+
+The weights are one array because each array of a message costs Flower two requests. A reply without result
+is a Flower ``Error`` with a :class:`Refusal` code and the exception's type name: its text may hold names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from dermafed.shared.errors import FederationError
+from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.document import from_document, to_document
+from dermafed.shared.metrics.calibration.reliability import BINS as CONFIDENCE_BINS
+from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
+from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
+from dermafed.shared.metrics.evaluation import BINS, SiteEvaluation
+from dermafed.shared.protocol.flower_records import number, read_array, record_of, to_arrays, whole_number
+from dermafed.shared.training.trainer import FloatVector, Update
+from flwr.app import ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
+
+EXPLAIN = "explain"
+"""The query's name at the clinic."""
+
+EXPLAIN_QUERY = f"{MessageType.QUERY}.{EXPLAIN}"
+"""The type of the messages that ask for explanation quality."""
+
+CALIBRATE, TRUST = "calibrate", "trust"
+CALIBRATE_QUERY, TRUST_QUERY = (f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, TRUST))
+"""The types of the messages that ask for calibration, and that tell what came of it."""
+
+SENT = (
+    "trained weights, with the weight they count and the training loss",
+    "confusion matrix and score histograms of the validation images",
+    "number of training images of each class, of validation images, and seconds of work",
+    "explanation quality: counts and sums over images, where the run asks for it",
+    "calibration: summed losses and counts by confidence of the validation images, where the run asks for it",
+    "versions of packages, and of an error no more than its type",
+)
+"""Everything that a clinic sends, in words for who approves it; the records are listed above and in
+:mod:`dermafed.shared.protocol.agreement`."""
+
+
+class Refusal(IntEnum):
+    """Why a clinic sent no result; outside Flower's own codes."""
+
+    TRAINING_FAILED = 1001
+    EVALUATION_FAILED = 1002
+    EXPLANATION_FAILED = 1003
+    NOT_APPROVED = 1004
+    OFFER_FAILED = 1005
+    PREPARATION_FAILED = 1006
+    INTERRUPTED = 1007
+    HELD_BACK = 1008
+    CALIBRATION_FAILED = 1009
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What a clinic is asked to train or to judge.
+
+    Attributes:
+        weights: the global model, float32 (P,).
+        round: the round's number, from 1.
+        config: what the strategy tells the trainer, for example ``proximal_mu``.
+    """
+
+    weights: FloatVector
+    round: int
+    config: dict[str, float]
+
+
+def encode_instruction(weights: FloatVector, round: int, config: Mapping[str, float]) -> RecordDict:
+    """Content of a train or evaluate message; one object serves every clinic of a round."""
+    instruction = ConfigRecord({"round": round, **{name: float(value) for name, value in config.items()}})
+    return RecordDict({"weights": to_arrays(weights=weights), "instruction": instruction})
+
+
+def decode_instruction(content: RecordDict) -> Instruction:
+    """The clinic's reading of :func:`encode_instruction`.
+
+    Raises:
+        FederationError: a record or field is missing or of another type.
+    """
+    fields = dict(record_of(content, "instruction", ConfigRecord))
+    round = fields.pop("round", None)
+    if type(round) is not int:
+        raise FederationError("The instruction has no round number")
+    config = {name: number(fields, name) for name in fields}
+    return Instruction(read_array(content, "weights", "weights", np.float32), round, config)
+
+
+def encode_update(update: Update, seconds: float) -> RecordDict:
+    """Content of a clinic's reply to a train message; ``seconds`` is the time its training took."""
+    return RecordDict(
+        {
+            "weights": to_arrays(weights=update.weights),
+            "report": MetricRecord({"weight": int(update.weight), "seconds": float(seconds)}),
+            "metrics": MetricRecord({name: float(value) for name, value in update.metrics.items()}),
+        }
+    )
+
+
+def decode_update(content: RecordDict, parameters: int) -> tuple[Update, float]:
+    """The server's reading of :func:`encode_update`: the update and the clinic's seconds of work.
+
+    Args:
+        content: what a clinic sent; nothing about it is trusted.
+        parameters: length P of the global model's vector.
+
+    Raises:
+        FederationError: a field is missing, or has another type, dtype or shape. Values are not judged here.
+    """
+    weights = read_array(content, "weights", "weights", np.float32, (parameters,))
+    report = record_of(content, "report", MetricRecord)
+    measured = record_of(content, "metrics", MetricRecord)
+    metrics = {name: number(measured, name) for name in measured}
+    return Update(weights, whole_number(report, "weight"), metrics), number(report, "seconds")
+
+
+def encode_evaluation(evaluation: SiteEvaluation, seconds: float) -> RecordDict:
+    """Content of a clinic's reply to an evaluate message: counts, never scores of single images."""
+    counts = to_arrays(confusion=evaluation.confusion, histograms=evaluation.histograms)
+    sums: dict[str, MetricRecordValues] = {
+        "images": int(evaluation.images),
+        "loss_sum": float(evaluation.loss_sum),
+    }
+    return RecordDict({"counts": counts, "report": MetricRecord({**sums, "seconds": float(seconds)})})
+
+
+def decode_evaluation(content: RecordDict, classes: int) -> tuple[SiteEvaluation, float]:
+    """The server's reading of :func:`encode_evaluation`: the counts and the clinic's seconds of work.
+
+    Raises:
+        FederationError: a field is missing, or has another type, dtype or shape. Values are not judged here.
+    """
+    report = record_of(content, "report", MetricRecord)
+    evaluation = SiteEvaluation(
+        images=whole_number(report, "images"),
+        loss_sum=number(report, "loss_sum"),
+        confusion=read_array(content, "counts", "confusion", np.int64, (classes, classes)),
+        histograms=read_array(content, "counts", "histograms", np.int64, (classes, 2, BINS)),
+    )
+    return evaluation, number(report, "seconds")
+
+
+def encode_explanation_quality(quality: ExplanationQuality, seconds: float) -> RecordDict:
+    """Content of a clinic's reply to an explain query: named counts and sums, no map and no image's score."""
+    figures: dict[str, MetricRecordValues] = {**quality.to_flat()}
+    return RecordDict({"figures": MetricRecord(figures), "report": MetricRecord({"seconds": float(seconds)})})
+
+
+def decode_explanation_quality(content: RecordDict) -> tuple[ExplanationQuality, float]:
+    """The server's reading of :func:`encode_explanation_quality`, and the clinic's seconds of work.
+
+    Raises:
+        FederationError: a field is missing, unknown, no number, or none that any images could give.
+    """
+    figures = record_of(content, "figures", MetricRecord)
+    quality = ExplanationQuality.from_flat({name: number(figures, name) for name in figures})
+    return quality, number(record_of(content, "report", MetricRecord), "seconds")
+
+
+def encode_trust_sums(sums: TrustSums, seconds: float) -> RecordDict:
+    """Content of a clinic's reply to a calibrate query: sums and counts, never scores of single images."""
+    both = (sums.before, sums.after)
+    names = ("images", "correct", "confidence")
+    counts = {name: np.stack([getattr(bins, name) for bins in both]) for name in names}
+    report = MetricRecord({"temperature": float(sums.temperature), "seconds": float(seconds)})
+    return RecordDict({"sums": to_arrays(losses=sums.losses, **counts), "report": report})
+
+
+def decode_trust_sums(content: RecordDict, classes: int) -> tuple[TrustSums, float]:
+    """The server's reading of :func:`encode_trust_sums`, and the clinic's seconds of work.
+
+    Raises:
+        FederationError: a field is missing, or none that any images could give.
+    """
+    by_class = (2, classes, CONFIDENCE_BINS)
+    images, correct = (
+        read_array(content, "sums", name, np.int64, by_class) for name in ("images", "correct")
+    )
+    confidence = read_array(content, "sums", "confidence", np.float64, (2, CONFIDENCE_BINS))
+    before, after = (ConfidenceBins(images[side], correct[side], confidence[side]) for side in (0, 1))
+    losses = read_array(content, "sums", "losses", np.float64, TEMPERATURES.shape)
+    report = record_of(content, "report", MetricRecord)
+    sums = TrustSums(number(report, "temperature"), losses, before, after)
+    sums.validate(classes)
+    return sums, number(report, "seconds")
+
+
+def encode_trust(trust: Trust) -> RecordDict:
+    """Content of a trust message."""
+    return RecordDict({"trust": ConfigRecord({"document": json.dumps(to_document(trust))})})
+
+
+def decode_trust(content: RecordDict) -> Trust:
+    """The clinic's reading of :func:`encode_trust`.
+
+    Raises:
+        FederationError: it is none.
+    """
+    text = record_of(content, "trust", ConfigRecord).get("document")
+    try:
+        return from_document(json.loads(str(text)))
+    except ValueError as error:
+        raise FederationError("the field 'document' is no JSON") from error

@@ -1,1 +1,0 @@
-"""How far a model's numbers can be trusted: calibration, images unlike any seen, and when to abstain."""

@@ -1,0 +1,135 @@
+"""From a data set to site folders: classes, clinics, splits, preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesions.class_map import ClassMap, map_classes
+from dermafed.shared.lesions.clinic_split import Site, site_folder, write_site
+from dermafed.shared.lesions.duplicates import check_no_duplicates, without_copies
+from dermafed.shared.lesions.readers.loading import load_dataset
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.splits import Splits, split_clinics
+from dermafed.simulation.runs.partition import partition
+from dermafed.simulation.runs.run_settings import RunSettings
+from dermafed.simulation.runs.thinning import keep_images, take_part
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A data set ready for a federation.
+
+    Attributes:
+        class_map: the model's classes.
+        sites: the clinics, by name.
+        notes: what a reader of the results must know about the data.
+    """
+
+    class_map: ClassMap
+    sites: tuple[Site, ...]
+    notes: tuple[str, ...]
+
+    def class_counts(self) -> list[int]:
+        """Training images of each class over all clinics, in the order of the classes."""
+        labels = [record.label for site in self.sites for record in site.splits.train]
+        return [labels.count(name) for name in self.class_map.names]
+
+
+def prepare(
+    data: Path, settings: RunSettings, preprocess: PreprocessSettings, progress: Progress | None = None
+) -> Prepared:
+    """Reads, maps, preprocesses, partitions and splits a data set; writes only to the cache.
+
+    Args:
+        data: the data set.
+        settings: resolved.
+        preprocess: how images are prepared.
+        progress: called with the images preprocessed and their number.
+
+    Raises:
+        DatasetError: the data cannot be used; names the file and the row, field or clinic.
+        ImageError: an image cannot be read, unless the settings skip it.
+    """
+    dataset = load_dataset(data, skip_bad=settings.skip_bad)
+    class_map, records, excluded = map_classes(dataset.records, settings.classes)
+    _sites(records, settings)  # what is wrong with the clinics is told before minutes of preprocessing
+    records, skipped = _readable(records, preprocess, settings.skip_bad, progress)
+    sites = _sites(records, settings)
+    check_no_duplicates(site.splits for site in sites)
+    notes = [*dataset.notes, *skipped]
+    if settings.split == "held-out" and (images := len(records) - _count(sites)):
+        notes.append(f"Images left out of training, for they show lesions of the test: {images}")
+    if excluded:
+        counts = ", ".join(f"{count} {label}" for label, count in sorted(excluded.items()))
+        notes.append(f"Left out, for their diagnosis belongs to none of the classes: {counts}")
+    if class_map.note:
+        notes.append(class_map.note[0].upper() + class_map.note[1:])
+    return Prepared(class_map, sites, tuple(notes))
+
+
+def write_sites(folder: Path, sites: Sequence[Site]) -> tuple[tuple[Path, ...], Path]:
+    """Writes a folder for each clinic and one for all their images pooled.
+
+    Returns:
+        The clinics' folders and the pooled one.
+    """
+    clinics = tuple(site_folder(folder / "clinics", site.name) for site in sites)
+    for path, site in zip(clinics, sites, strict=True):
+        write_site(path, site.splits)
+    sides = (
+        tuple(r for site in sites for r in site.splits.sides()[side]) for side in sites[0].splits.sides()
+    )
+    write_site(folder / "pooled", Splits(*sides))
+    return clinics, folder / "pooled"
+
+
+def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Site, ...]:
+    seed = settings.seed if settings.split_seed is None else settings.split_seed
+    clinics = partition(records, settings.clinics, seed=seed)
+    splits = split_clinics(
+        clinics,
+        seed=seed,
+        even=settings.split == "even",
+        use_given=settings.split == "given",
+        held_out=settings.split == "held-out",
+    )
+    if settings.split == "held-out":
+        splits = {name: without_copies(own) for name, own in splits.items()}
+    # After the split, so that a smaller federation is judged on the same images.
+    kept = keep_images(take_part(splits, settings.only), settings.train_images, seed=settings.seed)
+    return tuple(Site(name, kept[name]) for name in sorted(kept))
+
+
+def _count(sites: Sequence[Site]) -> int:
+    return sum(len(records) for site in sites for records in site.splits.sides().values())
+
+
+def _readable(
+    records: Sequence[LesionRecord], preprocess: PreprocessSettings, skip_bad: bool, progress: Progress | None
+) -> tuple[list[LesionRecord], list[str]]:
+    """Preprocesses every image into the cache; leaves out unreadable ones where that is allowed."""
+    cached = PreprocessCache(default_cache_folder()).load(
+        [record.path for record in records],
+        preprocess,
+        progress=progress,
+        on_bad="skip" if skip_bad else "raise",
+    )
+    notes = [
+        f"Skipped {len(cached.skipped)} unreadable images, the first: {p.name}" for p, _ in cached.skipped[:1]
+    ]
+    if not len(cached.kept):
+        raise DatasetError("No image can be read", remedy="Check the image files")
+    if preprocess.denoise != "none":
+        notes.append(
+            f"BM3D denoised {np.sum(cached.denoised)} of {len(cached.kept)} images; the noise of the others "
+            f"was too weak to matter (median of all: {np.median(cached.noise_sigmas):.2f} of 255)"
+        )
+    return [records[index] for index in cached.kept], notes

@@ -1,0 +1,165 @@
+"""The bundle is valid R4, says what the diagnosis says, and names nobody."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import fhirkit
+import pytest
+from dermafed.client.clinic.answers.fhir import to_fhir
+from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
+from fhirclient.models.bundle import Bundle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.client.clinic.answers.sample import DOUBTED, PLAIN
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
+
+
+def of_kind(bundle: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    resources = [each["resource"] for each in bundle["entry"]]
+    return [each for each in resources if each["resourceType"] == kind]
+
+
+def errors(bundle: dict[str, Any]) -> list[str]:
+    """What two independent libraries find wrong; the second has the R4 models of SMART on FHIR."""
+    found = [str(issue) for issue in fhirkit.validate(json.dumps(bundle))]
+    Bundle(bundle, strict=True)
+    return found
+
+
+@pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED])
+@pytest.mark.parametrize("heatmap", [None, PNG])
+def test_it_is_valid_r4(diagnosis: Diagnosis, heatmap: bytes | None) -> None:
+    assert fhirkit.FHIR_VERSION.startswith("4.0")
+    assert errors(to_fhir(diagnosis, heatmap)) == []
+
+
+def test_the_validators_find_what_is_wrong() -> None:
+    bundle = to_fhir(PLAIN)
+    del of_kind(bundle, "DiagnosticReport")[0]["code"]
+    with pytest.raises(Exception, match="code"):
+        Bundle(bundle, strict=True)
+    assert any(
+        "DiagnosticReport" not in each and "code" in each for each in map(str, fhirkit.validate(bundle))
+    )
+
+
+def test_every_class_has_its_probability_and_code() -> None:
+    said = of_kind(to_fhir(PLAIN), "Observation")
+    values = {each["code"]["text"]: each for each in said}
+    melanoma = values["Probability of melanoma"]
+    assert melanoma["valueQuantity"] == {
+        "value": 0.0312,
+        "unit": "1",
+        "system": "http://unitsofmeasure.org",
+        "code": "1",
+    }
+    (coded,) = melanoma["component"][0]["valueCodeableConcept"]["coding"]
+    assert (coded["system"], coded["code"]) == ("http://snomed.info/sct", "1162635006")
+    assert values["Probability of nevus"]["valueQuantity"]["value"] == 0.9
+    assert values["Probability of seborrheic keratosis"]["valueQuantity"]["value"] == 0.0688
+    assert values["Most probable class"]["valueCodeableConcept"]["text"] == "nevus"
+    assert {each["status"] for each in said} == {"preliminary"}
+
+
+def test_a_class_without_a_sure_code_has_its_name_only() -> None:
+    values = {each["code"]["text"]: each for each in of_kind(to_fhir(DOUBTED), "Observation")}
+    concept = values["Probability of dermatofibroma"]["component"][0]["valueCodeableConcept"]
+    assert concept == {"text": "dermatofibroma"}
+    assert values["Most probable class"]["valueCodeableConcept"]["coding"][0]["code"] == "1338007"
+
+
+def test_doubts_are_said_and_what_was_not_judged_is_said_to_be_absent() -> None:
+    doubted = {each["code"]["text"]: each for each in of_kind(to_fhir(DOUBTED), "Observation")}
+    assert doubted["Too close to call: the model is unsure"]["valueBoolean"] is True
+    outside = doubted["May be outside what the model has seen"]
+    assert outside["valueBoolean"] is True
+    assert outside["component"][0]["valueQuantity"]["value"] == -12.5
+    assert [part["valueString"] for part in doubted["Image quality"]["component"]] == [
+        "The image is blurred.",
+        "There is ink on the skin.",
+    ]
+    plain = {each["code"]["text"]: each for each in of_kind(to_fhir(PLAIN), "Observation")}
+    for name in ("Too close to call: the model is unsure", "May be outside what the model has seen"):
+        assert "valueBoolean" not in plain[name]
+        assert plain[name]["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
+    assert "Image quality" not in plain
+
+
+def test_the_report_concludes_with_the_doubts_and_the_intended_use() -> None:
+    (report,) = of_kind(to_fhir(DOUBTED), "DiagnosticReport")
+    assert report["status"] == "preliminary"
+    assert report["conclusion"] == (
+        "Most probable of 3 classes: bcc, probability 0.50. "
+        "The probabilities are too close to call: the model is unsure. "
+        "The image may be outside what the model has seen. "
+        "The image is blurred. There is ink on the skin. "
+        f"Made by a program; no clinician has verified it. {USE}"
+    )
+
+
+def test_the_model_and_the_image_are_named_by_their_digests() -> None:
+    bundle = to_fhir(PLAIN)
+    (device,), (provenance,) = of_kind(bundle, "Device"), of_kind(bundle, "Provenance")
+    assert device["deviceName"] == [{"name": "spring <run> & more", "type": "model-name"}]
+    assert [part["value"] for part in device["version"]] == ["3", "cd" * 32]
+    assert provenance["entity"][0]["what"]["identifier"]["value"] == "ab" * 32
+
+
+def test_the_heatmap_goes_along_and_the_image_does_not() -> None:
+    (media,) = of_kind(to_fhir(PLAIN, PNG), "Media")
+    assert base64.b64decode(media["content"]["data"]) == PNG
+    assert of_kind(to_fhir(PLAIN), "Media") == []
+
+
+def test_references_lead_to_resources_of_the_bundle() -> None:
+    bundle = to_fhir(PLAIN, PNG)
+    urls = {each["fullUrl"] for each in bundle["entry"]}
+    assert len(urls) == len(bundle["entry"]) == 1 + 6 + 1 + 1 + 1
+    assert set(references(bundle)) <= urls
+    (provenance,) = of_kind(bundle, "Provenance")
+    assert len(provenance["target"]) == 8  # all but the device and itself
+
+
+def test_nobody_is_named() -> None:
+    text = json.dumps(to_fhir(PLAIN, PNG))
+    assert '"subject"' not in text
+    assert "Patient" not in text
+    for private in ("camera-1", "visit-7", "female", "back"):
+        assert f'"{private}"' not in text
+
+
+def test_everything_is_marked_as_said_by_a_machine() -> None:
+    bundle = to_fhir(PLAIN, PNG)
+    for resource in (bundle, *(each["resource"] for each in bundle["entry"])):
+        assert [label["code"] for label in resource["meta"]["security"]] == ["AIAST"]
+
+
+def test_asking_twice_gives_the_same() -> None:
+    assert to_fhir(PLAIN, PNG) == to_fhir(PLAIN, PNG)
+    first, second = ({each["fullUrl"] for each in to_fhir(said)["entry"]} for said in (PLAIN, DOUBTED))
+    assert not first & second
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.from_regex(r"\A[a-z][a-z0-9_]{0,20}\Z"), st.floats(0, 1), min_size=2, max_size=9))
+def test_any_classes_and_numbers_are_valid(probabilities: dict[str, float]) -> None:
+    diagnosis = replace(PLAIN, probabilities=probabilities, prediction=max(probabilities))
+    bundle = to_fhir(diagnosis)
+    assert errors(bundle) == []
+    said = [
+        each["valueQuantity"]["value"] for each in of_kind(bundle, "Observation") if "valueQuantity" in each
+    ]
+    assert json.loads(json.dumps(said)) == list(probabilities.values())
+
+
+def references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["reference"]] if "reference" in node else []
+        return own + [each for value in node.values() for each in references(value)]
+    return [each for value in node for each in references(value)] if isinstance(node, list) else []

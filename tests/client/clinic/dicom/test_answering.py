@@ -1,0 +1,160 @@
+"""Answers sent back: to a real receiver, tried again until it takes them, also after a restart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from dermafed.client.clinic.dicom import sender
+from dermafed.client.clinic.dicom.gate import Gate
+from dermafed.client.clinic.dicom.outbox import Outbox
+from dermafed.client.clinic.dicom.receiver import start_receiver
+from dermafed.client.clinic.dicom.sender import start_answering
+from dermafed.client.clinic.dicom.settings import DicomSettings
+from highdicom.sr import ComprehensiveSR
+from pydicom import Dataset
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+from pynetdicom import AE, evt
+
+from tests.client.clinic.answers.test_structured_report import numbers
+from tests.client.clinic.dicom.making import INSTANCE, STUDY, as_file, dciodvfy, draw_jpeg, encapsulated
+from tests.client.clinic.dicom.node import Node
+from tests.client.clinic.dicom.sending import Sender, free_port
+
+PATIENCE = 300  # seconds; the machine may be busy
+
+
+class Archive:
+    """A PACS that keeps what it is sent, or answers with a failure."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.status = port, 0x0000
+        self.kept: list[Dataset] = []
+        self.asked = 0
+        self._ae = AE("PACS")
+        for kind in (SecondaryCaptureImageStorage, ComprehensiveSRStorage):
+            self._ae.add_supported_context(kind)
+        self._ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
+
+    def stop(self) -> None:
+        self._ae.shutdown()
+
+    def _store(self, event: evt.Event) -> int:
+        self.asked += 1
+        if not self.status:
+            dataset = event.dataset
+            dataset.file_meta = event.file_meta
+            self.kept.append(dataset)
+        return self.status
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "_RETRY_SECONDS", (0.05, 0.2))
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stops:
+        yield stops
+
+
+def archive(stack: ExitStack, port: int | None = None) -> Archive:
+    made = Archive(port or free_port())
+    stack.callback(made.stop)
+    return made
+
+
+def settings(answer_to: int) -> DicomSettings:
+    port = free_port()
+    return DicomSettings.model_validate(
+        {"devices": {"CAMERA": "camera-1"}, "port": port, "answer_to": f"PACS@127.0.0.1:{answer_to}"}
+    )
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(0.05)
+
+
+def keep_one(node: Node) -> str:
+    """A diagnosis kept, by its id."""
+    _, diagnosis = Gate(node.service, node.quarantine).take_in(
+        as_file(encapsulated(draw_jpeg())), "camera-1", {}
+    )
+    return diagnosis.id
+
+
+def test_a_sent_object_comes_back_as_heatmap_and_report(node: Node, stack: ExitStack, tmp_path: Path) -> None:
+    pacs = archive(stack)
+    chosen = settings(pacs.port)
+    answering = start_answering(node.service, node.store.reference, chosen, tmp_path / "outbox")
+    stack.callback(answering.stop)
+    stack.callback(start_receiver(node.service, chosen, node.quarantine, answering.add))
+    assert Sender(chosen.port).store(encapsulated(draw_jpeg())) == 0x0000
+    until(lambda: len(pacs.kept) == 2)
+    heatmap, report = pacs.kept
+    (diagnosis,) = node.diagnoses
+    assert {heatmap.StudyInstanceUID, report.StudyInstanceUID} == {STUDY}
+    assert heatmap.SourceImageSequence[0].ReferencedSOPInstanceUID == INSTANCE
+    expected = {name.replace("_", " "): value for name, value in diagnosis.probabilities.items()}
+    assert numbers(ComprehensiveSR.from_dataset(report)) == expected
+    for each in pacs.kept:
+        assert dciodvfy(as_file(each), tmp_path)[0] == []
+    until(lambda: Outbox(tmp_path / "outbox").waiting() == [])
+
+
+def test_an_answer_waits_for_its_receiver_and_survives_a_restart(
+    node: Node, stack: ExitStack, tmp_path: Path
+) -> None:
+    port, id = free_port(), keep_one(node)
+    first = start_answering(node.service, node.store.reference, settings(port), tmp_path)
+    first.add(id)
+    time.sleep(0.3)
+    first.stop()
+    assert [name for name, _ in Outbox(tmp_path).waiting()] == [id]
+    pacs = archive(stack, port)
+    second = start_answering(node.service, node.store.reference, settings(port), tmp_path)
+    stack.callback(second.stop)
+    until(lambda: len(pacs.kept) == 2)
+    until(lambda: Outbox(tmp_path).waiting() == [])
+
+
+@pytest.mark.parametrize(("status", "again"), [(0xA700, True), (0xA900, False), (0xC000, False)])
+def test_a_receiver_that_is_full_is_asked_again_and_one_that_refuses_is_not(
+    node: Node, stack: ExitStack, tmp_path: Path, status: int, again: bool
+) -> None:
+    pacs = archive(stack)
+    pacs.status = status
+    answering = start_answering(node.service, node.store.reference, settings(pacs.port), tmp_path)
+    stack.callback(answering.stop)
+    answering.add(keep_one(node))
+    if again:
+        until(lambda: pacs.asked >= 3)
+        pacs.status = 0x0000
+        until(lambda: len(pacs.kept) == 2)
+    until(lambda: Outbox(tmp_path).waiting() == [])
+    assert pacs.asked == 2 or again
+
+
+def test_what_was_forgotten_does_not_hold_up_the_rest(node: Node, stack: ExitStack, tmp_path: Path) -> None:
+    pacs = archive(stack)
+    outbox = Outbox(tmp_path)
+    outbox.add("0" * 32)
+    outbox.add(keep_one(node))
+    stack.callback(start_answering(node.service, node.store.reference, settings(pacs.port), tmp_path).stop)
+    until(lambda: len(pacs.kept) == 2)
+    until(lambda: outbox.waiting() == [])
+
+
+def test_without_an_address_nothing_is_sent_or_written(node: Node, tmp_path: Path) -> None:
+    chosen = DicomSettings.model_validate({"devices": {"CAMERA": "camera-1"}})
+    answering = start_answering(node.service, node.store.reference, chosen, tmp_path / "outbox")
+    answering.add("0" * 32)
+    answering.stop()
+    assert not (tmp_path / "outbox").exists()

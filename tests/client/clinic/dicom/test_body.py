@@ -1,0 +1,73 @@
+"""What a diagnosis is answered with in DICOM over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dermafed.client.clinic.answers.dicom import dicom_body
+from dermafed.client.clinic.dicom.gate import Gate
+from dermafed.client.clinic.dicom.multipart import read_related
+from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.shared.explain.overlay import blend
+from pydicom import dcmread
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+
+from tests.client.clinic.dicom.making import as_file, dciodvfy, draw_jpeg, encapsulated
+from tests.client.clinic.dicom.node import SIDE, Node
+
+
+def kept(node: Node, as_dicom: bool) -> str:
+    if as_dicom:
+        gate = Gate(node.service, node.quarantine)
+        return gate.take_in(as_file(encapsulated(draw_jpeg())), "camera-1", {})[1].id
+    return node.service.diagnose(receive_image(draw_jpeg()), "camera-1").id
+
+
+def parts(body: bytes, content_type: str) -> list[bytes]:
+    async def whole() -> AsyncIterator[bytes]:
+        yield body
+
+    return asyncio.run(read_related(content_type, whole(), len(body)))
+
+
+@pytest.mark.parametrize("as_dicom", [False, True])
+def test_both_objects_are_valid_of_one_study_and_the_same_when_asked_again(
+    node: Node, as_dicom: bool, tmp_path: Path
+) -> None:
+    id = kept(node, as_dicom)
+    files = parts(*dicom_body(node.service, node.store.reference, id))
+    assert files == parts(*dicom_body(node.service, node.store.reference, id))
+    image, report = (dcmread(BytesIO(each)) for each in files)
+    assert (image.SOPClassUID, report.SOPClassUID) == (SecondaryCaptureImageStorage, ComprehensiveSRStorage)
+    assert image.StudyInstanceUID == report.StudyInstanceUID
+    assert [dciodvfy(each, tmp_path)[0] for each in files] == [[], []]
+
+
+def test_the_image_is_the_heatmap_of_the_predicted_class_over_what_the_network_saw(node: Node) -> None:
+    id = kept(node, as_dicom=False)
+    file, media_type = dicom_body(node.service, node.store.reference, id, "sc")
+    assert media_type == "application/dicom"
+    overlay = blend(node.store.prepared(id), node.service.heatmap(id).heatmap)
+    enlarged = dcmread(BytesIO(file)).pixel_array[:512]
+    # Each of its pixels became a block: the middles of the blocks are near it.
+    middles = enlarged[512 // SIDE // 2 :: 512 // SIDE, 512 // SIDE // 2 :: 512 // SIDE]
+    assert np.abs(middles.astype(int) - overlay).mean() < 12
+
+
+def test_one_kind_alone_is_the_same_object(node: Node) -> None:
+    id = kept(node, as_dicom=True)
+    both = parts(*dicom_body(node.service, node.store.reference, id))
+    alone = [dicom_body(node.service, node.store.reference, id, kind)[0] for kind in ("sc", "sr")]
+    assert alone == both
+
+
+def test_what_is_not_there_is_refused(node: Node) -> None:
+    with pytest.raises(Refused) as caught:
+        dicom_body(node.service, node.store.reference, "0" * 32)
+    assert caught.value.status == 404

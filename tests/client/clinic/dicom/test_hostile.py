@@ -1,0 +1,89 @@
+"""Peers that send too much, too slowly, or what is no DICOM: the port cuts them off, and lives on."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+
+from tests.client.clinic.dicom.conftest import Open
+from tests.client.clinic.dicom.making import draw_jpeg, encapsulated, uncompressed
+from tests.client.clinic.dicom.node import Node
+
+
+def test_an_object_beyond_the_limit_ends_the_association_and_the_port_lives_on(
+    open_port: Open, node: Node
+) -> None:
+    sender = open_port(max_object_mib=1)
+    large = np.zeros((800, 800, 3), np.uint8)  # 1.8 MiB
+    with pytest.raises(ConnectionError):
+        sender.store(uncompressed(large))
+    assert node.diagnoses == []
+    assert sender.store(encapsulated(draw_jpeg())) == 0x0000
+
+
+def test_more_associations_than_allowed_are_rejected(open_port: Open) -> None:
+    sender = open_port(associations=1)
+    with sender.associated(), pytest.raises(ConnectionError):
+        sender.echo()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:  # the first one's end takes a moment
+        try:
+            assert sender.echo() == 0x0000
+            return
+        except ConnectionError:
+            time.sleep(0.1)
+    pytest.fail("the port takes no association any more")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        struct.pack(">BBL", 1, 0, 0xFFFFFFFF),  # a request of 4 GiB, it says
+        struct.pack(">BBL", 4, 0, 0x7FFFFFFF) + b"\0" * 70000,  # data without an association
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_a_lying_or_foreign_peer_is_cut_off(open_port: Open, unit: bytes) -> None:
+    sender = open_port()
+    with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
+        connection.sendall(unit)
+        said = b""
+        while part := _receive(connection):
+            said += part
+        assert set(said[::10]) <= {7}, "nothing but aborts, of ten bytes each"
+    assert sender.echo() == 0x0000
+
+
+def test_a_peer_that_dribbles_is_cut_off(open_port: Open) -> None:
+    sender = open_port(object_seconds=1)
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
+        connection.sendall(struct.pack(">BBL", 1, 0, 1000))
+        try:
+            while time.monotonic() < start + 20:
+                connection.sendall(b"\0")
+                time.sleep(0.1)
+        except OSError:
+            pass
+    assert time.monotonic() - start < 15
+
+
+def test_answers_are_never_of_patients(open_port: Open, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    answer: Dataset = open_port().send(encapsulated(draw_jpeg(), StudyDate="Bärbel", Rows=1))
+    assert answer.Status == 0xC000
+    for private in ("Beispiel", "Bärbel", "P-0815"):
+        assert private not in caplog.text
+        assert private not in str(answer)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(4096)
+    except ConnectionError:
+        return b""

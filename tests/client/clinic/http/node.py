@@ -1,0 +1,128 @@
+"""A node as clinics run it, over TLS on this machine, with a small untrained model."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
+from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
+from dermafed.client.clinic.diagnosis.model import OpenedModel
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.http.app import build_app
+from dermafed.client.clinic.http.certificate import certificate_for
+from dermafed.client.clinic.http.listening import Place, make_server
+from dermafed.client.clinic.http.model_facts import model_facts
+from dermafed.client.clinic.http.serve_settings import ServeSettings
+from dermafed.client.clinic.http.tokens import TOKENS, Tokens
+from dermafed.client.clinic.store.store import Store, open_store
+from dermafed.client.node.home import make_home
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_settings import ModelSettings
+from PIL import Image
+
+from tests.shared.explain.small import small_classifier, small_image
+
+CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
+SIDE = 64
+
+
+def small_diagnoser() -> Diagnoser:
+    """Random weights; of a round and a name of its own."""
+    card = ModelCard(
+        ModelSettings(classes=CLASSES, image_size=SIDE),
+        PreprocessSettings(image_size=SIDE, denoise="none", clahe=False),
+        "random",
+        7,
+    )
+    used = ModelUsed("alps", 7, "0" * 64)
+    return Diagnoser(OpenedModel(small_classifier(side=SIDE), card, used, Path("none") / "model.keras"))
+
+
+def png(seed: int = 0, side: int = 300) -> bytes:
+    """A drawn lesion as a file, unlike that of any other seed."""
+    return encoded(small_image(seed, side), "PNG")
+
+
+def encoded(image: np.ndarray, format: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format)
+    return file.getvalue()
+
+
+@dataclass
+class Node:
+    """A running node, and what its tests need.
+
+    Attributes:
+        url: of the page.
+        authority: that vouches for it.
+        tokens: of devices and clinicians.
+        store: what it keeps.
+        service: what diagnoses.
+    """
+
+    url: str
+    authority: Path
+    tokens: Tokens
+    store: Store
+    service: DiagnosticService
+
+    @property
+    def port(self) -> int:
+        return httpx.URL(self.url).port or 0
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.authority))
+
+    def client(self, token: str = "", **headers: str) -> httpx.Client:
+        """An HTTP client that trusts the node."""
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        return httpx.Client(base_url=self.url, verify=self.tls, headers=headers, timeout=60, trust_env=False)
+
+    def device(self, name: str = "camera-1") -> httpx.Client:
+        """The client of a new device."""
+        return self.client(self.tokens.make(name, "device"))
+
+    def clinician(self, name: str = "anna") -> httpx.Client:
+        """A browser's session of a new clinician, at the page."""
+        client = self.client(Origin=self.url)
+        answer = client.post("/sign-in", data={"token": self.tokens.make(name, "clinician")})
+        assert answer.status_code == 303, answer.text
+        return client
+
+
+@contextmanager
+def running(diagnoser: Diagnoser, folder: Path, **settings: object) -> Iterator[Node]:
+    """A node with these settings, until the context ends."""
+    chosen = ServeSettings.model_validate(settings)
+    home = make_home(folder, "graz", folder)
+    store, tokens = open_store(home, chosen.retention_days), Tokens(home.serving / TOKENS)
+    service = DiagnosticService(diagnoser, store)
+    place = Place("127.0.0.1", 0)
+    certificate = certificate_for(home.serving, "graz", place.names(chosen), chosen)
+    facts = model_facts(diagnoser.model, None, "graz")
+    app = build_app(service, store, tokens, facts, chosen, place.names(chosen))
+    started = threading.Event()
+    assert certificate.authority is not None
+    with store, place.bound() as socket:
+        server = make_server(app, certificate.context(), chosen, started.set)
+        thread = threading.Thread(target=lambda: asyncio.run(server._serve([socket])))  # without signals
+        thread.start()
+        try:
+            assert started.wait(60)
+            yield Node(place.address(socket), certificate.authority, tokens, store, service)
+        finally:
+            server.should_exit = True
+            thread.join(90)

@@ -1,0 +1,168 @@
+"""The API over TLS: what is answered, to whom, and what is kept of it."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import date
+
+import httpx
+import numpy as np
+import pytest
+from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.intake.image import receive_image
+from dermafed.shared.explain.overlay import COLOURS, blend
+from PIL import Image
+
+from tests.client.clinic.http.node import CLASSES, SIDE, Node, png
+
+
+def post(client: httpx.Client, image: bytes, **metadata: object) -> httpx.Response:
+    return client.post(
+        "/v1/diagnoses", files={"image": ("x", image)}, data={"metadata": json.dumps(metadata)}
+    )
+
+
+def pixels(answer: httpx.Response) -> np.ndarray:
+    assert answer.status_code == 200, answer.text
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def test_the_answer_is_the_services_own_to_the_last_bit(node: Node) -> None:
+    data = png()
+    answer = post(node.device(), data, age=54, sex="female", site="back", request="r-1")
+    assert answer.status_code == 200, answer.text
+    given = answer.json()
+    same = node.service.diagnose(
+        receive_image(data, Clinical(age=54, sex="female", site="back")), device="other"
+    ).to_dict()
+    assert given.pop("seconds") >= 0 <= same.pop("seconds")
+    for own in ("id", "time", "device", "request"):
+        assert given.pop(own) != same.pop(own)
+    assert given == same
+    assert sum(given["probabilities"].values()) == pytest.approx(1)
+    assert tuple(given["probabilities"]) == CLASSES
+
+
+def test_it_is_kept_before_it_is_answered_and_can_be_read_again(node: Node) -> None:
+    device = node.device()
+    given = post(device, png()).json()
+    assert device.get(f"/v1/diagnoses/{given['id']}").json() == given == node.store.get(given["id"]).to_dict()
+
+
+def test_a_repeated_request_gets_the_same_and_another_image_is_refused(node: Node) -> None:
+    device = node.device()
+    first = post(device, png(1), request="r-1").json()
+    assert post(device, png(1), request="r-1").json() == first
+    assert len(node.store.on_day(date.today())) == 1
+    reused = post(device, png(2), request="r-1")
+    assert (reused.status_code, reused.json()["code"]) == (409, "request-reused")
+    assert post(node.device("camera-2"), png(2), request="r-1").status_code == 200
+
+
+def test_a_device_sees_its_own_only_and_a_clinician_all(node: Node) -> None:
+    id = post(node.device(), png()).json()["id"]
+    other, clinician = node.device("camera-2"), node.clinician()
+    for path in ("", "/heatmap.png", "/heat.png", "/image.jpg"):
+        refused = other.get(f"/v1/diagnoses/{id}{path}")
+        assert (refused.status_code, refused.json()["code"]) == (404, "unknown")
+        assert clinician.get(f"/v1/diagnoses/{id}{path}").status_code == 200
+    assert [each.who for each in node.store.looks(id)] == ["anna"]
+
+
+def test_the_overlay_is_the_explanation_on_what_the_network_saw(node: Node) -> None:
+    device = node.device()
+    id = post(device, png()).json()["id"]
+    drawn = pixels(
+        device.get(f"/v1/diagnoses/{id}/heatmap.png", params={"class": "melanoma", "against": "nevus"})
+    )
+    heatmap = node.service.heatmap(id, "melanoma", "nevus").heatmap
+    assert heatmap.any()
+    assert (drawn == blend(node.store.prepared(id), heatmap)).all()
+
+
+def test_the_layer_has_the_images_proportions_and_is_empty_where_nothing_was_seen(node: Node) -> None:
+    device = node.device()
+    file = io.BytesIO()
+    Image.open(io.BytesIO(png(side=300))).resize((600, 300)).save(file, "PNG")
+    id = post(device, file.getvalue()).json()["id"]
+    layer = pixels(device.get(f"/v1/diagnoses/{id}/heat.png"))
+    assert layer.shape == (SIDE, 2 * SIDE, 4)
+    heatmap = node.service.heatmap(id).heatmap
+    middle = layer[:, SIDE // 2 : SIDE // 2 + SIDE]
+    assert (middle[..., 3] == np.rint(255 * heatmap)).all()
+    assert (middle[..., :3] == np.rint(255 * COLOURS(heatmap)[..., :3])).all()
+    assert not layer[:, : SIDE // 2].any()
+    assert not layer[:, SIDE // 2 + SIDE :].any()
+
+
+def test_an_opinion_is_kept_with_who_and_when(node: Node) -> None:
+    id = post(node.device(), png()).json()["id"]
+    said = node.service.store.get(id)
+    other = next(name for name in CLASSES if name != said.prediction)
+    given = {"agrees": False, "label": other, "reason": "the network", "confirmed_by": "histopathology"}
+    kept = node.clinician().post(f"/v1/diagnoses/{id}/opinions", json=given)
+    assert kept.status_code == 200, kept.text
+    (opinion,) = node.store.opinions(id)
+    assert kept.json() == {**given, "who": "anna", "time": opinion.time}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"agrees": False},
+        {"agrees": False, "label": "wart"},
+        {"agrees": True, "label": "nevus"},
+        {"agrees": False, "label": "nevus", "confirmed_by": "hope"},
+        {"agrees": False, "label": "nevus", "reason": "x" * 2001},
+        {"agrees": False, "label": "nevus", "patient": "Wilhelmine Obermoser"},
+        {},
+    ],
+)
+def test_an_opinion_that_cannot_be_is_refused_without_repeating_it(
+    node: Node, given: dict[str, object]
+) -> None:
+    id = post(node.device(), png()).json()["id"]
+    refused = node.clinician().post(f"/v1/diagnoses/{id}/opinions", json=given)
+    assert refused.status_code == 400
+    assert set(refused.json()) == {"code", "error", "remedy"}
+    assert "Obermoser" not in refused.text
+    assert not node.store.opinions(id)
+
+
+def test_the_document_names_every_route_and_its_types(node: Node) -> None:
+    document = node.client().get("/v1/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/v1/diagnoses",
+        "/v1/diagnoses/{id}",
+        "/v1/diagnoses/{id}/heatmap.png",
+        "/v1/diagnoses/{id}/heat.png",
+        "/v1/diagnoses/{id}/image.jpg",
+        "/v1/diagnoses/{id}/opinions",
+        "/v1/diagnoses/{id}/fhir",
+        "/v1/diagnoses/{id}/dicom",
+        "/dicomweb/studies",
+        "/dicomweb/studies/{study}",
+        "/health",
+        "/metrics",
+    }
+    answer = document["components"]["schemas"]["DiagnosisAnswer"]["properties"]
+    assert set(answer) == set(post(node.device(), png()).json())
+    form = document["paths"]["/v1/diagnoses"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    assert set(form["schema"]["properties"]) == {"image", "metadata"}
+
+
+def test_a_monitor_learns_that_it_works_and_nobodys_name(node: Node) -> None:
+    device = node.device("camera-of-obermoser")
+    id = post(device, png(), request="visit-4711").json()["id"]
+    assert node.client().get("/health").json() == {
+        "status": "ok",
+        "ready": True,
+        "model": "alps",
+        "round": 7,
+    }
+    figures = node.client().get("/metrics").text
+    assert "dermafed_diagnoses_total 1.0" in figures
+    assert 'dermafed_requests_total{method="POST",route="/v1/diagnoses",status="200"} 1.0' in figures
+    assert "dermafed_in_hand 0.0" in figures
+    assert not {each for each in ("obermoser", "4711", id) if each in figures}

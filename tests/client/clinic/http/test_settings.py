@@ -1,0 +1,133 @@
+"""The table [serve], and the certificate that it may name."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from dermafed.client.clinic.http.certificate import certificate_for
+from dermafed.client.clinic.http.listening import Place
+from dermafed.client.clinic.http.serve_settings import ServeSettings, read_serve_settings
+from dermafed.client.node.home import Home, make_home, read_settings
+from dermafed.shared.errors import InputError, SettingsError, StorageError
+
+from tests.client.certificates import certificate
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return make_home(tmp_path / "graz", "graz", tmp_path)
+
+
+def write(home: Home, table: str) -> None:
+    with home.settings_file.open("a") as file:
+        file.write(f"\n[serve]\n{table}\n")
+
+
+def test_without_the_table_the_defaults_hold(home: Home) -> None:
+    assert read_serve_settings(home.settings_file) == ServeSettings()
+    assert ServeSettings().max_body == 32 * 2**20
+
+
+def test_the_table_is_read_and_the_node_of_the_federation_minds_it_not(home: Home) -> None:
+    before = read_settings(home)
+    write(home, 'hosts = ["derma.graz.example"]\nretention_days = 30\ncertificate = "a.pem"\nkey = "a.key"')
+    found = read_serve_settings(home.settings_file)
+    assert (found.hosts, found.retention_days) == (("derma.graz.example",), 30)
+    assert (found.certificate, found.key) == (home.folder / "a.pem", home.folder / "a.key")
+    assert read_settings(home) == before
+
+
+@pytest.mark.parametrize(
+    ("table", "field"),
+    [
+        ("retention_day = 30", "serve.retention_day"),
+        ("retention_days = 0", "serve.retention_days"),
+        ("retention_days = true", "serve.retention_days"),
+        ('max_body_mib = "32"', "serve.max_body_mib"),
+        ("max_body_mib = 100000", "serve.max_body_mib"),
+        ('hosts = ["https://derma"]', "serve.hosts.0"),
+        ('certificate = "a.pem"', "belong together"),
+        ("waiting = [", "cannot be read"),
+    ],
+)
+def test_a_fault_is_told_with_file_and_field(home: Home, table: str, field: str) -> None:
+    write(home, table)
+    with pytest.raises(SettingsError) as caught:
+        read_serve_settings(home.settings_file)
+    assert field in str(caught.value)
+    assert "clinic.toml" in str(caught.value)
+
+
+def test_the_nodes_own_certificate_is_of_an_authority_that_stays(home: Home) -> None:
+    names = ("derma.graz.example", "10.1.2.3")
+    first = certificate_for(home.serving, "graz", names, ServeSettings())
+    assert first.authority is not None
+    authority = first.authority.read_bytes()
+    second = certificate_for(home.serving, "graz", names, ServeSettings())
+    assert authority == first.authority.read_bytes()
+    shown = x509.load_pem_x509_certificate(second.chain.read_bytes())
+    shown.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    alternative = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(alternative.get_values_for_type(x509.DNSName)) == {"derma.graz.example", "localhost"}
+    assert "10.1.2.3" in map(str, alternative.get_values_for_type(x509.IPAddress))
+    assert second.context().minimum_version == ssl.TLSVersion.TLSv1_2
+    for path in home.serving.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_clinics_own_files_are_used(home: Home, tmp_path: Path) -> None:
+    made = certificate(tmp_path / "own")
+    made.key.chmod(0o600)
+    own = certificate_for(home.serving, "graz", (), ServeSettings(certificate=made.chain, key=made.key))
+    assert (own.chain, own.key, own.authority) == (made.chain, made.key, None)
+    own.context()
+    assert not home.serving.exists()
+
+
+def test_a_key_that_others_can_read_or_that_fits_not_is_refused(home: Home, tmp_path: Path) -> None:
+    made, other = certificate(tmp_path / "own"), certificate(tmp_path / "other")
+    made.key.chmod(0o644)
+    with pytest.raises(StorageError, match="Others may read"):
+        certificate_for(
+            home.serving, "graz", (), ServeSettings(certificate=made.chain, key=made.key)
+        ).context()
+    other.key.chmod(0o600)
+    with pytest.raises(SettingsError, match="cannot be used"):
+        certificate_for(
+            home.serving, "graz", (), ServeSettings(certificate=made.chain, key=other.key)
+        ).context()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "derma.graz.example", "10.1.2.3", "::"])
+def test_without_tls_only_this_machine_may_ask(host: str) -> None:
+    with pytest.raises(SettingsError, match="Without TLS"):
+        Place(host, 0, tls=False)
+    Place("127.0.0.1", 0, tls=False)
+
+
+def test_a_port_in_use_is_told() -> None:
+    with Place("127.0.0.1", 0).bound() as bound:
+        bound.listen()
+        port = bound.getsockname()[1]
+        with (
+            pytest.raises(InputError, match=f"Port {port} cannot be opened"),
+            Place("127.0.0.1", port).bound(),
+        ):
+            pass
+
+
+def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:
+    with Place("127.0.0.1", 0).bound() as bound:
+        bound.listen()
+        with socket.create_connection(bound.getsockname()), bound.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_node_is_reached_by_the_names_that_it_is_given() -> None:
+    settings = ServeSettings(hosts=("derma.graz.example",))
+    assert Place("0.0.0.0", 0).names(settings)[0] == "derma.graz.example"
+    assert Place("10.1.2.3", 0).names(settings)[:2] == ("10.1.2.3", "derma.graz.example")

@@ -1,0 +1,123 @@
+"""``fl-client serve`` and ``token`` as commands: ready, answering, and an end in good order."""
+
+from __future__ import annotations
+
+import json
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from dermafed.client.node.home import Home, make_home
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.model.classifier import build_classifier
+from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.model_file import save_model
+from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_settings import ModelSettings
+
+from tests.client.clinic.http.node import CLASSES, png
+
+pytestmark = pytest.mark.journey
+
+PROGRAM = (sys.executable, "-c", "from dermafed.client.cli import main; main()")
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return make_home(tmp_path / "graz", "graz", tmp_path)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    settings = ModelSettings(classes=CLASSES, image_size=64)
+    card = ModelCard(settings, PreprocessSettings(image_size=64, denoise="none"), "random", 7)
+    save_model(tmp_path / "alps.keras", to_flat(build_classifier(settings)), card)
+    return tmp_path / "alps.keras"
+
+
+@contextmanager
+def serving(home: Home, model: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command, once it is ready, and its address."""
+    arguments = ("serve", "--model", model, "--dir", home.folder, "--port", 0)
+    program = subprocess.Popen(
+        [*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    try:
+        line = program.stdout.readline()
+        assert line.startswith("Ready: https://127.0.0.1:"), line + program.communicate()[1]
+        yield program, line.split()[1]
+    finally:
+        program.kill()
+        program.wait()
+
+
+def test_it_is_ready_answers_and_finishes_what_is_in_hand(home: Home, model: Path) -> None:
+    token = command("token", "camera-1", "--dir", home.folder).stdout.strip()
+    with serving(home, model) as (program, address):
+        tls = ssl.create_default_context(cafile=str(home.serving / "ca.pem"))
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(
+            base_url=address, verify=tls, headers=headers, timeout=120, trust_env=False
+        ) as device:
+            assert device.get("/health").json()["model"] == "alps"
+            answers = []
+
+            def send() -> None:
+                answers.append(device.post("/v1/diagnoses", files={"image": png()}))
+
+            thread = threading.Thread(target=send)
+            thread.start()
+            while "dermafed_in_hand 1.0" not in device.get("/metrics").text and not answers:
+                time.sleep(0.001)
+            program.send_signal(signal.SIGTERM)
+            thread.join()
+        assert program.wait(timeout=120) == 0
+        assert program.stdout is not None
+        assert program.stderr is not None
+        out, err = program.stdout.read(), program.stderr.read()
+        assert answers[0].status_code == 200
+        assert "Research use only" in out
+        assert str(home.serving / "ca.pem") in out
+        assert token not in out + err
+    found = command("diagnoses", "--dir", home.folder, "--json")
+    assert [each["id"] for each in json.loads(found.stdout)] == [answers[0].json()["id"]]
+
+
+def test_a_token_is_printed_once_alone_and_can_be_revoked(home: Home) -> None:
+    made = command("token", "anna", "--role", "clinician", "--dir", home.folder)
+    assert made.returncode == 0
+    assert len(made.stdout.split()) == 1
+    again = command("token", "anna", "--dir", home.folder)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "has a token" in again.stderr
+    assert command("token", "anna", "--revoke", "--dir", home.folder).returncode == 0
+    assert command("token", "anna", "--revoke", "--dir", home.folder).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "none.keras"), "none.keras"),
+        (("--model", "none"), "There is no model 'none'"),
+        (("--model", "none", "--plain-http", "--host", "0.0.0.0"), "Without TLS"),
+        (("--model", "none", "--host", "no.such.host.invalid"), "cannot be opened"),
+    ],
+)
+def test_what_cannot_start_says_why(home: Home, arguments: tuple[str, ...], said: str) -> None:
+    done = command("serve", *arguments, "--port", 0, "--dir", home.folder)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,67 @@
+"""Metadata: the four fields, strictly; whatever else comes is refused without being repeated."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import pytest
+from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
+from dermafed.client.clinic.intake.refused import Refused
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def test_all_fields_are_read() -> None:
+    text = '{"age": 54, "sex": "female", "site": "lower back (left)", "request": "a-1:b.c_2"}'
+    assert read_clinical(text) == (Clinical(54, "female", "lower back (left)"), "a-1:b.c_2")
+    assert read_clinical(text.encode()) == read_clinical(text)
+
+
+def test_every_field_may_be_missing_or_null() -> None:
+    assert read_clinical(b"{}") == (Clinical(), None)
+    assert read_clinical('{"age": null, "sex": null, "site": null, "request": null}') == (Clinical(), None)
+
+
+@pytest.mark.parametrize(("told", "kept"), [(0, 0), (89, 89), (90, 90), (91, 90), (120, 90)])
+def test_ages_from_90_on_are_90(told: int, kept: int) -> None:
+    assert read_clinical(f'{{"age": {told}}}')[0].age == kept
+
+
+@pytest.mark.parametrize("age", ["-1", "121", "54.0", "true", '"54"', "[54]", "1e2", "9" * 3000])
+def test_other_ages_are_refused(age: str) -> None:
+    with pytest.raises(Refused, match="age") as caught:
+        read_clinical(f'{{"age": {age}}}')
+    assert caught.value.code == "metadata-value"
+
+
+def test_an_unknown_field_is_named_and_its_value_is_not() -> None:
+    with pytest.raises(Refused, match="'patient_name'") as caught:
+        read_clinical('{"patient_name": "Sauerkraut"}')
+    assert "Sauerkraut" not in str(caught.value)
+
+
+def test_a_site_may_be_of_any_script() -> None:
+    assert read_clinical('{"site": "Rücken"}')[0].site == "Rücken"
+    assert read_clinical('{"site": "背中"}')[0].site == "背中"
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100))
+def test_anything_is_read_or_refused(text: bytes | str) -> None:
+    with suppress(Refused):  # and nothing else
+        clinical, request = read_clinical(text)
+        assert clinical.age is None or 0 <= clinical.age <= 90
+        assert request is None or 0 < len(request) <= 64
+
+
+@given(
+    st.none() | st.integers(0, 89),
+    st.sampled_from([None, "female", "male"]),
+    st.none() | st.from_regex(r"[A-Za-z ]{0,20}", fullmatch=True).map(lambda text: f"a{text}"),
+    st.none() | st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True),
+)
+def test_what_was_told_is_what_is_read(
+    age: int | None, sex: str | None, site: str | None, request: str | None
+) -> None:
+    text = json.dumps({"age": age, "sex": sex, "site": site, "request": request})
+    assert read_clinical(text) == (Clinical(age, sex, site), request)

@@ -1,0 +1,34 @@
+"""A short fuzz of the intake; ``python -m benchmarks.fuzz_intake`` is the long one."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections import Counter
+
+from tests.client.clinic.intake.fuzzing import seeds, take
+
+
+def spoil(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes changed, a piece cut out, or one doubled; the first says which way in, and stays."""
+    spoilt = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        start = chance.randrange(1, len(spoilt) + 1)
+        end = min(len(spoilt), start + chance.choice([1, 2, 4, 30]))
+        piece = [b"", bytes(spoilt[start:end]) * 2, chance.randbytes(end - start), b"\xff\xff\xff\xff"]
+        spoilt[start:end] = chance.choice(piece)
+    return bytes(spoilt)
+
+
+def test_whole_seeds_are_received() -> None:
+    assert {take(seed) for seed in seeds()} == {"received"}
+
+
+def test_spoilt_files_are_received_or_refused() -> None:
+    chance, starts, words = random.Random(5), seeds(), Counter[str]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on damaged tags
+        for number in range(4000):
+            words[take(spoil(starts[number % len(starts)], chance))] += 1
+    assert words["received"] > 200
+    assert len(words) > 10

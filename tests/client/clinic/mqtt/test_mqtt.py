@@ -1,0 +1,190 @@
+"""Requests and answers over a real broker, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
+from dermafed.client.clinic.diagnosis.model import open_model
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.mqtt import answer
+from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.shared.metrics.calibration.calibration import softmax
+
+from tests.client.clinic.mqtt.broker import CONFIGURATION, PATIENCE, Broker, needs_mosquitto
+from tests.client.clinic.mqtt.conftest import picture, running
+from tests.client.clinic.mqtt.device import Device, wait
+from tests.client.clinic_store_in_memory import InMemory
+from tests.client.small_model import save_small_model
+
+pytestmark = needs_mosquitto
+
+
+def test_an_image_is_answered_with_its_diagnosis(scope: Device, store: InMemory) -> None:
+    data = picture(1)
+    told = scope.ask(data, b"first", '{"age": 54, "sex": "female", "site": "back"}')
+    assert (told["status"], told["device"], told["request"]) == (200, "scope", "first")
+    assert told["image_sha256"] == hashlib.sha256(data).hexdigest()
+    assert told["clinical"] == {"age": 54, "sex": "female", "site": "back"}
+    assert store.get(told["id"]).to_dict() == {name: told[name] for name in told if name != "status"}
+    assert scope.topics == ["clinic/north/device/scope/answer"]
+
+
+@pytest.mark.journey
+def test_the_network_says_by_mqtt_what_it_says_itself(
+    broker: Broker, settings: MqttSettings, store: InMemory, tmp_path: Path
+) -> None:
+    diagnoser = Diagnoser(open_model(str(save_small_model(tmp_path))))
+    with running(DiagnosticService(diagnoser, store), settings), Device(broker, "scope") as scope:
+        told = scope.ask(picture(1, ".jpg"), b"1")
+    from dermafed.client.clinic.intake.image import receive_image
+
+    received = receive_image(picture(1, ".jpg"))
+    expected = softmax(diagnoser.look(received.image, received.clinical).logits)
+    assert list(told["probabilities"].values()) == expected.tolist()
+
+
+def test_repetitions_get_the_same_diagnosis(scope: Device, store: InMemory) -> None:
+    first = scope.ask(picture(1), b"1")
+    assert scope.ask(picture(1), b"1") == first
+    assert scope.ask(picture(1), b"2")["id"] != first["id"]
+    other = scope.ask(picture(2), b"1")
+    assert (other["status"], other["code"]) == (409, "request-reused")
+    assert len(store.kept) == 2
+
+
+def test_one_request_many_times_at_once_is_one_diagnosis(scope: Device, store: InMemory) -> None:
+    for _ in range(12):
+        scope.send(picture(1), b"1")
+    told = scope.wait_for(b"1", 12)
+    assert {each["id"] for each in told} == set(store.kept)
+    assert len(store.kept) == 1
+
+
+def test_a_name_in_the_metadata_lets_the_correlation_be_any_bytes(scope: Device) -> None:
+    correlation = uuid.UUID(int=255).bytes
+    told = scope.ask(picture(1), correlation, '{"request": "r-1"}')
+    assert (told["status"], told["request"]) == (200, "r-1")
+
+
+def test_the_answer_goes_where_it_was_asked_for_beneath_the_device(scope: Device) -> None:
+    response = f"{scope.topic}/answer/left/hand"
+    assert scope.ask(picture(1), b"1", response=response)["status"] == 200
+    assert scope.topics == [response]
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "clinic/north/device/phone/answer",
+        "clinic/north/device/scope/image",
+        "clinic/north/device/scope/answers",
+        "clinic/north/device/scope",
+        "clinic/south/device/scope/answer",
+        "$SYS/x",
+    ],
+)
+def test_a_response_topic_elsewhere_is_refused(scope: Device, store: InMemory, elsewhere: str) -> None:
+    told = scope.ask(picture(1), b"1", response=elsewhere)
+    assert (told["status"], told["code"]) == (400, "response-topic")
+    assert scope.topics == [f"{scope.topic}/answer"]
+    assert not store.kept
+
+
+@pytest.mark.parametrize(
+    ("payload", "correlation", "metadata", "code"),
+    [
+        (b"", b"1", [], "empty"),
+        (b"no image", b"1", [], "unsupported-type"),
+        (picture(1)[:-40], b"1", [], "damaged"),
+        (picture(1), None, [], "request-name"),
+        (picture(1), b"", [], "request-name"),
+        (picture(1), b"x" * 65, [], "request-name"),
+        (picture(1), b"a b", [], "request-name"),
+        (picture(1), b"\xff\x00", [], "request-name"),
+        (picture(1), b"1", ["{"], "metadata-malformed"),
+        (picture(1), b"1", ['{"name": "Jane Doe"}'], "metadata-unknown"),
+        (picture(1), b"1", ['{"age": "Jane"}'], "metadata-value"),
+        (picture(1), b"1", ["{}", "{}"], "metadata-twice"),
+    ],
+)
+def test_what_cannot_be_used_is_answered_with_why(
+    scope: Device, store: InMemory, payload: bytes, correlation: bytes | None, metadata: list[str], code: str
+) -> None:
+    told = scope.ask(payload, correlation, *metadata)
+    assert told["code"] == code
+    assert told["status"] in (400, 415, 422)
+    assert told["error"]
+    assert "Jane" not in str(told)
+    assert not store.kept
+    assert scope.ask(picture(1), b"next")["status"] == 200
+
+
+def test_a_message_too_large_for_the_node_is_answered(scope: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "MAX_BYTES", 2**20)
+    told = scope.ask(bytes(2**20 + 1), b"1")
+    assert (told["status"], told["code"]) == (413, "too-large")
+
+
+def test_a_message_too_large_for_the_broker_ends_the_devices_connection_only(
+    broker: Broker, node: DiagnosticService
+) -> None:
+    with Device(broker, "phone") as phone:
+        phone.send(bytes(33 * 2**20), b"1")
+        wait(lambda: len(phone.reasons) > 1, "the broker's refusal")
+        assert phone.largest == answer.MAX_BYTES + 64 * 2**10, "the broker tells it beforehand"
+    with Device(broker, "scope") as scope:
+        assert scope.ask(picture(1), b"1")["status"] == 200
+
+
+def test_a_failure_of_the_node_says_nothing_of_its_cause(
+    scope: Device, node: DiagnosticService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("Jane Doe")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "diagnose", fail)
+        told = scope.ask(picture(1), b"1")
+    assert (told["status"], told["code"]) == (500, "failed")
+    assert "Jane" not in str(told)
+    assert scope.ask(picture(1), b"1")["status"] == 200
+
+
+def test_probabilities_by_hand(scope: Device) -> None:
+    """The stand-in's logits are the channels' means over 50."""
+    image = np.full((40, 40, 3), (150, 100, 0), np.uint8)
+    image[:, 20:] = (50, 0, 0)
+    told = scope.ask(cv2.imencode(".png", image[..., ::-1])[1].tobytes(), b"1")
+    powers = np.exp([2.0, 1.0, 0.0])
+    assert list(told["probabilities"].values()) == pytest.approx(powers / powers.sum(), abs=1e-12)
+    assert told["prediction"] == "melanoma"
+
+
+def test_the_documented_device_gets_an_answer(
+    broker: Broker, node: DiagnosticService, tmp_path: Path
+) -> None:
+    (tmp_path / "lesion.jpg").write_bytes(picture(1, ".jpg"))
+    text = (CONFIGURATION.parents[1] / "docs" / "mqtt.md").read_text("utf-8")
+    program = text.split("```python\n")[1].split("```")[0]
+    for there, here in (
+        ("HOST", "127.0.0.1"),
+        ("8883", str(broker.port)),
+        ("ca.pem", str(broker.ca)),
+        ("PASSWORD", broker.passwords["scope"]),
+    ):
+        assert there in program
+        program = program.replace(there, here)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
+    told = json.loads(done.stdout or "null")
+    assert told, done.stderr
+    assert (told["request"], told["device"], told["clinical"]["age"]) == ("2031-05-04-0017", "scope", 54)

@@ -1,0 +1,150 @@
+"""Brokers and nodes killed in the middle: every request is answered with one and the same diagnosis."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dermafed.client.clinic.mqtt.settings import MqttSettings
+
+from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto
+from tests.client.clinic.mqtt.conftest import picture, running
+from tests.client.clinic.mqtt.device import Device, wait
+from tests.client.clinic.mqtt.node import quick_service
+from tests.client.clinic_store_in_memory import InMemory
+from tests.paths import ROOT
+
+pytestmark = [needs_mosquitto, pytest.mark.journey]
+REQUESTS = [f"request-{number}".encode() for number in range(8)]
+Start = Callable[[], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start_node(settings: MqttSettings, tmp_path: Path) -> Iterator[Start]:
+    """Starts a node of its own process, a diagnosis taking 0.3 s."""
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    started = []
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.client.clinic.mqtt.node", "settings.json", "kept", "0.3"]
+        root = str(ROOT)
+        with (tmp_path / "node.log").open("ab") as log:
+            environment = {**os.environ, "PYTHONPATH": root}
+            node = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        started.append(node)
+        return node
+
+    yield start
+    for node in started:
+        node.kill()
+        node.wait()
+
+
+def assert_one_diagnosis_each(scope: Device, kept: Path) -> None:
+    """Every request has an answer, all its answers name one diagnosis, and that is the one kept."""
+    for request in REQUESTS:
+        told = scope.wait_for(request)
+        assert {each["status"] for each in told} == {200}
+        (name,) = {each["id"] for each in told}
+        assert f'"{name}"' in (kept / f"scope {request.decode()}").read_text()
+    names = {f"scope {request.decode()}" for request in REQUESTS}
+    assert {path.name for path in kept.iterdir()} == {*names, "scope ready"}
+
+
+def test_a_node_killed_in_the_middle_answers_all_when_it_is_back(
+    broker: Broker, start_node: Start, tmp_path: Path
+) -> None:
+    node, kept = start_node(), tmp_path / "kept"
+    with Device(broker, "scope") as scope:
+        until_answered(scope, b"ready")
+        for number, request in enumerate(REQUESTS):
+            scope.send(picture(number), request).wait_for_publish(60)
+        wait(lambda: len(list(kept.iterdir())) >= 3, "the first diagnoses")
+        node.kill()
+        node.wait()
+        assert len(list(kept.iterdir())) < len(REQUESTS) + 1, "it was in the middle"
+        start_node()
+        assert_one_diagnosis_each(scope, kept)
+
+
+def test_images_sent_while_the_node_is_down_wait_for_it(
+    broker: Broker, start_node: Start, tmp_path: Path
+) -> None:
+    node, kept = start_node(), tmp_path / "kept"
+    with Device(broker, "scope") as scope:
+        until_answered(scope, b"ready")
+        node.kill()
+        node.wait()
+        for number, request in enumerate(REQUESTS):
+            scope.send(picture(number), request).wait_for_publish(60)
+        start_node()
+        assert_one_diagnosis_each(scope, kept)
+
+
+def test_a_broker_killed_in_the_middle_loses_nothing_it_acknowledged(
+    broker: Broker, start_node: Start, tmp_path: Path
+) -> None:
+    start_node()
+    kept = tmp_path / "kept"
+    with Device(broker, "scope") as scope:
+        until_answered(scope, b"ready")
+        for number, request in enumerate(REQUESTS):
+            scope.send(picture(number), request).wait_for_publish(60)
+        wait(lambda: on_disk_or_answered(broker, scope), "the broker's disk")
+        assert not all(scope.answers[request] for request in REQUESTS), "it was in the middle"
+        broker.kill()
+        broker.start()
+        assert_one_diagnosis_each(scope, kept)
+
+
+def test_a_device_that_was_away_gets_its_answers(broker: Broker, settings: MqttSettings) -> None:
+    store = InMemory()
+    scope = Device(broker, "scope")
+    with running(quick_service(store, 0.5), settings):
+        with scope:
+            for number, request in enumerate(REQUESTS[:3]):
+                scope.send(picture(number), request).wait_for_publish(60)
+        wait(lambda: len(store.kept) == 3, "the diagnoses")
+        with Device(broker, "scope") as again:
+            told = [
+                again.wait_for(request)[0]["id"] for request in REQUESTS[:3] if request not in scope.answers
+            ]
+    assert set(told) <= set(store.kept)
+    assert len(told) + len(scope.answers) == 3
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_a_broker_away_for_long_is_found_again(
+    broker: Broker, settings: MqttSettings, remembers: bool
+) -> None:
+    with running(quick_service(InMemory()), settings), Device(broker, "scope") as scope:
+        broker.kill()
+        if not remembers:  # it was killed before it had saved the sessions
+            broker.saved.unlink(missing_ok=True)
+        time.sleep(3)
+        broker.start()
+        until_answered(scope, REQUESTS[0])
+        assert {each["status"] for each in scope.answers[REQUESTS[0]]} == {200}
+
+
+def on_disk_or_answered(broker: Broker, scope: Device) -> bool:
+    """The broker writes what it has acknowledged a moment later."""
+    saved = broker.saved.read_bytes() if broker.saved.exists() else b""
+    return all(request in saved or scope.answers[request] for request in REQUESTS)
+
+
+def until_answered(scope: Device, request: bytes) -> None:
+    """Ask as a device should: again with the same name, until there is an answer."""
+    for _ in range(120):
+        scope.send(picture(99), request)
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            if scope.answers[request]:
+                return
+            time.sleep(0.05)
+    raise AssertionError("the node never answered")

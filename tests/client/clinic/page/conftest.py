@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.clinic.http.node import Node, png, running, small_diagnoser
+from tests.paths import SHARED
+
+SAMPLES = SHARED / "data" / "device_samples"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@dataclass
+class Screen:
+    """A browser at the page of a running node.
+
+    Attributes:
+        page: Playwright's.
+        node: whose page it is.
+        image: a file to send.
+        faults: what the browser's console complained of.
+    """
+
+    page: Any
+    node: Node
+    image: Path
+    faults: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.node.url}{path}")
+
+    def sign_in(self) -> None:
+        self.open("/")
+        self.page.get_by_label("Token").fill(self.node.tokens.make("anna", "clinician"))
+        self.page.keyboard.press("Enter")
+        self.page.get_by_role("heading", name="New image").wait_for()
+
+    def diagnose(self) -> None:
+        self.page.locator("#file").set_input_files(self.image)
+        self.page.get_by_role("button", name="Diagnose").click()
+        self.page.get_by_role("heading", name="What the model says").wait_for()
+        self.ready("main")
+        self.page.locator("#news", has_text="%").wait_for(state="attached")
+
+    def ready(self, name: str) -> None:
+        self.page.locator(f".stage[data-state=ready] [data-map={name}]").wait_for()
+
+    def say(self) -> str:
+        """What a screen reader was told last."""
+        return str(self.page.locator("#news").text_content())
+
+
+@pytest.fixture(scope="module")  # while it lives, no test of another folder can run an event loop
+def browser() -> Iterator[Any]:
+    sync = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    with sync.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with running(small_diagnoser(), tmp_path_factory.mktemp("page") / "graz") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real one as a device delivers it, where there is one beside the checkout."""
+    real = sorted(SAMPLES.glob("*.jpg"))
+    if real:
+        return real[2]
+    drawn = tmp_path_factory.mktemp("image") / "drawn.png"
+    drawn.write_bytes(png())
+    return drawn
+
+
+@pytest.fixture(params=[(1280, 900), (360, 740)], ids=["desktop", "phone"])
+def screen(request: pytest.FixtureRequest, browser: Any, node: Node, image: Path) -> Iterator[Screen]:
+    width, height = request.param
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, has_touch=width < 400, ignore_https_errors=True
+    )
+    context.set_default_timeout(60_000)
+    shown = Screen(context.new_page(), node, image)
+    shown.page.on(
+        "console", lambda line: shown.faults.append(line.text) if line.type in ("error", "warning") else None
+    )
+    shown.page.on("pageerror", lambda error: shown.faults.append(str(error)))
+    yield shown
+    context.close()
+    node.tokens.revoke("anna")
+    assert shown.faults == []

@@ -1,0 +1,46 @@
+"""axe-core's judgement of every view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.client.clinic.page.conftest import Screen
+
+pytestmark = pytest.mark.journey
+
+SERIOUS = ("serious", "critical")
+
+
+def faults(page: Any) -> list[str]:
+    """What axe finds that is serious, with the elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(page).response["violations"]
+    return [
+        f"{each['id']}: {[node['html'] for node in each['nodes']]}"
+        for each in found
+        if each["impact"] in SERIOUS
+    ]
+
+
+def test_no_view_has_a_serious_fault(screen: Screen) -> None:
+    page = screen.page
+    screen.open("/sign-in")
+    assert faults(page) == []
+    page.get_by_label("Token").fill("wrong")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    screen.faults.clear()  # the browser notes the status, 401
+    assert faults(page) == []
+    screen.sign_in()
+    assert faults(page) == []
+    screen.diagnose()
+    page.get_by_text("Compare two classes").click()
+    page.get_by_text("Who looked at this").click()
+    page.get_by_label("I disagree").check()
+    screen.ready("side-1")
+    assert faults(page) == []
+    for path in ("/day", "/model"):
+        screen.open(path)
+        assert faults(page) == []

@@ -1,0 +1,171 @@
+"""A clinician's way through the real page, in headless Chromium, on a desk and on a telephone."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import date
+from typing import Any
+
+import pytest
+
+from tests.client.clinic.http.node import CLASSES
+from tests.client.clinic.page.conftest import Screen
+
+pytestmark = pytest.mark.journey
+
+
+def opacity(screen: Screen) -> float:
+    return float(screen.page.locator("[data-map=main]").evaluate("each => each.style.opacity"))
+
+
+def test_from_the_image_to_the_days_list(screen: Screen) -> None:
+    page, store = screen.page, screen.node.store
+    screen.sign_in()
+    screen.diagnose()
+    said = store.on_day(date.today())[0]
+    assert page.url.endswith(f"/diagnoses/{said.id}")
+
+    rows = page.locator(".bars tbody tr")
+    shown = [rows.nth(place).inner_text().split("\n") for place in range(rows.count())]
+    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
+    assert [row[0].strip() for row in shown] == [name.replace("_", " ") for name, _ in ranked]
+    assert f"{100 * ranked[0][1]:.0f} %" in rows.first.inner_text()
+    assert "Research use only; not a medical device." in page.locator(".use").inner_text()
+    assert page.get_by_text("does not outline the lesion").is_visible()
+
+    label = next(name for name in CLASSES if name != said.prediction)
+    page.get_by_label("I disagree").check()
+    page.get_by_label("It is").select_option(label)
+    page.get_by_label("Confirmed by").select_option("histopathology")
+    page.get_by_label("Reason").fill("the network at its edge")
+    page.get_by_role("button", name="Keep").click()
+    page.get_by_text("the network at its edge").wait_for()
+    (opinion,) = store.opinions(said.id)
+    assert (opinion.who, opinion.agrees, opinion.label) == ("anna", False, label)
+    assert (opinion.confirmed_by, opinion.reason) == ("histopathology", "the network at its edge")
+    assert screen.say() == "Your opinion is kept."
+
+    page.get_by_role("link", name="Today").click()
+    page.locator(f"a[href='/diagnoses/{said.id}']").click()
+    page.get_by_text("anna disagrees").wait_for()
+    assert [each.who for each in store.looks(said.id)] == ["anna", "anna"]
+
+
+def test_the_heatmap_is_slid_hidden_and_compared(screen: Screen) -> None:
+    page = screen.page
+    screen.sign_in()
+    screen.diagnose()
+    assert opacity(screen) == 0.6
+    slider = page.get_by_role("slider", name="Heatmap")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    assert opacity(screen) == pytest.approx(0.65)
+    page.keyboard.press("h")
+    assert opacity(screen) == 0
+    assert screen.say() == "The heatmap is hidden."
+    page.keyboard.press("H")
+    assert opacity(screen) == pytest.approx(0.65)
+    page.get_by_label("Reason").press("h")
+    assert opacity(screen) == pytest.approx(0.65), "who writes hides nothing"
+    page.get_by_role("button", name="Hide").click()
+    assert opacity(screen) == 0
+    page.get_by_role("button", name="Show").click()
+    page.get_by_label("The key H").uncheck()
+    page.keyboard.press("h")
+    assert opacity(screen) > 0, "the key can be turned off"
+
+    page.get_by_text("Compare two classes").click()
+    screen.ready("side-0")
+    screen.ready("side-1")
+    maps = [page.locator(f"[data-map=side-{side}]").get_attribute("src") for side in (0, 1)]
+    assert maps[0] != maps[1]
+    last = page.get_by_label("Right map").locator("option").last.get_attribute("value")
+    page.get_by_label("Right map").select_option(last)
+    screen.ready("side-1")
+    assert page.locator("[data-map=side-1]").get_attribute("src").endswith(f"class={last}")
+
+
+def test_an_image_chosen_before_the_script_has_come(screen: Screen) -> None:
+    page = screen.page
+    waiting: list[Any] = []
+    page.route("**/upload.js", lambda route: waiting.append(route))  # a method of C takes no mark
+    screen.sign_in()
+    page.locator("#file").set_input_files(screen.image)
+    waiting[0].continue_()
+    page.get_by_role("button", name="Diagnose").click()
+    page.get_by_role("heading", name="What the model says").wait_for()
+
+
+def test_by_keyboard_alone(screen: Screen) -> None:
+    page = screen.page
+    page.on("filechooser", lambda chooser: chooser.set_files(screen.image))
+    screen.sign_in()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    while page.evaluate("document.activeElement.id") != "file":
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.tagName") != "BODY"
+    page.keyboard.press("Space")
+    page.locator("#send:enabled").wait_for()
+    page.get_by_role("button", name="Diagnose").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="What the model says").wait_for()
+    stops = tab_stops(page)
+    for id in ("opacity", "hide", "keys", "target", "against", "confirmed", "reason"):
+        assert id in stops
+
+
+def tab_stops(page: Any) -> list[str]:
+    """The ids that the Tab key comes by, once around."""
+    found: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        found.append(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+        if found[-1] == "BODY":
+            break
+    return found
+
+
+def test_what_is_refused_is_told_in_its_place(screen: Screen) -> None:
+    page = screen.page
+    screen.sign_in()
+    page.locator("#file").set_input_files({"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"no image"})
+    page.get_by_role("button", name="Diagnose").click()
+    page.get_by_role("alert").wait_for()
+    assert len(page.get_by_role("alert").inner_text()) > 20
+    assert page.get_by_role("button", name="Diagnose").is_enabled()
+    screen.faults = [each for each in screen.faults if "415" not in each]  # the browser notes the status
+    screen.diagnose()
+
+
+def test_an_image_is_dropped(screen: Screen) -> None:
+    page = screen.page
+    screen.sign_in()
+    page.evaluate(
+        """base64 => {
+            const bytes = Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], "x.jpg", { type: "image/jpeg" }));
+            document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+        }""",
+        b64encode(screen.image.read_bytes()).decode(),
+    )
+    page.get_by_role("button", name="Diagnose").click()
+    screen.ready("main")
+
+
+def test_nothing_is_wider_than_the_screen(screen: Screen) -> None:
+    page = screen.page
+    screen.open("/sign-in")
+    pages = [page.url]
+    screen.sign_in()
+    screen.diagnose()
+    page.get_by_text("Compare two classes").click()
+    pages = [page.url, *(f"{screen.node.url}{path}" for path in ("/", "/day", "/model"))]
+    for each in pages:
+        page.goto(each)
+        width = page.viewport_size["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, each
+        for button in page.locator("button:visible, .button:visible, select:visible").all():
+            assert button.bounding_box()["height"] >= 24, each  # WCAG 2.2, target size

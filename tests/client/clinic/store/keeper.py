@@ -1,0 +1,47 @@
+"""A process that keeps, forgets and lets expire until it is killed, and tells what was acknowledged."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from dermafed.client.clinic.store.opinion import Opinion
+from dermafed.client.clinic.store.store import open_store
+from dermafed.client.node.home import Home
+
+from tests.client.clinic.store.making import diagnosis, prepared, received
+
+OLD_DAYS = 90
+
+
+def keep_on(folder: Path, seed: int, told: Connection) -> None:
+    """Opens the store and works; every word is sent once the store has returned."""
+    draw = random.Random(seed)
+    with open_store(Home(folder), 30) as store:
+        told.send(("open",))
+        mine: list[str] = []
+        while True:
+            what = draw.random()
+            if what < 0.65 or not mine:
+                number = draw.randrange(2**30)
+                of = received(number)
+                made = store.keep(diagnosis(of, f"r-{number}"), of, prepared(number))
+                mine.append(made.id)
+                told.send(("kept", made.id, number))
+            elif what < 0.75:
+                number = draw.randrange(2**30)
+                time = (datetime.now(UTC) - timedelta(OLD_DAYS)).isoformat(timespec="milliseconds")
+                made = store.keep(diagnosis(received(number), time=time), received(number), prepared(number))
+                told.send(("old", made.id, number))
+            elif what < 0.85:
+                id = mine.pop(draw.randrange(len(mine)))
+                told.send(("forgetting", id))
+                store.forget(id)
+                told.send(("forgot", id))
+            elif what < 0.95:
+                store.say(mine[-1], Opinion("dr", True, reason="as I thought"))
+                told.send(("said", mine[-1]))
+            else:
+                store.expire(datetime.now(UTC))

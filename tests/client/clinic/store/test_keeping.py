@@ -1,0 +1,206 @@
+"""What is kept comes back, once for a request, and nothing else of the file that came."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.diagnosis.picture_encoding import encode_photograph
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.store.files import SealedFiles
+from dermafed.client.clinic.store.store import Store, open_store
+from dermafed.client.clinic.store.vault import open_vault
+from dermafed.client.node.home import Home
+from dermafed.shared.imaging.decoding import decode_image
+from PIL import Image
+
+from tests.client.clinic.store.making import HEADERS, diagnosis, kept, noise, prepared, received
+
+
+def test_what_is_kept_comes_back(store: Store, home: Home) -> None:
+    of = received(1)
+    made = diagnosis(of, "r-1", outside_score=0.1 + 0.2)
+    assert store.keep(made, of, prepared(1)) == made
+    for each in (store, open_store(home)):
+        assert each.get(made.id) == made
+        assert each.find("camera-1", "r-1") == made
+        np.testing.assert_array_equal(each.prepared(made.id), prepared(1))
+        reference = each.reference(made.id)
+        assert reference is not None
+        assert reference.headers == HEADERS
+    assert store.find("camera-2", "r-1") is None
+    assert store.find("camera-1", "r-2") is None
+
+
+def test_a_photograph_comes_back_as_a_jpeg_of_quality_95_without_subsampling(store: Store) -> None:
+    ramp = np.linspace(0, 255, 64, dtype=np.uint8)
+    image = np.stack(
+        [np.tile(ramp, (48, 1)), np.tile(ramp[::-1], (48, 1)), np.full((48, 64), 90, np.uint8)], 2
+    )
+    of = received(2, image=image)
+    made = store.keep(diagnosis(of), of, prepared())
+    back = store.image(made.id)
+    assert back.shape == (48, 64, 3)
+    assert np.abs(back.astype(int) - image).max() <= 4
+    with Image.open(io.BytesIO(encode_photograph(image))) as jpeg:
+        assert jpeg.format == "JPEG"
+        tables = jpeg.quantization  # type: ignore[attr-defined]
+        # IJG's scaling of its first luminance entry: (16 * (200 - 2 * 95) + 50) // 100
+        assert tables[0][0] == 2
+        assert [layer[1:3] for layer in jpeg.layer] == [(1, 1)] * 3  # type: ignore[attr-defined]
+
+
+def test_an_image_too_long_for_a_jpeg_is_kept_exactly(store: Store) -> None:
+    of = received(3, image=noise(3, 1, 70_000))
+    made = store.keep(diagnosis(of), of, prepared())
+    np.testing.assert_array_equal(store.image(made.id), of.image)
+
+
+def test_nothing_of_the_file_that_came_survives(home: Home, store: Store) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "Wilhelmine Obermoser"  # ImageDescription
+    exif.get_ifd(0x8825)[1] = "N"  # GPS
+    file = io.BytesIO()
+    Image.fromarray(noise(4, 64, 64)).save(
+        file, "JPEG", exif=exif, comment=b"born 1954-03-12", icc_profile=b"profile of the clinic's camera"
+    )
+    data = file.getvalue()
+    assert b"Obermoser" in data
+    assert b"born 1954" in data
+    of = received(4, image=decode_image(data))
+    made = store.keep(diagnosis(of), of, prepared(4))
+    vault = open_vault(home.store)
+    for kind in ("image", "prepared"):
+        stored = vault.files.read(made.id, kind)
+        assert not any(text in stored for text in (b"Obermoser", b"born", b"profile", b"Exif", b"GPS"))
+        with Image.open(io.BytesIO(stored)) as image:
+            assert not image.getexif()
+            assert not {"comment", "exif", "icc_profile"} & image.info.keys()
+
+
+def test_threads_with_one_request_get_one_diagnosis(store: Store) -> None:
+    of = received(5)
+    made = [diagnosis(of, "same") for _ in range(16)]
+    ready = threading.Barrier(8)
+
+    def keep(each: Diagnosis) -> Diagnosis:
+        ready.wait()
+        return store.keep(each, of, prepared(5))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(keep, made))
+    assert len({answer.id for answer in answers}) == 1
+    assert answers[0] in made
+    today = date.fromtimestamp(time.time())
+    assert [each.id for each in store.on_day(today)] == [answers[0].id]
+
+
+def test_the_same_diagnosis_twice_is_one(store: Store) -> None:
+    of = received(6)
+    made = diagnosis(of)
+    assert store.keep(made, of, prepared(6)) == store.keep(made, of, prepared(6)) == made
+    np.testing.assert_array_equal(store.prepared(made.id), prepared(6))
+
+
+def test_another_device_may_use_the_same_name(store: Store) -> None:
+    first, second = kept(store, 7, "r"), kept(store, 8, "r", device="camera-2")
+    assert first.id != second.id
+    assert store.find("camera-2", "r") == second
+
+
+def test_a_day_is_the_clinics_own_even_when_the_clock_changes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Vienna")
+    time.tzset()
+    try:
+        # On 29 March 2026 Vienna goes from UTC+1 to UTC+2: its day is 23 hours long.
+        times = ["2026-03-28T22:59:59.999", "2026-03-28T23:00:00.000", "2026-03-29T21:59:59.999"]
+        times.append("2026-03-29T22:00:00.000")
+        ids = [kept(store, n, time=f"{text}+00:00").id for n, text in enumerate(times)]
+        found = {day: [each.id for each in store.on_day(date(2026, 3, day))] for day in (28, 29, 30)}
+        assert found == {28: [ids[0]], 29: [ids[2], ids[1]], 30: [ids[3]]}
+        assert [each.id for each in store.on_day(date(2026, 3, 29), limit=1, skip=1)] == [ids[1]]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_what_is_not_there_is_refused(store: Store) -> None:
+    for ask in (
+        store.get,
+        store.prepared,
+        store.image,
+        store.reference,
+        store.opinions,
+        store.looks,
+        store.forget,
+    ):
+        for id in ("0" * 32, "../../key", ""):
+            with pytest.raises(Refused, match="no such diagnosis") as caught:
+                ask(id)
+            assert caught.value.status == 404
+
+
+def test_a_store_is_for_its_owner_only(home: Home, store: Store) -> None:
+    kept(store)
+    paths = [home.store, *home.store.rglob("*")]
+    assert len(paths) > 5
+    assert {path: oct(path.stat().st_mode & 0o077) for path in paths if path.name != ".lock"} == {
+        path: "0o0" for path in paths if path.name != ".lock"
+    }
+
+
+def test_days_must_be_days(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="for a day at least"):
+        open_store(home, 0)
+
+
+def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, store: Store) -> None:
+    """Other processes sweep and rewrite the store while it keeps: only what no row knows may go."""
+    stop = threading.Event()
+
+    def keep_on() -> list[Diagnosis]:
+        made: list[Diagnosis] = []
+        while not stop.is_set():
+            made.append(kept(store, len(made)))
+            time.sleep(0.002)  # or nobody else would get a turn: SQLite has no queue
+        return made
+
+    with ThreadPoolExecutor(1) as pool:
+        keeping = pool.submit(keep_on)
+        for number in range(20):
+            with open_store(home, 30) as other:
+                other.forget(kept(other, 10_000 + number).id)
+        stop.set()
+    made = keeping.result()
+    assert len(made) > 5
+    for seed, each in enumerate(made):
+        np.testing.assert_array_equal(store.prepared(each.id), prepared(seed))
+
+
+def test_a_store_that_is_opened_waits_for_one_that_keeps(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the files and the row, a diagnosis looks like what a sudden death left behind."""
+    written, write = threading.Event(), SealedFiles.write
+
+    def write_slowly(files: SealedFiles, id: str, parts: Mapping[str, bytes]) -> None:
+        write(files, id, parts)
+        written.set()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(SealedFiles, "write", write_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        keeping = pool.submit(kept, store)
+        assert written.wait(60)
+        open_store(home, 30).close()
+        np.testing.assert_array_equal(store.prepared(keeping.result().id), prepared())

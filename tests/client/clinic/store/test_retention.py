@@ -1,0 +1,221 @@
+"""What expires and what is forgotten leaves no byte behind."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.store.opinion import Look, Opinion
+from dermafed.client.clinic.store.retention import forget
+from dermafed.client.clinic.store.store import Store, open_store
+from dermafed.client.clinic.store.vault import open_vault
+from dermafed.client.node.home import Home
+
+from tests.client.clinic.store.making import all_bytes, kept
+
+NOW = datetime.now(UTC)
+
+
+def ago(**past: float) -> str:
+    return (NOW - timedelta(**past)).isoformat(timespec="milliseconds")
+
+
+def sealed_bytes(home: Home, store: Store, id: str) -> list[bytes]:
+    """The sealed bytes of a diagnosis, wherever they lie."""
+    found = [path.read_bytes() for path in (home.store / "files").glob(f"{id}.*")]
+    with store._vault.database.reading() as db:
+        row = db.execute("SELECT * FROM diagnoses WHERE id = ?", (id,)).fetchone()
+        events = db.execute(
+            "SELECT content FROM events WHERE diagnosis = ? ORDER BY number", (id,)
+        ).fetchall()
+    return [*found, row["content"], row["reference"], row["asked"], *(event["content"] for event in events)]
+
+
+def remains(home: Home, sealed: list[bytes]) -> list[bytes]:
+    content = all_bytes(home.folder)
+    return [text[:32] for text in sealed if text[:32] in content or text[-32:] in content]
+
+
+def is_gone(store: Store, id: str) -> None:
+    for ask in (store.prepared, store.image):
+        with pytest.raises(Refused, match="no longer kept") as caught:
+            ask(id)
+        assert caught.value.status == 410
+
+
+def test_what_is_forgotten_leaves_no_byte(home: Home, store: Store) -> None:
+    """Among two hundred others, whose coming and going moves rows from page to page."""
+    target = kept(store, 1, "1.2.3.4711")
+    store.say(target.id, Opinion("dr-huber", False, "melanoma", "Obermoser, the second", "histopathology"))
+    store.looked(target.id, "dr-huber")
+    others = [kept(store, seed, f"r-{seed}") for seed in range(2, 100)]
+    for each in others[::3]:
+        store.say(each.id, Opinion("dr-huber", True, reason="x" * 700))
+    sealed = sealed_bytes(home, store, target.id)
+    assert len(sealed) == 7
+    assert len(remains(home, sealed)) == 7
+    store.forget(target.id, *(each.id for each in others[::2]))
+    assert remains(home, sealed) == []
+    content = all_bytes(home.store)
+    assert content.count(target.id.encode()) == 2  # the line that says so, and its index
+    assert next(iter(store.forgotten())) == target.id
+    for ask in (store.get, store.opinions, store.looks, store.reference, store.forget):
+        with pytest.raises(Refused) as caught:
+            ask(target.id)
+        assert caught.value.status == 410
+    is_gone(store, target.id)
+    assert store.find("camera-1", "1.2.3.4711") is None
+    assert [store.get(each.id) for each in others[1::2]] == others[1::2]
+
+
+def test_nothing_is_forgotten_if_one_is_unknown(store: Store) -> None:
+    made = kept(store)
+    with pytest.raises(Refused, match="no such diagnosis"):
+        store.forget(made.id, "0" * 32)
+    assert store.get(made.id) == made
+
+
+def test_what_expires_leaves_the_bare_account(home: Home, store: Store) -> None:
+    old = kept(store, 1, "1.2.3.4711", time=ago(days=30, seconds=1))
+    young = kept(store, 2, time=ago(days=30, seconds=-60))
+    for each in (old, young):
+        store.say(each.id, Opinion("dr-huber", False, "melanoma", "the second", "histopathology"))
+        store.looked(each.id, "dr-huber")
+    sealed = sealed_bytes(home, store, old.id)
+    assert store.expire(NOW) == 1
+    assert store.expire(NOW) == 0
+    bare = store.get(old.id)
+    assert bare.clinical == Clinical()
+    assert bare.request is None
+    assert bare.to_dict() == {**old.to_dict(), "clinical": Clinical().to_dict(), "request": None}
+    (said,) = store.opinions(old.id)
+    assert (said.who, said.label, said.reason, said.confirmed_by) == (
+        "dr-huber",
+        "melanoma",
+        "",
+        "histopathology",
+    )
+    assert [look.who for look in store.looks(old.id)] == ["dr-huber"]
+    assert store.reference(old.id) is None
+    is_gone(store, old.id)
+    assert store.find("camera-1", "1.2.3.4711") == bare  # a repeated request is still the same
+    kept_on = {sealed[4], sealed[6]}  # the keyed digest of the request, and who looked
+    assert set(remains(home, sealed)) == {text[:32] for text in kept_on}
+    assert store.get(young.id) == young
+    assert store.image(young.id).any()
+    assert store.opinions(young.id)[0].reason == "the second"
+
+
+def test_what_is_too_old_goes_when_the_store_is_opened(home: Home, store: Store) -> None:
+    old = kept(store, 1, time=ago(days=10))
+    store.close()
+    with open_store(home) as same, open_store(home, 11) as other:
+        assert same.image(old.id).any()
+        assert other.image(old.id).any()
+    with open_store(home, 9) as opened:
+        is_gone(opened, old.id)
+    assert not list((home.store / "files").iterdir())
+
+
+def test_an_expired_diagnosis_can_be_forgotten(home: Home, store: Store) -> None:
+    old = kept(store, 1, "r", time=ago(days=31))
+    store.expire(NOW)
+    store.forget(old.id)
+    with pytest.raises(Refused, match="no longer kept"):
+        store.get(old.id)
+
+
+def test_looks_and_opinions_add_up(store: Store) -> None:
+    made = kept(store)
+    first = store.say(made.id, Opinion("dr-a", True))
+    second = store.say(
+        made.id, Opinion("dr-b", False, "other", "no lesion", None, "1999-01-01T00:00:00.000+00:00")
+    )
+    assert store.opinions(made.id) == [first, second]
+    assert NOW.isoformat() <= second.time
+    store.looked(made.id, "dr-a")
+    store.looked(made.id, "dr-a")
+    assert [type(each) for each in store.looks(made.id)] == [Look, Look]
+
+
+@pytest.mark.parametrize(
+    "opinion",
+    [
+        Opinion("dr", False),
+        Opinion("dr", False, "wart"),
+        Opinion("dr", True, "melanoma"),
+        Opinion("", True),
+        Opinion("x" * 101, True),
+        Opinion("dr", True, reason="x" * 2001),
+        Opinion("dr", True, confirmed_by="a feeling"),
+    ],
+)
+def test_an_opinion_that_cannot_be_is_refused(store: Store, opinion: Opinion) -> None:
+    made = kept(store)
+    with pytest.raises(Refused) as caught:
+        store.say(made.id, opinion)
+    assert caught.value.status == 400
+    assert store.opinions(made.id) == []
+
+
+def test_a_death_before_the_traces_are_erased_is_made_good(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = kept(store, 1, "r")
+    sealed = sealed_bytes(home, store, target.id)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(store._vault.files), "remove", die)
+    with pytest.raises(KeyboardInterrupt):
+        store.forget(target.id)
+    monkeypatch.undo()
+    assert remains(home, sealed)
+    open_store(home).close()
+    assert remains(home, sealed) == []
+
+
+def test_quarantined_objects_are_sealed_listed_dropped_and_expire(
+    home: Home, store: Store, tmp_path: Path
+) -> None:
+    data = b"DICM" + b"OBERMOSER WILHELMINE" * 50
+    first = store.quarantine(data, "burned-in-annotation", "camera-1")
+    second = store.quarantine(data, "burned-in-annotation", "camera-2")
+    assert b"OBERMOSER" not in all_bytes(home.store)
+    listed = store.quarantined()
+    assert [(each.id, each.device, each.why) for each in listed] == [
+        (first, "camera-1", "burned-in-annotation"),
+        (second, "camera-2", "burned-in-annotation"),
+    ]
+    assert store.quarantined_object(first) == data
+    with open_store(home):
+        assert store.quarantined_object(first) == data  # no orphan
+    with pytest.raises(Refused) as caught:
+        store.get(first)
+    assert caught.value.status == 404
+    store.drop(first)
+    for ask in (store.drop, store.quarantined_object):
+        with pytest.raises(Refused, match="no such object"):
+            ask(first)
+    assert store.expire(datetime.now(UTC) + timedelta(31)) == 1
+    assert store.quarantined() == []
+    assert not list((home.store / "files").iterdir())
+
+
+def test_no_copy_stays_where_rows_were_moved(tmp_path: Path) -> None:
+    """SQLite moves rows from page to page and leaves copies; of these rows, two without VACUUM."""
+    vault, draw = open_vault(tmp_path / "store"), random.Random(7)
+    rows = {draw.randbytes(16).hex(): draw.randbytes(draw.randrange(100, 1500)) for _ in range(2000)}
+    with vault.database.writing() as db:
+        for id, content in rows.items():
+            values = (id, draw.randrange(10**9), content)
+            db.execute("INSERT INTO diagnoses (id, made, device, content) VALUES (?, ?, 'camera', ?)", values)
+    gone = set(draw.sample(sorted(rows), 1000))
+    forget(vault, *gone)
+    on_disk = all_bytes(tmp_path)
+    assert {id for id, content in rows.items() if content[:24] in on_disk} == rows.keys() - gone

@@ -1,0 +1,57 @@
+"""The diagnostic service over the real store; a stand-in looks at the images."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from dermafed.client.clinic.diagnosis.diagnoser import Looked
+from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.store.store import Store
+from numpy.typing import NDArray
+
+from tests.client.clinic.store.making import received
+
+
+class Corner:
+    """Sees the upper left of an image, and explains what it saw by itself."""
+
+    classes = ("melanoma", "nevus")
+    model = SimpleNamespace(used=ModelUsed("corner", 0, "0" * 64))
+
+    def look(self, image: NDArray[np.uint8], clinical: Clinical) -> Looked:
+        return Looked(image[:8, :8].copy(), np.array([1, 2], np.float32), np.zeros(2, np.float32))
+
+    def explain(self, prepared: NDArray[np.uint8], target: str | None, against: str | None) -> Any:
+        return prepared
+
+
+@pytest.fixture
+def service(store: Store) -> DiagnosticService:
+    return DiagnosticService(Corner(), store)  # type: ignore[arg-type]
+
+
+def test_a_request_that_comes_again_is_answered_with_the_same(service: DiagnosticService) -> None:
+    first = service.diagnose(received(1), "camera-1", "r-1")
+    assert service.diagnose(received(1), "camera-1", "r-1") == first
+    assert service.diagnose(received(1), "camera-1").id != first.id
+    with pytest.raises(Refused, match="used for another image") as caught:
+        service.diagnose(received(2), "camera-1", "r-1")
+    assert caught.value.status == 409
+
+
+def test_what_is_forgotten_has_no_heatmap_though_there_was_one(
+    service: DiagnosticService, store: Store
+) -> None:
+    of = received(1)
+    made = service.diagnose(of, "camera-1")
+    for _ in range(2):
+        np.testing.assert_array_equal(service.heatmap(made.id), of.image[:8, :8])  # type: ignore[arg-type]
+    store.forget(made.id)
+    with pytest.raises(Refused, match="no longer kept"):
+        service.heatmap(made.id)

@@ -1,0 +1,77 @@
+"""The private names of Flower that the clinic uses, and what it takes them for; ``test_node`` uses all."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import httpx
+import numpy as np
+import pytest
+from dermafed.client.node.flower.supernode_names import (
+    CONNECTED,
+    CONNECTION_ERROR,
+    DISCONNECTED,
+    patient_retries,
+)
+from dermafed.client.node.flower.worker_names import TaskIds, from_bytes, sent_parts, to_bytes
+from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
+from flwr.app import Message
+from flwr.supercore.exit.exit_code import ExitCode
+from flwr.supercore.retry import http_retry
+from flwr.supernode import fleet_http_connection, start_client_internal
+from flwr.supernode.cli import flower_supernode
+
+
+def message() -> Message:
+    TaskIds(task=1, run=2, node=1).context()
+    return Message(encode_instruction(np.arange(4, dtype=np.float32), 3, {}), 9, "train", group_id="3")
+
+
+def test_a_message_survives_the_disk() -> None:
+    there = from_bytes(to_bytes(message()))
+    np.testing.assert_array_equal(decode_instruction(there.content).weights, [0, 1, 2, 3])
+    assert (there.metadata.group_id, there.metadata.dst_node_id) == ("3", 9)
+
+
+def test_the_parts_that_are_sent_are_the_whole_message() -> None:
+    assert b"".join(sent_parts(message())).count(np.arange(4, dtype=np.float32).tobytes()) == 1
+
+
+def test_a_supernode_says_and_exits_what_the_supervisor_reads() -> None:
+    code = "from flwr.supercore.exit import ExitCode, flwr_exit; flwr_exit({})"
+    refused = code.format(int(ExitCode.SUPERNODE_CONNECTION_ERROR))
+    said = subprocess.run([sys.executable, "-c", refused], capture_output=True, text=True, timeout=120)
+    assert CONNECTION_ERROR in said.stdout + said.stderr
+    node, retry = inspect.getsource(start_client_internal), inspect.getsource(http_retry)
+    assert f'"{CONNECTED[0]} %s"' in node
+    assert CONNECTED[1] in retry
+    assert all(phrase in node for phrase in CONNECTED[2:])
+    assert DISCONNECTED[0] in retry
+    assert node.count("time.sleep(3)") == 1  # the wait that the clinic shortens
+    assert callable(flower_supernode)
+
+
+def test_flower_fetches_and_retries_by_the_names_that_are_replaced() -> None:
+    receive = inspect.signature(start_client_internal._pull_and_store_message).parameters
+    assert {"pull_object", "confirm_message_received"} <= set(receive)
+    node = inspect.getsource(start_client_internal)
+    assert node.count("_pull_and_store_message(") == 2  # its definition, and the one call
+    assert "pull_object=pull_object,\n" in node  # by keyword
+    connection = inspect.getsource(fleet_http_connection.http_request_response)
+    assert "= make_simple_http_retry_invoker()" in connection
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"),
+    [
+        (httpx.ConnectTimeout("_ssl.c:989: The handshake operation timed out"), False),
+        (httpx.ConnectError("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"), False),
+        (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired"), True),
+    ],
+)
+def test_only_a_wrong_certificate_ends_the_tries(error: httpx.TransportError, stops: bool) -> None:
+    judge = patient_retries().should_giveup
+    assert judge is not None
+    assert judge(error) is stops

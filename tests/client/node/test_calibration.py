@@ -1,0 +1,109 @@
+"""The clinic's part in a calibration: its own validation images, its kept model, what it agreed to."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from dermafed.client.clinic.diagnosis.model import open_model
+from dermafed.client.node.calibration import ClinicCalibrator
+from dermafed.client.node.client_app import NotApproved
+from dermafed.client.node.consent import ClinicConsent
+from dermafed.client.node.home import Home
+from dermafed.shared.errors import FederationError
+from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration_file import load_trust
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES
+from dermafed.shared.model.classifier import build_classifier, logits_model
+from dermafed.shared.model.flat_weights import set_flat, to_flat
+from dermafed.shared.protocol.agreement import encode_counts
+from dermafed.shared.protocol.messages import Instruction
+from flwr.app import Context, RecordDict
+from numpy.typing import NDArray
+
+from tests.client.a_clinic import CLASSES, OFFER, clinic, data_set, offer
+
+pytestmark = pytest.mark.journey
+
+CONTEXT = Context(1, 1000, {}, RecordDict(), {})
+
+
+@pytest.fixture(scope="module")
+def weights() -> NDArray[np.float32]:
+    keras.utils.set_random_seed(3)
+    return to_flat(build_classifier(OFFER.model))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
+    data = data_set(tmp_path / "data", images=10 * FEWEST_IMAGES + 20)
+    return clinic(tmp_path / "graz", data, policy='"limits"')
+
+
+def calibrator(home: Home, calibrate: bool = True) -> ClinicCalibrator:
+    consent = ClinicConsent(home)
+    consent.answer(offer(calibrate=calibrate).to_text(), CONTEXT)
+    consent.prepare(encode_counts([9, 9]), CONTEXT)
+    return ClinicCalibrator(home, consent.calibrating(CONTEXT))
+
+
+def asked(weights: NDArray[np.float32], temperature: float) -> Instruction:
+    return Instruction(weights, 3, {"temperature": temperature})
+
+
+def test_the_sums_are_of_the_validation_images(home: Home, weights: NDArray[np.float32]) -> None:
+    own = calibrator(home)
+    found = own.sums(asked(weights, 2.0))
+    model = build_classifier(OFFER.model)
+    set_flat(model, weights)
+    records = read_site(own.run.folder.site).splits.validation
+    images = PreprocessCache(default_cache_folder()).load([r.path for r in records], OFFER.preprocess).images
+    logits = np.asarray(logits_model(model)(images.astype(np.float32), training=False))
+    expected = TrustSums.of(logits, np.array([CLASSES.index(r.label) for r in records]), 2.0)
+    assert found.losses == pytest.approx(expected.losses, rel=1e-5)
+    assert found.images == len(records)
+    assert (found.before.images.sum(axis=1) == expected.before.images.sum(axis=1)).all()
+
+
+def test_the_trust_lies_beside_the_model_that_was_calibrated(
+    home: Home, weights: NDArray[np.float32]
+) -> None:
+    own = calibrator(home)
+    sums = own.sums(asked(weights, 2.0))
+    own.keep(Trust(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, sums, clinics=3))
+    opened = open_model("last", home)
+    trust = load_trust(opened.file, opened.used.sha256)
+    assert trust is not None
+    assert (trust.clinics, trust.sums.temperature) == (3, 2.0)
+    # What lies outside was fitted here, to the clinic's own images.
+    assert trust.rule is not None
+    assert trust.rule.images == sums.images
+
+
+@pytest.mark.parametrize("changed", [{"model": "1" * 64}, {"classes": ("nevus", "melanoma")}])
+def test_the_trust_of_another_model_is_refused(
+    home: Home, weights: NDArray[np.float32], changed: dict[str, object]
+) -> None:
+    own = calibrator(home)
+    trust = Trust(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0)))
+    with pytest.raises(FederationError, match="another model"):
+        own.keep(replace(trust, **changed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, 1e9, float("nan")])
+def test_no_such_temperature(home: Home, weights: NDArray[np.float32], temperature: float) -> None:
+    with pytest.raises(FederationError, match="no temperature"):
+        calibrator(home).sums(asked(weights, temperature))
+
+
+def test_a_plan_without_calibration_gets_none(home: Home) -> None:
+    with pytest.raises(NotApproved, match="no part of the plan"):
+        calibrator(home, calibrate=False)

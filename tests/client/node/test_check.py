@@ -1,0 +1,204 @@
+"""What ``fl-client check`` finds, against real servers on this machine."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from pathlib import Path
+from time import time
+
+import pytest
+from dermafed.client.node.check import check_clinic
+from dermafed.client.node.connection import Check, check_connection, check_registration
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.node_key import read_public_key
+from dermafed.shared.storage.lock import only_one_process
+
+from tests.client.a_clinic import clinic, data_set, joined
+from tests.client.certificates import Certificate, certificate
+from tests.client.superlink import superlink
+
+
+@contextmanager
+def tls_server(made: Certificate, ahead: float = 0) -> Iterator[str]:
+    """A server that tells a time ``ahead`` seconds from now."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.chain, made.key)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        try:
+            with context.wrap_socket(listening.accept()[0], server_side=True) as connection:
+                connection.recv(1000)
+                date = formatdate(time() + ahead, usegmt=True)
+                connection.sendall(f"HTTP/1.1 404 N\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n".encode())
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+    thread.join(5)
+
+
+def found(address: str, ca: Path) -> dict[str, Check]:
+    return {check.name: check for check in check_connection(address, ca)}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "state", "told"),
+    [
+        (0, "ok", ""),
+        (120, "warning", "1(19|20) s behind"),
+        (600, "failed", "(599|600) s behind"),
+        (-20, "failed", "2[01] s ahead of"),  # Flower takes no call from more than 5 s in its future
+        (-600, "failed", "60[01] s ahead of"),
+    ],
+)
+def test_clocks_are_compared(tmp_path: Path, ahead: float, state: str, told: str) -> None:
+    made = certificate(tmp_path)
+    with tls_server(made, ahead) as address:
+        checks = found(address, made.ca)
+    assert [check.state for check in checks.values()] == ["ok", "ok", "ok", state]
+    assert re.search(told, checks["clock"].what)
+
+
+def test_certificates_are_told_apart(tmp_path: Path) -> None:
+    for name, made, said in (
+        ("expired", certificate(tmp_path / "expired", days=(-30, -1)), "has expired"),
+        ("early", certificate(tmp_path / "early", days=(1, 30)), "is not valid yet"),
+        ("name", certificate(tmp_path / "name", "other.example.org"), "is not for 127.0.0.1"),
+    ):
+        with tls_server(made) as address:
+            check = found(address, made.ca)["tls"]
+        assert check.state == "failed", name
+        assert said in check.what
+        assert check.remedy
+    with tls_server(certificate(tmp_path / "one")) as address:
+        check = found(address, certificate(tmp_path / "two").ca)["tls"]
+    assert "not by the authority that was pinned" in check.what
+
+
+def test_a_closed_port_and_an_unknown_name(tmp_path: Path) -> None:
+    made = certificate(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = f"127.0.0.1:{listening.getsockname()[1]}"
+    assert found(closed, made.ca)["tcp"].state == "failed"
+    unknown = found("no-such-host.invalid:9443", made.ca)
+    assert [check.state for check in unknown.values()] == ["failed"]
+
+
+def test_a_network_that_lets_nothing_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dermafed.client.node.connection._SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        checks = found(f"127.0.0.1:{listening.getsockname()[1]}", certificate(tmp_path).ca)
+    assert "nothing comes back" in checks["tls"].what
+    assert "whether the server runs" in checks["tls"].remedy
+
+
+def test_the_way_may_lead_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = certificate(tmp_path)
+    with tls_server(made) as address, socket.create_server(("127.0.0.1", 0)) as proxy:
+        asked: list[bytes] = []
+
+        def forward() -> None:
+            inner, outer = proxy.accept()[0], socket.create_connection(address.split(":"))
+            asked.append(inner.recv(1000))
+            inner.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=pump, args=(outer, inner), daemon=True)
+            back.start()
+            pump(inner, outer)
+
+        threading.Thread(target=forward, daemon=True).start()
+        monkeypatch.setenv("https_proxy", f"http://graz:p%40ss@127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "")
+        assert found(address, made.ca)["clock"].state == "ok"
+        assert asked[0].startswith(f"CONNECT {address} ".encode())
+        assert b"\r\nProxy-Authorization: Basic Z3JhejpwQHNz\r\n" in asked[0]  # base64 of graz:p@ss
+
+
+def test_a_proxy_that_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def refuse() -> None:
+            with proxy.accept()[0] as asking:
+                asking.recv(1000)
+                asking.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        threading.Thread(target=refuse, daemon=True).start()
+        hop = f"127.0.0.1:{proxy.getsockname()[1]}"
+        monkeypatch.setenv("https_proxy", hop)
+        check = found("derma.example.org:9443", certificate(tmp_path).ca)["tcp"]
+    assert check.state == "failed"
+    assert f"through the proxy {hop}" in check.what
+    assert "CONNECT to derma.example.org:9443" in check.remedy
+
+
+@pytest.mark.parametrize("named", ["http://graz:p@ss:word", "http://127.0.0.1:99999", "http://[::1"])
+def test_a_proxy_that_is_no_address_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("https_proxy", named)
+    with pytest.raises(SettingsError, match="proxy") as error:
+        found("derma.example.org:9443", certificate(tmp_path).ca)
+    assert named not in str(error.value)  # it may hold a password
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        pass
+
+
+def test_a_key_is_known_unknown_or_revoked(tmp_path: Path) -> None:
+    home = clinic(tmp_path / "graz", data_set(tmp_path / "data"))
+    made = certificate(tmp_path / "trust")
+    with superlink(tmp_path, made) as server:
+        joined(home, server.address, made.ca)
+        # Flower's client waits five seconds; the first answer may take longer on a busy machine.
+        for _ in range(5):
+            unknown = check_registration(server.address, home)
+            if "could not be asked" not in unknown.what:
+                break
+        assert (unknown.state, "unknown or revoked" in unknown.what) == ("failed", True), unknown.what
+        number = server.enrol(read_public_key(home.public_key), "graz")
+        checks = {check.name: check for check in check_clinic(home)}
+        assert {check.state for name, check in checks.items() if name not in ("disk", "memory")} == {"ok"}
+        assert checks["data"].what == "20 images: 10 melanoma, 10 nevus"
+        (info,) = server.state.get_node_info(node_ids=[number])
+        assert info.status == "offline"  # a check leaves no trace of a node
+        server.remove(number)
+        assert check_registration(server.address, home).state == "failed"
+
+
+def test_a_running_node_is_not_called_unknown(tmp_path: Path) -> None:
+    home = clinic(tmp_path / "graz", data_set(tmp_path / "data"))
+    made = certificate(tmp_path / "trust")
+    with superlink(tmp_path, made) as server:
+        joined(home, server.address, made.ca)
+        number = server.enrol(read_public_key(home.public_key), "graz")
+        server.state.activate_node(number, 30.0)
+        with only_one_process(home.node):
+            checks = {check.name: check for check in check_clinic(home)}
+        found = checks["registration"]
+        assert (found.state, found.what) == ("warning", "the clinic's node runs, and is not connected")
+        (info,) = server.state.get_node_info(node_ids=[number])
+        assert info.status == "online"  # a check does not disturb it
+        twin = check_registration(server.address, home)
+        assert (twin.state, "a node with it is connected already" in twin.what) == ("failed", True)
+
+
+def test_what_is_wrong_at_the_clinic_is_named(tmp_path: Path) -> None:
+    home = clinic(tmp_path / "graz", tmp_path / "nowhere")
+    home.key.chmod(0o644)
+    checks = {check.name: check for check in check_clinic(home)}
+    assert {name for name, check in checks.items() if check.state == "failed"} == {"key", "server", "data"}
+    assert all(check.remedy for check in checks.values() if check.state == "failed")

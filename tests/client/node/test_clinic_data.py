@@ -1,0 +1,56 @@
+"""A clinic prepares its data for an offer exactly as a simulation does for the clinic of that name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dermafed.client.node.clinic_data import Clinic, OfferFolder, make_site, training_counts
+from dermafed.client.node.clinic_trainer import clinic_seed
+from dermafed.shared.errors import DatasetError
+from dermafed.simulation.runs.prepare import prepare, write_sites
+from dermafed.simulation.runs.run_settings import RunSettings
+
+from tests.client.a_clinic import CLASSES, OFFER, data_set, offer
+
+
+@pytest.mark.parametrize("split", ["drawn", "even"])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_site_folders_are_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str, seed: int
+) -> None:
+    monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
+    both = tmp_path / "both"
+    data_set(both, images=40)
+    lines = (both / "manifest.csv").read_text().splitlines()
+    names = ["wien" if number % 3 == 0 else "graz" for number in range(40)]
+    rows = [f"{line},{name}" for line, name in zip(lines[1:], names, strict=True)]
+    (both / "manifest.csv").write_text("\n".join([f"{lines[0]},clinic", *rows]) + "\n")
+    (both / "graz.csv").write_text(
+        "\n".join([lines[0], *(row for row in rows if row.endswith("graz"))]).replace(",graz", "")
+    )
+    settings = RunSettings(data=str(both), classes="melanoma=melanoma,nevus=nevus", seed=seed, split=split)
+    prepared = prepare(both / "manifest.csv", settings.resolved(), OFFER.preprocess)
+    (simulated, _), _ = write_sites(tmp_path / "simulated", prepared.sites)
+    folder = OfferFolder(tmp_path / "offer", "graz")
+    site = make_site(Clinic("graz", both / "graz.csv"), offer(seed=seed, split=split), folder)
+    assert (folder.site / "site.csv").read_bytes() == (simulated / "site.csv").read_bytes()
+    assert clinic_seed(site, seed) == clinic_seed(prepared.sites[0], seed)
+    sums = [sum(record.label == name for record in site.splits.train) for name in CLASSES]
+    assert training_counts(site, CLASSES).tolist() == sums
+
+
+def test_data_that_changed_since_are_refused(tmp_path: Path) -> None:
+    folder = OfferFolder(tmp_path / "offer", "graz")
+    make_site(Clinic("graz", data_set(tmp_path / "data")), OFFER, folder)
+    with pytest.raises(DatasetError, match="not those that this run began with"):
+        make_site(Clinic("graz", data_set(tmp_path / "more", images=30)), OFFER, folder)
+
+
+def test_data_of_other_classes_are_refused(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data")
+    (data / "manifest.csv").write_text(
+        (data / "manifest.csv").read_text().replace("nevus", "wart-like thing")
+    )
+    with pytest.raises(DatasetError, match="unknown label"):
+        make_site(Clinic("graz", data), OFFER, OfferFolder(tmp_path / "offer", "graz"))

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from dermafed.client.node.batch_norm import BatchNormFiles
+from dermafed.client.node.clinic_trainer import batch_norm_files, clinic_seed, site_trainer
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesions.clinic_split import read_site, write_site
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.training.loading import load_labelled
+
+from tests.shared.training.tiny import CLASSES, plain, start, tiny, tiny_backbones
+
+PREPROCESS = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=4)
+PLAN = Plan(tiny(), PREPROCESS, plain(epochs=1), rounds=2, class_counts=(4, 4, 4), seed=5)
+
+
+@pytest.fixture(autouse=True)
+def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
+    with tiny_backbones():
+        yield
+
+
+def records(folder: Path, count: int) -> tuple[LesionRecord, ...]:
+    """Uniform images, each of its own grey level."""
+    made = []
+    for i in range(count):
+        path = folder / f"{i}.png"
+        cv2.imwrite(str(path), np.full((40, 40, 3), 10 * i, np.uint8))
+        made.append(LesionRecord(path.stem, path, CLASSES[i % 3], age=10.0 * i))
+    return tuple(made)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    images = records(tmp_path, 9)
+    write_site(tmp_path / "Graz", Splits(images[:6], images[6:8], images[8:]))
+    return tmp_path / "Graz"
+
+
+def test_a_trainer_has_its_sites_images(site: Path, tmp_path: Path) -> None:
+    trainer = site_trainer(site, PLAN, tmp_path / "state")
+    assert trainer.data.images.shape == (6, 32, 32, 3)
+    np.testing.assert_array_equal(trainer.data.images[:, 16, 16, 0], [0, 10, 20, 30, 40, 50])
+    np.testing.assert_array_equal(trainer.data.labels, [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(trainer.validation.labels, [0, 1])
+    assert trainer.data.metadata is None
+    assert (trainer.rounds, trainer.memory) == (2, None)
+    update = trainer.train(start(PLAN.model), 1, {})
+    assert update.weight == 6
+    assert trainer.evaluate(update.weights, 1).images == 2
+
+
+def test_metadata_and_own_batch_norm_where_the_plan_asks(site: Path, tmp_path: Path) -> None:
+    plan = replace(PLAN, model=tiny(metadata=True, batch_norm="local"))
+    trainer = site_trainer(site, plan, tmp_path / "state")
+    assert trainer.data.metadata is not None
+    np.testing.assert_allclose(trainer.data.metadata[:, 0], [0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    assert trainer.memory == BatchNormFiles(tmp_path / "state") == batch_norm_files(plan, tmp_path / "state")
+
+
+def test_a_clinics_seed_is_its_names_and_the_runs(site: Path, tmp_path: Path) -> None:
+    graz = read_site(site)
+    wien = replace(graz, name="Wien")
+    assert clinic_seed(graz, 1) == clinic_seed(replace(graz, splits=Splits((), (), ())), 1)
+    assert len({clinic_seed(graz, 1), clinic_seed(graz, 2), clinic_seed(wien, 1), clinic_seed(wien, 2)}) == 4
+
+
+def test_a_label_of_no_class_is_named(tmp_path: Path) -> None:
+    (record,) = records(tmp_path, 1)
+    with pytest.raises(DatasetError, match="'wart' is none of the model's classes") as caught:
+        load_labelled([replace(record, label="wart")], PLAN.model, PREPROCESS)
+    assert caught.value.where == str(record.path)
+
+
+def test_no_site_no_trainer(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError):
+        site_trainer(tmp_path, PLAN, tmp_path)

@@ -1,0 +1,181 @@
+"""The gate: every kind passes as it is defined, and nothing that was planted in it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dermafed.client.node.outgoing import let_out
+from dermafed.client.node.versions import installed_versions
+from dermafed.shared.explain.quality.measures import MEASURES
+from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.protocol.agreement import (
+    OFFER_QUERY,
+    PREPARE_QUERY,
+    Answer,
+    Decision,
+    Reason,
+    encode_answer,
+    encode_ready,
+)
+from dermafed.shared.protocol.flower_records import to_arrays
+from dermafed.shared.protocol.messages import (
+    CALIBRATE_QUERY,
+    EXPLAIN_QUERY,
+    TRUST_QUERY,
+    Refusal,
+    encode_evaluation,
+    encode_explanation_quality,
+    encode_instruction,
+    encode_trust_sums,
+    encode_update,
+)
+from dermafed.shared.training.trainer import Update
+from dermafed.simulation.engines.flower_private_names import become_server_task
+from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
+
+WEIGHTS = np.arange(4, dtype=np.float32)
+EVALUATION = SiteEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
+SUMS = TrustSums.of(np.eye(2).repeat(4, axis=0), np.arange(8) // 4, 2.0)
+ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
+
+
+CONTENTS: dict[str, Callable[[], RecordDict]] = {
+    "train": lambda: encode_update(Update(WEIGHTS + 1, 7, {"loss": 0.5}), 1.5),
+    "evaluate": lambda: encode_evaluation(EVALUATION, 1.5),
+    EXPLAIN_QUERY: lambda: encode_explanation_quality(QUALITY, 1.5),
+    CALIBRATE_QUERY: lambda: encode_trust_sums(SUMS, 1.5),
+    TRUST_QUERY: lambda: encode_ready(1.5),
+    OFFER_QUERY: lambda: encode_answer(ANSWER),
+    PREPARE_QUERY: lambda: encode_ready(1.5),
+}
+KINDS = list(CONTENTS)
+
+
+def asked(kind: str) -> Message:
+    become_server_task()
+    return Message(encode_instruction(WEIGHTS, 1, {}), 1000, kind)
+
+
+def out(kind: str, content: RecordDict, classes: int | None = 2) -> Message:
+    message = asked(kind)
+    return let_out(Message(content, reply_to=message), message, classes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_defined_leaves_as_it_is(kind: str) -> None:
+    assert out(kind, CONTENTS[kind]()).content == CONTENTS[kind]()
+
+
+def arrays(content: RecordDict) -> None:
+    content["images"] = to_arrays(images=np.zeros((2, 4), np.uint8))
+
+
+def text(content: RecordDict) -> None:
+    content["note"] = ConfigRecord({"patient": "Jane Doe"})
+
+
+def metrics(content: RecordDict) -> None:
+    content["more"] = MetricRecord({"age": 54})
+
+
+def field(content: RecordDict) -> None:
+    for record in content.values():
+        if isinstance(record, MetricRecord):
+            record["age"] = 54.0
+            return
+        if isinstance(record, ConfigRecord):
+            record["patient"] = "Jane Doe"
+            return
+    raise AssertionError
+
+
+def array_beside(content: RecordDict) -> None:
+    for record in content.array_records.values():
+        record["image"] = to_arrays(image=np.zeros(4, np.uint8))["image"]
+        return
+    arrays(content)
+
+
+def dtype(content: RecordDict) -> None:
+    for record in content.array_records.values():
+        for name in record:
+            record[name] = to_arrays(x=record[name].numpy().astype(np.float64))["x"]
+        return
+    content["report"] = MetricRecord({"seconds": 1})
+
+
+def hidden_bytes(content: RecordDict) -> None:
+    """Bytes after an array's own, within what the server's reader forgives."""
+    for record in content.array_records.values():
+        for array in record.values():
+            array.data += b"Jane Doe"
+        return
+    text(content)
+
+
+PLANTED = [arrays, text, metrics, field, array_beside, dtype, hidden_bytes]
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_planted_leaves(kind: str, plant: Callable[[RecordDict], None]) -> None:
+    content = CONTENTS[kind]()
+    plant(content)
+    reply = out(kind, content)
+    assert (reply.error.code, reply.error.reason) == (Refusal.HELD_BACK, "HeldBack")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("train", encode_update(Update(np.zeros(5, np.float32), 7, {}), 1)),
+        ("train", encode_update(Update(WEIGHTS, 7, {"Jane Doe": 1.0}), 1)),
+        ("train", encode_evaluation(EVALUATION, 1)),
+        ("evaluate", encode_update(Update(WEIGHTS, 7, {}), 1)),
+        (
+            OFFER_QUERY,
+            encode_answer(
+                Answer(Decision.APPROVED, versions={"numpy": "Doe"}, class_counts=np.array([1, 2]))
+            ),
+        ),
+        (
+            OFFER_QUERY,
+            encode_answer(replace(ANSWER, versions={"Doe": "1"})),
+        ),
+        ("query.other", encode_ready(1)),
+    ],
+)
+def test_what_belongs_elsewhere_does_not_leave(kind: str, content: RecordDict) -> None:
+    assert out(kind, content).error.code == Refusal.HELD_BACK
+
+
+def test_an_unreadable_offer_is_answered_without_counts() -> None:
+    refusal = encode_answer(Answer(Decision.REFUSED, Reason.UNREADABLE))
+    assert out(OFFER_QUERY, refusal, None).content == refusal
+    assert out(OFFER_QUERY, encode_answer(ANSWER), None).error.code == Refusal.HELD_BACK
+
+
+def test_nothing_but_errors_leaves_for_a_run_nobody_asked_about() -> None:
+    assert out("train", CONTENTS["train"](), None).error.code == Refusal.HELD_BACK
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("ValueError", "ValueError"),
+        ("no image obermoser.png", None),
+        ("Jane Doe", None),
+        ("a" * 65, None),
+        (None, None),
+    ],
+)
+def test_an_error_is_its_code_and_a_type(reason: str | None, left: str | None) -> None:
+    message = asked("train")
+    reply = let_out(Message(Error(1001, reason), reply_to=message), message, None)
+    assert (reply.error.code, reply.error.reason) == (1001, left)

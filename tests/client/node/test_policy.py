@@ -1,0 +1,107 @@
+"""The clinic's policy, with offers made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dermafed.client.node.limits import Limits
+from dermafed.client.node.offers import Offers
+from dermafed.client.node.policy import beyond_limits, decide
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.protocol.agreement import Decision, Reason
+
+from tests.client.a_clinic import OFFER, offer
+
+LIMITS = Limits(policy="limits", max_rounds=3, max_epochs=0.25, max_image_size=32)
+
+
+def test_by_default_a_person_is_asked() -> None:
+    assert decide(OFFER, Limits()) == (Decision.WAITING, Reason.ASKS_A_PERSON)
+
+
+def test_what_keeps_the_limits_is_approved() -> None:
+    assert beyond_limits(OFFER, LIMITS) == []
+    assert decide(OFFER, LIMITS) == (Decision.APPROVED, Reason.NONE)
+
+
+METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "limits", "said"),
+    [
+        ({"rounds": 4}, {}, "4 rounds, at most 3"),
+        ({"recipe": replace(OFFER.recipe, epochs=0.5)}, {}, "0.5 epochs a round, at most 0.25"),
+        ({"recipe": replace(OFFER.recipe, steps=100)}, {}, "100 steps a round, however few images"),
+        ({}, {"max_image_size": 31}, "images of 32 pixels, at most 31"),
+        ({"strategy": "fedadam"}, {"strategies": ("fedavg",)}, "the strategy fedadam"),
+        ({"explain": True}, {"explain": False}, "explanations"),
+        ({"model": METADATA}, {"metadata": False}, "clinical metadata"),
+        ({}, {"max_epsilon": 8.0}, "no differential privacy, epsilon at most 8.0"),
+        ({"epsilon": 9.0}, {"max_epsilon": 8.0}, "epsilon 9.0, at most 8.0"),
+    ],
+)
+def test_what_goes_beyond_one_limit_is_refused_and_named(
+    changes: dict[str, object], limits: dict[str, object], said: str
+) -> None:
+    asked, own = offer(**changes), replace(LIMITS, **limits)  # type: ignore[arg-type]
+    assert beyond_limits(asked, own) == [said]
+    assert decide(asked, own) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "limits"), [({"epsilon": 8.0}, {"max_epsilon": 8.0}), ({"epsilon": 9.0}, {})]
+)
+def test_epsilon_is_judged_only_where_a_limit_is_set(
+    changes: dict[str, object], limits: dict[str, float]
+) -> None:
+    assert decide(offer(**changes), replace(LIMITS, **limits))[0] is Decision.APPROVED  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limits", [Limits(), LIMITS])
+def test_another_list_of_what_is_sent_belongs_to_another_version(limits: Limits) -> None:
+    assert decide(offer(sends=("nothing",)), limits) == (Decision.REFUSED, Reason.OTHER_VERSION)
+
+
+@pytest.mark.parametrize("values", [{"rounds": 3}, {"max_rounds": "3"}, {"policy": "yes"}, {"explain": 1}])
+def test_limits_that_cannot_be_meant_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match=r"limit|policy"):
+        Limits.from_dict(values, "clinic.toml")
+
+
+WAITING = (Decision.WAITING, Reason.ASKS_A_PERSON)
+
+
+def test_a_person_has_the_last_word(tmp_path: Path) -> None:
+    offers = Offers(tmp_path)
+    offers.remember(OFFER, 1, WAITING)
+    offers.decide(OFFER.hash, Decision.REFUSED)
+    known = offers.remember(OFFER, 2, (Decision.APPROVED, Reason.NONE))
+    assert (known.decision, known.reason, known.by) == (Decision.REFUSED, Reason.BY_HAND, "person")
+    assert known.runs == (1, 2)
+    assert offers.of_run(2) == (OFFER.hash, known)
+    assert offers.of_run(3) is None
+
+
+def test_plans_are_found_by_name_or_start_of_hash(tmp_path: Path) -> None:
+    offers = Offers(tmp_path)
+    for each in (OFFER, offer(rounds=2), offer(name="second")):
+        offers.remember(each, 1, WAITING)
+    assert offers.find(OFFER.hash[:12])[0] == OFFER.hash
+    assert offers.find("second")[1].offer.name == "second"
+    with pytest.raises(SettingsError, match="2 plans"):
+        offers.find("first")
+    with pytest.raises(SettingsError, match="No plans"):
+        offers.find("third")
+
+
+def test_a_plan_changed_on_disk_is_no_plan(tmp_path: Path) -> None:
+    offers = Offers(tmp_path)
+    offers.remember(OFFER, 1, WAITING)
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(path.read_text().replace('\\"rounds\\":3', '\\"rounds\\":9'))
+    with pytest.raises(SettingsError, match="the text was changed"):
+        offers.get(OFFER.hash)

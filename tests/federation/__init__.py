@@ -1,4 +1,0 @@
-from shared.offline import stay_offline
-
-# The modules here import Flower before ours, as import sorters have it.
-stay_offline()

@@ -1,0 +1,157 @@
+"""``fl-server start``: what it checks, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from dermafed.server.commands.start import place_and_code
+from dermafed.server.coordinator import start
+from dermafed.server.coordinator.certificates import authority_fingerprint
+from dermafed.server.coordinator.server_settings import ServerSettings, load_settings, save_settings
+from dermafed.server.coordinator.start import Ready, check_port, serve
+from dermafed.server.record.database import Record
+from dermafed.shared.errors import InputError, SettingsError
+from dermafed.shared.protocol import authority
+from dermafed.shared.protocol.authority import issue_server_certificate, make_authority
+from dermafed.shared.storage.lock import is_held, only_one_process
+from dermafed.shared.storage.private_files import make_private_folder
+
+from tests.server.coordinator.runs_in_process import LocalEngine, agree
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As ``fl-server init`` makes it."""
+    monkeypatch.setattr(start, "_PATIENCE_SECONDS", 0.2)
+    federation = tmp_path / "alps"
+    make_private_folder(federation)
+    make_private_folder(federation / "runs")
+    make_authority(federation / "trust", "alps")
+    issue_server_certificate(federation / "trust", ("derma.example.org",))
+    Record.create(federation / "record.db")
+    settings = ServerSettings("alps", ("derma.example.org",), free_port(), free_port(), "127.0.0.1")
+    save_settings(federation, settings)
+    return federation
+
+
+@contextmanager
+def engine(folder: Path, settings: ServerSettings) -> Iterator[LocalEngine]:
+    with socket.create_server((settings.listen, settings.port)):
+        yield LocalEngine()
+
+
+def never(ready: Ready) -> None:
+    raise AssertionError(ready)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_tells_what_clinics_need_and_ends_on_a_signal(folder: Path, number: int) -> None:
+    told: list[Ready] = []
+    handler = signal.getsignal(number)
+
+    def ready(what: Ready) -> None:
+        told.append(what)
+        assert is_held(folder)
+        with pytest.raises(SettingsError, match="Another process works in this folder"):
+            serve(folder, engine, agree, never)
+        os.kill(os.getpid(), number)
+
+    serve(folder, engine, agree, ready)
+    settings = load_settings(folder)
+    fingerprint = authority_fingerprint(folder / "trust")
+    assert told == [Ready("alps", settings.address, fingerprint, settings.health_port)]
+    assert not is_held(folder)
+    assert signal.getsignal(number) is handler
+
+
+def expire(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authority, "SERVER_DAYS", -0.5)
+    monkeypatch.setattr(authority, "_SLACK", timedelta(days=2))
+    issue_server_certificate(folder / "trust", ("derma.example.org",))
+
+
+FAULTS: list[tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = [
+    (lambda folder, _: folder.chmod(0o755), r"Others may read this .*chmod go="),
+    (lambda folder, _: (folder / "record.db").chmod(0o644), r"Others may read this .*record\.db"),
+    (lambda folder, _: (folder / "record.db").unlink(), r"Cannot read: No such file .*record\.db"),
+    (lambda folder, _: (folder / "server.toml").unlink(), r"holds no federation .*fl-server init"),
+    (lambda folder, _: (folder / "server.toml").write_text("port = "), r"settings cannot be read"),
+    (lambda folder, _: (folder / "server.toml").write_text('federation = "a"'), "'hosts'"),
+    (expire, "server's certificate expired on .*fl-server renew"),
+]
+
+
+@pytest.mark.parametrize(("damage", "told"), FAULTS)
+def test_it_does_not_start_with_a_fault(
+    folder: Path,
+    damage: Callable[[Path, pytest.MonkeyPatch], object],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    damage(folder, monkeypatch)
+    with pytest.raises(InputError, match=told):
+        serve(folder, engine, agree, never)
+
+
+@pytest.mark.parametrize("which", ["port", "health_port"])
+def test_a_port_in_use_is_named(folder: Path, which: str) -> None:
+    port = getattr(load_settings(folder), which)
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(SettingsError, match=f"Port {port} cannot be opened: Address already in use"),
+    ):
+        serve(folder, engine, agree, never)
+
+
+def test_an_address_that_is_not_this_machines_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"192\.0\.2\.1:9"):
+        check_port("192.0.2.1", 9443)
+
+
+def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    with only_one_process(tmp_path):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("port = ", "port = 7", "no port"),
+        ('"derma.example.org"', '"a b"', "no host"),
+        ('"derma.example.org",', "", "no host"),
+        ('federation = "alps"', 'federation = "a/b"', "no name for a federation"),
+        ("port = ", "porto = ", "porto"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(folder: Path, old: str, new: str, told: str) -> None:
+    path = folder / "server.toml"
+    lines = path.read_text()
+    assert old in lines
+    path.write_text(lines.replace(old, new, 1).replace("port = 7", "port = 700000"))
+    with pytest.raises(SettingsError, match=told) as caught:
+        load_settings(folder)
+    assert str(path) in caught.value.where
+
+
+def test_of_flowers_errors_only_place_and_code_reach_the_log() -> None:
+    place = "[/v1/fleet/push-messages][UnexpectedError:IntegrityError]"
+    text = f"{place} (sqlite3.IntegrityError) [parameters: ('Maria %s',)]"
+    record = logging.LogRecord("flwr", logging.ERROR, "", 0, text, (), None)
+    assert place_and_code(record)
+    assert record.getMessage() == place

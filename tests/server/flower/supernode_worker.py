@@ -1,0 +1,95 @@
+"""A small worker beside a SuperNode: it takes tasks and lets the test clinics' app do them, without Keras.
+
+Arguments: address of the SuperNode's loopback Runtime API, file of its secret.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from dermafed.client.node.client_app import build_client_app
+from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+from flwr.common.constant import SubStatus
+from flwr.proto.runtime_pb2 import AcquireTaskRequest
+from flwr.supercore.constant import TaskType
+from flwr.supercore.interceptors import (
+    RuntimeTokenHttpInterceptor,
+    RuntimeVersionHttpInterceptor,
+    SuperExecAuthHttpInterceptor,
+)
+from flwr.supercore.retry import make_simple_http_retry_invoker
+from flwr.supercore.runtime import RuntimeHttpClient
+from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
+
+from tests.server.clinics import CLASSES, SIZES, lesions, trainer_for
+
+
+def joining_app() -> ClientApp:
+    """The test clinics' app, which joins whatever it is offered."""
+    app = build_client_app(trainer_for)
+
+    @app.query(OFFER)
+    def offer(message: Message, context: Context) -> Message:
+        clinic = int(context.node_config["partition-id"])
+        counts = np.bincount(lesions(clinic, SIZES[clinic])[1], minlength=CLASSES).astype(np.int64)
+        versions = {name: version(name) for name in ("dermafed", "flwr", "keras")}
+        return Message(
+            encode_answer(Answer(Decision.APPROVED, versions=versions, class_counts=counts)), reply_to=message
+        )
+
+    @app.query(PREPARE)
+    def prepare(message: Message, context: Context) -> Message:
+        return Message(encode_ready(0.0), reply_to=message)
+
+    return app
+
+
+def connect(address: str, *interceptors: object) -> RuntimeHttpClient:
+    return RuntimeHttpClient.from_server_address(
+        server_address=address,
+        insecure=True,
+        root_certificates=None,
+        interceptors=list(interceptors),
+        retry_invoker=make_simple_http_retry_invoker(),
+    )
+
+
+def work(address: str, token: str, app: ClientApp) -> None:
+    """Do one task."""
+    client = connect(
+        address,
+        RuntimeVersionHttpInterceptor(component_name="flwr-clientapp"),
+        RuntimeTokenHttpInterceptor(token),
+    )
+    message, context, _, _ = pull_task_input(client)
+    push_message(client, app(message, context), context)
+    push_task_output(client, context, SubStatus.COMPLETED, "")
+    client.close()
+
+
+def main(address: str, secret: Path) -> None:
+    app = joining_app()
+    client = connect(
+        address,
+        RuntimeVersionHttpInterceptor(component_name="SuperExec"),
+        SuperExecAuthHttpInterceptor(
+            master_secret=secret.read_bytes(),
+            protected_methods=frozenset({"/flwr.proto.Runtime/AcquireTask"}),
+        ),
+    )
+    while True:
+        answer = client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
+        if answer.HasField("task") and answer.token:
+            work(address, answer.token, app)
+        else:
+            time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,150 @@
+"""The private names of Flower that the engines use, and what they use them for.
+
+An update of Flower that moves or changes one of these fails here, not in a run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from dermafed.server.flower.fleet_api import fleet_only
+from dermafed.server.flower.private_names import (
+    NOOP_ACCOUNT_NAME,
+    NOOP_FEDERATION_ID,
+    NOOP_FLWR_AID,
+    ErrorCode,
+    NodeStatus,
+    PushMessagesRequest,
+    Status,
+    SubStatus,
+    TaskType,
+    become_task,
+    error_instead,
+    get_all_nested_objects,
+    get_object_tree,
+    inflate,
+    iterate_object_tree,
+    keep_running,
+    label,
+    linkstate_of,
+    make_superlink,
+    no_object_id_recompute,
+    remove_content_from_message,
+)
+from dermafed.server.rounds.exchange import LOST
+from dermafed.simulation.engines.flower_private_names import SERVER_NODE, NodeInfo, Run, become_server_task
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+
+from tests.paths import ROOT
+
+PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.simulation"}
+
+
+def test_a_message_can_be_made_in_this_process() -> None:
+    become_server_task()
+    message = Message(RecordDict(), 1000, MessageType.TRAIN)
+    assert message.metadata.src_node_id == SERVER_NODE
+    assert message.metadata.dst_node_id == 1000
+
+
+def test_a_node_has_an_id_and_a_name() -> None:
+    node = NodeInfo(node_id=7, name="graz")
+    assert (node.node_id, node.name) == (7, "graz")
+    assert NodeInfo(node_id=7).name == ""
+
+
+def test_a_run_can_be_made() -> None:
+    assert Run.create_empty(run_id=3).run_id == 3
+
+
+ADAPTERS = {
+    ROOT / "simulation" / "engines" / "flower_internals.py",
+    ROOT / "server" / "flower_internals.py",
+    ROOT / "client" / "flower_internals.py",
+    ROOT / "client" / "node" / "flower_internals.py",
+}
+
+
+def test_no_other_module_imports_private_names() -> None:
+    for package in ("shared", "server", "client", "simulation"):
+        for path in (ROOT / package).rglob("*.py"):
+            imported = set(re.findall(r"^\s*(?:from|import) (flwr[\w.]*)", path.read_text(), re.MULTILINE))
+            assert path in ADAPTERS or imported <= PUBLIC, path
+
+
+def test_the_server_keeps_nodes_runs_and_messages_in_flowers_state(tmp_path: Path) -> None:
+    app = make_superlink(tmp_path / "flower.db")
+    state = linkstate_of(app)
+    node = state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, b"key", 30.0, name="graz")
+    assert state.get_node_id_by_public_key(b"key") == node
+    assert state.activate_node(node, 30.0)
+    assert [info.name for info in state.get_node_info(statuses=[NodeStatus.ONLINE])] == ["graz"]
+    run = state.create_run(
+        "a/b", "1.0.0", "0" * 64, {}, NOOP_FEDERATION_ID, None, NOOP_FLWR_AID, TaskType.SERVER_APP
+    )
+    task = state.get_run_info(run_ids=[run])[0].primary_task_id
+    assert task is not None
+    assert state.claim_task(task)
+    assert state.activate_task(task)
+    keep_running(state, task)
+    become_task(task, run)
+    message = Message(RecordDict({"a": ConfigRecord({"b": 1})}), node, MessageType.TRAIN)
+    assert message.metadata.run_id == run
+    with no_object_id_recompute():
+        label(message)
+        objects = get_all_nested_objects(message)
+        tree = get_object_tree(message)
+        session = state.start_session(run)
+        bare = remove_content_from_message(message)
+        stored, lacking = state.store_message_and_object_tree(bare, tree, session)
+        assert stored
+        assert set(lacking) == set(objects) == {part.object_id for part in iterate_object_tree(tree)}
+        assert all(state.store_object(run, session, key, objects[key].deflate()) for key in lacking)
+    (stub,) = state.get_message_ins(node, 1)
+    contents = {key: state.object_store.get(key) or b"" for key in lacking}
+    assert inflate(stub.metadata.message_id, contents).content["a"] == ConfigRecord({"b": 1})
+    assert state.get_message_res({stub.metadata.message_id}, run) == []
+    assert error_instead(stub, 4, "why").error.reason == "why"
+    assert state.finish_task(task, SubStatus.COMPLETED, "")
+    assert state.get_run_status({run})[run].status == Status.FINISHED
+    state.cleanup_run(run)
+    assert len(state.object_store) == 0
+    state.delete_node(NOOP_FLWR_AID, node)
+    assert state.get_node_id_by_public_key(b"key") is None
+
+
+def test_the_codes_of_lost_replies_are_flowers() -> None:
+    codes = (
+        ErrorCode.MESSAGE_UNAVAILABLE,
+        ErrorCode.REPLY_MESSAGE_UNAVAILABLE,
+        ErrorCode.NODE_UNAVAILABLE,
+        ErrorCode.CLIENT_APP_CRASHED,
+    )
+    assert set(LOST) == set(codes)
+
+
+def test_a_node_authenticates_before_its_message_is_looked_at(tmp_path: Path) -> None:
+    app = make_superlink(tmp_path / "flower.db")
+    assert app.state.enable_supernode_auth
+    fleet_only(app)
+    order = [getattr(entry.cls, "__name__", "") for entry in app.user_middleware]
+    assert order.index("ProtobufTranslationMiddleware") < order.index("NodeAuthMiddleware")
+    assert order.index("NodeAuthMiddleware") < order.index("_OwnMessagesOnly")
+    assert {"node", "messages_list", "message_object_trees"} <= set(
+        PushMessagesRequest.DESCRIPTOR.fields_by_name
+    )
+
+
+def test_flower_is_told_to_stay_offline_before_it_is_imported() -> None:
+    code = (
+        "import dermafed.server.rounds.server_app, dermafed.client.node.client_app; "
+        "import dermafed.simulation.engines.local; "
+        "import flwr.supercore.telemetry as telemetry, flwr.supercore.logger as logger; "
+        "assert telemetry.FLWR_TELEMETRY_ENABLED == '0'; assert logger.console_handler.level == 40"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("FLWR_", "RAY_"))}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=clean, check=True, timeout=60)

@@ -1,0 +1,136 @@
+"""Calibration over real Flower apps and messages, in process: sums give what all images would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dermafed.client.node.client_app import Calibrator, build_client_app
+from dermafed.server.rounds.calibration import CALIBRATION_FILE, load_calibrated
+from dermafed.server.rounds.checkpoint import load_state
+from dermafed.shared.errors import DatasetError, FederationError
+from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.protocol.messages import Instruction
+from dermafed.simulation.engines.local import run_local
+from flwr.app import Context
+
+from tests.server.clinics import SIZES, lesions, pooled, probabilities, server, trainer_for
+
+NAMES = ("vienna", "graz", "linz")
+CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
+
+
+def sums_of(clinic: int, asked: Instruction) -> TrustSums:
+    features, labels = lesions(clinic, SIZES[clinic])
+    logits = np.log(probabilities(asked.weights.astype(np.float64), features))
+    return TrustSums.of(logits, labels, asked.config["temperature"])
+
+
+@dataclass
+class Clinics:
+    """The clinics' side; one may answer in another way."""
+
+    odd: int = -1
+    answer: Callable[[TrustSums], TrustSums] = lambda sums: sums
+    told: dict[int, Trust] = field(default_factory=dict)
+    temperatures: list[float] = field(default_factory=list)
+
+    def calibrator_for(self, context: Context) -> Calibrator:
+        return OneClinic(self, int(context.node_config["partition-id"]))
+
+
+@dataclass
+class OneClinic:
+    all: Clinics
+    number: int
+
+    def sums(self, asked: Instruction) -> TrustSums:
+        self.all.temperatures.append(asked.config["temperature"])
+        sums = sums_of(self.number, asked)
+        return self.all.answer(sums) if self.number == self.all.odd else sums
+
+    def keep(self, trust: Trust) -> None:
+        self.all.told[self.number] = trust
+
+
+def hold(folder: Path, clinics: Clinics) -> None:
+    app = build_client_app(trainer_for, calibrator_for=clinics.calibrator_for)
+    run_local(server(folder, rounds=2, calibrate=CLASSES), app, NAMES)
+
+
+def test_the_clinics_sums_give_what_all_images_together_would(tmp_path: Path) -> None:
+    hold(tmp_path, clinics := Clinics())
+    weights = load_state(tmp_path).weights
+    features, labels = pooled()
+    logits = np.log(probabilities(weights.astype(np.float64), features))
+    best = TrustSums.of(logits, labels).best_temperature
+    together = TrustSums.of(logits, labels, best)
+    trust = load_calibrated(tmp_path)
+    assert trust is not None
+    assert trust.model == hashlib.sha256(weights.tobytes()).hexdigest()
+    assert (trust.clinics, trust.sums.images, trust.classes) == (3, sum(SIZES), CLASSES)
+    assert trust.sums.temperature == pytest.approx(best, rel=1e-6)
+    assert trust.sums.after.error == pytest.approx(together.after.error, abs=1e-9)
+    assert trust.sums.loss_after == pytest.approx(together.loss_after)
+    assert clinics.temperatures == [1.0] * 3 + [trust.sums.temperature] * 3
+
+
+def test_every_clinic_is_told_what_came_of_it(tmp_path: Path) -> None:
+    hold(tmp_path, clinics := Clinics())
+    trust = load_calibrated(tmp_path)
+    assert trust is not None
+    assert sorted(clinics.told) == [0, 1, 2]
+    for told in clinics.told.values():
+        assert (told.model, told.sums.temperature) == (trust.model, trust.sums.temperature)
+        assert (told.sums.after.images == trust.sums.after.images).all()
+
+
+def too_few(sums: TrustSums) -> TrustSums:
+    raise DatasetError("too few images of Jane Doe")
+
+
+def at_another_temperature(sums: TrustSums) -> TrustSums:
+    return replace(sums, temperature=3.0)
+
+
+def impossible(sums: TrustSums) -> TrustSums:
+    return replace(sums, losses=-sums.losses)
+
+
+@pytest.mark.parametrize("answer", [too_few, at_another_temperature, impossible])
+def test_a_clinic_whose_sums_cannot_be_used_is_left_out(
+    tmp_path: Path, answer: Callable[[TrustSums], TrustSums]
+) -> None:
+    hold(tmp_path, Clinics(odd=1, answer=answer))
+    told = json.loads((tmp_path / CALIBRATION_FILE).read_text())
+    assert (list(told["clinics"]), list(told["left_out"])) == (["linz", "vienna"], ["graz"])
+    assert "Jane" not in json.dumps(told)
+    trust = load_calibrated(tmp_path)
+    assert trust is not None
+    assert (trust.clinics, trust.sums.images) == (2, SIZES[0] + SIZES[2])
+
+
+def test_without_an_answer_there_is_no_trust(tmp_path: Path) -> None:
+    run_local(server(tmp_path, rounds=1, calibrate=CLASSES), build_client_app(trainer_for), NAMES)
+    assert json.loads((tmp_path / CALIBRATION_FILE).read_text())["trust"] is None
+    assert load_calibrated(tmp_path) is None
+
+
+def test_a_run_that_does_not_ask_has_no_file(tmp_path: Path) -> None:
+    run_local(server(tmp_path, rounds=1), build_client_app(trainer_for), NAMES)
+    assert not (tmp_path / CALIBRATION_FILE).exists()
+    assert load_calibrated(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"trust": {"format": 1}}', "[]"])
+def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / CALIBRATION_FILE).write_text(content)
+    with pytest.raises(FederationError, match="cannot be read") as refused:
+        load_calibrated(tmp_path)
+    assert refused.value.where.endswith(CALIBRATION_FILE)

@@ -1,0 +1,124 @@
+"""The strategies' steps against Flower's own classes and against figures worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dermafed.server.rounds.aggregate import StreamingMean
+from dermafed.server.strategies import STRATEGIES, describe_strategy, make_strategy
+from dermafed.server.strategies.strategy import State
+from dermafed.shared.errors import SettingsError
+from dermafed.simulation.engines.flower_private_names import become_server_task
+from dermafed.simulation.engines.local import LocalGrid
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import strategy as flower
+
+PEERS = {
+    "fedavg": (flower.FedAvg, {}, {}),
+    "fedavgm": (
+        flower.FedAvgM,
+        {"learning_rate": 0.7, "momentum": 0.8},
+        {"server_learning_rate": 0.7, "server_momentum": 0.8},
+    ),
+    "fedadagrad": (flower.FedAdagrad, {"learning_rate": 0.05, "tau": 0.01}, {"eta": 0.05, "tau": 0.01}),
+    "fedadam": (
+        flower.FedAdam,
+        {"learning_rate": 0.05, "beta_1": 0.8, "beta_2": 0.95, "tau": 0.01},
+        {"eta": 0.05, "beta_1": 0.8, "beta_2": 0.95, "tau": 0.01},
+    ),
+    "fedyogi": (
+        flower.FedYogi,
+        {"learning_rate": 0.05, "beta_1": 0.8, "beta_2": 0.95, "tau": 0.01},
+        {"eta": 0.05, "beta_1": 0.8, "beta_2": 0.95, "tau": 0.01},
+    ),
+}
+IMAGES = (30, 70, 11)
+
+
+def trained(round: int, clinic: int, weights: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng([round, clinic]).normal(scale=0.1, size=weights.size)
+    return (0.9 * weights + noise + 0.05).astype(np.float32)
+
+
+def flowers_run(peer: flower.FedAvg, start: np.ndarray, rounds: int) -> np.ndarray:
+    become_server_task()
+    grid = LocalGrid(ClientApp(), ["a", "b", "c"], {})
+    weights = start
+    for round in range(1, rounds + 1):
+        peer.configure_train(round, ArrayRecord([weights]), ConfigRecord(), grid)
+        replies = []
+        for clinic, images in enumerate(IMAGES):
+            message = Message(RecordDict(), clinic, MessageType.TRAIN)
+            metrics = MetricRecord({"num-examples": images})
+            arrays = ArrayRecord([trained(round, clinic, weights)])
+            replies.append(Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message))
+        result, _ = peer.aggregate_train(round, replies)
+        assert result is not None
+        weights = result.to_numpy_ndarrays()[0]
+    return weights
+
+
+def our_run(name: str, options: dict[str, float], start: np.ndarray, rounds: int) -> np.ndarray:
+    strategy, weights = make_strategy(name, options), start
+    state: State = {}
+    for round in range(1, rounds + 1):
+        mean = StreamingMean(weights.size)
+        for clinic, images in enumerate(IMAGES):
+            mean.add(trained(round, clinic, weights), images)
+        moved, state = strategy.step(weights, mean.result(), state, round)
+        weights = moved.astype(np.float32)
+    return weights
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_gives_what_flowers_class_gives(name: str) -> None:
+    kind, ours, theirs = PEERS[name]
+    start = np.linspace(-1, 1, 50).astype(np.float32)
+    expected = flowers_run(kind(min_train_nodes=3, **theirs), start, rounds=6)
+    result = our_run(name, ours, start, rounds=6)
+    assert np.abs(expected - start).max() > 0.05
+    np.testing.assert_allclose(result, expected, rtol=2e-5, atol=2e-6)
+
+
+def test_fedavgm_by_hand() -> None:
+    strategy = make_strategy("fedavgm", {"momentum": 0.5})
+    first, state = strategy.step(np.array([1.0], np.float32), np.array([2.0]), {}, 1)
+    second, _ = strategy.step(first.astype(np.float32), np.array([2.0]), state, 2)
+    assert first[0] == 2.0  # change 1
+    assert second[0] == 2.5  # half of it again
+
+
+def test_fedadagrad_by_hand() -> None:
+    strategy = make_strategy("fedadagrad", {"learning_rate": 1.0, "tau": 1.0})
+    first, state = strategy.step(np.array([0.0], np.float32), np.array([3.0]), {}, 1)
+    assert first[0] == 0.75  # 3 / (sqrt(9) + 1)
+    second, _ = strategy.step(np.array([0.0], np.float32), np.array([4.0]), state, 2)
+    assert second[0] == pytest.approx(4 / 6)  # 4 / (sqrt(9 + 16) + 1)
+
+
+def test_fedprox_tells_the_trainers_mu() -> None:
+    assert make_strategy("fedprox", {"proximal_mu": 0.3}).instructions() == {"proximal_mu": 0.3}
+    assert make_strategy("fedavg").instructions() == {}
+
+
+def test_every_strategy_has_its_name_and_defaults() -> None:
+    assert set(STRATEGIES) == {"fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"}
+    for name in STRATEGIES:
+        assert describe_strategy(make_strategy(name))["strategy"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("fedsgd", {}, "Choose one of fedavg, fedprox"),
+        ("fedavg", {"mu": 1.0}, "has no option 'mu'.* It has no options"),
+        ("fedadam", {"beta": 1.0}, "has no option 'beta'.* learning_rate, tau, beta_1, beta_2"),
+        ("fedadam", {"beta_1": 1.0}, r"beta_1 is 1.* \[0, 1\)"),
+        ("fedavgm", {"learning_rate": 0.0}, r"learning_rate is 0.* \(0, inf\)"),
+        ("fedprox", {"proximal_mu": float("nan")}, "proximal_mu is nan"),
+    ],
+)
+def test_wrong_strategy(name: str, options: dict[str, float], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        make_strategy(name, options)

@@ -1,0 +1,152 @@
+"""Deletion and insertion on predictors whose curves are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dermafed.shared.explain.quality.causal import area, blurred, causal_curves
+from dermafed.shared.explain.quality.interfaces import NEUTRAL
+from dermafed.shared.explain.quality.ranking import ranking
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.shared.explain.quality.making import (
+    QUADRANT,
+    SIDE,
+    checkerboard,
+    on_quadrant,
+    random_image,
+    redness,
+    two_classes,
+    white,
+)
+
+
+def test_deletion_of_the_quadrant_that_counts() -> None:
+    curve = causal_curves(redness, white(), on_quadrant(), 0, steps=8).deletion
+    gone = float(NEUTRAL[0]) / 255
+    np.testing.assert_allclose(curve, [1, (1 + gone) / 2, *[gone] * 7], rtol=1e-6)
+
+
+def test_deletion_auc_by_hand_and_of_the_worst_map() -> None:
+    gone = float(NEUTRAL[0]) / 255
+    best = causal_curves(redness, white(), on_quadrant(), 0, steps=4).deletion_auc
+    worst = causal_curves(redness, white(), 1 - on_quadrant(), 0, steps=4).deletion_auc
+    # One of the four steps removes the quadrant: the first, or the last.
+    assert best == pytest.approx((0.5 * (1 + gone) + 3 * gone) / 4, rel=1e-6)
+    assert worst == pytest.approx((3 + 0.5 * (1 + gone)) / 4, rel=1e-6)
+
+
+def test_insertion_counts_the_pixels_that_came_back() -> None:
+    image = checkerboard()
+
+    def restored(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        same = (np.abs(images - image) < 0.5).all(axis=3)
+        return two_classes(same[:, *QUADRANT].mean(axis=(1, 2)))
+
+    curves = causal_curves(restored, image, on_quadrant(), 0, steps=8)
+    np.testing.assert_allclose(curves.insertion, [0, 0.5, 1, 1, 1, 1, 1, 1, 1])
+    np.testing.assert_allclose(curves.deletion, [1, 0.5, 0, 0, 0, 0, 0, 0, 0])
+    assert curves.insertion_auc == 7 / 8
+    assert curves.deletion_auc == 1 / 8
+    other = causal_curves(restored, image, on_quadrant(), 1, steps=8)
+    np.testing.assert_allclose(other.insertion, 1 - curves.insertion)
+
+
+def test_the_curves_are_those_of_a_pixel_by_pixel_loop() -> None:
+    image, random = random_image(1), np.random.default_rng(2)
+    heatmap = (random.permutation(SIDE * SIDE).reshape(SIDE, SIDE) / 64).astype(np.float32)
+    weights = random.uniform(size=(SIDE, SIDE, 3))
+
+    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return two_classes((images * weights).mean(axis=(1, 2, 3)) / 255)
+
+    deleted, inserted = image.astype(np.float32), blurred(image.astype(np.float32))
+    expected = [[predict(deleted[None])[0, 0]], [predict(inserted[None])[0, 0]]]
+    for pixel in np.argsort(-heatmap.ravel()):
+        place = np.unravel_index(pixel, heatmap.shape)
+        deleted[place], inserted[place] = NEUTRAL, image[place]
+        expected[0].append(predict(deleted[None])[0, 0])
+        expected[1].append(predict(inserted[None])[0, 0])
+    curves = causal_curves(predict, image, heatmap, 0, steps=64)
+    np.testing.assert_allclose([curves.deletion, curves.insertion], expected, rtol=1e-6)
+
+
+def test_all_steps_are_predicted_at_once() -> None:
+    calls: list[tuple[int, ...]] = []
+
+    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        calls.append(images.shape)
+        assert images.dtype == np.float32
+        return redness(images)
+
+    causal_curves(predict, white(), on_quadrant(), 0, steps=5)
+    assert calls == [(12, SIDE, SIDE, 3)]
+
+
+def test_area() -> None:
+    assert area(np.array([0.0, 1.0])) == 0.5
+    assert area(np.array([1.0, 1.0, 0.0])) == 0.75
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([1, 2, 7, 32, 100]), st.integers(0, 3))
+def test_areas_are_shares(seed: int, steps: int, levels: int) -> None:
+    random = np.random.default_rng(seed)
+    heatmap = (random.integers(0, levels + 1, (SIDE, SIDE)) / 3).astype(np.float32)
+    curves = causal_curves(redness, random_image(seed), heatmap, int(seed % 2), steps=steps)
+    assert 0 <= curves.deletion_auc <= 1
+    assert 0 <= curves.insertion_auc <= 1
+    assert len(curves.deletion) == len(curves.insertion) == steps + 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 12), st.integers(1, 12))
+def test_a_ranking_is_a_permutation_that_never_rises(seed: int, height: int, width: int) -> None:
+    heatmap = (np.random.default_rng(seed).integers(0, 3, (height, width)) / 2).astype(np.float32)
+    order = ranking(heatmap)
+    assert sorted(order) == list(range(height * width))
+    assert (np.diff(heatmap.ravel()[order]) <= 0).all()
+    np.testing.assert_array_equal(order, ranking(heatmap.copy()))
+
+
+@pytest.mark.parametrize("rows", [np.s_[:28], np.s_[28:]])
+@pytest.mark.parametrize("columns", [np.s_[:28], np.s_[28:]])
+def test_a_constant_map_gets_chance_level(rows: slice, columns: slice) -> None:
+    """Wherever the quadrant lies that counts, between the best map and the worst one."""
+    gone = float(NEUTRAL[0]) / 255
+    image = np.full((56, 56, 3), 255, np.uint8)
+
+    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return two_classes(images[:, rows, columns, 0].mean(axis=(1, 2)) / 255)
+
+    constant = causal_curves(predict, image, np.full((56, 56), 0.3, np.float32), 0)
+    assert constant.deletion_auc == pytest.approx((1 + gone) / 2, abs=0.02)
+
+
+def test_ties_are_regions_that_jump_about() -> None:
+    order = ranking(np.zeros((56, 56), np.float32)).reshape(49, 64)
+    rows, columns = np.unravel_index(order, (56, 56))
+    assert (np.ptp(rows, axis=1) == 7).all()
+    assert (np.ptp(columns, axis=1) == 7).all()
+    jumps = np.hypot(np.diff(rows[:, 0]), np.diff(columns[:, 0]))
+    assert jumps.min() > 8
+
+
+@pytest.mark.parametrize(
+    ("heatmap", "message"),
+    [
+        (np.zeros((4, 4), np.float32), "does not fit"),
+        (np.full((SIDE, SIDE), 1.5, np.float32), "outside"),
+        (np.full((SIDE, SIDE), np.nan, np.float32), "outside"),
+    ],
+)
+def test_maps_that_cannot_be(heatmap: NDArray[np.float32], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        causal_curves(redness, white(), heatmap, 0)
+
+
+def test_images_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="not uint8"):
+        causal_curves(redness, white().astype(np.float32), on_quadrant(), 0)

@@ -1,0 +1,103 @@
+"""Small networks of random weights, and Score-CAM written out one mask at a time."""
+
+from __future__ import annotations
+
+import cv2
+import keras
+import numpy as np
+from dermafed.shared.explain.convention import Convention
+from dermafed.shared.explain.target import Target
+from dermafed.shared.model.classifier import IMAGENET_MEAN
+from numpy.typing import NDArray
+
+SIDE, CELLS, CHANNELS, CLASSES = 24, 6, 12, 3
+Array = NDArray[np.float32]
+
+
+def small_classifier(
+    seed: int = 1,
+    *,
+    activation: str = "swish",
+    end: str = "softmax layer",
+    channels: int = CHANNELS,
+    side: int = SIDE,
+) -> keras.Model:
+    """Two convolutions, pooling, batch normalisation, one dense layer."""
+    keras.utils.set_random_seed(seed)
+    images = keras.Input((side, side, 3), name="image")
+    x = keras.layers.Rescaling(1 / 128, -1.0)(images)
+    x = keras.layers.Conv2D(8, 5, strides=2, padding="same", activation=activation)(x)
+    x = keras.layers.Conv2D(channels, 3, strides=2, padding="same", activation=activation, name="last")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.Dropout(0.3)(x)
+    if end == "softmax layer":
+        x = keras.layers.Softmax()(keras.layers.Dense(CLASSES, name="logits")(x))
+    else:
+        x = keras.layers.Dense(CLASSES, activation=end, name="logits")(x)
+    model = keras.Model(images, x, name="small")
+    rng = np.random.default_rng(seed)
+    # Far from batch normalisation's start, and logits far from each other.
+    norm, dense = model.get_layer("norm"), model.get_layer("logits")
+    norm.set_weights([rng.uniform(0.5, 2, channels) for _ in range(4)])
+    dense.set_weights([2 * rng.normal(size=(channels, CLASSES)), rng.normal(size=CLASSES)])
+    return model
+
+
+def small_image(seed: int = 0, side: int = SIDE) -> NDArray[np.uint8]:
+    """A dark blotch on a bright noisy ground."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(150, 230, (side, side, 3)).astype(np.uint8)
+    centre = tuple(map(int, rng.integers(side // 4, 3 * side // 4, 2)))
+    return cv2.circle(image, centre, side // 5, tuple(map(int, rng.integers(0, 120, 3))), -1)
+
+
+def naive_score_cam(
+    classifier: keras.Model, layer: str, image: NDArray[np.uint8], convention: Convention, target: Target
+) -> Array:
+    """Score-CAM as the paper writes it: one channel, one mask, one pass at a time, in NumPy and OpenCV.
+
+    Returns:
+        The map, float64 (H, W), not brought to [0, 1].
+    """
+    deep = keras.Model(classifier.input, classifier.get_layer(layer).output)
+    judge = keras.Model(classifier.input, [classifier.get_layer("logits").output, classifier.output])
+    pixels = image.astype(np.float32)
+    activations = np.asarray(deep(pixels[None], training=False))[0]
+    side = image.shape[0]
+    if convention.fill == "blurred":
+        blank = cv2.GaussianBlur(pixels, (0, 0), 0.1 * side)
+    else:
+        blank = np.zeros_like(pixels)
+        if convention.fill == "mean":
+            blank += 255 * np.array(IMAGENET_MEAN, np.float32)
+
+    def score(picture: Array) -> float:
+        logits, probabilities = judge(picture[None], training=False)
+        values = np.asarray(logits if convention.score == "logit" else probabilities)[0]
+        return float(values[target.index] - (0 if target.against is None else values[target.against]))
+
+    scores, masks, maps = [], [], []
+    for k in range(activations.shape[-1]):
+        enlarged = cv2.resize(activations[..., k], (side, side), interpolation=cv2.INTER_LINEAR)
+        if enlarged.max() == enlarged.min():
+            continue
+        mask = (enlarged - enlarged.min()) / (enlarged.max() - enlarged.min())
+        increase = score(pixels * mask[..., None] + blank * (1 - mask[..., None]))
+        if convention.increase:
+            increase -= score(blank)
+        scores.append(increase)
+        masks.append(mask)
+        maps.append(enlarged)
+    weights = np.array(scores)
+    if convention.softmax:
+        weights = np.exp(weights) / np.exp(weights).sum()
+    total = np.zeros((side, side))
+    for weight, mask, enlarged in zip(weights, masks, maps, strict=True):
+        total += weight * (mask if convention.basis == "masks" else enlarged)
+    return np.maximum(total, 0) if convention.basis == "rectified" else total
+
+
+def unit(array: Array) -> Array:
+    """Min-max, written out again."""
+    return (array - array.min()) / (array.max() - array.min())

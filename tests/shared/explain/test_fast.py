@@ -1,0 +1,112 @@
+"""Fast Score-CAM: exact in the end, the same twice, and honest about its agreement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dermafed.shared.explain.convention import CONVENTIONS
+from dermafed.shared.explain.fast import agreement_of, estimated, fast, medoids
+from dermafed.shared.explain.maps import ActivationMaps, activation_maps
+from dermafed.shared.explain.scorecam import ScoreCam, exact
+from numpy.typing import NDArray
+
+CHANNELS, SIZE = 150, (28, 28)
+
+
+@pytest.fixture
+def maps() -> ActivationMaps:
+    """Blobs here and there, many of them alike, as a network's channels are."""
+    rng = np.random.default_rng(4)
+    down, right = np.mgrid[:7, :7]
+    centres = rng.uniform(0, 6, (CHANNELS, 2))
+    blobs = [np.exp(-((down - y) ** 2 + (right - x) ** 2) / 4) for y, x in centres]
+    return activation_maps(np.stack(blobs, -1).astype(np.float32), SIZE)
+
+
+def lower_left(masks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A network that likes to see the lower left corner."""
+    return 6 * masks[:, 4:, :3].mean((1, 2))
+
+
+def cam_of(maps: ActivationMaps, passed: list[int] | None = None) -> ScoreCam:
+    def scores(masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        if passed is not None:
+            passed.append(len(masks))
+        return lower_left(masks)
+
+    return ScoreCam(maps, scores, CONVENTIONS["default"])
+
+
+def test_few_passes_agree_with_all(maps: ActivationMaps) -> None:
+    passed: list[int] = []
+    estimate = fast(cam_of(maps, passed), clusters=12)
+    assert sum(passed) == estimate.passes < CHANNELS
+    assert estimate.agreement is not None
+    assert estimate.agreement >= 0.99
+    assert agreement_of(estimate.heatmap, exact(cam_of(maps))) > 0.99
+
+
+@pytest.mark.parametrize("liked", [0, 3, 7, 20])
+def test_a_network_that_likes_one_mask_above_all_is_no_exception(maps: ActivationMaps, liked: int) -> None:
+    def scores(masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(20 * np.exp(-((masks - maps.masks[liked]) ** 2).sum((1, 2))), np.float32)
+
+    cam = ScoreCam(maps, scores, CONVENTIONS["default"])
+    assert agreement_of(fast(cam, clusters=8).heatmap, exact(cam)) > 0.999
+
+
+def test_a_doubling_that_brings_no_mask_passes_the_heaviest_all_the_same(
+    maps: ActivationMaps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the map before it would be compared with itself, and be believed."""
+    monkeypatch.setattr(
+        "dermafed.shared.explain.fast.medoids", lambda points, weights, clusters: np.arange(8)
+    )
+    estimate = fast(cam_of(maps), clusters=8)
+    assert estimate.passes >= 16
+    assert estimate.agreement is not None
+    assert estimate.agreement < 1 - 1e-9
+
+
+def test_it_is_exact_when_every_mask_is_passed(maps: ActivationMaps) -> None:
+    for clusters in (CHANNELS, 20):
+        passed: list[int] = []
+        estimate = fast(cam_of(maps, passed), clusters=clusters, enough=2)
+        assert np.array_equal(estimate.heatmap, exact(cam_of(maps)))
+        assert (estimate.agreement, estimate.passes, sum(passed)) == (1, CHANNELS, CHANNELS)
+
+
+def test_the_same_twice(maps: ActivationMaps) -> None:
+    one, other = fast(cam_of(maps)), fast(cam_of(maps))
+    assert np.array_equal(one.heatmap, other.heatmap)
+    assert one[1:] == other[1:]
+
+
+def test_a_medoid_is_the_member_nearest_to_its_clusters_mean() -> None:
+    points = np.array([[0], [1], [2.5], [10], [11], [12.4]], np.float32)  # means 1.17 and 11.13
+    assert sorted(medoids(points, np.ones(6), 2)) == [1, 4]
+    heavy = np.array([1, 1, 8, 8, 1, 1])  # means 2.1 and 10.34
+    assert sorted(medoids(points, heavy, 2)) == [2, 3]
+    assert list(medoids(points, heavy, 6)) == list(range(6))
+
+
+def test_scores_are_means_of_the_nearest_by_the_inverse_of_their_distance() -> None:
+    points = np.array([[0], [1], [3], [4], [100], [2]], np.float32)
+    passed = np.array([True, True, True, True, True, False])
+    scores = np.array([2, 4, 8, -6, 1000, 0], np.float32)
+    # 2 is 2, 1, 1 and 2 away from the first four.
+    assert estimated(points, scores, passed) == pytest.approx([2, 4, 8, -6, 1000, (1 + 4 + 8 - 3) / 3])
+    alone = np.arange(6) == 1
+    assert estimated(points, scores, alone) == pytest.approx([4] * 6)
+
+
+def test_masks_that_coincide_need_one_pass() -> None:
+    points = np.repeat(np.eye(3, dtype=np.float32), 5, axis=0)
+    assert len(medoids(points, np.ones(15), 7)) == 3
+
+
+def test_agreement_by_hand() -> None:
+    zero, ramp = np.zeros((1, 3), np.float32), np.array([[1, 2, 3]], np.float32)
+    assert agreement_of(ramp, 5 - 2 * ramp) == pytest.approx(-1)
+    assert agreement_of(ramp, np.array([[1, 3, 2]], np.float32)) == pytest.approx(0.5)
+    assert (agreement_of(zero, ramp), agreement_of(zero, zero)) == (0, 1)

@@ -1,0 +1,72 @@
+"""The overlay: the colours of the map where it is high, the image where it is not, and the words."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from dermafed.shared.explain.explanation import Explanation
+from dermafed.shared.explain.methods import METHODS
+from dermafed.shared.explain.overlay import CAVEAT, OPACITY, TITLES, blend, overlay_png
+from dermafed.shared.explain.target import Target
+from matplotlib.text import Text
+
+from tests.shared.explain.small import small_image
+
+NAMES = ("melanoma", "nevus", "seborrheic_keratosis")
+
+
+def explanation(heatmap: np.ndarray, against: int | None = None) -> Explanation:
+    probabilities = np.array([0.2, 0.7, 0.1], np.float32)
+    return Explanation(
+        heatmap.astype(np.float32), 0.1, 0.9, Target(2, against), probabilities, "scorecam", 0.99, 60, 1.0
+    )
+
+
+def test_the_image_shows_through_as_the_map_says() -> None:
+    image = np.full((1, 3, 3), 100, np.uint8)
+    mixed = blend(image, np.array([[0, 0.5, 1]], np.float32))
+    assert mixed[0, 0].tolist() == [100, 100, 100]
+    yellow = 255 * np.array([0.993248, 0.906157, 0.143936])  # viridis' last colour
+    assert mixed[0, 2] == pytest.approx((1 - OPACITY) * 100 + OPACITY * yellow, abs=1)
+    green = 255 * np.array([0.127568, 0.566949, 0.550556])  # and its middle
+    assert mixed[0, 1] == pytest.approx((1 - OPACITY / 2) * 100 + OPACITY / 2 * green, abs=1)
+
+
+def test_the_picture_is_a_png_that_shows_image_and_map() -> None:
+    image, ramp = small_image(1, 64), np.linspace(0, 1, 64 * 64).reshape(64, 64)
+    picture = overlay_png(image, explanation(ramp), NAMES)
+    assert picture == overlay_png(image, explanation(ramp), NAMES)
+    decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded.shape[0] > 300
+    assert decoded.shape[1] > 600
+    assert picture != overlay_png(image, explanation(ramp[::-1]), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("heatmap", "against", "expected"),
+    [
+        (np.eye(64), 0, "seborrheic keratosis rather than melanoma"),
+        (np.zeros((64, 64)), None, "The map is zero everywhere"),
+    ],
+)
+def test_the_words(
+    heatmap: np.ndarray, against: int | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    set_text = Text.set_text
+
+    def listen(self: Text, text: object) -> None:
+        said.append(str(text))
+        set_text(self, text)
+
+    monkeypatch.setattr(Text, "set_text", listen)
+    overlay_png(small_image(1, 64), explanation(heatmap, against), NAMES)
+    text = "\n".join(said)
+    for words in (expected, CAVEAT, "Prediction: nevus, probability 0.70", "Research use only"):
+        assert words in text
+    assert ("0.9" in said) == bool(heatmap.any())
+
+
+def test_every_method_has_a_title() -> None:
+    assert list(TITLES) == list(METHODS)

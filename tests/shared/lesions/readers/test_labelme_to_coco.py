@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.readers.labelme_to_coco import labelme_to_coco
+from dermafed.shared.lesions.readers.loading import load_dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.mask import area, toBbox
+
+from tests.shared.lesions.making import document, images
+
+
+def shape(label: str, points: object, kind: str = "polygon", group: int | None = None) -> dict[str, object]:
+    return {"label": label, "points": points, "shape_type": kind, "group_id": group, "flags": {}}
+
+
+def labelme(path: Path, *shapes: object, width: object = 200, height: object = 150) -> Path:
+    content = {
+        "version": "5.5.0",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": path.stem + ".jpg",
+        "imageData": None,
+        "imageWidth": width,
+        "imageHeight": height,
+    }
+    return document(path, content)
+
+
+def test_areas_boxes_and_categories_worked_out_by_hand(tmp_path: Path) -> None:
+    labelme(tmp_path / "a.json", shape("nevus", [[50, 20], [10, 60]], "rectangle"))
+    labelme(
+        tmp_path / "sub" / "b.json",
+        shape("melanoma", [[0, 0], [100, 0], [0, 50]]),
+        shape("nevus", [[0, 100], [20, 100], [20, 110], [0, 110]], group=1),
+        shape("nevus", [[190, 140], [300, 140], [300, 900], [190, 900]], group=1),
+    )
+    result = json.loads(labelme_to_coco(tmp_path, tmp_path / "out" / "coco.json").read_text())
+    assert [(c["id"], c["name"]) for c in result["categories"]] == [(1, "melanoma"), (2, "nevus")]
+    assert [(i["id"], i["file_name"], i["width"], i["height"]) for i in result["images"]] == [
+        (1, "a.jpg", 200, 150),
+        (2, "sub/b.jpg", 200, 150),
+    ]
+    found = [
+        (a["image_id"], a["category_id"], a["area"], a["bbox"], a["iscrowd"]) for a in result["annotations"]
+    ]
+    assert found == [
+        (1, 2, 1600, [10, 20, 40, 40], 0),
+        (2, 1, 2500, [0, 0, 100, 50], 0),
+        (2, 2, 300, [0, 100, 200, 50], 0),  # two parts, 20x10 and, cut at the image's border, 10x10
+    ]
+    assert len(result["annotations"][2]["segmentation"]) == 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    radii=st.lists(st.floats(15, 60), min_size=3, max_size=16),
+    centre=st.tuples(st.floats(61, 139), st.floats(61, 89)),
+)
+def test_agrees_with_pycocotools_mask_arithmetic(
+    tmp_path_factory: pytest.TempPathFactory, radii: list[float], centre: tuple[float, float]
+) -> None:
+    folder = tmp_path_factory.mktemp("labelme")
+    angles = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
+    points = np.array(centre) + np.array(radii)[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    labelme(folder / "a.json", shape("nevus", points.tolist()))
+    coco = COCO(str(labelme_to_coco(folder, folder / "coco.json")))
+    annotation = coco.loadAnns(coco.getAnnIds())[0]
+    mask = coco.annToMask(annotation)
+    rows, columns = np.nonzero(mask)
+    perimeter = np.linalg.norm(points - np.roll(points, -1, axis=0), axis=1).sum()
+    assert abs(annotation["area"] - mask.sum()) <= perimeter  # the mask rounds the border to whole pixels
+    x, y, width, height = annotation["bbox"]
+    # One-sided: whole pixels do not reach into the tip of an acute corner.
+    assert min(columns.min() - x, rows.min() - y) >= -1
+    assert max(columns.max() + 1 - x - width, rows.max() + 1 - y - height) <= 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 150), st.integers(0, 100), st.integers(1, 50), st.integers(1, 50), st.booleans())
+def test_a_box_of_whole_pixels_is_pycocotools_own(
+    tmp_path_factory: pytest.TempPathFactory, x: int, y: int, width: int, height: int, is_polygon: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("labelme")
+    low, high = [x, y], [x + width, y + height]
+    corners = [low, [high[0], y], high, [x, high[1]]]
+    labelme(
+        folder / "a.json", shape("nevus", corners) if is_polygon else shape("nevus", [high, low], "rectangle")
+    )
+    coco = COCO(str(labelme_to_coco(folder, folder / "coco.json")))
+    annotation = coco.loadAnns(coco.getAnnIds())[0]
+    run_lengths = coco.annToRLE(annotation)
+    assert annotation["area"] == area(run_lengths) == width * height
+    assert annotation["bbox"] == toBbox(run_lengths).tolist() == [x, y, width, height]
+
+
+def test_what_is_written_reads_back_as_the_same_labels(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    labelme(tmp_path / "a.json", shape("nevus", [[0, 0], [9, 0], [9, 9]]))
+    labelme(tmp_path / "b.json", shape("melanoma", [[0, 0], [9, 9]], "rectangle"))
+    before = load_dataset(tmp_path)
+    assert before.kind == "LabelMe JSON"
+    after = load_dataset(labelme_to_coco(tmp_path, tmp_path / "coco.json"))
+    assert [(r.image_id, r.label, r.path) for r in after.records] == [
+        (r.image_id, r.label, r.path) for r in before.records
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (shape("nevus", [[1, 1], [2, 2]], "line"), r"a line of 2 points has no area \(.*a\.json, shape 2\)"),
+        (shape("nevus", [[1, 1], [2, 2]]), "a polygon of 2 points has no area"),
+        (shape("nevus", [[1, 1], [2, 2], [3, 3]]), "no area"),
+        (shape("nevus", [[1, 1], [1, float("nan")], [3, 3]]), "no area"),
+        (shape("nevus", "points"), "no area"),
+    ],
+)
+def test_refuses_shapes_without_area_and_writes_nothing(tmp_path: Path, bad: object, message: str) -> None:
+    labelme(tmp_path / "a.json", shape("nevus", [[0, 0], [9, 9]], "rectangle"), bad)
+    with pytest.raises(DatasetError, match=message):
+        labelme_to_coco(tmp_path, tmp_path / "coco.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_refuses_a_missing_size_an_empty_folder_and_an_existing_file(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no LabelMe file"):
+        labelme_to_coco(tmp_path, tmp_path / "coco.json")
+    path = labelme(tmp_path / "a.json", shape("nevus", [[0, 0], [9, 9]], "rectangle"), width=None)
+    with pytest.raises(DatasetError, match="no imageWidth and imageHeight"):
+        labelme_to_coco(tmp_path, tmp_path / "coco.json")
+    with pytest.raises(DatasetError, match="the file exists"):
+        labelme_to_coco(tmp_path, path)

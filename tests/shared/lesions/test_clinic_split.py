@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dermafed.shared.errors import DatasetError, StorageError
+from dermafed.shared.lesions.clinic_split import SITE_FILE, Site, read_site, site_folder, write_site
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.splits import Splits
+
+FULL = LesionRecord(
+    "a,1", Path("/images/a 1.jpg"), "nevus", "L1", "P1", 45.5, "female", 'the "back"', Path("/masks/a.png")
+)
+BARE = LesionRecord("b", Path("/images/b.jpg"), "melanoma")
+SPLITS = Splits((FULL, BARE), (LesionRecord("c", Path("/images/ç.png"), "nevus", age=0.0),), ())
+
+
+def test_a_site_comes_back_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "Graz"
+    write_site(folder, SPLITS)
+    site = read_site(folder)
+    assert site == Site("Graz", SPLITS)
+    assert site.images_per_class(("melanoma", "nevus", "other")) == {"melanoma": 1, "nevus": 2, "other": 0}
+
+
+def test_a_site_keeps_its_records_but_its_images_may_move(tmp_path: Path) -> None:
+    write_site(tmp_path, SPLITS)
+    moved = replace(FULL, path=Path("/elsewhere/a 1.jpg"), mask=Path("/elsewhere/masks/a.png"))
+    write_site(tmp_path, replace(SPLITS, train=(moved, BARE)))
+    assert read_site(tmp_path).splits.train[0].path == moved.path
+    with pytest.raises(DatasetError, match="not those that this run began with"):
+        write_site(tmp_path, replace(SPLITS, train=(moved, replace(BARE, label="nevus"))))
+    assert read_site(tmp_path).splits.train == (moved, BARE)
+
+
+@pytest.mark.parametrize("name", ["Graz", "a/b", "..", ".hidden", "Zürich 1", "50%2F50", "a\\b"])
+def test_any_name_has_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
+    folder = site_folder(tmp_path, name)
+    write_site(folder, SPLITS)
+    assert folder.parent == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert read_site(folder).name == name
+
+
+HEADER = "split,image_id,path,label,lesion_id,patient_id,age,sex,site,mask\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"image,label\na,nevus\n",
+        f"{HEADER}train,a,/a.jpg\n".encode(),
+        f"{HEADER}train,a,/a.jpg,nevus,,,,,,,more\n".encode(),
+        f"{HEADER}holdout,a,/a.jpg,nevus,,,,,,\n".encode(),
+        f"{HEADER}train,a,/a.jpg,nevus,,,old,,,\n".encode(),
+        f"{HEADER}\n".encode(),
+        HEADER.encode() + b"\xff\xfe",
+        HEADER.encode() + b"train,\x00,/a.jpg,nevus,,,,,,\n"[:9],
+        HEADER.encode() + b"train,a," + b"x" * 200_000,
+    ],
+)
+def test_a_damaged_site_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / SITE_FILE).write_bytes(content)
+    with pytest.raises(DatasetError, match="not a site folder") as caught:
+        read_site(tmp_path)
+    assert caught.value.where == str(tmp_path / SITE_FILE)
+
+
+def test_a_missing_site_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError):
+        read_site(tmp_path / "absent")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="Cannot write"):
+        write_site(tmp_path / "file" / "site", SPLITS)

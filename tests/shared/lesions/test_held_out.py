@@ -1,0 +1,78 @@
+"""A test given by the data set, and validation drawn from the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.class_map import map_classes
+from dermafed.shared.lesions.duplicates import check_no_duplicates, without_copies
+from dermafed.shared.lesions.readers.loading import load_dataset
+from dermafed.shared.lesions.splits import Splits, split_records
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.shared.lesions.making import SHARED, images, record
+
+WORDS = ("train", "validation", "test")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(WORDS)), min_size=40, max_size=80))
+def test_the_given_test_stays_whole_and_its_lesions_are_nowhere_else(drawn: list[tuple[int, str]]) -> None:
+    records = [record(f"i{n:02d}", lesion=f"l{lesion}", split=word) for n, (lesion, word) in enumerate(drawn)]
+    held = {f"i{n:02d}" for n, (_, word) in enumerate(drawn) if word != "train"}
+    lesions = {records[int(name[1:])].lesion_id for name in held}
+    free = {r.lesion_id for r in records} - lesions
+    if not held or len(free) < 2:
+        return
+    splits = split_records(records, seed=0, held_out=True)
+    assert {r.image_id for r in splits.test} == held
+    sides = [{r.lesion_id for r in side} for side in (splits.train, splits.validation)]
+    assert sides[0] | sides[1] == free
+    assert not sides[0] & sides[1]
+
+
+def test_an_eighth_of_the_rest_is_validation_by_class() -> None:
+    records = [record(f"m{n:02d}", "melanoma", split="train") for n in range(16)]
+    records += [record(f"n{n:02d}", "nevus", split="train") for n in range(48)]
+    records += [record("t", "nevus", split="test")]
+    counts = split_records(records, seed=1, held_out=True).counts()
+    assert counts == {
+        "train": {"melanoma": 14, "nevus": 42},
+        "validation": {"melanoma": 2, "nevus": 6},
+        "test": {"nevus": 1},
+    }
+
+
+def test_a_split_that_names_no_test_is_refused() -> None:
+    with pytest.raises(DatasetError, match="leave no test image"):
+        split_records([record(f"i{n}", split="train") for n in range(8)], seed=0, held_out=True)
+    with pytest.raises(DatasetError, match="the given split of j is ''"):
+        split_records([record("j")], seed=0, held_out=True)
+
+
+def test_a_copy_of_a_test_image_is_left_out_of_training(tmp_path: Path) -> None:
+    names = ["kept.jpg", "test.jpg", "copy.jpg", "size.jpg"]
+    images(tmp_path, *names)
+    (tmp_path / "copy.jpg").write_bytes((tmp_path / "test.jpg").read_bytes())
+    kept, test, copy, size = (record(name[:-4], path=tmp_path / name) for name in names)
+    assert without_copies(Splits((kept, copy), (size,), (test,))) == Splits((kept,), (size,), (test,))
+
+
+@pytest.mark.skipif(not (SHARED / "isic2017").is_dir(), reason="needs the real data")
+def test_the_official_validation_set_of_isic_2017_is_the_test() -> None:
+    _, records, _ = map_classes(load_dataset(SHARED / "isic2017").records, "paper")
+    splits = split_records(records, seed=0, held_out=True)
+    assert Counter(r.label for r in splits.test) == {"nevus": 78, "seborrheic_keratosis": 42, "melanoma": 30}
+    # Two lesions of the official validation set have three images in the official training set.
+    assert len(splits.train) + len(splits.validation) == 2000 - 3
+    assert len(splits.validation) == 250
+    # And one of its images is there under another name, of another lesion.
+    alone = without_copies(splits)
+    left = {r.image_id for r in (*splits.train, *splits.validation)}
+    assert left - {r.image_id for r in (*alone.train, *alone.validation)} == {"ISIC_0012970"}
+    check_no_duplicates([alone])
+    assert not {r.group for r in splits.test} & {r.group for r in (*splits.train, *splits.validation)}

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import dataclasses
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+import pytest
+from dermafed.shared.errors import DatasetError, FederationError
+from dermafed.shared.metrics.classification import classification_report
+from dermafed.shared.metrics.evaluation import BINS, MAX_IMAGES, SiteEvaluation
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from tests.shared.metrics.test_classification import random_case
+
+
+def evaluation(seed: int = 0, count: int = 50, classes: int = 3) -> SiteEvaluation:
+    return SiteEvaluation.from_predictions(*random_case(count, classes, seed))
+
+
+def test_worked_example() -> None:
+    site = SiteEvaluation.from_predictions([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
+    assert site.images == 3
+    assert site.confusion.tolist() == [[1, 1], [0, 1]]
+    assert site.loss == pytest.approx(-(np.log(0.9) + np.log(0.4) + np.log(0.6)) / 3)
+    assert site.accuracy == pytest.approx(2 / 3)
+    assert site.balanced_accuracy == pytest.approx((1 / 2 + 1) / 2)
+    # Positive and negative pairs: one in order, one tied.
+    assert site.auc == pytest.approx((1 + 1 / 2) / 2)
+    assert site.auc_error == pytest.approx(1 / 4)
+    assert site.histograms[0, 1, 900] == 1
+    assert site.histograms[1, 0].sum() == 2
+
+
+def test_ends_of_the_unit_interval() -> None:
+    site = SiteEvaluation.from_predictions([0, 1], np.eye(2))
+    assert site.histograms[0, 1, BINS - 1] == 1
+    assert site.histograms[0, 0, 0] == 1
+    site.validate(2)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5), st.sampled_from([3, 40, 400]), st.sampled_from([1, 0.01]))
+def test_auc_within_its_bound_of_scikit_learns(seed: int, classes: int, count: int, scale: float) -> None:
+    labels, scores = random_case(count, classes, seed)
+    scores = scale * scores + (1 - scale) / classes  # a small scale puts many scores into one bin
+    site = SiteEvaluation.from_predictions(labels, scores)
+    exact = [
+        roc_auc_score(labels == c, scores[:, c]) for c in range(classes) if 0 < (labels == c).sum() < count
+    ]
+    if not exact:
+        assert site.auc is site.auc_error is None
+        return
+    assert site.auc is not None
+    assert site.auc_error is not None
+    assert abs(site.auc - np.mean(exact)) <= site.auc_error + 1e-12
+
+
+def test_bound_is_tight_where_a_clinic_is_of_usual_size() -> None:
+    error = evaluation(count=500).auc_error
+    assert error is not None
+    assert error < 0.002
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 1000))
+def test_merged_sites_are_the_pooled_images(sizes: list[int], seed: int) -> None:
+    labels, scores = random_case(sum(sizes), 3, seed)
+    ends = np.cumsum(sizes)[:-1]
+    parts = zip(np.split(labels, ends), np.split(scores, ends), strict=True)
+    merged = reduce(add, (SiteEvaluation.from_predictions(*part) for part in parts))
+    merged.validate(3)
+    pooled = SiteEvaluation.from_predictions(labels, scores)
+    np.testing.assert_array_equal(merged.confusion, pooled.confusion)
+    np.testing.assert_array_equal(merged.histograms, pooled.histograms)
+    report = classification_report(labels, scores, "abc", bootstrap=0)
+    assert merged.images == report.images
+    assert merged.accuracy == pytest.approx(report.accuracy)
+    assert merged.balanced_accuracy == pytest.approx(report.balanced_accuracy)
+    assert merged.loss == pytest.approx(report.log_loss)
+
+
+def test_mean_of_sites_would_be_wrong() -> None:
+    """One site has only melanoma, all wrong; the other only nevus, all right."""
+    bad = SiteEvaluation.from_predictions([0], [[0.3, 0.7]])
+    good = SiteEvaluation.from_predictions([1] * 9, [[0.2, 0.8]] * 9)
+    assert (bad + good).accuracy == 0.9
+    assert (bad + good).balanced_accuracy == 0.5
+    assert bad.auc is good.auc is None
+    assert (bad + good).auc == 0.0 + 1.0  # 0.3 > 0.2 for class 0; 0.8 > 0.7 for class 1
+
+
+def test_sites_of_other_models_do_not_add() -> None:
+    with pytest.raises(FederationError, match="different classes"):
+        evaluation(classes=3) + evaluation(classes=4)
+
+
+def test_no_images() -> None:
+    with pytest.raises(DatasetError):
+        SiteEvaluation.from_predictions([], np.empty((0, 3)))
+
+
+GOOD = evaluation()
+
+
+def with_count(counts: np.ndarray, change: int) -> np.ndarray:
+    counts = counts.copy()
+    counts.flat[0] += change
+    return counts
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": 0},
+        {"images": 51},
+        {"images": MAX_IMAGES + 1},
+        {"loss_sum": float("nan")},
+        {"loss_sum": float("inf")},
+        {"loss_sum": -1.0},
+        {"loss_sum": 1e6},
+        {"confusion": GOOD.confusion[:2, :2]},
+        {"confusion": GOOD.confusion.astype(float)},
+        {"confusion": with_count(GOOD.confusion, 1)},
+        {"confusion": with_count(GOOD.confusion, -1000)},
+        {"confusion": with_count(GOOD.confusion, 2**62)},
+        {"confusion": GOOD.confusion.T},
+        {"histograms": GOOD.histograms[:, :, :10]},
+        {"histograms": with_count(GOOD.histograms, 1)},
+        {"histograms": with_count(GOOD.histograms, -1)},
+        {"histograms": GOOD.histograms[:, ::-1]},
+        {"histograms": GOOD.histograms[::-1]},
+    ],
+)
+def test_impossible_evaluations_are_refused(change: dict[str, Any]) -> None:
+    GOOD.validate(3)
+    with pytest.raises(FederationError, match="refused"):
+        dataclasses.replace(GOOD, **change).validate(3)

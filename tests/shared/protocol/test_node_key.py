@@ -1,0 +1,49 @@
+"""A clinic's public key: as ssh-keygen and openssl see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from dermafed.shared.errors import InputError
+from dermafed.shared.protocol.node_key import fingerprint, read_public_key, to_pem
+
+from tests.server.trusted import KEY, KEY_FINGERPRINT, KEY_PEM, P256
+
+
+def test_the_fingerprint_is_that_of_ssh_keygen() -> None:
+    assert fingerprint(KEY) == KEY_FINGERPRINT
+
+
+def test_the_pem_is_that_of_ssh_keygen() -> None:
+    assert to_pem(KEY) == KEY_PEM
+
+
+def test_a_comment_is_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "key.pub").write_text(f"{KEY} dr.who@clinic\n")
+    assert read_public_key(tmp_path / "key.pub") == KEY
+
+
+@pytest.mark.parametrize(
+    "text", ["", "key", P256, KEY[:-20], KEY.replace("nistp384", "nistp521", 1), f"{KEY}\n{KEY}", "ä\0"]
+)
+def test_what_is_no_p384_key_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "key.pub").write_text(text)
+    with pytest.raises(InputError, match=r"no EC P-384 public key .*key\.pub\)\. Give the key\.pub"):
+        read_public_key(tmp_path / "key.pub")
+
+
+def test_a_private_key_is_refused_as_such(tmp_path: Path) -> None:
+    secret = ec.generate_private_key(ec.SECP384R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
+    )
+    (tmp_path / "key").write_bytes(secret)
+    with pytest.raises(InputError, match="must not leave the clinic"):
+        read_public_key(tmp_path / "key")
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be read: No such file .*none\.pub"):
+        read_public_key(tmp_path / "none.pub")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+from dermafed.shared.errors import DermaFedError
+from dermafed.shared.storage.atomic_files import write_atomically, write_json
+
+
+def test_replaces_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    write_atomically(path, b"a longer content")
+    write_atomically(path, b"short")
+    assert path.read_bytes() == b"short"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DermaFedError, match=r"No space left on device.*Free some disk space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def interrupt(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_json(path, {"name": "Zürich", "auc": None, "images": [1, 2]})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"name": "Zürich", "auc": None, "images": [1, 2]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"auc": float("nan")})
+    assert "Zürich" in path.read_text(encoding="utf-8")
+
+
+def test_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DermaFedError, match="Choose a folder that can be written"):
+        write_atomically(tmp_path / "file" / "a.bin", b"new")

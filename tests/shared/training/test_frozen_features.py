@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.model.flat_weights import set_flat
+from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.data import LabelledImages
+from dermafed.shared.training.frozen_features import FrozenFeatures
+from dermafed.shared.training.predict import apply_classifier, apply_in_batches, predict
+from dermafed.shared.training.training_network import shared_classifier
+
+from tests.shared.training.tiny import CLASSES, lesions, plain, start, tiny, trainer
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many numbers an image had at the entrance of each pass."""
+    seen: list[int] = []
+
+    def counted(network, images, metadata=None):  # type: ignore[no-untyped-def]
+        seen.append(int(np.prod(images.shape[1:])))
+        return apply_in_batches(network, images, metadata)
+
+    monkeypatch.setattr("dermafed.shared.training.frozen_features.apply_in_batches", counted)
+    return seen
+
+
+IMAGE, FEATURES = 32 * 32 * 3, 8 * 8 * 4
+
+
+def test_frozen_blocks_are_applied_once_in_a_training(passes: list[int]) -> None:
+    settings = tiny(frozen_blocks=2)
+    clinic = trainer(settings, plain(), lesions(12), rounds=2)
+    weights = start(settings)
+    for round in (1, 2):
+        weights = clinic.train(weights, round, {}).weights
+        whole = SiteEvaluation.from_predictions(
+            clinic.validation.labels, predict(settings, weights, clinic.validation)
+        )
+        assert clinic.evaluate(weights, round).loss_sum == pytest.approx(whole.loss_sum)
+    assert passes == [IMAGE, FEATURES, FEATURES]
+
+
+def test_other_frozen_weights_are_seen(passes: list[int]) -> None:
+    settings, data = tiny(frozen_blocks=2), lesions(6)
+    features = FrozenFeatures(2, data)
+    for seed in (1, 2):
+        weights = start(settings, seed)
+        expected = predict(settings, weights, data)
+        assert np.allclose(features.predict(shared_classifier(settings)), expected, atol=1e-6)
+    assert passes == [IMAGE, FEATURES, IMAGE, FEATURES]
+
+
+def test_a_classifier_that_was_built_anew_is_seen() -> None:
+    """A process keeps two classifiers; a third one's start drops the oldest."""
+    settings, data = tiny(frozen_blocks=2), lesions(6)
+    features = FrozenFeatures(2, data)
+    set_flat(shared_classifier(settings), start(settings))
+    features.predict(shared_classifier(settings))
+    for other in (tiny(dropout=0.1), tiny(dropout=0.2)):
+        shared_classifier(other)
+    weights = start(settings, 2)
+    expected = predict(settings, weights, data)
+    assert np.allclose(features.predict(shared_classifier(settings)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("frozen_blocks", [0, 7])
+def test_metadata_and_any_number_of_blocks(frozen_blocks: int) -> None:
+    settings = tiny(frozen_blocks=frozen_blocks, metadata=True)
+    model = shared_classifier(settings)
+    size = model.inputs[1].shape[1]
+    clinical = np.random.default_rng(0).normal(size=(20, size)).astype(np.float32)
+    data = replace(lesions(20), metadata=clinical)
+    set_flat(model, start(settings))
+    found = FrozenFeatures(frozen_blocks, data).predict(model)
+    assert np.allclose(found, apply_classifier(model, data), atol=1e-6)
+
+
+def test_features_that_would_take_more_memory_than_the_images_are_not_kept(passes: list[int]) -> None:
+    """Of EfficientNetB0, block 1 ends in 16 channels of half the side: 16 bytes a pixel against 3."""
+    data = LabelledImages(lesions(3).images, np.arange(3))
+    for frozen_blocks in (1, 4):
+        settings = ModelSettings(CLASSES, image_size=32, frozen_blocks=frozen_blocks)
+        model = shared_classifier(settings)
+        found = FrozenFeatures(frozen_blocks, data).predict(model)
+        assert np.allclose(found, apply_classifier(model, data), atol=1e-6)
+    assert passes == [IMAGE, 2 * 2 * 80]

@@ -1,0 +1,88 @@
+"""The engine ``ray`` gives what ``local`` gives."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.trainer_cache import KeptTrainers
+from dermafed.server.rounds.checkpoint import load_state
+from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.shared.training.trainer import Trainer
+from dermafed.simulation.engines.local import run_local
+from dermafed.simulation.engines.ray import run_ray
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from tests.server.clinics import SIZES, server, trainer_for
+
+NAMES = ("vienna", "graz", "linz")
+
+
+def without_graz(context: Context) -> Trainer:
+    """Clinic 1 fails, and the run configuration must be there."""
+    assert context.run_config["seed"] == 5
+    if context.node_config["partition-id"] == 1:
+        raise ValueError("Jane Doe")
+    return trainer_for(context)
+
+
+def one_after_the_other(*apps: ServerApp) -> ServerApp:
+    """One server app, since Ray takes its time to start."""
+    together = ServerApp()
+
+    @together.main()
+    def main(grid: Grid, context: Context) -> None:
+        for app in apps:
+            app(grid, context)
+
+    return together
+
+
+def test_without_ray_there_is_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"needs Ray.*dermafed\[ray\]"):
+        run_ray(server(tmp_path), build_client_app(trainer_for), NAMES)
+
+
+def test_trainers_are_kept_by_clinic_and_run() -> None:
+    built: list[int] = []
+
+    def build(context: Context) -> Trainer:
+        built.append(context.node_id)
+        return trainer_for(context)
+
+    first, second = KeptTrainers(build), KeptTrainers(build)
+    contexts = [Context(1, 40 + i, {"partition-id": i}, None, {}) for i in range(len(SIZES))]  # type: ignore[arg-type]
+    assert first(contexts[0]) is first(contexts[0])
+    assert first(contexts[0]) is not first(contexts[1])
+    assert first(contexts[0]) is not second(contexts[0])
+    first.forget()
+    first(contexts[0])
+    assert built == [40, 41, 40, 40]
+
+
+@pytest.mark.journey
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_ray_gives_what_local_gives(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    client = build_client_app(KeptTrainers(without_graz))
+    run_local(server(tmp_path / "local", rounds=2), client, NAMES, {"seed": 5})
+    capfd.readouterr()
+    # The second app's own failure must come out of the engine as it is.
+    both = one_after_the_other(
+        server(tmp_path / "ray", rounds=2), server(tmp_path / "strict", quorum=1.0, attempts=1)
+    )
+    with pytest.raises(FederationError, match="graz: training failed"):
+        run_ray(both, client, NAMES, {"seed": 5})
+    output = capfd.readouterr()
+    here, there = load_state(tmp_path / "local"), load_state(tmp_path / "ray")
+    assert there.round == 2
+    np.testing.assert_allclose(there.weights, here.weights, rtol=1e-6, atol=1e-7)
+    assert [row.left_out for row in there.history] == [row.left_out for row in here.history]
+    assert there.history[0].left_out.startswith("graz: training failed there (ValueError)")
+    assert there.history[1].validation_auc == pytest.approx(here.history[1].validation_auc)
+    assert "Jane" not in (tmp_path / "ray" / "history.csv").read_text() + output.out
+    assert "DEPRECATED" not in output.out + output.err  # Flower is quiet

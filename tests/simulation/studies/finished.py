@@ -1,0 +1,55 @@
+"""Finished runs made by hand: site folders and predictions, without a training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from dermafed.shared.lesions.clinic_split import site_folder, write_site
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.splits import Splits
+from dermafed.simulation.runs.arms import PREDICTIONS_FILE
+from dermafed.simulation.runs.run_settings import RunSettings
+from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
+
+CLASSES = ("melanoma", "nevus")
+Tests = Mapping[str, Sequence[tuple[str, str]]]
+"""By clinic, the lesion and label of each test image."""
+
+
+def finished(
+    folder: Path, row: str, seed: int, tests: Tests, answers: Mapping[str, Sequence[str]]
+) -> StudyRun:
+    """A run whose models gave these answers.
+
+    Args:
+        folder: of the study.
+        row: of the study.
+        seed: of the run.
+        tests: by clinic, in order of name.
+        answers: by arm, a word an image of all clinics: each letter the first of the class it names, in
+            capitals where the model is sure of it.
+    """
+    out = folder / row / str(seed)
+    for clinic, images in tests.items():
+        records = [_record(clinic, place, *image) for place, image in enumerate(images)]
+        write_site(site_folder(out / "sites" / "clinics", clinic), Splits((), (), tuple(records)))
+    for arm, words in answers.items():
+        (out / "arms" / arm).mkdir(parents=True)
+        predictions = {str(n): _probabilities(word) for n, word in enumerate(words)}
+        np.savez(out / "arms" / arm / PREDICTIONS_FILE, **predictions)
+    content = {"classes": list(CLASSES), "clinics": [{"name": clinic} for clinic in tests]}
+    (out / RESULT_FILE).write_text(json.dumps(content), "utf-8")
+    return StudyRun(row, RunSettings(seed=seed), out)
+
+
+def _record(clinic: str, place: int, lesion: str, label: str) -> LesionRecord:
+    name = f"{clinic}-{place:03d}"
+    return LesionRecord(name, Path(f"{name}.jpg"), label, lesion_id=lesion)
+
+
+def _probabilities(word: str) -> np.ndarray:
+    sure = {"M": 0.9, "m": 0.6, "n": 0.4, "N": 0.1}
+    return np.array([[sure[letter], 1 - sure[letter]] for letter in word], np.float32)

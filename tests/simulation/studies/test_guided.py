@@ -1,0 +1,112 @@
+"""Second looks at a finished run's test images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.explain.explainer import Explainer
+from dermafed.shared.explain.guided import hottest
+from dermafed.shared.imaging.decoding import read_image
+from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.simulation.runs.arms import PREDICTIONS_FILE
+from dermafed.simulation.runs.run import Watcher
+from dermafed.simulation.runs.run_settings import RunSettings
+from dermafed.simulation.studies.guided import SECOND_FILE, SecondLooks, look_again, with_views
+from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
+from dermafed.simulation.studies.study import Study, View
+
+from tests.commands.making import SIDE
+from tests.shared.training.tiny import tiny_backbones
+from tests.simulation.studies.with_model import ARM, finished_run
+
+
+@pytest.fixture(autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny_backbones():
+        yield
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return finished_run(tmp_path)
+
+
+def looked(run: Path, look: str, name: str = "again") -> Path:
+    out = run.parents[1] / name / "seed-0"
+    look_again(SecondLooks(StudyRun("plain", RunSettings(), run), {out: View("plain", look)}))
+    return out
+
+
+def predictions(path: Path) -> Any:
+    with np.load(path) as file:
+        return np.stack([file["0"], file["1"]])
+
+
+def seen_by_the_model(run: Path, parts: list[np.ndarray]) -> np.ndarray:
+    """Keras' own answer to parts of the photographs, (2, N, 3)."""
+    model = keras.models.load_model(run / "model.keras", compile=False)
+    views = [cv2.resize(part, (32, 32), interpolation=cv2.INTER_CUBIC) for part in parts]
+    return keras.ops.convert_to_numpy(model(np.stack(views).astype(np.float32))).reshape(2, -1, 3)
+
+
+def photographs(run: Path) -> list[np.ndarray]:
+    sites = [read_site(run / "sites" / "clinics" / f"clinic {clinic}") for clinic in range(2)]
+    return [read_image(record.path) for site in sites for record in site.splits.test]
+
+
+def test_the_answer_is_the_mean_of_both_looks(run: Path) -> None:
+    out = looked(run, "centre")
+    edge = SIDE // 8  # three quarters of the side are kept
+    parts = [photograph[edge:-edge, edge:-edge] for photograph in photographs(run)]
+    expected = seen_by_the_model(run, parts)
+    first, second = predictions(run / ARM / PREDICTIONS_FILE), predictions(out / ARM / SECOND_FILE)
+    np.testing.assert_allclose(second, expected, atol=1e-5)
+    both = predictions(out / ARM / PREDICTIONS_FILE)
+    np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
+
+    result = json.loads((out / RESULT_FILE).read_text("utf-8"))
+    right = (both.argmax(axis=2) == np.arange(3)).mean()
+    assert result["federated"]["accuracy"] == pytest.approx(right)
+    assert result["second_look"]["accuracy"] == pytest.approx((second.argmax(axis=2) == np.arange(3)).mean())
+    assert result["view"] == {"of": "plain", "look": "centre"}
+    assert result["pooled"] is None, "the other arms did not look twice"
+
+
+@pytest.mark.parametrize("look", ["cam", "scorecam"])
+def test_a_guided_look_goes_where_the_map_of_the_predicted_class_is_hottest(run: Path, look: str) -> None:
+    second = predictions(looked(run, look) / ARM / SECOND_FILE)
+    model = keras.models.load_model(run / "model.keras", compile=False)
+    explain = Explainer(model).method(look)
+    parts = []
+    for number, photograph in enumerate(photographs(run)):
+        small = cv2.resize(photograph, (32, 32), interpolation=cv2.INTER_AREA)
+        parts.append(hottest(explain(small, number % 3)).cut(photograph))
+    np.testing.assert_allclose(second, seen_by_the_model(run, parts), atol=1e-5)
+
+
+def test_a_look_at_random_is_the_same_again(run: Path) -> None:
+    first, again = (predictions(looked(run, "random", name) / ARM / SECOND_FILE) for name in "ab")
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, predictions(looked(run, "centre") / ARM / SECOND_FILE), atol=1e-4)
+
+
+def test_what_is_done_is_not_done_again_nor_taken_for_another_look(run: Path) -> None:
+    looked(run, "centre", "Looks-twice")
+    trained = StudyRun("plain", RunSettings(), run)
+    order = ("Looks twice", "plain")
+    study = Study("s", "", (0,), {"plain": RunSettings()}, (), {order[0]: View("plain", "centre")}, order)
+    runs = with_views(study, [trained], Watcher())
+    assert [run.row for run in runs] == list(order)
+    assert runs[0].result()["view"]["look"] == "centre"
+
+    study.views[order[0]] = View("plain", "random")
+    with pytest.raises(SettingsError, match="looked elsewhere"):
+        with_views(study, [trained], Watcher())

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dermafed.shared.errors import SettingsError
+from dermafed.simulation.studies.study import View, read_study, study_names
+
+FILE = """
+title = "Two rows"
+seeds = [3, 5]
+[base]
+image_size = 96
+denoise = "none"
+[rows.plain]
+[rows."held near"]
+strategy = "fedprox"
+[quick]
+seeds = [0]
+data = "synthetic"
+image_size = 32
+"""
+
+
+def written(folder: Path, text: str = FILE) -> str:
+    path = folder / "two.toml"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_rows_are_the_base_with_their_own_settings_for_every_seed(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path), {"data": "/lesions", "weights": "none"})
+    runs = list(study.runs())
+    assert [(row, settings.seed) for row, settings in runs] == [
+        ("plain", 3),
+        ("held near", 3),
+        ("plain", 5),
+        ("held near", 5),
+    ]
+    assert [settings.strategy for _, settings in runs[:2]] == ["fedavg", "fedprox"]
+    assert {(s.data, s.image_size, s.denoise) for _, s in runs} == {("/lesions", 96, "none")}
+
+
+@pytest.mark.parametrize(("of_base", "splits"), [("", [3, 5]), ("split_seed = 7\n", [7, 7])])
+def test_a_split_has_the_runs_seed_unless_it_has_its_own(
+    tmp_path: Path, of_base: str, splits: list[int]
+) -> None:
+    text = FILE.replace("[base]\n", f"[base]\n{of_base}")
+    runs = read_study(written(tmp_path, text), {}).only(["plain"]).runs()
+    assert [settings.split_seed for _, settings in runs] == splits
+
+
+def test_a_row_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    text = FILE + "[rows.dear]\nseeds = [5]\n"
+    runs = [(row, settings.seed) for row, settings in read_study(written(tmp_path, text), {}).runs()]
+    assert runs == [("plain", 3), ("held near", 3), ("dear", 5), ("plain", 5), ("held near", 5)]
+    quick = read_study(written(tmp_path, text), {}, quick=True)
+    assert [(row, settings.seed) for row, settings in quick.runs()] == [
+        ("plain", 0),
+        ("held near", 0),
+        ("dear", 0),
+    ]
+    quick = read_study(written(tmp_path, text + "[quick.rows.few]\nseeds = [7]\n"), {}, quick=True)
+    assert [(row, settings.seed) for row, settings in quick.runs()] == [("few", 7)]
+
+
+def test_some_rows_only(tmp_path: Path) -> None:
+    text = FILE + '[rows.guided]\nof = "plain"\nlook = "cam"\n[published.guided]\nauc = 0.9\n'
+    study = read_study(written(tmp_path, text), {})
+    near, guided = study.only(["held near"]), study.only(["guided"])
+    assert (list(near.rows), near.views, near.published) == (["held near"], {}, {})
+    assert (list(guided.rows), list(guided.views), guided.order) == (
+        ["plain"],
+        ["guided"],
+        ("plain", "guided"),
+    )
+    assert guided.published == {"guided": {"auc": 0.9}}
+    with pytest.raises(SettingsError, match="no row named 'far'"):
+        study.only(["plain", "far"])
+
+
+def test_rows_that_look_twice_train_nothing_and_keep_their_place(tmp_path: Path) -> None:
+    text = """
+[rows.guided]
+of = "plain"
+look = "cam"
+[rows.plain]
+[published.guided]
+accuracy = 0.99
+"""
+    study = read_study(written(tmp_path, text), {})
+    assert list(study.rows) == ["plain"]
+    assert study.views == {"guided": View("plain", "cam")}
+    assert study.order == ("guided", "plain")
+    assert study.published == {"guided": {"accuracy": 0.99}}
+    quick = read_study(written(tmp_path, text), {}, quick=True)
+    assert not quick.published, "synthetic images are no ground to compare on"
+
+
+def test_quick_takes_the_place_of_what_it_names(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path), {}, quick=True)
+    assert study.seeds == (0,)
+    assert [(s.data, s.image_size, s.denoise) for s in study.rows.values()] == [("synthetic", 32, "none")] * 2
+
+
+def test_quick_may_have_rows_of_its_own(tmp_path: Path) -> None:
+    text = FILE + '[quick.rows.few]\ntrain_images = "20"\n'
+    assert list(read_study(written(tmp_path, text), {}).rows) == ["plain", "held near"]
+    (row,) = read_study(written(tmp_path, text), {}, quick=True).rows.items()
+    assert (row[0], row[1].train_images, row[1].image_size) == ("few", "20", 32)
+
+
+def test_a_study_names_its_judgements(tmp_path: Path) -> None:
+    assert read_study(written(tmp_path, 'judgements = ["pairs"]\n' + FILE), {}).judgements == ("pairs",)
+    assert read_study(written(tmp_path), {}).judgements == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('judgements = ["paris"]\n[rows.a]', "no judgement named 'paris'"),
+        ("seeds = [0]", "needs rows"),
+        ("seeds = []\n[rows.a]", "seeds"),
+        ("seeds = [1, 1]\n[rows.a]", "The seeds are not different"),
+        ("[rows.a]\nseeds = 3", "seeds of the row 'a' are not"),
+        ("seeds = [-1]\n[rows.a]", "seeds"),
+        ("sedes = [0]\n[rows.a]", "'sedes'"),
+        ("[rows.a]\nstrtegy = 'fedavg'", "setting in the row 'a' named 'strtegy'"),
+        ("[rows.a]\nseed = 3", "'seed'"),
+        ("rows = [", "cannot be read"),
+        ("[rows.a]\n[rows.b]\nof = 'c'\nlook = 'cam'", "trained row for 'b' named 'c'"),
+        ("[rows.a]\n[rows.b]\nof = 'a'\nlook = 'up'", "way to look in the row 'b' named 'up'"),
+        ("[rows.a]\n[rows.b]\nof = 'a'\nlook = 'cam'\nclahe = false", "'b' named 'clahe'"),
+        ("[rows.a]\nbatch_norm = 'local'\n[rows.b]\nof = 'a'\nlook = 'cam'", "another model at each"),
+        ("[rows.a]\n[rows.b]\nof = ['a']\nlook = 'cam'", "trained row for 'b'"),
+        ("[rows.a]\n[rows.b]\nof = 'a'", "way to look in the row 'b'"),
+        ("[rows]\na = 3", "'rows' does not hold tables"),
+        ("published = 3\n[rows.a]", "'published' does not hold tables"),
+        ("[rows.a]\n[published.b]\nauc = 0.9", "row for published figures named 'b'"),
+        ("[rows.a]\n[published.a]\nacc = 0.9", "published of 'a' named 'acc'"),
+        ("[rows.a]\n[published.a]\nauc = 'high'", "no number"),
+        ("base = 3\n[rows.a]", "'base' is no table"),
+        ("judgements = 3\n[rows.a]", "'judgements' is no list"),
+        ("[rows.a]\nrounds = 'many'", "'rounds' in the row 'a' is not of the right type: 'many'"),
+        ("[rows.a]\nrounds = true", "'rounds' in the row 'a'"),
+        ("[rows.a]\ntrain_images = 20", "'train_images' in the row 'a'"),
+        ("[rows.a]\nbaselines = 'no'", "'baselines' in the row 'a'"),
+        ("[rows.'α']\n[rows.'β']", "The rows 'α' and 'β' would have one folder"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as error:
+        read_study(written(tmp_path, text), {})
+    assert "two.toml" in str(error.value)
+
+
+def test_a_quick_that_is_no_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'quick' is no table"):
+        read_study(written(tmp_path, "quick = 3\n[rows.a]"), {}, quick=True)
+
+
+def test_whole_numbers_are_numbers(tmp_path: Path) -> None:
+    assert read_study(written(tmp_path, "[rows.a]\nepochs = 2"), {}).rows["a"].epochs == 2
+
+
+def test_a_study_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(SettingsError, match="ablation"):
+        read_study("abaltion", {})
+
+
+@pytest.mark.parametrize("name", study_names())
+@pytest.mark.parametrize("quick", [False, True])
+def test_every_study_of_the_package_can_be_read(name: str, quick: bool) -> None:
+    study = read_study(name, {"weights": "none"}, quick=quick)
+    in_one_row = "methods" in study.judgements or all(row.baselines for row in study.rows.values())
+    assert len(study.rows) > 1 or in_one_row, "it compares rows, or arms or methods of one"
+    once = {"budget": "chosen, not told", "clinics": "its cost is told, not who is better"}
+    assert quick or len(study.seeds) > 2 or name in once
