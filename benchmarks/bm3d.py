@@ -20,10 +20,11 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 import typer
-from dermafed.shared.imaging.bm3d.denoise import bm3d_rgb
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+
+from dermafed.shared.imaging.bm3d.denoise import bm3d_rgb
 
 Image = NDArray[np.float32]
 Denoiser = Callable[[Image, float], Image]

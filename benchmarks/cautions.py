@@ -15,16 +15,16 @@ from typing import Any
 
 import cv2
 import numpy as np
-from dermafed.client.clinic.intake.colours import is_possible_ybr, is_probable_ybr
-from dermafed.client.clinic.intake.quality import TEXTS, assess
-from dermafed.shared.imaging.decoding import read_image
-from dermafed.shared.lesions.readers.image_files import find_images
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from dermafed.client.clinic.intake.colours import is_possible_ybr, is_probable_ybr
+from dermafed.client.clinic.intake.quality import TEXTS, assess
 from dermafed.console import stderr
+from dermafed.shared.imaging.decoding import read_image
+from dermafed.shared.lesions.readers.image_files import find_images
 
 Image = NDArray[np.uint8]
 

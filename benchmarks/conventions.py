@@ -18,6 +18,13 @@ from itertools import product
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
+from dermafed.console import stderr
 from dermafed.shared.explain.convention import CONVENTIONS, Convention, Fill
 from dermafed.shared.explain.engine import Engine, Outputs
 from dermafed.shared.explain.explainer import Explainer
@@ -27,13 +34,6 @@ from dermafed.shared.explain.quality.scoring import ImageAndMask, heatmap_scores
 from dermafed.shared.explain.quality.stability import correlation, noisy
 from dermafed.shared.explain.scorecam import score_cam
 from dermafed.shared.explain.target import Target
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
-from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
-from dermafed.console import stderr
 
 CANDIDATES = [
     Convention(basis, score, fill, increase=True, softmax=softmax)

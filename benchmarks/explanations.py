@@ -20,6 +20,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
+from dermafed.console import stderr
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import Float, activation_maps, to_unit
 from dermafed.shared.explain.methods import METHODS
@@ -30,13 +37,6 @@ from dermafed.shared.explain.quality.scoring import image_scores
 from dermafed.shared.explain.quality.summary import FEWEST_IMAGES, ExplanationQuality
 from dermafed.shared.explain.scorecam import ScoreCam, exact
 from dermafed.simulation.studies.method_scores import centre
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
-from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
-from dermafed.console import stderr
 
 RANDOMISED_IMAGES = 20
 

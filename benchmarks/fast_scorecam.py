@@ -11,8 +11,6 @@ import json
 from typing import Any
 
 import numpy as np
-from dermafed.shared.explain.fast import agreement_of
-from dermafed.shared.explain.maps import Float
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -21,6 +19,8 @@ from rich.table import Table
 from benchmarks.explanations import uniform
 from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from dermafed.console import stderr
+from dermafed.shared.explain.fast import agreement_of
+from dermafed.shared.explain.maps import Float
 
 TOP = 0.2
 

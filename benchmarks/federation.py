@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.aggregate import StreamingMean, check_update
 from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
@@ -33,8 +36,6 @@ from dermafed.shared.protocol.messages import (
 )
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import run_local
-from rich.console import Console
-from rich.table import Table
 
 EFFICIENTNETB0 = 4_053_414  # weights of the classifier with three classes, running statistics included
 TINY = 700

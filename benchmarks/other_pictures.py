@@ -8,8 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from dermafed.shared.imaging.decoding import decode_image
 from numpy.typing import NDArray
+
+from dermafed.shared.imaging.decoding import decode_image
 
 Image = NDArray[np.uint8]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from dermafed.shared.metrics.calibration.network_outputs import Looks
-from dermafed.shared.metrics.calibration.out_of_distribution import Outside
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 from sklearn.covariance import ledoit_wolf
+
+from dermafed.shared.metrics.calibration.network_outputs import Looks
+from dermafed.shared.metrics.calibration.out_of_distribution import Outside
 
 Floats = NDArray[np.float64]
 Score = Callable[[Looks], Floats]

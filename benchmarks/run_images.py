@@ -10,6 +10,8 @@ from typing import Literal
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.quality.pointing import lesion_mask
 from dermafed.shared.explain.quality.scoring import ImageAndMask
@@ -18,7 +20,6 @@ from dermafed.shared.lesions.clinic_split import read_site
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.training.loading import load_labelled
-from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 

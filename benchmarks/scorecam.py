@@ -66,9 +66,10 @@ def pytorch_grad_cam(model: Path) -> Explain:
 
 
 def tf_keras_vis(model: Path) -> Explain:
-    from dermafed.shared.model.model_file import load_model
     from tf_keras_vis.scorecam import Scorecam
     from tf_keras_vis.utils.scores import CategoricalScore
+
+    from dermafed.shared.model.model_file import load_model
 
     classifier = load_model(model)[0]
     cam = Scorecam(classifier)

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
 from dermafed.shared.imaging.decoding import read_mask
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.fairness.skin_tone import TONES, tone
 from dermafed.simulation.studies.image_groups import measure_angles
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 BLUISH = 94  # degrees: above, b* is clearly negative
 LARGE = 0.6  # of the image, which the lesion fills

@@ -20,13 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
-from dermafed.shared.metrics.calibration.network_outputs import Looks
-from dermafed.shared.metrics.calibration.out_of_distribution import SEEN
-from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
-from dermafed.shared.metrics.calibration.reliability_plot import reliability_figure
-from dermafed.shared.metrics.calibration.selective_prediction import select
-from dermafed.shared.metrics.intervals import wilson
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -35,6 +28,13 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.outside_scores import CANDIDATES
 from benchmarks.trust_looks import Seen, look_everywhere, together
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.network_outputs import Looks
+from dermafed.shared.metrics.calibration.out_of_distribution import SEEN
+from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
+from dermafed.shared.metrics.calibration.reliability_plot import reliability_figure
+from dermafed.shared.metrics.calibration.selective_prediction import select
+from dermafed.shared.metrics.intervals import wilson
 
 Row = dict[str, Any]
 Scores = NDArray[np.float64]

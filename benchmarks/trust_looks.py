@@ -8,6 +8,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.other_pictures import clinical, flat, noise, objects
+from dermafed.console import stderr
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.clinic_split import read_site
@@ -17,10 +21,6 @@ from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.training.data import LabelledImages
-from numpy.typing import NDArray
-
-from benchmarks.other_pictures import clinical, flat, noise, objects
-from dermafed.console import stderr
 
 NEAR = ("bcc", "akiec", "vasc", "df")
 

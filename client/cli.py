@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import typer
+
 from dermafed.client.commands import diagnose, diagnoses, images, node, plans, review, serve, setup
 from dermafed.client.commands.calibrate import calibrate
-
 from dermafed.console import run_app
 
 app = typer.Typer(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import typer
+
+from dermafed.console import run_app
 from dermafed.server.commands.clinics import clinics, enrol, revoke
 from dermafed.server.commands.models import export, history, models
 from dermafed.server.commands.runs import resume, runs, stop, train
 from dermafed.server.commands.setup import init, renew
 from dermafed.server.commands.start import start
 from dermafed.server.commands.status import status
-
-from dermafed.console import run_app
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dermafed.console import run_app
 from dermafed.simulation.runs import training_options
 from dermafed.simulation.runs.new_or_resumed import new_run, resumed_run
 from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings
 from dermafed.simulation.studies.command import study
-
-from dermafed.console import run_app
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 

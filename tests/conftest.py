@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from dermafed.shared.training.backend import configure_backend
 from hypothesis import HealthCheck, settings
+
+from dermafed.shared.training.backend import configure_backend
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

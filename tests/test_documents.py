@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dermafed.simulation.studies.marks import by_hand
 from dermafed.simulation.studies.publish import documents, parted
-
 from tests.paths import ROOT
 
 MEND = "python -m dermafed.simulation.studies.publish"

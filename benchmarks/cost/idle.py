@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.training.trainer import FloatVector, Update
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from flwr.app import Context
+
+from benchmarks.cost.idle import Idle
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import open_home
 from dermafed.client.node.lifeline import end_with_parent
 from dermafed.client.node.worker import Stopped, serve, stop_on_signals
 from dermafed.shared.training.trainer import Trainer
-from flwr.app import Context
-
-from benchmarks.cost.idle import Idle
 
 
 def main(folder: Path, address: str) -> None:

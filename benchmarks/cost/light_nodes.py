@@ -16,8 +16,6 @@ from pathlib import Path
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
-from dermafed.client.node.client_app import build_client_app
-from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.inflatable.inflatable_object import (
@@ -35,6 +33,8 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_connection import http_request_response
 
 from benchmarks.cost.idle import Idle
+from dermafed.client.node.client_app import build_client_app
+from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 
 POLL_SECONDS = 0.5  # as ours
 

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dermafed.client.node.home import make_home
-
 from benchmarks.cost.relay import Cost, cost_of_rounds, relay
+from dermafed.client.node.home import make_home
 from tests.commands.making import draw_dataset
 from tests.journeys.whole_run import WholeRun, whole_run
 from tests.server.flower.test_supernode import free_port

@@ -8,9 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from dermafed.shared.offline import QUIET
-
 from benchmarks.cost.relay import Cost, cost_of_rounds, relay
+from dermafed.shared.offline import QUIET
 from tests.journeys.whole_run import whole_run
 from tests.server.flower.test_supernode import answers, free_port
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from dermafed.client.commands.options import HERE, AsJson, Folder, print_json
 from dermafed.client.commands.stages import stages
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from dermafed.client.commands.options import plain
 
+from dermafed.client.commands.options import plain
 from dermafed.console import stderr
 
 if TYPE_CHECKING:

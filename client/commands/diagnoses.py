@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+
 from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from dermafed.shared.errors import SettingsError
-from rich.console import Console
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dermafed.client.commands.stages import stages
-from dermafed.shared.errors import SettingsError
 
+from dermafed.client.commands.stages import stages
 from dermafed.console import stderr
+from dermafed.shared.errors import SettingsError
 
 # Arguments are described in each command's text: with click 8.5, typer loses their help.
 Data = Annotated[Path, typer.Argument(show_default=False)]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from rich.console import Console
+
+from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 
 
 def start(folder: Folder = HERE) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from rich.console import Console
+
+from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 
 if TYPE_CHECKING:
     from dermafed.client.node.limits import Limits

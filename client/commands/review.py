@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+
 from dermafed.client.commands.diagnoses import in_words
 from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from dermafed.shared.errors import SettingsError
-from rich.console import Console
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.store.review import Waiting

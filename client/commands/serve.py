@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from dermafed.client.commands.options import HERE, Folder
 from rich.console import Console
 
+from dermafed.client.commands.options import HERE, Folder
 from dermafed.console import stderr
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from rich.console import Console
+
+from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
 from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES, SEEN
 from dermafed.shared.metrics.calibration.reliability import ECE_BINS, ConfidenceBins
 from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
 from dermafed.shared.metrics.intervals import wilson
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 
 def print_trust(name: str, trust: Trust, notes: Sequence[str], files: Sequence[str]) -> None:

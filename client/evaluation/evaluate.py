@@ -8,6 +8,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import DatasetError, ModelError, SettingsError
 from dermafed.shared.imaging.cache import CachedImages, PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import ClassMap, class_map_for, parse_class_map
@@ -19,7 +21,6 @@ from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.loading import labelled
 from dermafed.shared.training.predict import apply_classifier
-from numpy.typing import NDArray
 
 CHUNK = 256  # images between two reports of progress
 

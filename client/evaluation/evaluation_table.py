@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dermafed.client.evaluation.evaluate import Evaluation
-from dermafed.shared.metrics.classification import ClassificationMetrics
-from dermafed.shared.metrics.intervals import Interval
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from dermafed.client.evaluation.evaluate import Evaluation
+from dermafed.shared.metrics.classification import ClassificationMetrics
+from dermafed.shared.metrics.intervals import Interval
 
 
 def print_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dermafed.client.evaluation.evaluate import Stage
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.explainer import Explainer

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from dermafed.shared.storage.atomic_files import write_atomically
 from numpy.typing import NDArray
+
+from dermafed.shared.storage.atomic_files import write_atomically
 
 KEPT = 3  # files; a resumed run may go back by a round or two
 

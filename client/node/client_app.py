@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+
 from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.metrics.calibration.calibration import Trust
@@ -33,8 +36,6 @@ from dermafed.shared.protocol.messages import (
     encode_update,
 )
 from dermafed.shared.training.trainer import FloatVector, Trainer
-from flwr.app import Context, Error, Message, RecordDict
-from flwr.clientapp import ClientApp
 
 TrainerFor = Callable[[Context], Trainer]
 

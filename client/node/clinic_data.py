@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.node.reviewed import read_reviewed
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
@@ -17,7 +19,6 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import split_clinics
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import make_folder, write_json
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)

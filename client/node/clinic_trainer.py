@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+
 from dermafed.client.node.batch_norm import BatchNormFiles
 from dermafed.shared.lesions.clinic_split import Site, read_site
 from dermafed.shared.metrics.fairness.reweighing import group_weights

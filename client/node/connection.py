@@ -87,6 +87,7 @@ def check_connection(address: str, ca: Path) -> Iterator[Check]:
 def check_registration(address: str, home: Home) -> Check:
     """Whether the server lets the clinic's key connect; the clinic's node must not be running."""
     import httpx
+
     from dermafed.client.node.flower.worker_names import activate_once
 
     try:

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flwr.app import Context, RecordDict
+
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.clinic_data import Clinic, OfferFolder, fill_cache, make_site, training_counts
 from dermafed.client.node.home import Home, read_settings
@@ -18,7 +20,6 @@ from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Instruction
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import Plan
-from flwr.app import Context, RecordDict
 
 log = logging.getLogger("dermafed.client")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+
 from dermafed.client.node.clinic_trainer import batch_norm_files
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.quality.interfaces import Explain, Predict

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from dermafed.client.node.clinic_settings import ClinicSettings, load_settings, settings_text
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name

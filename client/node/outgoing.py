@@ -10,6 +10,8 @@ import logging
 import re
 from collections.abc import Callable
 
+from flwr.app import Error, Message, MessageType, RecordDict
+
 from dermafed.client.node.versions import installed_versions
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import (
@@ -35,7 +37,6 @@ from dermafed.shared.protocol.messages import (
     encode_trust_sums,
     encode_update,
 )
-from flwr.app import Error, Message, MessageType, RecordDict
 
 METRICS = {"loss"}
 """What a training may report by name."""

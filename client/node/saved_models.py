@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from dermafed.client.node.home import write_private
 from dermafed.shared.errors import ModelError
 from dermafed.shared.metrics.calibration.calibration_file import trust_files

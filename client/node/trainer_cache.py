@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dermafed.shared.training.trainer import Trainer
 from flwr.app import Context
+
+from dermafed.shared.training.trainer import Trainer
 
 # Of the module, since an engine that works in other processes unpickles a new ``KeptTrainers`` per message.
 _KEPT: dict[tuple[str, int], Trainer] = {}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from flwr.app import Context
+from flwr.clientapp import ClientApp
+
 from dermafed.client.node.calibration import ClinicCalibrator
 from dermafed.client.node.client_app import QualityOf, build_client_app
 from dermafed.client.node.clinic_trainer import site_trainer
@@ -14,8 +17,6 @@ from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import keep_model
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
-from flwr.app import Context
-from flwr.clientapp import ClientApp
 
 
 @dataclass(frozen=True)

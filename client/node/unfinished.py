@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from flwr.app import Message
+
 from dermafed.client.node.flower.worker_names import TaskIds, from_bytes, to_bytes
 from dermafed.client.node.home import write_private
-from flwr.app import Message
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from flwr.app import Context, Error, Message
+from flwr.clientapp import ClientApp
+
 from dermafed.client.node.audit import Entry, append
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.flower.worker_names import Task, TaskSource, TaskTakenBack, sent_parts
@@ -22,8 +25,6 @@ from dermafed.client.node.unfinished import TaskFiles, Unfinished
 from dermafed.shared.cores import give_way
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.protocol.messages import Refusal
-from flwr.app import Context, Error, Message
-from flwr.clientapp import ClientApp
 
 _IDLE_SECONDS = 0.2
 _APP_FAILED = 2  # Flower's own code for it

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from dermafed.server.commands.options import HERE, AsJson, Dir, Text, open_record, print_json
-from dermafed.shared.errors import SettingsError
 
 from dermafed.console import stderr
+from dermafed.server.commands.options import HERE, AsJson, Dir, Text, open_record, print_json
+from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
     from dermafed.server.model_card.facts import CardFacts

@@ -12,6 +12,12 @@ from typing import Annotated
 
 import click
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from dermafed.console import stderr
 from dermafed.server.commands.card import card
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
 from dermafed.server.rounds.checkpoint import has_state
@@ -24,12 +30,6 @@ from dermafed.server.rounds.run_folder import (
     row_values,
 )
 from dermafed.shared.errors import SettingsError
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from typer.core import TyperGroup
-
-from dermafed.console import stderr
 
 
 def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
-from dermafed.shared.errors import SettingsError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from dermafed.console import stderr
+from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
+from dermafed.shared.errors import SettingsError
 
 Follow = Annotated[
     bool, typer.Option("--follow", help="Show the rounds until the run ends. Ctrl-C ends that only.")

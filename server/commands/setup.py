@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dermafed.server.commands.options import HERE, AsJson, Dir, File, print_json
-from dermafed.shared.errors import SettingsError
 
 from dermafed.console import stderr
+from dermafed.server.commands.options import HERE, AsJson, Dir, File, print_json
+from dermafed.shared.errors import SettingsError
 
 
 def init(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from dermafed.server.commands.options import HERE, AsJson, Dir, print_json
 
 if TYPE_CHECKING:

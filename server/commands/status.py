@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
 
 _REFRESH_SECONDS = 1.0
 

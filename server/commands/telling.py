@@ -6,12 +6,11 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from dermafed.console import stderr
 from dermafed.server.record.database import Record
 from dermafed.server.record.rounds import list_rounds
 from dermafed.server.record.runs import RESTING, Run, Status, find_run
 from dermafed.shared.errors import FederationError
-
-from dermafed.console import stderr
 
 _POLL_SECONDS = 1.0
 

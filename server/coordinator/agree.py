@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
+from flwr.app import DEFAULT_TTL, RecordDict
+from flwr.serverapp import Grid
+
 from dermafed.server.coordinator.engine import Heard
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
@@ -23,8 +26,6 @@ from dermafed.shared.protocol.agreement import (
     encode_offer,
 )
 from dermafed.shared.protocol.offer import Offer
-from flwr.app import DEFAULT_TTL, RecordDict
-from flwr.serverapp import Grid
 
 log = logging.getLogger("dermafed.server")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+
 from dermafed.shared.errors import InputError, StorageError
 from dermafed.shared.protocol.authority import (
     CA_CERTIFICATE,

@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager
 from threading import Event
 from typing import Protocol
 
+from flwr.serverapp import Grid
+
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.protocol.agreement import Answer
 from dermafed.shared.protocol.offer import Offer
-from flwr.serverapp import Grid
 
 
 class Node(Protocol):

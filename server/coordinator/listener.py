@@ -12,8 +12,9 @@ from pathlib import Path
 from threading import Thread
 
 import uvicorn
-from dermafed.shared.errors import SettingsError
 from starlette.types import ASGIApp
+
+from dermafed.shared.errors import SettingsError
 
 _START_SECONDS, _STOP_SECONDS = 30.0, 2
 

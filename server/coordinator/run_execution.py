@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from flwr.app import Context, RecordDict
+from flwr.serverapp import Grid
+
 from dermafed.server.coordinator.engine import Agree, Agreement, Engine
 from dermafed.server.coordinator.plan_file import RunPlan, parse_plan
 from dermafed.server.record.database import Record
@@ -29,8 +32,6 @@ from dermafed.shared.protocol.agreement import Answer
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.storage.private_files import make_private_folder
-from flwr.app import Context, RecordDict
-from flwr.serverapp import Grid
 
 OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+
 from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.invitation import is_host, join_address

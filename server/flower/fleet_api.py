@@ -6,13 +6,14 @@ authentication. The calls that a node makes are few and known, so they are liste
 
 from __future__ import annotations
 
-from dermafed.server.flower.private_names import PushMessagesRequest
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dermafed.server.flower.private_names import PushMessagesRequest
 
 NODE_CALLS = frozenset(
     f"/v1/fleet/{call}"

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Event
 
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
 from dermafed.server.flower.message_store import (
     delete_message,
     lacking_objects,
@@ -25,8 +28,6 @@ from dermafed.server.flower.private_names import (
     error_instead,
 )
 from dermafed.shared.errors import FederationError, StorageError
-from flwr.app import Message, RecordDict
-from flwr.serverapp import Grid
 
 log = logging.getLogger("dermafed.server")
 

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from flwr.app import Message
+from sqlalchemy.exc import SQLAlchemyError
+
 from dermafed.server.flower.private_names import (
     LinkState,
     get_all_nested_objects,
@@ -23,8 +26,6 @@ from dermafed.server.flower.private_names import (
     remove_content_from_message,
 )
 from dermafed.shared.errors import StorageError
-from flwr.app import Message
-from sqlalchemy.exc import SQLAlchemyError
 
 _BUSY_SECONDS = 60.0
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
+
 from dermafed.server.model_card.facts import CardFacts, enough_of_each, told_tests
 
 _METRICS = {

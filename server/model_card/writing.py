@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+import dermafed.shared.report
 from dermafed.server.model_card.facts import CardFacts, enough_of_each, told, told_tests
 from dermafed.server.model_card.front_matter import front_matter
 from dermafed.shared.explain.quality.measures import MEASURES
 from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.report import sentences as words
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
-from markdown_it import MarkdownIt
-from markupsafe import Markup
-
-import dermafed.shared.report
 
 MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
 _TEMPLATES = Path(__file__).parent / "templates"

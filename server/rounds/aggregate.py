@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import FederationError
 from dermafed.shared.training.trainer import FloatVector, Update
-from numpy.typing import NDArray
 
 _BLOCK = 32_768  # values; the block's sums and temporaries stay in a core's cache
 

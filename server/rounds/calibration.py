@@ -10,6 +10,9 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+from flwr.app import RecordDict
+from flwr.serverapp import Grid
+
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import connected
@@ -27,8 +30,6 @@ from dermafed.shared.protocol.messages import (
 )
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
-from flwr.app import RecordDict
-from flwr.serverapp import Grid
 
 CALIBRATION_FILE = "calibration.json"
 

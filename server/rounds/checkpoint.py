@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.strategies.strategy import State
 from dermafed.shared.errors import FederationError, SettingsError

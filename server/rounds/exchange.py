@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dermafed.shared.errors import FederationError
-from dermafed.shared.protocol.messages import Refusal
 from flwr.app import DEFAULT_TTL, Message, RecordDict
 from flwr.serverapp import Grid
+
+from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.messages import Refusal
 
 _PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two looks for replies
 

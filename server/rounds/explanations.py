@@ -10,6 +10,9 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+from flwr.app import RecordDict
+from flwr.serverapp import Grid
+
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import connected
@@ -17,8 +20,6 @@ from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, decode_explanation_quality, encode_instruction
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
-from flwr.app import RecordDict
-from flwr.serverapp import Grid
 
 EXPLANATIONS_FILE = "explanations.json"
 

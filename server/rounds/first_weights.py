@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import FederationError
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.model.weights_origin import weights_origin
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.trainer import FloatVector
-from numpy.typing import NDArray
 
 START_FILE = "start.npz"
 _POLL_SECONDS = 0.2

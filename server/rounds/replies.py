@@ -6,12 +6,13 @@ import math
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from flwr.app import RecordDict
+
 from dermafed.server.rounds.aggregate import StreamingMean, check_update
 from dermafed.server.strategies.strategy import Means
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.protocol.messages import decode_evaluation, decode_update
-from flwr.app import RecordDict
 
 Outcome = TypeVar("Outcome", covariant=True)
 

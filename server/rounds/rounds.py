@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from flwr.app import MessageType
+from flwr.serverapp import Grid
+from numpy.typing import NDArray
+
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.exchange import Assignment, Attendance, exchange
 from dermafed.server.rounds.history import HistoryRow, best_round
@@ -20,9 +24,6 @@ from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.protocol.messages import encode_instruction
 from dermafed.shared.training.trainer import FloatVector
-from flwr.app import MessageType
-from flwr.serverapp import Grid
-from numpy.typing import NDArray
 
 log = logging.getLogger("dermafed.server")
 

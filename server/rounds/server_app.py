@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from numpy.typing import NDArray
+
 from dermafed.server.rounds.calibration import ask_calibration, write_calibration
 from dermafed.server.rounds.checkpoint import (
     RunState,
@@ -25,9 +29,6 @@ from dermafed.server.strategies.strategy import Strategy
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import make_folder
 from dermafed.shared.training.trainer import FloatVector
-from flwr.app import Context
-from flwr.serverapp import Grid, ServerApp
-from numpy.typing import NDArray
 
 OnRound = Callable[[HistoryRow], None]
 

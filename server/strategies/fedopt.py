@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from dermafed.server.strategies.fedavg import FedAvg
 from dermafed.server.strategies.strategy import Means, State
 from dermafed.shared.training.trainer import FloatVector

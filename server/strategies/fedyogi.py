@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from dermafed.server.strategies.fedopt import FedOpt
 from dermafed.server.strategies.strategy import Means
 from dermafed.shared.training.trainer import FloatVector

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from dermafed.shared.training.trainer import FloatVector
 from numpy.typing import NDArray
+
+from dermafed.shared.training.trainer import FloatVector
 
 Means = NDArray[np.float64]
 State = dict[str, FloatVector]

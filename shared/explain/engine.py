@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.maps import Float, interpolation
 from dermafed.shared.explain.network import Network

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import keras
 import numpy as np
+
 from dermafed.shared.errors import ImageError, SettingsError
 from dermafed.shared.explain.convention import CONVENTIONS, Convention
 from dermafed.shared.explain.explanation import Explanation

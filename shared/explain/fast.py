@@ -20,13 +20,14 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from dermafed.shared.explain.maps import Float
-from dermafed.shared.explain.scorecam import ScoreCam
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsRegressor
 from threadpoolctl import threadpool_limits
+
+from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.scorecam import ScoreCam
 
 FIRST_CLUSTERS = 16
 NEAREST = 4

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.network import Network
 

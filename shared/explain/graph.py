@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import keras
+
 from dermafed.shared.errors import ModelError
 
 

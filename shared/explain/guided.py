@@ -14,11 +14,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.quality.interfaces import Heatmap, Image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
-from numpy.typing import NDArray
 
 SIDE = 0.75
 """The window's side, as a share of the image's."""

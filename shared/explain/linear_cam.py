@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.graph import wired_layers
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.network import Network
-from numpy.typing import NDArray
 
 _AFFINE = (keras.layers.BatchNormalization, keras.layers.Dropout, keras.layers.Dense)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+
 from dermafed.shared.explain.convention import Convention
 from dermafed.shared.explain.engine import Engine, best_engine
 from dermafed.shared.explain.fast import Estimate, fast

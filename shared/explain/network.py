@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.graph import Wired, wired_layers
 

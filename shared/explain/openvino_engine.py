@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+
 from dermafed.shared.cores import cores
 from dermafed.shared.explain.engine import Engine, Outputs
 from dermafed.shared.explain.maps import Float

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
-from dermafed.shared.explain.explanation import Explanation
-from dermafed.shared.explain.maps import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from dermafed.shared.explain.explanation import Explanation
+from dermafed.shared.explain.maps import Float
 
 COLOURS = mpl.colormaps["viridis"]  # perceptually uniform, and safe for the colour-blind
 OPACITY = 0.6  # where the map is highest; the lesion stays visible there, and clear where the map is low

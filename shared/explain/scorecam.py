@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
 from dermafed.shared.explain.convention import Convention, Fill
 from dermafed.shared.explain.engine import Engine
 from dermafed.shared.explain.maps import ActivationMaps, Float, enlarge

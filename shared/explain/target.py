@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from dermafed.shared.explain.convention import Score
 from dermafed.shared.explain.engine import Outputs
 from dermafed.shared.explain.maps import Float

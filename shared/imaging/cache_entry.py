@@ -14,9 +14,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.pipeline import Preprocessed
-from numpy.typing import NDArray
 
 _HEADER = struct.Struct("<8s32sd?7x")  # magic, SHA-256 of all the rest and the key, sigma, denoised
 _MAGIC = b"DermaPre"

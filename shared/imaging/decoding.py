@@ -12,9 +12,10 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from dermafed.shared.errors import ImageError
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dermafed.shared.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 MAX_PIXELS = 80_000_000  # 240 MB as RGB; just below where Pillow itself begins to warn

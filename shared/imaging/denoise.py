@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import Denoise
-from numpy.typing import NDArray
 
 Denoiser = Callable[[NDArray[np.float32], float, int], NDArray[np.float32]]
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.imaging.clahe import clahe
 from dermafed.shared.imaging.denoise import NEGLIGIBLE_SIGMA, denoise
 from dermafed.shared.imaging.noise import estimate_noise
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
-from numpy.typing import NDArray
 
 # Part of every cache key: raise it with any change that moves a pixel.
 PIPELINE_VERSION = 1

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dermafed.shared.imaging.cache import Progress as ProgressCallback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dermafed.shared.imaging.cache import Progress as ProgressCallback
 
 
 @contextmanager

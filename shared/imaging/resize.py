@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from dermafed.shared.imaging.preprocess_settings import Fit
 from numpy.typing import NDArray
+
+from dermafed.shared.imaging.preprocess_settings import Fit
 
 
 def resize(image: NDArray[np.uint8], size: int, fit: Fit) -> NDArray[np.uint8]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
-from dermafed.shared.lesions.record import LesionRecord
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+from dermafed.shared.lesions.record import LesionRecord
 
 
 def lesion_groups(records: Sequence[LesionRecord]) -> list[list[int]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.predictions import PROBABILITY_FLOOR, checked_predictions, cross_entropy
-from numpy.typing import ArrayLike, NDArray
 
 BINS = 1000
 """Equal bins of [0, 1] in which scores are counted."""

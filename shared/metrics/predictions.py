@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from dermafed.shared.errors import DatasetError
 from numpy.typing import ArrayLike, NDArray
+
+from dermafed.shared.errors import DatasetError
 
 PROBABILITY_FLOOR = 1e-7
 """The least probability a loss sees; Keras clips at the same value."""

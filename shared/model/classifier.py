@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+
 from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_settings import ModelSettings
 

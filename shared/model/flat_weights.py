@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-from dermafed.shared.errors import ModelError
 from numpy.typing import NDArray
+
+from dermafed.shared.errors import ModelError
 
 FloatVector = NDArray[np.float32]
 

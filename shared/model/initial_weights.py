@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+
 from dermafed.shared.errors import ModelError, SettingsError
 from dermafed.shared.model.classifier import IMAGENET_MEAN, IMAGENET_VARIANCE, build_classifier
 from dermafed.shared.model.lite0 import fit_lite0

@@ -15,9 +15,10 @@ from typing import IO, Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.model.classifier import IMAGENET_VARIANCE
-from numpy.typing import NDArray
 
 _DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
 

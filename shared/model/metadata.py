@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from dermafed.shared.lesions.record import LesionRecord
 from numpy.typing import NDArray
+
+from dermafed.shared.lesions.record import LesionRecord
 
 SEXES = ("female", "male")
 

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import keras
+
 from dermafed.shared.errors import ModelError, SettingsError
 from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.flat_weights import FloatVector, set_flat

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-from dermafed.shared.errors import FederationError
-from dermafed.shared.protocol.flower_records import number, read_array, record_of, to_arrays
 from flwr.app import ConfigRecord, MessageType, MetricRecord, RecordDict
 from numpy.typing import NDArray
+
+from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.flower_records import number, read_array, record_of, to_arrays
 
 OFFER, PREPARE = "offer", "prepare"
 OFFER_QUERY, PREPARE_QUERY = (f"{MessageType.QUERY}.{name}" for name in (OFFER, PREPARE))

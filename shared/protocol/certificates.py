@@ -6,6 +6,7 @@ import textwrap
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+
 from dermafed.shared.errors import InputError
 
 

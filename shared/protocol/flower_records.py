@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-from dermafed.shared.errors import FederationError
 from flwr.app import Array, ArrayRecord, RecordDict
 from numpy.typing import NDArray
+
+from dermafed.shared.errors import FederationError
 
 _NPY_HEADER_BYTES = 4096
 _Record = TypeVar("_Record")

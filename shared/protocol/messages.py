@@ -34,6 +34,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from flwr.app import ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
+
 from dermafed.shared.errors import FederationError
 from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.metrics.calibration.calibration import Trust
@@ -45,7 +47,6 @@ from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
 from dermafed.shared.metrics.evaluation import BINS, SiteEvaluation
 from dermafed.shared.protocol.flower_records import number, read_array, record_of, to_arrays, whole_number
 from dermafed.shared.training.trainer import FloatVector, Update
-from flwr.app import ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
 
 EXPLAIN = "explain"
 """The query's name at the clinic."""

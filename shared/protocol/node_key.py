@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
+
 from dermafed.shared.errors import InputError, StorageError
 
 KEY_TYPE = "ecdsa-sha2-nistp384"

@@ -8,10 +8,11 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.report import sentences as words
 from dermafed.shared.report.plots import CLASS_COLOURS, curve, photograph, roc
 from dermafed.shared.storage.atomic_files import write_atomically
-from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 Predictions = tuple[NDArray[np.int64], NDArray[np.float64]]

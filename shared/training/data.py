@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from dermafed.shared.training.augment import augment
 from numpy.typing import NDArray
+
+from dermafed.shared.training.augment import augment
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from functools import lru_cache
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.model.classifier import block_of
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.predict import apply_classifier, apply_in_batches
-from numpy.typing import NDArray
 
 
 class FrozenFeatures:

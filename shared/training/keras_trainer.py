@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.model.flat_weights import FloatVector, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
@@ -21,7 +23,6 @@ from dermafed.shared.training.predict import (
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.trainer import Update
 from dermafed.shared.training.training_network import training_network
-from numpy.typing import NDArray
 
 
 class KerasTrainer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
@@ -12,7 +14,6 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.metadata import encode_metadata
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
-from numpy.typing import NDArray
 
 
 def load_labelled(

@@ -7,11 +7,12 @@ from typing import Protocol
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.model.flat_weights import FloatVector, batch_norm_mask, set_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.training_network import shared_classifier
-from numpy.typing import NDArray
 
 # 64 images a batch take half as long again as four times 16: their maps leave the processor's cache.
 BATCH_SIZE = 16

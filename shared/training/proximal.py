@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+
 from dermafed.shared.model.classifier import logits_model
 
 

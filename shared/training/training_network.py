@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.model.classifier import build_classifier, fix_batch_norm
 from dermafed.shared.model.flat_weights import FloatVector, set_flat
 from dermafed.shared.model.model_settings import ModelSettings
@@ -13,7 +15,6 @@ from dermafed.shared.training.data import Batch
 from dermafed.shared.training.loss import PriorAdjustedCrossEntropy
 from dermafed.shared.training.proximal import ProximalModel
 from dermafed.shared.training.recipe import Recipe
-from numpy.typing import NDArray
 
 
 class TrainingNetwork:

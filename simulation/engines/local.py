@@ -9,10 +9,11 @@ import itertools
 import logging
 from collections.abc import Iterable, Sequence
 
-from dermafed.simulation.engines.flower_private_names import SERVER_NODE, NodeInfo, Run, become_server_task
 from flwr.app import Context, Error, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
+
+from dermafed.simulation.engines.flower_private_names import SERVER_NODE, NodeInfo, Run, become_server_task
 
 log = logging.getLogger("dermafed.simulation")
 

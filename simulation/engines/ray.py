@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
-from dermafed.shared.errors import FederationError, SettingsError
-from dermafed.simulation.engines.flower_private_names import NodeInfo, Run
-from dermafed.simulation.engines.local import clinic_names
 from flwr.app import Context, Message, MetricRecord, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
+
+from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.simulation.engines.flower_private_names import NodeInfo, Run
+from dermafed.simulation.engines.local import clinic_names
 
 _ASK_PARTITION = "query.partition"
 

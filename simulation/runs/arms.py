@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.storage.atomic_files import write_atomically
-from numpy.typing import NDArray
 
 FEDERATED, TUNED, POOLED, LOCAL = "federated", "tuned", "pooled", "local:"
 PREDICTIONS_FILE = "test.npz"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import stages
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import Site
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.simulation.runs.prepare import Prepared
-from numpy.typing import NDArray
 
 TILE = 160  # pixels
 TILES = 8  # images a clinic

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+
 from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.lesions.groups import draw, lesion_groups
 from dermafed.shared.lesions.record import LesionRecord

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings

@@ -7,10 +7,6 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
 
-from dermafed.server.rounds.history import HISTORY_FILE
-from dermafed.server.rounds.run_folder import read_history
-from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
-from dermafed.simulation.runs.run import Watcher
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +18,10 @@ from rich.progress import (
 )
 
 from dermafed.console import stderr
+from dermafed.server.rounds.history import HISTORY_FILE
+from dermafed.server.rounds.run_folder import read_history
+from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
+from dermafed.simulation.runs.run import Watcher
 
 
 class LiveWatcher(Watcher):

@@ -11,6 +11,8 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.server.rounds.run_folder import read_history, row_values
 from dermafed.shared.lesions.clinic_split import Site
 from dermafed.shared.lesions.record import LesionRecord
@@ -18,7 +20,6 @@ from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.runs.arms import FEDERATED, POOLED, TUNED, Arm
-from numpy.typing import NDArray
 
 FIGURES = ("balanced_accuracy", "accuracy", "auc")
 Predictions = dict[str, NDArray[np.float32]]

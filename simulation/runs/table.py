@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dermafed.simulation.runs.results import FIGURES, summary_rows
 from rich.console import Console
 from rich.table import Table
+
+from dermafed.simulation.runs.results import FIGURES, summary_rows
 
 
 def print_result(result: Mapping[str, Any]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import keras
+from flwr.app import Context
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_trainer import batch_norm_files, site_trainer
 from dermafed.client.node.explanation_quality import SiteQuality, score_cam, site_quality
@@ -31,7 +33,6 @@ from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm, save_predictions
 from dermafed.simulation.runs.tuning import tuned_model
-from flwr.app import Context
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
 from dermafed.simulation.studies.study import Study, read_study
 
 STUDY_FILE = "study.json"
@@ -78,6 +79,9 @@ def study(
 
 def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) -> None:
     # Imported now, so that --help and bad usage answer at once.
+    from rich.console import Console
+    from rich.markdown import Markdown
+
     from dermafed.server.model_card.simulated import simulated_facts
     from dermafed.server.model_card.writing import write_card
     from dermafed.shared.storage.atomic_files import write_json
@@ -87,8 +91,6 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     from dermafed.simulation.studies.queue import run_all, study_runs
     from dermafed.simulation.studies.quick_data import with_drawn_data
     from dermafed.simulation.studies.summary import markdown, published_lines, summarise
-    from rich.console import Console
-    from rich.markdown import Markdown
 
     command = shlex.join(["fl-simulate", *sys.argv[1:]])
     with LiveWatcher() as watcher:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.fairness.group_comparison import METHOD, GroupJudgement, judge_groups

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from dermafed.shared.metrics.fairness.group_metrics import FIGURES
 from dermafed.simulation.studies.fairness_tables import NAMES
 from dermafed.simulation.studies.plots import as_svg
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 Line = Mapping[str, Any]
 

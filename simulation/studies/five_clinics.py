@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.readers.image_files import find_images
-from dermafed.shared.storage.atomic_files import make_folder
 from rich.console import Console
 
 from dermafed.console import run_app
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.readers.image_files import find_images
+from dermafed.shared.storage.atomic_files import make_folder
 
 COLUMNS = ("image_id", "lesion_id", "diagnosis", "age", "sex", "site", "clinic")
 

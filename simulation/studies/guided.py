@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.cores import cores
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.groups import draw
@@ -27,10 +29,10 @@ from dermafed.simulation.runs.run import Watcher
 from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
 from dermafed.simulation.studies.saved_tests import kept_models, kept_tests
 from dermafed.simulation.studies.study import Study, View
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import keras
+
     from dermafed.shared.explain.explainer import Explainer
     from dermafed.shared.explain.guided import Window
     from dermafed.shared.explain.quality.interfaces import Image

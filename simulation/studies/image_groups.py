@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.cores import cores
 from dermafed.shared.imaging.decoding import read_image, read_mask
 from dermafed.shared.lesions.record import LesionRecord
@@ -13,7 +15,6 @@ from dermafed.shared.metrics.fairness.groups import AGES, REGIONS, age_group, se
 from dermafed.shared.metrics.fairness.skin_tone import THIRDS, TONES, thirds, tone, typology_angle
 from dermafed.shared.model.metadata import SEXES
 from dermafed.simulation.runs.results import TestImages
-from numpy.typing import NDArray
 
 Angles = dict[str, float]
 Groups = list[str | None]

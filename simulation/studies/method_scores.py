@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.quality.interfaces import Explain
 from dermafed.shared.explain.quality.localisation import box_overlap, pixel_precision
@@ -17,7 +19,6 @@ from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.loading import load_labelled
 from dermafed.simulation.studies.queue import StudyRun
 from dermafed.simulation.studies.saved_tests import kept_tests
-from numpy.typing import NDArray
 
 CENTRE = "centre"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dermafed.shared.metrics.intervals import BOOTSTRAP, percentile_interval
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.models_plot import models_figure

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
+
 from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, lying_panels
 from dermafed.simulation.studies.resampled import ALL, MEAN
-from matplotlib.axes import Axes
 
 Line = Mapping[str, Any]
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.markdown_table import markdown_table
@@ -28,7 +30,6 @@ from dermafed.simulation.studies.test_predictions import (
     judged_models,
     over_images_and_seeds,
 )
-from numpy.typing import NDArray
 
 ACCURACY = "accuracy, one image a lesion"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from dermafed.shared.storage.atomic_files import write_atomically
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from dermafed.shared.storage.atomic_files import write_atomically
 
 # Okabe and Ito 2008; black and yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.lesions.groups import draw
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.classification import classification_report
 from dermafed.shared.metrics.intervals import resample
 from dermafed.simulation.runs.results import Predictions, TestImages
-from numpy.typing import NDArray
 
 ALL, MEAN = "all", "mean over clinics"
 FIGURES = ("balanced_accuracy", "auc")

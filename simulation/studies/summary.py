@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from scipy.stats import t as student
+
 from dermafed.simulation.studies.markdown_table import heading, markdown_table
 from dermafed.simulation.studies.queue import StudyRun
 from dermafed.simulation.studies.resampled import ALL, MEAN
 from dermafed.simulation.studies.saved_tests import at_home
-from scipy.stats import t as student
 
 FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
 ARMS = ("federated", "tuned", "pooled", "local")

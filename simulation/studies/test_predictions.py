@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.metrics.trainings import over_trainings
 from dermafed.simulation.runs.results import Predictions, TestImages
 from dermafed.simulation.studies.queue import StudyRun
 from dermafed.simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, model_values, on_each
 from dermafed.simulation.studies.saved_tests import at_home, kept_models, kept_tests
-from numpy.typing import NDArray
 
 RESAMPLES = 5000
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
-from dermafed.simulation.synthetic.dataset import generate_dataset
 from rich.console import Console
 
 from dermafed.console import run_app
+from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
+from dermafed.simulation.synthetic.dataset import generate_dataset
 
 
 def main(

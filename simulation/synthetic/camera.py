@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from dermafed.simulation.synthetic.artefacts import add_bubbles, add_glare, add_ruler
 from dermafed.simulation.synthetic.canvas import Canvas, Map
 from dermafed.simulation.synthetic.optics import Colour

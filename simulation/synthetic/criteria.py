@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
 from dermafed.shared.lesions.record import PAPER_CLASSES
 
 # Share of criteria that a lesion borrows from any class: no rule of dermoscopy is without exceptions.

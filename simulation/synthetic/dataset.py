@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from dermafed.shared.cores import cores
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.record import PAPER_CLASSES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
 from dermafed.simulation.synthetic.criteria import Criteria
 from dermafed.simulation.synthetic.optics import Colour, scatter

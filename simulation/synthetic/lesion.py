@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from dermafed.simulation.synthetic.canvas import Canvas, Map
 from dermafed.simulation.synthetic.criteria import Criteria
 

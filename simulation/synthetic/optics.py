@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+
 from dermafed.simulation.synthetic.canvas import Map
 
 Colour = tuple[float, float, float]

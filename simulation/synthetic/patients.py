@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from dermafed.shared.lesions.record import PAPER_CLASSES
 
 # Mean and standard deviation of the age, in years, by class, as in HAM10000 (Tschandl et al. 2018).

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+
 from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
 from dermafed.simulation.synthetic.criteria import Criteria
 

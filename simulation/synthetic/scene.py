@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from dermafed.simulation.synthetic.artefacts import add_hair
 from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
 from dermafed.simulation.synthetic.criteria import Criteria

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from dermafed.simulation.synthetic.canvas import Canvas, Map
 
 # Melanin density of the six phototypes of Fitzpatrick (1988).

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refused import Refused
-from numpy.typing import NDArray
 
 
 class InMemory:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from flwr.app import Context
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import open_home
@@ -15,7 +17,6 @@ from dermafed.client.node.lifeline import end_with_parent
 from dermafed.client.node.worker import Stopped, serve, stop_on_signals
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
-from flwr.app import Context
 
 
 class Adding:

@@ -8,6 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+
 from dermafed.client import cli
 from dermafed.client.clinic.diagnosis.model import open_model
 from dermafed.client.node.clinic_data import Clinic, OfferFolder, make_site
@@ -22,8 +24,6 @@ from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.flat_weights import to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from dermafed.shared.protocol.offer import Offer
-from scipy.optimize import minimize_scalar
-
 from tests.client import a_clinic as clinics
 from tests.commands.making import LABELS, command, draw_dataset
 from tests.commands.test_evaluate import CARD, Capture

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
+
 from dermafed.client.cli import app
 from dermafed.client.node import supervisor
 from dermafed.client.node.audit import Entry, append
@@ -21,8 +23,6 @@ from dermafed.shared.protocol.certificates import certificate_fingerprint, read_
 from dermafed.shared.protocol.invitation import Invitation, write_invitation
 from dermafed.shared.protocol.node_key import fingerprint, read_public_key
 from dermafed.shared.storage.lock import only_one_process
-from typer.testing import CliRunner, Result
-
 from tests.client.a_clinic import CLASSES, OFFER
 from tests.client.certificates import certificate
 

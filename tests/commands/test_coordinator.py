@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from dermafed.server import cli
 from dermafed.server.record.database import Record
 from dermafed.server.record.rounds import keep_answer, keep_round
@@ -17,7 +18,6 @@ from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.protocol.invitation import read_invitation
 from dermafed.shared.storage.lock import only_one_process
-
 from tests.commands.making import Outcome, command
 from tests.server.trusted import KEY, KEY_FINGERPRINT, P256
 

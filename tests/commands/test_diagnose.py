@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from dermafed.client import cli
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.files import SUFFIXES, csv_header, csv_row, diagnose_files, in_words
 from dermafed.client.clinic.diagnosis.model import open_model
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.image import receive_image
-from numpy.typing import NDArray
-
 from tests.client.clinic.intake.making import dicom_jpeg, jpeg
 from tests.client.clinic_store_in_memory import InMemory
 from tests.client.small_model import save_small_model

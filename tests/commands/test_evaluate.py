@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 import pytest
+
 from dermafed.client import cli
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.imaging.decoding import read_image
@@ -22,7 +23,6 @@ from dermafed.shared.model.flat_weights import to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.model.model_settings import ModelSettings
-
 from tests.commands.making import (
     LABELS,
     command,

@@ -11,6 +11,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+
 from dermafed.client import cli
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.imaging.decoding import read_image
@@ -21,7 +22,6 @@ from dermafed.shared.model.flat_weights import to_flat
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.model.model_settings import ModelSettings
-
 from tests.commands.making import HAM, LABELS, command, draw_image, needs_real_images
 from tests.shared.explain.small import small_classifier
 

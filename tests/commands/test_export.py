@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dermafed.server import cli
 from dermafed.server.record.database import Record
 from dermafed.server.record.runs import find_run
@@ -20,7 +21,6 @@ from dermafed.shared.metrics.calibration.calibration_file import load_trust, tru
 from dermafed.shared.model.flat_weights import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.protocol.offer import Offer
-
 from tests.commands.making import command
 from tests.commands.test_coordinator import PLAN
 from tests.server.trusted import KEY

@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from dermafed.server.rounds.checkpoint import load_state
 
+from dermafed.server.rounds.checkpoint import load_state
 from tests.commands.making import LABELS, needs_real_images, real_dataset
 from tests.commands.test_help import script
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
 from dermafed.shared.errors import DermaFedError, ImageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.simulation import cli
@@ -20,7 +21,6 @@ from dermafed.simulation.runs.prepare import prepare
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.run_folder import run_folder
 from dermafed.simulation.runs.run_settings import RunSettings, save_settings
-
 from tests.commands.making import LABELS, Outcome, command, draw_dataset, draw_image, edit_manifest
 
 Refused = Callable[..., str]

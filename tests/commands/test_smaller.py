@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.simulation import cli
 from dermafed.simulation.runs.prepare import prepare
 from dermafed.simulation.runs.run_settings import RunSettings
-
 from tests.commands.making import command, draw_dataset
 
 SMALL = PreprocessSettings(image_size=32, denoise="none", clahe_grid=4)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from dermafed.client.cli import app as fl_client
-from dermafed.server.cli import app as fl_server
 from typer.testing import CliRunner
 
+from dermafed.client.cli import app as fl_client
+from dermafed.server.cli import app as fl_server
 from tests.commands.making import real_dataset
 from tests.faults.processes import Processes, free_port, wait_for
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from flwr.app import Context, Message
+
 from dermafed.client.node import worker
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
@@ -17,7 +19,6 @@ from dermafed.client.node.home import open_home
 from dermafed.client.node.lifeline import end_with_parent
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
-from flwr.app import Context, Message
 
 LOSS = {"loss": 0.5}
 

@@ -7,9 +7,9 @@ import signal
 
 import numpy as np
 import pytest
+
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.shared.training.trainer import FloatVector
-
 from tests.faults.federation import CLINICS, SERVER, Federation
 from tests.faults.processes import wait_for
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from dermafed.server.rounds.checkpoint import load_state
 
+from dermafed.server.rounds.checkpoint import load_state
 from tests.faults.federation import Federation
 from tests.faults.processes import wait_for
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from dermafed.client.node.connection import REFUSED
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol import authority
-
 from tests.faults.federation import SERVER, Federation, edit
 from tests.faults.processes import ROOT, wait_for
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from flwr.app import ConfigRecord, Context, Message
+
 from dermafed.client.node import worker
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
@@ -18,8 +20,6 @@ from dermafed.client.node.lifeline import end_with_parent
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
-from flwr.app import ConfigRecord, Context, Message
-
 from tests.journeys.secrets import STAMP
 
 

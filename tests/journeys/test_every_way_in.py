@@ -17,14 +17,14 @@ from typing import Any
 
 import httpx
 import pytest
+from pydicom import FileDataset
+
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.flat_weights import to_flat
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.model.model_settings import ModelSettings
-from pydicom import FileDataset
-
 from tests.client.clinic.dicom.making import encapsulated
 from tests.client.clinic.dicom.sending import Sender, free_port
 from tests.client.clinic.mqtt.broker import NODE, Broker, needs_mosquitto

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from dermafed.server.coordinator.server_settings import load_settings, save_settings
-
 from tests.commands.test_help import script
 from tests.paths import ROOT
 

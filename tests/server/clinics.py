@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flwr.app import Context
+from flwr.serverapp import ServerApp
+from numpy.typing import NDArray
+
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
-from flwr.app import Context
-from flwr.serverapp import ServerApp
-from numpy.typing import NDArray
 
 FEATURES, CLASSES = 5, 3
 PARAMETERS = (FEATURES + 1) * CLASSES

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import strategy as flower
+
 from dermafed.server.rounds.aggregate import StreamingMean
 from dermafed.server.strategies import STRATEGIES, describe_strategy, make_strategy
 from dermafed.server.strategies.strategy import State
 from dermafed.shared.errors import SettingsError
 from dermafed.simulation.engines.flower_private_names import become_server_task
 from dermafed.simulation.engines.local import LocalGrid
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
-from flwr.serverapp import strategy as flower
 
 PEERS = {
     "fedavg": (flower.FedAvg, {}, {}),

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Literal
 
+from pydicom import Dataset
+
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.answers.structured_report import structured_report
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.received import Reference
 from dermafed.shared.explain.overlay import blend
-from pydicom import Dataset
 
 Kind = Literal["sc", "sr"]
 References = Callable[[str], Reference | None]

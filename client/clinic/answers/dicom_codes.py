@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dermafed.client.clinic.answers.codes import Concept, concept_of, spoken
-from dermafed.client.clinic.answers.source import text
 from highdicom.sr import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
+
+from dermafed.client.clinic.answers.codes import Concept, concept_of, spoken
+from dermafed.client.clinic.answers.source import text
 
 OWN = "99DERMAFED"  # PS3.16, section 8: a scheme of one's own begins with 99
 

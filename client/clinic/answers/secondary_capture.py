@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from highdicom.sc import SCImage
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian
+
 from dermafed.client.clinic.answers.codes import spoken
 from dermafed.client.clinic.answers.identifiers import uid_of
 from dermafed.client.clinic.answers.source import has_image, local_time, mark, share, source_of, text
@@ -10,12 +17,6 @@ from dermafed.client.clinic.answers.words import conclusion
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from dermafed.client.clinic.intake.received import Reference
 from dermafed.shared.explain.overlay import CAVEAT
-from highdicom.sc import SCImage
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
-from pydicom import Dataset
-from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
 
 SERIES = 9001  # far from those of the modality
 _SIDE = 512  # at least so wide, for the words to be readable

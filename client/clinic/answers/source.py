@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dermafed.client.clinic.answers.identifiers import uid_of
-from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.received import Reference
 from pydicom import Dataset, config
 from pydicom.dataelem import DataElement
 from pydicom.valuerep import DA, DT, TM, validate_value
+
+from dermafed.client.clinic.answers.identifiers import uid_of
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.intake.received import Reference
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")

@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+from highdicom.sr import (
+    AlgorithmIdentification,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    SourceImageForMeasurementGroup,
+    TrackingIdentifier,
+)
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
 from dermafed.client.clinic.answers.codes import DERMOSCOPY, PROBABILITY, spoken
 from dermafed.client.clinic.answers.dicom_codes import (
     CLASS,
@@ -20,22 +37,6 @@ from dermafed.client.clinic.answers.source import has_image, local_time, mark, s
 from dermafed.client.clinic.answers.words import version
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from dermafed.client.clinic.intake.received import Reference
-from highdicom.sr import (
-    AlgorithmIdentification,
-    ComprehensiveSR,
-    DeviceObserverIdentifyingAttributes,
-    Measurement,
-    MeasurementReport,
-    MeasurementsAndQualitativeEvaluations,
-    ObservationContext,
-    ObserverContext,
-    QualitativeEvaluation,
-    SourceImageForMeasurementGroup,
-    TrackingIdentifier,
-)
-from pydicom import Dataset
-from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 SERIES = 9002
 

@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.model import OpenedModel
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.shared.cores import cores
@@ -14,7 +16,6 @@ from dermafed.shared.explain.explanation import Explanation
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.metadata import encode_metadata
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

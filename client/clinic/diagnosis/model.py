@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import KeptModel, kept_models

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.keeping import Keeping
@@ -17,7 +19,6 @@ from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.shared.explain.explanation import Explanation
 from dermafed.shared.metrics.calibration.calibration import Trust, softmax
-from numpy.typing import NDArray
 
 _ENCODERS = 2
 _HEATMAPS = 64  # kept in memory: 200 kB each

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
+from pydicom import Dataset
+from pydicom.filereader import read_dataset
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refused import BURNED_IN, Refused
-from pydicom import Dataset
-from pydicom.filereader import read_dataset
 
 Quarantine = Callable[[bytes, str, str], object]
 """Keeps an object that may show a name, from the object, why, and the device."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING
 
-from dermafed.client.clinic.intake.refused import Refused
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
+
+from dermafed.client.clinic.intake.refused import Refused
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -10,14 +10,6 @@ from functools import partial
 from socketserver import BaseServer
 from typing import cast
 
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
-from dermafed.client.clinic.dicom.bounds import bound
-from dermafed.client.clinic.dicom.gate import Gate, Quarantine
-from dermafed.client.clinic.dicom.secured import server_side
-from dermafed.client.clinic.dicom.settings import DicomSettings
-from dermafed.client.clinic.dicom.statuses import SUCCESS, comment_of, failure_of
-from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
-from dermafed.shared.errors import SettingsError
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID
@@ -26,6 +18,15 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
+
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.dicom.bounds import bound
+from dermafed.client.clinic.dicom.gate import Gate, Quarantine
+from dermafed.client.clinic.dicom.secured import server_side
+from dermafed.client.clinic.dicom.settings import DicomSettings
+from dermafed.client.clinic.dicom.statuses import SUCCESS, comment_of, failure_of
+from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
+from dermafed.shared.errors import SettingsError
 
 log = logging.getLogger("dermafed.dicom")
 

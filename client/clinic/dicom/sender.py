@@ -8,16 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermafed.client.clinic.answers.dicom import References, answers
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
-from dermafed.client.clinic.dicom.outbox import Outbox
-from dermafed.client.clinic.dicom.secured import client_side
-from dermafed.client.clinic.dicom.settings import DicomSettings, Peer
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage  # type: ignore[attr-defined]
+
+from dermafed.client.clinic.answers.dicom import References, answers
+from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.dicom.outbox import Outbox
+from dermafed.client.clinic.dicom.secured import client_side
+from dermafed.client.clinic.dicom.settings import DicomSettings, Peer
 
 log = logging.getLogger("dermafed.dicom")
 

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.invitation import is_host
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Peer(NamedTuple):

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+from pydicom import Dataset
+from starlette.concurrency import run_in_threadpool
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.dicom.gate import Gate, Name, Quarantine, name_of
@@ -15,10 +20,6 @@ from dermafed.client.clinic.dicom.multipart import read_related
 from dermafed.client.clinic.dicom.statuses import failure_of
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.shared.errors import StorageError
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
-from pydicom import Dataset
-from starlette.concurrency import run_in_threadpool
 
 log = logging.getLogger("dermafed.dicom")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
 from dermafed.client.clinic.answers.dicom import Kind, dicom_body
 from dermafed.client.clinic.answers.fhir import to_fhir
 from dermafed.client.clinic.dicom.stow import stow_router
@@ -13,8 +16,6 @@ from dermafed.client.clinic.http.callers import allowed
 from dermafed.client.clinic.http.diagnosis_service import Desk
 from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.intake.refused import Refused
-from fastapi import APIRouter, Depends
-from starlette.responses import Response
 
 
 def answers_router(desk: Desk) -> APIRouter:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
 from dermafed.client.clinic.http.callers import allowed
 from dermafed.client.clinic.http.diagnosis_service import Desk
 from dermafed.client.clinic.http.schema import DiagnosisAnswer, ErrorAnswer, OpinionAnswer, OpinionGiven
 from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.http.upload import DOCUMENTED
-from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
 
 Anyone = Annotated[Caller, Depends(allowed("device", "clinician"))]
 Clinician = Annotated[Caller, Depends(allowed("clinician"))]

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
 from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.http.answers import answers_router, dicom_in
@@ -26,11 +32,6 @@ from dermafed.client.clinic.http.thread_pool import Work
 from dermafed.client.clinic.http.tokens import Tokens
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.client.clinic.store.store import Store
-from fastapi import FastAPI
-from starlette.datastructures import Headers
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 
 def build_app(

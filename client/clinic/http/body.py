@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from dermafed.client.clinic.intake.refused import Refused
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermafed.client.clinic.intake.refused import Refused
 
 
 class BodyLimit:

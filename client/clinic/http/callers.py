@@ -6,12 +6,13 @@ from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import cast
 
-from dermafed.client.clinic.http.sessions import COOKIE, Sessions
-from dermafed.client.clinic.http.tokens import Caller, Role, Tokens, digest_of
-from dermafed.client.clinic.intake.refused import Refused
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dermafed.client.clinic.http.sessions import COOKIE, Sessions
+from dermafed.client.clinic.http.tokens import Caller, Role, Tokens, digest_of
+from dermafed.client.clinic.intake.refused import Refused
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.http.metrics import Figures
@@ -16,7 +18,6 @@ from dermafed.client.clinic.intake.refused import BURNED_IN, Refused
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.imaging.preprocess_settings import Fit
-from starlette.requests import Request
 
 
 @dataclass(frozen=True)

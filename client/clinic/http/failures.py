@@ -8,9 +8,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
-from dermafed.client.clinic.http.retry_later import Later
-from dermafed.client.clinic.intake.refused import Refused
-from dermafed.shared.errors import InputError, StorageError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
@@ -18,6 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermafed.client.clinic.http.retry_later import Later
+from dermafed.client.clinic.intake.refused import Refused
+from dermafed.shared.errors import InputError, StorageError
 
 Answer = Callable[[Scope, Refused], Response]
 """How a refusal is told: as JSON to a program, as a page to a person."""

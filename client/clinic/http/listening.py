@@ -12,11 +12,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanag
 from dataclasses import dataclass
 
 import uvicorn
+from fastapi import FastAPI
+
 from dermafed.client.clinic.http.protocol import http_protocol
 from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.invitation import join_address
-from fastapi import FastAPI
 
 Companion = AbstractAsyncContextManager[None]
 """What runs as long as the node does, such as a DICOM receiver: entered at its start, left at its end."""

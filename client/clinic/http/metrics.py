@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
-from dermafed.client.clinic.http.thread_pool import Work
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
+from dermafed.client.clinic.http.thread_pool import Work
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 0.8, 1, 1.5, 2.5, 5, 10, 30)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.model import OpenedModel
 from dermafed.shared.explain.overlay import COLOURS

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Annotated
 
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
 from dermafed.client.clinic.http.callers import allowed, caller_of, cookie_of
 from dermafed.client.clinic.http.diagnosis_service import Desk
 from dermafed.client.clinic.http.model_facts import ModelFacts
@@ -13,8 +16,6 @@ from dermafed.client.clinic.http.sessions import COOKIE, Sessions
 from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.client.clinic.store.opinion import CONFIRMATIONS, OTHER
-from fastapi import APIRouter, Depends, Request
-from starlette.responses import RedirectResponse, Response
 
 Clinician = Annotated[Caller, Depends(allowed("clinician"))]
 

@@ -6,11 +6,12 @@ import io
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.overlay import COLOURS, blend
 from dermafed.shared.imaging.preprocess_settings import Fit
-from numpy.typing import NDArray
-from PIL import Image
 
 LONGEST = 1024  # pixels of the shown image's longer side
 _DIMMED = 0.35  # of the brightness, where the model did not look

@@ -6,9 +6,10 @@ import math
 import time
 from collections.abc import Callable
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from dermafed.client.clinic.http.callers import caller_of
 from dermafed.client.clinic.http.retry_later import Later
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 _MANY = 10_000
 

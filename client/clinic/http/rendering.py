@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dermafed.client.clinic.diagnosis.diagnosis import USE
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
+
+from dermafed.client.clinic.diagnosis.diagnosis import USE
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dermafed.client.clinic.intake.refused import Refused
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermafed.client.clinic.intake.refused import Refused
 
 # No Strict-Transport-Security: it would hold for every other port of this host's name too.
 _HEADERS = {

@@ -6,11 +6,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
 from dermafed.client.clinic.dicom.settings import DicomSettings
 from dermafed.client.clinic.mqtt.settings import MqttSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.invitation import is_host
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 def _host(text: str) -> str:

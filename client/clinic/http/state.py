@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dermafed.client.clinic.http.diagnosis_service import Desk
-from dermafed.client.clinic.http.schema import Health
 from fastapi import APIRouter
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
+
+from dermafed.client.clinic.http.diagnosis_service import Desk
+from dermafed.client.clinic.http.schema import Health
 
 
 def state_router(desk: Desk) -> APIRouter:

@@ -6,14 +6,15 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
 from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
 from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.image import receive_image
 from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refused import Refused
-from fastapi import Request
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 _METADATA_BYTES = 16 * 1024
 

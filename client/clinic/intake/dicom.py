@@ -7,6 +7,9 @@ import logging
 import warnings
 from io import BytesIO
 
+from pydicom import Dataset
+from pydicom.filereader import read_dataset
+
 from dermafed.client.clinic.intake.elements import (
     DEFLATED,
     IMPLICIT,
@@ -26,8 +29,6 @@ from dermafed.client.clinic.intake.headers import (
 from dermafed.client.clinic.intake.pixels import decode_jpeg, decode_native
 from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refused import Refused
-from pydicom import Dataset
-from pydicom.filereader import read_dataset
 
 # Dermoscopic Photography, VL Photographic, Secondary Capture.
 SOP_CLASSES = (

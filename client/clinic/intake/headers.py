@@ -6,14 +6,15 @@ import re
 import unicodedata
 from datetime import date
 
+from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.multival import MultiValue
+
 from dermafed.client.clinic.intake.clinical import MAX_AGE, OLDEST, Clinical, is_site
 from dermafed.client.clinic.intake.elements import malformed
 from dermafed.client.clinic.intake.pixels import SAMPLES, PixelHeader, wrong_colours
 from dermafed.client.clinic.intake.received import Reference
 from dermafed.client.clinic.intake.refused import Refused
-from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
-from pydicom.multival import MultiValue
 
 # What an answer in DICOM needs to be filed beside its image (PS3.3, C.7.1.1, C.7.2.1), and to name it.
 REFERENCE = [

@@ -8,6 +8,9 @@ from contextlib import nullcontext
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.markers import JPEG, PNG, damaged, read_jpeg_layout, read_png_size
 from dermafed.client.clinic.intake.quality import assess
@@ -15,8 +18,6 @@ from dermafed.client.clinic.intake.received import Caution, Received
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.shared.errors import ImageError
 from dermafed.shared.imaging.decoding import decode_image
-from numpy.typing import NDArray
-from PIL import Image
 
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000  # the largest a telephone makes; some 600 MB while it is decoded

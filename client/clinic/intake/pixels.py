@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.intake.colours import is_possible_ybr, is_probable_ybr, to_rgb
 from dermafed.client.clinic.intake.image import check_size, read_picture, usable
 from dermafed.client.clinic.intake.markers import JPEG, damaged, read_jpeg_layout
 from dermafed.client.clinic.intake.received import Caution
 from dermafed.client.clinic.intake.refused import Refused
-from numpy.typing import NDArray
 
 SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3}
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.intake.marks import dark_lines, has_hair, has_ink, has_ruler
 from dermafed.client.clinic.intake.received import Caution
-from numpy.typing import NDArray
 
 SIDE = 256  # pixels of the shorter side, at which all is measured
 SMALL = 224  # what the networks see at least

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from dermafed.client.clinic.intake.clinical import Clinical
 from numpy.typing import NDArray
+
+from dermafed.client.clinic.intake.clinical import Clinical
 
 
 @dataclass(frozen=True, slots=True)

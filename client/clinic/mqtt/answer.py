@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiomqtt import Message
+
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.image import receive_image
 from dermafed.client.clinic.intake.refused import Refused

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import aiomqtt
-from dermafed.client.clinic.mqtt.answer import MAX_BYTES, Answer
-from dermafed.client.clinic.mqtt.request import image_topic
-from dermafed.client.clinic.mqtt.settings import MqttSettings
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from dermafed.client.clinic.mqtt.answer import MAX_BYTES, Answer
+from dermafed.client.clinic.mqtt.request import image_topic
+from dermafed.client.clinic.mqtt.settings import MqttSettings
 
 AT_ONCE = 4  # more would only wait for the model
 _SESSION_SECONDS = 7 * 24 * 3600

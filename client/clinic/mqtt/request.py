@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 
 from aiomqtt import Message
+from paho.mqtt.properties import Properties
+
 from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
-from paho.mqtt.properties import Properties
 
 _REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from aiomqtt import Message, MqttError
+
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.mqtt.answer import answer
 from dermafed.client.clinic.mqtt.connection import Connection

@@ -6,10 +6,11 @@ import ssl
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 from dermafed.shared.storage.private_files import check_private
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _clinic(name: str) -> str:

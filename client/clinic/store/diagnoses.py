@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.received import Reference
 from dermafed.client.clinic.store.tables import to_milliseconds
 from dermafed.client.clinic.store.vault import Vault, find_row, gone
 from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.decoding import decode_image
-from numpy.typing import NDArray
 
 _DIAGNOSIS, _REFERENCE = "diagnosis", "reference"
 

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.picture_encoding import encode_exactly, encode_photograph
 from dermafed.client.clinic.intake.received import Received, Reference
@@ -22,7 +24,6 @@ from dermafed.client.clinic.store.vault import Vault, open_vault
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import ReviewedRow, remove_reviewed
 from dermafed.shared.errors import SettingsError
-from numpy.typing import NDArray
 
 
 def open_store(home: Home, retention_days: int | None = None) -> Store:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.quality.interfaces import NEUTRAL, Heatmap, Image, Predict, checked_heatmap
 from dermafed.shared.explain.quality.ranking import ranking
-from numpy.typing import NDArray
 
 STEPS = 16
 """Equal portions in which pixels are removed or added; four times as many move an area by 0.013 at most."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.quality.interfaces import NEUTRAL, Heatmap, Image, Predict, checked_heatmap
 from dermafed.shared.explain.quality.ranking import ranking
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)

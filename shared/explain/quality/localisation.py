@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from dermafed.shared.explain.quality.interfaces import Heatmap
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
+
+from dermafed.shared.explain.quality.interfaces import Heatmap
 
 THRESHOLD = 0.5
 """A pixel of the map is taken for lesion from this share of the map's range. Fixed, not tuned to masks."""

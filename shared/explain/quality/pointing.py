@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.quality.interfaces import Heatmap
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import keras
 import numpy as np
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.quality.interfaces import Explain, Image
 from dermafed.shared.explain.quality.stability import correlation

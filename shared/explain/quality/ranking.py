@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from dermafed.shared.explain.quality.interfaces import Heatmap
 from numpy.typing import NDArray
+
+from dermafed.shared.explain.quality.interfaces import Heatmap
 
 _GRID = 7  # tiles a side, as many as the cells of the classifiers' last maps
 _STRIDE = 18  # of those that visit every tile, the one that treats quarters and centre most evenly

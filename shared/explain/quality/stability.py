@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image, checked_heatmap
 from dermafed.shared.imaging.decoding import decode_image
-from numpy.typing import NDArray
 
 SHIFT = 28
 """The image moves by its side / ``SHIFT`` to the right and down: 8 pixels of 224."""

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
+
 from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.explain.quality.measures import MEASURES, PROPORTIONS
 from dermafed.shared.metrics.intervals import Interval, wilson
-from scipy.special import stdtrit
 
 FEWEST_IMAGES = 5
 """A mean over fewer images comes close to telling a single one's score: it is not made."""

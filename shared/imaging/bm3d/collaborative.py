@@ -8,9 +8,10 @@ touched, so the filter commutes with adding a constant.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.imaging.bm3d.compiled import compiled
 from dermafed.shared.imaging.bm3d.transforms import COEFFICIENTS, Floats
-from numpy.typing import NDArray
 
 
 @compiled

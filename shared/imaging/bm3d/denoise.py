@@ -6,12 +6,13 @@ import math
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import ImageError
 from dermafed.shared.imaging.bm3d.colour import from_opponent, to_opponent
 from dermafed.shared.imaging.bm3d.matching import match_blocks, search_offsets
 from dermafed.shared.imaging.bm3d.stage import filter_plane
 from dermafed.shared.imaging.bm3d.transforms import BLOCK, Floats
-from numpy.typing import NDArray
 
 _STEP = 5  # pixels from one reference block to the next
 _RADIUS = 22  # of the search, in pixels; even, to end on a searched offset

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.imaging.bm3d.collaborative import filter_group
 from dermafed.shared.imaging.bm3d.compiled import compiled
 from dermafed.shared.imaging.bm3d.transforms import (
@@ -13,7 +15,6 @@ from dermafed.shared.imaging.bm3d.transforms import (
     add_weights,
     transform_row,
 )
-from numpy.typing import NDArray
 
 
 @compiled

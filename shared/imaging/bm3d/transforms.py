@@ -8,8 +8,9 @@ linear) for a fraction of the work. Every inner loop runs along a row of the ima
 from __future__ import annotations
 
 import numpy as np
-from dermafed.shared.imaging.bm3d.compiled import compiled
 from numpy.typing import NDArray
+
+from dermafed.shared.imaging.bm3d.compiled import compiled
 
 Floats = NDArray[np.float32]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.json_documents import documents_of, kind_of, read_document
 from dermafed.shared.lesions.readers.labelme import as_labelme
-from numpy.typing import NDArray
 
 Polygon = NDArray[np.float64]
 

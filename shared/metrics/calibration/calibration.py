@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
 from dermafed.shared.metrics.calibration.out_of_distribution import Outside
 from dermafed.shared.metrics.calibration.selective_prediction import Selection, select
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dermafed.shared.errors import FederationError, ModelError
 from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.document import from_document, to_document

@@ -9,6 +9,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
 from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.temperature import (
@@ -18,8 +21,6 @@ from dermafed.shared.metrics.calibration.temperature import (
     loss_at,
     losses,
 )
-from numpy.typing import NDArray
-from scipy.special import softmax
 
 FEWEST_IMAGES = 5
 """Sums over fewer images come close to telling a single one's score: they are not made."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.calibration_sums import TrustSums

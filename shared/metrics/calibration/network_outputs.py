@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.network import open_network
 from dermafed.shared.training.data import LabelledImages
-from numpy.typing import NDArray
 
 BATCH = 32
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from dermafed.shared.errors import DatasetError
 from numpy.typing import NDArray
+
+from dermafed.shared.errors import DatasetError
 
 SEEN = 0.95
 """The share of validation images that lie within the threshold."""

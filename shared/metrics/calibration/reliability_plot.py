@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from dermafed.shared.metrics.calibration.reliability import ConfidenceBins, ReliabilityBin
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from dermafed.shared.metrics.calibration.reliability import ConfidenceBins, ReliabilityBin
 
 _BAR, _LINE = "#4477aa", "#bb5566"  # told apart by the colour-blind (Paul Tol's)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from dermafed.shared.metrics.calibration.reliability import BINS, ConfidenceBins, bin_of
 
 COVERAGE = 0.8

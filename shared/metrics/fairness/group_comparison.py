@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.metrics.fairness.disclosure import Hidden, hide_small
 from dermafed.shared.metrics.fairness.group_metrics import (
     FIGURES,
@@ -17,7 +19,6 @@ from dermafed.shared.metrics.fairness.group_metrics import (
 )
 from dermafed.shared.metrics.intervals import Interval, percentile_interval
 from dermafed.shared.metrics.trainings import over_trainings
-from numpy.typing import NDArray
 
 RESAMPLES = 1000
 METHOD = "percentile bootstrap over lesions, stratified by class and group, and over trainings"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.metrics.calibration.reliability import BINS, ECE_BINS, bin_of
 from dermafed.shared.metrics.intervals import draw_lesions
-from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]

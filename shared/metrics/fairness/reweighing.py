@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.fairness.groups import UNKNOWN, age_group, sex, site_group
-from numpy.typing import NDArray
 
 GROUPINGS = {"age": age_group, "sex": sex, "site": site_group}
 

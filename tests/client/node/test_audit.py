@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from dermafed.client.node.audit import Entry, append, read
-from dermafed.shared.errors import FederationError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from dermafed.client.node.audit import Entry, append, read
+from dermafed.shared.errors import FederationError
 
 ENTRIES = [Entry(7, str(number), "train", 100 + number, f"{number:064x}") for number in range(5)]
 

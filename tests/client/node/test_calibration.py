@@ -9,6 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from flwr.app import Context, RecordDict
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.model import open_model
 from dermafed.client.node.calibration import ClinicCalibrator
 from dermafed.client.node.client_app import NotApproved
@@ -25,9 +28,6 @@ from dermafed.shared.model.classifier import build_classifier, logits_model
 from dermafed.shared.model.flat_weights import set_flat, to_flat
 from dermafed.shared.protocol.agreement import encode_counts
 from dermafed.shared.protocol.messages import Instruction
-from flwr.app import Context, RecordDict
-from numpy.typing import NDArray
-
 from tests.client.a_clinic import CLASSES, OFFER, clinic, data_set, offer
 
 pytestmark = pytest.mark.journey

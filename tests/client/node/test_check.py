@@ -13,12 +13,12 @@ from pathlib import Path
 from time import time
 
 import pytest
+
 from dermafed.client.node.check import check_clinic
 from dermafed.client.node.connection import Check, check_connection, check_registration
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.node_key import read_public_key
 from dermafed.shared.storage.lock import only_one_process
-
 from tests.client.a_clinic import clinic, data_set, joined
 from tests.client.certificates import Certificate, certificate
 from tests.client.superlink import superlink

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from dermafed.client.node.clinic_data import Clinic, OfferFolder, make_site, training_counts
 from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.errors import DatasetError
 from dermafed.simulation.runs.prepare import prepare, write_sites
 from dermafed.simulation.runs.run_settings import RunSettings
-
 from tests.client.a_clinic import CLASSES, OFFER, data_set, offer
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from dermafed.client.node.batch_norm import BatchNormFiles
 from dermafed.client.node.clinic_trainer import batch_norm_files, clinic_seed, site_trainer
 from dermafed.shared.errors import DatasetError
@@ -16,7 +17,6 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.loading import load_labelled
-
 from tests.shared.training.tiny import CLASSES, plain, start, tiny, tiny_backbones
 
 PREPROCESS = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=4)

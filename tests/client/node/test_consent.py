@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flwr.app import Context, Message, RecordDict
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
@@ -28,8 +30,6 @@ from dermafed.shared.protocol.agreement import (
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Refusal, encode_instruction
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.flower_private_names import become_server_task
-from flwr.app import Context, Message, RecordDict
-
 from tests.client.a_clinic import OFFER, clinic, data_set, offer
 
 WEIGHTS = np.zeros(3, np.float32)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
+
 from dermafed.client.node.clinic_settings import ClinicSettings
 from dermafed.client.node.home import (
     Home,
@@ -24,7 +25,6 @@ from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol.certificates import certificate_fingerprint, read_ca
 from dermafed.shared.protocol.invitation import Invitation, read_invitation, write_invitation
 from dermafed.shared.protocol.node_key import fingerprint, read_public_key
-
 from tests.client.certificates import certificate
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flwr.app import Message
+
 from dermafed.client.node.audit import read
 from dermafed.client.node.home import Home
 from dermafed.client.node.offers import Offers
@@ -32,8 +34,6 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.messages import Refusal, decode_evaluation, decode_update, encode_instruction
 from dermafed.shared.protocol.node_key import read_public_key
-from flwr.app import Message
-
 from tests.client.a_clinic import FILE, PATIENT, clinic, data_set, joined, offer
 from tests.client.certificates import Certificate, certificate
 from tests.client.superlink import SuperLink, superlink

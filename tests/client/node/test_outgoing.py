@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
+
 from dermafed.client.node.outgoing import let_out
 from dermafed.client.node.versions import installed_versions
 from dermafed.shared.explain.quality.measures import MEASURES
@@ -36,7 +38,6 @@ from dermafed.shared.protocol.messages import (
 )
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.flower_private_names import become_server_task
-from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 WEIGHTS = np.arange(4, dtype=np.float32)
 EVALUATION = SiteEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))

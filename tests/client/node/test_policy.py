@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from dermafed.client.node.limits import Limits
 from dermafed.client.node.offers import Offers
 from dermafed.client.node.policy import beyond_limits, decide
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import Decision, Reason
-
 from tests.client.a_clinic import OFFER, offer
 
 LIMITS = Limits(policy="limits", max_rounds=3, max_epochs=0.25, max_image_size=32)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flwr.app import Context, Message, RecordDict
+
 from dermafed.client.node.clinic_trainer import site_trainer
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
@@ -16,8 +18,6 @@ from dermafed.shared.cores import cores
 from dermafed.shared.protocol.agreement import OFFER_QUERY, PREPARE_QUERY, encode_counts, encode_offer
 from dermafed.shared.protocol.messages import Refusal, decode_update, encode_instruction
 from dermafed.simulation.engines.flower_private_names import become_server_task
-from flwr.app import Context, Message, RecordDict
-
 from tests.client.a_clinic import clinic, data_set, offer
 from tests.shared.training.tiny import plain, start, tiny, tiny_backbones
 

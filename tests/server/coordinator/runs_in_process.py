@@ -13,6 +13,10 @@ from threading import Event, Thread
 import numpy as np
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.coordinator.admission import Admission
 from dermafed.server.coordinator.coordinator import Coordinator
@@ -30,10 +34,6 @@ from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.engines.flower_private_names import become_server_task
 from dermafed.simulation.engines.local import LocalGrid
-from flwr.app import Context, Message
-from flwr.clientapp import ClientApp
-from flwr.serverapp import Grid
-
 from tests.server.clinics import PARAMETERS, start_weights, trainer_for
 
 CLINICS = ("graz", "linz", "wels")

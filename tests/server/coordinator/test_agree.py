@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flwr.app import Context, Error, Message
+from flwr.clientapp import ClientApp
+
 from dermafed.server.coordinator.agree import Agreement, agree
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import FederationError
@@ -28,8 +31,6 @@ from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.recipe import Recipe
 from dermafed.simulation.engines.flower_private_names import NodeInfo, become_server_task
 from dermafed.simulation.engines.local import LocalGrid
-from flwr.app import Context, Error, Message
-from flwr.clientapp import ClientApp
 
 NAMES = ("vienna", "graz", "linz")
 OFFERED = Offer(

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+
 from dermafed.server.coordinator.certificates import authority_fingerprint, check_server_certificate
 from dermafed.shared.errors import InputError
 from dermafed.shared.protocol.authority import issue_server_certificate, make_authority

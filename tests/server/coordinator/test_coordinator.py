@@ -13,6 +13,8 @@ from threading import Event
 
 import numpy as np
 import pytest
+from flwr.serverapp import Grid
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.coordinator import coordinator
 from dermafed.server.coordinator.engine import Heard
@@ -28,8 +30,6 @@ from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from dermafed.simulation.engines.local import run_local
-from flwr.serverapp import Grid
-
 from tests.server.clinics import server, trainer_for
 from tests.server.coordinator.runs_in_process import CLINICS, EveryoneJoins, Server, agree, public_key
 

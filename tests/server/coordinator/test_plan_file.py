@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dermafed.server.coordinator.durations import format_duration, parse_duration
 from dermafed.server.coordinator.plan_file import RunPlan, parse_plan, read_plan
 from dermafed.server.coordinator.plan_keys import SECTIONS
@@ -19,7 +20,6 @@ from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol.offer import Offer
 from dermafed.simulation.runs.plan import make_plan
 from dermafed.simulation.runs.run_settings import RunSettings
-
 from tests.paths import ROOT
 
 NAME = 'name = "spring"\n'

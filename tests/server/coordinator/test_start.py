@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from dermafed.server.commands.start import place_and_code
 from dermafed.server.coordinator import start
 from dermafed.server.coordinator.certificates import authority_fingerprint
@@ -23,7 +24,6 @@ from dermafed.shared.protocol import authority
 from dermafed.shared.protocol.authority import issue_server_certificate, make_authority
 from dermafed.shared.storage.lock import is_held, only_one_process
 from dermafed.shared.storage.private_files import make_private_folder
-
 from tests.server.coordinator.runs_in_process import LocalEngine, agree
 
 

@@ -17,12 +17,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from dermafed.server.coordinator.listener import Certificate
-from dermafed.server.flower.link import Link
-from dermafed.server.flower.message_store import lacking_objects, object_keys, read_message, store_message
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from google.protobuf.message import Message as Proto
+
+from dermafed.server.coordinator.listener import Certificate
+from dermafed.server.flower.link import Link
+from dermafed.server.flower.message_store import lacking_objects, object_keys, read_message, store_message
 
 PEM = serialization.Encoding.PEM
 

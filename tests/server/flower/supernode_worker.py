@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from dermafed.client.node.client_app import build_client_app
-from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.common.constant import SubStatus
@@ -27,6 +25,8 @@ from flwr.supercore.retry import make_simple_http_retry_invoker
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
+from dermafed.client.node.client_app import build_client_app
+from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 from tests.server.clinics import CLASSES, SIZES, lesions, trainer_for
 
 

@@ -12,13 +12,6 @@ from threading import Event
 import httpx
 import numpy as np
 import pytest
-from dermafed.server.coordinator.health import Figures, health_app
-from dermafed.server.coordinator.listener import Certificate, listening
-from dermafed.server.flower.fleet_api import LARGEST_BODY, NODE_CALLS, fleet_only
-from dermafed.server.flower.link import Link
-from dermafed.server.flower.private_names import make_superlink
-from dermafed.shared.errors import SettingsError
-from dermafed.shared.protocol.messages import encode_instruction
 from fastapi.routing import APIRoute, iter_route_contexts
 from flwr.app import Message, RecordDict
 from flwr.common.serde import message_to_proto
@@ -35,6 +28,13 @@ from flwr.proto.node_pb2 import Node
 from flwr.proto.runtime_pb2 import GetNodesRequest
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 
+from dermafed.server.coordinator.health import Figures, health_app
+from dermafed.server.coordinator.listener import Certificate, listening
+from dermafed.server.flower.fleet_api import LARGEST_BODY, NODE_CALLS, fleet_only
+from dermafed.server.flower.link import Link
+from dermafed.server.flower.private_names import make_superlink
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.messages import encode_instruction
 from tests.server.flower.link_side import Caller, make_certificates, new_key, public_pem, received
 
 

@@ -9,6 +9,9 @@ from threading import Event
 
 import numpy as np
 import pytest
+from flwr.app import Message, MessageType, RecordDict
+from sqlalchemy.exc import OperationalError
+
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.message_store import delete_message, store_message
@@ -23,9 +26,6 @@ from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.messages import encode_instruction
-from flwr.app import Message, MessageType, RecordDict
-from sqlalchemy.exc import OperationalError
-
 from tests.server.flower.link_side import received
 
 

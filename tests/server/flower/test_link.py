@@ -9,6 +9,9 @@ from threading import Event
 
 import numpy as np
 import pytest
+from flwr.app import Message
+from flwr.clientapp import ClientApp
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.flower.flower_run import make_fab
 from dermafed.server.flower.link import Link
@@ -18,9 +21,6 @@ from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.shared.errors import FederationError, SettingsError, StorageError
 from dermafed.shared.protocol.messages import encode_instruction
 from dermafed.simulation.engines.local import run_local
-from flwr.app import Message
-from flwr.clientapp import ClientApp
-
 from tests.server.clinics import NAMES, server, trainer_for
 from tests.server.flower.link_side import new_key, node_in_process, public_pem
 

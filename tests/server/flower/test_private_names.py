@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+
 from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.private_names import (
     NOOP_ACCOUNT_NAME,
@@ -37,8 +39,6 @@ from dermafed.server.flower.private_names import (
 )
 from dermafed.server.rounds.exchange import LOST
 from dermafed.simulation.engines.flower_private_names import SERVER_NODE, NodeInfo, Run, become_server_task
-from flwr.app import ConfigRecord, Message, MessageType, RecordDict
-
 from tests.paths import ROOT
 
 PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.simulation"}

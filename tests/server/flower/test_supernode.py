@@ -15,6 +15,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.coordinator.agree import agree
 from dermafed.server.coordinator.listener import listening
@@ -24,7 +25,6 @@ from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.simulation.engines.local import run_local
-
 from tests.paths import ROOT
 from tests.server.clinics import CLASSES, SIZES, lesions, server, trainer_for
 from tests.server.coordinator.test_agree import OFFERED

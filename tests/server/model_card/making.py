@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
+
 from dermafed.server import cli
 from dermafed.server.record.database import Record
 from dermafed.server.record.rounds import keep_answer, keep_round
@@ -21,8 +23,6 @@ from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.shared.metrics.calibration.calibration import Trust
-from huggingface_hub import ModelCard
-
 from tests.commands.making import Outcome, command
 from tests.commands.test_coordinator import PLAN
 from tests.server.model_card.making import WEIGHTS, simulation

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
+
 from dermafed.server.model_card.simulated import simulated_facts
 from dermafed.server.model_card.writing import card_text, write_card
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.metrics.calibration.calibration_file import save_trust
-from huggingface_hub import ModelCard
-
 from tests.server.model_card.making import NORTH, SOUTH, WEIGHTS, result, simulation
 from tests.shared.metrics.calibration.making import fitted
 

@@ -7,13 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from dermafed.server.model_card.facts import CardFacts
-from dermafed.server.model_card.simulated import simulated_facts
-from dermafed.server.model_card.writing import card_text, write_card
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from dermafed.server.model_card.facts import CardFacts
+from dermafed.server.model_card.simulated import simulated_facts
+from dermafed.server.model_card.writing import card_text, write_card
 from tests.server.model_card.making import simulation
 
 HOSTILE = "<img src=x onerror=alert(1)> | **bold** [link](http://a.example) `code` & more"

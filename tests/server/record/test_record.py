@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from dermafed.server.record.clinics import enrol, list_clinics, note_online, revoke
 from dermafed.server.record.database import Record
 from dermafed.server.record.rounds import keep_answer, keep_round, list_answers, list_rounds

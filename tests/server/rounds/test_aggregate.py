@@ -6,10 +6,11 @@ from fractions import Fraction
 from random import Random
 
 import numpy as np
-from dermafed.server.rounds.aggregate import StreamingMean
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from dermafed.server.rounds.aggregate import StreamingMean
 
 VALUES = st.floats(-1e6, 1e6, width=32)
 CLINICS = st.lists(

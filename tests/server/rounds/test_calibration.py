@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flwr.app import Context
+
 from dermafed.client.node.client_app import Calibrator, build_client_app
 from dermafed.server.rounds.calibration import CALIBRATION_FILE, load_calibrated
 from dermafed.server.rounds.checkpoint import load_state
@@ -18,8 +20,6 @@ from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.simulation.engines.local import run_local
-from flwr.app import Context
-
 from tests.server.clinics import SIZES, lesions, pooled, probabilities, server, trainer_for
 
 NAMES = ("vienna", "graz", "linz")

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flwr.app import Context
+
 from dermafed.client.node.client_app import TrainerFor, build_client_app
 from dermafed.server.rounds.checkpoint import load_best, load_state
 from dermafed.server.rounds.history import best_round
@@ -19,8 +21,6 @@ from dermafed.server.strategies import make_strategy
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import run_local
-from flwr.app import Context
-
 from tests.paths import ROOT
 from tests.server.clinics import SIZES, Regression, lesions, server, trainer_for
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import SettingsError
 

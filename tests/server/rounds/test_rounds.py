@@ -10,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flwr.app import Array, ArrayRecord, Context, Error, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.checkpoint import load_best, load_state
 from dermafed.server.rounds.exchange import covered_seconds
@@ -18,9 +21,6 @@ from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.protocol.messages import encode_update
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import LocalGrid, run_local
-from flwr.app import Array, ArrayRecord, Context, Error, Message, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
-
 from tests.server.clinics import (
     CLASSES,
     NAMES,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+
 from dermafed.server.coordinator import coordinator
 from dermafed.server.record.runs import Status
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.tensorboard import tensorboard
-
 from tests.server.coordinator.runs_in_process import Server
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import keras
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.convention import Convention
 from dermafed.shared.explain.target import Target
 from dermafed.shared.model.classifier import IMAGENET_MEAN
-from numpy.typing import NDArray
 
 SIDE, CELLS, CHANNELS, CLASSES = 24, 6, 12, 3
 Array = NDArray[np.float32]

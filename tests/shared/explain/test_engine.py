@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.engine import masked_model
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.network import open_network
-
 from tests.shared.explain.small import CELLS, small_classifier, small_image
 
 MASKS = np.random.default_rng(0).uniform(0, 1, (19, CELLS, CELLS)).astype(np.float32)

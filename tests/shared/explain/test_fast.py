@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.convention import CONVENTIONS
 from dermafed.shared.explain.fast import agreement_of, estimated, fast, medoids
 from dermafed.shared.explain.maps import ActivationMaps, activation_maps
 from dermafed.shared.explain.scorecam import ScoreCam, exact
-from numpy.typing import NDArray
 
 CHANNELS, SIZE = 150, (28, 28)
 

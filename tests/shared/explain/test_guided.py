@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dermafed.shared.explain.guided import Window, centred, drawn, hottest, second_view
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.imaging.preprocess_settings import Fit, PreprocessSettings
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def plain(size: int, fit: Fit = "crop") -> PreprocessSettings:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import ImageError, ModelError, SettingsError
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.gradients import grad_cam, grad_cam_plus_plus, gradient_weighted
 from dermafed.shared.explain.linear_cam import class_weights
 from dermafed.shared.explain.methods import METHODS
 from dermafed.shared.explain.network import open_network
-from numpy.typing import NDArray
-
 from tests.shared.explain.small import CLASSES, SIDE, small_classifier, small_image
 
 A = np.array([[[1.0, -2.0], [3.0, 0.5]]], np.float32)  # (1, 2, 2): two cells of two channels

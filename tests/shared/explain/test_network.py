@@ -5,12 +5,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.network import open_network
 from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.model_settings import ModelSettings
-
 from tests.shared.explain.small import CLASSES, SIDE, small_classifier, small_image
 
 IMAGES = np.stack([small_image(seed) for seed in range(3)]).astype(np.float32)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from matplotlib.text import Text
+
 from dermafed.shared.explain.explanation import Explanation
 from dermafed.shared.explain.methods import METHODS
 from dermafed.shared.explain.overlay import CAVEAT, OPACITY, TITLES, blend, overlay_png
 from dermafed.shared.explain.target import Target
-from matplotlib.text import Text
-
 from tests.shared.explain.small import small_image
 
 NAMES = ("melanoma", "nevus", "seborrheic_keratosis")

@@ -8,17 +8,17 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
 from dermafed.shared.explain.convention import CONVENTIONS, Convention
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import activation_maps, enlarge, to_unit
 from dermafed.shared.explain.scorecam import ScoreCam, exact
 from dermafed.shared.explain.target import Target
 from dermafed.shared.imaging.decoding import read_image
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
-
 from tests.shared.explain.small import SIDE, naive_score_cam, small_classifier, small_image, unit
 from tests.shared.imaging.real import ham_paths, needs_real_images
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import scipy.fft
 import scipy.linalg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import ImageError
 from dermafed.shared.imaging.bm3d.collaborative import hadamard
 from dermafed.shared.imaging.bm3d.colour import from_opponent, to_opponent
 from dermafed.shared.imaging.bm3d.denoise import bm3d_rgb
 from dermafed.shared.imaging.bm3d.matching import match_blocks, search_offsets
 from dermafed.shared.imaging.bm3d.transforms import add_row, add_weights, dct_matrix, transform_row
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-
 from tests.paths import SHARED
 
 Image = NDArray[np.float32]

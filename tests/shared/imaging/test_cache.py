@@ -15,6 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
 from dermafed.shared.errors import DermaFedError, ImageError
 from dermafed.shared.imaging import cache
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
@@ -22,10 +26,6 @@ from dermafed.shared.imaging.cache_entry import read_entry, write_entry
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import Preprocessed, preprocess
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
-
 from tests.paths import ROOT
 from tests.shared.imaging.real import ham_paths, needs_real_images
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+
 from dermafed.shared.imaging.clahe import clahe
 from dermafed.shared.imaging.decoding import read_image
-
 from tests.shared.imaging.real import ham_paths, needs_real_images
 
 

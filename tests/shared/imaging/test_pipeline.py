@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.clahe import clahe
 from dermafed.shared.imaging.decoding import read_image
@@ -16,8 +18,6 @@ from dermafed.shared.imaging.noise import estimate_noise
 from dermafed.shared.imaging.pipeline import preprocess, stages
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
-from numpy.typing import NDArray
-
 from tests.shared.imaging.real import ham_paths, needs_real_images
 
 NOISY = np.random.default_rng(0).normal(128, 12, (48, 64, 3)).clip(0, 255).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from dermafed.shared.imaging.progress import progress_bar
 
 

@@ -6,10 +6,11 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from dermafed.shared.imaging.preprocess_settings import Fit
-from dermafed.shared.imaging.resize import resize
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dermafed.shared.imaging.preprocess_settings import Fit
+from dermafed.shared.imaging.resize import resize
 
 sides = st.integers(1, 90)
 

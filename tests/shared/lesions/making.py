@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from dermafed.shared.lesions.record import LesionRecord
-
 from tests.paths import SHARED
 
 SHARED = SHARED / "data"

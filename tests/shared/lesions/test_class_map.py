@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.lesions.class_map import class_map_for, map_classes, parse_class_map
 from dermafed.shared.lesions.record import PAPER_CLASSES
-
 from tests.shared.lesions.making import record
 
 HAM = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")

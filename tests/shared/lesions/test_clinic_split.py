@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from dermafed.shared.errors import DatasetError, StorageError
 from dermafed.shared.lesions.clinic_split import SITE_FILE, Site, read_site, site_folder, write_site
 from dermafed.shared.lesions.record import LesionRecord

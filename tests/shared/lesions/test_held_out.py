@@ -6,14 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.class_map import map_classes
 from dermafed.shared.lesions.duplicates import check_no_duplicates, without_copies
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.splits import Splits, split_records
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.shared.lesions.making import SHARED, images, record
 
 WORDS = ("train", "validation", "test")

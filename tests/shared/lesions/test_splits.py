@@ -6,15 +6,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.lesions.class_map import map_classes
 from dermafed.shared.lesions.duplicates import check_no_duplicates
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import FRACTIONS, SIDES, Splits, split_clinics, split_records
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.shared.lesions.making import SHARED, record
 
 CLASSES = ("melanoma", "nevus")

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, roc_auc_score
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.metrics.classification import classification_report
-from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, roc_auc_score
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dermafed.shared.errors import DatasetError, FederationError
-from dermafed.shared.metrics.classification import classification_report
-from dermafed.shared.metrics.evaluation import BINS, MAX_IMAGES, SiteEvaluation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from dermafed.shared.errors import DatasetError, FederationError
+from dermafed.shared.metrics.classification import classification_report
+from dermafed.shared.metrics.evaluation import BINS, MAX_IMAGES, SiteEvaluation
 from tests.shared.metrics.test_classification import random_case
 
 

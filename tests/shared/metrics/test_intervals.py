@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dermafed.shared.metrics.classification import classification_report
-from dermafed.shared.metrics.intervals import resample, weighted_auc, wilson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from dermafed.shared.metrics.classification import classification_report
+from dermafed.shared.metrics.intervals import resample, weighted_auc, wilson
 from tests.shared.metrics.test_classification import random_case
 
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dermafed.shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
+
+from dermafed.shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dermafed.shared.metrics.trainings import over_trainings
 
 

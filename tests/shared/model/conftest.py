@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import keras
 import pytest
+
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_settings import ModelSettings
-
 from tests.shared.model.real import CLASSES
 
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.classifier import HEAD_SCALE, block_of, build_classifier, logits_model
 from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_settings import ModelSettings
-
 from tests.shared.model.real import CLASSES, IMAGES
 from tests.shared.training.tiny import tiny, tiny_backbones
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.model.classifier import HEAD_SCALE, build_classifier
 from dermafed.shared.model.flat_weights import (
@@ -12,7 +13,6 @@ from dermafed.shared.model.flat_weights import (
     to_flat,
     trainable_mask,
 )
-
 from tests.shared.training.tiny import tiny, tiny_backbones
 
 

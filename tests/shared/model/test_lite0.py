@@ -6,12 +6,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.model import lite0
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.lite0 import read_torch_file
 from dermafed.shared.model.model_settings import ModelSettings
-
 from tests.shared.model.real import CLASSES, weights_file
 
 

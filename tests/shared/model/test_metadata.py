@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.metadata import METADATA_FEATURES, SITES, encode_metadata
 

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+
 from dermafed.shared.errors import DermaFedError, ModelError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.flat_weights import set_flat, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from dermafed.shared.model.model_info import ModelCard
-
 from tests.shared.model.real import IMAGES
 from tests.shared.training.tiny import start, tiny, tiny_backbones
 

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from flwr.app import ConfigRecord, RecordDict
+
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
@@ -24,7 +26,6 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.recipe import Recipe
-from flwr.app import ConfigRecord, RecordDict
 
 OFFER = Offer(
     name="first",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dermafed.shared.errors import InputError
 from dermafed.shared.protocol.invitation import join_address, read_invitation, split_address, write_invitation
-
 from tests.server.trusted import CA, LEAF, an_invitation
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from flwr.app import ConfigRecord, MetricRecord, RecordDict
+
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.protocol.messages import (
@@ -15,7 +17,6 @@ from dermafed.shared.protocol.messages import (
     encode_update,
 )
 from dermafed.shared.training.trainer import Update
-from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 WEIGHTS = np.array([1.5, -2.25, 0.0], np.float32)
 

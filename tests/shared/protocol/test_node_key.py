@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from dermafed.shared.errors import InputError
 from dermafed.shared.protocol.node_key import fingerprint, read_public_key, to_pem
-
 from tests.server.trusted import KEY, KEY_FINGERPRINT, KEY_PEM, P256
 
 

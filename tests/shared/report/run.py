@@ -6,9 +6,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from numpy.typing import NDArray
 
+from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from tests.paths import SHARED
 
 CLASSES = ["melanoma", "nevus", "seborrheic_keratosis"]

@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from dermafed.server.rounds.explanations import ClinicsExplanations
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.report.html import write_report
-
 from tests.shared.report import run
 
 FIFTHS = [0.2, 0.4, 0.6, 0.8, 1.0]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from dermafed.shared.report.sentences import duration, headline, number, setting, spaced, verdict
 
 

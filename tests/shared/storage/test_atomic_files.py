@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 

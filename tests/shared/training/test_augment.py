@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dermafed.shared.metrics.fairness.skin_tone import tone, typology_angle
 from dermafed.shared.training import augment as module
 from dermafed.shared.training.augment import augment

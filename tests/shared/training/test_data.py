@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
 
 
 def numbered(images: int, metadata: bool = False) -> LabelledImages:

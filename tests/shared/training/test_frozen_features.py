@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from dermafed.shared.metrics.evaluation import SiteEvaluation
 from dermafed.shared.model.flat_weights import set_flat
 from dermafed.shared.model.model_settings import ModelSettings
@@ -11,7 +12,6 @@ from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.frozen_features import FrozenFeatures
 from dermafed.shared.training.predict import apply_classifier, apply_in_batches, predict
 from dermafed.shared.training.training_network import shared_classifier
-
 from tests.shared.training.tiny import CLASSES, lesions, plain, start, tiny, trainer
 
 

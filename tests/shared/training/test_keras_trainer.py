@@ -6,6 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.round_rules import RoundRules
@@ -20,8 +22,6 @@ from dermafed.shared.training.predict import apply_classifier, predict
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.training_network import shared_classifier, training_network
 from dermafed.simulation.engines.local import run_local
-from numpy.typing import NDArray
-
 from tests.shared.training.tiny import (
     CLASSES,
     SIDE,

@@ -3,6 +3,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
+
 from dermafed.shared.training.loss import (
     PriorAdjustedCrossEntropy,
     balanced_weight,
@@ -10,9 +14,6 @@ from dermafed.shared.training.loss import (
     log_prior,
     targets,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.utils.class_weight import compute_class_weight
 
 
 def loss(

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import pytest
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings

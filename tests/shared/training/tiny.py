@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.flat_weights import FloatVector, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
@@ -20,7 +22,6 @@ from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.training_network import shared_classifier
-from numpy.typing import NDArray
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 SIDE = 32

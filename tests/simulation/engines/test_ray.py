@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.trainer_cache import KeptTrainers
 from dermafed.server.rounds.checkpoint import load_state
@@ -14,9 +17,6 @@ from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
-from flwr.app import Context
-from flwr.serverapp import Grid, ServerApp
-
 from tests.server.clinics import SIZES, server, trainer_for
 
 NAMES = ("vienna", "graz", "linz")

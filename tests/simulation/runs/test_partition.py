@@ -5,11 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.simulation.runs.partition import partition
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def record(image: str, label: str = "nevus", lesion: str | None = None, **attributes: str) -> LesionRecord:

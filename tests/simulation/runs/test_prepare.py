@@ -6,10 +6,10 @@ import csv
 from pathlib import Path
 
 import pytest
+
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.simulation.runs.prepare import prepare
 from dermafed.simulation.runs.run_settings import RunSettings
-
 from tests.commands.making import draw_dataset, write_manifest
 
 SMALL = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=1)

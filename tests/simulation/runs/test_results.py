@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dermafed.shared.lesions.clinic_split import Site
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits

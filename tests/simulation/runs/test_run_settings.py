@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dermafed.simulation import cli
 from dermafed.simulation.runs import run_settings as settings
 from dermafed.simulation.runs.run_settings import RunSettings

@@ -4,12 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.simulation.runs.thinning import keep_images, take_part
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def lesions(labels: list[str], images: int = 1, prefix: str = "a") -> tuple[LesionRecord, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.clinic_split import read_site
@@ -12,7 +13,6 @@ from dermafed.shared.training.loading import load_labelled
 from dermafed.simulation.runs.plan import check_settings
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.runs.tuning import tuned_model
-
 from tests.client.node.test_clinic_trainer import PLAN, _tiny, site
 from tests.shared.training.tiny import plain, start, trainer
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from dermafed.shared.lesions.clinic_split import site_folder, write_site
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits

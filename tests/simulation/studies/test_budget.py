@@ -6,10 +6,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.budget import budgets, judge
 from dermafed.simulation.studies.queue import StudyRun
-
 from tests.simulation.studies.test_cost import run
 
 

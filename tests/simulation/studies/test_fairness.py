@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from dermafed.shared.lesions.clinic_split import write_site
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits

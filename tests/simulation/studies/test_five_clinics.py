@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 import pytest
+
 from dermafed.shared.errors import DatasetError
 from dermafed.simulation.studies.five_clinics import COLUMNS, join
-
 from tests.commands.making import draw_image
 
 

@@ -11,6 +11,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.guided import hottest
@@ -22,7 +23,6 @@ from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.guided import SECOND_FILE, SecondLooks, look_again, with_views
 from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
 from dermafed.simulation.studies.study import Study, View
-
 from tests.commands.making import SIDE
 from tests.shared.training.tiny import tiny_backbones
 from tests.simulation.studies.with_model import ARM, finished_run

@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.learning_curve import curves, judge
 from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun

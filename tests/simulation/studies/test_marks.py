@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from dermafed.shared.errors import SettingsError
-from dermafed.simulation.studies.marks import by_hand, renew
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dermafed.shared.errors import SettingsError
+from dermafed.simulation.studies.marks import by_hand, renew
 
 TABLE = [
     {"row": "plain", "tests": "all", "figure": "auc", "mean": 0.8125, "half_width": 0.0204},

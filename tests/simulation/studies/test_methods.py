@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.method_scores import centre, method_scores
 from dermafed.simulation.studies.methods import FIGURES, ITSELF, LESS_BLOB, NOT_BUILT, TABLE_1, judge, measure
 from dermafed.simulation.studies.queue import StudyRun
-
 from tests.shared.training.tiny import tiny_backbones
 from tests.simulation.studies.with_model import finished_run
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
+
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.simulation.studies.models import figures, judge
 from dermafed.simulation.studies.models_plot import models_figure
 from dermafed.simulation.studies.resampled import ImageSet
-from scipy.stats import binom
-
 from tests.simulation.studies.finished import finished
 
 TESTS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dermafed.simulation.studies.pairs import ACCURACY, compare, judge
 
+from dermafed.simulation.studies.pairs import ACCURACY, compare, judge
 from tests.simulation.studies.finished import finished
 
 TESTS = {

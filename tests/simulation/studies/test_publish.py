@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from dermafed.simulation.studies.publish import main, parted, publish, publish_benchmark
 
 MARK = "<!-- figures trial/table row=plain -->"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from dermafed.simulation.runs.plan import check_settings, preprocess_settings
 from dermafed.simulation.runs.prepare import prepare
 from dermafed.simulation.runs.run_settings import SYNTHETIC

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from dermafed.shared.errors import SettingsError
 from dermafed.simulation.studies.study import View, read_study, study_names
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
 from dermafed.simulation.studies.summary import (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import write_site
 from dermafed.shared.lesions.record import LesionRecord
@@ -15,7 +16,6 @@ from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.studies.queue import RESULT_FILE
-
 from tests.commands.making import SIDE, draw_image
 from tests.shared.training.tiny import CLASSES, start, tiny
 

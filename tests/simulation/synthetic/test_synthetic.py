@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dermafed.shared.errors import SettingsError
 from dermafed.simulation.synthetic.canvas import Canvas
 from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
@@ -18,8 +21,6 @@ from dermafed.simulation.synthetic.criteria import draw_criteria
 from dermafed.simulation.synthetic.dataset import COLUMNS, _apportion, generate_dataset
 from dermafed.simulation.synthetic.lesion import lesion_depth, lesion_mask
 from dermafed.simulation.synthetic.optics import DERMIS, absorb, scatter
-from hypothesis import given
-from hypothesis import strategies as st
 
 SIZE = 96
 CLINICS = tuple(replace(clinic, images=48, class_mix=(1, 1, 1)) for clinic in DEFAULT_CLINICS)

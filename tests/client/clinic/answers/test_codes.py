@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dermafed.client.clinic.answers.codes import DERMOSCOPY, PROBABILITY, concept_of
-from dermafed.client.clinic.answers.fhir import to_fhir
 from pydicom.sr.codedict import codes
 
+from dermafed.client.clinic.answers.codes import DERMOSCOPY, PROBABILITY, concept_of
+from dermafed.client.clinic.answers.fhir import to_fhir
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN
 
 SNOMED, DCM = "http://snomed.info/sct", "http://dicom.nema.org/resources/ontology/DCM"

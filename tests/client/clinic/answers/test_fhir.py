@@ -9,12 +9,12 @@ from typing import Any
 
 import fhirkit
 import pytest
-from dermafed.client.clinic.answers.fhir import to_fhir
-from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from fhirclient.models.bundle import Bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dermafed.client.clinic.answers.fhir import to_fhir
+from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)

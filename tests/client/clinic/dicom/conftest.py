@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.dicom.receiver import start_receiver
 from dermafed.client.clinic.dicom.settings import DicomSettings
-
 from tests.client.clinic.dicom.node import Node, node_of, small_diagnoser
 from tests.client.clinic.dicom.sending import Sender, free_port
 

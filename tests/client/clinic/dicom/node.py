@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.diagnosis.model import OpenedModel
@@ -17,8 +19,6 @@ from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.model.model_settings import ModelSettings
-from numpy.typing import NDArray
-
 from tests.shared.explain.small import small_classifier
 
 SIDE = 64

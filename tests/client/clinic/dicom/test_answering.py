@@ -8,17 +8,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from highdicom.sr import ComprehensiveSR
+from pydicom import Dataset
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+from pynetdicom import AE, evt
+
 from dermafed.client.clinic.dicom import sender
 from dermafed.client.clinic.dicom.gate import Gate
 from dermafed.client.clinic.dicom.outbox import Outbox
 from dermafed.client.clinic.dicom.receiver import start_receiver
 from dermafed.client.clinic.dicom.sender import start_answering
 from dermafed.client.clinic.dicom.settings import DicomSettings
-from highdicom.sr import ComprehensiveSR
-from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
-from pynetdicom import AE, evt
-
 from tests.client.clinic.answers.test_structured_report import numbers
 from tests.client.clinic.dicom.making import INSTANCE, STUDY, as_file, dciodvfy, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import Node

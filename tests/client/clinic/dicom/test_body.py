@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+
 from dermafed.client.clinic.answers.dicom import dicom_body
 from dermafed.client.clinic.dicom.gate import Gate
 from dermafed.client.clinic.dicom.multipart import read_related
 from dermafed.client.clinic.intake.image import receive_image
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.shared.explain.overlay import blend
-from pydicom import dcmread
-from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
-
 from tests.client.clinic.dicom.making import as_file, dciodvfy, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import SIDE, Node
 

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dermafed.client.clinic.answers.dicom import multipart_related
 from dermafed.client.clinic.dicom.multipart import MAX_PARTS, read_related
 from dermafed.client.clinic.intake.refused import Refused
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TYPE = 'multipart/related; type="application/dicom"; boundary=frontier'
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+
 from dermafed.client.clinic.dicom.receiver import start_receiver
 from dermafed.client.clinic.dicom.settings import DicomSettings
 from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.image import receive_image
 from dermafed.shared.errors import SettingsError, StorageError
-from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
-
 from tests.client.certificates import certificate
 from tests.client.clinic.dicom.conftest import Open
 from tests.client.clinic.dicom.making import (

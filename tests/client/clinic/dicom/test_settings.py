@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from dermafed.client.clinic.dicom.settings import DicomSettings, Peer
 from pydantic import ValidationError
+
+from dermafed.client.clinic.dicom.settings import DicomSettings, Peer
 
 DEVICES = {"CAMERA 2": "camera-2"}
 

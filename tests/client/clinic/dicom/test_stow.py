@@ -10,15 +10,15 @@ from typing import Annotated
 import httpx
 import pytest
 import uvicorn
-from dermafed.client.clinic.answers.dicom import multipart_related
-from dermafed.client.clinic.dicom.stow import stow_router
-from dermafed.client.clinic.intake.dicom import receive_dicom
-from dermafed.client.clinic.intake.refused import Refused
 from fastapi import FastAPI, Header, Request
 from fastapi.responses import JSONResponse
 from pydicom import Dataset
 from pydicom.uid import JPEG2000Lossless
 
+from dermafed.client.clinic.answers.dicom import multipart_related
+from dermafed.client.clinic.dicom.stow import stow_router
+from dermafed.client.clinic.intake.dicom import receive_dicom
+from dermafed.client.clinic.intake.refused import Refused
 from tests.client.clinic.dicom.making import DERMOSCOPIC, INSTANCE, STUDY, as_file, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import Node
 from tests.client.clinic.dicom.sending import free_port

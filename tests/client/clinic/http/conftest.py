@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from tests.client.clinic.http.node import Node, running, small_diagnoser
 
 Start = Callable[..., Node]

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+from PIL import Image
+
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.model import OpenedModel
@@ -28,8 +30,6 @@ from dermafed.client.node.home import make_home
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.model.model_settings import ModelSettings
-from PIL import Image
-
 from tests.shared.explain.small import small_classifier, small_image
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")

@@ -9,11 +9,11 @@ from datetime import date
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
+
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.image import receive_image
 from dermafed.shared.explain.overlay import COLOURS, blend
-from PIL import Image
-
 from tests.client.clinic.http.node import CLASSES, SIDE, Node, png
 
 

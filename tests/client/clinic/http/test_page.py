@@ -8,11 +8,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.http.model_facts import AtClinic, _by_clinic
 from dermafed.client.clinic.http.rendering import STATIC, percent
 from dermafed.client.clinic.store.opinion import Opinion
-
 from tests.client.clinic.http.node import Node, png
 
 PAGES = ("/", "/day", f"/day/{date.today()}", "/model")

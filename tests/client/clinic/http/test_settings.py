@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+
 from dermafed.client.clinic.http.certificate import certificate_for
 from dermafed.client.clinic.http.listening import Place
 from dermafed.client.clinic.http.serve_settings import ServeSettings, read_serve_settings
 from dermafed.client.node.home import Home, make_home, read_settings
 from dermafed.shared.errors import InputError, SettingsError, StorageError
-
 from tests.client.certificates import certificate
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from dermafed.client.node.home import Home, make_home
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.classifier import build_classifier
@@ -22,7 +23,6 @@ from dermafed.shared.model.flat_weights import to_flat
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelCard
 from dermafed.shared.model.model_settings import ModelSettings
-
 from tests.client.clinic.http.node import CLASSES, png
 
 pytestmark = pytest.mark.journey

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+
 from dermafed.client.clinic.http.rate import RateLimit
 from dermafed.client.clinic.http.sessions import Sessions
 from dermafed.client.clinic.http.tokens import Caller, Tokens, digest_of

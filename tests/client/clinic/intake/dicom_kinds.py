@@ -5,11 +5,11 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from dermafed.client.clinic.intake.elements import DEFLATED, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS
 from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import JPEG2000Lossless
 
+from dermafed.client.clinic.intake.elements import DEFLATED, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS
 from tests.client.clinic.intake import kinds
 from tests.client.clinic.intake.fuzzing import dataset_start
 from tests.client.clinic.intake.image_kinds import exif

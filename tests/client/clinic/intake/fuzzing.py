@@ -11,16 +11,16 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
+from pydicom import Dataset
+from pydicom.uid import JPEGLossless
+
 from dermafed.client.clinic.intake.clinical import read_clinical
 from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.elements import DEFLATED
 from dermafed.client.clinic.intake.image import MIN_SIDE, receive_image
 from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refused import Refused
-from PIL import Image
-from pydicom import Dataset
-from pydicom.uid import JPEGLossless
-
 from tests.client.clinic.intake.lossless import lossless_jpeg
 from tests.client.clinic.intake.making import chunk, dicom, dicom_jpeg, jpeg, png, skin, with_chunks
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dermafed.client.clinic.intake.clinical import MAX_TEXT
-
 from tests.client.clinic.intake.kinds import metadata
 from tests.client.clinic.intake.making import SECRET
 

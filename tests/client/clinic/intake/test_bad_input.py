@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 
 import pytest
+
 from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refused import Refused
-
 from tests.client.clinic.intake.kinds import TAKEN, Kind
 from tests.client.clinic.intake.making import SECRET
 from tests.client.clinic.intake.table import KINDS, PAGE, row

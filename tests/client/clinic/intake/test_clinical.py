@@ -6,10 +6,11 @@ import json
 from contextlib import suppress
 
 import pytest
-from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
-from dermafed.client.clinic.intake.refused import Refused
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
+from dermafed.client.clinic.intake.refused import Refused
 
 
 def test_all_fields_are_read() -> None:

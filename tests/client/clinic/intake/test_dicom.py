@@ -9,16 +9,16 @@ import warnings
 
 import numpy as np
 import pytest
-from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.colours import is_possible_ybr, is_probable_ybr
-from dermafed.client.clinic.intake.dicom import receive_dataset, receive_dicom
-from dermafed.client.clinic.intake.image import receive_image
-from dermafed.shared.imaging.decoding import read_image
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.filebase import DicomBytesIO
 from pydicom.pixels.processing import convert_color_space
 
+from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.intake.colours import is_possible_ybr, is_probable_ybr
+from dermafed.client.clinic.intake.dicom import receive_dataset, receive_dicom
+from dermafed.client.clinic.intake.image import receive_image
+from dermafed.shared.imaging.decoding import read_image
 from tests.client.clinic.intake.dicom_kinds import GRAY, YBR, private, region
 from tests.client.clinic.intake.lossless import lossless_jpeg
 from tests.client.clinic.intake.making import SECRET, dicom, dicom_jpeg, jpeg, skin, without_jfif

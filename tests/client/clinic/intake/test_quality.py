@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from dermafed.client.clinic.intake.quality import TEXTS, assess
-from dermafed.shared.imaging.decoding import read_image
 from numpy.typing import NDArray
 
+from dermafed.client.clinic.intake.quality import TEXTS, assess
+from dermafed.shared.imaging.decoding import read_image
 from tests.shared.imaging.real import ham_paths, needs_real_images
 
 

@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.loading import load_dataset
-
 from tests.client.clinic.intake.making import jpeg
 
 OUTSIDE = "../secret.jpg"

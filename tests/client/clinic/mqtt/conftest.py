@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.mqtt import responder
 from dermafed.client.clinic.mqtt.settings import MqttSettings
-
 from tests.client.clinic.mqtt.broker import CLINIC, NODE, Broker
 from tests.client.clinic.mqtt.device import Device, wait
 from tests.client.clinic.mqtt.node import quick_service

@@ -16,6 +16,8 @@ from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, Looked
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
@@ -23,8 +25,6 @@ from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.mqtt.responder import run_mqtt
 from dermafed.client.clinic.mqtt.settings import MqttSettings
-from numpy.typing import NDArray
-
 from tests.client.clinic_store_in_memory import InMemory
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from pydantic import ValidationError
+
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.mqtt import responder
 from dermafed.client.clinic.mqtt.settings import MqttSettings
 from dermafed.shared.errors import SettingsError, StorageError
-from pydantic import ValidationError
-
 from tests.client.certificates import certificate
 from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, settings_for, started

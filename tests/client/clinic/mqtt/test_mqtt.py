@@ -12,13 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.model import open_model
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.mqtt import answer
 from dermafed.client.clinic.mqtt.settings import MqttSettings
 from dermafed.shared.metrics.calibration.calibration import softmax
-
 from tests.client.clinic.mqtt.broker import CONFIGURATION, PATIENCE, Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, running
 from tests.client.clinic.mqtt.device import Device, wait

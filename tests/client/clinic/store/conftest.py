@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home
-
 from tests.client.clinic.store.making import home as make
 
 

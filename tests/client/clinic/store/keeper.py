@@ -10,7 +10,6 @@ from pathlib import Path
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.store import open_store
 from dermafed.client.node.home import Home
-
 from tests.client.clinic.store.making import diagnosis, prepared, received
 
 OLD_DAYS = 90

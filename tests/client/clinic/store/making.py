@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.received import Caution, Received, Reference
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.home import Home, make_home
-from numpy.typing import NDArray
 
 HEADERS = (
     '{"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Obermoser^W"}]}, "00100020": {"Value": ["4711"]}}'

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dermafed.client.cli import main
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import read_reviewed
-
 from tests.client.clinic.store.making import kept
 from tests.commands.making import Outcome, command
 

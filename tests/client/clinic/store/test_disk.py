@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import StorageError
-
 from tests.client.clinic.store.making import diagnosis, kept, noise, prepared, received
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.picture_encoding import encode_photograph
 from dermafed.client.clinic.intake.refused import Refused
@@ -20,8 +22,6 @@ from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home
 from dermafed.shared.imaging.decoding import decode_image
-from PIL import Image
-
 from tests.client.clinic.store.making import HEADERS, diagnosis, kept, noise, prepared, received
 
 

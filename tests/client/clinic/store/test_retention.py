@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.client.clinic.store.opinion import Look, Opinion
@@ -14,7 +15,6 @@ from dermafed.client.clinic.store.retention import forget
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home
-
 from tests.client.clinic.store.making import all_bytes, kept
 
 NOW = datetime.now(UTC)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.seal import Seal
@@ -24,8 +26,6 @@ from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.imaging.cache import default_cache_folder
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.lesions.record import LesionRecord
-from PIL import Image
-
 from tests.client.a_clinic import CLASSES, data_set, offer
 from tests.client.clinic.store.making import all_bytes, diagnosis, kept, noise, prepared, received
 

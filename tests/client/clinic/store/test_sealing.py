@@ -6,15 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.seal import Seal, Unsealable
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import StorageError
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.client.clinic.store.making import all_bytes, kept, noise
 
 KEY = bytes(range(32))

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from dermafed.client.clinic.diagnosis.diagnoser import Looked
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.refused import Refused
 from dermafed.client.clinic.store.store import Store
-from numpy.typing import NDArray
-
 from tests.client.clinic.store.making import received
 
 

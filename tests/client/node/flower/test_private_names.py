@@ -9,6 +9,12 @@ import sys
 import httpx
 import numpy as np
 import pytest
+from flwr.app import Message
+from flwr.supercore.exit.exit_code import ExitCode
+from flwr.supercore.retry import http_retry
+from flwr.supernode import fleet_http_connection, start_client_internal
+from flwr.supernode.cli import flower_supernode
+
 from dermafed.client.node.flower.supernode_names import (
     CONNECTED,
     CONNECTION_ERROR,
@@ -17,11 +23,6 @@ from dermafed.client.node.flower.supernode_names import (
 )
 from dermafed.client.node.flower.worker_names import TaskIds, from_bytes, sent_parts, to_bytes
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
-from flwr.app import Message
-from flwr.supercore.exit.exit_code import ExitCode
-from flwr.supercore.retry import http_retry
-from flwr.supernode import fleet_http_connection, start_client_internal
-from flwr.supernode.cli import flower_supernode
 
 
 def message() -> Message:

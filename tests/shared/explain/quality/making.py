@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image
 from numpy.typing import NDArray
+
+from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image
 
 SIDE = 8
 QUADRANT = np.s_[: SIDE // 2, : SIDE // 2]

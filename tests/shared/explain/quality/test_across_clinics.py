@@ -12,6 +12,8 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from flwr.app import Context, Message, MetricRecord, RecordDict
+
 from dermafed.client.node.client_app import QualityOf, build_client_app
 from dermafed.client.node.explanation_quality import SiteQuality, evenly_spaced, site_quality
 from dermafed.server.rounds.exchange import Assignment, exchange
@@ -38,8 +40,6 @@ from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.predict import loaded_classifier
 from dermafed.simulation.engines.flower_private_names import become_server_task
 from dermafed.simulation.engines.local import LocalGrid, run_local
-from flwr.app import Context, Message, MetricRecord, RecordDict
-
 from tests.server.clinics import PARAMETERS, server, start_weights, trainer_for
 from tests.shared.explain.quality.making import darkness, random_image, redness
 from tests.shared.training.tiny import CLASSES, plain, start, tiny, tiny_backbones

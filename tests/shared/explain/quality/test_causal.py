@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dermafed.shared.explain.quality.causal import area, blurred, causal_curves
-from dermafed.shared.explain.quality.interfaces import NEUTRAL
-from dermafed.shared.explain.quality.ranking import ranking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from dermafed.shared.explain.quality.causal import area, blurred, causal_curves
+from dermafed.shared.explain.quality.interfaces import NEUTRAL
+from dermafed.shared.explain.quality.ranking import ranking
 from tests.shared.explain.quality.making import (
     QUADRANT,
     SIDE,

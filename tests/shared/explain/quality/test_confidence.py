@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dermafed.shared.explain.quality.confidence import ConfidenceChange, confidence_change, masked
-from dermafed.shared.explain.quality.interfaces import NEUTRAL, Heatmap
 from numpy.typing import NDArray
 
+from dermafed.shared.explain.quality.confidence import ConfidenceChange, confidence_change, masked
+from dermafed.shared.explain.quality.interfaces import NEUTRAL, Heatmap
 from tests.shared.explain.quality.making import SIDE, random_image, two_classes, white
 
 GONE = float(NEUTRAL[0]) / 255

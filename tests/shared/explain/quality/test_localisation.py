@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dermafed.shared.explain.quality.localisation import box_overlap, pixel_precision
 
 

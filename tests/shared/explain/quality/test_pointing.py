@@ -7,13 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dermafed.shared.explain.quality.pointing import energy_pointing, lesion_mask
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.paths import SHARED
 from tests.shared.explain.quality.making import darkness
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image
 from dermafed.shared.explain.quality.randomised import WeightDependence, randomised, weight_dependence
-
 from tests.shared.explain.quality.making import centred, edges, random_image
 
 SIDE = 16

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import pearsonr
+
 from dermafed.shared.explain.quality.stability import (
     Stability,
     correlation,
@@ -12,10 +16,6 @@ from dermafed.shared.explain.quality.stability import (
     shifted,
     stability,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import pearsonr
-
 from tests.shared.explain.quality.making import centred, constant, darkness, random_image
 
 

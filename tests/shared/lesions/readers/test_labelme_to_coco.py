@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.readers.labelme_to_coco import labelme_to_coco
-from dermafed.shared.lesions.readers.loading import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.mask import area, toBbox
 
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.readers.labelme_to_coco import labelme_to_coco
+from dermafed.shared.lesions.readers.loading import load_dataset
 from tests.shared.lesions.making import document, images
 
 

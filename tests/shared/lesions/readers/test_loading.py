@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.loading import load_dataset
-
 from tests.shared.lesions.making import SHARED, document, images, table
 
 COCO: dict[str, list[dict[str, object]]] = {

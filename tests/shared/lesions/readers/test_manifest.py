@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.loading import load_dataset
-
 from tests.shared.lesions.making import images, table
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
 from numpy.typing import NDArray
 from scipy.special import softmax
+
+from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dermafed.shared.errors import DatasetError
-from dermafed.shared.metrics.calibration.out_of_distribution import Outside
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
+
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.metrics.calibration.out_of_distribution import Outside
 
 K = 30
 

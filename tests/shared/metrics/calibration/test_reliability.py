@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.calibration.reliability import BINS, ECE_BINS, ConfidenceBins, bin_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from dermafed.shared.errors import FederationError
+from dermafed.shared.metrics.calibration.reliability import BINS, ECE_BINS, ConfidenceBins, bin_of
 from tests.shared.metrics.calibration.making import drawn
 
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dermafed.shared.metrics.calibration.reliability import BINS, ConfidenceBins
-from dermafed.shared.metrics.calibration.selective_prediction import select
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
+from dermafed.shared.metrics.calibration.reliability import BINS, ConfidenceBins
+from dermafed.shared.metrics.calibration.selective_prediction import select
 from tests.shared.metrics.calibration.making import drawn
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dermafed.shared.errors import DatasetError, FederationError
-from dermafed.shared.metrics.calibration.calibration_sums import FEWEST_IMAGES, TrustSums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dermafed.shared.errors import DatasetError, FederationError
+from dermafed.shared.metrics.calibration.calibration_sums import FEWEST_IMAGES, TrustSums
 from tests.shared.metrics.calibration.making import drawn
 
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dermafed.shared.metrics.calibration.calibration import softmax
-from dermafed.shared.metrics.calibration.temperature import TEMPERATURES, best_temperature, loss_at, losses
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
+from dermafed.shared.metrics.calibration.calibration import softmax
+from dermafed.shared.metrics.calibration.temperature import TEMPERATURES, best_temperature, loss_at, losses
 from tests.shared.metrics.calibration.making import drawn
 
 

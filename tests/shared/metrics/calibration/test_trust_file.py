@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+
 from dermafed.shared.errors import ModelError
 from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.calibration_file import load_trust, save_trust, trust_files
 from dermafed.shared.metrics.calibration.out_of_distribution import Outside
-from scipy.special import softmax
-
 from tests.shared.metrics.calibration.making import drawn, fitted
 from tests.shared.metrics.calibration.test_outside import K, features
 

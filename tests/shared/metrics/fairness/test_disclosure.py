@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from dermafed.shared.metrics.fairness.disclosure import DOUBT, Hidden, hide_small, possible
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from dermafed.shared.metrics.fairness.disclosure import DOUBT, Hidden, hide_small, possible
 
 
 def shown(counts: list[list[int]]) -> list[str]:

@@ -7,9 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from scipy.stats import binom
+
 from dermafed.shared.metrics.fairness.group_comparison import GroupJudgement, judge_groups
 from dermafed.shared.metrics.fairness.group_metrics import FIGURES, JudgedImages
-from scipy.stats import binom
 
 MELANOMA, NEVUS = 0, 1
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.fairness.reweighing import group_weights
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.fairness.reweighing import group_weights
 
 
 def records(sexes: list[str | None]) -> list[LesionRecord]:
