@@ -137,7 +137,7 @@ def test_a_manifest_with_wrong_columns_is_named(refused: Refused, data: Path) ->
 def test_clinics_that_cannot_be_made_are_refused_before_preprocessing(
     refused: Refused, data: Path, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dermafed.shared.imaging.PreprocessCache.load", nothing_may_start)
+    monkeypatch.setattr("dermafed.shared.imaging.cache.PreprocessCache.load", nothing_may_start)
     assert "--clinics" in refused("--data", data, "--clinics", spec)
 
 

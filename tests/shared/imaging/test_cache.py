@@ -246,7 +246,8 @@ def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 WRITER = """
 import os, signal, sys, threading
 from pathlib import Path
-from dermafed.shared.imaging import PreprocessCache, PreprocessSettings
+from dermafed.shared.imaging.cache import PreprocessCache
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 
 images, folder, fatal = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 calls, rename, turn = [], Path.replace, threading.Lock()
