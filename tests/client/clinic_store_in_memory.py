@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 
 class InMemory:
@@ -48,5 +48,5 @@ class InMemory:
 
     def _of(self, id: str) -> tuple[Diagnosis, NDArray[np.uint8]]:
         if id not in self.kept:
-            raise Refused("diagnosis-unknown", 404, "There is no such diagnosis")
+            raise Refused("unknown", "There is no such diagnosis")
         return self.kept[id]

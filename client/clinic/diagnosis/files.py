@@ -12,7 +12,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.model import open_model
 from dermafed.client.clinic.diagnosis.service import judge
 from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import DatasetError, InputError
 from dermafed.shared.imaging.decoding import read_bytes

@@ -16,7 +16,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.keeping import Keeping
 from dermafed.client.clinic.diagnosis.picture_encoding import encode_photograph
 from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.explain.explanation import Explanation
 from dermafed.shared.metrics.calibration.calibration import Trust, softmax
 
@@ -60,7 +60,6 @@ class DiagnosticService:
         if kept.image_sha256 != received.sha256:
             raise Refused(
                 "request-reused",
-                409,
                 "The request's name was used for another image",
                 where="request",
                 remedy="Give each request a name of its own",

@@ -13,7 +13,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refused import BURNED_IN, Refused
+from dermafed.client.clinic.intake.refusals import BURNED_IN, Refused
 
 Quarantine = Callable[[bytes, str, str], object]
 """Keeps an object that may show a name, from the object, why, and the device."""
@@ -56,7 +56,7 @@ class Gate:
         named = _named(received)
         if any(named.get(keyword) != uid for keyword, uid in announced.items()):
             what = "The object is not the one that was announced: a UID differs"
-            raise Refused("uid-mismatch", 409, what, where="image", remedy="Send it under its own UIDs")
+            raise Refused("uid-mismatch", what, where="image", remedy="Send it under its own UIDs")
         name = (str(named.SOPClassUID), str(named.SOPInstanceUID))
         return name, self.service.diagnose(received, device, name[1])
 

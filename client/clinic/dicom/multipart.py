@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -35,7 +35,7 @@ async def read_related(content_type: str, body: AsyncIterable[bytes], most: int)
     async for chunk in body:
         size += len(chunk)
         if size > most:
-            raise Refused("too-large", 413, "The request is too large", remedy="Send fewer objects at a time")
+            raise Refused("too-large", "The request is too large", remedy="Send fewer objects at a time")
         try:
             parser.write(chunk)
         except MultipartParseError:
@@ -76,7 +76,7 @@ class _Parts:
     def _begin(self) -> None:
         if len(self.files) == MAX_PARTS:
             remedy = f"Send at most {MAX_PARTS} objects at a time"
-            raise Refused("too-many-parts", 413, "The request has too many parts", remedy=remedy)
+            raise Refused("too-many-parts", "The request has too many parts", remedy=remedy, status=413)
         self.files.append(bytearray())
         self._headers = 0
 
@@ -107,10 +107,10 @@ class _Parts:
 
 def _malformed() -> Refused:
     what = "The body is no complete multipart/related message with at least one part"
-    return Refused("multipart-malformed", 400, what, remedy="Send each object as a part of its own")
+    return Refused("multipart-malformed", what, remedy="Send each object as a part of its own")
 
 
 def _unsupported() -> Refused:
     what = "The request is of a type that is not taken"
     remedy = 'Send multipart/related; type="application/dicom"'
-    return Refused("unsupported-type", 415, what, where="Content-Type", remedy=remedy)
+    return Refused("unsupported-type", what, where="Content-Type", remedy=remedy)

@@ -24,8 +24,8 @@ from dermafed.client.clinic.dicom.bounds import bound
 from dermafed.client.clinic.dicom.gate import Gate, Quarantine
 from dermafed.client.clinic.dicom.secured import server_side
 from dermafed.client.clinic.dicom.settings import DicomSettings
-from dermafed.client.clinic.dicom.statuses import SUCCESS, comment_of, failure_of
 from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
+from dermafed.client.clinic.intake.refusals import SUCCESS, refusal_of
 from dermafed.shared.errors import SettingsError
 
 log = logging.getLogger("dermafed.dicom")
@@ -153,6 +153,6 @@ def _file_of(event: evt.Event, announced: dict[str, str]) -> bytes:
 
 
 def _failed(error: Exception) -> Dataset:
-    answer = Dataset()
-    answer.Status, answer.ErrorComment = failure_of(error), comment_of(error)
+    refused, answer = refusal_of(error), Dataset()
+    answer.Status, answer.ErrorComment = refused.dicom_status, refused.what[:64]
     return answer

@@ -17,8 +17,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.dicom.gate import Gate, Name, Quarantine, name_of
 from dermafed.client.clinic.dicom.multipart import read_related
-from dermafed.client.clinic.dicom.statuses import failure_of
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.shared.errors import StorageError
 
 log = logging.getLogger("dermafed.dicom")
@@ -137,7 +136,7 @@ def _item(outcome: _Outcome) -> Dataset:
     if outcome.name:
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = outcome.name
     if outcome.error:
-        item.FailureReason = failure_of(outcome.error)
+        item.FailureReason = refusal_of(outcome.error).dicom_status
     return item
 
 
@@ -145,4 +144,4 @@ def _check_accepted(accept: str) -> None:
     kinds = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
     if not set(kinds) & set(_TAKEN):
         what = "The answer would be of a type that is not accepted"
-        raise Refused("not-acceptable", 406, what, where="Accept", remedy=f"Accept {MEDIA_TYPE}")
+        raise Refused("not-acceptable", what, where="Accept", remedy=f"Accept {MEDIA_TYPE}")

@@ -15,7 +15,7 @@ from dermafed.client.clinic.http.api import REFUSED, Anyone
 from dermafed.client.clinic.http.callers import allowed
 from dermafed.client.clinic.http.diagnosis_service import Desk
 from dermafed.client.clinic.http.tokens import Caller
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 
 def answers_router(desk: Desk) -> APIRouter:

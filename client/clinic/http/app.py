@@ -30,7 +30,7 @@ from dermafed.client.clinic.http.sessions import Sessions
 from dermafed.client.clinic.http.state import state_router
 from dermafed.client.clinic.http.thread_pool import Work
 from dermafed.client.clinic.http.tokens import Tokens
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.store import Store
 
 

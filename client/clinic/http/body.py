@@ -8,7 +8,7 @@ import time
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 
 class BodyLimit:
@@ -59,7 +59,7 @@ class _Body:
             message = await asyncio.wait_for(self._receive(), self._deadline - time.monotonic())
         except TimeoutError:
             self.refused = Refused(
-                "too-slow", 408, "The request took too long to arrive", remedy="Use a faster connection"
+                "too-slow", "The request took too long to arrive", remedy="Use a faster connection"
             )
             raise self.refused from None
         self._more = message.get("more_body", False)
@@ -72,4 +72,4 @@ class _Body:
 
 def _too_large(largest: int) -> Refused:
     what = f"The request is larger than {largest >> 20} MiB"
-    return Refused("too-large", 413, what, remedy="Send a smaller image")
+    return Refused("too-large", what, remedy="Send a smaller image")

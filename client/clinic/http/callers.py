@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dermafed.client.clinic.http.sessions import COOKIE, Sessions
 from dermafed.client.clinic.http.tokens import Caller, Role, Tokens, digest_of
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -31,7 +31,7 @@ class Callers:
             bearer = kind.lower() == "bearer"
             if not bearer and scope["method"] not in SAFE and _from_elsewhere(scope, headers):
                 raise Refused(
-                    "cross-site", 403, "This came from another site's page", remedy="Use this node's own page"
+                    "cross-site", "This came from another site's page", remedy="Use this node's own page"
                 )
             caller = (
                 self._tokens.whose(digest_of(token.strip()))
@@ -65,7 +65,7 @@ def allowed(*roles: Role) -> Callable[[Request], Caller]:
             raise _unknown(request.headers)
         if caller.role not in roles:
             raise Refused(
-                "role", 403, f"A {caller.role} may not do this", remedy=f"Use a {' or '.join(roles)}'s token"
+                "role", f"A {caller.role} may not do this", remedy=f"Use a {' or '.join(roles)}'s token"
             )
         return caller
 
@@ -75,8 +75,8 @@ def allowed(*roles: Role) -> Callable[[Request], Caller]:
 def _unknown(headers: Headers) -> Refused:
     remedy = "Send 'Authorization: Bearer TOKEN'; fl-client token makes one"
     if "authorization" in headers:
-        return Refused("token-unknown", 401, "This token is not valid", remedy=remedy)
-    return Refused("token-missing", 401, "There is no token", remedy=remedy)
+        return Refused("token-unknown", "This token is not valid", remedy=remedy)
+    return Refused("token-missing", "There is no token", remedy=remedy)
 
 
 def _from_elsewhere(scope: Scope, headers: Headers) -> bool:

@@ -14,7 +14,7 @@ from dermafed.client.clinic.http.schema import OpinionGiven
 from dermafed.client.clinic.http.thread_pool import Work
 from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.http.upload import read_parts, receive
-from dermafed.client.clinic.intake.refused import BURNED_IN, Refused
+from dermafed.client.clinic.intake.refusals import BURNED_IN, Refused
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.imaging.preprocess_settings import Fit
@@ -49,7 +49,7 @@ class Desk:
         """
         found = self.store.get(id)
         if caller.role == "device" and found.device != caller.name:
-            raise Refused("unknown", 404, "There is no such diagnosis", remedy="Check its id")
+            raise Refused("unknown", "There is no such diagnosis", remedy="Check its id")
         return found
 
     def look(self, id: str, caller: Caller) -> Diagnosis:
@@ -103,5 +103,5 @@ class Desk:
     def _check_classes(self, *names: str | None) -> None:
         if set(names) - {None, *self.classes}:
             raise Refused(
-                "class-unknown", 400, "There is no such class", remedy=f"Use one of {', '.join(self.classes)}"
+                "class-unknown", "There is no such class", remedy=f"Use one of {', '.join(self.classes)}"
             )

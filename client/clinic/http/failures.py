@@ -16,8 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermafed.client.clinic.http.retry_later import Later
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.shared.errors import InputError, StorageError
 
 Answer = Callable[[Scope, Refused], Response]
@@ -63,6 +62,7 @@ class Failures:
         except Exception as error:
             if started:
                 raise ConnectionAbortedError from None  # half an answer is out: uvicorn ends the connection
+            log_failure(error)
             response = self._answer(scope, refusal_of(error))
             if more and _has_body(scope):
                 await _linger(scope, receive)
@@ -70,28 +70,21 @@ class Failures:
             await response(scope, receive, send)
 
 
-def refusal_of(error: Exception) -> Refused:
-    """What to tell of an exception."""
-    if isinstance(error, Refused):
-        return error
+def log_failure(error: Exception) -> None:
+    """Log what is the node's own fault: never a message or a value, either of which could be a patient's."""
     if isinstance(error, StorageError):
         log.error("%s", error)
-        return Refused("storage", 503, "The node cannot keep anything now", remedy="Tell whoever runs it")
-    if isinstance(error, InputError):
-        return Refused("unusable", 400, error.what, remedy=error.remedy)
-    # Neither the message nor the values: either could hold what is a patient's.
-    where = " < ".join(
-        f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[:-6:-1]
-    )
-    log.error("%s at %s", type(error).__name__, where)
-    return Refused("internal", 500, "The node failed", remedy="Tell whoever runs it; its log says where")
+    elif not isinstance(error, InputError):
+        frames = traceback.extract_tb(error.__traceback__)[:-6:-1]
+        where = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in frames)
+        log.error("%s at %s", type(error).__name__, where)
 
 
 def as_json(refused: Refused) -> Response:
     """A refusal for programs."""
     response = JSONResponse(refused.to_dict(), refused.status)
-    if isinstance(refused, Later):
-        response.headers["retry-after"] = str(refused.seconds)
+    if refused.retry_after is not None:
+        response.headers["retry-after"] = str(refused.retry_after)
     if refused.status == 401:
         response.headers["www-authenticate"] = "Bearer"
     return response
@@ -105,13 +98,13 @@ def say_what_http_refuses(app: FastAPI) -> None:
         code, what, remedy = _HTTP.get(
             error.status_code, ("malformed", "The request is malformed", "Correct it")
         )
-        raise Refused(code, error.status_code, what, remedy=remedy) from None
+        raise Refused(code, what, remedy=remedy, status=error.status_code) from None
 
     def refuse_values(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         # The field only: a message or a value could repeat what is a patient's.
         fields = ", ".join(sorted({".".join(map(str, each["loc"][1:])) or "body" for each in error.errors()}))
-        raise Refused("malformed", 400, f"Unusable: {fields}", remedy="See /v1/openapi.json") from None
+        raise Refused("malformed", f"Unusable: {fields}", remedy="See /v1/openapi.json") from None
 
     app.add_exception_handler(HTTPException, refuse)
     app.add_exception_handler(RequestValidationError, refuse_values)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dermafed.client.clinic.http.callers import caller_of
-from dermafed.client.clinic.http.retry_later import Later
+from dermafed.client.clinic.intake.refusals import Refused
 
 _MANY = 10_000
 
@@ -51,5 +51,7 @@ class RateLimited:
             address = (scope.get("client") or ("",))[0]
             seconds = self._limit.take(f"token {caller.name}" if caller else f"address {address}")
             if seconds:
-                raise Later("rate-limit", 429, "Too many requests", math.ceil(seconds))
+                wait = math.ceil(seconds)
+                remedy = f"Wait {wait} s, and ask again"
+                raise Refused("rate-limit", "Too many requests", remedy=remedy, retry_after=wait)
         await self._app(scope, receive, send)

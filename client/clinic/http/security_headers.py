@@ -7,7 +7,7 @@ from collections.abc import Collection
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 # No Strict-Transport-Security: it would hold for every other port of this host's name too.
 _HEADERS = {
@@ -55,7 +55,6 @@ class KnownHosts:
         if scope["type"] == "http" and _name(Headers(scope=scope).get("host", "")) not in self._hosts:
             raise Refused(
                 "host-unknown",
-                421,
                 "This node does not answer to that name",
                 remedy="Add the name to hosts in the table [serve] of clinic.toml, and start again",
             )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from dermafed.client.clinic.http.retry_later import Later
+from dermafed.client.clinic.intake.refusals import Refused
 
 _THREADS = 4  # one is in the network; the others decode, prepare and write meanwhile
 _RETRY_SECONDS = 5
@@ -36,10 +36,11 @@ class Work:
         """A place in the queue, for as long as the context lasts.
 
         Raises:
-            Later: there is none (503).
+            Refused: there is none (503).
         """
         if not self.has_room:
-            raise Later("busy", 503, "The node has too much in hand", _RETRY_SECONDS)
+            remedy = f"Wait {_RETRY_SECONDS} s, and ask again"
+            raise Refused("busy", "The node has too much in hand", remedy=remedy, retry_after=_RETRY_SECONDS)
         self.in_hand += 1
         try:
             yield

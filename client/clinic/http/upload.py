@@ -14,7 +14,7 @@ from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
 from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.image import receive_image
 from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 _METADATA_BYTES = 16 * 1024
 
@@ -65,7 +65,7 @@ async def read_parts(request: Request) -> dict[str, bytes]:
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refused(
-            "content-type", 415, "The body is no form", remedy="Send multipart/form-data with a part 'image'"
+            "content-type", "The body is no form", remedy="Send multipart/form-data with a part 'image'"
         )
     parser = _InMemory(
         request.headers, request.stream(), max_files=8, max_fields=8, max_part_size=_METADATA_BYTES
@@ -73,11 +73,11 @@ async def read_parts(request: Request) -> dict[str, bytes]:
     try:
         form = await parser.parse()
     except (MultiPartException, ValueError) as error:  # the parser beneath raises the latter
-        raise Refused("multipart", 400, "The form cannot be read", remedy="Send it anew") from error
+        raise Refused("multipart", "The form cannot be read", remedy="Send it anew") from error
     parts: dict[str, bytes] = {}
     for name, value in form.multi_items():
         if name in parts:
-            raise Refused("part-twice", 400, "A part is there twice", remedy="Send one image a request")
+            raise Refused("part-twice", "A part is there twice", remedy="Send one image a request")
         parts[name] = await value.read() if isinstance(value, UploadFile) else value.encode()
     return parts
 
@@ -91,7 +91,7 @@ def receive(parts: dict[str, bytes]) -> tuple[Received, str | None]:
     unknown = set(parts) - {"image", "metadata"}
     if unknown or "image" not in parts:
         what = "There is an unknown part" if unknown else "There is no part 'image'"
-        raise Refused("parts", 400, what, remedy="Send a file as 'image', and JSON as 'metadata'")
+        raise Refused("parts", what, remedy="Send a file as 'image', and JSON as 'metadata'")
     clinical, request = read_clinical(parts.get("metadata") or b"{}")
     if parts["image"][128:132] != b"DICM":
         return receive_image(parts["image"], clinical), request

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 MAX_TEXT = 4096  # bytes
 MAX_AGE = 120
@@ -74,7 +74,7 @@ def is_site(value: object) -> bool:
 def _parse(text: bytes | str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         what = f"The metadata are longer than {MAX_TEXT} bytes"
-        raise Refused("metadata-too-large", 413, what, where="metadata", remedy="Send the four fields only")
+        raise Refused("metadata-too-large", what, where="metadata", remedy="Send the four fields only")
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
         fields = json.loads(decoded, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
@@ -99,7 +99,6 @@ def _refuse_constant(_: str) -> None:
 def _malformed() -> Refused:
     return Refused(
         "metadata-malformed",
-        400,
         "The metadata are no JSON object in UTF-8",
         where="metadata",
         remedy='Send such as {"age": 54, "sex": "female", "site": "back"}, each field once',
@@ -110,7 +109,6 @@ def _unknown(name: str) -> Refused:
     called = f" '{name}'" if _FIELD.fullmatch(name) else ""  # else it may be a value in the wrong place
     return Refused(
         "metadata-unknown",
-        400,
         f"The metadata have a field{called} that is not taken",
         where="metadata",
         remedy="Send age, sex, site and request only: nothing that names a person",
@@ -119,4 +117,4 @@ def _unknown(name: str) -> Refused:
 
 def _wrong(field: str, remedy: str) -> Refused:
     what = f"The metadata's field '{field}' cannot be used"
-    return Refused("metadata-value", 400, what, where=field, remedy=remedy)
+    return Refused("metadata-value", what, where=field, remedy=remedy)

@@ -28,7 +28,7 @@ from dermafed.client.clinic.intake.headers import (
 )
 from dermafed.client.clinic.intake.pixels import decode_jpeg, decode_native
 from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 # Dermoscopic Photography, VL Photographic, Secondary Capture.
 SOP_CLASSES = (
@@ -100,7 +100,7 @@ def _receive(dataset: Dataset, syntax: str, pixels: memoryview, sha256: str) -> 
         if kind not in SOP_CLASSES:
             what = "This kind of DICOM object is not taken"
             remedy = "Send dermoscopic photography, VL photographic or secondary capture objects"
-            raise Refused("sop-class", 415, what, where="image", remedy=remedy)
+            raise Refused("sop-class", what, where="image", remedy=remedy)
         header, clinical = read_pixel_header(dataset), read_clinical_header(dataset)
         reference = read_reference(dataset)
     except Refused:
@@ -118,4 +118,4 @@ def _check_syntax(syntax: str) -> None:
     if syntax not in TRANSFER_SYNTAXES:
         what = "This transfer syntax is not taken"
         remedy = "Send little endian, plain or deflated, or JPEG baseline, extended or lossless"
-        raise Refused("transfer-syntax", 415, what, where="image", remedy=remedy)
+        raise Refused("transfer-syntax", what, where="image", remedy=remedy)

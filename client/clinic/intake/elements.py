@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 MAX_BYTES = 160 * 2**20  # of 50 megapixels as they are, and of what is deflated
 MAX_ELEMENTS = 20_000
@@ -47,7 +47,7 @@ def split_file(data: bytes) -> tuple[str, memoryview]:
     if data[128:_PREAMBLE] != b"DICM":
         what = "This is no DICOM file"
         remedy = "Send the whole file, with its preamble, or a JPEG or PNG as such"
-        raise Refused("unsupported-type", 415, what, where="image", remedy=remedy)
+        raise Refused("unsupported-type", what, where="image", remedy=remedy)
     syntax, at, last, view = "", _PREAMBLE, -1, memoryview(data)
     while bytes(view[at : at + 2]) == b"\2\0":  # the group of the file's own elements
         element = next(elements(view, at, explicit=True))
@@ -131,13 +131,13 @@ def elements(data: memoryview, at: int, *, explicit: bool) -> Iterator[Element]:
 def malformed() -> Refused:
     """The refusal of a DICOM object that breaks the standard's rules, or what can be made of it."""
     what = "The DICOM object is damaged, or its elements break the standard's rules"
-    return Refused("dicom-malformed", 422, what, where="image", remedy="Export it again from its source")
+    return Refused("dicom-malformed", what, where="image", remedy="Export it again from its source")
 
 
 def too_large() -> Refused:
     """The refusal of a DICOM object for its length."""
     what = f"The DICOM object is larger than {MAX_BYTES >> 20} MiB"
-    return Refused("too-large", 413, what, where="image", remedy="Send it as JPEG baseline")
+    return Refused("too-large", what, where="image", remedy="Send it as JPEG baseline")
 
 
 def _header(data: memoryview, at: int, *, explicit: bool) -> tuple[int, bytes, int, int]:

@@ -14,7 +14,7 @@ from dermafed.client.clinic.intake.clinical import MAX_AGE, OLDEST, Clinical, is
 from dermafed.client.clinic.intake.elements import malformed
 from dermafed.client.clinic.intake.pixels import SAMPLES, PixelHeader, wrong_colours
 from dermafed.client.clinic.intake.received import Reference
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 # What an answer in DICOM needs to be filed beside its image (PS3.3, C.7.1.1, C.7.2.1), and to name it.
 REFERENCE = [
@@ -68,10 +68,10 @@ def read_pixel_header(dataset: Dataset) -> PixelHeader:
     if str(dataset.get("BurnedInAnnotation", "")).strip().upper() == "YES":
         what = "The picture is marked as having text burned into it"
         remedy = "Send the picture without the text: it may name the patient"
-        raise Refused("burned-in", 422, what, where="image", remedy=remedy)
+        raise Refused("burned-in", what, where="image", remedy=remedy)
     if _number(dataset, "NumberOfFrames", 1) != 1:
         remedy = "Send one picture at a time"
-        raise Refused("several-frames", 422, "The object has several pictures", where="image", remedy=remedy)
+        raise Refused("several-frames", "The object has several pictures", where="image", remedy=remedy)
     photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
     if SAMPLES.get(photometric) != _number(dataset, "SamplesPerPixel"):
         raise wrong_colours()
@@ -81,7 +81,7 @@ def read_pixel_header(dataset: Dataset) -> PixelHeader:
     last = _number(dataset, "HighBit", stored - 1)
     if not (wide or plain) or last != stored - 1 or _number(dataset, "PixelRepresentation", 0):
         what = "The pixels are not of 8 bits, or up to 16 in gray, without sign"
-        raise Refused("bit-depth", 422, what, where="image", remedy="Export the object with 8 bits a sample")
+        raise Refused("bit-depth", what, where="image", remedy="Export the object with 8 bits a sample")
     planar = _number(dataset, "PlanarConfiguration", 0)
     rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
     return PixelHeader(

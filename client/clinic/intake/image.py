@@ -15,7 +15,7 @@ from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.markers import JPEG, PNG, damaged, read_jpeg_layout, read_png_size
 from dermafed.client.clinic.intake.quality import assess
 from dermafed.client.clinic.intake.received import Caution, Received
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.errors import ImageError
 from dermafed.shared.imaging.decoding import decode_image
 
@@ -78,10 +78,10 @@ def check_size(width: int, height: int) -> None:
     """
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         what = f"The picture has over {MAX_PIXELS // 1_000_000} megapixels, or over {MAX_SIDE} pixels a side"
-        raise Refused("too-many-pixels", 422, what, where="image", remedy="Reduce it, or crop it")
+        raise Refused("too-many-pixels", what, where="image", remedy="Reduce it, or crop it")
     if min(width, height) < MIN_SIDE:
         what = f"The picture has a side under {MIN_SIDE} pixels"
-        raise Refused("too-small", 422, what, where="image", remedy="Send the original, not a thumbnail")
+        raise Refused("too-small", what, where="image", remedy="Send the original, not a thumbnail")
 
 
 def usable(pixels: NDArray[np.uint8]) -> tuple[Caution, ...]:
@@ -94,22 +94,22 @@ def usable(pixels: NDArray[np.uint8]) -> tuple[Caution, ...]:
     sample = pixels[::rows, ::columns].reshape(-1, 3)
     if int(np.ptp(sample, axis=0).max()) < _ONE_COLOUR:
         what = "The picture shows one colour and nothing else"
-        raise Refused("blank", 422, what, where="image", remedy="Take it again; is the lens covered?")
+        raise Refused("blank", what, where="image", remedy="Take it again; is the lens covered?")
     return assess(pixels)
 
 
 def _read_size(data: bytes) -> tuple[int, int]:
     if not data:
-        raise Refused("empty", 400, "The image is empty", where="image", remedy="Send a JPEG or PNG file")
+        raise Refused("empty", "The image is empty", where="image", remedy="Send a JPEG or PNG file")
     if len(data) > MAX_BYTES:
         what = f"The image is larger than {MAX_BYTES >> 20} MiB"
-        raise Refused("too-large", 413, what, where="image", remedy="Send it as a JPEG")
+        raise Refused("too-large", what, where="image", remedy="Send it as a JPEG")
     if data.startswith(JPEG):
         return read_jpeg_layout(data).size
     if data.startswith(PNG):
         return read_png_size(data)
     what = "Only JPEG and PNG images are taken"
-    raise Refused("unsupported-type", 415, what, where="image", remedy=_AGAIN)
+    raise Refused("unsupported-type", what, where="image", remedy=_AGAIN)
 
 
 def _look_at_header(data: bytes) -> tuple[Caution, ...]:
@@ -122,10 +122,10 @@ def _look_at_header(data: bytes) -> tuple[Caution, ...]:
     check_size(*size)  # a second header may say otherwise than the first
     if mode not in _MODES:
         what = "The picture's colours are not gray or RGB"
-        raise Refused("colour-mode", 422, what, where="image", remedy=_AGAIN)
+        raise Refused("colour-mode", what, where="image", remedy=_AGAIN)
     if frames > 1:
         what = "The picture is an animation"
-        raise Refused("several-frames", 422, what, where="image", remedy="Send one picture at a time")
+        raise Refused("several-frames", what, where="image", remedy="Send one picture at a time")
     return _profile_cautions(profile)
 
 

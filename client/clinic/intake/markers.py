@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 MAX_SCANS = 100  # a progressive JPEG has some ten; every scan visits every pixel again
@@ -83,13 +83,13 @@ def read_png_size(data: bytes) -> tuple[int, int]:
 def too_many_parts(limit: str) -> Refused:
     """The refusal of a file that would keep a decoder busy."""
     what = f"The file has more than {limit}"
-    return Refused("too-many-parts", 422, what, where="image", remedy="Save it again as a plain JPEG or PNG")
+    return Refused("too-many-parts", what, where="image", remedy="Save it again as a plain JPEG or PNG")
 
 
 def damaged() -> Refused:
     """The refusal of a file that cannot be decoded."""
     what = "The picture is damaged or incomplete"
-    return Refused("damaged", 422, what, where="image", remedy="Send it again from its source")
+    return Refused("damaged", what, where="image", remedy="Send it again from its source")
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -11,7 +11,7 @@ from dermafed.client.clinic.intake.colours import is_possible_ybr, is_probable_y
 from dermafed.client.clinic.intake.image import check_size, read_picture, usable
 from dermafed.client.clinic.intake.markers import JPEG, damaged, read_jpeg_layout
 from dermafed.client.clinic.intake.received import Caution
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3}
 
@@ -49,7 +49,7 @@ def decode_native(header: PixelHeader, data: memoryview) -> tuple[NDArray[np.uin
     length = header.rows * header.columns * values * header.allocated // 8
     if len(data) != length + length % 2 or (values == 2 and header.columns % 2):
         what = "The pixel data are not as long as the header says"
-        raise Refused("pixel-length", 422, what, where="image", remedy="Export the object again")
+        raise Refused("pixel-length", what, where="image", remedy="Export the object again")
     samples = np.frombuffer(data, "<u2" if header.allocated == 16 else np.uint8)
     if header.allocated == 16:
         samples = (samples >> (header.stored - 8)).astype(np.uint8)
@@ -70,7 +70,7 @@ def decode_jpeg(header: PixelHeader, data: bytes) -> tuple[NDArray[np.uint8], tu
     layout = read_jpeg_layout(data)
     if layout.size != (header.columns, header.rows) or layout.components != SAMPLES[header.photometric]:
         what = "The compressed picture is not of the size or kind that the header says"
-        raise Refused("header-mismatch", 422, what, where="image", remedy="Export the object again")
+        raise Refused("header-mismatch", what, where="image", remedy="Export the object again")
     if header.photometric == "MONOCHROME1":
         raise wrong_colours()  # no camera writes it so, and the pixels must equal the JPEG's
     if header.photometric == "RGB" and layout.colours is None:
@@ -81,7 +81,7 @@ def decode_jpeg(header: PixelHeader, data: bytes) -> tuple[NDArray[np.uint8], tu
 def wrong_colours() -> Refused:
     """The refusal of colours that cannot be told."""
     what = "The picture's colours are not what its photometric interpretation says, or of no kind taken"
-    return Refused("photometric", 422, what, where="image", remedy="Send RGB, YBR_FULL or MONOCHROME2")
+    return Refused("photometric", what, where="image", remedy="Send RGB, YBR_FULL or MONOCHROME2")
 
 
 def _arrange(header: PixelHeader, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:

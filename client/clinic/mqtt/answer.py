@@ -11,9 +11,8 @@ from aiomqtt import Message
 
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.image import receive_image
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.client.clinic.mqtt.request import answer_topic, correlation, read_request, usual_answer_topic
-from dermafed.shared.errors import StorageError
 
 MAX_BYTES = 32 * 2**20
 
@@ -50,13 +49,11 @@ def answer(service: DiagnosticService, message: Message) -> Answer:
     try:
         topic = answer_topic(message)
         status, content = 200, _diagnose(service, message)
-    except Refused as refused:
-        status, content = refused.status, refused.to_dict()
-    except StorageError as error:
-        status, content = 503, Refused("not-kept", 503, error.what, remedy="Ask again later").to_dict()
     except Exception as error:
-        log.error("a request failed: %s", type(error).__name__)  # its text may hold what was sent
-        status, content = 500, Refused("failed", 500, "The node failed", remedy="Tell the clinic").to_dict()
+        refused = refusal_of(error)
+        status, content = refused.status, refused.to_dict()
+        if not isinstance(error, Refused):
+            log.error("a request failed: %s", type(error).__name__)  # its text may hold what was sent
     log.info("answered: %d %s", status, content.get("code", ""))
     return Answer(topic, status, content, correlation(message))
 
@@ -64,7 +61,7 @@ def answer(service: DiagnosticService, message: Message) -> Answer:
 def _diagnose(service: DiagnosticService, message: Message) -> dict[str, Any]:
     if len(message.payload) > MAX_BYTES:
         what = f"The message is larger than {MAX_BYTES >> 20} MiB"
-        raise Refused("too-large", 413, what, remedy="Send the image as a JPEG")
+        raise Refused("too-large", what, remedy="Send the image as a JPEG")
     request = read_request(message)
     received = receive_image(request.image, request.clinical)
     return service.diagnose(received, request.device, request.name).to_dict()

@@ -9,7 +9,7 @@ from aiomqtt import Message
 from paho.mqtt.properties import Properties
 
 from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 
@@ -55,7 +55,6 @@ def answer_topic(message: Message) -> str:
     if not (wanted == usual or wanted.startswith(f"{usual}/")) or re.search(r"[+#\0]", wanted):
         raise Refused(
             "response-topic",
-            400,
             "The response topic is not the device's own",
             where="response topic",
             remedy="Use clinic/CLINIC/device/DEVICE/answer or a topic beneath it",
@@ -82,15 +81,13 @@ def _device(message: Message) -> str:
     try:
         return check_name(str(message.topic).split("/")[3], "device")
     except SettingsError as error:
-        raise Refused("device-name", 400, "The device's name cannot be used", remedy=error.remedy) from error
+        raise Refused("device-name", "The device's name cannot be used", remedy=error.remedy) from error
 
 
 def _metadata(properties: Properties | None) -> tuple[Clinical, str | None]:
     given = [text for name, text in getattr(properties, "UserProperty", []) if name == "metadata"]
     if len(given) > 1:
-        raise Refused(
-            "metadata-twice", 400, "There is more than one 'metadata'", remedy="Send one user property"
-        )
+        raise Refused("metadata-twice", "There is more than one 'metadata'", remedy="Send one user property")
     return read_clinical(given[0]) if given else (Clinical(), None)
 
 
@@ -100,7 +97,6 @@ def _named(data: bytes | None) -> str:
     if not _REQUEST.fullmatch(text):
         raise Refused(
             "request-name",
-            400,
             "The request has no name that can be used",
             where="correlation data",
             remedy="Send 1 to 64 letters, digits or . _ : - as correlation data or the metadata's request",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 OTHER = "other"
 CONFIRMATIONS = ("histopathology", "follow-up", "consensus")
@@ -67,7 +67,7 @@ def check_opinion(opinion: Opinion, classes: tuple[str, ...]) -> None:
     if opinion.agrees and opinion.label is not None:
         raise _refused("label", "Who agrees names no other class", "Leave the label out, or disagree")
     if not opinion.agrees and opinion.label not in (*classes, OTHER):
-        raise Refused("class-unknown", 400, "There is no such class", where="label", remedy=choices)
+        raise Refused("class-unknown", "There is no such class", where="label", remedy=choices)
     if opinion.confirmed_by not in (None, *CONFIRMATIONS):
         remedy = f"Use one of {', '.join(CONFIRMATIONS)}, or leave it out"
         raise _refused("confirmed_by", "That is no way to confirm a diagnosis", remedy)
@@ -78,4 +78,4 @@ def check_opinion(opinion: Opinion, classes: tuple[str, ...]) -> None:
 
 
 def _refused(where: str, what: str, remedy: str) -> Refused:
-    return Refused("opinion", 400, what, where=where, remedy=remedy)
+    return Refused("opinion", what, where=where, remedy=remedy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.files import OBJECT
 from dermafed.client.clinic.store.tables import in_words, now
 from dermafed.client.clinic.store.vault import Vault
@@ -64,4 +64,4 @@ def drop(vault: Vault, id: str) -> None:
 
 
 def _unknown() -> Refused:
-    return Refused("unknown", 404, "There is no such object in quarantine", remedy="Check its id")
+    return Refused("unknown", "There is no such object in quarantine", remedy="Check its id")

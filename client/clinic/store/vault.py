@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.files import SealedFiles
 from dermafed.client.clinic.store.key import make_key, read_key
 from dermafed.client.clinic.store.seal import Seal, Unsealable
@@ -73,7 +73,7 @@ def find_row(db: sqlite3.Connection, id: str) -> sqlite3.Row:
     if row is None and db.execute("SELECT 1 FROM forgotten WHERE id = ?", (id,)).fetchone():
         raise gone()
     if row is None:
-        raise Refused("unknown", 404, "There is no such diagnosis", remedy="Check its id")
+        raise Refused("unknown", "There is no such diagnosis", remedy="Check its id")
     return row
 
 
@@ -81,7 +81,6 @@ def gone() -> Refused:
     """The answer to whoever asks for what is no longer kept."""
     return Refused(
         "no-longer-kept",
-        410,
         "This is no longer kept at the clinic",
         remedy="Send the image again, if it is still needed",
     )

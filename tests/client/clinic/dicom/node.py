@@ -14,7 +14,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.diagnosis.model import OpenedModel
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.received import Received, Reference
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import ModelCard
@@ -71,7 +71,7 @@ class Memory:
 
     def _of(self, id: str) -> tuple[Diagnosis, Received, NDArray[np.uint8]]:
         if id not in self.kept:
-            raise Refused("unknown", 404, "There is no such diagnosis")
+            raise Refused("unknown", "There is no such diagnosis")
         return self.kept[id]
 
 

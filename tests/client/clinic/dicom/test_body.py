@@ -16,7 +16,7 @@ from dermafed.client.clinic.answers.dicom import dicom_body
 from dermafed.client.clinic.dicom.gate import Gate
 from dermafed.client.clinic.dicom.multipart import read_related
 from dermafed.client.clinic.intake.image import receive_image
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.explain.overlay import blend
 from tests.client.clinic.dicom.making import as_file, dciodvfy, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import SIDE, Node

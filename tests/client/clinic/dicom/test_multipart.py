@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dermafed.client.clinic.answers.dicom import multipart_related
 from dermafed.client.clinic.dicom.multipart import MAX_PARTS, read_related
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 TYPE = 'multipart/related; type="application/dicom"; boundary=frontier'
 

@@ -18,7 +18,7 @@ from pydicom.uid import JPEG2000Lossless
 from dermafed.client.clinic.answers.dicom import multipart_related
 from dermafed.client.clinic.dicom.stow import stow_router
 from dermafed.client.clinic.intake.dicom import receive_dicom
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.dicom.making import DERMOSCOPIC, INSTANCE, STUDY, as_file, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import Node
 from tests.client.clinic.dicom.sending import free_port

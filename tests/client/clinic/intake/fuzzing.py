@@ -20,7 +20,7 @@ from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.elements import DEFLATED
 from dermafed.client.clinic.intake.image import MIN_SIDE, receive_image
 from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.intake.lossless import lossless_jpeg
 from tests.client.clinic.intake.making import chunk, dicom, dicom_jpeg, jpeg, png, skin, with_chunks
 

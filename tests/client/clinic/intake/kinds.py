@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dermafed.client.clinic.intake.clinical import read_clinical
 from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.image import receive_image
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 TAKEN = "taken"
 

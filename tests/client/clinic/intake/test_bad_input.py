@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.intake.kinds import TAKEN, Kind
 from tests.client.clinic.intake.making import SECRET
 from tests.client.clinic.intake.table import KINDS, PAGE, row

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 
 
 def test_all_fields_are_read() -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.image import MAX_PIXELS, receive_image
 from dermafed.client.clinic.intake.markers import read_jpeg_layout
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.imaging.decoding import decode_image
 from tests.client.clinic.intake.image_kinds import ZIP, exif, many_scans, other_profile, several_pictures
 from tests.client.clinic.intake.making import chunk, jpeg, png, skin, with_chunks, with_segments, without_jfif

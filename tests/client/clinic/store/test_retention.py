@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.opinion import Look, Opinion
 from dermafed.client.clinic.store.retention import forget
 from dermafed.client.clinic.store.store import Store, open_store

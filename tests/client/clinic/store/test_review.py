@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.seal import Seal
 from dermafed.client.clinic.store.store import Store

@@ -13,7 +13,7 @@ from dermafed.client.clinic.diagnosis.diagnoser import Looked
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.refused import Refused
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.store import Store
 from tests.client.clinic.store.making import received
 
