@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from dermafed.shared.imaging.bm3d.denoise import bm3d_rgb
+from dermafed.shared.imaging.bm3d.bm3d import bm3d_rgb
 
 Image = NDArray[np.float32]
 Denoiser = Callable[[Image, float], Image]

@@ -16,10 +16,10 @@ from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.quality.pointing import lesion_mask
 from dermafed.shared.explain.quality.scoring import ImageAndMask
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model
-from dermafed.shared.training.loading import load_labelled
+from dermafed.shared.training.data import load_labelled
 
 Indices = NDArray[np.int64]
 
@@ -70,7 +70,7 @@ def run_images(run: Path, side: Literal["validation", "test"]) -> RunImages:
     """The images of one side of the split, from the folder that ``fl-simulate --out`` wrote."""
     classifier, card = load_model(run / "model.keras")
     explainer = Explainer(classifier)
-    sites = [read_site(folder) for folder in sorted((run / "sites/clinics").iterdir())]
+    sites = [read_clinic_split(folder) for folder in sorted((run / "sites/clinics").iterdir())]
     records = sorted(
         (record for site in sites for record in site.splits.sides()[side]), key=lambda one: one.image_id
     )

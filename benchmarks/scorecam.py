@@ -139,8 +139,7 @@ def scaling(model: Path, image: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """Seconds of one image by its size, and by the channels of the layer explained by."""
     from dermafed.shared.explain.explainer import Explainer
     from dermafed.shared.imaging.resize import resize
-    from dermafed.shared.model.classifier import build_classifier
-    from dermafed.shared.model.flat_weights import set_flat, to_flat
+    from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
     from dermafed.shared.model.model_file import load_model
 
     classifier, card = load_model(model)

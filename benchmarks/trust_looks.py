@@ -14,12 +14,12 @@ from benchmarks.other_pictures import clinical, flat, noise, objects
 from dermafed.console import stderr
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.imaging.pipeline import preprocess
-from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
 from dermafed.shared.model.model_file import load_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.data import LabelledImages
 
 NEAR = ("bcc", "akiec", "vasc", "df")
@@ -30,7 +30,7 @@ class Eyes:
     """A model, and where what it made of images is kept."""
 
     classifier: keras.Model
-    card: ModelCard
+    card: ModelInfo
     keep: Path | None
 
     def look(self, name: str, images: Callable[[], LabelledImages]) -> Looks:
@@ -77,7 +77,7 @@ class Seen:
 def look_everywhere(run: Path, ham: Path, isic: Path, keep: Path | None) -> Seen:
     classifier, card = load_model(run / "model.keras")
     eyes, side = Eyes(classifier, card, keep), card.model.image_size
-    sites = {site.name: site for site in map(read_site, sorted((run / "sites/clinics").iterdir()))}
+    sites = {site.name: site for site in map(read_clinic_split, sorted((run / "sites/clinics").iterdir()))}
     parts = {
         part: {
             name: eyes.look_at_records(f"{part}-{name}", site.splits.sides()[part])

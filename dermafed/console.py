@@ -1,8 +1,11 @@
-"""What the three commands share: how an error reaches the user, and the exit code."""
+"""What the three commands share: how an error reaches the user, the exit code, and the progress bar."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
@@ -31,6 +34,36 @@ def run_app(app: typer.Typer) -> None:
 def stderr() -> Console:
     """The console for everything but results."""
     return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress_bar(description: str, after: float = 2.0) -> Iterator[Callable[[int, int], None]]:
+    """Shows a progress bar on stderr once `after` seconds have passed.
+
+    Args:
+        description: what is being done.
+        after: seconds.
+
+    Yields:
+        A function to call with the number of items done and of all items.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(file=sys.stderr))
+    task = bar.add_task(description)
+    start = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        if not bar.live.is_started and time.monotonic() - start >= after:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _end_with(error: DermaFedError) -> NoReturn:

@@ -22,7 +22,7 @@ def train(model: Path) -> None:
     """Trains from a model's weights, without an end; the images are noise, which takes as long as any."""
     from dermafed.client.node.lifeline import end_with_parent
     from dermafed.shared.cores import give_way
-    from dermafed.shared.model.flat_weights import to_flat
+    from dermafed.shared.model.classifier import to_flat
     from dermafed.shared.model.model_file import load_model
     from dermafed.shared.training.backend import configure_backend
     from dermafed.shared.training.data import LabelledImages

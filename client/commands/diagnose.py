@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dermafed.client.commands.options import plain
-from dermafed.console import stderr
+from dermafed.console import progress_bar, stderr
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.diagnosis.files import Line
@@ -96,8 +96,6 @@ def _writer(classes: Sequence[str], as_json: bool, as_csv: bool) -> Callable[[Li
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr; none where the lines themselves show the progress on the same screen."""
-    from dermafed.shared.imaging.progress import progress_bar
-
     if sys.stdout.isatty():
         yield lambda done, total: None
     else:

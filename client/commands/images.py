@@ -153,7 +153,7 @@ def convert(
 
         fl-client convert export/2024 coco/lesions.json
     """
-    from dermafed.shared.lesions.readers.labelme_to_coco import labelme_to_coco
+    from dermafed.shared.lesions.readers.labelme import labelme_to_coco
 
     labelme_to_coco(labelme, out)
     stderr().print(f"Written: {out}", soft_wrap=True, markup=False)

@@ -13,14 +13,14 @@ from dermafed.client.node.offers import Offers
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
-from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.duplicates import check_no_duplicates
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.splits import Splits, split_records
 from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.fitting import fit_trust
 from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
-from dermafed.shared.training.loading import labelled
+from dermafed.shared.training.data import labelled
 
 Stage = Callable[[str], Callable[[int, int], None]]
 
@@ -67,7 +67,7 @@ def own_images(model: OpenedModel, home: Home) -> Images:
     hash = _offer(model, home)
     if hash is None:
         return given_images(model, settings.data)
-    site = read_site(OfferFolder(home.offers / hash, settings.clinic).site)
+    site = read_clinic_split(OfferFolder(home.offers / hash, settings.clinic).site)
     return Images(site.splits, "Split as in the run that the model comes from")
 
 

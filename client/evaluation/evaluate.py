@@ -17,9 +17,8 @@ from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.model.model_file import load_model
-from dermafed.shared.model.model_info import ModelCard
-from dermafed.shared.training.data import LabelledImages
-from dermafed.shared.training.loading import labelled
+from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.training.data import LabelledImages, labelled
 from dermafed.shared.training.predict import apply_classifier
 
 CHUNK = 256  # images between two reports of progress
@@ -48,7 +47,7 @@ class Evaluation:
     """
 
     model: Path
-    card: ModelCard
+    card: ModelInfo
     data: Path
     records: tuple[LesionRecord, ...]
     probabilities: NDArray[np.float32]
@@ -97,7 +96,7 @@ def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, st
     )
 
 
-def _class_map(records: Sequence[LesionRecord], card: ModelCard, spec: str | None) -> ClassMap:
+def _class_map(records: Sequence[LesionRecord], card: ModelInfo, spec: str | None) -> ClassMap:
     places = {record.label: str(record.path) for record in reversed(records)}
     known = card.model.classes
     if spec is None:
@@ -114,7 +113,7 @@ def _class_map(records: Sequence[LesionRecord], card: ModelCard, spec: str | Non
 
 
 def _preprocessed(
-    records: Sequence[LesionRecord], card: ModelCard, skip_bad: bool, progress: Progress
+    records: Sequence[LesionRecord], card: ModelInfo, skip_bad: bool, progress: Progress
 ) -> CachedImages:
     cached = PreprocessCache(default_cache_folder()).load(
         [record.path for record in records],
@@ -148,7 +147,7 @@ def _predict(
     return probabilities
 
 
-def _notes(of_data: Sequence[str], class_map: ClassMap, card: ModelCard) -> tuple[str, ...]:
+def _notes(of_data: Sequence[str], class_map: ClassMap, card: ModelInfo) -> tuple[str, ...]:
     of_map = class_map.note[:1].upper() + class_map.note[1:]
     own = FEDBN if card.model.batch_norm == "local" else ""
     return tuple(note for note in (*of_data, of_map, own, UNKNOWN_TRAINING) if note)

@@ -22,7 +22,7 @@ from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.diagnoses import normalise
 from dermafed.shared.lesions.readers.image_files import named_images
 from dermafed.shared.model.model_file import load_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
 LINES = "explanations.jsonl"
@@ -109,7 +109,7 @@ def _method(question: Question) -> str:
     return name
 
 
-def _classes(question: Question, card: ModelCard) -> tuple[int | None, int | None]:
+def _classes(question: Question, card: ModelInfo) -> tuple[int | None, int | None]:
     target, against = (_class_index(name, card) for name in (question.target, question.against))
     if against is not None and target in (None, against):
         raise SettingsError(
@@ -120,7 +120,7 @@ def _classes(question: Question, card: ModelCard) -> tuple[int | None, int | Non
     return target, against
 
 
-def _class_index(name: str | None, card: ModelCard) -> int | None:
+def _class_index(name: str | None, card: ModelInfo) -> int | None:
     if name is None:
         return None
     classes = [normalise(known) for known in card.model.classes]

@@ -9,7 +9,7 @@ from dermafed.client.node.consent import Approved
 from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import MODEL, KeptModel, keep_model, kept_model
 from dermafed.shared.errors import FederationError
-from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.calibration import Trust, weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import save_trust
@@ -19,7 +19,7 @@ from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
 from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.training.backend import configure_backend
-from dermafed.shared.training.loading import load_labelled
+from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.predict import loaded_classifier
 from dermafed.shared.training.trainer import FloatVector
 
@@ -47,7 +47,7 @@ class ClinicCalibrator:
         if not TEMPERATURES[0] <= temperature <= TEMPERATURES[-1]:
             raise FederationError(f"There is no temperature {temperature}", where="query.calibrate")
         keep_model(self.home.models, self.run.hash, self.run.offer, asked.weights, asked.round)
-        looks = self._look(asked.weights, read_site(self.run.folder.site).splits.validation)
+        looks = self._look(asked.weights, read_clinic_split(self.run.folder.site).splits.validation)
         return TrustSums.of(looks.logits, looks.labels, temperature)
 
     def keep(self, trust: Trust) -> None:
@@ -62,7 +62,7 @@ class ClinicCalibrator:
         same = weights_digest(weights) == trust.model
         if not same or trust.classes != self.run.offer.model.classes:
             raise FederationError("The trust is of another model than the one kept", where=kept.folder)
-        splits = read_site(self.run.folder.site).splits
+        splits = read_clinic_split(self.run.folder.site).splits
         training, validation = (self._look(weights, side) for side in (splits.train, splits.validation))
         save_trust(kept.folder / MODEL, replace(trust, rule=fit_outside(training, validation)))
 

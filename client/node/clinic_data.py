@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from dermafed.client.node.reviewed import read_reviewed
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
-from dermafed.shared.lesions.clinic_split import SITE_FILE, Site, read_site, site_folder, write_site
+from dermafed.shared.lesions.clinic_split import (
+    SPLIT_FILE,
+    ClinicSplit,
+    read_clinic_split,
+    split_folder,
+    write_clinic_split,
+)
 from dermafed.shared.lesions.duplicates import check_no_duplicates
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
@@ -51,7 +57,7 @@ class OfferFolder:
     @property
     def site(self) -> Path:
         """The site folder, named as the clinic."""
-        return site_folder(self.folder / "site", self.clinic)
+        return split_folder(self.folder / "site", self.clinic)
 
     @property
     def reviewed(self) -> Path:
@@ -64,7 +70,7 @@ class OfferFolder:
         return self.folder / "state"
 
 
-def make_site(clinic: Clinic, offer: Offer, folder: OfferFolder) -> Site:
+def make_site(clinic: Clinic, offer: Offer, folder: OfferFolder) -> ClinicSplit:
     """Read the clinic's data, map the labels, split, and write the site folder; no pixel is read.
 
     Of the reviewed records, those count that there were when the clinic joined the run: what a person accepts
@@ -89,8 +95,8 @@ def make_site(clinic: Clinic, offer: Offer, folder: OfferFolder) -> Site:
     if not _has_begun(folder):
         make_folder(folder.folder)
         write_json(folder.reviewed, {"images": [record.image_id for record in reviewed]})
-    write_site(folder.site, splits)
-    return read_site(folder.site)
+    write_clinic_split(folder.site, splits)
+    return read_clinic_split(folder.site)
 
 
 def _reviewed(clinic: Clinic, folder: OfferFolder) -> list[LesionRecord]:
@@ -103,16 +109,16 @@ def _reviewed(clinic: Clinic, folder: OfferFolder) -> list[LesionRecord]:
 
 
 def _has_begun(folder: OfferFolder) -> bool:
-    return (folder.site / SITE_FILE).exists()
+    return (folder.site / SPLIT_FILE).exists()
 
 
-def training_counts(site: Site, classes: tuple[str, ...]) -> NDArray[np.int64]:
+def training_counts(site: ClinicSplit, classes: tuple[str, ...]) -> NDArray[np.int64]:
     """Training images of each class, int64 (C,)."""
     labels = [record.label for record in site.splits.train]
     return np.array([labels.count(name) for name in classes], np.int64)
 
 
-def fill_cache(site: Site, offer: Offer) -> None:
+def fill_cache(site: ClinicSplit, offer: Offer) -> None:
     """Preprocess the images that the run will use, so that no round waits for it.
 
     Raises:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from dermafed.client.node.batch_norm import BatchNormFiles
-from dermafed.shared.lesions.clinic_split import Site, read_site
+from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
 from dermafed.shared.metrics.fairness.reweighing import group_weights
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.backend import configure_backend
+from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
-from dermafed.shared.training.loading import load_labelled
 
 
 def site_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
@@ -29,7 +29,7 @@ def site_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
         ImageError: an image cannot be read any more.
     """
     configure_backend(plan.threads)
-    site = read_site(folder)
+    site = read_clinic_split(folder)
     train = load_labelled(site.splits.train, plan.model, plan.preprocess)
     return KerasTrainer(
         plan.model,
@@ -49,6 +49,6 @@ def batch_norm_files(plan: Plan, state: Path) -> BatchNormFiles | None:
     return BatchNormFiles(state) if plan.model.batch_norm == "local" else None
 
 
-def clinic_seed(site: Site, seed: int) -> int:
+def clinic_seed(site: ClinicSplit, seed: int) -> int:
     """A seed of the clinic's own, by its name: the same alone as in a federation."""
     return int(np.random.SeedSequence((seed, zlib.crc32(site.name.encode()))).generate_state(1)[0])

@@ -15,12 +15,12 @@ from dermafed.shared.explain.quality.interfaces import Explain, Predict
 from dermafed.shared.explain.quality.pointing import lesion_mask
 from dermafed.shared.explain.quality.scoring import ImageAndMask, explanation_quality
 from dermafed.shared.explain.quality.summary import FEWEST_IMAGES, MOST_IMAGES, ExplanationQuality
-from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.backend import configure_backend
-from dermafed.shared.training.loading import load_labelled
+from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.predict import BatchNormMemory, loaded_classifier
 from dermafed.shared.training.trainer import FloatVector
 
@@ -87,7 +87,7 @@ def site_quality(
             f"{images} images cannot be asked for", remedy=f"Choose {FEWEST_IMAGES} to {MOST_IMAGES}"
         )
     configure_backend(plan.threads)
-    records = evenly_spaced(read_site(folder).splits.validation, images)
+    records = evenly_spaced(read_clinic_split(folder).splits.validation, images)
     pictures = load_labelled(records, plan.model, plan.preprocess).images
     masks = [None if record.mask is None else lesion_mask(record.mask, plan.preprocess) for record in records]
     pairs = list(zip(pictures, masks, strict=True))

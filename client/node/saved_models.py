@@ -12,7 +12,7 @@ import numpy as np
 from dermafed.client.node.home import write_private
 from dermafed.shared.errors import ModelError
 from dermafed.shared.metrics.calibration.calibration_file import trust_files
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import make_folder
 from dermafed.shared.training.trainer import FloatVector
@@ -35,7 +35,7 @@ class KeptModel:
 
     name: str
     folder: Path
-    card: ModelCard
+    card: ModelInfo
 
     def weights(self) -> FloatVector:
         """Its weights, float32 (P,).
@@ -61,7 +61,7 @@ def keep_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, roun
     content = io.BytesIO()
     np.save(content, weights)
     write_private(own / _WEIGHTS, content.getvalue())
-    card = ModelCard(offer.model, offer.preprocess, f"federated run {offer.name}", round, dict(offer.labels))
+    card = ModelInfo(offer.model, offer.preprocess, f"federated run {offer.name}", round, dict(offer.labels))
     write_private(own / _CARD, json.dumps(card.to_dict(), indent=2).encode())
 
 
@@ -70,7 +70,7 @@ def kept_models(folder: Path) -> list[KeptModel]:
     found = []
     for path in sorted(folder.glob(f"*/{_CARD}")):
         try:
-            card = ModelCard.from_dict(json.loads(path.read_text("utf-8")))
+            card = ModelInfo.from_dict(json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, LookupError, TypeError, ModelError):
             continue
         found.append(KeptModel(path.parent.name, path.parent, card))

@@ -14,12 +14,12 @@ from dermafed.server.rounds.first_weights import START_FILE, read_first_weights
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import save_trust, trust_files
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.agreement import Decision
 from dermafed.shared.protocol.offer import Offer
 
 
-def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
+def export_model(record: Record, run: Run, round: str, file: Path) -> ModelInfo:
     """Write the model of a round and its card, and its trust if it is the one that was calibrated.
 
     Args:
@@ -39,9 +39,7 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
     folder = record.path.parent / RUNS / run.folder_name
     state = _state(folder, round)
     card = model_card(record, run, folder, state)
-    from dermafed.shared.model.model_file import (
-        save_model,  # Keras, once it is clear that there is something to save
-    )
+    from dermafed.shared.model.model_file import save_model
 
     save_model(file, state.weights, card)
     trust = load_calibrated(folder)
@@ -50,7 +48,7 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelCard:
     return card
 
 
-def model_card(record: Record, run: Run, folder: Path, state: RunState) -> ModelCard:
+def model_card(record: Record, run: Run, folder: Path, state: RunState) -> ModelInfo:
     """The card of a run's model.
 
     Args:
@@ -67,7 +65,7 @@ def model_card(record: Record, run: Run, folder: Path, state: RunState) -> Model
         name for name, said in list_answers(record, run.number).items() if said.decision == Decision.APPROVED
     ]
     counts = dict(zip(offer.model.classes, run.class_counts or (), strict=False))
-    return ModelCard(
+    return ModelInfo(
         offer.model,
         offer.preprocess,
         read_first_weights(folder / START_FILE).origin,

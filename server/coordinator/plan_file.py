@@ -16,8 +16,8 @@ from dermafed.server.strategies import make_strategy
 from dermafed.shared.errors import InputError, SettingsError, StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.record import PAPER_CLASSES
+from dermafed.shared.model.model_info import LITE0_PACKAGE, NAMED_WEIGHTS
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.model.weights_origin import LITE0_PACKAGE, NAMED_WEIGHTS
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.recipe import Recipe

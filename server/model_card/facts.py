@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dermafed.shared.metrics.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.recipe import Recipe
 
 Figures = Mapping[str, Any]
@@ -41,7 +41,7 @@ class CardFacts:
     name: str
     version: str
     day: str
-    model: ModelCard
+    model: ModelInfo
     recipe: Recipe
     training: Mapping[str, Any]
     clinics: Mapping[str, int | None]

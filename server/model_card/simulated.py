@@ -15,7 +15,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import load_trust
 from dermafed.shared.metrics.calibration.document import figures
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.recipe import Recipe
 
 RESULT_FILE, MODEL_FILE = "result.json", "model.keras"
@@ -44,7 +44,7 @@ def simulated_facts(run: Path) -> CardFacts:
     card_file = (run / MODEL_FILE).with_suffix(".json")
     try:
         result = json.loads(path.read_text("utf-8"))
-        card = ModelCard.from_dict(json.loads(card_file.read_text("utf-8")))
+        card = ModelInfo.from_dict(json.loads(card_file.read_text("utf-8")))
         return _facts(run, result, card, state)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SettingsError(
@@ -54,7 +54,7 @@ def simulated_facts(run: Path) -> CardFacts:
         ) from error
 
 
-def _facts(run: Path, result: Mapping[str, Any], card: ModelCard, state: RunState) -> CardFacts:
+def _facts(run: Path, result: Mapping[str, Any], card: ModelInfo, state: RunState) -> CardFacts:
     federated, settings = result["federated"], result["settings"]
     trust = load_trust(run / MODEL_FILE, weights_digest(state.weights))
     return CardFacts(

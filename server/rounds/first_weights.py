@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import FederationError
+from dermafed.shared.model.model_info import weights_origin
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.model.weights_origin import weights_origin
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.trainer import FloatVector
 
@@ -82,7 +82,7 @@ def read_first_weights(path: Path) -> FirstWeights:
 
 def build(path: Path, model: ModelSettings, weights: str, seed: int) -> None:
     """Build the first weights and write them to a file; for a process that may load Keras."""
-    from dermafed.shared.model.flat_weights import to_flat, trainable_mask
+    from dermafed.shared.model.classifier import to_flat, trainable_mask
     from dermafed.shared.model.initial_weights import initial_classifier
 
     classifier = initial_classifier(model, weights, seed=seed)

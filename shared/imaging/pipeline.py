@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.imaging.clahe import clahe
-from dermafed.shared.imaging.denoise import NEGLIGIBLE_SIGMA, denoise
-from dermafed.shared.imaging.noise import estimate_noise
+from dermafed.shared.imaging.denoise import NEGLIGIBLE_SIGMA, denoise, estimate_noise
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
 

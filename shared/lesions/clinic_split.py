@@ -13,13 +13,13 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
-SITE_FILE = "site.csv"
+SPLIT_FILE = "site.csv"
 _COLUMNS = ("split", "image_id", "path", "label", "lesion_id", "patient_id", "age", "sex", "site", "mask")
 _PATHS = ("path", "mask")
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ClinicSplit:
     """A clinic and its records, split.
 
     Attributes:
@@ -36,20 +36,20 @@ class Site:
         return {name: labels.count(name) for name in classes}
 
 
-def site_folder(parent: Path, name: str) -> Path:
+def split_folder(parent: Path, name: str) -> Path:
     """Where the site of this name goes; a name that is no file name is percent-encoded."""
     encoded = quote(name, safe=" ")
     return parent / (encoded.replace(".", "%2E", 1) if encoded.startswith(".") else encoded)
 
 
-def write_site(folder: Path, splits: Splits) -> None:
+def write_clinic_split(folder: Path, splits: Splits) -> None:
     """Writes a site folder; once more only with the same records, wherever their images lie now.
 
     Raises:
         DatasetError: the folder has other records, those that an earlier start of the run trained on.
         StorageError: the folder cannot be written.
     """
-    path, table = folder / SITE_FILE, _table(splits)
+    path, table = folder / SPLIT_FILE, _table(splits)
     make_folder(folder)
     if path.exists() and _without_paths(path.read_text("utf-8")) != _without_paths(table):
         raise DatasetError(
@@ -75,13 +75,13 @@ def _without_paths(table: str) -> list[list[str]]:
     return [[cell for name, cell in zip(_COLUMNS, row, strict=False) if name not in _PATHS] for row in rows]
 
 
-def read_site(folder: Path) -> Site:
-    """Reads what :func:`write_site` wrote; the site's name is the folder's, decoded.
+def read_clinic_split(folder: Path) -> ClinicSplit:
+    """Reads what :func:`write_clinic_split` wrote; the site's name is the folder's, decoded.
 
     Raises:
         DatasetError: the file is missing or not a site file.
     """
-    path = folder / SITE_FILE
+    path = folder / SPLIT_FILE
     sides: dict[str, list[LesionRecord]] = {"train": [], "validation": [], "test": []}
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -93,7 +93,7 @@ def read_site(folder: Path) -> Site:
         raise DatasetError(
             "This is not a site folder", where=path, remedy="Prepare the clinic's data again"
         ) from error
-    return Site(unquote(folder.name), Splits(*(tuple(records) for records in sides.values())))
+    return ClinicSplit(unquote(folder.name), Splits(*(tuple(records) for records in sides.values())))
 
 
 def _row(split: str, record: LesionRecord) -> list[object]:

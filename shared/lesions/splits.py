@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dermafed.shared.errors import DatasetError, SettingsError
-from dermafed.shared.lesions.groups import draw, lesion_groups
+from dermafed.shared.lesions.lesion_groups import Stratum, assign_groups, draw, lesion_groups
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.stratified import Stratum, assign_groups
 
 SIDES = ("train", "validation", "test")
 FRACTIONS = (0.7, 0.1, 0.2)

@@ -9,13 +9,12 @@ from pathlib import Path
 import keras
 
 from dermafed.shared.errors import ModelError, SettingsError
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import FloatVector, set_flat
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.classifier import FloatVector, build_classifier, set_flat
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.storage.atomic_files import unwritable, write_atomically, write_json
 
 
-def save_model(path: Path, weights: FloatVector, card: ModelCard) -> None:
+def save_model(path: Path, weights: FloatVector, card: ModelInfo) -> None:
     """Writes the model file and its card, the card last, each whole or not at all.
 
     Args:
@@ -38,7 +37,7 @@ def save_model(path: Path, weights: FloatVector, card: ModelCard) -> None:
     write_json(path.with_suffix(".json"), card.to_dict())
 
 
-def load_model(path: Path) -> tuple[keras.Model, ModelCard]:
+def load_model(path: Path) -> tuple[keras.Model, ModelInfo]:
     """Loads a model and its card.
 
     Raises:
@@ -61,12 +60,12 @@ def load_model(path: Path) -> tuple[keras.Model, ModelCard]:
     return model, card
 
 
-def _load_card(path: Path, model: Path) -> ModelCard:
+def _load_card(path: Path, model: Path) -> ModelInfo:
     for file, what in ((model, "model file"), (path, "card beside the model")):
         if not file.is_file():
             raise ModelError(f"There is no such {what}", where=file, remedy="Give the .keras file of a run")
     try:
-        return ModelCard.from_dict(json.loads(path.read_text("utf-8")))
+        return ModelInfo.from_dict(json.loads(path.read_text("utf-8")))
     except (SettingsError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelError(
             "The model's card cannot be read", where=path, remedy="Copy it again from its run"

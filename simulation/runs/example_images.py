@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import stages
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.lesions.clinic_split import Site
+from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.simulation.runs.prepare import Prepared
 
@@ -35,7 +35,7 @@ def contact_sheet(prepared: Prepared) -> Image:
     return np.concatenate([_row(site) for site in prepared.sites[:10]])
 
 
-def _row(site: Site) -> Image:
+def _row(site: ClinicSplit) -> Image:
     records = site.splits.train
     step = max(1, len(records) // TILES)
     tiles = [_tile(record) for record in records[::step][:TILES]]

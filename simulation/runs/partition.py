@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dermafed.shared.errors import DatasetError, SettingsError
-from dermafed.shared.lesions.groups import draw, lesion_groups
+from dermafed.shared.lesions.lesion_groups import draw, lesion_groups
 from dermafed.shared.lesions.record import LesionRecord
 
 FEWEST_GROUPS = 10

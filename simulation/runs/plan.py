@@ -10,8 +10,8 @@ from dermafed.server.strategies import make_strategy
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.record import PAPER_CLASSES
+from dermafed.shared.model.model_info import LITE0_PACKAGE, NAMED_WEIGHTS
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.model.weights_origin import LITE0_PACKAGE, NAMED_WEIGHTS
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.recipe import Recipe
 from dermafed.simulation.runs.run_settings import RunSettings

@@ -12,7 +12,7 @@ from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.class_map import ClassMap, map_classes
-from dermafed.shared.lesions.clinic_split import Site, site_folder, write_site
+from dermafed.shared.lesions.clinic_split import ClinicSplit, split_folder, write_clinic_split
 from dermafed.shared.lesions.duplicates import check_no_duplicates, without_copies
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
@@ -35,7 +35,7 @@ class Prepared:
     """
 
     class_map: ClassMap
-    sites: tuple[Site, ...]
+    sites: tuple[ClinicSplit, ...]
     notes: tuple[str, ...]
 
     def class_counts(self) -> list[int]:
@@ -76,23 +76,23 @@ def prepare(
     return Prepared(class_map, sites, tuple(notes))
 
 
-def write_sites(folder: Path, sites: Sequence[Site]) -> tuple[tuple[Path, ...], Path]:
+def write_sites(folder: Path, sites: Sequence[ClinicSplit]) -> tuple[tuple[Path, ...], Path]:
     """Writes a folder for each clinic and one for all their images pooled.
 
     Returns:
         The clinics' folders and the pooled one.
     """
-    clinics = tuple(site_folder(folder / "clinics", site.name) for site in sites)
+    clinics = tuple(split_folder(folder / "clinics", site.name) for site in sites)
     for path, site in zip(clinics, sites, strict=True):
-        write_site(path, site.splits)
+        write_clinic_split(path, site.splits)
     sides = (
         tuple(r for site in sites for r in site.splits.sides()[side]) for side in sites[0].splits.sides()
     )
-    write_site(folder / "pooled", Splits(*sides))
+    write_clinic_split(folder / "pooled", Splits(*sides))
     return clinics, folder / "pooled"
 
 
-def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Site, ...]:
+def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[ClinicSplit, ...]:
     seed = settings.seed if settings.split_seed is None else settings.split_seed
     clinics = partition(records, settings.clinics, seed=seed)
     splits = split_clinics(
@@ -106,10 +106,10 @@ def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Site
         splits = {name: without_copies(own) for name, own in splits.items()}
     # After the split, so that a smaller federation is judged on the same images.
     kept = keep_images(take_part(splits, settings.only), settings.train_images, seed=settings.seed)
-    return tuple(Site(name, kept[name]) for name in sorted(kept))
+    return tuple(ClinicSplit(name, kept[name]) for name in sorted(kept))
 
 
-def _count(sites: Sequence[Site]) -> int:
+def _count(sites: Sequence[ClinicSplit]) -> int:
     return sum(len(records) for site in sites for records in site.splits.sides().values())
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.server.rounds.run_folder import read_history, row_values
-from dermafed.shared.lesions.clinic_split import Site
+from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
@@ -29,7 +29,9 @@ HistoryRows = list[dict[str, Any]]
 class TestImages:
     """Every clinic's test images: labels, groups, and how a model did on them."""
 
-    def __init__(self, sites: Sequence[Site], folders: Sequence[Path], classes: tuple[str, ...]) -> None:
+    def __init__(
+        self, sites: Sequence[ClinicSplit], folders: Sequence[Path], classes: tuple[str, ...]
+    ) -> None:
         self.classes = classes
         self.records = {folder.name: site.splits.test for folder, site in zip(folders, sites, strict=True)}
         self.names = {folder.name: site.name for folder, site in zip(folders, sites, strict=True)}

@@ -16,9 +16,8 @@ from dermafed.server.model_card.simulated import simulated_facts
 from dermafed.server.model_card.writing import write_card
 from dermafed.server.rounds.explanations import load_explanations
 from dermafed.shared.cores import cores
-from dermafed.shared.lesions.clinic_split import Site
-from dermafed.shared.model.model_info import ModelCard
-from dermafed.shared.model.weights_origin import weights_origin
+from dermafed.shared.lesions.clinic_split import ClinicSplit
+from dermafed.shared.model.model_info import ModelInfo, weights_origin
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.report.html import write_report
 from dermafed.shared.storage.atomic_files import write_json
@@ -172,8 +171,8 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
     return make_arms(federated, pooled if settings.baselines else None)
 
 
-def _card(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelCard:
-    return ModelCard(
+def _card(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelInfo:
+    return ModelInfo(
         plan.model,
         plan.preprocess,
         weights_origin(settings.weights or "none"),
@@ -225,7 +224,7 @@ def _result(
     }
 
 
-def _clinic(site: Site, prepared: Prepared) -> dict[str, Any]:
+def _clinic(site: ClinicSplit, prepared: Prepared) -> dict[str, Any]:
     sides = site.splits.sides()
     return {
         "name": site.name,

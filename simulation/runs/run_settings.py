@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.model.weights_origin import LITE0_PACKAGE, NAMED_WEIGHTS
+from dermafed.shared.model.model_info import LITE0_PACKAGE, NAMED_WEIGHTS
 from dermafed.shared.storage.atomic_files import write_json
 
 SETTINGS_FILE = "settings.json"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.lesions.groups import draw, lesion_groups
+from dermafed.shared.lesions.lesion_groups import draw, lesion_groups
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 

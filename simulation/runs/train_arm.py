@@ -20,14 +20,14 @@ from dermafed.server.rounds.explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.strategies import make_strategy
-from dermafed.shared.lesions.clinic_split import read_site
-from dermafed.shared.model.flat_weights import FloatVector, to_flat, trainable_mask
+from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.model.classifier import FloatVector, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.storage.lock import only_one_process
 from dermafed.shared.training.backend import configure_backend
+from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
-from dermafed.shared.training.loading import load_labelled
 from dermafed.shared.training.predict import predict
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
@@ -119,7 +119,7 @@ def _test_tuned(arm: Arm, weights: FloatVector) -> None:
     """Predicts every member's test images with the model it tuned for itself."""
     model, predictions = arm.plan.model, []
     for site in arm.members:
-        images = load_labelled(read_site(site).splits.test, model, arm.plan.preprocess)
+        images = load_labelled(read_clinic_split(site).splits.test, model, arm.plan.preprocess)
         own = tuned_model(site, arm.plan, arm.state_of(site), weights, arm.tune)
         predictions.append(predict(model, own, images))
     arm.tuned_predictions.parent.mkdir(exist_ok=True)
@@ -131,7 +131,7 @@ def _test(arm: Arm, weights: FloatVector) -> None:
     plan = arm.plan
     predictions = []
     for site in arm.tests:
-        images = load_labelled(read_site(site).splits.test, plan.model, plan.preprocess)
+        images = load_labelled(read_clinic_split(site).splits.test, plan.model, plan.preprocess)
         # A baseline's only member judges every site.
         own = batch_norm_files(plan, arm.state_of(site if site in arm.members else arm.members[0]))
         predictions.append(predict(plan.model, weights, images, round=plan.rounds, memory=own))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.model.flat_weights import FloatVector
+from dermafed.shared.model.classifier import FloatVector
 from dermafed.shared.protocol.plan import Plan
 from dermafed.simulation.runs.run_settings import RunSettings
 

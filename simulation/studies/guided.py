@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.cores import cores
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.lesions.groups import draw
+from dermafed.shared.lesions.lesion_groups import draw
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.names import slug
 from dermafed.shared.storage.atomic_files import make_folder, write_json
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dermafed.shared.explain.explainer import Explainer
     from dermafed.shared.explain.guided import Window
     from dermafed.shared.explain.quality.interfaces import Image
-    from dermafed.shared.model.model_info import ModelCard
+    from dermafed.shared.model.model_info import ModelInfo
     from dermafed.shared.training.data import LabelledImages
 
 SECOND_FILE = "second.npz"
@@ -115,7 +115,7 @@ def look_again(looks: SecondLooks) -> None:
     from dermafed.shared.explain.explainer import Explainer
     from dermafed.shared.model.model_file import load_model
     from dermafed.shared.training.backend import configure_backend
-    from dermafed.shared.training.loading import load_labelled
+    from dermafed.shared.training.data import load_labelled
 
     configure_backend(1)
     source = looks.source
@@ -146,7 +146,7 @@ def _way(name: str, explainer: Explainer, seed: int) -> Look:
 
 def _second(
     model: keras.Model,
-    card: ModelCard,
+    card: ModelInfo,
     data: LabelledImages,
     records: Sequence[LesionRecord],
     first: NDArray[np.float32],

@@ -16,7 +16,7 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.training.backend import configure_backend
-from dermafed.shared.training.loading import load_labelled
+from dermafed.shared.training.data import load_labelled
 from dermafed.simulation.studies.queue import StudyRun
 from dermafed.simulation.studies.saved_tests import kept_tests
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.lesions.diagnoses import canonical
-from dermafed.shared.lesions.groups import draw
+from dermafed.shared.lesions.lesion_groups import draw
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.classification import classification_report
 from dermafed.shared.metrics.intervals import resample

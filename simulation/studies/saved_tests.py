@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dermafed.shared.lesions.clinic_split import read_site, site_folder
+from dermafed.shared.lesions.clinic_split import read_clinic_split, split_folder
 from dermafed.simulation.runs.arms import FEDERATED, LOCAL, POOLED, PREDICTIONS_FILE, TUNED, read_predictions
 from dermafed.simulation.runs.results import Predictions, TestImages
 from dermafed.simulation.runs.run_settings import RunSettings
@@ -17,7 +17,7 @@ def kept_tests(run: StudyRun) -> TestImages:
     """Every clinic's test images of a finished run."""
     result = run.result()
     folders = _clinics(run)
-    return TestImages([read_site(folder) for folder in folders], folders, tuple(result["classes"]))
+    return TestImages([read_clinic_split(folder) for folder in folders], folders, tuple(result["classes"]))
 
 
 def kept_models(run: StudyRun) -> dict[str, list[Predictions]]:
@@ -46,7 +46,7 @@ def at_home(arm: str, settings: RunSettings) -> bool:
 def _clinics(run: StudyRun) -> list[Path]:
     """The site folders, in the order of the kept predictions."""
     parent = run.folder / "sites" / "clinics"
-    return [site_folder(parent, clinic["name"]) for clinic in run.result()["clinics"]]
+    return [split_folder(parent, clinic["name"]) for clinic in run.result()["clinics"]]
 
 
 def _file(run: StudyRun, arm: str) -> Path:

@@ -20,8 +20,7 @@ from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.splits import split_records
 from dermafed.shared.metrics.calibration.calibration_file import load_trust
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from dermafed.shared.protocol.offer import Offer
 from tests.client import a_clinic as clinics

@@ -18,10 +18,9 @@ from dermafed.shared.errors import DermaFedError
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.commands.making import (
     LABELS,
@@ -34,7 +33,7 @@ from tests.commands.making import (
 )
 
 PREPROCESS = PreprocessSettings(image_size=32, clahe_grid=4, denoise="none")
-CARD = ModelCard(
+CARD = ModelInfo(
     ModelSettings(LABELS, image_size=32),
     PREPROCESS,
     "none",

@@ -17,10 +17,9 @@ from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import save_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.commands.making import HAM, LABELS, command, draw_image, needs_real_images
 from tests.shared.explain.small import small_classifier
@@ -28,7 +27,7 @@ from tests.shared.explain.small import small_classifier
 Capture = pytest.CaptureFixture[str]
 # The smallest size that CLAHE's settings allow.
 PREPROCESS = PreprocessSettings(image_size=32, clahe_grid=4, denoise="none")
-CARD = ModelCard(ModelSettings(LABELS, image_size=32), PREPROCESS, "none", 1)
+CARD = ModelInfo(ModelSettings(LABELS, image_size=32), PREPROCESS, "none", 1)
 KEYS = [
     "image",
     "prediction",
@@ -176,7 +175,7 @@ def test_a_folder_in_use_is_left_alone(images: Path, capsys: Capture) -> None:
 @pytest.mark.journey
 def test_real_images_through_a_real_model_file(tmp_path: Path, capsys: Capture) -> None:
     """EfficientNetB0 at 96 px, loaded, compiled by the fastest engine, on three real images."""
-    card = ModelCard(ModelSettings(LABELS, image_size=96), PreprocessSettings(image_size=96), "none", 1)
+    card = ModelInfo(ModelSettings(LABELS, image_size=96), PreprocessSettings(image_size=96), "none", 1)
     keras.utils.set_random_seed(3)
     save_model(tmp_path / "model.keras", to_flat(build_classifier(card.model)), card)
     (tmp_path / "images").mkdir()

@@ -18,7 +18,7 @@ from dermafed.server.rounds.first_weights import first_weights
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.calibration_file import load_trust, trust_files
-from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.protocol.offer import Offer
 from tests.commands.making import command

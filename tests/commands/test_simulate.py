@@ -250,7 +250,7 @@ def test_a_disk_that_fills_up_is_told(refused: Refused, data: Path, monkeypatch:
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device", "out/sites")
 
-    monkeypatch.setattr("dermafed.simulation.runs.prepare.write_site", full)
+    monkeypatch.setattr("dermafed.simulation.runs.prepare.write_clinic_split", full)
     assert "No space left on device" in refused("--data", data, "--image-size", 32)
 
 

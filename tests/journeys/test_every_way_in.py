@@ -20,10 +20,9 @@ import pytest
 from pydicom import FileDataset
 
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import save_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.client.clinic.dicom.making import encapsulated
 from tests.client.clinic.dicom.sending import Sender, free_port
@@ -83,7 +82,7 @@ def save_small_model(path: Path) -> None:
     model = build_classifier(settings)
     kernel = model.get_layer("logits").kernel
     kernel.assign(kernel * 1e5)
-    card = ModelCard(settings, PreprocessSettings(image_size=64), "random", 3)
+    card = ModelInfo(settings, PreprocessSettings(image_size=64), "random", 3)
     save_model(path, to_flat(model), card)
 
 

@@ -12,10 +12,9 @@ from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import KeptModel, kept_models
 from dermafed.shared.errors import ModelError
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import set_flat, to_flat
+from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +29,7 @@ class OpenedModel:
     """
 
     classifier: keras.Model
-    card: ModelCard
+    card: ModelInfo
     used: ModelUsed
     file: Path
 
@@ -57,7 +56,7 @@ def open_model(model: str, home: Home | None = None) -> OpenedModel:
     return _opened(classifier, kept.card, kept.name, kept.folder / "model")
 
 
-def _opened(classifier: keras.Model, card: ModelCard, name: str, file: Path) -> OpenedModel:
+def _opened(classifier: keras.Model, card: ModelInfo, name: str, file: Path) -> OpenedModel:
     digest = hashlib.sha256(to_flat(classifier).tobytes()).hexdigest()
     return OpenedModel(classifier, card, ModelUsed(name, card.round, digest), file)
 

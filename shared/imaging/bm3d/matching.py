@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.imaging.bm3d.compiled import compiled
-from dermafed.shared.imaging.bm3d.transforms import BLOCK, Floats
+from dermafed.shared.imaging.bm3d.transforms import BLOCK, Floats, compiled
 
 # Every offset this near is searched, further away every second one. Blocks that overlap less share less
 # noise: on smooth lesions this gains about 0.05 dB over a dense window, for less than half of its work.

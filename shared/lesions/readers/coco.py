@@ -8,7 +8,7 @@ from typing import Any
 
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.image_files import ImageFiles, image_name
-from dermafed.shared.lesions.readers.json_documents import read_document
+from dermafed.shared.lesions.readers.label_files import read_document
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 
 _OWN_FIELDS = {"id", "file_name", "width", "height", "license", "flickr_url", "coco_url", "date_captured"}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.image_files import ImageFiles, image_name
-from dermafed.shared.lesions.readers.json_documents import kind_of, read_document
+from dermafed.shared.lesions.readers.label_files import documents_of, kind_of, read_document
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 
 
@@ -55,3 +60,136 @@ def _row(path: Path, document: Mapping[str, Any]) -> LabelRow:
             remedy="Set one flag, or give all shapes one label",
         )
     return LabelRow(image_name(document["imagePath"]), "".join(labels), str(path))
+
+
+Polygon = NDArray[np.float64]
+
+
+def labelme_to_coco(folder: Path, out_json: Path) -> Path:
+    """Write the LabelMe files below a folder as one COCO file.
+
+    Each shape becomes an annotation; shapes of one label and one group id become one with several polygons,
+    which must not overlap, since areas add. Points are in pixels, moved to the image's border where they lie
+    outside; an area is the polygon's (shoelace formula), a box is ``[x, y, width, height]``.
+
+    Args:
+        folder: holds the LabelMe files, at any depth.
+        out_json: the COCO file; it must not exist. ``file_name`` is relative to ``folder``.
+
+    Returns:
+        ``out_json``.
+
+    Raises:
+        DatasetError: no LabelMe file, a shape that is no area, a file without image size, or ``out_json``
+            exists or cannot be written.
+    """
+    if out_json.exists():
+        raise DatasetError("the file exists", where=out_json, remedy="Choose another name, or remove it")
+    documents = _documents(folder)
+    labels = sorted({shape["label"] for document in documents.values() for shape in document["shapes"]})
+    categories = {label: number for number, label in enumerate(labels, start=1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for path, document in documents.items():
+        images.append(_image(path, document, folder, number=len(images) + 1))
+        for label, polygons in _instances(path, document):
+            common = {"id": len(annotations) + 1, "image_id": len(images), "category_id": categories[label]}
+            annotations.append(common | _geometry(polygons))
+    listed = [
+        {"id": number, "name": label, "supercategory": "lesion"} for label, number in categories.items()
+    ]
+    _write(out_json, {"images": images, "annotations": annotations, "categories": listed})
+    return out_json
+
+
+def _documents(folder: Path) -> dict[Path, dict[str, Any]]:
+    """The LabelMe files below a folder, without COCO files that an earlier conversion left there."""
+    documents: dict[Path, dict[str, Any]] = {}
+    for path in documents_of(folder):
+        document = read_document(path)
+        if kind_of(document) != "COCO":
+            documents[path] = as_labelme(path, document)
+    if not documents:
+        raise DatasetError(
+            "no LabelMe file", where=folder, remedy="Give the folder that holds the JSON files"
+        )
+    return documents
+
+
+def _image(path: Path, document: Mapping[str, Any], folder: Path, number: int) -> dict[str, Any]:
+    width, height = _size(path, document)
+    file = path.parent / document["imagePath"].replace("\\", "/")
+    name = Path(os.path.relpath(file, folder)).as_posix()
+    return {"id": number, "file_name": name, "width": width, "height": height}
+
+
+def _size(path: Path, document: Mapping[str, Any]) -> tuple[int, int]:
+    width, height = document.get("imageWidth"), document.get("imageHeight")
+    if not isinstance(width, int) or not isinstance(height, int) or min(width, height) < 1:
+        raise DatasetError(
+            "no imageWidth and imageHeight", where=path, remedy="Save the file with LabelMe again"
+        )
+    return width, height
+
+
+def _instances(path: Path, document: Mapping[str, Any]) -> list[tuple[str, list[Polygon]]]:
+    """The annotated objects: label, and a polygon for each of its shapes."""
+    limits = np.array(_size(path, document), dtype=np.float64)
+    objects: dict[tuple[str, str], list[Polygon]] = {}
+    for number, shape in enumerate(document["shapes"], start=1):
+        group = shape.get("group_id")
+        key = f"shape {number}" if group is None else f"group {group}"
+        polygon = _polygon(shape, limits, place=f"{path}, shape {number}")
+        objects.setdefault((shape["label"], key), []).append(polygon)
+    return [(label, polygons) for (label, _), polygons in objects.items()]
+
+
+def _polygon(shape: Mapping[str, Any], limits: NDArray[np.float64], place: str) -> Polygon:
+    """The corners of a shape, (n, 2) in pixels, inside the image."""
+    try:
+        points = np.array(shape["points"], dtype=np.float64).reshape(-1, 2)
+    except (KeyError, TypeError, ValueError):
+        points = np.empty((0, 2))
+    points = np.clip(points, 0, limits)
+    kind = shape.get("shape_type") or "polygon"
+    if kind == "rectangle" and len(points) == 2:
+        (x0, y0), (x1, y1) = points
+        points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    if kind not in ("polygon", "rectangle") or len(points) < 3 or not _area(points) > 0:
+        raise DatasetError(
+            f"a {kind} of {len(points)} points has no area",
+            where=place,
+            remedy="Draw it as a polygon or a rectangle",
+        )
+    return points
+
+
+def _area(points: Polygon) -> float:
+    """The area of a simple polygon, in square pixels: the shoelace formula."""
+    x, y = points.T
+    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+
+def _geometry(polygons: Sequence[Polygon]) -> dict[str, Any]:
+    corners = np.concatenate(polygons)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return {
+        "segmentation": [polygon.ravel().tolist() for polygon in polygons],
+        "area": sum(_area(polygon) for polygon in polygons),
+        "bbox": [*low.tolist(), *(high - low).tolist()],
+        "iscrowd": 0,
+    }
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write the whole file or none of it."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DatasetError(
+            f"cannot be written: {error.strerror}", where=path, remedy="Choose another place"
+        ) from error

@@ -8,7 +8,7 @@ from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.coco import read_coco
 from dermafed.shared.lesions.readers.folders import read_folders
 from dermafed.shared.lesions.readers.image_files import find_images
-from dermafed.shared.lesions.readers.json_documents import documents_of, kind_of, read_document
+from dermafed.shared.lesions.readers.label_files import documents_of, kind_of, read_document
 from dermafed.shared.lesions.readers.labelme import read_labelme
 from dermafed.shared.lesions.readers.manifest import read_manifest, tables_of
 from dermafed.shared.lesions.readers.rows import Dataset

@@ -8,8 +8,8 @@ from pathlib import Path
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.diagnoses import canonical, is_known
 from dermafed.shared.lesions.readers.image_files import find_images, image_name
+from dermafed.shared.lesions.readers.label_files import Table, read_columns, read_table
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, first_column, is_missing, to_records
-from dermafed.shared.lesions.readers.tables import Table, read_columns, read_table
 
 IMAGE_COLUMNS = ("image_id", "isic_id", "image", "image_name", "filename", "file_name", "file")
 LABEL_COLUMNS = ("diagnosis", "dx", "label", "class")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dermafed.client.node.batch_norm import KEPT, BatchNormFiles
-from dermafed.shared.model.flat_weights import batch_norm_mask
+from dermafed.shared.model.classifier import batch_norm_mask
 from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.predict import predict
 from dermafed.shared.training.training_network import shared_classifier

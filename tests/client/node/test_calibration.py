@@ -19,13 +19,12 @@ from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import FederationError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
-from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.calibration_file import load_trust
 from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
 from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES
-from dermafed.shared.model.classifier import build_classifier, logits_model
-from dermafed.shared.model.flat_weights import set_flat, to_flat
+from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat, to_flat
 from dermafed.shared.protocol.agreement import encode_counts
 from dermafed.shared.protocol.messages import Instruction
 from tests.client.a_clinic import CLASSES, OFFER, clinic, data_set, offer
@@ -64,7 +63,7 @@ def test_the_sums_are_of_the_validation_images(home: Home, weights: NDArray[np.f
     found = own.sums(asked(weights, 2.0))
     model = build_classifier(OFFER.model)
     set_flat(model, weights)
-    records = read_site(own.run.folder.site).splits.validation
+    records = read_clinic_split(own.run.folder.site).splits.validation
     images = PreprocessCache(default_cache_folder()).load([r.path for r in records], OFFER.preprocess).images
     logits = np.asarray(logits_model(model)(images.astype(np.float32), training=False))
     expected = TrustSums.of(logits, np.array([CLASSES.index(r.label) for r in records]), 2.0)

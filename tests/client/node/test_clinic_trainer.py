@@ -12,11 +12,11 @@ from dermafed.client.node.batch_norm import BatchNormFiles
 from dermafed.client.node.clinic_trainer import batch_norm_files, clinic_seed, site_trainer
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.lesions.clinic_split import read_site, write_site
+from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.shared.protocol.plan import Plan
-from dermafed.shared.training.loading import load_labelled
+from dermafed.shared.training.data import load_labelled
 from tests.shared.training.tiny import CLASSES, plain, start, tiny, tiny_backbones
 
 PREPROCESS = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=4)
@@ -43,7 +43,7 @@ def records(folder: Path, count: int) -> tuple[LesionRecord, ...]:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     images = records(tmp_path, 9)
-    write_site(tmp_path / "Graz", Splits(images[:6], images[6:8], images[8:]))
+    write_clinic_split(tmp_path / "Graz", Splits(images[:6], images[6:8], images[8:]))
     return tmp_path / "Graz"
 
 
@@ -69,7 +69,7 @@ def test_metadata_and_own_batch_norm_where_the_plan_asks(site: Path, tmp_path: P
 
 
 def test_a_clinics_seed_is_its_names_and_the_runs(site: Path, tmp_path: Path) -> None:
-    graz = read_site(site)
+    graz = read_clinic_split(site)
     wien = replace(graz, name="Wien")
     assert clinic_seed(graz, 1) == clinic_seed(replace(graz, splits=Splits((), (), ())), 1)
     assert len({clinic_seed(graz, 1), clinic_seed(graz, 2), clinic_seed(wien, 1), clinic_seed(wien, 2)}) == 4

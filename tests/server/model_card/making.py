@@ -14,7 +14,7 @@ from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.metrics.classification import classification_report
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.recipe import Recipe
 
@@ -69,7 +69,7 @@ def simulation(folder: Path, content: dict[str, Any] | None = None) -> Path:
     history = tuple(HistoryRow(n, 1.0, 0.9, 0.5, 0.6, math.nan, 2, "", 1.0, 0.1) for n in (1, 2))
     save_state(arm, RunState(2, WEIGHTS, {}, history, {"recipe": Recipe(epochs=0.5).to_dict()}))
     write_history(arm, history)
-    card = ModelCard(
+    card = ModelInfo(
         ModelSettings(CLASSES, image_size=64),
         PreprocessSettings(image_size=64),
         "imagenet",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelInfo
 
 from dermafed.server import cli
 from dermafed.server.record.database import Record
@@ -84,7 +84,7 @@ def test_a_federations_run_tells_what_its_coordinator_knows(fl_server: Coordinat
     fl_server.train()
     done = fl_server("models", "card", "spring", "--out", "card")
     assert (done.code, done.out) == (0, ""), done.err
-    card = ModelCard.load(Path("card/card.md"))
+    card = ModelInfo.load(Path("card/card.md"))
     assert {(line.metric_type, line.metric_value) for line in card.data.eval_results} == {
         ("balanced_accuracy", 0.6),
         ("accuracy", 0.5),

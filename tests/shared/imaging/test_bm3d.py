@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ImageError
+from dermafed.shared.imaging.bm3d.bm3d import bm3d_rgb, from_opponent, to_opponent
 from dermafed.shared.imaging.bm3d.collaborative import hadamard
-from dermafed.shared.imaging.bm3d.colour import from_opponent, to_opponent
-from dermafed.shared.imaging.bm3d.denoise import bm3d_rgb
 from dermafed.shared.imaging.bm3d.matching import match_blocks, search_offsets
 from dermafed.shared.imaging.bm3d.transforms import add_row, add_weights, dct_matrix, transform_row
 from tests.paths import SHARED

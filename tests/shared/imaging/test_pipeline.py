@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.clahe import clahe
 from dermafed.shared.imaging.decoding import read_image
-from dermafed.shared.imaging.denoise import denoise, denoiser
-from dermafed.shared.imaging.noise import estimate_noise
+from dermafed.shared.imaging.denoise import denoise, denoiser, estimate_noise
 from dermafed.shared.imaging.pipeline import preprocess, stages
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from dermafed.shared.errors import DatasetError, StorageError
-from dermafed.shared.lesions.clinic_split import SITE_FILE, Site, read_site, site_folder, write_site
+from dermafed.shared.lesions.clinic_split import (
+    SPLIT_FILE,
+    ClinicSplit,
+    read_clinic_split,
+    split_folder,
+    write_clinic_split,
+)
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 
@@ -19,29 +25,29 @@ SPLITS = Splits((FULL, BARE), (LesionRecord("c", Path("/images/ç.png"), "nevus"
 
 def test_a_site_comes_back_whole(tmp_path: Path) -> None:
     folder = tmp_path / "Graz"
-    write_site(folder, SPLITS)
-    site = read_site(folder)
-    assert site == Site("Graz", SPLITS)
+    write_clinic_split(folder, SPLITS)
+    site = read_clinic_split(folder)
+    assert site == ClinicSplit("Graz", SPLITS)
     assert site.images_per_class(("melanoma", "nevus", "other")) == {"melanoma": 1, "nevus": 2, "other": 0}
 
 
 def test_a_site_keeps_its_records_but_its_images_may_move(tmp_path: Path) -> None:
-    write_site(tmp_path, SPLITS)
+    write_clinic_split(tmp_path, SPLITS)
     moved = replace(FULL, path=Path("/elsewhere/a 1.jpg"), mask=Path("/elsewhere/masks/a.png"))
-    write_site(tmp_path, replace(SPLITS, train=(moved, BARE)))
-    assert read_site(tmp_path).splits.train[0].path == moved.path
+    write_clinic_split(tmp_path, replace(SPLITS, train=(moved, BARE)))
+    assert read_clinic_split(tmp_path).splits.train[0].path == moved.path
     with pytest.raises(DatasetError, match="not those that this run began with"):
-        write_site(tmp_path, replace(SPLITS, train=(moved, replace(BARE, label="nevus"))))
-    assert read_site(tmp_path).splits.train == (moved, BARE)
+        write_clinic_split(tmp_path, replace(SPLITS, train=(moved, replace(BARE, label="nevus"))))
+    assert read_clinic_split(tmp_path).splits.train == (moved, BARE)
 
 
 @pytest.mark.parametrize("name", ["Graz", "a/b", "..", ".hidden", "Zürich 1", "50%2F50", "a\\b"])
 def test_any_name_has_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
-    folder = site_folder(tmp_path, name)
-    write_site(folder, SPLITS)
+    folder = split_folder(tmp_path, name)
+    write_clinic_split(folder, SPLITS)
     assert folder.parent == tmp_path
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
-    assert read_site(folder).name == name
+    assert read_clinic_split(folder).name == name
 
 
 HEADER = "split,image_id,path,label,lesion_id,patient_id,age,sex,site,mask\n"
@@ -63,18 +69,18 @@ HEADER = "split,image_id,path,label,lesion_id,patient_id,age,sex,site,mask\n"
     ],
 )
 def test_a_damaged_site_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / SITE_FILE).write_bytes(content)
+    (tmp_path / SPLIT_FILE).write_bytes(content)
     with pytest.raises(DatasetError, match="not a site folder") as caught:
-        read_site(tmp_path)
-    assert caught.value.where == str(tmp_path / SITE_FILE)
+        read_clinic_split(tmp_path)
+    assert caught.value.where == str(tmp_path / SPLIT_FILE)
 
 
 def test_a_missing_site_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
-        read_site(tmp_path / "absent")
+        read_clinic_split(tmp_path / "absent")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="Cannot write"):
-        write_site(tmp_path / "file" / "site", SPLITS)
+        write_clinic_split(tmp_path / "file" / "site", SPLITS)

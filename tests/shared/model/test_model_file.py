@@ -11,14 +11,13 @@ import pytest
 
 from dermafed.shared.errors import DermaFedError, ModelError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import set_flat, to_flat
+from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from tests.shared.model.real import IMAGES
 from tests.shared.training.tiny import start, tiny, tiny_backbones
 
-CARD = ModelCard(
+CARD = ModelInfo(
     tiny(),
     PreprocessSettings(image_size=32, sigma=5.0, clahe_grid=4),
     origin="mine.h5",
@@ -112,7 +111,7 @@ def test_a_damaged_model_is_refused(saved: Path) -> None:
 
 
 def test_a_card_of_other_classes_is_refused(saved: Path) -> None:
-    other = ModelCard(tiny(classes=("a", "b")), CARD.preprocess, "none", 1)
+    other = ModelInfo(tiny(classes=("a", "b")), CARD.preprocess, "none", 1)
     saved.with_suffix(".json").write_text(json.dumps(other.to_dict()))
     with pytest.raises(ModelError, match="3 outputs, its card names 2"):
         load_model(saved)

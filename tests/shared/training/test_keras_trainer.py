@@ -13,8 +13,15 @@ from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.shared.metrics.evaluation import SiteEvaluation
-from dermafed.shared.model.classifier import build_classifier, logits_model
-from dermafed.shared.model.flat_weights import FloatVector, batch_norm_mask, set_flat, to_flat, trainable_mask
+from dermafed.shared.model.classifier import (
+    FloatVector,
+    batch_norm_mask,
+    build_classifier,
+    logits_model,
+    set_flat,
+    to_flat,
+    trainable_mask,
+)
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.keras_trainer import KerasTrainer

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import FloatVector, to_flat
+from dermafed.shared.model.classifier import FloatVector, build_classifier, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.keras_trainer import KerasTrainer

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermafed.shared.lesions.clinic_split import Site
+from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.simulation.runs.results import TestImages as Images
@@ -14,11 +14,11 @@ from dermafed.simulation.runs.results import arm_result, local_result
 CLASSES = ("melanoma", "nevus")
 
 
-def site(name: str, labels: str) -> Site:
+def site(name: str, labels: str) -> ClinicSplit:
     """A clinic whose test images have these labels, by their first letters."""
     names = {"m": "melanoma", "n": "nevus"}
     records = (LesionRecord(f"{name}{at}", Path(name), names[label]) for at, label in enumerate(labels))
-    return Site(name, Splits((), (), tuple(records)))
+    return ClinicSplit(name, Splits((), (), tuple(records)))
 
 
 def answers(words: str) -> np.ndarray:

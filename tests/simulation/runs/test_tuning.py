@@ -8,8 +8,8 @@ import pytest
 
 from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.lesions.clinic_split import read_site
-from dermafed.shared.training.loading import load_labelled
+from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.training.data import load_labelled
 from dermafed.simulation.runs.plan import check_settings
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.runs.tuning import tuned_model
@@ -22,7 +22,7 @@ __all__ = ["_tiny", "site"]
 def test_a_tuned_model_is_a_training_of_its_own_from_the_federations_weights(site: Path) -> None:
     plan = replace(PLAN, rounds=7, recipe=plain(steps=50))
     weights = start(plan.model)
-    clinic = read_site(site)
+    clinic = read_clinic_split(site)
     data = load_labelled(clinic.splits.train, plan.model, plan.preprocess)
     alone = trainer(plan.model, plain(epochs=2), data, seed=clinic_seed(clinic, plan.seed))
     expected = alone.train(weights, 1, {}).weights

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dermafed.shared.lesions.clinic_split import site_folder, write_site
+from dermafed.shared.lesions.clinic_split import split_folder, write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
@@ -36,7 +36,7 @@ def finished(
     out = folder / row / str(seed)
     for clinic, images in tests.items():
         records = [_record(clinic, place, *image) for place, image in enumerate(images)]
-        write_site(site_folder(out / "sites" / "clinics", clinic), Splits((), (), tuple(records)))
+        write_clinic_split(split_folder(out / "sites" / "clinics", clinic), Splits((), (), tuple(records)))
     for arm, words in answers.items():
         (out / "arms" / arm).mkdir(parents=True)
         predictions = {str(n): _probabilities(word) for n, word in enumerate(words)}

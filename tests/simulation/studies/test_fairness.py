@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dermafed.shared.lesions.clinic_split import write_site
+from dermafed.shared.lesions.clinic_split import write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
@@ -32,7 +32,7 @@ def finished(folder: Path, row: str, seed: int, found: tuple[int, int, int, int]
             name = f"{sex}-{label}-{place}"
             records.append(LesionRecord(name, folder / f"{place % 3}.png", label, sex=sex))
             right.append((place < count) == (label == "melanoma"))
-    write_site(out / "sites" / "clinics" / "east", Splits((), (), tuple(records)))
+    write_clinic_split(out / "sites" / "clinics" / "east", Splits((), (), tuple(records)))
     (out / "arms" / "federated").mkdir(parents=True)
     sure = np.where(right, 0.8, 0.2).astype(np.float32)
     np.savez(out / "arms" / "federated" / PREDICTIONS_FILE, **{"0": np.stack([sure, 1 - sure], axis=1)})

@@ -16,7 +16,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.guided import hottest
 from dermafed.shared.imaging.decoding import read_image
-from dermafed.shared.lesions.clinic_split import read_site
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.runs.run import Watcher
 from dermafed.simulation.runs.run_settings import RunSettings
@@ -58,7 +58,7 @@ def seen_by_the_model(run: Path, parts: list[np.ndarray]) -> np.ndarray:
 
 
 def photographs(run: Path) -> list[np.ndarray]:
-    sites = [read_site(run / "sites" / "clinics" / f"clinic {clinic}") for clinic in range(2)]
+    sites = [read_clinic_split(run / "sites" / "clinics" / f"clinic {clinic}") for clinic in range(2)]
     return [read_image(record.path) for site in sites for record in site.splits.test]
 
 

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.lesions.clinic_split import write_site
+from dermafed.shared.lesions.clinic_split import write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.shared.model.model_file import save_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.studies.queue import RESULT_FILE
 from tests.commands.making import SIDE, draw_image
@@ -31,11 +31,13 @@ def finished_run(parent: Path, seed: int = 0) -> Path:
     """
     folder = parent / "runs" / "plain" / f"seed-{seed}"
     for clinic in range(2):
-        write_site(folder / "sites" / "clinics" / CLINICS[clinic], Splits((), (), _records(parent, clinic)))
+        write_clinic_split(
+            folder / "sites" / "clinics" / CLINICS[clinic], Splits((), (), _records(parent, clinic))
+        )
     (folder / ARM).mkdir(parents=True)
     first = np.full((3, 3), 0.2, np.float32) + 0.4 * np.eye(3, dtype=np.float32)
     np.savez(folder / ARM / PREDICTIONS_FILE, **{"0": first, "1": first})
-    save_model(folder / "model.keras", start(tiny(), seed), ModelCard(tiny(), PIXELS, "none", 1))
+    save_model(folder / "model.keras", start(tiny(), seed), ModelInfo(tiny(), PIXELS, "none", 1))
     result = {"classes": CLASSES, "clinics": [{"name": name} for name in CLINICS], "pooled": {"auc": 1}}
     (folder / RESULT_FILE).write_text(json.dumps(result), "utf-8")
     return folder

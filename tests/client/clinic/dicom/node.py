@@ -17,7 +17,7 @@ from dermafed.client.clinic.intake.received import Received, Reference
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.shared.explain.small import small_classifier
 
@@ -27,7 +27,7 @@ CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 
 def small_diagnoser() -> Diagnoser:
     settings = ModelSettings(classes=CLASSES, image_size=SIDE)
-    card = ModelCard(settings, PreprocessSettings(image_size=SIDE, denoise="none", clahe=False), "random", 7)
+    card = ModelInfo(settings, PreprocessSettings(image_size=SIDE, denoise="none", clahe=False), "random", 7)
     used = ModelUsed("alps", 7, "0" * 64)
     return Diagnoser(OpenedModel(small_classifier(side=SIDE), card, used, Path("none") / "model"))
 

@@ -28,7 +28,7 @@ from dermafed.client.clinic.http.tokens import TOKENS, Tokens
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import make_home
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.shared.explain.small import small_classifier, small_image
 
@@ -38,7 +38,7 @@ SIDE = 64
 
 def small_diagnoser() -> Diagnoser:
     """Random weights; of a round and a name of its own."""
-    card = ModelCard(
+    card = ModelInfo(
         ModelSettings(classes=CLASSES, image_size=SIDE),
         PreprocessSettings(image_size=SIDE, denoise="none", clahe=False),
         "random",

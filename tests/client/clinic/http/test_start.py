@@ -18,10 +18,9 @@ import pytest
 
 from dermafed.client.node.home import Home, make_home
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import save_model
-from dermafed.shared.model.model_info import ModelCard
+from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.client.clinic.http.node import CLASSES, png
 
@@ -42,7 +41,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     settings = ModelSettings(classes=CLASSES, image_size=64)
-    card = ModelCard(settings, PreprocessSettings(image_size=64, denoise="none"), "random", 7)
+    card = ModelInfo(settings, PreprocessSettings(image_size=64, denoise="none"), "random", 7)
     save_model(tmp_path / "alps.keras", to_flat(build_classifier(settings)), card)
     return tmp_path / "alps.keras"
 

@@ -27,7 +27,7 @@ from dermafed.shared.explain.quality.measures import MEASURES
 from dermafed.shared.explain.quality.scoring import explanation_quality
 from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.lesions.clinic_split import write_site
+from dermafed.shared.lesions.clinic_split import write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
 from dermafed.shared.protocol.messages import (
@@ -148,7 +148,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         path = tmp_path / f"{i}.png"
         cv2.imwrite(str(path), random_image(i, 40))
         made.append(LesionRecord(path.stem, path, CLASSES[i % 3]))
-    write_site(tmp_path / "Graz", Splits((), tuple(made), ()))
+    write_clinic_split(tmp_path / "Graz", Splits((), tuple(made), ()))
     with tiny_backbones():
         yield tmp_path / "Graz"
 

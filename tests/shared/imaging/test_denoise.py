@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dermafed.shared.imaging.decoding import read_image
-from dermafed.shared.imaging.noise import estimate_noise
+from dermafed.shared.imaging.denoise import estimate_noise
 from tests.shared.imaging.real import ham_paths, needs_real_images
 
 

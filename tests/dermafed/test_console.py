@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dermafed.shared.imaging.progress import progress_bar
+from dermafed.console import progress_bar
 
 
 def test_quick_work_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from dermafed.shared.errors import ModelError, SettingsError
-from dermafed.shared.model.classifier import normalise_like_imagenet
-from dermafed.shared.model.flat_weights import to_flat
+from dermafed.shared.model.classifier import normalise_like_imagenet, to_flat
 from dermafed.shared.model.initial_weights import _copy_backbone, _is_keras_file, initial_classifier
+from dermafed.shared.model.model_info import weights_origin
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.model.weights_origin import weights_origin
 from tests.shared.model.real import CLASSES, IMAGES, weights_file
 from tests.shared.training.tiny import tiny, tiny_backbones
 

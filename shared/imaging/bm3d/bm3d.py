@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ImageError
-from dermafed.shared.imaging.bm3d.colour import from_opponent, to_opponent
+from dermafed.shared.imaging.bm3d.collaborative import filter_plane
 from dermafed.shared.imaging.bm3d.matching import match_blocks, search_offsets
-from dermafed.shared.imaging.bm3d.stage import filter_plane
 from dermafed.shared.imaging.bm3d.transforms import BLOCK, Floats
 
 _STEP = 5  # pixels from one reference block to the next
@@ -101,3 +100,18 @@ def _references(length: int) -> NDArray[np.int64]:
     """First pixels of the reference blocks along an axis; the last one touches the border."""
     last = length - BLOCK
     return np.append(np.arange(0, last, _STEP), last)
+
+
+# Luminance, red against blue, green against both. With rows of norm 1 the noise keeps its standard deviation
+# in each channel and stays uncorrelated between them, so no threshold needs a scale of its own.
+_OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+
+
+def to_opponent(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotate RGB pixels (H, W, 3) into the opponent planes (3, H, W): luminance, then two chrominances."""
+    return np.tensordot(_OPPONENT, rgb, axes=(1, 2))
+
+
+def from_opponent(planes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rotate opponent planes (3, H, W) back into RGB pixels (H, W, 3)."""
+    return np.tensordot(planes, _OPPONENT, axes=(0, 0))

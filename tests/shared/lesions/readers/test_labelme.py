@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.mask import area, toBbox
 
 from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.readers.labelme_to_coco import labelme_to_coco
+from dermafed.shared.lesions.readers.labelme import labelme_to_coco
 from dermafed.shared.lesions.readers.loading import load_dataset
 from tests.shared.lesions.making import document, images
 

@@ -4,10 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.flat_weights import set_flat, to_flat, trainable_mask
+from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat, trainable_mask
 from dermafed.shared.training.loss import PriorAdjustedCrossEntropy, targets
-from dermafed.shared.training.proximal import ProximalModel
+from dermafed.shared.training.training_network import ProximalModel
 from tests.shared.training.tiny import lesions, start, tiny
 
 MU, RATE, DELTA = 3.0, 0.1, 0.02

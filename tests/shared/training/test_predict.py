@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from dermafed.shared.metrics.evaluation import SiteEvaluation
-from dermafed.shared.model.flat_weights import set_flat
+from dermafed.shared.model.classifier import set_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
-from dermafed.shared.training.frozen_features import FrozenFeatures
-from dermafed.shared.training.predict import apply_classifier, apply_in_batches, predict
+from dermafed.shared.training.predict import FrozenFeatures, apply_classifier, apply_in_batches, predict
 from dermafed.shared.training.training_network import shared_classifier
 from tests.shared.training.tiny import CLASSES, lesions, plain, start, tiny, trainer
 
@@ -24,7 +23,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(int(np.prod(images.shape[1:])))
         return apply_in_batches(network, images, metadata)
 
-    monkeypatch.setattr("dermafed.shared.training.frozen_features.apply_in_batches", counted)
+    monkeypatch.setattr("dermafed.shared.training.predict.apply_in_batches", counted)
     return seen
 
 
