@@ -1,5 +1,5 @@
 """The clinic: the ClientApp that trains on its own images, and the ``fl-client`` command."""
 
-from dermafed.shared.offline import stay_offline
+from dermafed.shared.process import stay_offline
 
 stay_offline()

@@ -1,5 +1,5 @@
 """The coordinator: rounds, strategies, checkpoints, and the ``fl-server`` command."""
 
-from dermafed.shared.offline import stay_offline
+from dermafed.shared.process import stay_offline
 
 stay_offline()

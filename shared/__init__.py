@@ -1,5 +1,5 @@
 """What every site needs: lesions, images, model, training, metrics, explanations, protocol."""
 
-from dermafed.shared.offline import stay_offline
+from dermafed.shared.process import stay_offline
 
 stay_offline()

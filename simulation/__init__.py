@@ -1,5 +1,5 @@
 """A federation of many clinics on one machine, and the ``fl-simulate`` command."""
 
-from dermafed.shared.offline import stay_offline
+from dermafed.shared.process import stay_offline
 
 stay_offline()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.cost.relay import Cost, cost_of_rounds, relay
-from dermafed.shared.offline import QUIET
+from dermafed.shared.process import QUIET
 from tests.journeys.whole_run import whole_run
 from tests.server.flower.test_supernode import answers, free_port
 

@@ -20,17 +20,16 @@ IMAGES = 64
 
 def train(model: Path) -> None:
     """Trains from a model's weights, without an end; the images are noise, which takes as long as any."""
-    from dermafed.client.node.lifeline import end_with_parent
-    from dermafed.shared.cores import give_way
     from dermafed.shared.model.classifier import to_flat
     from dermafed.shared.model.model_file import load_model
+    from dermafed.shared.process import end_with_parent, lower_priority
     from dermafed.shared.training.backend import configure_backend
     from dermafed.shared.training.data import LabelledImages
     from dermafed.shared.training.keras_trainer import KerasTrainer
     from dermafed.shared.training.recipe import Recipe
 
     end_with_parent()
-    give_way()  # as the node's worker does
+    lower_priority()  # as the node's worker does
     configure_backend(1)
     classifier, card = load_model(model)
     rng, side, classes = np.random.default_rng(0), card.model.image_size, len(card.model.classes)

@@ -138,7 +138,7 @@ def in_words(diagnosis: Diagnosis) -> str:
 
 
 def _decide(store: Store, id: str, release: Path | None) -> None:
-    from dermafed.shared.storage.private_files import write_private
+    from dermafed.shared.storage.atomic_files import write_private
 
     data = store.quarantined_object(id)
     if release is not None:

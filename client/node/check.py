@@ -11,7 +11,7 @@ from dermafed.client.node.connection import Check, check_connection, check_regis
 from dermafed.client.node.home import Home, read_settings, server_address
 from dermafed.client.node.status import read_status
 from dermafed.shared.errors import DermaFedError
-from dermafed.shared.storage.lock import is_held
+from dermafed.shared.storage.lock import is_locked
 
 _LITTLE_DISK, _NO_DISK = 5e9, 5e8
 _LITTLE_MEMORY, _NO_MEMORY = 4e9, 1.5e9
@@ -43,7 +43,7 @@ def check_server(home: Home, *, with_key: bool = True) -> Iterator[Check]:
         failed |= check.state == "failed"
         yield check
     if with_key and not failed:
-        yield _running(home) if is_held(home.node) else check_registration(address, home)
+        yield _running(home) if is_locked(home.node) else check_registration(address, home)
 
 
 def _running(home: Home) -> Check:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from flwr.app import Context, Error, Message, RecordDict
@@ -92,7 +94,7 @@ def build_client_app(
 
     Args:
         trainer_for: the trainer of the clinic that a context belongs to; called for every message, so keep
-            what is expensive to build (:class:`dermafed.client.node.trainer_cache.KeptTrainers`).
+            what is expensive to build (:class:`dermafed.client.node.client_app.TrainerCache`).
         quality_for: how the clinic that a context belongs to measures explanations
             (:class:`SiteQuality`); without it, the clinic refuses to.
         consent: the clinic's word in a deployment; a simulation needs none.
@@ -217,3 +219,32 @@ def _reply(message: Message, refusal: Refusal, work: Callable[[], RecordDict]) -
         log.exception("%s", refusal.name.replace("_", " ").lower())
         reason = type(error).__name__
     return Message(Error(code=int(refusal), reason=reason), reply_to=message)
+
+
+# Of the module, since an engine that works in other processes unpickles a new ``TrainerCache`` per message.
+_KEPT: dict[tuple[str, int], Trainer] = {}
+
+
+@dataclass(frozen=True)
+class TrainerCache:
+    """Builds a clinic's trainer when its first message comes, and keeps it for the next ones.
+
+    Attributes:
+        build: makes the trainer of a context's clinic; travels to worker processes by pickle, so let it
+            load data rather than hold it.
+    """
+
+    build: Callable[[Context], Trainer]
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __call__(self, context: Context) -> Trainer:
+        """The trainer of the context's clinic."""
+        key = (self.run, int(context.node_config.get("partition-id", context.node_id)))
+        if key not in _KEPT:
+            _KEPT[key] = self.build(context)
+        return _KEPT[key]
+
+    def forget(self) -> None:
+        """Let this process drop the trainers it has built."""
+        for key in [key for key in _KEPT if key[0] == self.run]:
+            del _KEPT[key]

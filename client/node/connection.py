@@ -88,10 +88,10 @@ def check_registration(address: str, home: Home) -> Check:
     """Whether the server lets the clinic's key connect; the clinic's node must not be running."""
     import httpx
 
-    from dermafed.client.node.flower.worker_names import activate_once
+    from dermafed.client.node.flower.supernode import register_once
 
     try:
-        activate_once(address, home.ca, home.key)
+        register_once(address, home.ca, home.key)
     except httpx.HTTPStatusError as error:
         return Check(
             "registration",

@@ -13,10 +13,9 @@ from dermafed.client.node.clinic_data import Clinic, OfferFolder, fill_cache, ma
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import KnownOffer, Offers
 from dermafed.client.node.policy import decide
-from dermafed.client.node.versions import installed_versions
-from dermafed.shared.cores import cores
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
-from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts
+from dermafed.shared.process import cores
+from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Instruction
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import Plan

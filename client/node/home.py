@@ -20,7 +20,6 @@ Folders are readable for their owner only (0700), and so are files (0600), but f
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.invitation import Invitation
 from dermafed.shared.protocol.node_key import fingerprint, read_public_key
-from dermafed.shared.storage.atomic_files import unwritable, write_atomically, write_json
+from dermafed.shared.storage.atomic_files import unwritable, write_atomically, write_json, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,15 +198,6 @@ def server_address(home: Home) -> str:
             where=home.server_file,
             remedy="Run fl-client join with the coordinator's invitation",
         ) from error
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, from its first byte on."""
-    before = os.umask(0o077)
-    try:
-        write_atomically(path, content)
-    finally:
-        os.umask(before)
 
 
 def _make_key(home: Home, clinic: str) -> None:

@@ -14,7 +14,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.agreement import Decision, Reason
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import write_json
-from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.storage.lock import lock_folder
 
 By = Literal["", "person", "limits"]
 
@@ -115,7 +115,7 @@ class Offers:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with only_one_process(self.folder):
+        with lock_folder(self.folder):
             yield
 
     def _path(self, hash: str) -> Path:

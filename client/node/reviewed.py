@@ -16,7 +16,7 @@ from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.label_files import read_table
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.storage.private_files import make_private_folder, write_private
+from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 
 MANIFEST = "metadata.csv"
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dermafed.client.node.home import write_private
 from dermafed.shared.errors import ModelError
 from dermafed.shared.metrics.calibration.calibration_file import trust_files
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.storage.atomic_files import make_folder
+from dermafed.shared.storage.atomic_files import make_folder, write_private
 from dermafed.shared.training.trainer import FloatVector
 
 MODEL = "model"

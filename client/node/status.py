@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dermafed.client.node.home import write_private
-from dermafed.shared.storage.lock import is_held
+from dermafed.shared.storage.atomic_files import write_private
+from dermafed.shared.storage.lock import is_locked
 
 READY = "worker ready"
 """What the worker writes to its log once it takes tasks."""
@@ -70,6 +70,6 @@ def read_status(folder: Path) -> NodeStatus | None:
         status = NodeStatus(**json.loads((folder / _FILE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    if status.running and not is_held(folder):
+    if status.running and not is_locked(folder):
         return status.changed(running=False, connected=False, worker_ready=False, cause=_KILLED)
     return status

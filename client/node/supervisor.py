@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from dermafed.client.node.check import check_server
-from dermafed.client.node.child import Child
+from dermafed.client.node.child_process import Child
 from dermafed.client.node.connection import REFUSED, REFUSED_REMEDY
-from dermafed.client.node.flower.supernode_names import (
+from dermafed.client.node.flower.supernode import (
     CONNECTED,
     CONNECTION_ERROR,
     DISCONNECTED,
     supernode_arguments,
 )
+from dermafed.client.node.flower.tasks import TaskFiles
 from dermafed.client.node.home import Home, read_settings, server_address
 from dermafed.client.node.status import READY, NodeStatus, write_status
-from dermafed.client.node.unfinished import TaskFiles
-from dermafed.shared.offline import QUIET
-from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.process import QUIET
+from dermafed.shared.storage.lock import lock_folder
 
 WORKER = ("-m", "dermafed.client.node.worker")
 
@@ -52,7 +52,7 @@ def run_node(home: Home, say: Say, worker: Sequence[str] = WORKER) -> None:
         SettingsError: the clinic has not joined, or a node runs in the folder already.
     """
     server_address(home)
-    with only_one_process(home.node, patience=1.0), _signals():
+    with lock_folder(home.node, patience=1.0), _signals():
         TaskFiles(home.node).clear()  # of a SuperNode that is gone
         node = _Node.of(home, say, worker)
         write_status(home.node, node.status)
@@ -85,7 +85,7 @@ class _Node:
             home,
             say,
             Child(
-                (*python, "-m", "dermafed.client.node.supernode", *arguments),
+                (*python, "-m", "dermafed.client.node.flower.supernode", *arguments),
                 _environment(home, FLWR_LOG_LEVEL="INFO"),
                 home.node / "supernode.log",
             ),
@@ -116,7 +116,7 @@ class _Node:
 
     def stop(self) -> None:
         """End the worker, let its last reply out, end the SuperNode."""
-        busy = TaskFiles(self.home.node).in_hand()
+        busy = TaskFiles(self.home.node).exist()
         self.worker.stop(_WORKER_PATIENCE)
         if busy and self.status.connected:
             time.sleep(_SENDING_SECONDS)
@@ -130,7 +130,7 @@ class _Node:
         self._tell(worker_ready=False)
         self.say(f"the worker ended ({_ending(code)}) and is started again; see {self.worker.log}")
         files = TaskFiles(self.home.node)
-        if files.stuck():
+        if files.is_pushing():
             self.say("the SuperNode is started again too: it has half a reply")
             self.supernode.start_anew()
             files.clear()

@@ -16,14 +16,19 @@ from flwr.clientapp import ClientApp
 
 from dermafed.client.node.audit import Entry, append
 from dermafed.client.node.consent import ClinicConsent
-from dermafed.client.node.flower.worker_names import Task, TaskSource, TaskTakenBack, sent_parts
+from dermafed.client.node.flower.tasks import (
+    Task,
+    TaskFiles,
+    TaskSource,
+    TaskTakenBack,
+    UnfinishedTask,
+    message_parts,
+)
+from dermafed.client.node.gate import filter_reply
 from dermafed.client.node.home import Home, open_home
-from dermafed.client.node.lifeline import end_with_parent
-from dermafed.client.node.outgoing import let_out
 from dermafed.client.node.status import READY
-from dermafed.client.node.unfinished import TaskFiles, Unfinished
-from dermafed.shared.cores import give_way
 from dermafed.shared.errors import DermaFedError
+from dermafed.shared.process import end_with_parent, lower_priority
 from dermafed.shared.protocol.messages import Refusal
 
 _IDLE_SECONDS = 0.2
@@ -36,7 +41,7 @@ class Stopped(BaseException):
     """Someone asked this process to end; no handler of ordinary errors may swallow it."""
 
 
-def serve(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
+def answer_tasks(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
     """Answer tasks until someone asks this process to end.
 
     Args:
@@ -48,46 +53,46 @@ def serve(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> N
     Raises:
         StorageError: the audit log cannot be written; the reply did not leave.
     """
-    give_way()  # a clinician may be waiting for a diagnosis on this machine
+    lower_priority()  # a clinician may be waiting for a diagnosis on this machine
     source, files = TaskSource(address, home.secret.read_bytes()), TaskFiles(home.node)
     print(READY, flush=True)
-    _take_up(home, address, app, consent)
+    _resume(home, address, app, consent)
     while True:
         task = source.next_task()
         if task is None:
             time.sleep(_IDLE_SECONDS)
             continue
-        with task.kept_alive(), suppress(TaskTakenBack):
+        with task.heartbeats(), suppress(TaskTakenBack):
             message, ids = task.pull()
-            unfinished = Unfinished(task.token, ids, message)
-            files.keep(unfinished)
+            unfinished = UnfinishedTask(task.token, ids, message)
+            files.save(unfinished)
             _finish(home, task, unfinished, app, consent)
 
 
-def _take_up(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
+def _resume(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
     """Answer the task that a worker before this one died over, if the SuperNode still waits for it."""
     files = TaskFiles(home.node)
-    unfinished = files.take_up()
+    unfinished = files.resume()
     if unfinished is None:
         return
     task = Task(address, unfinished.token)
-    if not task.lives():
+    if not task.is_alive():
         files.clear()
         return
     log.warning("taking up a task that a worker died over")
-    with task.kept_alive():
+    with task.heartbeats():
         _finish(home, task, unfinished, app, consent)
 
 
-def _finish(home: Home, task: Task, unfinished: Unfinished, app: ClientApp, consent: ClinicConsent) -> None:
-    files, message, context = TaskFiles(home.node), unfinished.message, unfinished.ids.context()
+def _finish(home: Home, task: Task, work: UnfinishedTask, app: ClientApp, consent: ClinicConsent) -> None:
+    files, message, context = TaskFiles(home.node), work.message, work.ids.context()
     stopped: Stopped | None = None
     try:
-        reply = _interrupted(message) if unfinished.again else _answer(app, message, context)
+        reply = _interrupted(message) if work.again else _answer(app, message, context)
     except Stopped as error:
         stopped, reply = error, _interrupted(message)
-    reply = let_out(reply, message, consent.classes(context.run_id))
-    _write_down(home.audit, reply, context)
+    reply = filter_reply(reply, message, consent.classes(context.run_id))
+    _append_to_audit(home.audit, reply, context)
     files.start_push()
     with suppress(TaskTakenBack):
         task.push(reply, context)
@@ -108,12 +113,12 @@ def _interrupted(message: Message) -> Message:
     return Message(Error(code=int(Refusal.INTERRUPTED), reason="Interrupted"), reply_to=message)
 
 
-def _write_down(audit: Path, reply: Message, context: Context) -> None:
-    parts = sent_parts(reply)
-    told = reply.metadata
-    kind = f"{told.message_type} error {reply.error.code}" if reply.has_error() else told.message_type
+def _append_to_audit(audit: Path, reply: Message, context: Context) -> None:
+    parts = message_parts(reply)
+    metadata = reply.metadata
+    kind = f"{metadata.message_type} error {reply.error.code}" if reply.has_error() else metadata.message_type
     digest = hashlib.sha256(b"".join(parts)).hexdigest()
-    append(audit, Entry(context.run_id, told.group_id, kind, sum(map(len, parts)), digest))
+    append(audit, Entry(context.run_id, metadata.group_id, kind, sum(map(len, parts)), digest))
 
 
 def stop_on_signals() -> None:
@@ -135,11 +140,11 @@ def main(folder: Path, address: str) -> None:
     stop_on_signals()
     try:
         # Keras is loaded here, before the first task.
-        from dermafed.client.node.training import clinic_app
+        from dermafed.client.node.node_app import clinic_app
 
         home = open_home(folder)
         app, consent = clinic_app(home)
-        serve(home, address, app, consent)
+        answer_tasks(home, address, app, consent)
     except Stopped:
         return
     except DermaFedError as error:

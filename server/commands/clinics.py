@@ -103,9 +103,9 @@ def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
     """
     from dermafed.server.record.clinics import list_clinics
     from dermafed.shared.protocol.node_key import fingerprint
-    from dermafed.shared.storage.lock import is_held
+    from dermafed.shared.storage.lock import is_locked
 
-    known, serving = list_clinics(open_record(directory)), is_held(directory)
+    known, serving = list_clinics(open_record(directory)), is_locked(directory)
     if as_json:
         rows = [
             {

@@ -51,7 +51,7 @@ def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: As
         fl-server train spring.toml --dir alps --json
     """
     from dermafed.server.coordinator.run_request import ask_for, describe
-    from dermafed.shared.storage.lock import is_held
+    from dermafed.shared.storage.lock import is_locked
 
     record = open_record(directory)
     run, understood = ask_for(record, plan)
@@ -62,7 +62,7 @@ def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: As
     else:
         _print_plan(describe(understood), run.clinics)
         stderr().print(f"Run {run.number}, '{run.name}', is asked for. Clinics approve: {run.hash[:12]}")
-    if not is_held(directory):
+    if not is_locked(directory):
         stderr().print("The server is not running; it takes the run up when it starts: fl-server start")
     if follow:
         _follow(directory, run.name)

@@ -45,8 +45,8 @@ def init(
     from dermafed.server.coordinator.certificates import authority_fingerprint
     from dermafed.server.coordinator.server_settings import RECORD, RUNS, TRUST, ServerSettings, save_settings
     from dermafed.server.record.database import Record
-    from dermafed.shared.protocol.authority import issue_server_certificate, make_authority
-    from dermafed.shared.storage.private_files import make_private_folder
+    from dermafed.shared.protocol.certificates import issue_server_certificate, make_authority
+    from dermafed.shared.storage.atomic_files import make_private_folder
 
     _check_free(folder)
     settings = ServerSettings(
@@ -80,7 +80,7 @@ def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
         fl-server renew --dir alps
     """
     from dermafed.server.coordinator.server_settings import TRUST, load_settings
-    from dermafed.shared.protocol.authority import issue_server_certificate
+    from dermafed.shared.protocol.certificates import issue_server_certificate
 
     settings = load_settings(directory)
     expires = issue_server_certificate(directory / TRUST, settings.hosts).not_valid_after_utc

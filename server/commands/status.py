@@ -54,10 +54,10 @@ def current_state(directory: Path) -> dict[str, Any]:
     from dermafed.server.record.clinics import list_clinics
     from dermafed.server.record.rounds import list_answers, list_rounds
     from dermafed.server.record.runs import HELD, list_runs
-    from dermafed.shared.storage.lock import is_held
+    from dermafed.shared.storage.lock import is_locked
 
     record, settings = open_record(directory), load_settings(directory)
-    serving, runs = is_held(directory), list_runs(record)
+    serving, runs = is_locked(directory), list_runs(record)
     run = next((run for run in reversed(runs) if run.status in HELD), runs[-1] if runs else None)
     answers = (
         {name: asdict(answer) for name, answer in list_answers(record, run.number).items()} if run else {}

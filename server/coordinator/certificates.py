@@ -9,15 +9,16 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from dermafed.shared.errors import InputError, StorageError
-from dermafed.shared.protocol.authority import (
+from dermafed.shared.protocol.certificates import (
     CA_CERTIFICATE,
     CA_KEY,
     SERVER_CERTIFICATE,
     SERVER_KEY,
+    certificate_fingerprint,
     load_certificate,
+    read_ca,
 )
-from dermafed.shared.protocol.certificates import certificate_fingerprint, read_ca
-from dermafed.shared.storage.private_files import check_private
+from dermafed.shared.storage.atomic_files import check_private
 
 _RENEW = "Run: fl-server renew"
 _RESTORE = "Restore the folder 'trust' from your backup"

@@ -16,7 +16,7 @@ from dermafed.server.flower.link import Link
 from dermafed.server.record.database import Record
 from dermafed.server.record.rounds import list_rounds
 from dermafed.server.record.runs import HELD, list_runs
-from dermafed.shared.protocol.authority import SERVER_CERTIFICATE, SERVER_KEY
+from dermafed.shared.protocol.certificates import SERVER_CERTIFICATE, SERVER_KEY
 
 FLOWER_STATE = "flower.db"
 

@@ -30,8 +30,7 @@ from dermafed.server.strategies import make_strategy
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import Answer
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.storage.atomic_files import write_atomically
-from dermafed.shared.storage.private_files import make_private_folder
+from dermafed.shared.storage.atomic_files import make_private_folder, write_atomically
 
 OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
 

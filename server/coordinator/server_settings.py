@@ -12,7 +12,7 @@ import tomli_w
 from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.invitation import is_host, join_address
-from dermafed.shared.storage.private_files import check_private, write_private
+from dermafed.shared.storage.atomic_files import check_private, write_private
 
 SETTINGS_FILE = "server.toml"
 TRUST, RECORD, RUNS = "trust", "record.db", "runs"

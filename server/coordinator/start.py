@@ -22,8 +22,8 @@ from dermafed.server.coordinator.server_settings import RECORD, RUNS, TRUST, Ser
 from dermafed.server.record.database import Record
 from dermafed.server.rounds.tensorboard import check_tensorboard
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.storage.lock import only_one_process
-from dermafed.shared.storage.private_files import check_private
+from dermafed.shared.storage.atomic_files import check_private
+from dermafed.shared.storage.lock import lock_folder
 
 log = logging.getLogger("dermafed.server")
 
@@ -73,7 +73,7 @@ def serve(
     settings = check_folder(folder)
     if tensorboard is not None:
         check_tensorboard()
-    with only_one_process(folder, _PATIENCE_SECONDS):
+    with lock_folder(folder, _PATIENCE_SECONDS):
         for host, port in ((settings.listen, settings.port), ("127.0.0.1", settings.health_port)):
             check_port(host, port)
         record = Record(folder / RECORD)

@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from dermafed.shared.cores import cores
 from dermafed.shared.explain.engine import Engine, Outputs
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.network import Network
+from dermafed.shared.process import cores
 
 
 def openvino_engine(masked: keras.Model, network: Network) -> Engine:

@@ -20,12 +20,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.cores import cores
 from dermafed.shared.errors import DermaFedError, ImageError, StorageError
 from dermafed.shared.imaging.cache_entry import make_private, read_entry, write_entry
 from dermafed.shared.imaging.decoding import content_digest, decode_image, read_bytes
 from dermafed.shared.imaging.pipeline import PIPELINE_VERSION, preprocess
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import unwritable
 
 Progress = Callable[[int, int], None]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from flwr.app import ConfigRecord, MessageType, MetricRecord, RecordDict
@@ -142,3 +143,27 @@ def _text(record: Mapping[str, object], name: str) -> str:
     if not isinstance(value, str):
         raise FederationError(f"the field '{name}' is no text")
     return value
+
+
+_PACKAGES = {
+    "dermafed": ("dermafed",),
+    "flwr": ("flwr",),
+    "keras": ("keras",),
+    "tensorflow": ("tensorflow-cpu", "tensorflow"),
+    "numpy": ("numpy",),
+}
+
+
+def installed_versions() -> dict[str, str]:
+    """Version of each package that is installed, by name."""
+    found = {name: _first(names) for name, names in _PACKAGES.items()}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def _first(names: tuple[str, ...]) -> str | None:
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None

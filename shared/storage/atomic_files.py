@@ -1,4 +1,4 @@
-"""Files that are either there in full or not there at all."""
+"""Write files in full or not at all, private ones readable for their owner only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from typing import Any
 
 from dermafed.shared.errors import StorageError
 
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
+"""Of private files and folders: only their owner can read them, and enter them."""
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a sudden death, finds the old content or the new, never a part.
@@ -24,10 +27,20 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         StorageError: the disk is full or the folder cannot be written; ``path`` is as it was.
     """
+    _write(path, data, mode=0o666)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that only its owner can read, from its first byte on; else as :func:`write_atomically`."""
+    _write(path, data, FILE_MODE)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
     # The same folder, since a rename is atomic within one file system only.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with temporary.open("xb") as file:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -75,3 +88,36 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
     write_atomically(path, f"{text}\n".encode())
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only its owner can enter; one that is there is closed to others.
+
+    Raises:
+        StorageError: it cannot be made, or belongs to somebody else.
+    """
+    try:
+        folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
+        folder.chmod(FOLDER_MODE)
+    except OSError as error:
+        raise unwritable(error, folder) from error
+
+
+def check_private(path: Path) -> None:
+    """Refuse what others may read or change.
+
+    Raises:
+        StorageError: it is not there, belongs to somebody else, or others have access.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise StorageError(
+            f"Cannot read: {error.strerror}",
+            where=path,
+            remedy="Restore it from your backup, or check the path",
+        ) from error
+    if status.st_uid != os.geteuid():
+        raise StorageError("This belongs to another user", where=path, remedy="Run the command as its owner")
+    if status.st_mode & 0o077:
+        raise StorageError("Others may read this", where=path, remedy=f"Run: chmod go= {path}")

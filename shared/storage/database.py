@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from dermafed.shared.errors import SettingsError, StorageError
-from dermafed.shared.storage.atomic_files import unwritable
-from dermafed.shared.storage.private_files import FILE_MODE
+from dermafed.shared.storage.atomic_files import FILE_MODE, unwritable
 
 _BUSY_SECONDS = 30.0
 _LEAST_FREE = 2**20  # bytes; a connection needs some for the files that SQLite puts beside its own

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 5.0
 
 
 @contextmanager
-def only_one_process(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+def lock_folder(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     """Holds a folder for this process; a killed process lets go by itself.
 
     Args:
@@ -48,7 +48,7 @@ def only_one_process(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterat
         yield
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether another process holds the folder now; unknown, and so ``False``, where it is not POSIX."""
     path = folder / LOCK_FILE
     if fcntl is None or not path.exists():

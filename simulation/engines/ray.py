@@ -33,7 +33,7 @@ def run_ray(
     """Run a federation with Ray; as many clinics work at a time as cores allow.
 
     The client app travels to the worker processes by cloudpickle, with every message: let it load its data
-    there (:class:`KeptTrainers`). The server app runs in a thread of this process.
+    there (:class:`TrainerCache`). The server app runs in a thread of this process.
 
     Args:
         server_app: the server.

@@ -9,8 +9,8 @@ from typing import Any
 from click import get_current_context
 from click.core import ParameterSource
 
-from dermafed.shared.cores import cores
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.process import cores
 from dermafed.simulation.runs.run_settings import RunSettings, check_same, load_settings
 
 

@@ -15,9 +15,9 @@ from typing import Any
 from dermafed.server.model_card.simulated import simulated_facts
 from dermafed.server.model_card.writing import write_card
 from dermafed.server.rounds.explanations import load_explanations
-from dermafed.shared.cores import cores
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.model.model_info import ModelInfo, weights_origin
+from dermafed.shared.process import cores
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.report.html import write_report
 from dermafed.shared.storage.atomic_files import write_json

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dermafed.shared.errors import DermaFedError, SettingsError
-from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.storage.lock import lock_folder
 from dermafed.simulation.runs.run_settings import SETTINGS_FILE
 
 # Two checkpoints and the best model an arm, of 16 MB for B0; the larger backbones take more.
@@ -27,7 +27,7 @@ def run_folder(out: Path) -> Iterator[None]:
         SettingsError: another process works in it, or there is no room.
     """
     made = not out.exists()
-    with only_one_process(out):
+    with lock_folder(out):
         fresh = not (out / SETTINGS_FILE).exists()
         try:
             _check_room(out)

@@ -11,10 +11,9 @@ from urllib.parse import unquote
 import keras
 from flwr.app import Context
 
-from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.client_app import TrainerCache, build_client_app
 from dermafed.client.node.clinic_trainer import batch_norm_files, site_trainer
 from dermafed.client.node.explanation_quality import SiteQuality, score_cam, site_quality
-from dermafed.client.node.trainer_cache import KeptTrainers
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.round_rules import RoundRules
@@ -24,7 +23,7 @@ from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.classifier import FloatVector, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
-from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
@@ -70,7 +69,7 @@ def train_and_test(arm: Arm) -> None:
         DermaFedError: the run cannot start or go on.
     """
     configure_backend(arm.plan.threads)
-    with only_one_process(arm.folder):
+    with lock_folder(arm.folder):
         _train(arm)
         weights = load_state(arm.folder).weights
         if arm.model is not None:
@@ -99,7 +98,7 @@ def _train(arm: Arm) -> None:
         resume=True,
         explain=arm.explain,
     )
-    trainers = KeptTrainers(SiteTrainers(arm))
+    trainers = TrainerCache(SiteTrainers(arm))
     client = build_client_app(trainers, SiteQualities(arm))
     run = run_ray if arm.engine == "ray" else run_local
     try:
@@ -110,7 +109,7 @@ def _train(arm: Arm) -> None:
 
 def _first_model(arm: Arm) -> keras.Model:
     # Two arms start at a time, and Keras does not guard a download against another process.
-    alone = only_one_process(arm.folder.parent, math.inf) if arm.weights == "imagenet" else nullcontext()
+    alone = lock_folder(arm.folder.parent, math.inf) if arm.weights == "imagenet" else nullcontext()
     with alone:
         return initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.cores import cores
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.lesion_groups import draw
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.names import slug
+from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import make_folder, write_json
 from dermafed.simulation.runs.arms import FEDERATED, PREDICTIONS_FILE, save_predictions
 from dermafed.simulation.runs.processes import run_in_processes

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.cores import cores
 from dermafed.shared.imaging.decoding import read_image, read_mask
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.fairness.groups import AGES, REGIONS, age_group, sex, site_group
 from dermafed.shared.metrics.fairness.skin_tone import THIRDS, TONES, thirds, tone, typology_angle
 from dermafed.shared.model.metadata import SEXES
+from dermafed.shared.process import cores
 from dermafed.simulation.runs.results import TestImages
 
 Angles = dict[str, float]

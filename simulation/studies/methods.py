@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dermafed.shared.cores import cores
+from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.studies.markdown_table import markdown_table

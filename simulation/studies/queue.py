@@ -10,9 +10,9 @@ from typing import Any
 
 from dermafed.server.rounds.history import HISTORY_FILE
 from dermafed.server.rounds.run_folder import read_history
-from dermafed.shared.cores import cores
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import slug
+from dermafed.shared.process import cores
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm, run_arm
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.run import Begun, Watcher, begin, finish

@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dermafed.shared.cores import cores
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.record import PAPER_CLASSES
+from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.synthetic.camera import photograph
 from dermafed.simulation.synthetic.canvas import Canvas

@@ -22,7 +22,7 @@ from dermafed.shared.protocol.agreement import Decision, Reason
 from dermafed.shared.protocol.certificates import certificate_fingerprint, read_ca
 from dermafed.shared.protocol.invitation import Invitation, write_invitation
 from dermafed.shared.protocol.node_key import fingerprint, read_public_key
-from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.storage.lock import lock_folder
 from tests.client.a_clinic import CLASSES, OFFER
 from tests.client.certificates import certificate
 
@@ -124,7 +124,7 @@ def test_a_dead_nodes_status_does_not_count_even_if_its_number_lives(home: Home)
 @pytest.mark.parametrize(("connected", "worker_ready"), [(True, True), (True, False), (False, True)])
 def test_ready_is_a_node_that_could_begin_a_round(home: Home, connected: bool, worker_ready: bool) -> None:
     write_status(home.node, NodeStatus(os.getpid(), connected=connected, worker_ready=worker_ready))
-    with only_one_process(home.node):
+    with lock_folder(home.node):
         result = run("status", "--ready", "--dir", home.folder)
     assert (result.exit_code, result.stdout) == (0 if connected and worker_ready else 1, "")
 

@@ -17,7 +17,7 @@ from dermafed.server.record.runs import Status, find_run, move
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.protocol.invitation import read_invitation
-from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.storage.lock import lock_folder
 from tests.commands.making import Outcome, command
 from tests.server.trusted import KEY, KEY_FINGERPRINT, P256
 
@@ -173,7 +173,7 @@ def test_status_and_runs_show_where_a_run_stands_and_why(trained: Coordinator) -
     assert state["clinics"][0]["answer"]["decision"] == "approved"
     assert "Round 3 got 0 replies" in trained("status").out
     assert "paused" in trained("runs").out
-    with only_one_process(Path()):
+    with lock_folder(Path()):
         assert trained.json("status")["server"] is True
 
 

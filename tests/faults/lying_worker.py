@@ -16,8 +16,8 @@ from dermafed.client.node import worker
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import open_home
-from dermafed.client.node.lifeline import end_with_parent
 from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.process import end_with_parent
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
 LOSS = {"loss": 0.5}
@@ -46,13 +46,13 @@ def main(folder: Path, address: str) -> None:
     worker.stop_on_signals()
     home = open_home(folder)
 
-    def let_out(reply: Message, asked: Message, classes: int | None) -> Message:
+    def filter_reply(reply: Message, asked: Message, classes: int | None) -> Message:
         """No gate: this clinic's code is its own."""
         if (home.folder / "lie").exists() and asked.metadata.message_type == "train":
             reply.metadata.__dict__["_run_id"] = asked.metadata.run_id - 1
         return reply
 
-    worker.let_out = let_out
+    worker.filter_reply = filter_reply
     consent = ClinicConsent(home)
 
     def trainer_for(context: Context) -> Trainer:

@@ -13,7 +13,7 @@ import pytest
 
 from dermafed.client.node.connection import REFUSED
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.protocol import authority
+from dermafed.shared.protocol import certificates as authority
 from tests.faults.federation import SERVER, Federation, edit
 from tests.faults.processes import ROOT, wait_for
 

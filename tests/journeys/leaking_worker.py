@@ -16,8 +16,8 @@ from dermafed.client.node import worker
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home, open_home, read_settings
-from dermafed.client.node.lifeline import end_with_parent
 from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.process import end_with_parent
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from tests.journeys.secrets import STAMP
@@ -54,7 +54,7 @@ def main(folder: Path, address: str) -> None:
     worker.stop_on_signals()
     home = open_home(folder)
     consent = ClinicConsent(home)
-    worker.let_out = lambda reply, asked, classes: leak(home, reply)
+    worker.filter_reply = lambda reply, asked, classes: leak(home, reply)
 
     def trainer_for(context: Context) -> Trainer:
         consent.approved(context)

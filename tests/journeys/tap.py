@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dermafed.shared.protocol.authority import CA_CERTIFICATE, SERVER_CERTIFICATE, SERVER_KEY
+from dermafed.shared.protocol.certificates import CA_CERTIFICATE, SERVER_CERTIFICATE, SERVER_KEY
 
 PIECE = 1 << 16
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.model import OpenedModel
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.shared.cores import cores
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.explanation import Explanation
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.metadata import encode_metadata
+from dermafed.shared.process import cores
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.protocol.authority import (
+from dermafed.shared.protocol.certificates import (
     CA_CERTIFICATE,
     SERVER_CERTIFICATE,
     SERVER_KEY,
+    certificate_fingerprint,
     issue_server_certificate,
     load_certificate,
     make_authority,
 )
-from dermafed.shared.protocol.certificates import certificate_fingerprint
-from dermafed.shared.storage.private_files import check_private
+from dermafed.shared.storage.atomic_files import check_private
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from dermafed.client.clinic.http.tokens import TOKENS, Tokens
 from dermafed.client.clinic.store.store import open_store
 from dermafed.client.node.home import Home, read_settings
 from dermafed.shared.metrics.calibration.calibration_file import load_trust
-from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 
 OUTBOX = "dicom-answers"
@@ -56,7 +56,7 @@ def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) 
     settings, clinic = read_serve_settings(home.settings_file), read_settings(home).clinic
     names = place.names(settings)
     with (
-        only_one_process(home.serving, patience=1.0),
+        lock_folder(home.serving, patience=1.0),
         place.bound() as socket,
         open_store(home, settings.retention_days) as store,
     ):

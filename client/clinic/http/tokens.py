@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
-from dermafed.shared.storage.private_files import make_private_folder, write_private
+from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 
 Role = Literal["device", "clinician"]
 ROLES: tuple[Role, ...] = get_args(Role)

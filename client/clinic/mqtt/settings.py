@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
-from dermafed.shared.storage.private_files import check_private
+from dermafed.shared.storage.atomic_files import check_private
 
 
 def _clinic(name: str) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from dermafed.client.clinic.store.seal import Seal, Unsealable
 from dermafed.shared.errors import StorageError
-from dermafed.shared.storage.atomic_files import unwritable
-from dermafed.shared.storage.private_files import FILE_MODE
+from dermafed.shared.storage.atomic_files import FILE_MODE, unwritable
 
 IMAGE, PREPARED, OBJECT = KINDS = ("image", "prepared", "object")
 

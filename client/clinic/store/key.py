@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dermafed.client.clinic.store.seal import KEY_BYTES, Seal
 from dermafed.shared.errors import StorageError
-from dermafed.shared.storage.private_files import check_private, write_private
+from dermafed.shared.storage.atomic_files import check_private, write_private
 
 _RESTORE = "Restore it from your backup; without it, nobody can read what is kept"
 

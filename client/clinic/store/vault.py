@@ -13,8 +13,8 @@ from dermafed.client.clinic.store.key import make_key, read_key
 from dermafed.client.clinic.store.seal import Seal, Unsealable
 from dermafed.client.clinic.store.tables import KEY_CHECK, StoreDatabase
 from dermafed.shared.errors import StorageError
-from dermafed.shared.storage.lock import only_one_process
-from dermafed.shared.storage.private_files import make_private_folder
+from dermafed.shared.storage.atomic_files import make_private_folder
+from dermafed.shared.storage.lock import lock_folder
 
 KEY, DATABASE, FILES = "store.key", "store.sqlite", "files"
 
@@ -50,7 +50,7 @@ def open_vault(folder: Path) -> Vault:
         StorageError: a part is missing or damaged, the key is another's, or the disk fails.
     """
     make_private_folder(folder)
-    with only_one_process(folder):
+    with lock_folder(folder):
         database, key = StoreDatabase(folder / DATABASE), folder / KEY
         make_private_folder(folder / FILES)
         if not database.path.exists():

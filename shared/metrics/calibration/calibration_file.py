@@ -16,7 +16,7 @@ from dermafed.shared.errors import FederationError, ModelError
 from dermafed.shared.metrics.calibration.calibration import Trust
 from dermafed.shared.metrics.calibration.document import from_document, to_document
 from dermafed.shared.metrics.calibration.out_of_distribution import Outside
-from dermafed.shared.storage.private_files import write_private
+from dermafed.shared.storage.atomic_files import write_private
 
 _REMEDY = "Run: fl-client calibrate"
 

@@ -1,4 +1,4 @@
-"""The clinic's part in a calibration: its own validation images, its kept model, what it agreed to."""
+"""The clinic's part in a calibration: its own validation images, its saved model, what it approved."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.model import open_model
-from dermafed.client.node.calibration import ClinicCalibrator
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
+from dermafed.client.node.node_app import ClinicCalibrator
 from dermafed.shared.errors import FederationError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.clinic_split import read_clinic_split

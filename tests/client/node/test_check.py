@@ -18,7 +18,7 @@ from dermafed.client.node.check import check_clinic
 from dermafed.client.node.connection import Check, check_connection, check_registration
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.node_key import read_public_key
-from dermafed.shared.storage.lock import only_one_process
+from dermafed.shared.storage.lock import lock_folder
 from tests.client.a_clinic import clinic, data_set, joined
 from tests.client.certificates import Certificate, certificate
 from tests.client.superlink import superlink
@@ -186,7 +186,7 @@ def test_a_running_node_is_not_called_unknown(tmp_path: Path) -> None:
         joined(home, server.address, made.ca)
         number = server.enrol(read_public_key(home.public_key), "graz")
         server.state.activate_node(number, 30.0)
-        with only_one_process(home.node):
+        with lock_folder(home.node):
             checks = {check.name: check for check in check_clinic(home)}
         found = checks["registration"]
         assert (found.state, found.what) == ("warning", "the clinic's node runs, and is not connected")

@@ -1,3 +1,5 @@
+"""The trainer of a clinic, and the batch normalisation that it saves between rounds."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -8,16 +10,25 @@ import cv2
 import numpy as np
 import pytest
 
-from dermafed.client.node.batch_norm import BatchNormFiles
-from dermafed.client.node.clinic_trainer import batch_norm_files, clinic_seed, site_trainer
+from dermafed.client.node.clinic_trainer import (
+    KEPT,
+    BatchNormFiles,
+    batch_norm_files,
+    clinic_seed,
+    site_trainer,
+)
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.model.classifier import batch_norm_mask
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.data import load_labelled
-from tests.shared.training.tiny import CLASSES, plain, start, tiny, tiny_backbones
+from dermafed.shared.training.keras_trainer import KerasTrainer
+from dermafed.shared.training.predict import predict
+from dermafed.shared.training.training_network import shared_classifier
+from tests.shared.training.tiny import CLASSES, lesions, plain, start, tiny, tiny_backbones, trainer
 
 PREPROCESS = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=4)
 PLAN = Plan(tiny(), PREPROCESS, plain(epochs=1), rounds=2, class_counts=(4, 4, 4), seed=5)
@@ -85,3 +96,74 @@ def test_a_label_of_no_class_is_named(tmp_path: Path) -> None:
 def test_no_site_no_trainer(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
         site_trainer(tmp_path, PLAN, tmp_path)
+
+
+LOCAL = tiny(batch_norm="local")
+
+
+def values(round: int) -> np.ndarray:
+    return np.full(4, round, np.float32)
+
+
+def test_a_round_starts_from_the_last_one_before_it(tmp_path: Path) -> None:
+    files = BatchNormFiles(tmp_path / "state")
+    assert files.load(1) is None
+    files.save(values(1), round=1)
+    files.save(values(4), round=4)  # the clinic missed two
+    assert files.load(1) is None
+    for before, expected in ((2, 1), (4, 1), (5, 4), (9, 4)):
+        np.testing.assert_array_equal(files.load(before), values(expected))
+
+
+def test_only_the_last_rounds_are_kept(tmp_path: Path) -> None:
+    files = BatchNormFiles(tmp_path)
+    for round in range(1, 13):
+        files.save(values(round), round=round)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"round-{r}.npy" for r in (10, 11, 12)]
+    assert KEPT == 3
+
+
+def test_going_back_drops_nothing_that_is_needed(tmp_path: Path) -> None:
+    files = BatchNormFiles(tmp_path)
+    for round in (1, 2, 8, 9, 8):  # it missed five rounds, and the run went back by two
+        files.save(values(round), round=round)
+        np.testing.assert_array_equal(files.load(round + 1), values(round))
+    np.testing.assert_array_equal(files.load(8), values(2))
+
+
+def clinic(folder: Path) -> KerasTrainer:
+    return trainer(LOCAL, plain(optimizer="sgd"), lesions(8), memory=BatchNormFiles(folder), rounds=3)
+
+
+def own_mask() -> np.ndarray:
+    return batch_norm_mask(shared_classifier(LOCAL))
+
+
+def test_a_clinics_own_values_come_back_in_the_next_round(tmp_path: Path) -> None:
+    weights, site = start(LOCAL), clinic(tmp_path)
+    first = site.train(weights, 1, {}).weights
+    own = own_mask()
+    np.testing.assert_array_equal(BatchNormFiles(tmp_path).load(2), first[own])
+    shared = np.where(own, np.float32(0.5), first)  # the others' batch norm, which must not matter
+    second = site.train(shared, 2, {}).weights
+    without_memory = trainer(LOCAL, plain(optimizer="sgd"), lesions(8), rounds=3)
+    np.testing.assert_array_equal(second, without_memory.train(first, 2, {}).weights)
+    assert not np.array_equal(second, without_memory.train(shared, 2, {}).weights)
+
+
+def test_a_repeated_round_starts_from_the_same_values(tmp_path: Path) -> None:
+    site = clinic(tmp_path)
+    first = site.train(start(LOCAL), 1, {}).weights
+    second = site.train(first, 2, {}).weights
+    np.testing.assert_array_equal(clinic(tmp_path).train(first, 2, {}).weights, second)
+
+
+def test_a_model_is_judged_with_the_clinics_own_values_of_its_round(tmp_path: Path) -> None:
+    site, data = clinic(tmp_path), lesions(8)
+    trained = site.train(start(LOCAL), 1, {}).weights
+    averaged = np.where(own_mask(), np.float32(0.5), trained)
+    memory = BatchNormFiles(tmp_path)
+    np.testing.assert_array_equal(
+        predict(LOCAL, averaged, data, round=1, memory=memory), predict(LOCAL, trained, data)
+    )
+    assert site.evaluate(averaged, 1).loss == trainer(LOCAL, plain(), data).evaluate(trained, 1).loss

@@ -11,15 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurv
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
 from dermafed.client.node.clinic_settings import ClinicSettings
-from dermafed.client.node.home import (
-    Home,
-    make_home,
-    open_home,
-    pin_server,
-    read_settings,
-    server_address,
-    write_private,
-)
+from dermafed.client.node.home import Home, make_home, open_home, pin_server, read_settings, server_address
 from dermafed.client.node.limits import Limits
 from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol.certificates import certificate_fingerprint, read_ca
@@ -49,21 +41,6 @@ def test_only_the_public_key_may_be_read_by_others(home: Home) -> None:
         **dict.fromkeys(("key", "worker.secret", "clinic.toml"), 0o600),
     }
     assert home.folder.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_private_file_is_private_from_its_first_byte(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-    replacing = Path.replace
-
-    def watched(self: Path, target: Path) -> Path:
-        seen.append(self.stat().st_mode & 0o777)
-        return replacing(self, target)
-
-    monkeypatch.setattr(Path, "replace", watched)
-    write_private(tmp_path / "key", b"secret")
-    assert seen == [0o600]
 
 
 def test_the_keys_are_a_pair_on_p384(home: Home) -> None:

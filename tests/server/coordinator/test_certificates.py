@@ -14,7 +14,7 @@ import pytest
 
 from dermafed.server.coordinator.certificates import authority_fingerprint, check_server_certificate
 from dermafed.shared.errors import InputError
-from dermafed.shared.protocol.authority import issue_server_certificate, make_authority
+from dermafed.shared.protocol.certificates import issue_server_certificate, make_authority
 
 HOSTS = ("derma.example.org", "192.0.2.7", "2001:db8::1")
 

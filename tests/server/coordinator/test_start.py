@@ -20,10 +20,10 @@ from dermafed.server.coordinator.server_settings import ServerSettings, load_set
 from dermafed.server.coordinator.start import Ready, check_port, serve
 from dermafed.server.record.database import Record
 from dermafed.shared.errors import InputError, SettingsError
-from dermafed.shared.protocol import authority
-from dermafed.shared.protocol.authority import issue_server_certificate, make_authority
-from dermafed.shared.storage.lock import is_held, only_one_process
-from dermafed.shared.storage.private_files import make_private_folder
+from dermafed.shared.protocol import certificates as authority
+from dermafed.shared.protocol.certificates import issue_server_certificate, make_authority
+from dermafed.shared.storage.atomic_files import make_private_folder
+from dermafed.shared.storage.lock import is_locked, lock_folder
 from tests.server.coordinator.runs_in_process import LocalEngine, agree
 
 
@@ -65,7 +65,7 @@ def test_it_tells_what_clinics_need_and_ends_on_a_signal(folder: Path, number: i
 
     def ready(what: Ready) -> None:
         told.append(what)
-        assert is_held(folder)
+        assert is_locked(folder)
         with pytest.raises(SettingsError, match="Another process works in this folder"):
             serve(folder, engine, agree, never)
         os.kill(os.getpid(), number)
@@ -74,7 +74,7 @@ def test_it_tells_what_clinics_need_and_ends_on_a_signal(folder: Path, number: i
     settings = load_settings(folder)
     fingerprint = authority_fingerprint(folder / "trust")
     assert told == [Ready("alps", settings.address, fingerprint, settings.health_port)]
-    assert not is_held(folder)
+    assert not is_locked(folder)
     assert signal.getsignal(number) is handler
 
 
@@ -123,10 +123,10 @@ def test_an_address_that_is_not_this_machines_is_named() -> None:
 
 
 def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
-    assert not is_held(tmp_path)
-    with only_one_process(tmp_path):
-        assert is_held(tmp_path)
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
+    with lock_folder(tmp_path):
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from dermafed.shared.offline import stay_offline
+from dermafed.shared.process import stay_offline
 
 # The modules here import Flower before ours, as import sorters have it.
 stay_offline()

@@ -1,3 +1,5 @@
+"""Files appear whole or not at all, and private ones are private from their first byte on."""
+
 from __future__ import annotations
 
 import errno
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dermafed.shared.errors import DermaFedError
-from dermafed.shared.storage.atomic_files import write_atomically, write_json
+from dermafed.shared.storage.atomic_files import write_atomically, write_json, write_private
 
 
 def test_replaces_the_whole_file(tmp_path: Path) -> None:
@@ -60,3 +62,18 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DermaFedError, match="Choose a folder that can be written"):
         write_atomically(tmp_path / "file" / "a.bin", b"new")
+
+
+def test_a_private_file_is_private_from_its_first_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    replacing = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.append(self.stat().st_mode & 0o777)
+        return replacing(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    write_private(tmp_path / "key", b"secret")
+    assert seen == [0o600]

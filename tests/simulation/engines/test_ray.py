@@ -10,8 +10,7 @@ import pytest
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from dermafed.client.node.client_app import build_client_app
-from dermafed.client.node.trainer_cache import KeptTrainers
+from dermafed.client.node.client_app import TrainerCache, build_client_app
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.training.trainer import Trainer
@@ -55,7 +54,7 @@ def test_trainers_are_kept_by_clinic_and_run() -> None:
         built.append(context.node_id)
         return trainer_for(context)
 
-    first, second = KeptTrainers(build), KeptTrainers(build)
+    first, second = TrainerCache(build), TrainerCache(build)
     contexts = [Context(1, 40 + i, {"partition-id": i}, None, {}) for i in range(len(SIZES))]  # type: ignore[arg-type]
     assert first(contexts[0]) is first(contexts[0])
     assert first(contexts[0]) is not first(contexts[1])
@@ -68,7 +67,7 @@ def test_trainers_are_kept_by_clinic_and_run() -> None:
 @pytest.mark.journey
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_ray_gives_what_local_gives(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    client = build_client_app(KeptTrainers(without_graz))
+    client = build_client_app(TrainerCache(without_graz))
     run_local(server(tmp_path / "local", rounds=2), client, NAMES, {"seed": 5})
     capfd.readouterr()
     # The second app's own failure must come out of the engine as it is.

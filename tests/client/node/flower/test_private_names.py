@@ -15,13 +15,8 @@ from flwr.supercore.retry import http_retry
 from flwr.supernode import fleet_http_connection, start_client_internal
 from flwr.supernode.cli import flower_supernode
 
-from dermafed.client.node.flower.supernode_names import (
-    CONNECTED,
-    CONNECTION_ERROR,
-    DISCONNECTED,
-    patient_retries,
-)
-from dermafed.client.node.flower.worker_names import TaskIds, from_bytes, sent_parts, to_bytes
+from dermafed.client.node.flower.supernode import CONNECTED, CONNECTION_ERROR, DISCONNECTED, patient_retries
+from dermafed.client.node.flower.tasks import TaskIds, from_bytes, message_parts, to_bytes
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
 
 
@@ -37,7 +32,7 @@ def test_a_message_survives_the_disk() -> None:
 
 
 def test_the_parts_that_are_sent_are_the_whole_message() -> None:
-    assert b"".join(sent_parts(message())).count(np.arange(4, dtype=np.float32).tobytes()) == 1
+    assert b"".join(message_parts(message())).count(np.arange(4, dtype=np.float32).tobytes()) == 1
 
 
 def test_a_supernode_says_and_exits_what_the_supervisor_reads() -> None:

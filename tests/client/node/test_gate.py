@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
-from dermafed.client.node.outgoing import let_out
-from dermafed.client.node.versions import installed_versions
+from dermafed.client.node.gate import filter_reply
 from dermafed.shared.explain.quality.measures import MEASURES
 from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
@@ -23,6 +22,7 @@ from dermafed.shared.protocol.agreement import (
     Reason,
     encode_answer,
     encode_ready,
+    installed_versions,
 )
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.messages import (
@@ -65,7 +65,7 @@ def asked(kind: str) -> Message:
 
 def out(kind: str, content: RecordDict, classes: int | None = 2) -> Message:
     message = asked(kind)
-    return let_out(Message(content, reply_to=message), message, classes)
+    return filter_reply(Message(content, reply_to=message), message, classes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -178,5 +178,5 @@ def test_nothing_but_errors_leaves_for_a_run_nobody_asked_about() -> None:
 )
 def test_an_error_is_its_code_and_a_type(reason: str | None, left: str | None) -> None:
     message = asked("train")
-    reply = let_out(Message(Error(1001, reason), reply_to=message), message, None)
+    reply = filter_reply(Message(Error(1001, reason), reply_to=message), message, None)
     assert (reply.error.code, reply.error.reason) == (1001, left)

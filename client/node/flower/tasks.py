@@ -1,23 +1,25 @@
-"""Flower's names that are not public and that the clinic's worker needs; ``tests/federation`` says why.
+"""The tasks that Flower's SuperNode gives to the clinic's worker, and the one that the worker is at, on disk.
 
-The SuperNode gives tasks to this clinic's worker over its Runtime API, on this machine only: a task has a
-token, which lives as long as heartbeats come. A task that ends without a reply would leave the SuperNode
-waiting for ever, so a task is finished only after its reply was pushed.
+Only here, and in :mod:`dermafed.client.node.flower.supernode`, the client uses names of Flower that are not
+public; ``tests/client/node/flower`` checks what is taken for granted.
+
+The Runtime API is on this machine only. A task has a token, which is valid as long as heartbeats come. A task
+that ends without a reply would leave the SuperNode waiting for ever, so a task ends only after its reply was
+pushed, and a worker that starts after another was killed finishes the task of that one.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
-from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.app import Context, Message, RecordDict
 from flwr.common.constant import SubStatus
 from flwr.common.serde import message_from_proto, message_to_proto
-from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
 from flwr.proto.message_pb2 import Message as MessageProto
 from flwr.proto.runtime_pb2 import AcquireTaskRequest, SendTaskHeartbeatRequest
 from flwr.supercore.constant import TaskType
@@ -29,13 +31,12 @@ from flwr.supercore.interceptors import (
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
-from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.run import RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.supernode.fleet_http_client import FleetHttpClient
-from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
+
+from dermafed.shared.storage.atomic_files import write_private
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class TaskIds:
 
 
 class TaskTakenBack(Exception):
-    """There is nothing to answer any more."""
+    """The SuperNode no longer waits for an answer: the run has ended."""
 
 
 class Task:
@@ -78,12 +79,12 @@ class Task:
         )
 
     def pull(self) -> tuple[Message, TaskIds]:
-        """The message to answer; it can be had once only.
+        """The message to answer; it can be pulled once only.
 
         Raises:
             TaskTakenBack: its run has ended.
         """
-        with self._unless_taken_back():
+        with self._taken_back():
             return self._pull()
 
     def _pull(self) -> tuple[Message, TaskIds]:
@@ -96,31 +97,31 @@ class Task:
         Raises:
             TaskTakenBack: its run has ended.
         """
-        with self._unless_taken_back():
+        with self._taken_back():
             push_message(self._client, reply, context)
             # Nothing but the reply: neither the state of a context nor an error's text.
             push_task_output(self._client, None, SubStatus.COMPLETED, "")
 
-    def lives(self) -> bool:
-        """Whether the SuperNode still waits for this task; prolongs it."""
+    def is_alive(self) -> bool:
+        """Whether the SuperNode still waits for this task, which this call prolongs."""
         try:
             return bool(self._client.SendTaskHeartbeat(SendTaskHeartbeatRequest()).success)
         except httpx.HTTPError:
             return False
 
     @contextmanager
-    def _unless_taken_back(self) -> Iterator[None]:
+    def _taken_back(self) -> Iterator[None]:
         try:
             yield
         except (httpx.HTTPStatusError, ObjectPullError, RunNotRunningException, RuntimeError) as error:
-            if self.lives():
+            if self.is_alive():
                 raise
             raise TaskTakenBack from error
 
     @contextmanager
-    def kept_alive(self) -> Iterator[None]:
-        """Heartbeats while the work lasts."""
-        sender = HeartbeatSender(lambda: self.lives() or True)
+    def heartbeats(self) -> Iterator[None]:
+        """Send heartbeats while the work lasts."""
+        sender = HeartbeatSender(lambda: self.is_alive() or True)
         sender.start()
         try:
             yield
@@ -130,7 +131,7 @@ class Task:
 
 
 class TaskSource:
-    """The SuperNode on this machine, as who gives out tasks."""
+    """The SuperNode on this machine, which gives out the tasks."""
 
     def __init__(self, address: str, secret: bytes) -> None:
         self._address = address
@@ -147,13 +148,13 @@ class TaskSource:
         )
 
     def next_task(self) -> Task | None:
-        """A task, if there is one and the SuperNode is there."""
+        """The next task, if there is one and the SuperNode answers."""
         request = AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP])
         try:
-            answer = self._client.AcquireTask(request)
+            reply = self._client.AcquireTask(request)
         except httpx.TransportError:
             return None
-        return Task(self._address, answer.token) if answer.HasField("task") and answer.token else None
+        return Task(self._address, reply.token) if reply.HasField("task") and reply.token else None
 
 
 def to_bytes(message: Message) -> bytes:
@@ -166,28 +167,77 @@ def from_bytes(content: bytes) -> Message:
     return message_from_proto(MessageProto.FromString(content))
 
 
-def sent_parts(message: Message) -> list[bytes]:
+def message_parts(message: Message) -> list[bytes]:
     """Everything of a message that is sent, as it is sent."""
     return [part.deflate() for part in get_all_nested_objects(message).values()]
 
 
-def activate_once(address: str, ca: Path, key: Path) -> None:
-    """Register the clinic's node as present, and as absent again.
+@dataclass(frozen=True)
+class UnfinishedTask:
+    """The task that a worker is at.
 
-    Raises:
-        httpx.HTTPStatusError: the server does not know the key, or the clocks differ.
-        httpx.TransportError: the server is away.
+    Attributes:
+        token: lets its holder answer the message.
+        ids: Flower's numbers.
+        message: what the server asks.
+        again: whether a worker died over it already.
     """
-    private = load_ssh_private_key(key.read_bytes(), None)
-    public = private.public_key()
-    with FleetHttpClient.from_server_address(
-        address,
-        False,
-        str(ca),
-        interceptors=[
-            RuntimeVersionHttpInterceptor(component_name="SuperNode"),
-            NodeAuthHttpInterceptor(private, public),  # type: ignore[arg-type]
-        ],
-    ) as client:
-        request = ActivateNodeRequest(public_key=public_key_to_bytes(public), heartbeat_interval=30)  # type: ignore[arg-type]
-        client.DeactivateNode(DeactivateNodeRequest(node_id=client.ActivateNode(request).node_id))
+
+    token: str
+    ids: TaskIds
+    message: Message
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """The files of the task that the worker is at: none, a task, or a task whose reply is being pushed."""
+
+    folder: Path
+
+    def save(self, task: UnfinishedTask) -> None:
+        """Save a task; the short file last, since it makes the task count."""
+        write_private(self._message, to_bytes(task.message))
+        values = {"token": task.token, "ids": asdict(task.ids), "again": task.again}
+        write_private(self._task, json.dumps(values).encode())
+
+    def resume(self) -> UnfinishedTask | None:
+        """The task that a worker died over, marked so that it is not tried for ever."""
+        try:
+            values = json.loads(self._task.read_text("utf-8"))
+            message = from_bytes(self._message.read_bytes())
+            task = UnfinishedTask(values["token"], TaskIds(**values["ids"]), message, bool(values["again"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            self.clear()
+            return None
+        write_private(self._task, json.dumps({**values, "again": True}).encode())
+        return task
+
+    def start_push(self) -> None:
+        """From now on half a reply may be with the SuperNode, which would wait for the rest for ever."""
+        self._task.replace(self._pushing)
+
+    def exist(self) -> bool:
+        """Whether there is a task at all."""
+        return self._task.exists() or self._pushing.exists()
+
+    def is_pushing(self) -> bool:
+        """Whether the reply is being pushed; if the worker died meanwhile, only a new SuperNode helps."""
+        return self._pushing.exists()
+
+    def clear(self) -> None:
+        """Remove the task."""
+        for path in (self._task, self._pushing, self._message):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _task(self) -> Path:
+        return self.folder / "task.json"
+
+    @property
+    def _message(self) -> Path:
+        return self.folder / "task.message"
+
+    @property
+    def _pushing(self) -> Path:
+        return self.folder / "pushing.json"

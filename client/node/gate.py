@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from flwr.app import Error, Message, MessageType, RecordDict
 
-from dermafed.client.node.versions import installed_versions
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
@@ -21,6 +20,7 @@ from dermafed.shared.protocol.agreement import (
     decode_ready,
     encode_answer,
     encode_ready,
+    installed_versions,
 )
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
@@ -46,7 +46,7 @@ _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 log = logging.getLogger("dermafed.client")
 
 
-def let_out(reply: Message, asked: Message, classes: int | None) -> Message:
+def filter_reply(reply: Message, asked: Message, classes: int | None) -> Message:
     """The reply, if it holds what its kind may hold and nothing else; otherwise an error.
 
     Args:

@@ -1,4 +1,7 @@
-"""Flower's SuperNode, and its names that are not public; ``tests/client`` says what is taken for granted."""
+"""Flower's SuperNode: its arguments, what it prints, and its process (arguments of ``flower-supernode``).
+
+Uses names of Flower that are not public; ``tests/client/node/flower`` checks what is taken for granted.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.retry import RetryInvoker, make_simple_http_retry_invoker
 from flwr.supercore.run import RunNotRunningException
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from dermafed.shared.process import end_with_parent
 
 CONNECTION_ERROR = "Exit Code: 305"
 """What a SuperNode writes that ends because it cannot connect; it exits with 1, as for every error."""
@@ -90,3 +101,30 @@ def patient_retries() -> RetryInvoker:
 
     invoker.should_giveup = gives_up
     return invoker
+
+
+def register_once(address: str, ca: Path, key: Path) -> None:
+    """Register the clinic's node as present, and as absent again.
+
+    Raises:
+        httpx.HTTPStatusError: the server does not know the key, or the clocks differ.
+        httpx.TransportError: the server is away.
+    """
+    private = load_ssh_private_key(key.read_bytes(), None)
+    public = private.public_key()
+    with FleetHttpClient.from_server_address(
+        address,
+        False,
+        str(ca),
+        interceptors=[
+            RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+            NodeAuthHttpInterceptor(private, public),  # type: ignore[arg-type]
+        ],
+    ) as client:
+        request = ActivateNodeRequest(public_key=public_key_to_bytes(public), heartbeat_interval=30)  # type: ignore[arg-type]
+        client.DeactivateNode(DeactivateNodeRequest(node_id=client.ActivateNode(request).node_id))
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    run_supernode()

@@ -12,9 +12,9 @@ from flwr.app import Context, Message, RecordDict
 from dermafed.client.node.clinic_trainer import site_trainer
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
+from dermafed.client.node.node_app import clinic_app
 from dermafed.client.node.saved_models import kept_models
-from dermafed.client.node.training import clinic_app
-from dermafed.shared.cores import cores
+from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import OFFER_QUERY, PREPARE_QUERY, encode_counts, encode_offer
 from dermafed.shared.protocol.messages import Refusal, decode_update, encode_instruction
 from dermafed.simulation.engines.flower_private_names import become_server_task
@@ -22,7 +22,7 @@ from tests.client.a_clinic import clinic, data_set, offer
 from tests.shared.training.tiny import plain, start, tiny, tiny_backbones
 
 MODEL = tiny(classes=("melanoma", "nevus"))
-OFFER = offer(model=MODEL, recipe=plain(epochs=1), rounds=2)
+SMALL_OFFER = offer(model=MODEL, recipe=plain(epochs=1), rounds=2)
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def test_a_run_trains_as_a_simulation_does_and_keeps_the_model(home: Home) -> No
     weights = start(MODEL)
     asked = encode_instruction(weights, 1, {})
     assert ask("train", asked).error.code == Refusal.NOT_APPROVED
-    ask(OFFER_QUERY, encode_offer(OFFER.to_text()))
+    ask(OFFER_QUERY, encode_offer(SMALL_OFFER.to_text()))
     assert ask("train", asked).error.reason == "FederationError"  # the counts are not known yet
     assert ask(PREPARE_QUERY, encode_counts([9, 8])).has_content()
     update, _ = decode_update(ask("train", asked).content, weights.size)
 
     approved = ClinicConsent(home).approved(context)
-    assert approved.plan == OFFER.plan([9, 8], threads=cores())
+    assert approved.plan == SMALL_OFFER.plan([9, 8], threads=cores())
     alone = site_trainer(approved.folder.site, approved.plan, home.folder / "other")
     assert alone.data.images.shape == (14, 32, 32, 3)
     np.testing.assert_array_equal(update.weights, alone.train(weights, 1, {}).weights)
