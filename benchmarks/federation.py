@@ -27,7 +27,7 @@ from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.strategies import make_strategy
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import (
     decode_instruction,
     decode_update,
@@ -45,19 +45,19 @@ IMAGES = 64
 class Idle:
     """A trainer that gives back what it gets."""
 
-    def __init__(self, evaluation: SiteEvaluation) -> None:
+    def __init__(self, evaluation: ClinicEvaluation) -> None:
         self._evaluation = evaluation
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         return Update(weights, IMAGES, {"loss": 1.0})
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         return self._evaluation
 
 
-def evaluation() -> SiteEvaluation:
+def evaluation() -> ClinicEvaluation:
     scores = np.random.default_rng(0).dirichlet(np.ones(3), IMAGES)
-    return SiteEvaluation.from_predictions(np.arange(IMAGES) % 3, scores)
+    return ClinicEvaluation.from_predictions(np.arange(IMAGES) % 3, scores)
 
 
 def run_case(clinics: int, parameters: int, rounds: int) -> dict[str, Any]:

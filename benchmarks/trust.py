@@ -28,8 +28,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.outside_scores import CANDIDATES
 from benchmarks.trust_looks import Seen, look_everywhere, together
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
-from dermafed.shared.metrics.calibration.network_outputs import Looks
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs
 from dermafed.shared.metrics.calibration.out_of_distribution import SEEN
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.reliability_plot import reliability_figure
@@ -42,15 +42,19 @@ Scores = NDArray[np.float64]
 MELANOMA = 0  # of the paper's classes
 
 
-def counted(looks: Looks, temperature: float) -> ConfidenceBins:
-    return ConfidenceBins.count(looks.labels, softmax(looks.logits.astype(np.float64) / temperature, axis=1))
+def counted(outputs: NetworkOutputs, temperature: float) -> ConfidenceBins:
+    return ConfidenceBins.count(
+        outputs.labels, softmax(outputs.logits.astype(np.float64) / temperature, axis=1)
+    )
 
 
 def calibration(seen: Seen) -> list[Row]:
     """The calibration error of test images: as they are, at the merged temperature, at the clinic's own."""
-    own = {name: TrustSums.of(looks.logits, looks.labels) for name, looks in seen.validation.items()}
+    own = {
+        name: CalibrationSums.of(outputs.logits, outputs.labels) for name, outputs in seen.validation.items()
+    }
     merged = reduce(add, own.values())
-    tests = {"all clinics": seen.test, **{name: {name: looks} for name, looks in seen.test.items()}}
+    tests = {"all clinics": seen.test, **{name: {name: outputs} for name, outputs in seen.test.items()}}
     tests["ISIC 2017"] = {"ISIC 2017": seen.isic}
     rows = []
     for test, parts in tests.items():
@@ -61,10 +65,13 @@ def calibration(seen: Seen) -> list[Row]:
     return rows
 
 
-def judged(parts: dict[str, Looks], temperatures: dict[str, float]) -> Row:
+def judged(parts: dict[str, NetworkOutputs], temperatures: dict[str, float]) -> Row:
     """The calibration of all parts together, each at its temperature."""
-    bins = reduce(add, (counted(looks, temperatures[name]) for name, looks in parts.items()))
-    sums = [TrustSums.of(looks.logits, looks.labels, temperatures[name]) for name, looks in parts.items()]
+    bins = reduce(add, (counted(outputs, temperatures[name]) for name, outputs in parts.items()))
+    sums = [
+        CalibrationSums.of(outputs.logits, outputs.labels, temperatures[name])
+        for name, outputs in parts.items()
+    ]
     used = set(temperatures.values())
     return {
         "images": int(bins.images.sum()),
@@ -77,12 +84,12 @@ def judged(parts: dict[str, Looks], temperatures: dict[str, float]) -> Row:
 def abstaining(seen: Seen) -> list[Row]:
     """Coverage and risk of the rule that validation images gave."""
     validation = together(seen.validation)
-    temperature = TrustSums.of(validation.logits, validation.labels).best_temperature
+    temperature = CalibrationSums.of(validation.logits, validation.labels).best_temperature
     rule = select(counted(validation, temperature))
     sides = {"validation": validation, "test": together(seen.test), "ISIC 2017": seen.isic}
     return [
-        {"part": name, "threshold": rule.threshold, **sure(counted(looks, temperature), rule.first_bin)}
-        for name, looks in sides.items()
+        {"part": name, "threshold": rule.threshold, **sure(counted(outputs, temperature), rule.first_bin)}
+        for name, outputs in sides.items()
     ]
 
 
@@ -102,7 +109,7 @@ def sure(bins: ConfidenceBins, first: int) -> Row:
 
 
 def outside(
-    training: dict[str, Looks], validation: dict[str, Looks], seen: Seen, names: list[str]
+    training: dict[str, NetworkOutputs], validation: dict[str, NetworkOutputs], seen: Seen, names: list[str]
 ) -> list[Row]:
     """AUROC of each score against every set, and the share beyond the threshold of validation images."""
     inside = together(seen.test if len(training) > 1 else {name: seen.test[name] for name in training})
@@ -112,8 +119,8 @@ def outside(
         score = CANDIDATES[name](together(training))
         threshold = np.quantile(score(together(validation)), SEEN, method="higher")
         known = score(inside)
-        for other, looks in {"test": inside, **seen.others, "ISIC 2017": seen.isic}.items():
-            found = score(looks)
+        for other, outputs in {"test": inside, **seen.others, "ISIC 2017": seen.isic}.items():
+            found = score(outputs)
             row = {"score": name, "fitted_to": fitted, "set": other, "images": len(found)}
             rows.append({**row, "auroc": auroc(known, found), "beyond": float((found > threshold).mean())})
     return rows
@@ -142,7 +149,7 @@ def draw(seen: Seen, file: Path) -> None:
     """The reliability of the largest clinic's test images, before and at its own temperature."""
     clinic = max(seen.test, key=lambda name: len(seen.test[name].labels))
     test, validation = seen.test[clinic], seen.validation[clinic]
-    own = TrustSums.of(validation.logits, validation.labels).best_temperature
+    own = CalibrationSums.of(validation.logits, validation.labels).best_temperature
     reliability_figure(counted(test, 1.0), counted(test, own)).savefig(file)
 
 

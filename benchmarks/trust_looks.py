@@ -17,7 +17,7 @@ from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
+from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.data import LabelledImages
@@ -33,19 +33,19 @@ class Eyes:
     card: ModelInfo
     keep: Path | None
 
-    def look(self, name: str, images: Callable[[], LabelledImages]) -> Looks:
+    def look(self, name: str, images: Callable[[], LabelledImages]) -> NetworkOutputs:
         file = None if self.keep is None else self.keep / f"{name}.npz"
         if file is not None and file.exists():
             with np.load(file) as kept:
-                return Looks(kept["logits"], kept["features"], kept["labels"])
+                return NetworkOutputs(kept["logits"], kept["features"], kept["labels"])
         stderr().print(f"Looking at {name}")
-        looks = look_at(self.classifier, images())
+        outputs = network_outputs(self.classifier, images())
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(file, logits=looks.logits, features=looks.features, labels=looks.labels)
-        return looks
+            np.savez(file, logits=outputs.logits, features=outputs.features, labels=outputs.labels)
+        return outputs
 
-    def look_at_records(self, name: str, records: Sequence[LesionRecord]) -> Looks:
+    def look_at_records(self, name: str, records: Sequence[LesionRecord]) -> NetworkOutputs:
         def images() -> LabelledImages:
             paths = [record.path for record in records]
             pixels = PreprocessCache(default_cache_folder()).load(paths, self.card.preprocess).images
@@ -55,7 +55,9 @@ class Eyes:
 
         return self.look(name, images)
 
-    def look_at_pictures(self, name: str, pictures: Callable[[], Sequence[NDArray[np.uint8]]]) -> Looks:
+    def look_at_pictures(
+        self, name: str, pictures: Callable[[], Sequence[NDArray[np.uint8]]]
+    ) -> NetworkOutputs:
         def images() -> LabelledImages:
             prepared = np.stack([preprocess(each, self.card.preprocess).image for each in pictures()])
             return LabelledImages(prepared, np.full(len(prepared), -1))
@@ -67,11 +69,11 @@ class Eyes:
 class Seen:
     """What the model makes of every set; the clinics' sides by clinic."""
 
-    train: dict[str, Looks]
-    validation: dict[str, Looks]
-    test: dict[str, Looks]
-    isic: Looks
-    others: dict[str, Looks]
+    train: dict[str, NetworkOutputs]
+    validation: dict[str, NetworkOutputs]
+    test: dict[str, NetworkOutputs]
+    isic: NetworkOutputs
+    others: dict[str, NetworkOutputs]
 
 
 def look_everywhere(run: Path, ham: Path, isic: Path, keep: Path | None) -> Seen:
@@ -101,6 +103,8 @@ def look_everywhere(run: Path, ham: Path, isic: Path, keep: Path | None) -> Seen
     return Seen(**parts, isic=shifted, others={**pictures, **near})
 
 
-def together(parts: dict[str, Looks]) -> Looks:
+def together(parts: dict[str, NetworkOutputs]) -> NetworkOutputs:
     names = ("logits", "features", "labels")
-    return Looks(*(np.concatenate([getattr(part, name) for part in parts.values()]) for name in names))
+    return NetworkOutputs(
+        *(np.concatenate([getattr(part, name) for part in parts.values()]) for name in names)
+    )

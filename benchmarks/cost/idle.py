@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.training.trainer import FloatVector, Update
 
 IMAGES = 64
@@ -17,10 +17,10 @@ class Idle:
 
     def __init__(self) -> None:
         scores = np.random.default_rng(0).dirichlet(np.ones(3), IMAGES)
-        self._evaluation = SiteEvaluation.from_predictions(np.arange(IMAGES) % 3, scores)
+        self._evaluation = ClinicEvaluation.from_predictions(np.arange(IMAGES) % 3, scores)
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         return Update(weights, IMAGES, {"loss": 1.0})
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         return self._evaluation

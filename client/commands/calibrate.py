@@ -47,19 +47,24 @@ def calibrate(
     from dermafed.client.evaluation.calibrate import calibrate as fit
     from dermafed.client.evaluation.calibrate import given_images, own_images
     from dermafed.client.node.home import open_home
-    from dermafed.shared.metrics.calibration.calibration_file import save_trust, trust_files
-    from dermafed.shared.metrics.calibration.document import figures
+    from dermafed.shared.metrics.calibration.calibration_file import (
+        calibration_files,
+        figures,
+        save_calibration,
+    )
 
     # A model file with data of its own needs no clinic's folder.
     opened = open_model(model, None if model.endswith(".keras") else open_home(folder))
     images = own_images(opened, open_home(folder)) if data is None else given_images(opened, data)
     with stages() as stage:
-        trust = fit(opened, images, stage)
-    save_trust(opened.file, trust)
-    files = [str(path) for path in trust_files(opened.file) if path.exists()]
+        calibration = fit(opened, images, stage)
+    save_calibration(opened.file, calibration)
+    files = [str(path) for path in calibration_files(opened.file) if path.exists()]
     if as_json:
-        print_json({"model": opened.used.name, **figures(trust), "notes": [images.note], "files": files})
+        print_json(
+            {"model": opened.used.name, **figures(calibration), "notes": [images.note], "files": files}
+        )
         return
-    from dermafed.client.evaluation.calibration_table import print_trust
+    from dermafed.client.evaluation.calibration_table import print_calibration
 
-    print_trust(opened.used.name, trust, [images.note], files)
+    print_calibration(opened.used.name, calibration, [images.note], files)

@@ -60,11 +60,11 @@ def diagnose(
     from dermafed.client.node.home import open_home
 
     files = find_files(paths)
-    diagnoser, trust = open_diagnoser(model, None if folder is None else open_home(folder))
+    diagnoser, calibration = open_diagnoser(model, None if folder is None else open_home(folder))
     write = _writer(diagnoser.classes, as_json, as_csv)
     failed = 0
     with _progress() as progress:
-        for done, line in enumerate(diagnose_files(files, diagnoser, trust), 1):
+        for done, line in enumerate(diagnose_files(files, diagnoser, calibration), 1):
             write(line)
             failed += "error" in line
             progress(done, len(files))

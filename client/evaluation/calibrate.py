@@ -17,9 +17,8 @@ from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.duplicates import check_no_duplicates
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.splits import Splits, split_records
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.fitting import fit_trust
-from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
+from dermafed.shared.metrics.calibration.calibration import Calibration, fit_calibration
+from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.training.data import labelled
 
 Stage = Callable[[str], Callable[[int, int], None]]
@@ -40,7 +39,7 @@ class Images:
     note: str
 
 
-def calibrate(model: OpenedModel, images: Images, stage: Stage) -> Trust:
+def calibrate(model: OpenedModel, images: Images, stage: Stage) -> Calibration:
     """Fit a model's trust; writes only to the preprocessing cache.
 
     Args:
@@ -53,7 +52,7 @@ def calibrate(model: OpenedModel, images: Images, stage: Stage) -> Trust:
         ImageError: an image cannot be read.
     """
     looks = {side: _look(model, images.splits, side, stage) for side in ("train", "validation")}
-    return fit_trust(model.used.sha256, model.card.model.classes, looks["train"], looks["validation"])
+    return fit_calibration(model.used.sha256, model.card.model.classes, looks["train"], looks["validation"])
 
 
 def own_images(model: OpenedModel, home: Home) -> Images:
@@ -96,7 +95,7 @@ def _offer(model: OpenedModel, home: Home) -> str | None:
     return split[0] if len(split) == 1 else None
 
 
-def _look(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> Looks:
+def _look(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> NetworkOutputs:
     records, card = splits.sides()[side], model.card
     if not records:
         raise DatasetError(f"There is no {side} image", remedy="Give images of more lesions")
@@ -104,4 +103,4 @@ def _look(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> Looks:
         [record.path for record in records], card.preprocess, progress=stage(f"Preprocessing, {side}")
     )
     data = labelled(records, cached.images, card.model)
-    return look_at(model.classifier, data, stage(f"Looking, {side}"))
+    return network_outputs(model.classifier, data, stage(f"Looking, {side}"))

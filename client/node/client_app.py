@@ -14,8 +14,8 @@ from flwr.clientapp import ClientApp
 
 from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.summary import ExplanationQuality
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.protocol.agreement import (
     OFFER,
     PREPARE,
@@ -26,15 +26,15 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.messages import (
     CALIBRATE,
+    CALIBRATION,
     EXPLAIN,
-    TRUST,
     Instruction,
     Refusal,
+    decode_calibration,
     decode_instruction,
-    decode_trust,
+    encode_calibration_sums,
     encode_evaluation,
     encode_explanation_quality,
-    encode_trust_sums,
     encode_update,
 )
 from dermafed.shared.training.trainer import FloatVector, Trainer
@@ -50,11 +50,11 @@ QualityFor = Callable[[Context], QualityOf]
 class Calibrator(Protocol):
     """How a clinic takes part in the calibration of a run's last model."""
 
-    def sums(self, asked: Instruction) -> TrustSums:
+    def sums(self, asked: Instruction) -> CalibrationSums:
         """The sums of the clinic's validation images, at the temperature that the server asks for."""
         ...
 
-    def keep(self, trust: Trust) -> None:
+    def keep(self, calibration: Calibration) -> None:
         """Keep what came of all clinics' sums."""
         ...
 
@@ -148,15 +148,15 @@ def _add_calibration(
         def work() -> RecordDict:
             start = time.monotonic()
             sums = calibrator_for(context).sums(asked(message, context))
-            return encode_trust_sums(sums, time.monotonic() - start)
+            return encode_calibration_sums(sums, time.monotonic() - start)
 
         return _reply(message, Refusal.CALIBRATION_FAILED, work)
 
-    @app.query(TRUST)
-    def trust(message: Message, context: Context) -> Message:
+    @app.query(CALIBRATION)
+    def calibration(message: Message, context: Context) -> Message:
         def work() -> RecordDict:
             start = time.monotonic()
-            calibrator_for(context).keep(decode_trust(message.content))
+            calibrator_for(context).keep(decode_calibration(message.content))
             return encode_ready(time.monotonic() - start)
 
         return _reply(message, Refusal.CALIBRATION_FAILED, work)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
-from dermafed.shared.metrics.fairness.reweighing import group_weights
+from dermafed.shared.metrics.fairness.groups import group_weights
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.backend import configure_backend

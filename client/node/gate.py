@@ -24,17 +24,17 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
+    CALIBRATION_QUERY,
     EXPLAIN_QUERY,
-    TRUST_QUERY,
     Refusal,
+    decode_calibration_sums,
     decode_evaluation,
     decode_explanation_quality,
     decode_instruction,
-    decode_trust_sums,
     decode_update,
+    encode_calibration_sums,
     encode_evaluation,
     encode_explanation_quality,
-    encode_trust_sums,
     encode_update,
 )
 
@@ -86,8 +86,8 @@ def _explanation(content: RecordDict, asked: Message, classes: int) -> RecordDic
     return encode_explanation_quality(*decode_explanation_quality(content))
 
 
-def _trust_sums(content: RecordDict, asked: Message, classes: int) -> RecordDict:
-    return encode_trust_sums(*decode_trust_sums(content, classes))
+def _calibration_sums(content: RecordDict, asked: Message, classes: int) -> RecordDict:
+    return encode_calibration_sums(*decode_calibration_sums(content, classes))
 
 
 def _answer(content: RecordDict, asked: Message, classes: int) -> RecordDict:
@@ -104,8 +104,8 @@ _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     MessageType.TRAIN: _update,
     MessageType.EVALUATE: _evaluation,
     EXPLAIN_QUERY: _explanation,
-    CALIBRATE_QUERY: _trust_sums,
-    TRUST_QUERY: _ready,
+    CALIBRATE_QUERY: _calibration_sums,
+    CALIBRATION_QUERY: _ready,
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,
 }

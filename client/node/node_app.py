@@ -17,13 +17,16 @@ from dermafed.client.node.saved_models import MODEL, KeptModel, keep_model, kept
 from dermafed.shared.errors import FederationError
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.calibration.calibration import Trust, weights_digest
-from dermafed.shared.metrics.calibration.calibration_file import save_trust
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
-from dermafed.shared.metrics.calibration.fitting import fit_outside
-from dermafed.shared.metrics.calibration.network_outputs import Looks, look_at
+from dermafed.shared.metrics.calibration.calibration import (
+    Calibration,
+    fit_out_of_distribution,
+    weights_digest,
+)
+from dermafed.shared.metrics.calibration.calibration_file import save_calibration
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
@@ -43,7 +46,7 @@ class KeepingTrainer:
         """As the trainer does."""
         return self.trainer.train(weights, round, config)
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """As the trainer does, after keeping the weights."""
         keep_model(self.home.models, self.run.hash, self.run.offer, weights, round)
         return self.trainer.evaluate(weights, round)
@@ -93,7 +96,7 @@ class ClinicCalibrator:
     home: Home
     run: Approved
 
-    def sums(self, asked: Instruction) -> TrustSums:
+    def sums(self, asked: Instruction) -> CalibrationSums:
         """The sums of the clinic's validation images; keeps the model, which is the run's last.
 
         Raises:
@@ -104,10 +107,10 @@ class ClinicCalibrator:
         if not TEMPERATURES[0] <= temperature <= TEMPERATURES[-1]:
             raise FederationError(f"There is no temperature {temperature}", where="query.calibrate")
         keep_model(self.home.models, self.run.hash, self.run.offer, asked.weights, asked.round)
-        looks = self._look(asked.weights, read_clinic_split(self.run.folder.site).splits.validation)
-        return TrustSums.of(looks.logits, looks.labels, temperature)
+        outputs = self._look(asked.weights, read_clinic_split(self.run.folder.site).splits.validation)
+        return CalibrationSums.of(outputs.logits, outputs.labels, temperature)
 
-    def keep(self, trust: Trust) -> None:
+    def keep(self, calibration: Calibration) -> None:
         """Keep the trust of all clinics beside the kept model, with what lies outside this clinic's images.
 
         Raises:
@@ -116,12 +119,15 @@ class ClinicCalibrator:
         """
         kept = self._kept()
         weights = kept.weights()
-        same = weights_digest(weights) == trust.model
-        if not same or trust.classes != self.run.offer.model.classes:
+        same = weights_digest(weights) == calibration.model
+        if not same or calibration.classes != self.run.offer.model.classes:
             raise FederationError("The trust is of another model than the one kept", where=kept.folder)
         splits = read_clinic_split(self.run.folder.site).splits
         training, validation = (self._look(weights, side) for side in (splits.train, splits.validation))
-        save_trust(kept.folder / MODEL, replace(trust, rule=fit_outside(training, validation)))
+        save_calibration(
+            kept.folder / MODEL,
+            replace(calibration, out_of_distribution=fit_out_of_distribution(training, validation)),
+        )
 
     def _kept(self) -> KeptModel:
         kept = kept_model(self.home.models, self.run.hash, self.run.offer)
@@ -129,9 +135,9 @@ class ClinicCalibrator:
             raise FederationError("No model of the run is kept here", where=self.home.models)
         return kept
 
-    def _look(self, weights: FloatVector, records: Sequence[LesionRecord]) -> Looks:
+    def _look(self, weights: FloatVector, records: Sequence[LesionRecord]) -> NetworkOutputs:
         plan = self.run.plan
         configure_backend(plan.threads)
         # Without the clinic's own batch normalisation: the kept and the exported model are the global one.
         classifier = loaded_classifier(plan.model, weights)
-        return look_at(classifier, load_labelled(records, plan.model, plan.preprocess))
+        return network_outputs(classifier, load_labelled(records, plan.model, plan.preprocess))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.metrics.calibration.calibration_file import trust_files
+from dermafed.shared.metrics.calibration.calibration_file import calibration_files
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import make_folder, write_private
@@ -55,7 +55,7 @@ def keep_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, roun
     """Keep a run's global model in place of the round before, whose trust is not this one's."""
     own = folder / _name(hash, offer)
     make_folder(own)
-    for path in trust_files(own / MODEL):
+    for path in calibration_files(own / MODEL):
         path.unlink(missing_ok=True)
     content = io.BytesIO()
     np.save(content, weights)

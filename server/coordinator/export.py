@@ -8,12 +8,12 @@ from dermafed.server.coordinator.server_settings import RUNS
 from dermafed.server.record.database import Record
 from dermafed.server.record.rounds import list_answers
 from dermafed.server.record.runs import Run
-from dermafed.server.rounds.calibration import load_calibrated
+from dermafed.server.rounds.calibration import load_run_calibration
 from dermafed.server.rounds.checkpoint import RunState, load_best, load_state
 from dermafed.server.rounds.first_weights import START_FILE, read_first_weights
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.metrics.calibration.calibration import weights_digest
-from dermafed.shared.metrics.calibration.calibration_file import save_trust, trust_files
+from dermafed.shared.metrics.calibration.calibration_file import calibration_files, save_calibration
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.agreement import Decision
 from dermafed.shared.protocol.offer import Offer
@@ -42,9 +42,9 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelInfo:
     from dermafed.shared.model.model_file import save_model
 
     save_model(file, state.weights, card)
-    trust = load_calibrated(folder)
-    if trust is not None and trust.model == weights_digest(state.weights):
-        save_trust(file, trust)
+    calibration = load_run_calibration(folder)
+    if calibration is not None and calibration.model == weights_digest(state.weights):
+        save_calibration(file, calibration)
     return card
 
 
@@ -93,7 +93,7 @@ def _state(folder: Path, round: str) -> RunState:
 def _check_free(file: Path) -> None:
     if file.suffix != ".keras":
         raise SettingsError("The model file does not end in .keras", where=file, remedy="Name it so")
-    for path in (file, file.with_suffix(".json"), *trust_files(file)):
+    for path in (file, file.with_suffix(".json"), *calibration_files(file)):
         if path.exists():
             raise SettingsError("There is a file of this name", where=path, remedy="Choose another")
     if not file.absolute().parent.is_dir():

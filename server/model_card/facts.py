@@ -33,7 +33,7 @@ class CardFacts:
         tests: figures on test images, by whose they are; those of all clinics together come first.
         validation: figures of the model's round on all clinics' validation images.
         calibration: ``expected_calibration_error`` on test images, and its ``interval``.
-        trust: :func:`dermafed.shared.metrics.calibration.document.figures` of the model.
+        validation_calibration: the calibration's metrics on validation images.
         explanations: means of the measures of explanations, with intervals, over all clinics.
         groups: as :func:`dermafed.server.model_card.groups.group_lines` gives them.
     """
@@ -52,7 +52,7 @@ class CardFacts:
     tests: Mapping[str, Figures] = field(default_factory=dict)
     validation: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None
-    trust: Mapping[str, Any] | None = None
+    validation_calibration: Mapping[str, Any] | None = None
     explanations: Mapping[str, Any] | None = None
     groups: Sequence[Mapping[str, Any]] | None = None
 

@@ -11,13 +11,13 @@ from dermafed.server.coordinator.server_settings import RUNS
 from dermafed.server.model_card.facts import CardFacts
 from dermafed.server.record.database import Record
 from dermafed.server.record.runs import Run
-from dermafed.server.rounds.calibration import load_calibrated
+from dermafed.server.rounds.calibration import load_run_calibration
 from dermafed.server.rounds.checkpoint import RunState, has_state, load_state
 from dermafed.server.rounds.explanations import EXPLANATIONS_FILE, load_explanations
 from dermafed.server.rounds.run_folder import row_values
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.metrics.calibration.calibration import weights_digest
-from dermafed.shared.metrics.calibration.document import figures
+from dermafed.shared.metrics.calibration.calibration_file import figures
 from dermafed.shared.protocol.offer import Offer
 
 
@@ -57,16 +57,16 @@ def federated_facts(record: Record, run: Run) -> CardFacts:
         images=card.data["training_images"],
         counted="Training images",
         validation=next((row_values(row) for row in state.history if row.round == state.round), None),
-        trust=_trust(folder, state),
+        validation_calibration=_validation_calibration(folder, state),
         explanations=_explanations(folder, state),
     )
 
 
-def _trust(folder: Path, state: RunState) -> dict[str, Any] | None:
+def _validation_calibration(folder: Path, state: RunState) -> dict[str, Any] | None:
     """Only of this very model: the run may have gone on since it was calibrated."""
-    trust = load_calibrated(folder)
-    same = trust is not None and trust.model == weights_digest(state.weights)
-    return figures(trust) if trust is not None and same else None
+    calibration = load_run_calibration(folder)
+    same = calibration is not None and calibration.model == weights_digest(state.weights)
+    return figures(calibration) if calibration is not None and same else None
 
 
 def _explanations(folder: Path, state: RunState) -> dict[str, Any] | None:

@@ -13,8 +13,7 @@ from dermafed.server.rounds.checkpoint import RunState, load_state
 from dermafed.server.rounds.run_folder import federation_folder
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.metrics.calibration.calibration import weights_digest
-from dermafed.shared.metrics.calibration.calibration_file import load_trust
-from dermafed.shared.metrics.calibration.document import figures
+from dermafed.shared.metrics.calibration.calibration_file import figures, load_calibration
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.recipe import Recipe
 
@@ -56,7 +55,7 @@ def simulated_facts(run: Path) -> CardFacts:
 
 def _facts(run: Path, result: Mapping[str, Any], card: ModelInfo, state: RunState) -> CardFacts:
     federated, settings = result["federated"], result["settings"]
-    trust = load_trust(run / MODEL_FILE, weights_digest(state.weights))
+    calibration = load_calibration(run / MODEL_FILE, weights_digest(state.weights))
     return CardFacts(
         name=result["title"],
         version=result["version"],
@@ -73,7 +72,7 @@ def _facts(run: Path, result: Mapping[str, Any], card: ModelInfo, state: RunStat
         synthetic=settings["data"] == "synthetic",
         tests={"all clinics": federated["test"], **federated["clinics"]},
         calibration=federated.get("calibration"),
-        trust=None if trust is None else figures(trust),
+        validation_calibration=None if calibration is None else figures(calibration),
         explanations=(result.get("explanations") or {}).get("all"),
         groups=group_lines(run),
     )

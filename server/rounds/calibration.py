@@ -17,16 +17,16 @@ from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import connected
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.calibration.calibration import Trust, weights_digest
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
-from dermafed.shared.metrics.calibration.document import from_document, to_document
+from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
+from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.protocol.agreement import decode_ready
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
-    TRUST_QUERY,
-    decode_trust_sums,
+    CALIBRATION_QUERY,
+    decode_calibration_sums,
+    encode_calibration,
     encode_instruction,
-    encode_trust,
 )
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
@@ -37,7 +37,7 @@ log = logging.getLogger("dermafed.server")
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationReplies:
     """The clinics' answers.
 
     Attributes:
@@ -48,15 +48,15 @@ class Calibration:
     """
 
     round: int
-    trust: Trust | None
-    clinics: dict[str, TrustSums]
+    calibration: Calibration | None
+    clinics: dict[str, CalibrationSums]
     left_out: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; of single clinics only figures, to see how they differ."""
         return {
             "round": self.round,
-            "trust": None if self.trust is None else to_document(self.trust),
+            "trust": None if self.calibration is None else to_document(self.calibration),
             "clinics": {name: _figures(sums) for name, sums in self.clinics.items()},
             "left_out": self.left_out,
         }
@@ -68,11 +68,11 @@ class _Answers:
 
     classes: int
     temperature: float
-    received: list[TrustSums] = field(default_factory=list)
+    received: list[CalibrationSums] = field(default_factory=list)
 
     def accept(self, content: RecordDict) -> float:
         """Take in one reply; see :class:`dermafed.server.rounds.replies.Collector`."""
-        sums, seconds = decode_trust_sums(content, self.classes)
+        sums, seconds = decode_calibration_sums(content, self.classes)
         if sums.temperature != self.temperature:
             raise FederationError("it counted at another temperature")
         self.received.append(sums)
@@ -81,7 +81,7 @@ class _Answers:
 
 def ask_calibration(
     grid: Grid, weights: FloatVector, round: int, rules: RoundRules, classes: tuple[str, ...]
-) -> Calibration:
+) -> CalibrationReplies:
     """Let the connected clinics calibrate a model together, and tell them what came of it.
 
     They are asked twice: for the sums that give the temperature, then for the counts at that temperature. No
@@ -95,7 +95,7 @@ def ask_calibration(
         classes: names of the model's classes.
     """
 
-    def ask(temperature: float) -> tuple[dict[str, TrustSums], dict[str, str]]:
+    def ask(temperature: float) -> tuple[dict[str, CalibrationSums], dict[str, str]]:
         answers = _Answers(len(classes), temperature)
         content = encode_instruction(weights, round, {"temperature": temperature})
         assignment = Assignment(CALIBRATE_QUERY, round, content)
@@ -106,17 +106,17 @@ def ask_calibration(
 
     first, left_out = ask(1.0)
     if not first:
-        return Calibration(round, None, {}, left_out)
+        return CalibrationReplies(round, None, {}, left_out)
     clinics, left_out = ask(reduce(add, first.values()).best_temperature)
     if not clinics:
-        return Calibration(round, None, {}, left_out)
-    trust = Trust(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
-    tell = Assignment(TRUST_QUERY, round, encode_trust(trust))
+        return CalibrationReplies(round, None, {}, left_out)
+    calibration = Calibration(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
+    tell = Assignment(CALIBRATION_QUERY, round, encode_calibration(calibration))
     _warn(exchange(grid, tell, connected(grid, rules), rules.deadline, decode_ready).left_out)
-    return Calibration(round, trust, clinics, dict(sorted(left_out.items())))
+    return CalibrationReplies(round, calibration, clinics, dict(sorted(left_out.items())))
 
 
-def write_calibration(folder: Path, calibration: Calibration) -> None:
+def write_calibration(folder: Path, calibration: CalibrationReplies) -> None:
     """Write ``calibration.json`` into a run's folder.
 
     Raises:
@@ -125,7 +125,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
     write_json(folder / CALIBRATION_FILE, calibration.to_dict())
 
 
-def load_calibrated(folder: Path) -> Trust | None:
+def load_run_calibration(folder: Path) -> Calibration | None:
     """The trust that :func:`write_calibration` wrote; ``None`` where there is none.
 
     Raises:
@@ -141,7 +141,7 @@ def load_calibrated(folder: Path) -> Trust | None:
         raise FederationError("The run's calibration cannot be read", where=path) from error
 
 
-def _figures(sums: TrustSums) -> dict[str, Any]:
+def _figures(sums: CalibrationSums) -> dict[str, Any]:
     return {
         "images": sums.images,
         "own_temperature": sums.best_temperature,

@@ -11,7 +11,7 @@ from flwr.app import RecordDict
 from dermafed.server.rounds.aggregate import StreamingMean, check_update
 from dermafed.server.strategies.strategy import Means
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import decode_evaluation, decode_update
 
 Outcome = TypeVar("Outcome", covariant=True)
@@ -64,7 +64,7 @@ class Evaluations:
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
-        self._sum: SiteEvaluation | None = None
+        self._sum: ClinicEvaluation | None = None
         self._losses: list[float] = []
 
     def accept(self, content: RecordDict) -> float:
@@ -75,7 +75,7 @@ class Evaluations:
         self._losses.append(evaluation.loss_sum)
         return seconds
 
-    def result(self) -> SiteEvaluation:
+    def result(self) -> ClinicEvaluation:
         """The evaluation of all clinics' images together."""
         if self._sum is None:
             raise FederationError("No clinic has evaluated the model")

@@ -21,7 +21,7 @@ from dermafed.server.rounds.replies import Collector, Evaluations, TrainedModels
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.strategies.strategy import Means, Strategy
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import encode_instruction
 from dermafed.shared.training.trainer import FloatVector
 
@@ -126,7 +126,7 @@ def _step(
 
 def _evaluate(
     grid: Grid, weights: FloatVector, federation: Federation, number: int
-) -> tuple[SiteEvaluation, Attendance]:
+) -> tuple[ClinicEvaluation, Attendance]:
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
     return _until_quorum(grid, assignment, federation, lambda: Evaluations(federation.classes))
 

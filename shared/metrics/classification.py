@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
+from dermafed.shared.metrics.evaluation import checked_predictions, cross_entropy
 from dermafed.shared.metrics.intervals import Interval, Resamples, resample, wilson
-from dermafed.shared.metrics.predictions import checked_predictions, cross_entropy
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,13 +38,13 @@ from flwr.app import ConfigRecord, MessageType, MetricRecord, MetricRecordValues
 
 from dermafed.shared.errors import FederationError
 from dermafed.shared.explain.quality.summary import ExplanationQuality
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
-from dermafed.shared.metrics.calibration.document import from_document, to_document
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.reliability import BINS as CONFIDENCE_BINS
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
-from dermafed.shared.metrics.evaluation import BINS, SiteEvaluation
+from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.protocol.flower_records import number, read_array, record_of, to_arrays, whole_number
 from dermafed.shared.training.trainer import FloatVector, Update
 
@@ -54,8 +54,8 @@ EXPLAIN = "explain"
 EXPLAIN_QUERY = f"{MessageType.QUERY}.{EXPLAIN}"
 """The type of the messages that ask for explanation quality."""
 
-CALIBRATE, TRUST = "calibrate", "trust"
-CALIBRATE_QUERY, TRUST_QUERY = (f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, TRUST))
+CALIBRATE, CALIBRATION = "calibrate", "trust"
+CALIBRATE_QUERY, CALIBRATION_QUERY = (f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, CALIBRATION))
 """The types of the messages that ask for calibration, and that tell what came of it."""
 
 SENT = (
@@ -147,7 +147,7 @@ def decode_update(content: RecordDict, parameters: int) -> tuple[Update, float]:
     return Update(weights, whole_number(report, "weight"), metrics), number(report, "seconds")
 
 
-def encode_evaluation(evaluation: SiteEvaluation, seconds: float) -> RecordDict:
+def encode_evaluation(evaluation: ClinicEvaluation, seconds: float) -> RecordDict:
     """Content of a clinic's reply to an evaluate message: counts, never scores of single images."""
     counts = to_arrays(confusion=evaluation.confusion, histograms=evaluation.histograms)
     sums: dict[str, MetricRecordValues] = {
@@ -157,14 +157,14 @@ def encode_evaluation(evaluation: SiteEvaluation, seconds: float) -> RecordDict:
     return RecordDict({"counts": counts, "report": MetricRecord({**sums, "seconds": float(seconds)})})
 
 
-def decode_evaluation(content: RecordDict, classes: int) -> tuple[SiteEvaluation, float]:
+def decode_evaluation(content: RecordDict, classes: int) -> tuple[ClinicEvaluation, float]:
     """The server's reading of :func:`encode_evaluation`: the counts and the clinic's seconds of work.
 
     Raises:
         FederationError: a field is missing, or has another type, dtype or shape. Values are not judged here.
     """
     report = record_of(content, "report", MetricRecord)
-    evaluation = SiteEvaluation(
+    evaluation = ClinicEvaluation(
         images=whole_number(report, "images"),
         loss_sum=number(report, "loss_sum"),
         confusion=read_array(content, "counts", "confusion", np.int64, (classes, classes)),
@@ -190,7 +190,7 @@ def decode_explanation_quality(content: RecordDict) -> tuple[ExplanationQuality,
     return quality, number(record_of(content, "report", MetricRecord), "seconds")
 
 
-def encode_trust_sums(sums: TrustSums, seconds: float) -> RecordDict:
+def encode_calibration_sums(sums: CalibrationSums, seconds: float) -> RecordDict:
     """Content of a clinic's reply to a calibrate query: sums and counts, never scores of single images."""
     both = (sums.before, sums.after)
     names = ("images", "correct", "confidence")
@@ -199,8 +199,8 @@ def encode_trust_sums(sums: TrustSums, seconds: float) -> RecordDict:
     return RecordDict({"sums": to_arrays(losses=sums.losses, **counts), "report": report})
 
 
-def decode_trust_sums(content: RecordDict, classes: int) -> tuple[TrustSums, float]:
-    """The server's reading of :func:`encode_trust_sums`, and the clinic's seconds of work.
+def decode_calibration_sums(content: RecordDict, classes: int) -> tuple[CalibrationSums, float]:
+    """The server's reading of :func:`encode_calibration_sums`, and the clinic's seconds of work.
 
     Raises:
         FederationError: a field is missing, or none that any images could give.
@@ -213,18 +213,18 @@ def decode_trust_sums(content: RecordDict, classes: int) -> tuple[TrustSums, flo
     before, after = (ConfidenceBins(images[side], correct[side], confidence[side]) for side in (0, 1))
     losses = read_array(content, "sums", "losses", np.float64, TEMPERATURES.shape)
     report = record_of(content, "report", MetricRecord)
-    sums = TrustSums(number(report, "temperature"), losses, before, after)
+    sums = CalibrationSums(number(report, "temperature"), losses, before, after)
     sums.validate(classes)
     return sums, number(report, "seconds")
 
 
-def encode_trust(trust: Trust) -> RecordDict:
+def encode_calibration(calibration: Calibration) -> RecordDict:
     """Content of a trust message."""
-    return RecordDict({"trust": ConfigRecord({"document": json.dumps(to_document(trust))})})
+    return RecordDict({"trust": ConfigRecord({"document": json.dumps(to_document(calibration))})})
 
 
-def decode_trust(content: RecordDict) -> Trust:
-    """The clinic's reading of :func:`encode_trust`.
+def decode_calibration(content: RecordDict) -> Calibration:
+    """The clinic's reading of :func:`encode_calibration`.
 
     Raises:
         FederationError: it is none.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import FloatVector, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
@@ -106,10 +106,10 @@ class KerasTrainer:
         self._remember_batch_norm(trained, round)
         return Update(trained, self._weight, {"loss": network.mean_loss()})
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """Judges a model on the clinic's validation images, with its own batch norm if it keeps one."""
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return SiteEvaluation.from_predictions(self.validation.labels, self._judged.predict(classifier))
+        return ClinicEvaluation.from_predictions(self.validation.labels, self._judged.predict(classifier))
 
     def _steps(self, round: int) -> range:
         """The round's steps, counted from the run's start; one at least."""

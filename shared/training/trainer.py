@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from dermafed.shared.metrics.evaluation import SiteEvaluation
+    from dermafed.shared.metrics.evaluation import ClinicEvaluation
 
 FloatVector = NDArray[np.float32]
 
@@ -38,6 +38,6 @@ class Trainer(Protocol):
         """Train from ``weights`` on the clinic's training images."""
         ...
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """Judge ``weights`` on the clinic's validation images."""
         ...

@@ -10,8 +10,8 @@ import numpy as np
 
 from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.fairness.group_comparison import METHOD, GroupJudgement, judge_groups
-from dermafed.shared.metrics.fairness.group_metrics import FIGURES, WORST, Floats, JudgedImages
+from dermafed.shared.metrics.fairness.group_comparison import METHOD, GroupComparison, compare_groups
+from dermafed.shared.metrics.fairness.group_metrics import FIGURES, WORST, Floats, ImagePredictions
 from dermafed.shared.metrics.intervals import Interval, percentile_interval
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.runs.results import Predictions, TestImages
@@ -53,7 +53,7 @@ def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     return lines
 
 
-def group_lines(key: Key, found: GroupJudgement, classes: Sequence[str]) -> Iterator[Line]:
+def group_lines(key: Key, found: GroupComparison, classes: Sequence[str]) -> Iterator[Line]:
     """A line for each group: its images, by class too, and its figures; ``None`` for what is not told."""
     for place, group in enumerate(found.groups):
         cells = zip(classes, found.counts[place], found.hidden.cells[place], strict=True)
@@ -70,7 +70,7 @@ def group_lines(key: Key, found: GroupJudgement, classes: Sequence[str]) -> Iter
         yield line
 
 
-def gap_lines(key: Key, found: GroupJudgement) -> Iterator[Line]:
+def gap_lines(key: Key, found: GroupComparison) -> Iterator[Line]:
     """A line for each figure of which at least two groups may be told."""
     for figure in FIGURES:
         if (gap := found.gap(figure)) is not None:
@@ -85,7 +85,7 @@ def gap_lines(key: Key, found: GroupJudgement) -> Iterator[Line]:
             }
 
 
-def change_lines(judged: dict[Key, GroupJudgement], *, first: str) -> Iterator[Line]:
+def change_lines(judged: dict[Key, GroupComparison], *, first: str) -> Iterator[Line]:
     """What each row changes against the first one, on the same test images: the worst group and the gap.
 
     Returns:
@@ -109,7 +109,7 @@ def change_lines(judged: dict[Key, GroupJudgement], *, first: str) -> Iterator[L
 
 def _judgements(
     runs: Sequence[StudyRun], tests: dict[Path, TestImages], angles: Angles
-) -> Iterator[tuple[Key, GroupJudgement]]:
+) -> Iterator[tuple[Key, GroupComparison]]:
     rows = {row: [run for run in runs if run.row == row] for row in dict.fromkeys(run.row for run in runs)}
     for row, own in rows.items():
         images = [tests[run.folder] for run in own]
@@ -120,13 +120,13 @@ def _judgements(
             for attribute, order in ORDER.items():
                 groups = [group for each in grouped for group in each[attribute]]
                 names = order or sorted({group for group in groups if group})
-                if (found := judge_groups(judged, groups, names)) is not None:
+                if (found := compare_groups(judged, groups, names)) is not None:
                     yield (row, arm, attribute), found
 
 
 def _judged(
     runs: Sequence[StudyRun], tests: Sequence[TestImages], models: Sequence[Predictions]
-) -> JudgedImages:
+) -> ImagePredictions:
     classes = [canonical(name) for name in tests[0].classes]
     sides = [each.roc_input(predictions) for each, predictions in zip(tests, models, strict=True)]
     # Synthetic lesions are drawn from the seed: those of another seed have the same names only.
@@ -136,7 +136,7 @@ def _judged(
         for record in _records(each)
     ]
     numbers = {lesion: number for number, lesion in enumerate(sorted(set(lesions)))}
-    return JudgedImages(
+    return ImagePredictions(
         np.concatenate([labels for labels, _ in sides]),
         np.concatenate([probabilities for _, probabilities in sides]),
         np.array([numbers[lesion] for lesion in lesions]),

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.metrics.trainings import over_trainings
+from dermafed.shared.metrics.intervals import over_trainings
 from dermafed.simulation.runs.results import Predictions, TestImages
 from dermafed.simulation.studies.queue import StudyRun
 from dermafed.simulation.studies.resampled import ALL, MEAN, Floats, Values, image_sets, model_values, on_each

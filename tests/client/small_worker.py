@@ -14,7 +14,7 @@ from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import open_home
 from dermafed.client.node.worker import Stopped, answer_tasks, stop_on_signals
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.process import end_with_parent
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
@@ -29,8 +29,8 @@ class Adding:
             raise ValueError("Jane Doe's image cannot be read")
         return Update(weights + 1, 7, {"loss": 0.5})
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
-        return SiteEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
+        return ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
 
 
 def main(folder: Path, address: str) -> None:

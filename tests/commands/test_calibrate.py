@@ -19,7 +19,7 @@ from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.splits import split_records
-from dermafed.shared.metrics.calibration.calibration_file import load_trust
+from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from dermafed.shared.protocol.offer import Offer
@@ -78,9 +78,9 @@ def test_the_temperature_is_the_one_that_scipy_finds(model: Path, data: Path, ca
     assert told["after"]["log_loss"] <= told["before"]["log_loss"]
     assert told["outside"]["images"] == images
     opened = open_model(str(model))
-    trust = load_trust(opened.file, opened.used.sha256)
-    assert trust is not None
-    assert trust.sums.temperature == told["temperature"]
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    assert calibration.sums.temperature == told["temperature"]
 
 
 def test_the_table_has_both_columns_and_the_rules(model: Path, data: Path, capsys: Capture) -> None:
@@ -121,7 +121,7 @@ def test_a_kept_model_is_judged_on_the_validation_images_of_its_run(
     assert told["notes"] == ["Split as in the run that the model comes from"]
     assert told["images"] == len(site.splits.validation)
     opened = open_model("last", home)
-    assert load_trust(opened.file, opened.used.sha256) is not None
+    assert load_calibration(opened.file, opened.used.sha256) is not None
 
 
 def test_the_model_of_the_next_round_has_no_trust_of_the_one_before(
@@ -129,9 +129,9 @@ def test_the_model_of_the_next_round_has_no_trust_of_the_one_before(
 ) -> None:
     assert command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder).code == 0
     opened = open_model("last", home)
-    assert load_trust(opened.file, opened.used.sha256) is not None
+    assert load_calibration(opened.file, opened.used.sha256) is not None
     keep_model(home.models, OFFER.hash, OFFER, to_flat(load_model(model)[0]) + 1, 4)
-    assert load_trust(opened.file, "1" * 64) is None
+    assert load_calibration(opened.file, "1" * 64) is None
 
 
 def test_too_few_images_are_refused(model: Path, tmp_path: Path, capsys: Capture) -> None:

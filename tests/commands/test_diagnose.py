@@ -87,10 +87,12 @@ class Doubtful:
     def unsure(self, probabilities: NDArray[np.float64]) -> bool:
         return True
 
-    def outside_score(self, logits: NDArray[np.float32], features: NDArray[np.float32]) -> float | None:
+    def out_of_distribution_score(
+        self, logits: NDArray[np.float32], features: NDArray[np.float32]
+    ) -> float | None:
         return 7.0
 
-    def outside(self, score: float) -> bool:
+    def is_out_of_distribution(self, score: float) -> bool:
         return score > 6
 
 

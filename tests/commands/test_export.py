@@ -12,12 +12,12 @@ import pytest
 from dermafed.server import cli
 from dermafed.server.record.database import Record
 from dermafed.server.record.runs import find_run
-from dermafed.server.rounds.calibration import Calibration, write_calibration
+from dermafed.server.rounds.calibration import CalibrationReplies, write_calibration
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.first_weights import first_weights
 from dermafed.server.rounds.history import HistoryRow, write_history
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.calibration_file import load_trust, trust_files
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.calibration_file import calibration_files, load_calibration
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.protocol.offer import Offer
@@ -49,14 +49,14 @@ def test_only_the_round_that_was_calibrated_has_its_trust_beside_it(
         save_state(folder, RunState(number, start + np.float32(number), {}, history, {}))
     write_history(folder, history)
     last = hashlib.sha256((start + np.float32(2)).tobytes()).hexdigest()
-    trust = Trust(last, offer.model.classes, fitted().sums, clinics=3)
-    write_calibration(folder, Calibration(2, trust, {}, {}))
+    calibration = Calibration(last, offer.model.classes, fitted().sums, clinics=3)
+    write_calibration(folder, CalibrationReplies(2, calibration, {}, {}))
     for round, calibrated in (("last", True), ("best", False)):
         file = Path(f"{round}.keras")
         assert command(cli.main, capsys, "export", "spring", round, file).code == 0
         weights = to_flat(load_model(file)[0])
-        found = load_trust(file, hashlib.sha256(weights.tobytes()).hexdigest())
-        assert (found is not None) == calibrated == trust_files(file)[0].exists()
-    read = load_trust(Path("last.keras"), last)
+        found = load_calibration(file, hashlib.sha256(weights.tobytes()).hexdigest())
+        assert (found is not None) == calibrated == calibration_files(file)[0].exists()
+    read = load_calibration(Path("last.keras"), last)
     assert read is not None
-    assert (read.clinics, read.sums.temperature) == (3, trust.sums.temperature)
+    assert (read.clinics, read.sums.temperature) == (3, calibration.sums.temperature)

@@ -16,7 +16,7 @@ from dermafed.client.node import worker
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import open_home
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.process import end_with_parent
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
@@ -36,9 +36,9 @@ class Lying:
             return Update(weights[:-1], 7, LOSS)
         return Update(weights, 10**9 if round == 3 else 7, LOSS)
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         scores = np.full((self.classes, self.classes), 1 / self.classes)
-        return SiteEvaluation.from_predictions(np.arange(self.classes), scores)
+        return ClinicEvaluation.from_predictions(np.arange(self.classes), scores)
 
 
 def main(folder: Path, address: str) -> None:

@@ -16,7 +16,7 @@ from dermafed.client.node import worker
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home, open_home, read_settings
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.process import end_with_parent
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
@@ -29,8 +29,8 @@ class Idle:
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         return Update(weights, 16, {"loss": 0.5})
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
-        return SiteEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
+        return ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
 
 
 def leak(home: Home, reply: Message) -> Message:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
 FEATURES, CLASSES = 5, 3
@@ -65,8 +65,8 @@ class Regression:
         moved = sgd_step(weights, self.features, self.labels).astype(np.float32)
         return Update(moved, len(self.labels), {"loss": float(loss)})
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
-        return SiteEvaluation.from_predictions(
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
+        return ClinicEvaluation.from_predictions(
             self.labels, probabilities(weights.astype(np.float64), self.features)
         )
 

@@ -17,8 +17,8 @@ from dermafed.client.node.home import Home
 from dermafed.shared.errors import DatasetError, InputError
 from dermafed.shared.imaging.decoding import read_bytes
 from dermafed.shared.lesions.readers.image_files import IMAGE_SUFFIXES, named_images
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.calibration_file import load_trust
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.training.backend import configure_backend
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".dicom")
@@ -39,7 +39,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return named_images(paths, SUFFIXES)
 
 
-def open_diagnoser(model: str, home: Home | None = None) -> tuple[Diagnoser, Trust | None]:
+def open_diagnoser(model: str, home: Home | None = None) -> tuple[Diagnoser, Calibration | None]:
     """A model, ready, and what is known of its numbers, as ``fl-client serve`` opens them.
 
     Args:
@@ -51,11 +51,13 @@ def open_diagnoser(model: str, home: Home | None = None) -> tuple[Diagnoser, Tru
     """
     configure_backend(1)
     opened = open_model(model, home)
-    trust = load_trust(opened.file, opened.used.sha256)
-    return Diagnoser(opened), trust
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    return Diagnoser(opened), calibration
 
 
-def diagnose_files(files: Sequence[Path], diagnoser: Diagnoser, trust: Trust | None = None) -> Iterator[Line]:
+def diagnose_files(
+    files: Sequence[Path], diagnoser: Diagnoser, calibration: Calibration | None = None
+) -> Iterator[Line]:
     """Diagnoses files one by one, by the functions that the server uses.
 
     Args:
@@ -69,7 +71,7 @@ def diagnose_files(files: Sequence[Path], diagnoser: Diagnoser, trust: Trust | N
     for file in files:
         name = os.fsencode(file).decode("utf-8", "replace")
         try:
-            said, _ = judge(diagnoser, trust, _receive(read_bytes(file)), DEVICE)
+            said, _ = judge(diagnoser, calibration, _receive(read_bytes(file)), DEVICE)
             yield _line(name, said)
         except InputError as error:
             yield {"image": name, "error": error.what, "code": _code(error)}

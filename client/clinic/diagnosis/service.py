@@ -18,7 +18,7 @@ from dermafed.client.clinic.diagnosis.picture_encoding import encode_photograph
 from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.explain.explanation import Explanation
-from dermafed.shared.metrics.calibration.calibration import Trust, softmax
+from dermafed.shared.metrics.calibration.calibration import Calibration, softmax
 
 _ENCODERS = 2
 _HEATMAPS = 64  # kept in memory: 200 kB each
@@ -27,7 +27,7 @@ _HEATMAPS = 64  # kept in memory: 200 kB each
 class DiagnosticService:
     """Diagnoses what comes in, and keeps it before it is answered. Any thread may call it."""
 
-    def __init__(self, diagnoser: Diagnoser, store: Keeping, trust: Trust | None = None) -> None:
+    def __init__(self, diagnoser: Diagnoser, store: Keeping, calibration: Calibration | None = None) -> None:
         """Puts the parts together.
 
         Args:
@@ -35,7 +35,7 @@ class DiagnosticService:
             store: where diagnoses are kept.
             trust: what is known of the model's numbers, if it was measured.
         """
-        self.diagnoser, self.store, self.trust = diagnoser, store, trust
+        self.diagnoser, self.store, self.calibration = diagnoser, store, calibration
         self._encoder = ThreadPoolExecutor(_ENCODERS, "photographs")
         self._heatmaps = lru_cache(_HEATMAPS)(self._explain)
 
@@ -55,7 +55,7 @@ class DiagnosticService:
         if kept is None:
             # The photograph is encoded while the network works: it takes as long as the network.
             photograph = self._encoder.submit(encode_photograph, received.image)
-            said, prepared = judge(self.diagnoser, self.trust, received, device, request)
+            said, prepared = judge(self.diagnoser, self.calibration, received, device, request)
             kept = self.store.keep(said, received, prepared, photograph.result())
         if kept.image_sha256 != received.sha256:
             raise Refused(
@@ -81,7 +81,11 @@ class DiagnosticService:
 
 
 def judge(
-    diagnoser: Diagnoser, trust: Trust | None, received: Received, device: str, request: str | None = None
+    diagnoser: Diagnoser,
+    calibration: Calibration | None,
+    received: Received,
+    device: str,
+    request: str | None = None,
 ) -> tuple[Diagnosis, NDArray[np.uint8]]:
     """What the model says of an image; nothing is kept.
 
@@ -91,8 +95,10 @@ def judge(
     start, classes = time.perf_counter(), diagnoser.classes
     looked = diagnoser.look(received.image, received.clinical)
     seconds = time.perf_counter() - start
-    scores = softmax(looked.logits) if trust is None else trust.probabilities(looked.logits)
-    outside = None if trust is None else trust.outside_score(looked.logits, looked.features)
+    scores = softmax(looked.logits) if calibration is None else calibration.probabilities(looked.logits)
+    outside = (
+        None if calibration is None else calibration.out_of_distribution_score(looked.logits, looked.features)
+    )
     said = Diagnosis(
         id=uuid.uuid4().hex,
         time=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -102,8 +108,10 @@ def judge(
         clinical=received.clinical,
         probabilities=dict(zip(classes, map(float, scores), strict=True)),
         prediction=classes[int(scores.argmax())],
-        unsure=None if trust is None else trust.unsure(scores),
-        outside=None if trust is None or outside is None else trust.outside(outside),
+        unsure=None if calibration is None else calibration.unsure(scores),
+        outside=None
+        if calibration is None or outside is None
+        else calibration.is_out_of_distribution(outside),
         outside_score=outside,
         cautions=received.cautions,
         model=diagnoser.model.used,

@@ -13,7 +13,7 @@ import numpy as np
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.model import OpenedModel
 from dermafed.shared.explain.overlay import COLOURS
-from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration import Calibration
 
 _RESULT = "result.json"  # of the run, beside its model
 
@@ -38,7 +38,7 @@ class ModelFacts:
     trained_on: str
     note: str
     crops: bool
-    trust: Trust | None
+    calibration: Calibration | None
     clinics: tuple[AtClinic, ...]
 
     @property
@@ -52,7 +52,7 @@ class ModelFacts:
         return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in COLOURS(np.linspace(0, 1, 9), bytes=True)]
 
 
-def model_facts(model: OpenedModel, trust: Trust | None, clinic: str) -> ModelFacts:
+def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str) -> ModelFacts:
     """Gathers what the model's files say.
 
     Args:
@@ -68,7 +68,7 @@ def model_facts(model: OpenedModel, trust: Trust | None, clinic: str) -> ModelFa
         trained_on=_counts(card.data) or "not told",
         note=card.note,
         crops=card.preprocess.fit == "crop",
-        trust=trust,
+        calibration=calibration,
         clinics=_by_clinic(model.file.parent / _RESULT, clinic),
     )
 

@@ -19,7 +19,7 @@ from dermafed.client.clinic.http.serve_settings import read_serve_settings
 from dermafed.client.clinic.http.tokens import TOKENS, Tokens
 from dermafed.client.clinic.store.store import open_store
 from dermafed.client.node.home import Home, read_settings
-from dermafed.shared.metrics.calibration.calibration_file import load_trust
+from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 
@@ -64,9 +64,9 @@ def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) 
         context = None if certificate is None else certificate.context()
         configure_backend(1)
         opened = open_model(model, home)
-        trust = load_trust(opened.file, opened.used.sha256)
-        service = DiagnosticService(Diagnoser(opened), store, trust)
-        facts = model_facts(opened, trust, clinic)
+        calibration = load_calibration(opened.file, opened.used.sha256)
+        service = DiagnosticService(Diagnoser(opened), store, calibration)
+        facts = model_facts(opened, calibration, clinic)
         app = build_app(service, store, Tokens(home.serving / TOKENS), facts, settings, names)
         told = Ready(place.address(socket), opened.used, certificate)
         companions = [expiring(store)]

@@ -33,5 +33,5 @@ MEASURES = {
 }
 """``pointing_gain`` is pointing less its chance level, image by image."""
 
-PROPORTIONS = {"increase"}
+BINARY_MEASURES = {"increase"}
 """Measures that are 0 or 1 for an image."""

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from dermafed.shared.errors import DatasetError, FederationError
-from dermafed.shared.explain.quality.measures import MEASURES, PROPORTIONS
+from dermafed.shared.explain.quality.measures import BINARY_MEASURES, MEASURES
 from dermafed.shared.metrics.intervals import Interval, wilson
 
 FEWEST_IMAGES = 5
@@ -103,7 +103,7 @@ class ExplanationQuality:
     def interval(self, name: str) -> Interval:
         """95 % interval of a measure's mean: Wilson's for a proportion, else Student's, within the range."""
         moments = self.moments[name]
-        if name in PROPORTIONS:
+        if name in BINARY_MEASURES:
             found = wilson(round(moments.sum), moments.count)
             assert found is not None
             return found

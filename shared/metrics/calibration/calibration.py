@@ -1,56 +1,68 @@
-"""What was measured of a model's numbers on validation images, and how it is applied to one image."""
+"""Calibration of a model on validation images, and its use on one image."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
-from dermafed.shared.metrics.calibration.out_of_distribution import Outside
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.out_of_distribution import OutOfDistribution
 from dermafed.shared.metrics.calibration.selective_prediction import Selection, select
+
+if TYPE_CHECKING:  # without it, reading a calibration would load Keras
+    from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs
 
 
 @dataclass(frozen=True, eq=False)
-class Trust:
-    """What is known of a model's numbers.
+class Calibration:
+    """Calibration of one model: its temperature, its reliability, and its out-of-distribution detector.
 
     Attributes:
         model: SHA-256 of the model's weights, 64 hexadecimal digits.
         classes: names of the C classes.
-        sums: over the validation images, at the temperature.
-        clinics: how many clinics' images these are.
-        rule: what lies outside the clinic's own images; ``None`` where that was not fitted.
+        sums: sums over the validation images, counted at the fitted temperature.
+        clinics: number of clinics that the validation images come from.
+        out_of_distribution: detector of images unlike the clinic's own; ``None`` where it was not fitted.
     """
 
     model: str
     classes: tuple[str, ...]
-    sums: TrustSums
+    sums: CalibrationSums
     clinics: int = 1
-    rule: Outside | None = None
+    out_of_distribution: OutOfDistribution | None = None
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities (C,) of logits (C,)."""
         return softmax(logits / np.float64(self.sums.temperature))
 
     def unsure(self, probabilities: NDArray[np.float64]) -> bool:
-        """Whether calibrated probabilities (C,) are too close to call."""
+        """Whether the largest of the calibrated probabilities (C,) is below the threshold of "unsure"."""
         return self.selection.unsure(float(probabilities.max()))
 
-    def outside_score(self, logits: NDArray[np.float32], features: NDArray[np.float32]) -> float | None:
-        """How far outside an image lies, from logits (C,) and pooled features (K,); higher is farther."""
-        return None if self.rule is None else float(self.rule.scores(features[None])[0])
+    def out_of_distribution_score(
+        self, logits: NDArray[np.float32], features: NDArray[np.float32]
+    ) -> float | None:
+        """Score of an image from its logits (C,) and pooled features (K,); higher is farther."""
+        return (
+            None
+            if self.out_of_distribution is None
+            else float(self.out_of_distribution.scores(features[None])[0])
+        )
 
-    def outside(self, score: float) -> bool:
-        """Whether an image of this score lies outside what the model has seen."""
-        return self.rule is not None and score > self.rule.threshold
+    def is_out_of_distribution(self, score: float) -> bool:
+        """Whether a score lies above the detector's threshold."""
+        return self.out_of_distribution is not None and score > self.out_of_distribution.threshold
 
     @cached_property
     def selection(self) -> Selection:
-        """The rule for "unsure", and what it implies."""
+        """The rule for "unsure", and its coverage and risk."""
         return select(self.sums.after)
 
 
@@ -61,5 +73,34 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def weights_digest(weights: NDArray[np.float32]) -> str:
-    """What :attr:`Trust.model` says of a model's flat weights, float32 (P,)."""
+    """SHA-256 of a model's flat weights, float32 (P,), as in :attr:`Calibration.model`."""
     return hashlib.sha256(weights.tobytes()).hexdigest()
+
+
+def fit_calibration(
+    model: str, classes: Sequence[str], training: NetworkOutputs, validation: NetworkOutputs
+) -> Calibration:
+    """Calibrate a model on one clinic's images.
+
+    Args:
+        model: SHA-256 of its weights.
+        classes: names of its classes.
+        training: its outputs for training images; their labels are not used.
+        validation: its outputs for images that it was not trained on.
+
+    Raises:
+        DatasetError: there are too few validation images to calibrate.
+    """
+    first = CalibrationSums.of(validation.logits, validation.labels)
+    sums = CalibrationSums.of(validation.logits, validation.labels, first.best_temperature)
+    return Calibration(
+        model, tuple(classes), sums, out_of_distribution=fit_out_of_distribution(training, validation)
+    )
+
+
+def fit_out_of_distribution(training: NetworkOutputs, validation: NetworkOutputs) -> OutOfDistribution | None:
+    """Fit the out-of-distribution detector to a clinic's images; ``None`` where they are too few."""
+    try:
+        return OutOfDistribution.fit(training.features, validation.features)
+    except DatasetError:
+        return None

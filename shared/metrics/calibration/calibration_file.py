@@ -6,52 +6,59 @@ import hashlib
 import io
 import json
 import zipfile
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dermafed.shared.errors import FederationError, ModelError
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.document import from_document, to_document
-from dermafed.shared.metrics.calibration.out_of_distribution import Outside
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.out_of_distribution import SEEN, OutOfDistribution
+from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
+from dermafed.shared.metrics.calibration.selective_prediction import COVERAGE
 from dermafed.shared.storage.atomic_files import write_private
 
 _REMEDY = "Run: fl-client calibrate"
 
 
-def trust_files(model: Path) -> tuple[Path, Path]:
+def calibration_files(model: Path) -> tuple[Path, Path]:
     """Where the trust of a model file lies: the figures, and what stays at the clinic."""
     return model.with_suffix(".trust.json"), model.with_suffix(".trust.npz")
 
 
-def save_trust(model: Path, trust: Trust) -> None:
+def save_calibration(model: Path, calibration: Calibration) -> None:
     """Write a model's trust beside it, each file whole or not at all, readable by its owner.
 
     Args:
         model: the model's file.
-        trust: of this model.
+        calibration: calibration of this model.
 
     Raises:
         StorageError: a file cannot be written.
     """
-    figures, arrays = trust_files(model)
-    document = to_document(trust)
-    if trust.rule is not None:
+    figures, arrays = calibration_files(model)
+    document = to_document(calibration)
+    if calibration.out_of_distribution is not None:
         content = io.BytesIO()
-        np.savez(content, mean=trust.rule.mean, whitening=trust.rule.whitening)
+        np.savez(
+            content,
+            mean=calibration.out_of_distribution.mean,
+            whitening=calibration.out_of_distribution.whitening,
+        )
         # Before the figures, which name it: never figures without it.
         write_private(arrays, content.getvalue())
         document["outside"] = {
-            "threshold": trust.rule.threshold,
-            "images": trust.rule.images,
+            "threshold": calibration.out_of_distribution.threshold,
+            "images": calibration.out_of_distribution.images,
             "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
         }
     write_private(figures, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
-def load_trust(model: Path, sha256: str) -> Trust | None:
+def load_calibration(model: Path, sha256: str) -> Calibration | None:
     """What is known of a model's numbers, if its trust was ever fitted.
 
     Args:
@@ -61,23 +68,23 @@ def load_trust(model: Path, sha256: str) -> Trust | None:
     Raises:
         ModelError: the files are damaged, do not belong together, or belong to another model.
     """
-    figures, arrays = trust_files(model)
+    figures, arrays = calibration_files(model)
     if not figures.exists():
         return None
     try:
         values: dict[str, Any] = json.loads(figures.read_text("utf-8"))
-        trust = from_document(values)
-        rule = None if values.get("outside") is None else _rule(values["outside"], arrays)
+        calibration = from_document(values)
+        out_of_distribution = None if values.get("outside") is None else _rule(values["outside"], arrays)
     except FileNotFoundError as error:
         raise ModelError("A file beside the model is missing", where=arrays, remedy=_REMEDY) from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, FederationError) as error:
         raise ModelError("The model's trust file cannot be read", where=figures, remedy=_REMEDY) from error
-    if trust.model != sha256:
+    if calibration.model != sha256:
         raise ModelError("The trust file belongs to another model", where=figures, remedy=_REMEDY)
-    return replace(trust, rule=rule)
+    return replace(calibration, out_of_distribution=out_of_distribution)
 
 
-def _rule(values: dict[str, Any], path: Path) -> Outside:
+def _rule(values: dict[str, Any], path: Path) -> OutOfDistribution:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != values["sha256"]:
         raise ValueError("the arrays are not those that the figures name")
@@ -89,4 +96,107 @@ def _rule(values: dict[str, Any], path: Path) -> Outside:
     threshold, size = float(values["threshold"]), len(mean)
     if whitening.shape != (size, size) or not np.isfinite([threshold, *mean, whitening.sum()]).all():
         raise ValueError("the arrays are none of a model's")
-    return Outside(mean, whitening, threshold, int(values["images"]))
+    return OutOfDistribution(mean, whitening, threshold, int(values["images"]))
+
+
+FORMAT = 1
+
+
+def to_document(calibration: Calibration) -> dict[str, Any]:
+    """The sums and the figures; what stays at the clinic is not in it."""
+    return {
+        "format": FORMAT,
+        "model_sha256": calibration.model,
+        "classes": list(calibration.classes),
+        "clinics": calibration.clinics,
+        "figures": figures(calibration),
+        "sums": {
+            "temperature": calibration.sums.temperature,
+            "losses": calibration.sums.losses.tolist(),
+            "before": _bins_to_dict(calibration.sums.before),
+            "after": _bins_to_dict(calibration.sums.after),
+        },
+    }
+
+
+def from_document(values: Mapping[str, Any]) -> Calibration:
+    """The reading of :func:`to_document`; the figures are worked out anew.
+
+    Raises:
+        FederationError: a field is missing, or none that any images could give.
+    """
+    try:
+        if values["format"] != FORMAT:
+            raise ValueError("another format")
+        sums = values["sums"]
+        calibration = Calibration(
+            str(values["model_sha256"]),
+            tuple(map(str, values["classes"])),
+            CalibrationSums(
+                float(sums["temperature"]),
+                np.array(sums["losses"], np.float64),
+                _bins_from_dict(sums["before"]),
+                _bins_from_dict(sums["after"]),
+            ),
+            int(values["clinics"]),
+        )
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise FederationError("a field is missing, or of another kind") from error
+    calibration.sums.validate(len(calibration.classes))
+    if calibration.clinics < 1:
+        raise FederationError("no clinic's images")
+    return calibration
+
+
+def figures(calibration: Calibration) -> dict[str, Any]:
+    """What there is to tell of a model's numbers, as JSON types."""
+    sums, selection = calibration.sums, calibration.selection
+    return {
+        "images": sums.images,
+        "clinics": calibration.clinics,
+        "temperature": sums.temperature,
+        "before": _calibration(sums.before, sums.loss_before),
+        "after": _calibration(sums.after, sums.loss_after),
+        "unsure": {
+            "rule": f"the highest threshold at which {COVERAGE:.0%} of the validation images are sure",
+            "threshold": selection.threshold,
+            "coverage": selection.coverage,
+            "risk": selection.risk,
+            "sure": dict(zip(calibration.classes, selection.sure, strict=True)),
+            "found": dict(zip(calibration.classes, selection.found, strict=True)),
+        },
+        "outside": None
+        if calibration.out_of_distribution is None
+        else {
+            "rule": f"beyond {SEEN:.0%} of the clinic's own validation images",
+            "threshold": calibration.out_of_distribution.threshold,
+            "images": calibration.out_of_distribution.images,
+        },
+    }
+
+
+def _calibration(bins: ConfidenceBins, loss: float) -> dict[str, Any]:
+    interval = bins.error_interval()
+    return {
+        "expected_calibration_error": bins.error,
+        "interval": asdict(interval),
+        "log_loss": loss,
+        "accuracy": float(bins.correct.sum() / bins.images.sum()),
+        "bins": [asdict(bar) for bar in bins.bars()],
+    }
+
+
+def _bins_to_dict(bins: ConfidenceBins) -> dict[str, Any]:
+    return {name: getattr(bins, name).tolist() for name in ("images", "correct", "confidence")}
+
+
+def _bins_from_dict(values: Mapping[str, Any]) -> ConfidenceBins:
+    images, correct = (_counts(values[name]) for name in ("images", "correct"))
+    return ConfidenceBins(images, correct, np.array(values["confidence"], np.float64))
+
+
+def _counts(values: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    found = np.array(values)
+    if found.dtype != np.int64 or found.ndim != 2:
+        raise ValueError("counts are whole numbers")
+    return found

@@ -30,7 +30,7 @@ _REMEDY = "Install the same version of DermaFed at every site"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TrustSums:
+class CalibrationSums:
     """Sums over validation images; those of several clinics add, and are those of all their images together.
 
     Attributes:
@@ -48,7 +48,7 @@ class TrustSums:
     @classmethod
     def of(
         cls, logits: NDArray[np.floating], labels: NDArray[np.int64], temperature: float = 1.0
-    ) -> TrustSums:
+    ) -> CalibrationSums:
         """Sum up what the model says of validation images.
 
         Args:
@@ -70,10 +70,10 @@ class TrustSums:
         )
         return cls(float(temperature), losses(logits, labels), before, after)
 
-    def __add__(self, other: TrustSums) -> TrustSums:
+    def __add__(self, other: CalibrationSums) -> CalibrationSums:
         if self.temperature != other.temperature or self.before.images.shape != other.before.images.shape:
             raise FederationError("Two sites calibrated different models", remedy=_REMEDY)
-        return TrustSums(
+        return CalibrationSums(
             self.temperature,
             self.losses + other.losses,
             self.before + other.before,

@@ -16,7 +16,7 @@ BATCH = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class NetworkOutputs:
     """What a classifier makes of N images.
 
     Attributes:
@@ -30,11 +30,11 @@ class Looks:
     labels: NDArray[np.int64]
 
 
-def look_at(
+def network_outputs(
     classifier: keras.Model,
     data: LabelledImages,
     progress: Callable[[int, int], None] = lambda done, all: None,
-) -> Looks:
+) -> NetworkOutputs:
     """Apply a classifier to images.
 
     Args:
@@ -55,4 +55,4 @@ def look_at(
         parts.append((logits[: len(index)], activations.mean(axis=(1, 2))[: len(index)]))
         progress(int(index[-1]) + 1, len(data))
     logits, features = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return Looks(logits, features, data.labels)
+    return NetworkOutputs(logits, features, data.labels)

@@ -25,7 +25,7 @@ Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outside:
+class OutOfDistribution:
     """Where a clinic's own images lie among all that a network can make of an image; it stays at the clinic.
 
     Attributes:
@@ -41,7 +41,7 @@ class Outside:
     images: int
 
     @classmethod
-    def fit(cls, training: Features, validation: Features) -> Outside:
+    def fit(cls, training: Features, validation: Features) -> OutOfDistribution:
         """Fit to a clinic's own images.
 
         Args:

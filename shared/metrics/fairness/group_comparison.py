@@ -12,13 +12,12 @@ from dermafed.shared.metrics.fairness.disclosure import Hidden, hide_small
 from dermafed.shared.metrics.fairness.group_metrics import (
     FIGURES,
     Floats,
-    JudgedImages,
+    ImagePredictions,
     Whole,
     by_lot,
     resampled,
 )
-from dermafed.shared.metrics.intervals import Interval, percentile_interval
-from dermafed.shared.metrics.trainings import over_trainings
+from dermafed.shared.metrics.intervals import Interval, over_trainings, percentile_interval
 
 RESAMPLES = 1000
 METHOD = "percentile bootstrap over lesions, stratified by class and group, and over trainings"
@@ -46,7 +45,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GroupJudgement:
+class GroupComparison:
     """A model's figures by group.
 
     Attributes:
@@ -100,9 +99,9 @@ class GroupJudgement:
         )
 
 
-def judge_groups(
-    images: JudgedImages, groups: Sequence[str | None], order: Sequence[str], *, draws: int = RESAMPLES
-) -> GroupJudgement | None:
+def compare_groups(
+    images: ImagePredictions, groups: Sequence[str | None], order: Sequence[str], *, draws: int = RESAMPLES
+) -> GroupComparison | None:
     """Judges a model on each group of images.
 
     Args:
@@ -121,7 +120,7 @@ def judge_groups(
     place = np.array([names.index(group) for group in groups if group is not None])
     chosen = images.chosen(known)
     counts = chosen.confusions(place, len(names)).sum(axis=3).min(axis=0).astype(np.int64)
-    return GroupJudgement(
+    return GroupComparison(
         tuple(names),
         counts,
         hide_small(counts),

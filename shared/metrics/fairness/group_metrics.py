@@ -20,7 +20,7 @@ WORST = {"balanced_accuracy": np.min, "melanoma_sensitivity": np.min, "calibrati
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedImages:
+class ImagePredictions:
     """What a model says of test images; where it was trained with several seeds, each seed's model in turn.
 
     Attributes:
@@ -52,11 +52,11 @@ class JudgedImages:
         """The bin of the calibration error that each top probability falls into (N,)."""
         return bin_of(self.probabilities.max(axis=1)) // (BINS // ECE_BINS)
 
-    def chosen(self, which: NDArray[np.bool_]) -> JudgedImages:
+    def chosen(self, which: NDArray[np.bool_]) -> ImagePredictions:
         """Some of the images, bool (N,)."""
         _, lesions = np.unique(self.lesions[which], return_inverse=True)
         labels, probabilities = self.labels[which], self.probabilities[which]
-        return JudgedImages(labels, probabilities, lesions, self.seeds[which], self.melanoma)
+        return ImagePredictions(labels, probabilities, lesions, self.seeds[which], self.melanoma)
 
     def confusions(self, groups: Whole, count: int, weights: Floats | None = None) -> Floats:
         """Confusion matrices (S, G, C, C) of each seed and group, rows the truth.
@@ -89,7 +89,7 @@ class JudgedImages:
         return np.asarray(np.stack([recall.mean(axis=2), melanoma, error], axis=1))
 
 
-def resampled(images: JudgedImages, groups: Whole, count: int, *, number: int, seed: int = 0) -> Floats:
+def resampled(images: ImagePredictions, groups: Whole, count: int, *, number: int, seed: int = 0) -> Floats:
     """Figures (R, S, F, G) where lesions are drawn with replacement.
 
     They are drawn within those of the same classes, groups and seeds, so that no class ever vanishes from a
@@ -101,7 +101,7 @@ def resampled(images: JudgedImages, groups: Whole, count: int, *, number: int, s
     return np.array([images.figures(groups, count, drawn[images.lesions]) for drawn in draws])
 
 
-def by_lot(images: JudgedImages, groups: Whole, count: int, *, number: int, seed: int = 0) -> Floats:
+def by_lot(images: ImagePredictions, groups: Whole, count: int, *, number: int, seed: int = 0) -> Floats:
     """Figures (R, F, G), means over the seeds, where lesions of the same class exchange groups at random.
 
     Every group keeps its number of images of each class, so what groups differ by here is chance, and the
@@ -117,7 +117,7 @@ def by_lot(images: JudgedImages, groups: Whole, count: int, *, number: int, seed
     return np.array(found)
 
 
-def _alike(images: JudgedImages) -> list[Whole]:
+def _alike(images: ImagePredictions) -> list[Whole]:
     """The images (L, k) of each L lesions that have the same number k of images, of the same classes."""
     order = np.lexsort((images.labels, images.seeds, images.lesions))
     starts = np.flatnonzero(np.diff(images.lesions[order], prepend=-1))

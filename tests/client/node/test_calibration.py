@@ -20,9 +20,9 @@ from dermafed.client.node.node_app import ClinicCalibrator
 from dermafed.shared.errors import FederationError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.calibration_file import load_trust
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.calibration_file import load_calibration
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES
 from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat, to_flat
 from dermafed.shared.protocol.agreement import encode_counts
@@ -66,7 +66,7 @@ def test_the_sums_are_of_the_validation_images(home: Home, weights: NDArray[np.f
     records = read_clinic_split(own.run.folder.site).splits.validation
     images = PreprocessCache(default_cache_folder()).load([r.path for r in records], OFFER.preprocess).images
     logits = np.asarray(logits_model(model)(images.astype(np.float32), training=False))
-    expected = TrustSums.of(logits, np.array([CLASSES.index(r.label) for r in records]), 2.0)
+    expected = CalibrationSums.of(logits, np.array([CLASSES.index(r.label) for r in records]), 2.0)
     assert found.losses == pytest.approx(expected.losses, rel=1e-5)
     assert found.images == len(records)
     assert (found.before.images.sum(axis=1) == expected.before.images.sum(axis=1)).all()
@@ -77,14 +77,14 @@ def test_the_trust_lies_beside_the_model_that_was_calibrated(
 ) -> None:
     own = calibrator(home)
     sums = own.sums(asked(weights, 2.0))
-    own.keep(Trust(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, sums, clinics=3))
+    own.keep(Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, sums, clinics=3))
     opened = open_model("last", home)
-    trust = load_trust(opened.file, opened.used.sha256)
-    assert trust is not None
-    assert (trust.clinics, trust.sums.temperature) == (3, 2.0)
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    assert (calibration.clinics, calibration.sums.temperature) == (3, 2.0)
     # What lies outside was fitted here, to the clinic's own images.
-    assert trust.rule is not None
-    assert trust.rule.images == sums.images
+    assert calibration.out_of_distribution is not None
+    assert calibration.out_of_distribution.images == sums.images
 
 
 @pytest.mark.parametrize("changed", [{"model": "1" * 64}, {"classes": ("nevus", "melanoma")}])
@@ -92,9 +92,11 @@ def test_the_trust_of_another_model_is_refused(
     home: Home, weights: NDArray[np.float32], changed: dict[str, object]
 ) -> None:
     own = calibrator(home)
-    trust = Trust(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0)))
+    calibration = Calibration(
+        hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0))
+    )
     with pytest.raises(FederationError, match="another model"):
-        own.keep(replace(trust, **changed))  # type: ignore[arg-type]
+        own.keep(replace(calibration, **changed))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, 1e9, float("nan")])

@@ -17,7 +17,7 @@ from dermafed.client.node.home import Home
 from dermafed.client.node.offers import Offers
 from dermafed.shared.explain.quality.measures import MEASURES
 from dermafed.shared.explain.quality.summary import ExplanationQuality
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
     PREPARE_QUERY,
@@ -40,7 +40,7 @@ class Still:
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         return Update(weights, 1, {})
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         raise AssertionError
 
 

@@ -12,8 +12,8 @@ from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 from dermafed.client.node.gate import filter_reply
 from dermafed.shared.explain.quality.measures import MEASURES
 from dermafed.shared.explain.quality.summary import ExplanationQuality
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
     PREPARE_QUERY,
@@ -27,22 +27,22 @@ from dermafed.shared.protocol.agreement import (
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
+    CALIBRATION_QUERY,
     EXPLAIN_QUERY,
-    TRUST_QUERY,
     Refusal,
+    encode_calibration_sums,
     encode_evaluation,
     encode_explanation_quality,
     encode_instruction,
-    encode_trust_sums,
     encode_update,
 )
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.flower_private_names import become_server_task
 
 WEIGHTS = np.arange(4, dtype=np.float32)
-EVALUATION = SiteEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+EVALUATION = ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
 QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
-SUMS = TrustSums.of(np.eye(2).repeat(4, axis=0), np.arange(8) // 4, 2.0)
+SUMS = CalibrationSums.of(np.eye(2).repeat(4, axis=0), np.arange(8) // 4, 2.0)
 ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
 
 
@@ -50,8 +50,8 @@ CONTENTS: dict[str, Callable[[], RecordDict]] = {
     "train": lambda: encode_update(Update(WEIGHTS + 1, 7, {"loss": 0.5}), 1.5),
     "evaluate": lambda: encode_evaluation(EVALUATION, 1.5),
     EXPLAIN_QUERY: lambda: encode_explanation_quality(QUALITY, 1.5),
-    CALIBRATE_QUERY: lambda: encode_trust_sums(SUMS, 1.5),
-    TRUST_QUERY: lambda: encode_ready(1.5),
+    CALIBRATE_QUERY: lambda: encode_calibration_sums(SUMS, 1.5),
+    CALIBRATION_QUERY: lambda: encode_ready(1.5),
     OFFER_QUERY: lambda: encode_answer(ANSWER),
     PREPARE_QUERY: lambda: encode_ready(1.5),
 }

@@ -26,7 +26,7 @@ from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.run_folder import read_history
 from dermafed.shared.errors import FederationError, StorageError
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from dermafed.simulation.engines.local import run_local
@@ -60,7 +60,7 @@ class Instead:
         self.before(round)
         return self.trainer.train(weights, round, config)
 
-    def evaluate(self, weights: FloatVector, round: int) -> SiteEvaluation:
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         return self.trainer.evaluate(weights, round)
 
 

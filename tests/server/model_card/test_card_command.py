@@ -15,14 +15,14 @@ from dermafed.server import cli
 from dermafed.server.record.database import Record
 from dermafed.server.record.rounds import keep_answer, keep_round
 from dermafed.server.record.runs import keep_counts
-from dermafed.server.rounds.calibration import Calibration, write_calibration
+from dermafed.server.rounds.calibration import CalibrationReplies, write_calibration
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.explanations import ClinicsExplanations, write_explanations
 from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.lesions.record import PAPER_CLASSES
-from dermafed.shared.metrics.calibration.calibration import Trust
+from dermafed.shared.metrics.calibration.calibration import Calibration
 from tests.commands.making import Outcome, command
 from tests.commands.test_coordinator import PLAN
 from tests.server.model_card.making import WEIGHTS, simulation
@@ -60,8 +60,8 @@ class Coordinator:
     def measured(self, round: int) -> None:
         """Calibration and explanations of a round's model."""
         digest = hashlib.sha256((WEIGHTS * round).tobytes()).hexdigest()
-        trust = Trust(digest, PAPER_CLASSES, fitted().sums, clinics=3)
-        write_calibration(self.folder, Calibration(round, trust, {}, {}))
+        calibration = Calibration(digest, PAPER_CLASSES, fitted().sums, clinics=3)
+        write_calibration(self.folder, CalibrationReplies(round, calibration, {}, {}))
         quality = ExplanationQuality.from_scores([{"deletion": 0.2}] * 5 + [{"deletion": 0.4}] * 5)
         write_explanations(self.folder, ClinicsExplanations(round, {"graz": quality}, {}))
 

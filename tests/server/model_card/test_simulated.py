@@ -13,7 +13,7 @@ from huggingface_hub import ModelInfo
 from dermafed.server.model_card.simulated import simulated_facts
 from dermafed.server.model_card.writing import card_text, write_card
 from dermafed.shared.errors import DermaFedError
-from dermafed.shared.metrics.calibration.calibration_file import save_trust
+from dermafed.shared.metrics.calibration.calibration_file import save_calibration
 from tests.server.model_card.making import NORTH, SOUTH, WEIGHTS, result, simulation
 from tests.shared.metrics.calibration.making import fitted
 
@@ -134,12 +134,12 @@ def test_a_class_with_few_test_images_is_not_broken_down(tmp_path: Path) -> None
 
 def test_the_trust_of_this_model_is_told_and_that_of_another_is_refused(tmp_path: Path) -> None:
     run = simulation(tmp_path)
-    trust = replace(fitted(), model=hashlib.sha256(WEIGHTS.tobytes()).hexdigest())
-    save_trust(run / "model.keras", trust)
-    told = row(text_of(run), f"at the temperature {trust.sums.temperature:.3f}")
-    assert told[1].startswith(f"{trust.sums.after.error:.3f} (")
-    assert told[2] == f"{trust.sums.loss_after:.3f}"
-    save_trust(run / "model.keras", fitted())
+    calibration = replace(fitted(), model=hashlib.sha256(WEIGHTS.tobytes()).hexdigest())
+    save_calibration(run / "model.keras", calibration)
+    told = row(text_of(run), f"at the temperature {calibration.sums.temperature:.3f}")
+    assert told[1].startswith(f"{calibration.sums.after.error:.3f} (")
+    assert told[2] == f"{calibration.sums.loss_after:.3f}"
+    save_calibration(run / "model.keras", fitted())
     with pytest.raises(DermaFedError, match="belongs to another model"):
         simulated_facts(run)
 

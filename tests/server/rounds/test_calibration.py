@@ -13,11 +13,11 @@ import pytest
 from flwr.app import Context
 
 from dermafed.client.node.client_app import Calibrator, build_client_app
-from dermafed.server.rounds.calibration import CALIBRATION_FILE, load_calibrated
+from dermafed.server.rounds.calibration import CALIBRATION_FILE, load_run_calibration
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.shared.errors import DatasetError, FederationError
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.simulation.engines.local import run_local
 from tests.server.clinics import SIZES, lesions, pooled, probabilities, server, trainer_for
@@ -26,10 +26,10 @@ NAMES = ("vienna", "graz", "linz")
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 
 
-def sums_of(clinic: int, asked: Instruction) -> TrustSums:
+def sums_of(clinic: int, asked: Instruction) -> CalibrationSums:
     features, labels = lesions(clinic, SIZES[clinic])
     logits = np.log(probabilities(asked.weights.astype(np.float64), features))
-    return TrustSums.of(logits, labels, asked.config["temperature"])
+    return CalibrationSums.of(logits, labels, asked.config["temperature"])
 
 
 @dataclass
@@ -37,8 +37,8 @@ class Clinics:
     """The clinics' side; one may answer in another way."""
 
     odd: int = -1
-    answer: Callable[[TrustSums], TrustSums] = lambda sums: sums
-    told: dict[int, Trust] = field(default_factory=dict)
+    answer: Callable[[CalibrationSums], CalibrationSums] = lambda sums: sums
+    told: dict[int, Calibration] = field(default_factory=dict)
     temperatures: list[float] = field(default_factory=list)
 
     def calibrator_for(self, context: Context) -> Calibrator:
@@ -50,13 +50,13 @@ class OneClinic:
     all: Clinics
     number: int
 
-    def sums(self, asked: Instruction) -> TrustSums:
+    def sums(self, asked: Instruction) -> CalibrationSums:
         self.all.temperatures.append(asked.config["temperature"])
         sums = sums_of(self.number, asked)
         return self.all.answer(sums) if self.number == self.all.odd else sums
 
-    def keep(self, trust: Trust) -> None:
-        self.all.told[self.number] = trust
+    def keep(self, calibration: Calibration) -> None:
+        self.all.told[self.number] = calibration
 
 
 def hold(folder: Path, clinics: Clinics) -> None:
@@ -69,68 +69,68 @@ def test_the_clinics_sums_give_what_all_images_together_would(tmp_path: Path) ->
     weights = load_state(tmp_path).weights
     features, labels = pooled()
     logits = np.log(probabilities(weights.astype(np.float64), features))
-    best = TrustSums.of(logits, labels).best_temperature
-    together = TrustSums.of(logits, labels, best)
-    trust = load_calibrated(tmp_path)
-    assert trust is not None
-    assert trust.model == hashlib.sha256(weights.tobytes()).hexdigest()
-    assert (trust.clinics, trust.sums.images, trust.classes) == (3, sum(SIZES), CLASSES)
-    assert trust.sums.temperature == pytest.approx(best, rel=1e-6)
-    assert trust.sums.after.error == pytest.approx(together.after.error, abs=1e-9)
-    assert trust.sums.loss_after == pytest.approx(together.loss_after)
-    assert clinics.temperatures == [1.0] * 3 + [trust.sums.temperature] * 3
+    best = CalibrationSums.of(logits, labels).best_temperature
+    together = CalibrationSums.of(logits, labels, best)
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
+    assert calibration.model == hashlib.sha256(weights.tobytes()).hexdigest()
+    assert (calibration.clinics, calibration.sums.images, calibration.classes) == (3, sum(SIZES), CLASSES)
+    assert calibration.sums.temperature == pytest.approx(best, rel=1e-6)
+    assert calibration.sums.after.error == pytest.approx(together.after.error, abs=1e-9)
+    assert calibration.sums.loss_after == pytest.approx(together.loss_after)
+    assert clinics.temperatures == [1.0] * 3 + [calibration.sums.temperature] * 3
 
 
 def test_every_clinic_is_told_what_came_of_it(tmp_path: Path) -> None:
     hold(tmp_path, clinics := Clinics())
-    trust = load_calibrated(tmp_path)
-    assert trust is not None
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
     assert sorted(clinics.told) == [0, 1, 2]
     for told in clinics.told.values():
-        assert (told.model, told.sums.temperature) == (trust.model, trust.sums.temperature)
-        assert (told.sums.after.images == trust.sums.after.images).all()
+        assert (told.model, told.sums.temperature) == (calibration.model, calibration.sums.temperature)
+        assert (told.sums.after.images == calibration.sums.after.images).all()
 
 
-def too_few(sums: TrustSums) -> TrustSums:
+def too_few(sums: CalibrationSums) -> CalibrationSums:
     raise DatasetError("too few images of Jane Doe")
 
 
-def at_another_temperature(sums: TrustSums) -> TrustSums:
+def at_another_temperature(sums: CalibrationSums) -> CalibrationSums:
     return replace(sums, temperature=3.0)
 
 
-def impossible(sums: TrustSums) -> TrustSums:
+def impossible(sums: CalibrationSums) -> CalibrationSums:
     return replace(sums, losses=-sums.losses)
 
 
 @pytest.mark.parametrize("answer", [too_few, at_another_temperature, impossible])
 def test_a_clinic_whose_sums_cannot_be_used_is_left_out(
-    tmp_path: Path, answer: Callable[[TrustSums], TrustSums]
+    tmp_path: Path, answer: Callable[[CalibrationSums], CalibrationSums]
 ) -> None:
     hold(tmp_path, Clinics(odd=1, answer=answer))
     told = json.loads((tmp_path / CALIBRATION_FILE).read_text())
     assert (list(told["clinics"]), list(told["left_out"])) == (["linz", "vienna"], ["graz"])
     assert "Jane" not in json.dumps(told)
-    trust = load_calibrated(tmp_path)
-    assert trust is not None
-    assert (trust.clinics, trust.sums.images) == (2, SIZES[0] + SIZES[2])
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
+    assert (calibration.clinics, calibration.sums.images) == (2, SIZES[0] + SIZES[2])
 
 
 def test_without_an_answer_there_is_no_trust(tmp_path: Path) -> None:
     run_local(server(tmp_path, rounds=1, calibrate=CLASSES), build_client_app(trainer_for), NAMES)
     assert json.loads((tmp_path / CALIBRATION_FILE).read_text())["trust"] is None
-    assert load_calibrated(tmp_path) is None
+    assert load_run_calibration(tmp_path) is None
 
 
 def test_a_run_that_does_not_ask_has_no_file(tmp_path: Path) -> None:
     run_local(server(tmp_path, rounds=1), build_client_app(trainer_for), NAMES)
     assert not (tmp_path / CALIBRATION_FILE).exists()
-    assert load_calibrated(tmp_path) is None
+    assert load_run_calibration(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"trust": {"format": 1}}', "[]"])
 def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / CALIBRATION_FILE).write_text(content)
     with pytest.raises(FederationError, match="cannot be read") as refused:
-        load_calibrated(tmp_path)
+        load_run_calibration(tmp_path)
     assert refused.value.where.endswith(CALIBRATION_FILE)

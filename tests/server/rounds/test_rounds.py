@@ -17,7 +17,7 @@ from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.checkpoint import load_best, load_state
 from dermafed.server.rounds.exchange import covered_seconds
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import encode_update
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import LocalGrid, run_local
@@ -52,7 +52,7 @@ def test_history_holds_the_figures_of_all_images_together(tmp_path: Path) -> Non
     assert seen == [1, 2]
     features, labels = pooled()
     scores = probabilities(load_state(tmp_path).weights.astype(np.float64), features)
-    together = SiteEvaluation.from_predictions(labels, scores)
+    together = ClinicEvaluation.from_predictions(labels, scores)
     with (tmp_path / "history.csv").open() as file:
         row = list(csv.DictReader(file))[-1]
     assert int(row["round"]) == 2
@@ -84,11 +84,11 @@ def test_a_run_ends_after_too_many_rounds_that_are_no_better(
         def __init__(self, context: Context) -> None:
             self.train = trainer_for(context).train
 
-        def evaluate(self, weights: np.ndarray, round: int) -> SiteEvaluation:
+        def evaluate(self, weights: np.ndarray, round: int) -> ClinicEvaluation:
             right = int(10 * judged[round - 1] + 0.5)
             labels = np.repeat(np.arange(CLASSES), 10)
             predicted = np.where(np.tile(np.arange(10), CLASSES) < right, labels, (labels + 1) % CLASSES)
-            return SiteEvaluation.from_predictions(labels, 0.7 * np.eye(CLASSES)[predicted] + 0.1)
+            return ClinicEvaluation.from_predictions(labels, 0.7 * np.eye(CLASSES)[predicted] + 0.1)
 
     app = server(tmp_path, rounds=8, patience=patience)
     run_local(app, build_client_app(Judge), NAMES)
@@ -249,7 +249,7 @@ def test_bad_evaluation_is_left_out(tmp_path: Path) -> None:
             self.train = self.honest.train
             self.lies = context.node_config["partition-id"] == 2
 
-        def evaluate(self, weights: np.ndarray, round: int) -> SiteEvaluation:
+        def evaluate(self, weights: np.ndarray, round: int) -> ClinicEvaluation:
             truth = self.honest.evaluate(weights, round)
             return replace(truth, images=truth.images + 1000 * self.lies)
 
@@ -258,7 +258,7 @@ def test_bad_evaluation_is_left_out(tmp_path: Path) -> None:
     assert state.history[0].left_out.startswith("linz: ")
     assert state.history[0].left_out.endswith("(evaluation)")
     features, labels = pooled(SIZES[:2])
-    honest = SiteEvaluation.from_predictions(labels, probabilities(state.weights.astype(float), features))
+    honest = ClinicEvaluation.from_predictions(labels, probabilities(state.weights.astype(float), features))
     assert state.history[0].validation_accuracy == honest.accuracy
 
 

@@ -13,16 +13,16 @@ from sklearn.metrics import roc_auc_score
 
 from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.metrics.classification import classification_report
-from dermafed.shared.metrics.evaluation import BINS, MAX_IMAGES, SiteEvaluation
+from dermafed.shared.metrics.evaluation import BINS, MAX_IMAGES, ClinicEvaluation
 from tests.shared.metrics.test_classification import random_case
 
 
-def evaluation(seed: int = 0, count: int = 50, classes: int = 3) -> SiteEvaluation:
-    return SiteEvaluation.from_predictions(*random_case(count, classes, seed))
+def evaluation(seed: int = 0, count: int = 50, classes: int = 3) -> ClinicEvaluation:
+    return ClinicEvaluation.from_predictions(*random_case(count, classes, seed))
 
 
 def test_worked_example() -> None:
-    site = SiteEvaluation.from_predictions([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
+    site = ClinicEvaluation.from_predictions([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
     assert site.images == 3
     assert site.confusion.tolist() == [[1, 1], [0, 1]]
     assert site.loss == pytest.approx(-(np.log(0.9) + np.log(0.4) + np.log(0.6)) / 3)
@@ -36,7 +36,7 @@ def test_worked_example() -> None:
 
 
 def test_ends_of_the_unit_interval() -> None:
-    site = SiteEvaluation.from_predictions([0, 1], np.eye(2))
+    site = ClinicEvaluation.from_predictions([0, 1], np.eye(2))
     assert site.histograms[0, 1, BINS - 1] == 1
     assert site.histograms[0, 0, 0] == 1
     site.validate(2)
@@ -47,7 +47,7 @@ def test_ends_of_the_unit_interval() -> None:
 def test_auc_within_its_bound_of_scikit_learns(seed: int, classes: int, count: int, scale: float) -> None:
     labels, scores = random_case(count, classes, seed)
     scores = scale * scores + (1 - scale) / classes  # a small scale puts many scores into one bin
-    site = SiteEvaluation.from_predictions(labels, scores)
+    site = ClinicEvaluation.from_predictions(labels, scores)
     exact = [
         roc_auc_score(labels == c, scores[:, c]) for c in range(classes) if 0 < (labels == c).sum() < count
     ]
@@ -71,9 +71,9 @@ def test_merged_sites_are_the_pooled_images(sizes: list[int], seed: int) -> None
     labels, scores = random_case(sum(sizes), 3, seed)
     ends = np.cumsum(sizes)[:-1]
     parts = zip(np.split(labels, ends), np.split(scores, ends), strict=True)
-    merged = reduce(add, (SiteEvaluation.from_predictions(*part) for part in parts))
+    merged = reduce(add, (ClinicEvaluation.from_predictions(*part) for part in parts))
     merged.validate(3)
-    pooled = SiteEvaluation.from_predictions(labels, scores)
+    pooled = ClinicEvaluation.from_predictions(labels, scores)
     np.testing.assert_array_equal(merged.confusion, pooled.confusion)
     np.testing.assert_array_equal(merged.histograms, pooled.histograms)
     report = classification_report(labels, scores, "abc", bootstrap=0)
@@ -85,8 +85,8 @@ def test_merged_sites_are_the_pooled_images(sizes: list[int], seed: int) -> None
 
 def test_mean_of_sites_would_be_wrong() -> None:
     """One site has only melanoma, all wrong; the other only nevus, all right."""
-    bad = SiteEvaluation.from_predictions([0], [[0.3, 0.7]])
-    good = SiteEvaluation.from_predictions([1] * 9, [[0.2, 0.8]] * 9)
+    bad = ClinicEvaluation.from_predictions([0], [[0.3, 0.7]])
+    good = ClinicEvaluation.from_predictions([1] * 9, [[0.2, 0.8]] * 9)
     assert (bad + good).accuracy == 0.9
     assert (bad + good).balanced_accuracy == 0.5
     assert bad.auc is good.auc is None
@@ -100,7 +100,7 @@ def test_sites_of_other_models_do_not_add() -> None:
 
 def test_no_images() -> None:
     with pytest.raises(DatasetError):
-        SiteEvaluation.from_predictions([], np.empty((0, 3)))
+        ClinicEvaluation.from_predictions([], np.empty((0, 3)))
 
 
 GOOD = evaluation()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from dermafed.shared.metrics.classification import classification_report
-from dermafed.shared.metrics.intervals import resample, weighted_auc, wilson
+from dermafed.shared.metrics.intervals import over_trainings, resample, weighted_auc, wilson
 from tests.shared.metrics.test_classification import random_case
 
 
@@ -102,3 +102,20 @@ def test_no_resamples_no_bootstrap_intervals() -> None:
     intervals = classification_report(labels, scores, "abc", bootstrap=0).intervals
     assert intervals.balanced_accuracy is intervals.auc is intervals.f1 is None
     assert intervals.accuracy is not None
+
+
+def test_two_drawn_trainings_vary_as_much_as_two_trainings() -> None:
+    drawn = over_trainings(np.tile([0.4, 0.6], (4000, 1)))
+    assert sorted(set(drawn.round(4))) == [0.3586, 0.5, 0.6414]
+    assert drawn.var() == pytest.approx(np.var([0.4, 0.6], ddof=1) / 2, rel=0.1)
+
+
+def test_one_training_is_its_own_mean() -> None:
+    values = np.random.default_rng(1).random((50, 1, 2, 3))
+    assert over_trainings(values) == pytest.approx(values[:, 0])
+
+
+def test_differences_are_paired() -> None:
+    values = np.random.default_rng(1).random((50, 3, 2))
+    apart = over_trainings(values[:, :, :1]) - over_trainings(values[:, :, 1:])
+    assert apart == pytest.approx(over_trainings(values[:, :, :1] - values[:, :, 1:]))

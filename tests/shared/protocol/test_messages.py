@@ -7,7 +7,7 @@ import pytest
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import (
     decode_evaluation,
     decode_instruction,
@@ -21,8 +21,8 @@ from dermafed.shared.training.trainer import Update
 WEIGHTS = np.array([1.5, -2.25, 0.0], np.float32)
 
 
-def evaluation() -> SiteEvaluation:
-    return SiteEvaluation.from_predictions([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+def evaluation() -> ClinicEvaluation:
+    return ClinicEvaluation.from_predictions([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
 
 
 def test_instruction() -> None:

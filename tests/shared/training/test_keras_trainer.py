@@ -12,7 +12,7 @@ from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import (
     FloatVector,
     batch_norm_mask,
@@ -300,7 +300,7 @@ def test_evaluation_counts_the_classifiers_own_predictions() -> None:
     set_flat(classifier, weights)
     expected = keras.ops.convert_to_numpy(classifier(data.images.astype(np.float32)))
     judged = trainer(settings, plain(), data).evaluate(weights, 1)
-    by_hand = SiteEvaluation.from_predictions(data.labels, expected)
+    by_hand = ClinicEvaluation.from_predictions(data.labels, expected)
     np.testing.assert_array_equal(judged.confusion, by_hand.confusion)
     assert judged.loss == pytest.approx(by_hand.loss, rel=1e-5)
     np.testing.assert_allclose(predict(settings, weights, data), expected, rtol=0, atol=1e-6)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dermafed.shared.metrics.evaluation import SiteEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import set_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
@@ -36,7 +36,7 @@ def test_frozen_blocks_are_applied_once_in_a_training(passes: list[int]) -> None
     weights = start(settings)
     for round in (1, 2):
         weights = clinic.train(weights, round, {}).weights
-        whole = SiteEvaluation.from_predictions(
+        whole = ClinicEvaluation.from_predictions(
             clinic.validation.labels, predict(settings, weights, clinic.validation)
         )
         assert clinic.evaluate(weights, round).loss_sum == pytest.approx(whole.loss_sum)

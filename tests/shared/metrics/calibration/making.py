@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from dermafed.shared.metrics.calibration.calibration import Trust
-from dermafed.shared.metrics.calibration.calibration_sums import TrustSums
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 
@@ -23,7 +23,7 @@ def drawn(
     return logits, labels.astype(np.int64)
 
 
-def fitted(count: int = 400, seed: int = 0, temperature: float = 2.0) -> Trust:
+def fitted(count: int = 400, seed: int = 0, temperature: float = 2.0) -> Calibration:
     logits, labels = drawn(count, seed, temperature=temperature)
-    best = TrustSums.of(logits, labels).best_temperature
-    return Trust("0" * 64, CLASSES, TrustSums.of(logits, labels, best))
+    best = CalibrationSums.of(logits, labels).best_temperature
+    return Calibration("0" * 64, CLASSES, CalibrationSums.of(logits, labels, best))

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from dermafed.shared.metrics.fairness.group_comparison import GroupJudgement, judge_groups
-from dermafed.shared.metrics.fairness.group_metrics import FIGURES, JudgedImages
+from dermafed.shared.metrics.fairness.group_comparison import GroupComparison, compare_groups
+from dermafed.shared.metrics.fairness.group_metrics import FIGURES, ImagePredictions
 
 MELANOMA, NEVUS = 0, 1
 
 
-def images(of: list[tuple[str, int, int, int]]) -> tuple[JudgedImages, list[str]]:
+def images(of: list[tuple[str, int, int, int]]) -> tuple[ImagePredictions, list[str]]:
     """Images told as group, class, seed and how many of them are found; two of three, sure by 0.8."""
     groups, labels, seeds, sure = [], [], [], []
     for group, label, seed, found in of:
@@ -27,12 +27,14 @@ def images(of: list[tuple[str, int, int, int]]) -> tuple[JudgedImages, list[str]
     probabilities = np.array([[own, 1 - own] for own in sure])
     each = {key: place for place, key in enumerate(dict.fromkeys(zip(groups, labels, strict=True)))}
     lesions = [each[key] * 12 + n % 12 for n, key in enumerate(zip(groups, labels, strict=True))]
-    return JudgedImages(np.array(labels), probabilities, np.array(lesions), np.array(seeds), MELANOMA), groups
+    return ImagePredictions(
+        np.array(labels), probabilities, np.array(lesions), np.array(seeds), MELANOMA
+    ), groups
 
 
-def judged(of: list[tuple[str, int, int, int]], draws: int = 2000) -> GroupJudgement:
+def judged(of: list[tuple[str, int, int, int]], draws: int = 2000) -> GroupComparison:
     found, groups = images(of)
-    judgement = judge_groups(found, groups, ["old", "young"], draws=draws)
+    judgement = compare_groups(found, groups, ["old", "young"], draws=draws)
     assert judgement is not None
     return judgement
 
@@ -88,10 +90,10 @@ def test_seeds_with_other_test_images_leave_nothing_undefined() -> None:
     which = np.isin(np.arange(96), few)
     lesions = np.where(found.seeds == 1, found.lesions + 48, found.lesions)
     _, numbered = np.unique(lesions[which], return_inverse=True)
-    own = JudgedImages(
+    own = ImagePredictions(
         found.labels[which], found.probabilities[which], numbered, found.seeds[which], MELANOMA
     )
-    judgement = judge_groups(own, [groups[n] for n in np.flatnonzero(which)], ["old", "young"], draws=2000)
+    judgement = compare_groups(own, [groups[n] for n in np.flatnonzero(which)], ["old", "young"], draws=2000)
     assert judgement is not None
     assert judgement.counts.tolist() == [[5, 5], [5, 5]]
     assert not np.isnan(judgement.samples).any()
@@ -101,4 +103,4 @@ def test_seeds_with_other_test_images_leave_nothing_undefined() -> None:
 
 def test_images_of_no_group_do_not_count() -> None:
     found, _ = images(ONE_SEED)
-    assert judge_groups(found, [None] * 48, ["old"]) is None
+    assert compare_groups(found, [None] * 48, ["old"]) is None

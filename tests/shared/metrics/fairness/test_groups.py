@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.fairness.reweighing import group_weights
+from dermafed.shared.metrics.fairness.groups import group_weights
 
 
 def records(sexes: list[str | None]) -> list[LesionRecord]:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermafed.shared.errors import DatasetError, FederationError
-from dermafed.shared.metrics.calibration.calibration_sums import FEWEST_IMAGES, TrustSums
+from dermafed.shared.metrics.calibration.calibration_sums import FEWEST_IMAGES, CalibrationSums
 from tests.shared.metrics.calibration.making import drawn
 
 
-def same(left: TrustSums, right: TrustSums) -> bool:
+def same(left: CalibrationSums, right: CalibrationSums) -> bool:
     bins = [(getattr(left, side), getattr(right, side)) for side in ("before", "after")]
     return (
         left.temperature == right.temperature
@@ -38,8 +38,8 @@ def test_clinics_sums_add_up_to_those_of_all_images(
 ) -> None:
     logits, labels = drawn(sum(counts), seed, classes=classes)
     parts = np.split(np.arange(len(labels)), np.cumsum(counts)[:-1])
-    merged = reduce(add, (TrustSums.of(logits[part], labels[part], temperature) for part in parts))
-    together = TrustSums.of(logits, labels, temperature)
+    merged = reduce(add, (CalibrationSums.of(logits[part], labels[part], temperature) for part in parts))
+    together = CalibrationSums.of(logits, labels, temperature)
     assert same(merged, together)
     merged.validate(classes)
     assert merged.images == sum(counts)
@@ -49,8 +49,8 @@ def test_clinics_sums_add_up_to_those_of_all_images(
 
 def test_scaling_mends_an_overconfident_model() -> None:
     logits, labels = drawn(5000, 5, temperature=2.5)
-    temperature = TrustSums.of(logits, labels).best_temperature
-    sums = TrustSums.of(logits, labels, temperature)
+    temperature = CalibrationSums.of(logits, labels).best_temperature
+    sums = CalibrationSums.of(logits, labels, temperature)
     assert sums.before.error > 0.1
     assert sums.after.error < 0.02
     assert sums.loss_after < sums.loss_before
@@ -61,13 +61,13 @@ def test_scaling_mends_an_overconfident_model() -> None:
 def test_too_few_images_are_not_summed() -> None:
     logits, labels = drawn(FEWEST_IMAGES - 1)
     with pytest.raises(DatasetError, match="too few"):
-        TrustSums.of(logits, labels)
+        CalibrationSums.of(logits, labels)
 
 
 def test_sums_at_different_temperatures_do_not_add() -> None:
     logits, labels = drawn(20)
     with pytest.raises(FederationError):
-        TrustSums.of(logits, labels, 1.0) + TrustSums.of(logits, labels, 2.0)
+        CalibrationSums.of(logits, labels, 1.0) + CalibrationSums.of(logits, labels, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +79,11 @@ def test_sums_at_different_temperatures_do_not_add() -> None:
         {"losses": -np.ones(29)},
         {"losses": np.random.default_rng(0).random(29) * 100},  # no convex function
         {"losses": np.ones(3)},
-        {"after": TrustSums.of(*drawn(20, 8)).after},  # other images than before
+        {"after": CalibrationSums.of(*drawn(20, 8)).after},  # other images than before
     ],
 )
 def test_sums_of_no_images_are_refused(changed: dict[str, Any]) -> None:
-    sums = TrustSums.of(*drawn(20))
+    sums = CalibrationSums.of(*drawn(20))
     sums.validate(3)
     with pytest.raises(FederationError, match="refused"):
         replace(sums, **changed).validate(3)
