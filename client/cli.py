@@ -1,4 +1,4 @@
-"""``fl-client``: a clinic in a federation, and what it can do with its images and a model."""
+"""``fl-client``: a clinic of a federation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import typer
 
 from dermafed.client.commands import diagnose, diagnoses, images, node, plans, review, serve, setup
 from dermafed.client.commands.calibrate import calibrate
-from dermafed.console import run_app
+from dermafed.console import Version, run_app
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True
-)
+app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True)
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Join a federation": (setup.init, setup.join, setup.check),
@@ -25,8 +23,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 
 
 @app.callback()
-def describe() -> None:
-    """Take part in a federation, judge a model on a clinic's own images, explain its predictions.
+def describe(version: Version = False) -> None:
+    """Take part in a federation; evaluate, explain and serve its model on a clinic's own images.
 
     Research use only; not a medical device.
     """

@@ -6,13 +6,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from dermafed.shared.errors import DermaFedError, StorageError
 from dermafed.shared.storage.atomic_files import is_disk_full
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dermafed {version('dermafed')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+]
+"""The option ``--version`` of a command line."""
 
 
 def run_app(app: typer.Typer) -> None:

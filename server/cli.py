@@ -1,10 +1,10 @@
-"""``fl-server``: a federation's coordinator."""
+"""``fl-server``: the coordinator of a federation."""
 
 from __future__ import annotations
 
 import typer
 
-from dermafed.console import run_app
+from dermafed.console import Version, run_app
 from dermafed.server.commands.clinics import clinics, enrol, revoke
 from dermafed.server.commands.models import export, history, models
 from dermafed.server.commands.runs import resume, runs, stop, train
@@ -12,9 +12,7 @@ from dermafed.server.commands.setup import init, renew
 from dermafed.server.commands.start import start
 from dermafed.server.commands.status import status
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True
-)
+app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True)
 
 _PANELS = {
     "Set up": (init, enrol, revoke, clinics, renew),
@@ -28,8 +26,8 @@ app.add_typer(models, name="models", rich_help_panel="Results")
 
 
 @app.callback()
-def describe() -> None:
-    """Coordinate a federation of clinics: its trust, its runs and their models.
+def describe(version: Version = False) -> None:
+    """Coordinate a federation of clinics: its members, its runs and their models.
 
     Research use only; not a medical device.
     """
