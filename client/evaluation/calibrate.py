@@ -14,9 +14,9 @@ from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.lesions.duplicates import check_no_duplicates
 from dermafed.shared.lesions.readers.loading import load_dataset
-from dermafed.shared.lesions.splits import Splits, split_records
+from dermafed.shared.lesions.record import Splits
+from dermafed.shared.lesions.splits import check_no_duplicates, split_records
 from dermafed.shared.metrics.calibration.calibration import Calibration, fit_calibration
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.training.data import labelled

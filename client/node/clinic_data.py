@@ -19,10 +19,9 @@ from dermafed.shared.lesions.clinic_split import (
     split_folder,
     write_clinic_split,
 )
-from dermafed.shared.lesions.duplicates import check_no_duplicates
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import split_clinics
+from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import make_folder, write_json
 

@@ -1,4 +1,4 @@
-"""A clinic's site folder: which of its images are for training, validation and test, by path."""
+"""A clinic's split on disk: which of its images are for training, validation and test, by path."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
 SPLIT_FILE = "site.csv"
@@ -31,22 +30,22 @@ class ClinicSplit:
     splits: Splits
 
     def images_per_class(self, classes: tuple[str, ...]) -> dict[str, int]:
-        """How many images of each class the clinic has in all."""
+        """Count the clinic's images of each class, over all sides."""
         labels = [record.label for records in self.splits.sides().values() for record in records]
         return {name: labels.count(name) for name in classes}
 
 
 def split_folder(parent: Path, name: str) -> Path:
-    """Where the site of this name goes; a name that is no file name is percent-encoded."""
+    """Return the folder of a clinic's split; a name that is not a valid file name is percent-encoded."""
     encoded = quote(name, safe=" ")
     return parent / (encoded.replace(".", "%2E", 1) if encoded.startswith(".") else encoded)
 
 
 def write_clinic_split(folder: Path, splits: Splits) -> None:
-    """Writes a site folder; once more only with the same records, wherever their images lie now.
+    """Write a clinic's split; over an earlier one only with the same records, whose images may have moved.
 
     Raises:
-        DatasetError: the folder has other records, those that an earlier start of the run trained on.
+        DatasetError: the folder has other records, on which an earlier start of the run trained.
         StorageError: the folder cannot be written.
     """
     path, table = folder / SPLIT_FILE, _table(splits)
@@ -55,7 +54,7 @@ def write_clinic_split(folder: Path, splits: Splits) -> None:
         raise DatasetError(
             "The images, their labels or their split are not those that this run began with",
             where=path,
-            remedy="Bring the data back to what they were, or start a new run",
+            remedy="Restore the data, or start a new run",
         )
     write_atomically(path, table.encode())
 
@@ -76,10 +75,10 @@ def _without_paths(table: str) -> list[list[str]]:
 
 
 def read_clinic_split(folder: Path) -> ClinicSplit:
-    """Reads what :func:`write_clinic_split` wrote; the site's name is the folder's, decoded.
+    """Read what :func:`write_clinic_split` wrote; the clinic's name is the folder's, decoded.
 
     Raises:
-        DatasetError: the file is missing or not a site file.
+        DatasetError: the file is missing or is not a clinic's split.
     """
     path = folder / SPLIT_FILE
     sides: dict[str, list[LesionRecord]] = {"train": [], "validation": [], "test": []}
@@ -91,14 +90,14 @@ def read_clinic_split(folder: Path) -> ClinicSplit:
                 sides[row[0]].append(_record(dict(zip(_COLUMNS, row, strict=True))))
     except (OSError, KeyError, IndexError, ValueError, csv.Error) as error:
         raise DatasetError(
-            "This is not a site folder", where=path, remedy="Prepare the clinic's data again"
+            "This is not the split of a clinic", where=path, remedy="Prepare the clinic's data again"
         ) from error
     return ClinicSplit(unquote(folder.name), Splits(*(tuple(records) for records in sides.values())))
 
 
 def _row(split: str, record: LesionRecord) -> list[object]:
     mask = None if record.mask is None else record.mask.resolve()
-    known = (record.lesion_id, record.patient_id, record.age, record.sex, record.site, mask)
+    known = (record.lesion_id, record.patient_id, record.age, record.sex, record.body_site, mask)
     always = (split, record.image_id, record.path.resolve(), record.label)
     return [*always, *("" if value is None else value for value in known)]
 
@@ -112,6 +111,6 @@ def _record(row: dict[str, str]) -> LesionRecord:
         patient_id=row["patient_id"] or None,
         age=float(row["age"]) if row["age"] else None,
         sex=row["sex"] or None,
-        site=row["site"] or None,
+        body_site=row["site"] or None,
         mask=Path(row["mask"]) if row["mask"] else None,
     )

@@ -1,4 +1,4 @@
-"""Groups of images that must stay together, and seeded draws that depend on nothing but a name."""
+"""Groups of images of one lesion or patient, and their stratified assignment to the sides of a split."""
 
 from __future__ import annotations
 
@@ -12,6 +12,19 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dermafed.shared.lesions.record import LesionRecord
+
+Stratum = tuple[str, str]
+"""Clinic and class; the class is empty for all images of a clinic."""
+
+
+def draw(seed: int, *names: str) -> int:
+    """Draw a number in [0, 2^64) that is fixed by the seed and the names.
+
+    Sorting by such draws shuffles a set in a way that does not depend on the order, or the presence, of the
+    other elements: a clinic's split is the same alone and in a federation.
+    """
+    digest = blake2b("\0".join((str(seed), *names)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def lesion_groups(records: Sequence[LesionRecord]) -> list[list[int]]:
@@ -42,41 +55,27 @@ def _owners(record: LesionRecord) -> list[tuple[str, str]]:
     return [(kind, name) for kind, name in pairs if name is not None]
 
 
-def draw(seed: int, *names: str) -> int:
-    """Draw a number in [0, 2^64) that is fixed by the seed and the names.
-
-    Sorting by such draws shuffles a set in a way that does not depend on the order, or the presence, of the
-    other elements: a clinic's split is the same alone and in a federation.
-    """
-    digest = blake2b("\0".join((str(seed), *names)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
-
-
-Stratum = tuple[str, str]
-"""Clinic and class; the class is empty for all images of a clinic."""
-
-
 @dataclass(slots=True)
-class _Deal:
-    """Groups dealt so far.
+class _Assignment:
+    """The groups assigned so far.
 
     Attributes:
         strata: images of each stratum, by group.
         lacking: images that each side still lacks of each stratum.
-        side: the side of each group that has been dealt.
+        side: the side of each group that has been assigned.
     """
 
     strata: Sequence[Mapping[Stratum, int]]
     lacking: dict[Stratum, list[float]]
     side: dict[int, int] = field(default_factory=dict)
 
-    def put(self, group: int, side: int) -> None:
+    def assign(self, group: int, side: int) -> None:
         self.side[group] = side
         for stratum, count in self.strata[group].items():
             self.lacking[stratum][side] -= count
 
     def neediest(self, group: int, sides: Sequence[int]) -> int:
-        """The side that lacks the group's classes most; on a tie, that which lacks images of its clinics."""
+        """The side that lacks the group's classes most; on a tie, the one that lacks its clinics' images."""
 
         def need(side: int) -> tuple[float, float]:
             needs = [0.0, 0.0]
@@ -90,10 +89,15 @@ class _Deal:
 def assign_groups(
     classes: Sequence[Counter[Stratum]], draws: Sequence[int], fractions: Sequence[float]
 ) -> list[int]:
-    """Choose a side for each group.
+    """Choose a side for each group, by class and clinic.
 
     Every stratum, and every clinic, of at least as many groups as there are sides gets a group on each side,
-    as far as groups of several strata allow; the remaining groups follow, the largest first.
+    as far as groups of several strata allow. The remaining groups follow, the largest first, each to the side
+    that lacks its strata most: the rule of iterative stratification (Sechidis et al. 2011).
+
+    scikit-learn's StratifiedGroupKFold, the nearest library function, gives k equal folds: unequal fractions
+    need many folds merged. It shuffles only groups of like composition, so that a clinic's split would depend
+    on the other clinics, and it may leave a rare stratum out of a side.
 
     Args:
         classes: images of each stratum (clinic, class), by group.
@@ -107,14 +111,16 @@ def assign_groups(
     total: Counter[Stratum] = Counter()
     for counts in strata:
         total.update(counts)
-    deal = _Deal(strata, {stratum: [share * n for share in fractions] for stratum, n in total.items()})
+    assignment = _Assignment(
+        strata, {stratum: [share * n for share in fractions] for stratum, n in total.items()}
+    )
     sides = [side for side, share in enumerate(fractions) if share > 0]
     smallest_first = sorted(range(len(strata)), key=lambda group: (sum(strata[group].values()), draws[group]))
-    _reserve(deal, smallest_first, sides)
+    _reserve(assignment, smallest_first, sides)
     for group in reversed(smallest_first):
-        if group not in deal.side:
-            deal.put(group, deal.neediest(group, sides))
-    return [deal.side[group] for group in range(len(strata))]
+        if group not in assignment.side:
+            assignment.assign(group, assignment.neediest(group, sides))
+    return [assignment.side[group] for group in range(len(strata))]
 
 
 def _with_clinics(counts: Counter[Stratum]) -> Counter[Stratum]:
@@ -124,16 +130,16 @@ def _with_clinics(counts: Counter[Stratum]) -> Counter[Stratum]:
     return counts + clinics
 
 
-def _reserve(deal: _Deal, order: Sequence[int], sides: Sequence[int]) -> None:
+def _reserve(assignment: _Assignment, order: Sequence[int], sides: Sequence[int]) -> None:
     """Give each side a group of each stratum, the rarest stratum first."""
-    holders: dict[Stratum, list[int]] = {}
+    groups_of: dict[Stratum, list[int]] = {}
     for group in order:
-        for stratum in deal.strata[group]:
-            holders.setdefault(stratum, []).append(group)
-    for _, groups in sorted(holders.items(), key=lambda item: (len(item[1]), item[0])):
+        for stratum in assignment.strata[group]:
+            groups_of.setdefault(stratum, []).append(group)
+    for _, groups in sorted(groups_of.items(), key=lambda item: (len(item[1]), item[0])):
         if len(groups) < len(sides):
             continue
-        present = {deal.side[group] for group in groups if group in deal.side}
-        free = [group for group in groups if group not in deal.side]
+        present = {assignment.side[group] for group in groups if group in assignment.side}
+        free = [group for group in groups if group not in assignment.side]
         for side, group in zip([side for side in sides if side not in present], free, strict=False):
-            deal.put(group, side)
+            assignment.assign(group, side)

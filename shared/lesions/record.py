@@ -1,12 +1,14 @@
-"""A lesion record: one image with its clinical metadata, and the paper's three classes."""
+"""Lesion records (an image with its clinical metadata), and their split for training, validation and test."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PAPER_CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
+SIDES = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class LesionRecord:
         patient_id: images of the same person share it; ``None`` where the source does not say.
         age: years, or ``None``.
         sex: ``"female"``, ``"male"`` or ``None``.
-        site: body site in the source's words, or ``None``.
+        body_site: place on the body in the source's words, or ``None``.
         mask: a binary lesion mask (PNG), or ``None``.
         attributes: every column of the source, by its own name, as text.
     """
@@ -33,7 +35,7 @@ class LesionRecord:
     patient_id: str | None = None
     age: float | None = None
     sex: str | None = None
-    site: str | None = None
+    body_site: str | None = None
     mask: Path | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
 
@@ -41,3 +43,23 @@ class LesionRecord:
     def group(self) -> str:
         """What images that are not independent share: the patient, else the lesion, else the image itself."""
         return self.patient_id or self.lesion_id or self.image_id
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The three sides of a data set, each in order of ``image_id``."""
+
+    train: tuple[LesionRecord, ...]
+    validation: tuple[LesionRecord, ...]
+    test: tuple[LesionRecord, ...]
+
+    def sides(self) -> dict[str, tuple[LesionRecord, ...]]:
+        """The sides by name."""
+        return {side: getattr(self, side) for side in SIDES}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images of each label, by side."""
+        return {
+            side: dict(sorted(Counter(record.label for record in records).items()))
+            for side, records in self.sides().items()
+        }

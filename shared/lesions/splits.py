@@ -1,42 +1,22 @@
-"""Splitting into training, validation and test images, by lesion and patient, stratified by class."""
+"""Splits images into training, validation and test, by lesion and patient, by class, without duplicates."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from dermafed.shared.errors import DatasetError, SettingsError
+from dermafed.shared.errors import DatasetError, ImageError, SettingsError
+from dermafed.shared.imaging.decoding import content_digest
 from dermafed.shared.lesions.lesion_groups import Stratum, assign_groups, draw, lesion_groups
-from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.record import SIDES, LesionRecord, Splits
 
-SIDES = ("train", "validation", "test")
 FRACTIONS = (0.7, 0.1, 0.2)
 _GIVEN = {
     **dict.fromkeys(("train", "training"), 0),
     **dict.fromkeys(("val", "valid", "validation"), 1),
     **dict.fromkeys(("test", "testing"), 2),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The three sides of a data set, each in order of ``image_id``."""
-
-    train: tuple[LesionRecord, ...]
-    validation: tuple[LesionRecord, ...]
-    test: tuple[LesionRecord, ...]
-
-    def sides(self) -> dict[str, tuple[LesionRecord, ...]]:
-        """The sides by name."""
-        return {side: getattr(self, side) for side in SIDES}
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Images of each label, by side."""
-        return {
-            side: dict(sorted(Counter(record.label for record in records).items()))
-            for side, records in self.sides().items()
-        }
 
 
 def split_records(
@@ -206,3 +186,64 @@ def _levelled(
         )
     kept = [record for label in labels for record in by_label[label][: len(by_label[rarest])]]
     return sorted(kept, key=lambda record: record.image_id)
+
+
+def check_no_duplicates(splits: Iterable[Splits]) -> None:
+    """Refuse images with the same bytes on two sides, within a clinic or across clinics.
+
+    Only files whose size occurs on two sides are read.
+
+    Args:
+        splits: the sides of every clinic.
+
+    Raises:
+        DatasetError: two files are the same image; both are named.
+        ImageError: a file cannot be read.
+    """
+    by_size: defaultdict[int, list[tuple[str, Path]]] = defaultdict(list)
+    for split in splits:
+        for side, records in split.sides().items():
+            for record in records:
+                by_size[_size(record.path)].append((side, record.path))
+    for files in by_size.values():
+        if len({side for side, _ in files}) > 1:
+            _compare(files)
+
+
+def without_copies(splits: Splits) -> Splits:
+    """Leave out of training and validation what is, byte for byte, an image of the test.
+
+    Args:
+        splits: of one clinic.
+
+    Raises:
+        ImageError: a file cannot be read.
+    """
+    sizes = {_size(record.path) for record in splits.test}
+    digests = {content_digest(record.path) for record in splits.test}
+
+    def without(records: Sequence[LesionRecord]) -> tuple[LesionRecord, ...]:
+        return tuple(
+            r for r in records if _size(r.path) not in sizes or content_digest(r.path) not in digests
+        )
+
+    return Splits(without(splits.train), without(splits.validation), splits.test)
+
+
+def _compare(files: Iterable[tuple[str, Path]]) -> None:
+    seen: dict[str, tuple[str, Path]] = {}
+    for side, path in files:
+        first_side, first = seen.setdefault(content_digest(path), (side, path))
+        if first_side != side:
+            raise DatasetError(
+                f"the same image is in {first_side} ({first}) and in {side} ({path})",
+                where=path,
+                remedy="Remove one, or give both the same lesion_id",
+            )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}", where=path, remedy="Check the file") from error

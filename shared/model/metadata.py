@@ -12,8 +12,8 @@ from dermafed.shared.lesions.record import LesionRecord
 
 SEXES = ("female", "male")
 
-# How words that name a region begin, in ISIC's and HAM10000's vocabularies.
-SITES = {
+# How the words that name a region begin, in ISIC's and HAM10000's vocabularies.
+BODY_REGIONS = {
     "head_neck": ("head", "forehead", "neck", "face", "scalp", "ear", "nose", "lip"),
     "trunk": ("trunk", "torso", "back", "abdomen", "chest"),
     "upper_extremity": ("upper", "arm", "forearm", "shoulder"),
@@ -23,7 +23,7 @@ SITES = {
 }
 
 # Age and whether it is known, one indicator a sex and a region; all zero means unknown.
-METADATA_FEATURES = 2 + len(SEXES) + len(SITES)
+METADATA_FEATURES = 2 + len(SEXES) + len(BODY_REGIONS)
 
 
 def encode_metadata(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
@@ -37,15 +37,19 @@ def encode_metadata(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
 
 def _encode(record: LesionRecord) -> list[float]:
     age = [0.0, 0.0] if record.age is None else [record.age / 100, 1.0]
-    region = body_region(record.site)
-    return [*age, *(float(record.sex == sex) for sex in SEXES), *(float(region == name) for name in SITES)]
+    sexes = [float(record.sex == sex) for sex in SEXES]
+    region = body_region(record.body_site)
+    return [*age, *sexes, *(float(region == name) for name in BODY_REGIONS)]
 
 
-def body_region(site: str | None) -> str | None:
-    """The region of SITES that a site in a source's words belongs to, if any.
+def body_region(body_site: str | None) -> str | None:
+    """Return the name in BODY_REGIONS of a body site in a source's words, or ``None``.
 
     Example:
-        "lower back" is the trunk: of the regions that its words name, the trunk comes first in SITES.
+        "lower back" is the trunk: of the regions that its words name, the trunk comes first in BODY_REGIONS.
     """
-    words = re.findall("[a-z]+", (site or "").lower())
-    return next((name for name, starts in SITES.items() if any(w.startswith(starts) for w in words)), None)
+    words = re.findall("[a-z]+", (body_site or "").lower())
+    return next(
+        (name for name, starts in BODY_REGIONS.items() if any(word.startswith(starts) for word in words)),
+        None,
+    )

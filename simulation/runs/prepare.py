@@ -13,10 +13,9 @@ from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.class_map import ClassMap, map_classes
 from dermafed.shared.lesions.clinic_split import ClinicSplit, split_folder, write_clinic_split
-from dermafed.shared.lesions.duplicates import check_no_duplicates, without_copies
 from dermafed.shared.lesions.readers.loading import load_dataset
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits, split_clinics
+from dermafed.shared.lesions.record import LesionRecord, Splits
+from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics, without_copies
 from dermafed.simulation.runs.partition import partition
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.runs.thinning import keep_images, take_part

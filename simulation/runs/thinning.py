@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.lesion_groups import draw, lesion_groups
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 
 
 def take_part(splits: Mapping[str, Splits], only: str | None) -> dict[str, Splits]:

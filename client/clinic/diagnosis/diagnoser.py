@@ -100,7 +100,9 @@ class Diagnoser:
     def _with_metadata(self, prepared: NDArray[np.uint8], clinical: Clinical) -> NDArray[np.float32]:
         from dermafed.shared.model.classifier import logits_model
 
-        record = LesionRecord("", self.model.file, "", age=clinical.age, sex=clinical.sex, site=clinical.site)
+        record = LesionRecord(
+            "", self.model.file, "", age=clinical.age, sex=clinical.sex, body_site=clinical.site
+        )
         inputs = [prepared[None].astype(np.float32), encode_metadata([record])]
         return np.asarray(logits_model(self.model.classifier).predict_on_batch(inputs)[0], np.float32)
 

@@ -1,4 +1,4 @@
-"""Reading a CSV table as text, with every fault named by its row."""
+"""Reads label files, CSV tables and JSON documents; every error names the row, or line and column."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ class Table:
     path: Path
     columns: tuple[str, ...]
     rows: tuple[tuple[int, dict[str, str]], ...]
+
+
+def find_tables(folder: Path) -> list[Path]:
+    """List the CSV files that lie in a folder itself."""
+    return sorted(path for path in folder.glob("*.[cC][sS][vV]") if not path.name.startswith("."))
 
 
 def read_table(path: Path) -> Table:
@@ -90,7 +95,7 @@ def _cells(path: Path, limit: int | None) -> list[list[str]]:
         ) from error
 
 
-def documents_of(folder: Path) -> list[Path]:
+def find_documents(folder: Path) -> list[Path]:
     """List the JSON files anywhere below a folder."""
     return sorted(path for path in folder.rglob("*.[jJ][sS][oO][nN]") if not path.name.startswith("."))
 
@@ -114,10 +119,16 @@ def read_document(path: Path) -> Any:
         ) from error
 
 
-def kind_of(document: Any) -> Literal["COCO", "LabelMe"] | None:
-    """Tell the format of a JSON document, or ``None`` if it is neither."""
+def document_kind(document: Any) -> Literal["COCO", "LabelMe"] | None:
+    """Return the format of a JSON document, or ``None`` if it is neither."""
     if not isinstance(document, dict):
         return None
     if all(isinstance(document.get(part), list) for part in ("images", "annotations", "categories")):
         return "COCO"
     return "LabelMe" if isinstance(document.get("shapes"), list) and "imagePath" in document else None
+
+
+def folder_kind(folder: Path) -> Literal["COCO", "LabelMe"] | None:
+    """Return the format of the first COCO or LabelMe document below a folder, or ``None`` without one."""
+    kinds = (document_kind(read_document(path)) for path in find_documents(folder))
+    return next((kind for kind in kinds if kind), None)

@@ -1,4 +1,4 @@
-"""LabelMe JSON, one file beside each image."""
+"""LabelMe JSON, one file beside each image: its labels, and its conversion to COCO as the paper does it."""
 
 from __future__ import annotations
 
@@ -12,34 +12,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.readers.image_files import ImageFiles, image_name
-from dermafed.shared.lesions.readers.label_files import documents_of, kind_of, read_document
+from dermafed.shared.lesions.readers.image_files import find_images, image_name
+from dermafed.shared.lesions.readers.label_files import (
+    document_kind,
+    find_documents,
+    folder_kind,
+    read_document,
+)
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
+from dermafed.shared.storage.atomic_files import make_folder, write_atomically
+
+Polygon = NDArray[np.float64]
 
 
-def read_labelme(paths: Sequence[Path], files: ImageFiles, *, skip_bad: bool = False) -> Dataset:
-    """Read LabelMe files: the label is the flag that is set, or else the label that all shapes share.
+def is_labelme(path: Path) -> bool:
+    """Whether this is a folder whose first label file is LabelMe's."""
+    return path.is_dir() and folder_kind(path) == "LabelMe"
+
+
+def read_labelme(folder: Path, skip_bad: bool) -> Dataset:
+    """Read the LabelMe files below a folder, which must be its only JSON files.
+
+    The label of an image is the flag that is set, or else the label that all shapes share.
 
     Args:
-        paths: the JSON files.
-        files: the images there are.
+        folder: holds the files and the images, at any depth.
         skip_bad: leave out labels without image and images without label, instead of raising.
 
     Raises:
         DatasetError: a file is not LabelMe's, or has two flags set or shapes of several labels.
     """
-    rows = [_row(path, as_labelme(path, read_document(path))) for path in paths]
+    files = find_images(folder)
+    rows = [_row(path, _as_labelme(path, read_document(path))) for path in find_documents(folder)]
     records, notes = to_records(rows, files, skip_bad=skip_bad)
-    return Dataset(records, files.root, "LabelMe JSON", tuple(notes))
+    return Dataset(records, folder, "LabelMe JSON", tuple(notes))
 
 
-def as_labelme(path: Path, document: Any) -> dict[str, Any]:
-    """Check a JSON document to be LabelMe's, and drop the copy of the image that it may hold.
-
-    Raises:
-        DatasetError: it is not LabelMe's, or a shape has no label.
-    """
-    if kind_of(document) != "LabelMe" or not isinstance(document["imagePath"], str):
+def _as_labelme(path: Path, document: Any) -> dict[str, Any]:
+    """Check that a JSON document is LabelMe's, and drop the copy of the image that may be in it."""
+    if document_kind(document) != "LabelMe" or not isinstance(document["imagePath"], str):
         raise DatasetError("not a LabelMe file", where=path, remedy="Move it away from the LabelMe files")
     for number, shape in enumerate(document["shapes"], start=1):
         if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
@@ -62,9 +73,6 @@ def _row(path: Path, document: Mapping[str, Any]) -> LabelRow:
     return LabelRow(image_name(document["imagePath"]), "".join(labels), str(path))
 
 
-Polygon = NDArray[np.float64]
-
-
 def labelme_to_coco(folder: Path, out_json: Path) -> Path:
     """Write the LabelMe files below a folder as one COCO file.
 
@@ -80,8 +88,8 @@ def labelme_to_coco(folder: Path, out_json: Path) -> Path:
         ``out_json``.
 
     Raises:
-        DatasetError: no LabelMe file, a shape that is no area, a file without image size, or ``out_json``
-            exists or cannot be written.
+        DatasetError: no LabelMe file, a shape without area, no image size, or ``out_json`` exists.
+        StorageError: ``out_json`` cannot be written.
     """
     if out_json.exists():
         raise DatasetError("the file exists", where=out_json, remedy="Choose another name, or remove it")
@@ -98,17 +106,19 @@ def labelme_to_coco(folder: Path, out_json: Path) -> Path:
     listed = [
         {"id": number, "name": label, "supercategory": "lesion"} for label, number in categories.items()
     ]
-    _write(out_json, {"images": images, "annotations": annotations, "categories": listed})
+    coco = {"images": images, "annotations": annotations, "categories": listed}
+    make_folder(out_json.parent)
+    write_atomically(out_json, json.dumps(coco, indent=1, allow_nan=False).encode())
     return out_json
 
 
 def _documents(folder: Path) -> dict[Path, dict[str, Any]]:
     """The LabelMe files below a folder, without COCO files that an earlier conversion left there."""
     documents: dict[Path, dict[str, Any]] = {}
-    for path in documents_of(folder):
+    for path in find_documents(folder):
         document = read_document(path)
-        if kind_of(document) != "COCO":
-            documents[path] = as_labelme(path, document)
+        if document_kind(document) != "COCO":
+            documents[path] = _as_labelme(path, document)
     if not documents:
         raise DatasetError(
             "no LabelMe file", where=folder, remedy="Give the folder that holds the JSON files"
@@ -179,17 +189,3 @@ def _geometry(polygons: Sequence[Polygon]) -> dict[str, Any]:
         "bbox": [*low.tolist(), *(high - low).tolist()],
         "iscrowd": 0,
     }
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write the whole file or none of it."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise DatasetError(
-            f"cannot be written: {error.strerror}", where=path, remedy="Choose another place"
-        ) from error

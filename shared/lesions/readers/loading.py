@@ -1,24 +1,35 @@
-"""Loading a data set of any format."""
+"""Loads a data set of any format: the table of readers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.readers.coco import read_coco
-from dermafed.shared.lesions.readers.folders import read_folders
+from dermafed.shared.lesions.readers.coco import is_coco, read_coco
 from dermafed.shared.lesions.readers.image_files import find_images
-from dermafed.shared.lesions.readers.label_files import documents_of, kind_of, read_document
-from dermafed.shared.lesions.readers.labelme import read_labelme
-from dermafed.shared.lesions.readers.manifest import read_manifest, tables_of
-from dermafed.shared.lesions.readers.rows import Dataset
+from dermafed.shared.lesions.readers.labelme import is_labelme, read_labelme
+from dermafed.shared.lesions.readers.manifest import is_manifest, read_manifest
+from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
+
+SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+
+class Reader(NamedTuple):
+    """How a format is recognised and read.
+
+    Attributes:
+        accepts: whether a file or folder that exists is in this format.
+        read: reads it; with ``skip_bad``, leaves out bad entries with a note instead of raising.
+    """
+
+    accepts: Callable[[Path], bool]
+    read: Callable[[Path, bool], Dataset]
 
 
 def load_dataset(path: Path, *, skip_bad: bool = False) -> Dataset:
-    """Load labelled images; the format is found by looking.
-
-    In a folder: a CSV manifest if there is a CSV file, else COCO or LabelMe JSON if there is one, else a
-    folder per class. No pixel is read.
+    """Load labelled images; the first of `READERS` that accepts the path reads it. No pixel is read.
 
     Args:
         path: a folder, a CSV manifest or a COCO file.
@@ -27,50 +38,50 @@ def load_dataset(path: Path, *, skip_bad: bool = False) -> Dataset:
     Raises:
         DatasetError: the data cannot be used; file, row and remedy are named.
     """
-    if path.is_dir():
-        return _load_folder(path, skip_bad)
     if not path.exists():
         raise DatasetError("no such file or folder", where=path, remedy="Check the path")
-    if path.suffix.lower() == ".csv":
-        return read_manifest(path, skip_bad=skip_bad)
-    if path.suffix.lower() == ".json" and kind_of(read_document(path)) == "COCO":
-        folder = _image_folder(path)
-        return read_coco(
-            path, find_images(folder), skip_bad=skip_bad, all_images=len(_coco_files(folder)) < 2
-        )
+    for reader in READERS:
+        if reader.accepts(path):
+            return reader.read(path, skip_bad)
     raise DatasetError(
         "unknown format", where=path, remedy="Give a folder, a CSV manifest or a COCO JSON file"
     )
 
 
-def _load_folder(folder: Path, skip_bad: bool) -> Dataset:
-    if tables_of(folder):
-        return read_manifest(folder, skip_bad=skip_bad)
+def read_class_folders(folder: Path, skip_bad: bool) -> Dataset:
+    """Read images that lie in a folder per class: ``nevus/a.jpg``, or ``train/nevus/a.jpg``.
+
+    Where the first folders are named for the sides of a split, their name becomes the attribute ``split``.
+
+    Raises:
+        DatasetError: images outside the class folders, or fewer than two classes.
+    """
     files = find_images(folder)
-    documents = documents_of(folder)
-    for path in documents:
-        kind = kind_of(read_document(path))
-        if kind == "LabelMe":
-            return read_labelme(documents, files, skip_bad=skip_bad)
-        if kind == "COCO":
-            return read_coco(_only_coco(folder), files, skip_bad=skip_bad)
-    return read_folders(files, skip_bad=skip_bad)
-
-
-def _only_coco(folder: Path) -> Path:
-    found = _coco_files(folder)
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+    parts = {name: path.relative_to(files.root).parts[:-1] for name, path in files.images.items()}
+    split = all(folders and folders[0].casefold() in SPLIT_FOLDERS for folders in parts.values())
+    rows = [_folder_row(name, folders, files.images[name], split) for name, folders in parts.items()]
+    labels = sorted({row.label for row in rows if row.label})
+    if len(labels) < 2:
+        found = f"one folder of images ({labels[0]})" if labels else "images"
         raise DatasetError(
-            f"several COCO files: {names}", where=folder, remedy=f"Choose one, such as {found[0]}"
+            f"{found} but no labels",
+            where=files.root,
+            remedy="Give a CSV manifest, a folder for each class (two at least), or COCO or LabelMe JSON",
         )
-    return found[0]
+    records, notes = to_records(rows, files, skip_bad=skip_bad)
+    return Dataset(records, files.root, "folder per class", tuple(notes))
 
 
-def _coco_files(folder: Path) -> list[Path]:
-    return [path for path in documents_of(folder) if kind_of(read_document(path)) == "COCO"]
+def _folder_row(name: str, folders: tuple[str, ...], path: Path, split: bool) -> LabelRow:
+    attributes = {"split": folders[0]} if split else {}
+    label = "".join(folders[split : split + 1])
+    return LabelRow(name, label, str(path), attributes)
 
 
-def _image_folder(path: Path) -> Path:
-    """Where the images of a COCO file lie: beside it, or beside its folder ``annotations``."""
-    return path.parent.parent if path.parent.name == "annotations" else path.parent
+READERS = (
+    Reader(is_manifest, read_manifest),
+    Reader(is_coco, read_coco),
+    Reader(is_labelme, read_labelme),
+    Reader(Path.is_dir, read_class_folders),
+)
+"""The formats, in the order in which they are tried. A new one needs a module of its own and a line here."""

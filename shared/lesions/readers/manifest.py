@@ -8,7 +8,7 @@ from pathlib import Path
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.diagnoses import canonical, is_known
 from dermafed.shared.lesions.readers.image_files import find_images, image_name
-from dermafed.shared.lesions.readers.label_files import Table, read_columns, read_table
+from dermafed.shared.lesions.readers.label_files import Table, find_tables, read_columns, read_table
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, first_column, is_missing, to_records
 
 IMAGE_COLUMNS = ("image_id", "isic_id", "image", "image_name", "filename", "file_name", "file")
@@ -22,17 +22,17 @@ _REMEDY = (
 )
 
 
-def tables_of(folder: Path) -> list[Path]:
-    """List the CSV files that lie in a folder itself."""
-    return sorted(path for path in folder.glob("*.[cC][sS][vV]") if not path.name.startswith("."))
+def is_manifest(path: Path) -> bool:
+    """Whether this is a CSV file, or a folder that has one."""
+    return bool(find_tables(path)) if path.is_dir() else path.suffix.lower() == ".csv"
 
 
-def read_manifest(path: Path, *, skip_bad: bool = False) -> Dataset:
+def read_manifest(path: Path, skip_bad: bool) -> Dataset:
     """Read a manifest: a CSV file, or a folder with one that has labels.
 
     Other CSV files in the folder that have an image column but no labels (metadata, lesion groups) are joined
     by image. Where several files have labels, ``path`` must name one; images that it does not label are then
-    left alone.
+    ignored.
 
     Args:
         path: the CSV file or its folder; the images lie anywhere below the folder.
@@ -42,7 +42,9 @@ def read_manifest(path: Path, *, skip_bad: bool = False) -> Dataset:
         DatasetError: the manifest cannot be used; file, row and column are named.
     """
     folder = path if path.is_dir() else path.parent
-    columns = {file: read_columns(file) for file in {*tables_of(folder), *([] if path.is_dir() else [path])}}
+    columns = {
+        file: read_columns(file) for file in {*find_tables(folder), *([] if path.is_dir() else [path])}
+    }
     labelled = sorted(file for file in columns if _label_columns(columns[file]))
     chosen = path if path in columns else _only_manifest(folder, sorted(columns), labelled)
     if chosen not in labelled:
@@ -69,7 +71,7 @@ def _image_column(columns: Iterable[str]) -> str | None:
 
 
 def _label_columns(columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns that tell the label: one, or a tree, or one-hot; none if there is no image column."""
+    """The label columns: one, or a tree, or one-hot; none if there is no image column."""
     if _image_column(columns) is None:
         return ()
     single = first_column(columns, LABEL_COLUMNS)
@@ -111,7 +113,7 @@ def _label_rows(table: Table, joined: Sequence[Mapping[str, dict[str, str]]]) ->
 
 
 def _attributes(cells: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """All columns of an image; where files share a column, the manifest's own cell counts unless empty."""
+    """All columns of an image; a column that files share is the manifest's own, unless its cell is empty."""
     attributes: dict[str, str] = {}
     for other in others:
         attributes |= other

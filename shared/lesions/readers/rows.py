@@ -14,7 +14,7 @@ LESION_COLUMNS = ("lesion_id", "lesion")
 PATIENT_COLUMNS = ("patient_id", "patient")
 AGE_COLUMNS = ("age", "age_approx", "age_approximate")
 SEX_COLUMNS = ("sex", "gender")
-SITE_COLUMNS = (
+BODY_SITE_COLUMNS = (
     "site",
     "localization",
     "anatom_site_general",
@@ -142,7 +142,7 @@ def _record(row: LabelRow, files: ImageFiles) -> LesionRecord:
         patient_id=_text(row, PATIENT_COLUMNS),
         age=_age(row),
         sex=_sex(row),
-        site=_text(row, SITE_COLUMNS),
+        body_site=_text(row, BODY_SITE_COLUMNS),
         mask=files.masks.get(row.image_id),
         attributes=row.attributes,
     )

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.model.metadata import SEXES, SITES, body_region
+from dermafed.shared.model.metadata import BODY_REGIONS, SEXES, body_region
 
 UNKNOWN = "not known"
 
 AGES = {"under 30": 30, "30 to 44": 45, "45 to 59": 60, "60 to 74": 75, "75 and over": math.inf}
 """Age groups, each with the age in years that it ends below."""
 
-REGIONS = tuple(name.replace("_", " ") for name in SITES)
+REGIONS = tuple(name.replace("_", " ") for name in BODY_REGIONS)
 
 
 def age_group(record: LesionRecord) -> str | None:
@@ -32,7 +32,7 @@ def sex(record: LesionRecord) -> str | None:
 
 def site_group(record: LesionRecord) -> str | None:
     """The name in REGIONS of the lesion's body site, or ``None``."""
-    region = body_region(record.site)
+    region = body_region(record.body_site)
     return None if region is None else region.replace("_", " ")
 
 

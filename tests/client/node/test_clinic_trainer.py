@@ -20,8 +20,7 @@ from dermafed.client.node.clinic_trainer import (
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.model.classifier import batch_norm_mask
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.data import load_labelled

@@ -13,8 +13,7 @@ from dermafed.shared.lesions.clinic_split import (
     split_folder,
     write_clinic_split,
 )
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 
 FULL = LesionRecord(
     "a,1", Path("/images/a 1.jpg"), "nevus", "L1", "P1", 45.5, "female", 'the "back"', Path("/masks/a.png")
@@ -70,7 +69,7 @@ HEADER = "split,image_id,path,label,lesion_id,patient_id,age,sex,site,mask\n"
 )
 def test_a_damaged_site_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / SPLIT_FILE).write_bytes(content)
-    with pytest.raises(DatasetError, match="not a site folder") as caught:
+    with pytest.raises(DatasetError, match="not the split of a clinic") as caught:
         read_clinic_split(tmp_path)
     assert caught.value.where == str(tmp_path / SPLIT_FILE)
 

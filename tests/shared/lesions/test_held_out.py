@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.class_map import map_classes
-from dermafed.shared.lesions.duplicates import check_no_duplicates, without_copies
 from dermafed.shared.lesions.readers.loading import load_dataset
-from dermafed.shared.lesions.splits import Splits, split_records
+from dermafed.shared.lesions.record import Splits
+from dermafed.shared.lesions.splits import check_no_duplicates, split_records, without_copies
 from tests.shared.lesions.making import SHARED, images, record
 
 WORDS = ("train", "validation", "test")

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.lesions.class_map import map_classes
-from dermafed.shared.lesions.duplicates import check_no_duplicates
 from dermafed.shared.lesions.readers.loading import load_dataset
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import FRACTIONS, SIDES, Splits, split_clinics, split_records
+from dermafed.shared.lesions.record import SIDES, LesionRecord, Splits
+from dermafed.shared.lesions.splits import FRACTIONS, check_no_duplicates, split_clinics, split_records
 from tests.shared.lesions.making import SHARED, record
 
 CLASSES = ("melanoma", "nevus")

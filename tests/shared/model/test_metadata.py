@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.model.metadata import METADATA_FEATURES, SITES, encode_metadata
+from dermafed.shared.model.metadata import BODY_REGIONS, METADATA_FEATURES, encode_metadata
 
 
 def record(age: float | None = None, sex: str | None = None, site: str | None = None) -> LesionRecord:
-    return LesionRecord("i", Path("i.jpg"), "nevus", age=age, sex=sex, site=site)
+    return LesionRecord("i", Path("i.jpg"), "nevus", age=age, sex=sex, body_site=site)
 
 
 def test_by_hand() -> None:
@@ -52,7 +52,7 @@ def test_by_hand() -> None:
 )
 def test_sites_in_the_data_sets_words(site: str, region: str | None) -> None:
     (encoded,) = encode_metadata([record(site=site)])
-    assert list(encoded[4:]) == [float(name == region) for name in SITES]
+    assert list(encoded[4:]) == [float(name == region) for name in BODY_REGIONS]
 
 
 def test_no_records_have_no_rows() -> None:

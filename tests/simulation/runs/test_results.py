@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from dermafed.shared.lesions.clinic_split import ClinicSplit
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.simulation.runs.results import TestImages as Images
 from dermafed.simulation.runs.results import arm_result, local_result
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.simulation.runs.thinning import keep_images, take_part
 
 

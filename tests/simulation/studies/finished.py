@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dermafed.shared.lesions.clinic_split import split_folder, write_clinic_split
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from dermafed.shared.lesions.clinic_split import write_clinic_split
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.fairness import judge

@@ -10,8 +10,7 @@ import numpy as np
 
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import write_clinic_split
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE

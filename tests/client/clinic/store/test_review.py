@@ -94,7 +94,7 @@ def test_without_clinical_data_the_cells_are_empty(home: Home, store: Store) -> 
     store.say(made.id, SAYS)
     store.accept(made.id, "person", "Nodular melanoma")
     (record,) = read_reviewed(home.reviewed)
-    assert (record.label, record.age, record.sex, record.site) == ("Nodular melanoma", None, None, None)
+    assert (record.label, record.age, record.sex, record.body_site) == ("Nodular melanoma", None, None, None)
     assert record.patient_id is None
 
 

@@ -28,8 +28,7 @@ from dermafed.shared.explain.quality.scoring import explanation_quality
 from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import write_clinic_split
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import Splits
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.protocol.messages import (
     EXPLAIN_QUERY,
     decode_explanation_quality,

@@ -22,11 +22,11 @@ def test_reads_every_field_of_our_own_columns(tmp_path: Path) -> None:
     )
     a, b = load_dataset(tmp_path).records
     assert (a.image_id, a.label, a.lesion_id, a.patient_id) == ("a", "mel", "L1", "P1")
-    assert (a.age, a.sex, a.site, a.attributes["clinic"]) == (45.0, "male", "back", "west")
+    assert (a.age, a.sex, a.body_site, a.attributes["clinic"]) == (45.0, "male", "back", "west")
     assert a.path == tmp_path / "images/a.JPG"
     assert a.mask == tmp_path / "masks/a.png"
     assert b.mask == tmp_path / "masks/b_segmentation.png"
-    assert (b.lesion_id, b.patient_id, b.age, b.sex, b.site) == (None,) * 5
+    assert (b.lesion_id, b.patient_id, b.age, b.sex, b.body_site) == (None,) * 5
 
 
 def test_reads_ham10000s_own_file_and_folders(tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_reads_ham10000s_own_file_and_folders(tmp_path: Path) -> None:
         tmp_path / "hmnist_8_8_L.csv", "pixel0000,label\n169,2\n"
     )  # Kaggle's copy has pixel tables beside it
     one, two = load_dataset(tmp_path).records
-    assert (one.label, one.lesion_id, one.age, one.site) == ("bkl", "HAM_1", 80.0, "scalp")
+    assert (one.label, one.lesion_id, one.age, one.body_site) == ("bkl", "HAM_1", 80.0, "scalp")
     assert one.mask is not None
-    assert (two.age, two.sex, two.site) == (None, "female", None)
+    assert (two.age, two.sex, two.body_site) == (None, "female", None)
 
 
 def test_reads_the_isic_archives_tree_of_diagnoses(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_reads_the_isic_archives_tree_of_diagnoses(tmp_path: Path) -> None:
     )
     one, two, three = load_dataset(tmp_path).records
     assert [one.label, two.label, three.label] == ["Melanoma, NOS", "Nevus", "Indeterminate"]
-    assert (one.patient_id, one.lesion_id, one.age, one.site) == ("IP_1", "IL_1", 55.0, "head/neck")
+    assert (one.patient_id, one.lesion_id, one.age, one.body_site) == ("IP_1", "IL_1", 55.0, "head/neck")
     assert (two.patient_id, two.lesion_id) == ("IP_1", None)
 
 
