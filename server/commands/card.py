@@ -12,7 +12,7 @@ from dermafed.server.commands.options import HERE, AsJson, Dir, Text, open_recor
 from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
-    from dermafed.server.model_card.facts import CardFacts
+    from dermafed.server.model_card.card_facts import CardFacts
 
 
 def card(
@@ -35,7 +35,7 @@ def card(
 
         fl-server models card dermafed-run --json
     """
-    from dermafed.server.model_card.writing import HTML_FILE, MARKDOWN_FILE, write_card
+    from dermafed.server.model_card.card_writer import HTML_FILE, MARKDOWN_FILE, write_card
 
     folder = out or Path(f"card-{Path(run).resolve().name}")
     for file in (folder / MARKDOWN_FILE, folder / HTML_FILE):
@@ -50,9 +50,8 @@ def card(
 
 def _facts(run: str, directory: Path) -> CardFacts:
     """Of a simulation, if RUN is the folder of one, or of a run of the federation."""
-    from dermafed.server.model_card.federated import federated_facts
-    from dermafed.server.model_card.simulated import is_simulation, simulated_facts
-    from dermafed.server.record.runs import find_run
+    from dermafed.server.model_card.run_facts import federated_facts, is_simulation, simulated_facts
+    from dermafed.server.record.runs_table import find_run
 
     if is_simulation(Path(run)):
         return simulated_facts(Path(run))

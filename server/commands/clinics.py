@@ -37,9 +37,13 @@ def enrol(
 
         fl-server enrol graz graz.pub --dir alps --out for-graz.json
     """
-    from dermafed.server.coordinator.certificates import authority_fingerprint, authority_pem
-    from dermafed.server.coordinator.server_settings import TRUST, load_settings
-    from dermafed.server.record.clinics import enrol as register
+    from dermafed.server.coordinator.federation_folder import (
+        TRUST,
+        authority_fingerprint,
+        authority_pem,
+        load_settings,
+    )
+    from dermafed.server.record.clinics_table import enrol as register
     from dermafed.shared.names import check_name
     from dermafed.shared.protocol.invitation import Invitation, write_invitation
     from dermafed.shared.protocol.node_key import fingerprint, read_public_key
@@ -83,7 +87,7 @@ def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None
 
         fl-server revoke graz --dir alps --json
     """
-    from dermafed.server.record.clinics import revoke as take_back
+    from dermafed.server.record.clinics_table import revoke as take_back
 
     take_back(open_record(directory), clinic)
     if as_json:
@@ -101,7 +105,7 @@ def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server clinics --dir alps --json
     """
-    from dermafed.server.record.clinics import list_clinics
+    from dermafed.server.record.clinics_table import list_clinics
     from dermafed.shared.protocol.node_key import fingerprint
     from dermafed.shared.storage.lock import is_locked
 

@@ -20,15 +20,8 @@ from typer.core import TyperGroup
 from dermafed.console import stderr
 from dermafed.server.commands.card import card
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
-from dermafed.server.rounds.checkpoint import has_state
-from dermafed.server.rounds.history import HistoryRow, best_round
-from dermafed.server.rounds.run_folder import (
-    KeptModel,
-    federation_folder,
-    kept_models,
-    read_history,
-    row_values,
-)
+from dermafed.server.rounds.checkpoint import Checkpoint, federated_folder, find_checkpoints, has_state
+from dermafed.server.rounds.history import HistoryRow, best_round, read_history, row_values
 from dermafed.shared.errors import SettingsError
 
 
@@ -97,7 +90,7 @@ def list_models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> No
         fl-server models list 3 --json
     """
     folder = _folder(run, directory)
-    kept = kept_models(folder)
+    kept = find_checkpoints(folder)
     if as_json:
         print_json({"folder": str(folder), "models": [{**asdict(m), "path": str(m.path)} for m in kept]})
     else:
@@ -126,7 +119,7 @@ def export(
         fl-server export spring-2027 last spring-last.keras --dir alps
     """
     from dermafed.server.coordinator.export import export_model
-    from dermafed.server.record.runs import find_run
+    from dermafed.server.record.runs_table import find_run
 
     record = open_record(directory)
     card = export_model(record, find_run(record, run), round, file)
@@ -139,14 +132,14 @@ def export(
 
 def _folder(run: str, directory: Path) -> Path:
     """Of a run's files: a path that holds a run, or a run of the federation."""
-    from dermafed.server.coordinator.server_settings import RUNS, SETTINGS_FILE
+    from dermafed.server.coordinator.federation_folder import RUNS, SETTINGS_FILE
 
     try:
-        return federation_folder(Path(run))
+        return federated_folder(Path(run))
     except SettingsError:
         if Path(run).exists() or not (directory / SETTINGS_FILE).is_file():
             raise
-    from dermafed.server.record.runs import find_run
+    from dermafed.server.record.runs_table import find_run
 
     found = find_run(open_record(directory), run)
     folder = directory / RUNS / found.folder_name
@@ -175,7 +168,7 @@ def _history_table(rows: list[HistoryRow]) -> Table:
     return table
 
 
-def _models_table(folder: Path, kept: list[KeptModel]) -> Table:
+def _models_table(folder: Path, kept: list[Checkpoint]) -> Table:
     table = Table(title=escape(str(folder)))
     for heading in ("Round", "File", "Size", "What"):
         table.add_column(heading, justify="right" if heading in ("Round", "Size") else "left")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dermafed.server.record.database import Record
+    from dermafed.server.record.record_database import Record
 
 Dir = Annotated[Path, typer.Option("--dir", help="The federation's folder, of fl-server init.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on stdout.")]
@@ -29,8 +29,8 @@ def open_record(folder: Path) -> Record:
     Raises:
         InputError: the folder is none, or others may read it.
     """
-    from dermafed.server.coordinator.server_settings import RECORD, load_settings
-    from dermafed.server.record.database import Record
+    from dermafed.server.coordinator.federation_folder import RECORD, load_settings
+    from dermafed.server.record.record_database import Record
 
     load_settings(folder)
     return Record(folder / RECORD)

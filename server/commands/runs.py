@@ -79,7 +79,7 @@ def stop(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server stop spring-2027 --dir alps
     """
-    from dermafed.server.record.runs import Status, find_run, move
+    from dermafed.server.record.runs_table import Status, find_run, move
 
     record = open_record(directory)
     found = find_run(record, run)
@@ -108,7 +108,7 @@ def resume(run: Text, directory: Dir = HERE, follow: Follow = False, as_json: As
 
         fl-server resume spring-2027 --dir alps
     """
-    from dermafed.server.record.runs import RESTING, Status, find_run, move
+    from dermafed.server.record.runs_table import RESTING, Status, find_run, move
 
     record = open_record(directory)
     found = find_run(record, run)
@@ -136,8 +136,8 @@ def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server runs --dir alps --json
     """
-    from dermafed.server.commands.telling import run_values
-    from dermafed.server.record.runs import list_runs
+    from dermafed.server.commands.status import run_values
+    from dermafed.server.record.runs_table import list_runs
 
     known = list_runs(open_record(directory))
     if as_json:
@@ -163,6 +163,6 @@ def _print_plan(understood: dict[str, dict[str, object]], clinics: tuple[str, ..
 
 
 def _follow(directory: Path, name: str) -> None:
-    from dermafed.server.commands.telling import follow_run
+    from dermafed.server.commands.status import follow_run
 
     follow_run(open_record(directory), name)

@@ -42,9 +42,15 @@ def init(
 
         fl-server init alps --host derma.example.org --host 192.0.2.7 --port 443
     """
-    from dermafed.server.coordinator.certificates import authority_fingerprint
-    from dermafed.server.coordinator.server_settings import RECORD, RUNS, TRUST, ServerSettings, save_settings
-    from dermafed.server.record.database import Record
+    from dermafed.server.coordinator.federation_folder import (
+        RECORD,
+        RUNS,
+        TRUST,
+        ServerSettings,
+        authority_fingerprint,
+        save_settings,
+    )
+    from dermafed.server.record.record_database import Record
     from dermafed.shared.protocol.certificates import issue_server_certificate, make_authority
     from dermafed.shared.storage.atomic_files import make_private_folder
 
@@ -79,7 +85,7 @@ def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server renew --dir alps
     """
-    from dermafed.server.coordinator.server_settings import TRUST, load_settings
+    from dermafed.server.coordinator.federation_folder import TRUST, load_settings
     from dermafed.shared.protocol.certificates import issue_server_certificate
 
     settings = load_settings(directory)

@@ -14,7 +14,7 @@ import typer
 from dermafed.server.commands.options import HERE, AsJson, Dir, print_json
 
 if TYPE_CHECKING:
-    from dermafed.server.coordinator.start import Ready
+    from dermafed.server.coordinator.server_process import Ready
 
 
 TensorBoard = Annotated[
@@ -39,7 +39,7 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
     """
     from dermafed.server.coordinator.agree import agree
     from dermafed.server.coordinator.engine_startup import open_engine
-    from dermafed.server.coordinator.start import serve
+    from dermafed.server.coordinator.server_process import serve
 
     _log_to_stderr()
 

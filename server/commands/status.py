@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from dermafed.console import stderr
 from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import list_rounds
+from dermafed.server.record.runs_table import RESTING, Run, Status, find_run
+from dermafed.shared.errors import FederationError
 
 _REFRESH_SECONDS = 1.0
 
@@ -48,12 +54,11 @@ def current_state(directory: Path) -> dict[str, Any]:
     """The server, the run that is held or came last, its last round, and the clinics; as JSON types."""
     from dataclasses import asdict
 
-    from dermafed.server.commands.telling import run_values
-    from dermafed.server.coordinator.certificates import authority_fingerprint
-    from dermafed.server.coordinator.server_settings import TRUST, load_settings
-    from dermafed.server.record.clinics import list_clinics
-    from dermafed.server.record.rounds import list_answers, list_rounds
-    from dermafed.server.record.runs import HELD, list_runs
+    from dermafed.server.commands.status import run_values
+    from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
+    from dermafed.server.record.clinics_table import list_clinics
+    from dermafed.server.record.rounds_table import list_answers, list_rounds
+    from dermafed.server.record.runs_table import HELD, list_runs
     from dermafed.shared.storage.lock import is_locked
 
     record, settings = open_record(directory), load_settings(directory)
@@ -97,8 +102,54 @@ def _shown(state: dict[str, Any]) -> RenderableType:
 
 
 def _run_line(run: dict[str, Any], last_round: dict[str, Any] | None) -> str:
-    from dermafed.server.commands.telling import round_line
+    from dermafed.server.commands.status import round_line
 
     why = f" ({run['why']})" if run["why"] else ""
     told = f"\n{round_line(last_round, run['rounds'])}" if last_round else ""
     return f"Run {run['number']}, {run['name']}: {run['status']}{why}, {run['rounds_done']} rounds done{told}"
+
+
+_POLL_SECONDS = 1.0
+
+
+def run_values(run: Run) -> dict[str, Any]:
+    """A run as JSON types, without the texts of its plan and offer."""
+    texts = ("plan", "offer", "plan_path")
+    return {name: value for name, value in asdict(run).items() if name not in texts}
+
+
+def follow_run(record: Record, name: str) -> None:
+    """Tell each round of a run as it ends, until the run does.
+
+    Raises:
+        FederationError: the run ended otherwise than by its last round.
+    """
+    console, told, before = stderr(), -1, ""
+    while True:
+        run = find_run(record, name)
+        if run.status != before:
+            console.print(f"{run.name}: {run.status}", soft_wrap=True, markup=False)
+            before = run.status
+        for row in list_rounds(record, run.number):
+            if row["round"] > told:
+                console.print(round_line(row, run.rounds), soft_wrap=True, markup=False)
+                told = row["round"]
+        if run.status is Status.FINISHED:
+            return
+        if run.status in RESTING:
+            raise FederationError(
+                f"The run is {run.status}", where=run.why, remedy=f"To go on: fl-server resume {run.number}"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def round_line(row: dict[str, Any], rounds: int) -> str:
+    """A round's figures in one line."""
+    score, loss = row["validation_balanced_accuracy"], row["validation_loss"]
+    figures = f"balanced accuracy {_figure(score)}, loss {_figure(loss)}"
+    clinics = f"{row['replied']} clinics" + (f"; left out: {row['left_out']}" if row["left_out"] else "")
+    return f"Round {row['round']} of {rounds}: {figures}, {row['seconds']:.0f} s, {clinics}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

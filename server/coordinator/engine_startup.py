@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from dermafed.server.coordinator.federation_folder import RECORD, TRUST, ServerSettings
 from dermafed.server.coordinator.health import Figures, health_app
 from dermafed.server.coordinator.listener import Certificate, listening
-from dermafed.server.coordinator.server_settings import RECORD, TRUST, ServerSettings
 from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.link import Link
-from dermafed.server.record.database import Record
-from dermafed.server.record.rounds import list_rounds
-from dermafed.server.record.runs import HELD, list_runs
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import list_rounds
+from dermafed.server.record.runs_table import HELD, list_runs
 from dermafed.shared.protocol.certificates import SERVER_CERTIFICATE, SERVER_KEY
 
 FLOWER_STATE = "flower.db"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dermafed.server.coordinator.server_settings import RUNS
-from dermafed.server.record.database import Record
-from dermafed.server.record.rounds import list_answers
-from dermafed.server.record.runs import Run
+from dermafed.server.coordinator.federation_folder import RUNS
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import list_answers
+from dermafed.server.record.runs_table import Run
 from dermafed.server.rounds.calibration import load_run_calibration
 from dermafed.server.rounds.checkpoint import RunState, load_best, load_state
 from dermafed.server.rounds.first_weights import START_FILE, read_first_weights

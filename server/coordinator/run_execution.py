@@ -14,18 +14,17 @@ from flwr.serverapp import Grid
 
 from dermafed.server.coordinator.engine import Agree, Agreement, Engine
 from dermafed.server.coordinator.plan_file import RunPlan, parse_plan
-from dermafed.server.record.database import Record
-from dermafed.server.record.rounds import keep_answer, keep_round
-from dermafed.server.record.runs import Run, Status, keep_counts, move
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import keep_answer, keep_round
+from dermafed.server.record.runs_table import Run, Status, keep_counts, move
 from dermafed.server.rounds.calibration import CALIBRATION_FILE
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
-from dermafed.server.rounds.history import HistoryRow
+from dermafed.server.rounds.history import HistoryRow, tensorboard_writer
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.server_app import build_server_app
-from dermafed.server.rounds.tensorboard import tensorboard
 from dermafed.server.strategies import make_strategy
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import Answer
@@ -133,7 +132,7 @@ class Holder:
     ) -> AbstractContextManager[Callable[[HistoryRow], None]]:
         if self.tensorboard is None:
             return nullcontext(lambda row: None)
-        return tensorboard(self.tensorboard / run.folder_name, history)
+        return tensorboard_writer(self.tensorboard / run.folder_name, history)
 
 
 def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 
 from dermafed.server.coordinator.durations import format_duration
 from dermafed.server.coordinator.plan_file import RunPlan, read_plan
-from dermafed.server.record.clinics import list_clinics
-from dermafed.server.record.database import Record
-from dermafed.server.record.runs import Asked, Run, ask, find_run
+from dermafed.server.record.clinics_table import list_clinics
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.runs_table import Asked, Run, ask, find_run
 from dermafed.shared.errors import SettingsError
 
 

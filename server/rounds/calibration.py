@@ -71,7 +71,7 @@ class _Answers:
     received: list[CalibrationSums] = field(default_factory=list)
 
     def accept(self, content: RecordDict) -> float:
-        """Take in one reply; see :class:`dermafed.server.rounds.replies.Collector`."""
+        """Take in one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
         sums, seconds = decode_calibration_sums(content, self.classes)
         if sums.temperature != self.temperature:
             raise FederationError("it counted at another temperature")

@@ -1,7 +1,7 @@
-"""The state of a run after each round, on disk, so that it can go on after any sudden end.
+"""Checkpoints: the state of a run after each round, on disk, so that it can resume after any sudden end.
 
 Each round's state is one file, ``round-0007.npz``, written under another name and then renamed. The last
-two stay (the second in case the first gets damaged), and with each the best round's up to it.
+two stay (the second in case the first gets damaged), and with each the best round up to it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from dermafed.server.rounds.history import HistoryRow, best_round
+from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round
 from dermafed.server.strategies.strategy import State
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.trainer import FloatVector
 
 Settings = Mapping[str, Any]
-"""What must stay the same for a run to go on: values that JSON has."""
+"""What must stay the same for a run to be resumed: values that JSON has."""
 
 log = logging.getLogger("dermafed.server")
 
@@ -50,8 +50,25 @@ class RunState:
     settings: Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The file of a round's state.
+
+    Attributes:
+        path: the file.
+        round: the round it ends; 0 is the start.
+        size: bytes.
+        roles: ``start``, ``last`` and ``best`` (on validation, by balanced accuracy), as they apply.
+    """
+
+    path: Path
+    round: int
+    size: int
+    roles: tuple[str, ...]
+
+
 def save_state(folder: Path, state: RunState) -> None:
-    """Write a round's state, then drop the files that no longer count.
+    """Write a round's state, then delete the files that are no longer needed.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written; the states before are untouched.
@@ -69,11 +86,11 @@ def save_state(folder: Path, state: RunState) -> None:
 
 
 def load_state(folder: Path, round: int | None = None) -> RunState:
-    """Read a round's state, or the last one that is whole.
+    """Read a round's state, or the last one that is complete.
 
     Args:
         folder: the run's folder.
-        round: the round; the last without one.
+        round: the round; the last by default.
 
     Raises:
         FederationError: there is no state, or none that can be read.
@@ -98,22 +115,55 @@ def load_best(folder: Path) -> RunState:
 
 
 def has_state(folder: Path) -> bool:
-    """Whether the folder holds a run."""
+    """Whether the folder has a checkpoint of a run."""
     return any(folder.glob("round-*.npz"))
 
 
+def find_checkpoints(folder: Path) -> list[Checkpoint]:
+    """The checkpoints of a run, in order of their rounds.
+
+    Raises:
+        FederationError: none of them can be read.
+    """
+    state = load_state(folder)
+    special = {0: ["start"]}
+    special.setdefault(state.round, []).append("last")
+    special.setdefault(best_round(state.history), []).append("best")
+    return [
+        Checkpoint(path, number, path.stat().st_size, tuple(special.get(number, ())))
+        for path in sorted(folder.glob("round-*.npz"))
+        if (number := int(path.stem.removeprefix("round-"))) <= state.round
+    ]
+
+
+def federated_folder(run: Path) -> Path:
+    """The folder of the federated arm of an ``fl-simulate`` run, or the folder itself if it is an arm.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    for folder in (run / "arms" / "federated", run):
+        if (folder / HISTORY_FILE).is_file() and has_state(folder):
+            return folder
+    raise SettingsError(
+        "There is no federated run",
+        where=run,
+        remedy="Give the --out folder of fl-simulate, or one of its arms",
+    )
+
+
 def check_same_settings(before: Settings, now: Settings, folder: Path) -> None:
-    """Refuse to continue a run as another.
+    """Refuse to resume a run with other settings.
 
     Raises:
         SettingsError: with the names of the settings that differ.
     """
-    now = json.loads(json.dumps(dict(now)))  # as they look after a round trip: tuples are lists
+    now = json.loads(json.dumps(dict(now)))  # as they are after a round trip: tuples are lists
     differing = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if differing:
-        told = ", ".join(f"{name} ({before.get(name)!r}, now {now.get(name)!r})" for name in differing)
+        changes = ", ".join(f"{name} ({before.get(name)!r}, now {now.get(name)!r})" for name in differing)
         raise SettingsError(
-            f"The run was started with other settings: {told}",
+            f"The run was started with other settings: {changes}",
             where=folder,
             remedy="Give the same ones, or start a new run in another folder",
         )
@@ -135,9 +185,9 @@ def _read(path: Path) -> RunState:
 
 def _prune(folder: Path, state: RunState) -> None:
     earlier = state.history[:-1]
-    keep = {state.round, state.round - 1, best_round(state.history), best_round(earlier)}
+    kept = {state.round, state.round - 1, best_round(state.history), best_round(earlier)}
     for path in folder.glob("round-*.npz"):
-        if path not in {_path(folder, round) for round in keep}:
+        if path not in {_path(folder, round) for round in kept}:
             path.unlink()
-    for path in folder.glob(".round-*.part"):  # what a sudden death left
+    for path in folder.glob(".round-*.part"):  # left by a sudden end
         path.unlink()

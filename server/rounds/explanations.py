@@ -56,7 +56,7 @@ class _Answers:
     received: list[ExplanationQuality] = field(default_factory=list)
 
     def accept(self, content: RecordDict) -> float:
-        """Take in one reply; see :class:`dermafed.server.rounds.replies.Collector`."""
+        """Take in one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
         quality, seconds = decode_explanation_quality(content)
         self.received.append(quality)
         return seconds

@@ -1,17 +1,24 @@
-"""What each round gave, one line a round."""
+"""The history of a run, one row for each round: as ``history.csv`` and as TensorBoard's event files."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
 
 HISTORY_FILE = "history.csv"
+_TYPES = {"round": int, "replied": int, "left_out": str}
+_FLUSH_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class HistoryRow:
         validation_accuracy: over all clinics' validation images.
         validation_balanced_accuracy: mean recall over the classes, over all clinics' validation images.
         validation_auc: mean one-against-rest AUC; NaN where only one class has images.
-        replied: number of clinics whose update was taken in.
+        replied: number of clinics whose update was accepted.
         left_out: the other clinics, each with the reason, as one text; empty where all took part.
         seconds: duration of the round, up to writing its state.
         overhead_seconds: part of it during which no clinic was training or evaluating.
@@ -45,8 +52,16 @@ class HistoryRow:
 
 def best_round(history: Sequence[HistoryRow]) -> int:
     """The first round of the highest balanced accuracy on validation; 0 (the start) without a round."""
-    judged = [row for row in history if not math.isnan(row.validation_balanced_accuracy)]
-    return max(judged, key=lambda row: row.validation_balanced_accuracy).round if judged else 0
+    evaluated = [row for row in history if not math.isnan(row.validation_balanced_accuracy)]
+    return max(evaluated, key=lambda row: row.validation_balanced_accuracy).round if evaluated else 0
+
+
+def row_values(row: HistoryRow) -> dict[str, Any]:
+    """A round as JSON types; undefined metrics are ``None``."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(row).items()
+    }
 
 
 def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
@@ -60,3 +75,72 @@ def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
     writer.writeheader()
     writer.writerows(asdict(row) for row in history)
     write_atomically(folder / HISTORY_FILE, text.getvalue().encode())
+
+
+def read_history(folder: Path) -> list[HistoryRow]:
+    """Read ``history.csv``; undefined metrics are NaN.
+
+    Raises:
+        SettingsError: the file is missing or not the history of a run; names the row.
+    """
+    path, rows = folder / HISTORY_FILE, []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for cells in csv.DictReader(file, strict=True):
+                rows.append(_read_row(cells))
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise SettingsError(
+            "This is not the history of a run",
+            where=f"{path}, row {len(rows) + 2}",
+            remedy="Resume the run to write it anew",
+        ) from error
+    return rows
+
+
+def check_tensorboard() -> None:
+    """Check that event files can be written.
+
+    Raises:
+        SettingsError: the package that writes them is not installed.
+    """
+    if find_spec("tensorboardX") is None:
+        raise SettingsError(
+            "TensorBoard's files need the package tensorboardX",
+            where="--tensorboard",
+            remedy="Install it: pip install 'dermafed[tensorboard]'",
+        )
+
+
+@contextmanager
+def tensorboard_writer(folder: Path, history: Iterable[HistoryRow]) -> Iterator[Callable[[HistoryRow], None]]:
+    """Write a run's event files anew, so that no round is in them twice.
+
+    Args:
+        folder: the run's event files; earlier content is deleted.
+        history: the rounds so far.
+
+    Yields:
+        A function that writes one more round: each value under its name in ``history.csv``, the round as its
+        step.
+    """
+    # Not TensorBoard's own writer, which loads TensorFlow into the server.
+    from tensorboardX import SummaryWriter
+
+    shutil.rmtree(folder, ignore_errors=True)
+    with SummaryWriter(str(folder), flush_secs=_FLUSH_SECONDS) as writer:
+
+        def write_row(row: HistoryRow) -> None:
+            for name, value in asdict(row).items():
+                if name != "round" and isinstance(value, int | float) and not math.isnan(value):
+                    writer.add_scalar(name, value, row.round)
+
+        for row in history:
+            write_row(row)
+        yield write_row
+
+
+def _read_row(cells: dict[str, str]) -> HistoryRow:
+    values: dict[str, Any] = {
+        field.name: _TYPES.get(field.name, float)(cells[field.name]) for field in fields(HistoryRow)
+    }
+    return HistoryRow(**values)

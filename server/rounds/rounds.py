@@ -14,10 +14,10 @@ from flwr.app import MessageType
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
+from dermafed.server.rounds.aggregate import Collector, Evaluations, TrainedModels
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.exchange import Assignment, Attendance, exchange
 from dermafed.server.rounds.history import HistoryRow, best_round
-from dermafed.server.rounds.replies import Collector, Evaluations, TrainedModels
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.strategies.strategy import Means, Strategy
 from dermafed.shared.errors import FederationError

@@ -18,8 +18,7 @@ from rich.progress import (
 )
 
 from dermafed.console import stderr
-from dermafed.server.rounds.history import HISTORY_FILE
-from dermafed.server.rounds.run_folder import read_history
+from dermafed.server.rounds.history import HISTORY_FILE, read_history
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
 from dermafed.simulation.runs.run import Watcher
 

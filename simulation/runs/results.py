@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.server.rounds.run_folder import read_history, row_values
+from dermafed.server.rounds.history import read_history, row_values
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins

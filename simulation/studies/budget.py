@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from dermafed.server.rounds.run_folder import federation_folder, read_history
+from dermafed.server.rounds.checkpoint import federated_folder
+from dermafed.server.rounds.history import read_history
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.cost import means_by_row, megabytes_a_round
@@ -60,7 +61,7 @@ def budgets(runs: Iterable[StudyRun]) -> list[Line]:
 def _budget(run: StudyRun) -> Line:
     if run.settings.steps:
         raise SettingsError("A budget is of passes, not of steps", where=run.row, remedy="Set epochs")
-    rounds = read_history(federation_folder(run.folder))
+    rounds = read_history(federated_folder(run.folder))
     epochs = cast(float, run.settings.epochs)  # a study's settings are resolved
     return {
         "passes": len(rounds) * epochs,

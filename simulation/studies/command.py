@@ -82,8 +82,8 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from dermafed.server.model_card.simulated import simulated_facts
-    from dermafed.server.model_card.writing import write_card
+    from dermafed.server.model_card.card_writer import write_card
+    from dermafed.server.model_card.run_facts import simulated_facts
     from dermafed.shared.storage.atomic_files import write_json
     from dermafed.simulation.runs.progress import LiveWatcher
     from dermafed.simulation.studies.analyses import judge

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from dermafed.server.rounds.checkpoint import load_state
-from dermafed.server.rounds.run_folder import federation_folder, read_history
+from dermafed.server.rounds.checkpoint import federated_folder, load_state
+from dermafed.server.rounds.history import read_history
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.markdown_table import markdown_table
 from dermafed.simulation.studies.plots import line, panels, save
@@ -73,12 +73,12 @@ def means_by_row(runs: Iterable[StudyRun], measure: Callable[[StudyRun], Line]) 
 
 def megabytes_a_round(run: StudyRun) -> float:
     """What a finished run's weights take on their journeys, of all clinics."""
-    weights = load_state(federation_folder(run.folder)).weights
+    weights = load_state(federated_folder(run.folder)).weights
     return JOURNEYS * len(run.result()["clinics"]) * weights.nbytes / MEGABYTE
 
 
 def _cost(run: StudyRun) -> Line:
-    result, rounds = run.result(), read_history(federation_folder(run.folder))
+    result, rounds = run.result(), read_history(federated_folder(run.folder))
     return {
         "clinics": len(result["clinics"]),
         "images": median(clinic["splits"]["train"] for clinic in result["clinics"]),

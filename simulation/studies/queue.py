@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dermafed.server.rounds.history import HISTORY_FILE
-from dermafed.server.rounds.run_folder import read_history
+from dermafed.server.rounds.history import HISTORY_FILE, read_history
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import slug
 from dermafed.shared.process import cores

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dermafed.server.model_card.groups import FAIRNESS_FILE
-from dermafed.server.model_card.simulated import simulated_facts
-from dermafed.server.model_card.writing import write_card
+from dermafed.server.model_card.card_writer import write_card
+from dermafed.server.model_card.run_facts import FAIRNESS_FILE, simulated_facts
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.fairness import judge

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from dermafed.server import cli
-from dermafed.server.record.database import Record
-from dermafed.server.record.rounds import keep_answer, keep_round
-from dermafed.server.record.runs import Status, find_run, move
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import keep_answer, keep_round
+from dermafed.server.record.runs_table import Status, find_run, move
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.protocol.invitation import read_invitation
@@ -195,7 +195,7 @@ def test_stop_and_resume_move_a_run_once(trained: Coordinator) -> None:
 def test_following_a_run_that_paused_fails_with_its_reason(trained: Coordinator) -> None:
     record = Record(Path("record.db"))
     move(record, 1, list(Status), Status.STOPPED, "because")
-    from dermafed.server.commands.telling import follow_run
+    from dermafed.server.commands.status import follow_run
 
     with pytest.raises(Exception, match=r"The run is stopped \(because\)\. To go on: fl-server resume 1"):
         follow_run(record, "spring")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dermafed.server import cli
-from dermafed.server.record.database import Record
-from dermafed.server.record.runs import find_run
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.runs_table import find_run
 from dermafed.server.rounds.calibration import CalibrationReplies, write_calibration
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.first_weights import first_weights

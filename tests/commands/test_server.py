@@ -14,8 +14,7 @@ import pytest
 
 from dermafed.server import cli
 from dermafed.server.rounds.checkpoint import RunState, save_state
-from dermafed.server.rounds.history import HistoryRow, write_history
-from dermafed.server.rounds.run_folder import read_history
+from dermafed.server.rounds.history import HistoryRow, read_history, write_history
 from tests.commands.making import command
 
 SCORES = (0.4, 0.7, 0.6, 0.5)  # of rounds 1 to 4 on validation

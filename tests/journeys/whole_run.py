@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dermafed.server.coordinator.server_settings import load_settings, save_settings
+from dermafed.server.coordinator.federation_folder import load_settings, save_settings
 from tests.commands.test_help import script
 from tests.paths import ROOT
 

@@ -18,14 +18,13 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
 from dermafed.client.node.client_app import build_client_app
-from dermafed.server.coordinator.admission import Admission
-from dermafed.server.coordinator.coordinator import Coordinator
+from dermafed.server.coordinator.coordinator import Admission, Coordinator
 from dermafed.server.coordinator.engine import Agree, Heard
 from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_execution import Holder
-from dermafed.server.record.clinics import enrol, list_clinics
-from dermafed.server.record.database import Record
-from dermafed.server.record.runs import Asked, Run, Status, ask, find_run
+from dermafed.server.record.clinics_table import enrol, list_clinics
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.runs_table import Asked, Run, Status, ask, find_run
 from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import FederationError

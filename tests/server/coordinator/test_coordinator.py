@@ -18,13 +18,13 @@ from flwr.serverapp import Grid
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.coordinator import coordinator
 from dermafed.server.coordinator.engine import Heard
-from dermafed.server.record.clinics import enrol, list_clinics, revoke
-from dermafed.server.record.database import Record
-from dermafed.server.record.rounds import list_answers, list_rounds
-from dermafed.server.record.runs import RESTING, Status, find_run, move
+from dermafed.server.record.clinics_table import enrol, list_clinics, revoke
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import list_answers, list_rounds
+from dermafed.server.record.runs_table import RESTING, Status, find_run, move
 from dermafed.server.rounds.checkpoint import load_state
+from dermafed.server.rounds.history import read_history
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.run_folder import read_history
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.offer import Offer

@@ -13,8 +13,7 @@ from flwr.app import Message
 from flwr.clientapp import ClientApp
 
 from dermafed.client.node.client_app import build_client_app
-from dermafed.server.flower.flower_run import make_fab
-from dermafed.server.flower.link import Link
+from dermafed.server.flower.link import Link, make_fab
 from dermafed.server.flower.private_names import Status
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.exchange import Assignment, exchange

@@ -12,9 +12,9 @@ import pytest
 from huggingface_hub import ModelInfo
 
 from dermafed.server import cli
-from dermafed.server.record.database import Record
-from dermafed.server.record.rounds import keep_answer, keep_round
-from dermafed.server.record.runs import keep_counts
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import keep_answer, keep_round
+from dermafed.server.record.runs_table import keep_counts
 from dermafed.server.rounds.calibration import CalibrationReplies, write_calibration
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.explanations import ClinicsExplanations, write_explanations

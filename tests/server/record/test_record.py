@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.server.record.clinics import enrol, list_clinics, note_online, revoke
-from dermafed.server.record.database import Record
-from dermafed.server.record.rounds import keep_answer, keep_round, list_answers, list_rounds
-from dermafed.server.record.runs import Asked, Status, ask, find_run, list_runs, move
+from dermafed.server.record.clinics_table import enrol, list_clinics, note_online, revoke
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import keep_answer, keep_round, list_answers, list_rounds
+from dermafed.server.record.runs_table import Asked, Status, ask, find_run, list_runs, move
 from dermafed.server.rounds.history import HistoryRow
 from dermafed.shared.errors import InputError, SettingsError, StorageError
 

@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 
 from dermafed.server.commands.start import place_and_code
-from dermafed.server.coordinator import start
-from dermafed.server.coordinator.certificates import authority_fingerprint
-from dermafed.server.coordinator.server_settings import ServerSettings, load_settings, save_settings
-from dermafed.server.coordinator.start import Ready, check_port, serve
-from dermafed.server.record.database import Record
+from dermafed.server.coordinator import server_process as start
+from dermafed.server.coordinator.federation_folder import (
+    ServerSettings,
+    authority_fingerprint,
+    load_settings,
+    save_settings,
+)
+from dermafed.server.coordinator.server_process import Ready, check_port, serve
+from dermafed.server.record.record_database import Record
 from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol import certificates as authority
 from dermafed.shared.protocol.certificates import issue_server_certificate, make_authority

@@ -35,7 +35,7 @@ class CardFacts:
         calibration: ``expected_calibration_error`` on test images, and its ``interval``.
         validation_calibration: the calibration's metrics on validation images.
         explanations: means of the measures of explanations, with intervals, over all clinics.
-        groups: as :func:`dermafed.server.model_card.groups.group_lines` gives them.
+        groups: as :func:`dermafed.server.model_card.run_facts.group_lines` gives them.
     """
 
     name: str

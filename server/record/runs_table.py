@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from dermafed.server.record.database import Record, now
+from dermafed.server.record.record_database import Record, now
 from dermafed.shared.errors import SettingsError
 
 

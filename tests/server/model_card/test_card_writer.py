@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dermafed.server.model_card.facts import CardFacts
-from dermafed.server.model_card.simulated import simulated_facts
-from dermafed.server.model_card.writing import card_text, write_card
+from dermafed.server.model_card.card_facts import CardFacts
+from dermafed.server.model_card.card_writer import card_text, write_card
+from dermafed.server.model_card.run_facts import simulated_facts
 from tests.server.model_card.making import simulation
 
 HOSTILE = "<img src=x onerror=alert(1)> | **bold** [link](http://a.example) `code` & more"

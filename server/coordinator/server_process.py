@@ -13,14 +13,20 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from dermafed.server.coordinator.admission import Admission
-from dermafed.server.coordinator.certificates import authority_fingerprint, check_server_certificate
-from dermafed.server.coordinator.coordinator import Coordinator
+from dermafed.server.coordinator.coordinator import Admission, Coordinator
 from dermafed.server.coordinator.engine import Agree, Engine
+from dermafed.server.coordinator.federation_folder import (
+    RECORD,
+    RUNS,
+    TRUST,
+    ServerSettings,
+    authority_fingerprint,
+    check_server_certificate,
+    load_settings,
+)
 from dermafed.server.coordinator.run_execution import Holder
-from dermafed.server.coordinator.server_settings import RECORD, RUNS, TRUST, ServerSettings, load_settings
-from dermafed.server.record.database import Record
-from dermafed.server.rounds.tensorboard import check_tensorboard
+from dermafed.server.record.record_database import Record
+from dermafed.server.rounds.history import check_tensorboard
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import check_private
 from dermafed.shared.storage.lock import lock_folder

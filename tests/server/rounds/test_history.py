@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from dermafed.server.coordinator import coordinator
-from dermafed.server.record.runs import Status
+from dermafed.server.record.runs_table import Status
 from dermafed.server.rounds.checkpoint import load_state
-from dermafed.server.rounds.tensorboard import tensorboard
+from dermafed.server.rounds.history import tensorboard_writer
 from tests.server.coordinator.runs_in_process import Server
 
 
@@ -35,7 +35,7 @@ def test_each_round_is_charted_once_however_often_the_run_is_taken_up(
     losses = [(row.round, pytest.approx(row.validation_loss)) for row in history]
     assert len(losses) == 3
     assert scalars(charts, "validation_loss") == losses
-    with tensorboard(charts, history[:2]) as chart:
+    with tensorboard_writer(charts, history[:2]) as chart:
         chart(history[2])
     assert scalars(charts, "validation_loss") == losses
     assert not scalars(charts, "left_out")

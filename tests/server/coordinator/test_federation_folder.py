@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from dermafed.server.coordinator.certificates import authority_fingerprint, check_server_certificate
+from dermafed.server.coordinator.federation_folder import authority_fingerprint, check_server_certificate
 from dermafed.shared.errors import InputError
 from dermafed.shared.protocol.certificates import issue_server_certificate, make_authority
 

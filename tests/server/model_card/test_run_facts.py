@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelInfo
 
-from dermafed.server.model_card.simulated import simulated_facts
-from dermafed.server.model_card.writing import card_text, write_card
+from dermafed.server.model_card.card_writer import card_text, write_card
+from dermafed.server.model_card.run_facts import simulated_facts
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.metrics.calibration.calibration_file import save_calibration
 from tests.server.model_card.making import NORTH, SOUTH, WEIGHTS, result, simulation

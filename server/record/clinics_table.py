@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from dermafed.server.record.database import Record, now
+from dermafed.server.record.record_database import Record, now
 from dermafed.shared.errors import SettingsError
 
 

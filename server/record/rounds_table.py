@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dermafed.server.record.database import Record, now
-from dermafed.server.rounds.history import HistoryRow
-from dermafed.server.rounds.run_folder import row_values
+from dermafed.server.record.record_database import Record, now
+from dermafed.server.rounds.history import HistoryRow, row_values
 
 
 @dataclass(frozen=True, slots=True)

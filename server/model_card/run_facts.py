@@ -1,0 +1,180 @@
+"""What the record of a federation tells of a run's last model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dermafed.server.coordinator.export import model_card
+from dermafed.server.coordinator.federation_folder import RUNS
+from dermafed.server.model_card.card_facts import CardFacts
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.runs_table import Run
+from dermafed.server.rounds.calibration import load_run_calibration
+from dermafed.server.rounds.checkpoint import RunState, federated_folder, has_state, load_state
+from dermafed.server.rounds.explanations import EXPLANATIONS_FILE, load_explanations
+from dermafed.server.rounds.history import row_values
+from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.shared.metrics.calibration.calibration import weights_digest
+from dermafed.shared.metrics.calibration.calibration_file import figures, load_calibration
+from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.names import slug
+from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.training.recipe import Recipe
+
+
+def federated_facts(record: Record, run: Run) -> CardFacts:
+    """The facts of the model of a run's last round; of single clinics only their names.
+
+    Args:
+        record: of the federation.
+        run: one of its runs.
+
+    Raises:
+        SettingsError: no round of it is finished.
+        FederationError: a file of it cannot be read.
+    """
+    folder = record.path.parent / RUNS / run.folder_name
+    if not run.rounds_done or not has_state(folder):
+        raise SettingsError(
+            f"No round of the run '{run.name}' is finished", where=folder, remedy="See: fl-server status"
+        )
+    state, offer = load_state(folder), Offer.from_text(run.offer)
+    card = model_card(record, run, folder, state)
+    return CardFacts(
+        name=run.name,
+        version=version("dermafed"),
+        day=(run.ended or run.asked)[:10],
+        model=card,
+        recipe=offer.recipe,
+        training={
+            "strategy": offer.strategy,
+            "rounds": offer.rounds,
+            "batch_norm": offer.model.batch_norm,
+            "frozen_blocks": offer.model.frozen_blocks,
+            "split": offer.split,
+            "seed": offer.seed,
+        },
+        clinics=dict.fromkeys(card.data["clinics"]),
+        images=card.data["training_images"],
+        counted="Training images",
+        validation=next((row_values(row) for row in state.history if row.round == state.round), None),
+        validation_calibration=_validation_calibration(folder, state),
+        explanations=_explanations(folder, state),
+    )
+
+
+def _validation_calibration(folder: Path, state: RunState) -> dict[str, Any] | None:
+    """Only of this very model: the run may have gone on since it was calibrated."""
+    calibration = load_run_calibration(folder)
+    same = calibration is not None and calibration.model == weights_digest(state.weights)
+    return figures(calibration) if calibration is not None and same else None
+
+
+def _explanations(folder: Path, state: RunState) -> dict[str, Any] | None:
+    path = folder / EXPLANATIONS_FILE
+    if not path.exists():
+        return None
+    try:
+        content = load_explanations(folder)
+        found: dict[str, Any] | None = content["all"] if content["round"] == state.round else None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise FederationError("The run's explanations cannot be read", where=path) from error
+    return found
+
+
+RESULT_FILE, MODEL_FILE = "result.json", "model.keras"
+_SETTINGS = ("strategy", "rounds", "batch_norm", "frozen_blocks", "split", "seed")
+
+
+def is_simulation(run: Path) -> bool:
+    """Whether the folder is one of ``fl-simulate``'s, finished or not."""
+    return (run / "settings.json").is_file()
+
+
+def simulated_facts(run: Path) -> CardFacts:
+    """The facts of a simulation's federated model, from its result; no path of this machine is among them.
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        InputError: the run is not finished, or a file of it cannot be read.
+        FederationError: its last state cannot be read.
+    """
+    path = run / RESULT_FILE
+    if not path.is_file():
+        raise SettingsError("This run is not finished", where=run, remedy="Run: fl-simulate --resume")
+    state = load_state(federated_folder(run))
+    card_file = (run / MODEL_FILE).with_suffix(".json")
+    try:
+        result = json.loads(path.read_text("utf-8"))
+        card = ModelInfo.from_dict(json.loads(card_file.read_text("utf-8")))
+        return _facts(run, result, card, state)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise SettingsError(
+            f"The run's {path.name} or {card_file.name} cannot be read",
+            where=run,
+            remedy="Copy the run's folder again, or run it anew",
+        ) from error
+
+
+def _facts(run: Path, result: Mapping[str, Any], card: ModelInfo, state: RunState) -> CardFacts:
+    federated, settings = result["federated"], result["settings"]
+    calibration = load_calibration(run / MODEL_FILE, weights_digest(state.weights))
+    return CardFacts(
+        name=result["title"],
+        version=result["version"],
+        day=result["created"][:10],
+        model=card,
+        recipe=Recipe.from_dict(state.settings["recipe"]),
+        training={name: settings[name] for name in _SETTINGS},
+        clinics={clinic["name"]: sum(clinic["images"].values()) for clinic in result["clinics"]},
+        images={
+            name: sum(clinic["images"][name] for clinic in result["clinics"]) for name in result["classes"]
+        },
+        counted="Images",
+        simulated=settings["clinics"],
+        synthetic=settings["data"] == "synthetic",
+        tests={"all clinics": federated["test"], **federated["clinics"]},
+        calibration=federated.get("calibration"),
+        validation_calibration=None if calibration is None else figures(calibration),
+        explanations=(result.get("explanations") or {}).get("all"),
+        groups=group_lines(run),
+    )
+
+
+FAIRNESS_FILE = "fairness.json"
+
+
+def group_lines(run: Path) -> list[dict[str, Any]] | None:
+    """The groups of a simulation's federated model; in a study the mean over the seeds of its row.
+
+    Args:
+        run: the folder of a run; in a study's ``runs/ROW/seed-N``.
+
+    Returns:
+        Lines of ``attribute``, ``group``, ``images`` and figures, each with ``value``, ``low`` and ``high``
+        (``None`` without an interval), or ``None`` where it must not be told; ``None`` in all where nothing
+        was judged by group.
+
+    Raises:
+        SettingsError: the judgement cannot be read.
+    """
+    row, runs = run.resolve().parent, run.resolve().parent.parent
+    of_study, of_run = runs.parent / FAIRNESS_FILE, run / FAIRNESS_FILE
+    in_study = runs.name == "runs" and of_study.is_file()
+    path = of_study if in_study else of_run
+    if not path.is_file():
+        return None
+    try:
+        lines = json.loads(path.read_text("utf-8"))["lines"]
+        own = [line for line in lines if line["kind"] == "group" and line["arm"] == "federated"]
+        return [line for line in own if not in_study or slug(line["row"]) == row.name]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise SettingsError(
+            "The judgement by group cannot be read", where=path, remedy="Run the same command again"
+        ) from error

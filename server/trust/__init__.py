@@ -1,1 +1,0 @@
-"""The federation's own certificate authority, and the server's certificate."""
