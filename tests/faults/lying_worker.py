@@ -59,7 +59,7 @@ def main(folder: Path, address: str) -> None:
         return Lying(len(consent.approved(context).offer.model.classes))
 
     try:
-        worker.serve(home, address, build_client_app(trainer_for, consent=consent), consent)
+        worker.answer_tasks(home, address, build_client_app(trainer_for, consent=consent), consent)
     except worker.Stopped:
         return
 

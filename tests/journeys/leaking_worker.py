@@ -61,7 +61,7 @@ def main(folder: Path, address: str) -> None:
         return Idle()
 
     try:
-        worker.serve(home, address, build_client_app(trainer_for, consent=consent), consent)
+        worker.answer_tasks(home, address, build_client_app(trainer_for, consent=consent), consent)
     except worker.Stopped:
         return
 
