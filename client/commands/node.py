@@ -120,9 +120,9 @@ def models(
         fl-client evaluate our_images --model models/first-3f9a2b11.keras
     """
     from dermafed.client.node.home import open_home
-    from dermafed.client.node.saved_models import kept_models
+    from dermafed.client.node.saved_models import list_saved_models
 
-    found = kept_models(open_home(folder).models)
+    found = list_saved_models(open_home(folder).models)
     if save is not None:
         from dermafed.shared.model.model_file import save_model
         from dermafed.shared.storage.atomic_files import make_folder

@@ -11,7 +11,7 @@ from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_
 
 if TYPE_CHECKING:
     from dermafed.client.node.limits import Limits
-    from dermafed.client.node.offers import KnownOffer
+    from dermafed.client.node.offers import StoredOffer
 
 Plan = Annotated[str, typer.Argument(show_default=False)]
 
@@ -80,14 +80,14 @@ def _decide(plan: str, folder: Any, word: str) -> None:
     _print(hash, offers.find(hash)[1], read_settings(home).limits)
 
 
-def _print(hash: str, known: KnownOffer, limits: Limits) -> None:
+def _print(hash: str, known: StoredOffer, limits: Limits) -> None:
     out = Console(highlight=False, markup=False, soft_wrap=True)
     out.print(f"{hash[:12]}  {plain(known.offer.name)}: {_decision(known)}")
     for line in in_words(known, limits):
         out.print(f"    {plain(line)}")
 
 
-def in_words(known: KnownOffer, limits: Limits) -> list[str]:
+def in_words(known: StoredOffer, limits: Limits) -> list[str]:
     """What a plan asks, and what the clinic would send, for someone who has to decide."""
     from dermafed.client.node.policy import beyond_limits
 
@@ -107,14 +107,14 @@ def in_words(known: KnownOffer, limits: Limits) -> list[str]:
     ]
 
 
-def _decision(known: KnownOffer) -> str:
+def _decision(known: StoredOffer) -> str:
     if not known.by:
         return "waits for you: fl-client approve or refuse"
     by = "someone here" if known.by == "person" else "your limits"
     return f"{known.decision.value} by {by}, {known.decided}"
 
 
-def _as_dict(hash: str, known: KnownOffer, limits: Limits) -> dict[str, Any]:
+def _as_dict(hash: str, known: StoredOffer, limits: Limits) -> dict[str, Any]:
     import json
 
     from dermafed.client.node.policy import beyond_limits

@@ -96,7 +96,7 @@ def build_client_app(
         trainer_for: the trainer of the clinic that a context belongs to; called for every message, so keep
             what is expensive to build (:class:`dermafed.client.node.client_app.TrainerCache`).
         quality_for: how the clinic that a context belongs to measures explanations
-            (:class:`SiteQuality`); without it, the clinic refuses to.
+            (:class:`ClinicExplanationQuality`); without it, the clinic refuses to.
         consent: the clinic's word in a deployment; a simulation needs none.
         calibrator_for: how the clinic that a context belongs to calibrates; without it, it does not.
     """

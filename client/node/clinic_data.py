@@ -69,7 +69,7 @@ class OfferFolder:
         return self.folder / "state"
 
 
-def make_site(clinic: Clinic, offer: Offer, folder: OfferFolder) -> ClinicSplit:
+def split_clinic_data(clinic: Clinic, offer: Offer, folder: OfferFolder) -> ClinicSplit:
     """Read the clinic's data, map the labels, split, and write the site folder; no pixel is read.
 
     Of the reviewed records, those count that there were when the clinic joined the run: what a person accepts
@@ -111,13 +111,13 @@ def _has_begun(folder: OfferFolder) -> bool:
     return (folder.site / SPLIT_FILE).exists()
 
 
-def training_counts(site: ClinicSplit, classes: tuple[str, ...]) -> NDArray[np.int64]:
+def count_training_images(site: ClinicSplit, classes: tuple[str, ...]) -> NDArray[np.int64]:
     """Training images of each class, int64 (C,)."""
     labels = [record.label for record in site.splits.train]
     return np.array([labels.count(name) for name in classes], np.int64)
 
 
-def fill_cache(site: ClinicSplit, offer: Offer) -> None:
+def preprocess_clinic_data(site: ClinicSplit, offer: Offer) -> None:
     """Preprocess the images that the run will use, so that no round waits for it.
 
     Raises:

@@ -19,7 +19,7 @@ from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
 
 
-def site_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
+def build_clinic_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
     """Builds the trainer of the clinic in a site folder.
 
     Args:

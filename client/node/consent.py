@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from flwr.app import Context, RecordDict
 
 from dermafed.client.node.client_app import NotApproved
-from dermafed.client.node.clinic_data import Clinic, OfferFolder, fill_cache, make_site, training_counts
+from dermafed.client.node.clinic_data import (
+    Clinic,
+    OfferFolder,
+    count_training_images,
+    preprocess_clinic_data,
+    split_clinic_data,
+)
 from dermafed.client.node.home import Home, read_settings
-from dermafed.client.node.offers import KnownOffer, Offers
+from dermafed.client.node.offers import Offers, StoredOffer
 from dermafed.client.node.policy import decide
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.process import cores
@@ -75,7 +81,7 @@ class ClinicConsent:
         hash, known = self._agreed(context.run_id)
         counts = decode_counts(content, len(known.offer.model.classes))
         self._offers.keep_counts(hash, tuple(counts.tolist()))
-        fill_cache(make_site(self._clinic, known.offer, self._folder(hash)), known.offer)
+        preprocess_clinic_data(split_clinic_data(self._clinic, known.offer, self._folder(hash)), known.offer)
         self.warm(context)
 
     def check(self, asked: Instruction, kind: str, context: Context) -> None:
@@ -132,14 +138,14 @@ class ClinicConsent:
     def _joining(self, offer: Offer) -> Answer:
         """An approval with the clinic's counts; without data that fit, it cannot join."""
         try:
-            site = make_site(self._clinic, offer, self._folder(offer.hash))
+            site = split_clinic_data(self._clinic, offer, self._folder(offer.hash))
         except DermaFedError as error:
             log.error("the data cannot be used for the plan %s: %s", offer.name, error)
             return Answer(Decision.REFUSED, Reason.NO_DATA, installed_versions())
-        counts = training_counts(site, offer.model.classes)
+        counts = count_training_images(site, offer.model.classes)
         return Answer(Decision.APPROVED, versions=installed_versions(), class_counts=counts)
 
-    def _agreed(self, run: int) -> tuple[str, KnownOffer]:
+    def _agreed(self, run: int) -> tuple[str, StoredOffer]:
         found = self._offers.of_run(run)
         if found is None or found[1].decision is not Decision.APPROVED:
             raise NotApproved("Nobody here approved this run", remedy="See fl-client plans")

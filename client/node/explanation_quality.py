@@ -32,7 +32,7 @@ ExplainFor = Callable[[keras.Model], tuple[Explain, Predict]]
 
 
 @dataclass(frozen=True, eq=False)
-class SiteQuality:
+class ClinicExplanationQuality:
     """Measures explanations of the models it is given, always on the same images.
 
     The clinic chooses the images and their number, not the server: the difference of two answers over 20 and
@@ -65,9 +65,9 @@ class SiteQuality:
         return explanation_quality(*self.explain_for(classifier), self.images)
 
 
-def site_quality(
+def build_explanation_quality(
     folder: Path, plan: Plan, state: Path, explain_for: ExplainFor, *, images: int = IMAGES
-) -> SiteQuality:
+) -> ClinicExplanationQuality:
     """The measuring of the clinic in a site folder, on some of its validation images.
 
     Args:
@@ -91,7 +91,7 @@ def site_quality(
     pictures = load_labelled(records, plan.model, plan.preprocess).images
     masks = [None if record.mask is None else lesion_mask(record.mask, plan.preprocess) for record in records]
     pairs = list(zip(pictures, masks, strict=True))
-    return SiteQuality(plan.model, pairs, explain_for, batch_norm_files(plan, state))
+    return ClinicExplanationQuality(plan.model, pairs, explain_for, batch_norm_files(plan, state))
 
 
 def evenly_spaced(records: Sequence[LesionRecord], count: int) -> list[LesionRecord]:

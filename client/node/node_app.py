@@ -9,11 +9,11 @@ from flwr.app import Context
 from flwr.clientapp import ClientApp
 
 from dermafed.client.node.client_app import QualityOf, build_client_app
-from dermafed.client.node.clinic_trainer import site_trainer
+from dermafed.client.node.clinic_trainer import build_clinic_trainer
 from dermafed.client.node.consent import Approved, ClinicConsent
-from dermafed.client.node.explanation_quality import score_cam, site_quality
+from dermafed.client.node.explanation_quality import build_explanation_quality, score_cam
 from dermafed.client.node.home import Home
-from dermafed.client.node.saved_models import MODEL, KeptModel, keep_model, kept_model
+from dermafed.client.node.saved_models import MODEL, SavedModel, find_saved_model, save_last_model
 from dermafed.shared.errors import FederationError
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
@@ -35,7 +35,7 @@ from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
 
 @dataclass(frozen=True)
-class KeepingTrainer:
+class SavingTrainer:
     """A trainer that also keeps the last global model it was shown, for the clinic's own use."""
 
     home: Home
@@ -48,12 +48,12 @@ class KeepingTrainer:
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """As the trainer does, after keeping the weights."""
-        keep_model(self.home.models, self.run.hash, self.run.offer, weights, round)
+        save_last_model(self.home.models, self.run.hash, self.run.offer, weights, round)
         return self.trainer.evaluate(weights, round)
 
 
 @dataclass
-class RunTrainers:
+class CurrentTrainer:
     """The trainer of the run in hand; another run's takes its place, for images fill the memory."""
 
     home: Home
@@ -64,19 +64,19 @@ class RunTrainers:
         run = ClinicConsent(self.home).approved(context)
         if self.kept is None or self.kept[0] != run:
             self.kept = None
-            trainer = site_trainer(run.folder.site, run.plan, run.folder.state)
-            self.kept = run, KeepingTrainer(self.home, run, trainer)
+            trainer = build_clinic_trainer(run.folder.site, run.plan, run.folder.state)
+            self.kept = run, SavingTrainer(self.home, run, trainer)
         return self.kept[1]
 
 
-def clinic_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
+def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
     """The clinic's app, and its word on what a server may ask."""
-    trainers = RunTrainers(home)
+    trainers = CurrentTrainer(home)
     consent = ClinicConsent(home, warm=trainers)
 
     def quality_for(context: Context) -> QualityOf:
         run = consent.approved(context)
-        return site_quality(run.folder.site, run.plan, run.folder.state, score_cam)
+        return build_explanation_quality(run.folder.site, run.plan, run.folder.state, score_cam)
 
     def calibrator_for(context: Context) -> ClinicCalibrator:
         return ClinicCalibrator(home, consent.calibrating(context))
@@ -106,7 +106,7 @@ class ClinicCalibrator:
         temperature = asked.config.get("temperature", 1.0)
         if not TEMPERATURES[0] <= temperature <= TEMPERATURES[-1]:
             raise FederationError(f"There is no temperature {temperature}", where="query.calibrate")
-        keep_model(self.home.models, self.run.hash, self.run.offer, asked.weights, asked.round)
+        save_last_model(self.home.models, self.run.hash, self.run.offer, asked.weights, asked.round)
         outputs = self._look(asked.weights, read_clinic_split(self.run.folder.site).splits.validation)
         return CalibrationSums.of(outputs.logits, outputs.labels, temperature)
 
@@ -129,8 +129,8 @@ class ClinicCalibrator:
             replace(calibration, out_of_distribution=fit_out_of_distribution(training, validation)),
         )
 
-    def _kept(self) -> KeptModel:
-        kept = kept_model(self.home.models, self.run.hash, self.run.offer)
+    def _kept(self) -> SavedModel:
+        kept = find_saved_model(self.home.models, self.run.hash, self.run.offer)
         if kept is None:
             raise FederationError("No model of the run is kept here", where=self.home.models)
         return kept

@@ -20,7 +20,7 @@ By = Literal["", "person", "limits"]
 
 
 @dataclass(frozen=True, slots=True)
-class KnownOffer:
+class StoredOffer:
     """An offer and what the clinic said to it.
 
     Attributes:
@@ -55,21 +55,21 @@ class Offers:
 
     folder: Path
 
-    def all(self) -> dict[str, KnownOffer]:
+    def all(self) -> dict[str, StoredOffer]:
         """Every offer by its hash, the oldest first."""
         known = {path.stem: _read(path) for path in self.folder.glob("*.json")}
         return dict(sorted(known.items(), key=lambda item: item[1].asked))
 
-    def get(self, hash: str) -> KnownOffer | None:
+    def get(self, hash: str) -> StoredOffer | None:
         """The offer of this hash, if it ever came."""
         path = self._path(hash)
         return _read(path) if path.exists() else None
 
-    def of_run(self, run: int) -> tuple[str, KnownOffer] | None:
+    def of_run(self, run: int) -> tuple[str, StoredOffer] | None:
         """Hash and offer of a run, if the clinic was asked about it."""
         return next((item for item in reversed(self.all().items()) if run in item[1].runs), None)
 
-    def find(self, plan: str) -> tuple[str, KnownOffer]:
+    def find(self, plan: str) -> tuple[str, StoredOffer]:
         """The offer that a person means by the start of its hash, or by its name.
 
         Raises:
@@ -86,7 +86,7 @@ class Offers:
             )
         return found[0], known[found[0]]
 
-    def remember(self, offer: Offer, run: int, decided: tuple[Decision, Reason]) -> KnownOffer:
+    def remember(self, offer: Offer, run: int, decided: tuple[Decision, Reason]) -> StoredOffer:
         """Keep an offer that came, with what the policy says to it.
 
         What a person said stays; the policy is asked again until someone or something has decided.
@@ -121,15 +121,15 @@ class Offers:
     def _path(self, hash: str) -> Path:
         return self.folder / f"{hash}.json"
 
-    def _write(self, hash: str, known: KnownOffer) -> None:
+    def _write(self, hash: str, known: StoredOffer) -> None:
         write_json(self._path(hash), asdict(known))
 
 
-def _new(offer: Offer) -> KnownOffer:
-    return KnownOffer(offer.to_text(), Decision.WAITING, Reason.ASKS_A_PERSON, "", _now())
+def _new(offer: Offer) -> StoredOffer:
+    return StoredOffer(offer.to_text(), Decision.WAITING, Reason.ASKS_A_PERSON, "", _now())
 
 
-def _decided(known: KnownOffer, decision: Decision, reason: Reason, by: By) -> KnownOffer:
+def _decided(known: StoredOffer, decision: Decision, reason: Reason, by: By) -> StoredOffer:
     when = None if decision is Decision.WAITING else _now()
     if (known.decision, known.by) == (decision, by):
         when = known.decided
@@ -140,12 +140,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _read(path: Path) -> KnownOffer:
+def _read(path: Path) -> StoredOffer:
     """An offer's file; its text must still have the hash that names it."""
     try:
         values: dict[str, Any] = json.loads(path.read_text("utf-8"))
         counts = values["class_counts"]
-        known = KnownOffer(
+        known = StoredOffer(
             **{
                 **values,
                 "decision": Decision(values["decision"]),

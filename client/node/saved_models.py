@@ -23,7 +23,7 @@ _WEIGHTS, _CARD = "weights.npy", f"{MODEL}.json"
 
 
 @dataclass(frozen=True, slots=True)
-class KeptModel:
+class SavedModel:
     """A run's last global model.
 
     Attributes:
@@ -51,7 +51,7 @@ class KeptModel:
             ) from error
 
 
-def keep_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, round: int) -> None:
+def save_last_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, round: int) -> None:
     """Keep a run's global model in place of the round before, whose trust is not this one's."""
     own = folder / _name(hash, offer)
     make_folder(own)
@@ -64,7 +64,7 @@ def keep_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, roun
     write_private(own / _CARD, json.dumps(card.to_dict(), indent=2).encode())
 
 
-def kept_models(folder: Path) -> list[KeptModel]:
+def list_saved_models(folder: Path) -> list[SavedModel]:
     """Every run's last global model, by name; what cannot be read is left out."""
     found = []
     for path in sorted(folder.glob(f"*/{_CARD}")):
@@ -72,13 +72,13 @@ def kept_models(folder: Path) -> list[KeptModel]:
             card = ModelInfo.from_dict(json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, LookupError, TypeError, ModelError):
             continue
-        found.append(KeptModel(path.parent.name, path.parent, card))
+        found.append(SavedModel(path.parent.name, path.parent, card))
     return found
 
 
-def kept_model(folder: Path, hash: str, offer: Offer) -> KeptModel | None:
+def find_saved_model(folder: Path, hash: str, offer: Offer) -> SavedModel | None:
     """The last global model of a run, if one is kept."""
-    return next((kept for kept in kept_models(folder) if kept.name == _name(hash, offer)), None)
+    return next((kept for kept in list_saved_models(folder) if kept.name == _name(hash, offer)), None)
 
 
 def _name(hash: str, offer: Offer) -> str:

@@ -140,10 +140,10 @@ def main(folder: Path, address: str) -> None:
     stop_on_signals()
     try:
         # Keras is loaded here, before the first task.
-        from dermafed.client.node.node_app import clinic_app
+        from dermafed.client.node.node_app import build_node_app
 
         home = open_home(folder)
-        app, consent = clinic_app(home)
+        app, consent = build_node_app(home)
         answer_tasks(home, address, app, consent)
     except Stopped:
         return

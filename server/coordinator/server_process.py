@@ -85,7 +85,7 @@ def serve(
         record = Record(folder / RECORD)
         with (
             closing_on_signals() as closing,
-            record.kept_open(),
+            record.stay_open(),
             open_engine(folder, settings) as engine,
         ):
             holder = Holder(engine, agree, record, folder / RUNS, tensorboard)

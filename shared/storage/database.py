@@ -92,7 +92,7 @@ class Database:
             connection.execute("COMMIT")
 
     @contextmanager
-    def kept_open(self) -> Iterator[None]:
+    def stay_open(self) -> Iterator[None]:
         """Keep the files that SQLite puts beside its own: on a full disk, nobody could make them to read."""
         with self.connected() as connection:
             self._check_version(connection)

@@ -12,8 +12,12 @@ import keras
 from flwr.app import Context
 
 from dermafed.client.node.client_app import TrainerCache, build_client_app
-from dermafed.client.node.clinic_trainer import batch_norm_files, site_trainer
-from dermafed.client.node.explanation_quality import SiteQuality, score_cam, site_quality
+from dermafed.client.node.clinic_trainer import batch_norm_files, build_clinic_trainer
+from dermafed.client.node.explanation_quality import (
+    ClinicExplanationQuality,
+    build_explanation_quality,
+    score_cam,
+)
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.round_rules import RoundRules
@@ -43,7 +47,7 @@ class SiteTrainers:
     def __call__(self, context: Context) -> KerasTrainer:
         """The trainer of the context's clinic."""
         site = _site(self.arm, context)
-        return site_trainer(site, self.arm.plan, self.arm.state_of(site))
+        return build_clinic_trainer(site, self.arm.plan, self.arm.state_of(site))
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,10 @@ class SiteQualities:
 
     arm: Arm
 
-    def __call__(self, context: Context) -> SiteQuality:
+    def __call__(self, context: Context) -> ClinicExplanationQuality:
         """What measures at the context's clinic."""
         site = _site(self.arm, context)
-        return site_quality(site, self.arm.plan, self.arm.state_of(site), score_cam)
+        return build_explanation_quality(site, self.arm.plan, self.arm.state_of(site), score_cam)
 
 
 def _site(arm: Arm, context: Context) -> Path:

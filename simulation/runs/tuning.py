@@ -39,7 +39,7 @@ def tuned_model(site: Path, plan: Plan, state: Path, weights: FloatVector, passe
         passes: over the clinic's training images.
     """
     # Here, so that reading a run's settings never loads TensorFlow.
-    from dermafed.client.node.clinic_trainer import site_trainer
+    from dermafed.client.node.clinic_trainer import build_clinic_trainer
 
     alone = replace(plan, rounds=1, recipe=replace(plan.recipe, epochs=passes, steps=None))
-    return site_trainer(site, alone, state).train(weights, 1, {}).weights
+    return build_clinic_trainer(site, alone, state).train(weights, 1, {}).weights

@@ -12,9 +12,9 @@ from scipy.optimize import minimize_scalar
 
 from dermafed.client import cli
 from dermafed.client.clinic.diagnosis.model import open_model
-from dermafed.client.node.clinic_data import Clinic, OfferFolder, make_site
+from dermafed.client.node.clinic_data import Clinic, OfferFolder, split_clinic_data
 from dermafed.client.node.home import Home
-from dermafed.client.node.saved_models import keep_model
+from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.readers.loading import load_dataset
@@ -102,7 +102,7 @@ def home(tmp_path: Path, data: Path, model: Path) -> Home:
     """A clinic that took a model home from a run."""
     own = clinics.clinic(tmp_path / "graz", data)
     weights = to_flat(load_model(model)[0])
-    keep_model(own.models, OFFER.hash, OFFER, weights, 3)
+    save_last_model(own.models, OFFER.hash, OFFER, weights, 3)
     return own
 
 
@@ -114,7 +114,7 @@ def test_a_kept_model_is_judged_on_the_validation_images_of_its_run(
 
     Offers(home.offers).remember(OFFER, 1, (Decision.APPROVED, Reason.NONE))
     offer_folder = OfferFolder(home.offers / OFFER.hash, "graz")
-    site = make_site(Clinic("graz", data), OFFER, offer_folder)
+    site = split_clinic_data(Clinic("graz", data), OFFER, offer_folder)
     done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder, "--json")
     assert done.code == 0, done.err
     told = json.loads(done.out)
@@ -130,7 +130,7 @@ def test_the_model_of_the_next_round_has_no_trust_of_the_one_before(
     assert command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder).code == 0
     opened = open_model("last", home)
     assert load_calibration(opened.file, opened.used.sha256) is not None
-    keep_model(home.models, OFFER.hash, OFFER, to_flat(load_model(model)[0]) + 1, 4)
+    save_last_model(home.models, OFFER.hash, OFFER, to_flat(load_model(model)[0]) + 1, 4)
     assert load_calibration(opened.file, "1" * 64) is None
 
 

@@ -15,7 +15,7 @@ from dermafed.client.node import supervisor
 from dermafed.client.node.audit import Entry, append
 from dermafed.client.node.home import Home, pin_server
 from dermafed.client.node.offers import Offers
-from dermafed.client.node.saved_models import keep_model
+from dermafed.client.node.saved_models import save_last_model
 from dermafed.client.node.status import NodeStatus, read_status, write_status
 from dermafed.shared.errors import DermaFedError, SettingsError
 from dermafed.shared.protocol.agreement import Decision, Reason
@@ -100,7 +100,7 @@ def test_the_audit_log_is_shown_and_verified(home: Home) -> None:
 def test_kept_models_are_listed(home: Home) -> None:
     import numpy as np
 
-    keep_model(home.models, OFFER.hash, OFFER, np.arange(3, dtype=np.float32), 2)
+    save_last_model(home.models, OFFER.hash, OFFER, np.arange(3, dtype=np.float32), 2)
     (model,) = asked_json("models", "--dir", home.folder)
     assert (model["name"], model["round"], model["classes"]) == (f"first-{OFFER.hash[:8]}", 2, list(CLASSES))
 

@@ -10,7 +10,7 @@ import keras
 
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.node.home import Home
-from dermafed.client.node.saved_models import KeptModel, kept_models
+from dermafed.client.node.saved_models import SavedModel, list_saved_models
 from dermafed.shared.errors import ModelError
 from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model
@@ -61,8 +61,8 @@ def _opened(classifier: keras.Model, card: ModelInfo, name: str, file: Path) -> 
     return OpenedModel(classifier, card, ModelUsed(name, card.round, digest), file)
 
 
-def _kept(name: str, home: Home) -> KeptModel:
-    kept = kept_models(home.models)
+def _kept(name: str, home: Home) -> SavedModel:
+    kept = list_saved_models(home.models)
     found = [each for each in kept if name in (each.name, each.name.rpartition("-")[0])]
     if name == "last" and kept:
         found = [max(kept, key=lambda each: each.folder.joinpath("model.json").stat().st_mtime)]

@@ -54,7 +54,7 @@ class Store:
     def __init__(self, vault: Vault, reviewed: Path, retention_days: int | None) -> None:
         self._vault, self._reviewed, self._days = vault, reviewed, retention_days
         self._held = ExitStack()
-        self._held.enter_context(vault.database.kept_open())
+        self._held.enter_context(vault.database.stay_open())
 
     def close(self) -> None:
         """Let go of the database; whoever goes on using the store only loses time."""

@@ -14,8 +14,8 @@ from dermafed.client.node.clinic_trainer import (
     KEPT,
     BatchNormFiles,
     batch_norm_files,
+    build_clinic_trainer,
     clinic_seed,
-    site_trainer,
 )
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
@@ -58,7 +58,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_a_trainer_has_its_sites_images(site: Path, tmp_path: Path) -> None:
-    trainer = site_trainer(site, PLAN, tmp_path / "state")
+    trainer = build_clinic_trainer(site, PLAN, tmp_path / "state")
     assert trainer.data.images.shape == (6, 32, 32, 3)
     np.testing.assert_array_equal(trainer.data.images[:, 16, 16, 0], [0, 10, 20, 30, 40, 50])
     np.testing.assert_array_equal(trainer.data.labels, [0, 1, 2, 0, 1, 2])
@@ -72,7 +72,7 @@ def test_a_trainer_has_its_sites_images(site: Path, tmp_path: Path) -> None:
 
 def test_metadata_and_own_batch_norm_where_the_plan_asks(site: Path, tmp_path: Path) -> None:
     plan = replace(PLAN, model=tiny(metadata=True, batch_norm="local"))
-    trainer = site_trainer(site, plan, tmp_path / "state")
+    trainer = build_clinic_trainer(site, plan, tmp_path / "state")
     assert trainer.data.metadata is not None
     np.testing.assert_allclose(trainer.data.metadata[:, 0], [0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert trainer.memory == BatchNormFiles(tmp_path / "state") == batch_norm_files(plan, tmp_path / "state")
@@ -94,7 +94,7 @@ def test_a_label_of_no_class_is_named(tmp_path: Path) -> None:
 
 def test_no_site_no_trainer(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
-        site_trainer(tmp_path, PLAN, tmp_path)
+        build_clinic_trainer(tmp_path, PLAN, tmp_path)
 
 
 LOCAL = tiny(batch_norm="local")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from flwr.app import Context, Message, RecordDict
 
-from dermafed.client.node.clinic_trainer import site_trainer
+from dermafed.client.node.clinic_trainer import build_clinic_trainer
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
-from dermafed.client.node.node_app import clinic_app
-from dermafed.client.node.saved_models import kept_models
+from dermafed.client.node.node_app import build_node_app
+from dermafed.client.node.saved_models import list_saved_models
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import OFFER_QUERY, PREPARE_QUERY, encode_counts, encode_offer
 from dermafed.shared.protocol.messages import Refusal, decode_update, encode_instruction
@@ -33,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 
 def test_a_run_trains_as_a_simulation_does_and_keeps_the_model(home: Home) -> None:
-    app, consent = clinic_app(home)
+    app, consent = build_node_app(home)
     context = Context(1, 1000, {}, RecordDict(), {})
 
     def ask(kind: str, content: RecordDict) -> Message:
@@ -50,11 +50,11 @@ def test_a_run_trains_as_a_simulation_does_and_keeps_the_model(home: Home) -> No
 
     approved = ClinicConsent(home).approved(context)
     assert approved.plan == SMALL_OFFER.plan([9, 8], threads=cores())
-    alone = site_trainer(approved.folder.site, approved.plan, home.folder / "other")
+    alone = build_clinic_trainer(approved.folder.site, approved.plan, home.folder / "other")
     assert alone.data.images.shape == (14, 32, 32, 3)
     np.testing.assert_array_equal(update.weights, alone.train(weights, 1, {}).weights)
     assert ask("evaluate", encode_instruction(update.weights, 1, {})).has_content()
-    (kept,) = kept_models(home.models)
+    (kept,) = list_saved_models(home.models)
     np.testing.assert_array_equal(kept.weights(), update.weights)
     assert (kept.card.round, kept.card.model) == (1, MODEL)
     assert consent.classes(1) == 2

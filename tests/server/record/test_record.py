@@ -164,7 +164,7 @@ def test_a_full_disk_is_named_and_a_record_that_is_kept_open_can_be_read(tmp_pat
         pytest.skip("no disk can be mounted here")
     try:
         record = Record.create(tmp_path / "record.db")
-        with record.kept_open():
+        with record.stay_open():
             fill(tmp_path)
             assert list_runs(record) == []
         fill(tmp_path)

@@ -19,7 +19,7 @@ from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.seal import Seal
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.check import check_clinic
-from dermafed.client.node.clinic_data import Clinic, OfferFolder, fill_cache, make_site
+from dermafed.client.node.clinic_data import Clinic, OfferFolder, preprocess_clinic_data, split_clinic_data
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import read_reviewed
 from dermafed.shared.errors import DatasetError, SettingsError
@@ -170,19 +170,19 @@ def test_the_next_run_contains_it_and_the_one_that_began_does_not(
 ) -> None:
     clinic = Clinic("graz", data_set(tmp_path / "data"), home.reviewed)
     began, then = OfferFolder(tmp_path / "began", "graz"), OfferFolder(tmp_path / "then", "graz")
-    before = make_site(clinic, offer(), began)
+    before = split_clinic_data(clinic, offer(), began)
     first = waiting(store, 1, SAYS)
     store.accept(first, "person")
-    assert make_site(clinic, offer(), began) == before
-    after = make_site(clinic, offer(), then)
+    assert split_clinic_data(clinic, offer(), began) == before
+    after = split_clinic_data(clinic, offer(), then)
     store.accept(waiting(store, 2, SAYS), "person")
-    assert make_site(clinic, offer(), then) == after
+    assert split_clinic_data(clinic, offer(), then) == after
     records = [record for side in after.splits.sides().values() for record in side]
     (accepted,) = (record for record in records if record.image_id == first)
     assert (accepted.label, accepted.age, accepted.path) == ("melanoma", 71.0, home.reviewed / f"{first}.jpg")
     assert len(records) == 21
     assert sum(after.images_per_class(CLASSES).values()) == 21
-    third = make_site(clinic, offer(), OfferFolder(tmp_path / "third", "graz"))
+    third = split_clinic_data(clinic, offer(), OfferFolder(tmp_path / "third", "graz"))
     assert sum(third.images_per_class(CLASSES).values()) == 22
 
 
@@ -195,10 +195,10 @@ def test_a_run_that_began_goes_on_whatever_is_accepted(
     for seed in range(8):
         store.accept(waiting(store, seed, SAYS, device=f"camera-{seed}"), "person")
     folder = OfferFolder(tmp_path / "offer", "graz")
-    site = make_site(clinic, offer(split=split), folder)
+    site = split_clinic_data(clinic, offer(split=split), folder)
     for seed in range(8, 16):
         store.accept(waiting(store, seed, SAYS), "person")
-    assert make_site(clinic, offer(split=split), folder) == site
+    assert split_clinic_data(clinic, offer(split=split), folder) == site
 
 
 def test_a_given_split_takes_it_for_training(home: Home, store: Store, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_given_split_takes_it_for_training(home: Home, store: Store, tmp_path:
     id = waiting(store, 1, SAYS)
     store.accept(id, "person")
     clinic = Clinic("graz", data, home.reviewed)
-    site = make_site(clinic, offer(split="given"), OfferFolder(tmp_path / "offer", "graz"))
+    site = split_clinic_data(clinic, offer(split="given"), OfferFolder(tmp_path / "offer", "graz"))
     assert id in {record.image_id for record in site.splits.train}
 
 
@@ -218,8 +218,8 @@ def test_forgetting_empties_the_cache_of_prepared_images(home: Home, store: Stor
     for seed in range(5):
         store.accept(waiting(store, seed, SAYS), "person")
     ids = [record.image_id for record in read_reviewed(home.reviewed)]
-    site = make_site(clinic, offer(), OfferFolder(tmp_path / "offer", "graz"))
-    fill_cache(site, offer())
+    site = split_clinic_data(clinic, offer(), OfferFolder(tmp_path / "offer", "graz"))
+    preprocess_clinic_data(site, offer())
     used = {record.path.stem: record.path for record in (*site.splits.train, *site.splits.validation)}
     digest = hashlib.sha256(used[next(id for id in ids if id in used)].read_bytes()).hexdigest()
     entries = list(default_cache_folder().rglob(digest[2:]))

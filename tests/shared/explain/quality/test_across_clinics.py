@@ -15,7 +15,11 @@ import pytest
 from flwr.app import Context, Message, MetricRecord, RecordDict
 
 from dermafed.client.node.client_app import QualityOf, build_client_app
-from dermafed.client.node.explanation_quality import SiteQuality, evenly_spaced, site_quality
+from dermafed.client.node.explanation_quality import (
+    ClinicExplanationQuality,
+    evenly_spaced,
+    build_explanation_quality,
+)
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.explanations import EXPLANATIONS_FILE, ask_explanations
 from dermafed.server.rounds.round_rules import RoundRules
@@ -157,7 +161,7 @@ def test_a_clinic_measures_on_its_validation_images(
     site: Path, tmp_path: Path, changes: dict[str, bool]
 ) -> None:
     plan = replace(PLAN, model=tiny(**changes))
-    quality_of = site_quality(site, plan, tmp_path / "state", explain_for, images=6)
+    quality_of = build_explanation_quality(site, plan, tmp_path / "state", explain_for, images=6)
     weights = start(plan.model)
     quality = quality_of(weights, 1)
     assert quality.images == 6
@@ -170,20 +174,20 @@ def test_a_clinic_measures_on_its_validation_images(
 
     expected = explanation_quality(darkness, predict, quality_of.images).to_flat()
     assert quality.to_flat() == pytest.approx(expected, rel=1e-4)
-    assert len(site_quality(site, plan, tmp_path / "state", explain_for).images) == 9
+    assert len(build_explanation_quality(site, plan, tmp_path / "state", explain_for).images) == 9
 
 
 def test_bad_numbers_of_images(site: Path, tmp_path: Path) -> None:
     for images in (4, 10**6):
         with pytest.raises(SettingsError, match="cannot be asked for"):
-            site_quality(site, PLAN, tmp_path, explain_for, images=images)
+            build_explanation_quality(site, PLAN, tmp_path, explain_for, images=images)
 
 
 def test_masks_make_pointing(site: Path) -> None:
     mask = np.zeros((32, 32), bool)
     mask[8:24, 8:24] = True
     pictures = [(random_image(seed, 32), mask) for seed in range(5)]
-    quality = SiteQuality(PLAN.model, pictures, explain_for)(start(PLAN.model), 1)
+    quality = ClinicExplanationQuality(PLAN.model, pictures, explain_for)(start(PLAN.model), 1)
     assert quality.moments["pointing_chance"].mean == 0.25
 
 
