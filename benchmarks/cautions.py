@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dermafed.client.clinic.intake.colours import is_possible_ybr, is_probable_ybr
+from dermafed.client.clinic.intake.pixels import is_possible_ybr, is_probable_ybr
 from dermafed.client.clinic.intake.quality import TEXTS, assess
 from dermafed.console import stderr
 from dermafed.shared.imaging.decoding import read_image

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
 
 
@@ -17,6 +17,7 @@ class InMemory:
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[Diagnosis, NDArray[np.uint8]]] = {}
+        self.quarantined: list[tuple[bytes, str, str]] = []
         self._requests: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
@@ -45,6 +46,9 @@ class InMemory:
 
     def prepared(self, id: str) -> NDArray[np.uint8]:
         return self._of(id)[1]
+
+    def quarantine(self, data: bytes, why: str, device: str) -> None:
+        self.quarantined.append((data, why, device))
 
     def _of(self, id: str) -> tuple[Diagnosis, NDArray[np.uint8]]:
         if id not in self.kept:

@@ -18,7 +18,7 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.files import SUFFIXES, csv_header, csv_row, diagnose_files, in_words
 from dermafed.client.clinic.diagnosis.model import open_model
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
-from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.receive import receive
 from tests.client.clinic.intake.making import dicom_jpeg, jpeg
 from tests.client.clinic_store_in_memory import InMemory
 from tests.client.small_model import save_small_model
@@ -69,7 +69,7 @@ def test_each_file_has_the_servers_numbers_to_the_last_bit(
     service = DiagnosticService(diagnoser, InMemory())
     for line, file in zip(told, (images / "a.png", images / "b" / "A.jpg"), strict=True):
         data = file.read_bytes()
-        expected = service.diagnose(receive_image(data), "scope").to_dict()
+        expected = service.diagnose(receive(data), "scope").to_dict()
         same = ("prediction", "probabilities", "unsure", "outside", "quality", "model")
         assert {name: line[name] for name in same} == {name: expected[name] for name in same}
         assert line["image"] == str(file)

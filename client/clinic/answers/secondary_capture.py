@@ -15,7 +15,7 @@ from dermafed.client.clinic.answers.identifiers import uid_of
 from dermafed.client.clinic.answers.source import has_image, local_time, mark, share, source_of, text
 from dermafed.client.clinic.answers.words import conclusion
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
-from dermafed.client.clinic.intake.received import Reference
+from dermafed.client.clinic.intake.receive import Reference
 from dermafed.shared.explain.overlay import CAVEAT
 
 SERIES = 9001  # far from those of the modality

@@ -10,7 +10,7 @@ from pydicom.valuerep import DA, DT, TM, validate_value
 
 from dermafed.client.clinic.answers.identifiers import uid_of
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.received import Reference
+from dermafed.client.clinic.intake.receive import Reference
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")

@@ -36,7 +36,7 @@ from dermafed.client.clinic.answers.identifiers import uid_of
 from dermafed.client.clinic.answers.source import has_image, local_time, mark, share, source_of, text
 from dermafed.client.clinic.answers.words import version
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
-from dermafed.client.clinic.intake.received import Reference
+from dermafed.client.clinic.intake.receive import Reference
 
 SERIES = 9002
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.received import Caution
+from dermafed.client.clinic.intake.quality import Caution
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.model import open_model
 from dermafed.client.clinic.diagnosis.service import judge
-from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import DatasetError, InputError
@@ -71,7 +71,7 @@ def diagnose_files(
     for file in files:
         name = os.fsencode(file).decode("utf-8", "replace")
         try:
-            said, _ = judge(diagnoser, calibration, _receive(read_bytes(file)), DEVICE)
+            said, _ = judge(diagnoser, calibration, receive(read_bytes(file)), DEVICE)
             yield _line(name, said)
         except InputError as error:
             yield {"image": name, "error": error.what, "code": _code(error)}
@@ -117,16 +117,6 @@ def csv_row(line: Line, classes: Sequence[str]) -> list[str]:
 _FIRST = ("id", "image", "prediction")
 _MIDDLE = ("unsure", "outside")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-def _receive(data: bytes) -> Received:
-    if data[128:132] == b"DICM":
-        from dermafed.client.clinic.intake.dicom import receive_dicom
-
-        return receive_dicom(data)
-    from dermafed.client.clinic.intake.image import receive_image
-
-    return receive_image(data)
 
 
 def _line(name: str, said: Diagnosis) -> Line:

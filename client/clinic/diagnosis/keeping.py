@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.receive import Received
 
 
 class Keeping(Protocol):

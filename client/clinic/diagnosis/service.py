@@ -15,7 +15,7 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.keeping import Keeping
 from dermafed.client.clinic.diagnosis.picture_encoding import encode_photograph
-from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.explain.explanation import Explanation
 from dermafed.shared.metrics.calibration.calibration import Calibration, softmax

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -11,12 +11,8 @@ from pydicom.filereader import read_dataset
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
-from dermafed.client.clinic.intake.dicom import receive_dicom
-from dermafed.client.clinic.intake.received import Received
-from dermafed.client.clinic.intake.refusals import BURNED_IN, Refused
-
-Quarantine = Callable[[bytes, str, str], object]
-"""Keeps an object that may show a name, from the object, why, and the device."""
+from dermafed.client.clinic.intake.receive import Quarantine, Received, receive
+from dermafed.client.clinic.intake.refusals import Refused
 
 Name = tuple[str, str]
 """An object's SOP class and SOP instance UID."""
@@ -52,21 +48,13 @@ class Gate:
             Refused: it cannot be used, or is not what was announced.
             StorageError: it could not be kept.
         """
-        received = self._receive(data, device)
+        received = receive(data, device=device, quarantine=self.quarantine, only_dicom=True)
         named = _named(received)
         if any(named.get(keyword) != uid for keyword, uid in announced.items()):
             what = "The object is not the one that was announced: a UID differs"
             raise Refused("uid-mismatch", what, where="image", remedy="Send it under its own UIDs")
         name = (str(named.SOPClassUID), str(named.SOPInstanceUID))
         return name, self.service.diagnose(received, device, name[1])
-
-    def _receive(self, data: bytes, device: str) -> Received:
-        try:
-            return receive_dicom(data)
-        except Refused as refused:
-            if refused.code == BURNED_IN:
-                self.quarantine(data, refused.code, device)
-            raise
 
 
 def name_of(data: bytes) -> Name | None:

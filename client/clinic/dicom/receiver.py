@@ -21,10 +21,11 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.dicom.bounds import bound
-from dermafed.client.clinic.dicom.gate import Gate, Quarantine
+from dermafed.client.clinic.dicom.gate import Gate
 from dermafed.client.clinic.dicom.secured import server_side
 from dermafed.client.clinic.dicom.settings import DicomSettings
 from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
+from dermafed.client.clinic.intake.receive import Quarantine
 from dermafed.client.clinic.intake.refusals import SUCCESS, refusal_of
 from dermafed.shared.errors import SettingsError
 

@@ -13,8 +13,9 @@ from dermafed.client.clinic.http.pictures import heat_png, overlay_png, shown_jp
 from dermafed.client.clinic.http.schema import OpinionGiven
 from dermafed.client.clinic.http.thread_pool import Work
 from dermafed.client.clinic.http.tokens import Caller
-from dermafed.client.clinic.http.upload import read_parts, receive
-from dermafed.client.clinic.intake.refusals import BURNED_IN, Refused
+from dermafed.client.clinic.http.upload import read_parts, split_parts
+from dermafed.client.clinic.intake.receive import receive
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.opinion import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.imaging.preprocess_settings import Fit
@@ -92,12 +93,8 @@ class Desk:
         return self.service.diagnoser.model.card.preprocess.fit
 
     def _diagnose(self, parts: dict[str, bytes], caller: Caller) -> Diagnosis:
-        try:
-            received, request = receive(parts)
-        except Refused as refused:
-            if refused.code == BURNED_IN:
-                self.store.quarantine(parts["image"], refused.code, caller.name)
-            raise
+        data, clinical, request = split_parts(parts)
+        received = receive(data, clinical, device=caller.name, quarantine=self.store.quarantine)
         return self.service.diagnose(received, caller.name, request)
 
     def _check_classes(self, *names: str | None) -> None:

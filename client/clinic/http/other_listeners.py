@@ -43,7 +43,7 @@ async def dicom_port(
 
 
 @asynccontextmanager
-async def broker(service: DiagnosticService, settings: MqttSettings) -> AsyncIterator[None]:
+async def broker(service: DiagnosticService, store: Store, settings: MqttSettings) -> AsyncIterator[None]:
     """Images over MQTT, answered there.
 
     Raises:
@@ -53,7 +53,7 @@ async def broker(service: DiagnosticService, settings: MqttSettings) -> AsyncIte
     from dermafed.client.clinic.mqtt.responder import run_mqtt
 
     settings.password(), settings.tls()
-    session = asyncio.create_task(run_mqtt(service, settings))
+    session = asyncio.create_task(run_mqtt(service, settings, store.quarantine))
     try:
         yield
     finally:

@@ -73,5 +73,5 @@ def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) 
         if settings.dicom is not None:
             companions.append(dicom_port(service, store, settings.dicom, home.serving / OUTBOX))
         if settings.mqtt is not None:
-            companions.append(broker(service, settings.mqtt))
+            companions.append(broker(service, store, settings.mqtt))
         listen(app, socket, context, settings, companions, lambda: ready(told))

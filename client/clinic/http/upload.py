@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 from fastapi import Request
@@ -11,9 +10,6 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
-from dermafed.client.clinic.intake.dicom import receive_dicom
-from dermafed.client.clinic.intake.image import receive_image
-from dermafed.client.clinic.intake.received import Received
 from dermafed.client.clinic.intake.refusals import Refused
 
 _METADATA_BYTES = 16 * 1024
@@ -82,18 +78,14 @@ async def read_parts(request: Request) -> dict[str, bytes]:
     return parts
 
 
-def receive(parts: dict[str, bytes]) -> tuple[Received, str | None]:
-    """The image of a form's parts, made safe, and the sender's name of the request.
+def split_parts(parts: dict[str, bytes]) -> tuple[bytes, Clinical, str | None]:
+    """The image of a form's parts, the clinical data, and the sender's name of the request.
 
     Raises:
-        Refused: a part is missing, unknown or unusable.
+        Refused: a part is missing or unknown, or the metadata cannot be used.
     """
     unknown = set(parts) - {"image", "metadata"}
     if unknown or "image" not in parts:
         what = "There is an unknown part" if unknown else "There is no part 'image'"
         raise Refused("parts", what, remedy="Send a file as 'image', and JSON as 'metadata'")
-    clinical, request = read_clinical(parts.get("metadata") or b"{}")
-    if parts["image"][128:132] != b"DICM":
-        return receive_image(parts["image"], clinical), request
-    received = receive_dicom(parts["image"])
-    return (received if clinical == Clinical() else replace(received, clinical=clinical)), request
+    return parts["image"], *read_clinical(parts.get("metadata") or b"{}")

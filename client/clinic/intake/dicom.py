@@ -1,33 +1,34 @@
-"""A DICOM object from outside becomes pixels, age, sex and body site, and what its answer is filed by."""
+"""Read a DICOM object: its pixels, age, sex and body site, and what its answer is filed by."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import warnings
 from io import BytesIO
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
+from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.elements import (
     DEFLATED,
     IMPLICIT,
-    MAX_BYTES,
     join_fragments,
-    keep_elements,
     malformed,
+    select_elements,
     split_file,
-    too_large,
 )
 from dermafed.client.clinic.intake.headers import (
-    KEPT,
+    PARSED,
+    filing_headers,
     read_clinical_header,
     read_pixel_header,
-    read_reference,
 )
 from dermafed.client.clinic.intake.pixels import decode_jpeg, decode_native
-from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.quality import Caution
 from dermafed.client.clinic.intake.refusals import Refused
 
 # Dermoscopic Photography, VL Photographic, Secondary Capture.
@@ -52,10 +53,24 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
 
 
-def receive_dicom(data: bytes) -> Received:
-    """Takes in a DICOM file.
+class DicomImage(NamedTuple):
+    """The picture of a DICOM object, and what is known of it.
 
-    Only the elements of :mod:`dermafed.client.clinic.intake.headers` are ever parsed.
+    Attributes:
+        image: RGB uint8 (H, W, 3).
+        cautions: what makes its diagnosis less sure.
+        clinical: age, sex and body site as its header gives them.
+        headers: what an answer is filed by, as a JSON text in DICOM's JSON model.
+    """
+
+    image: NDArray[np.uint8]
+    cautions: tuple[Caution, ...]
+    clinical: Clinical
+    headers: str
+
+
+def read_dicom(data: bytes) -> DicomImage:
+    """Decode a DICOM file; only the elements of :mod:`dermafed.client.clinic.intake.headers` are ever parsed.
 
     Args:
         data: the whole file, with its preamble.
@@ -66,43 +81,12 @@ def receive_dicom(data: bytes) -> Received:
     syntax, encoded = split_file(data)
     _check_syntax(syntax)
     implicit = syntax == IMPLICIT
-    kept, pixels = keep_elements(encoded, KEPT, explicit=not implicit)
+    elements, pixels = select_elements(encoded, PARSED, explicit=not implicit)
     try:
-        dataset = read_dataset(BytesIO(kept), implicit, True)
-    except Exception:  # pydicom raises whatever it meets
-        raise malformed() from None
-    return _receive(dataset, syntax, pixels, hashlib.sha256(data).hexdigest())
-
-
-def receive_dataset(dataset: Dataset, sha256: str) -> Received:
-    """Takes in a DICOM object that was parsed before; prefer :func:`receive_dicom` for what comes as bytes.
-
-    Args:
-        dataset: the object; its transfer syntax in its file meta information.
-        sha256: of the bytes that came, 64 hexadecimal digits.
-
-    Raises:
-        Refused: it cannot be used.
-    """
-    try:
-        syntax, pixels = str(dataset.file_meta.TransferSyntaxUID), bytes(dataset.get("PixelData", b""))
-    except Exception:
-        raise malformed() from None
-    _check_syntax(syntax)
-    if len(pixels) > MAX_BYTES:
-        raise too_large()
-    return _receive(dataset, syntax, memoryview(pixels), sha256)
-
-
-def _receive(dataset: Dataset, syntax: str, pixels: memoryview, sha256: str) -> Received:
-    try:
-        kind = str(dataset.get("SOPClassUID", ""))
-        if kind not in SOP_CLASSES:
-            what = "This kind of DICOM object is not taken"
-            remedy = "Send dermoscopic photography, VL photographic or secondary capture objects"
-            raise Refused("sop-class", what, where="image", remedy=remedy)
+        dataset = read_dataset(BytesIO(elements), implicit, True)
+        _check_class(dataset)
         header, clinical = read_pixel_header(dataset), read_clinical_header(dataset)
-        reference = read_reference(dataset)
+        headers = filing_headers(dataset)
     except Refused:
         raise
     except Exception:  # pydicom converts a value when it is first read, and raises whatever it meets
@@ -111,11 +95,18 @@ def _receive(dataset: Dataset, syntax: str, pixels: memoryview, sha256: str) -> 
         image, cautions = decode_jpeg(header, join_fragments(pixels))
     else:
         image, cautions = decode_native(header, pixels)
-    return Received(image, sha256, clinical, cautions, reference)
+    return DicomImage(image, cautions, clinical, headers)
+
+
+def _check_class(dataset: Dataset) -> None:
+    if str(dataset.get("SOPClassUID", "")) not in SOP_CLASSES:
+        what = "This kind of DICOM object is not accepted"
+        remedy = "Send dermoscopic photography, VL photographic or secondary capture objects"
+        raise Refused("sop-class", what, where="image", remedy=remedy)
 
 
 def _check_syntax(syntax: str) -> None:
     if syntax not in TRANSFER_SYNTAXES:
-        what = "This transfer syntax is not taken"
+        what = "This transfer syntax is not accepted"
         remedy = "Send little endian, plain or deflated, or JPEG baseline, extended or lossless"
         raise Refused("transfer-syntax", what, where="image", remedy=remedy)

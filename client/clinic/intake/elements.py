@@ -1,4 +1,4 @@
-"""The elements of a DICOM file, found without recursion and within bounds, before pydicom reads any."""
+"""Find the elements of a DICOM file, without recursion and within limits, before pydicom parses any."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dermafed.client.clinic.intake.refusals import Refused
 MAX_BYTES = 160 * 2**20  # of 50 megapixels as they are, and of what is deflated
 MAX_ELEMENTS = 20_000
 MAX_DEPTH = 16
-MAX_VALUE = 8192  # bytes, of any kept element but the pixels
+MAX_VALUE = 8192  # bytes of any element that is parsed
 
 DEFLATED, IMPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 PIXEL_DATA = 0x7FE00010
@@ -34,18 +34,18 @@ class Element(NamedTuple):
 
 
 def split_file(data: bytes) -> tuple[str, memoryview]:
-    """Takes a DICOM file apart.
+    """Split a DICOM file.
 
     Returns:
         The transfer syntax's UID, and the encoded data set, inflated.
 
     Raises:
-        Refused: it is no DICOM file, too large, or damaged.
+        Refused: it is not a DICOM file, too large, or damaged.
     """
     if len(data) > MAX_BYTES:
         raise too_large()
     if data[128:_PREAMBLE] != b"DICM":
-        what = "This is no DICOM file"
+        what = "This is not a DICOM file"
         remedy = "Send the whole file, with its preamble, or a JPEG or PNG as such"
         raise Refused("unsupported-type", what, where="image", remedy=remedy)
     syntax, at, last, view = "", _PREAMBLE, -1, memoryview(data)
@@ -59,14 +59,14 @@ def split_file(data: bytes) -> tuple[str, memoryview]:
     return syntax, memoryview(_inflate(view[at:])) if syntax == DEFLATED else view[at:]
 
 
-def keep_elements(data: memoryview, tags: Collection[int], *, explicit: bool) -> tuple[bytes, memoryview]:
-    """Some elements of an encoded data set, so that nothing else is ever parsed.
+def select_elements(data: memoryview, tags: Collection[int], *, explicit: bool) -> tuple[bytes, memoryview]:
+    """Select some elements of an encoded data set, so that nothing else is ever parsed.
 
     Returns:
         The elements, encoded as they were; and the value of the pixel data, which are not among them.
 
     Raises:
-        Refused: it is damaged, too deep, or has too many or repeated elements, or a long value in those kept.
+        Refused: it is damaged, too deep, has too many or repeated elements, or a long selected value.
     """
     parts, pixels, last = list[memoryview](), data[:0], -1
     for element in elements(data, 0, explicit=explicit):
@@ -83,10 +83,10 @@ def keep_elements(data: memoryview, tags: Collection[int], *, explicit: bool) ->
 
 
 def join_fragments(pixels: memoryview) -> bytes:
-    """What encapsulated pixel data of one frame hold, without the table of offsets before it.
+    """Join the fragments of encapsulated pixel data of one frame, without the offset table before them.
 
     Raises:
-        Refused: they are no sequence of fragments.
+        Refused: they are not a sequence of fragments.
     """
     at, fragments = 0, list[memoryview]()
     for _ in range(MAX_ELEMENTS):
@@ -104,7 +104,7 @@ def elements(data: memoryview, at: int, *, explicit: bool) -> Iterator[Element]:
     """Each element of the data set itself; what lies in sequences is stepped over.
 
     Raises:
-        Refused: see :func:`keep_elements`.
+        Refused: see :func:`select_elements`.
     """
     depth, top, plain = 0, Element(0, 0, 0, 0), 0
     for _ in range(MAX_ELEMENTS):
@@ -141,7 +141,7 @@ def too_large() -> Refused:
 
 
 def _header(data: memoryview, at: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
-    """Tag, VR where it is told, length, and where the value begins."""
+    """Tag, VR where it is explicit, length, and the offset of the value."""
     head = bytes(data[at : at + 12])
     if len(head) < 8:
         raise malformed()

@@ -1,4 +1,4 @@
-"""What is read of a DICOM object's headers; whatever is not named here is never parsed, and never kept."""
+"""Read a DICOM object's headers; whatever is not named here is never parsed, and never stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pydicom.multival import MultiValue
 from dermafed.client.clinic.intake.clinical import MAX_AGE, OLDEST, Clinical, is_site
 from dermafed.client.clinic.intake.elements import malformed
 from dermafed.client.clinic.intake.pixels import SAMPLES, PixelHeader, wrong_colours
-from dermafed.client.clinic.intake.received import Reference
 from dermafed.client.clinic.intake.refusals import Refused
 
 # What an answer in DICOM needs to be filed beside its image (PS3.3, C.7.1.1, C.7.2.1), and to name it.
@@ -47,10 +46,10 @@ _PIXELS = [
     "PixelRepresentation",
     "BurnedInAnnotation",
 ]
-KEPT = frozenset(
+PARSED = frozenset(
     tag
-    for word in ["SpecificCharacterSet", *REFERENCE, *_CLINICAL, *_PIXELS]
-    if (tag := tag_for_keyword(word))
+    for keyword in ["SpecificCharacterSet", *REFERENCE, *_CLINICAL, *_PIXELS]
+    if (tag := tag_for_keyword(keyword))
 )
 
 _LONGEST = 1024  # characters: a name in three scripts
@@ -60,10 +59,10 @@ _IN_A_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
 
 
 def read_pixel_header(dataset: Dataset) -> PixelHeader:
-    """What the header says of the pixels.
+    """Read what the header says of the pixels.
 
     Raises:
-        Refused: it lacks what it must say, or says what is not taken.
+        Refused: a required attribute is missing, or its value is not accepted.
     """
     if str(dataset.get("BurnedInAnnotation", "")).strip().upper() == "YES":
         what = "The picture is marked as having text burned into it"
@@ -90,26 +89,26 @@ def read_pixel_header(dataset: Dataset) -> PixelHeader:
 
 
 def read_clinical_header(dataset: Dataset) -> Clinical:
-    """Age, sex and body site as the header's standard attributes tell them."""
+    """Read age, sex and body site from the header's standard attributes."""
     sex = {"F": "female", "M": "male"}.get(str(dataset.get("PatientSex", "")).strip().upper())
     return Clinical(_age(dataset), sex, _site(dataset))
 
 
-def read_reference(dataset: Dataset) -> Reference:
-    """What an answer in DICOM needs to be filed.
+def filing_headers(dataset: Dataset) -> str:
+    """What an answer in DICOM needs to be filed, as a JSON text in DICOM's JSON model.
 
     Raises:
-        Refused: a UID is missing or is none, or a text holds what cannot be shown.
+        Refused: a UID is missing or not valid, or a text has characters that cannot be shown.
     """
-    kept = Dataset()
-    for word in REFERENCE:
-        if word in dataset and not dataset[word].is_empty:
-            setattr(kept, word, _text(dataset[word].value))
-    for word in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        uid = str(kept.get(word, ""))
+    headers = Dataset()
+    for keyword in REFERENCE:
+        if keyword in dataset and not dataset[keyword].is_empty:
+            setattr(headers, keyword, _text(dataset[keyword].value))
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        uid = str(headers.get(keyword, ""))
         if len(uid) > 64 or not _UID.fullmatch(uid):
             raise malformed()
-    return Reference(kept.to_json())
+    return headers.to_json()
 
 
 def _text(value: object) -> str:
@@ -120,8 +119,8 @@ def _text(value: object) -> str:
     return text
 
 
-def _number(dataset: Dataset, word: str, default: int | None = None) -> int:
-    value = dataset.get(word)
+def _number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+    value = dataset.get(keyword)
     if value is None and default is not None:
         return default
     if not isinstance(value, int):
@@ -131,13 +130,13 @@ def _number(dataset: Dataset, word: str, default: int | None = None) -> int:
 
 def _age(dataset: Dataset) -> int | None:
     """Whole years, 90 from 90 on."""
-    told = _AGE.fullmatch(str(dataset.get("PatientAge", "")).strip())
-    if told:
-        years = int(told[1]) // _IN_A_YEAR[told[2]]
+    age = _AGE.fullmatch(str(dataset.get("PatientAge", "")).strip())
+    if age:
+        years = int(age[1]) // _IN_A_YEAR[age[2]]
         return min(years, OLDEST) if years <= MAX_AGE else None
     born = _date(dataset.get("PatientBirthDate"))
-    words = ("StudyDate", "ContentDate", "AcquisitionDateTime")
-    then = next((day for word in words if (day := _date(dataset.get(word)))), None)
+    keywords = ("StudyDate", "ContentDate", "AcquisitionDateTime")
+    then = next((day for keyword in keywords if (day := _date(dataset.get(keyword)))), None)
     if not born or not then:
         return None
     years = then.year - born.year - ((then.month, then.day) < (born.month, born.day))

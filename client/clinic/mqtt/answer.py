@@ -10,7 +10,7 @@ from typing import Any
 from aiomqtt import Message
 
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
-from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.receive import Quarantine, receive
 from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.client.clinic.mqtt.request import answer_topic, correlation, read_request, usual_answer_topic
 
@@ -40,7 +40,7 @@ class Answer:
         return json.dumps(self.content, allow_nan=False, ensure_ascii=False).encode()
 
 
-def answer(service: DiagnosticService, message: Message) -> Answer:
+def answer(service: DiagnosticService, quarantine: Quarantine, message: Message) -> Answer:
     """Diagnoses the image of a message; the diagnosis is on the disk when this returns.
 
     Whatever goes wrong is an answer too: a message without one would come again for ever.
@@ -48,7 +48,7 @@ def answer(service: DiagnosticService, message: Message) -> Answer:
     topic = usual_answer_topic(message)
     try:
         topic = answer_topic(message)
-        status, content = 200, _diagnose(service, message)
+        status, content = 200, _diagnose(service, quarantine, message)
     except Exception as error:
         refused = refusal_of(error)
         status, content = refused.status, refused.to_dict()
@@ -58,10 +58,10 @@ def answer(service: DiagnosticService, message: Message) -> Answer:
     return Answer(topic, status, content, correlation(message))
 
 
-def _diagnose(service: DiagnosticService, message: Message) -> dict[str, Any]:
+def _diagnose(service: DiagnosticService, quarantine: Quarantine, message: Message) -> dict[str, Any]:
     if len(message.payload) > MAX_BYTES:
         what = f"The message is larger than {MAX_BYTES >> 20} MiB"
         raise Refused("too-large", what, remedy="Send the image as a JPEG")
     request = read_request(message)
-    received = receive_image(request.image, request.clinical)
+    received = receive(request.image, request.clinical, device=request.device, quarantine=quarantine)
     return service.diagnose(received, request.device, request.name).to_dict()

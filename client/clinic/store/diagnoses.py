@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.received import Reference
+from dermafed.client.clinic.intake.receive import Reference
 from dermafed.client.clinic.store.tables import to_milliseconds
 from dermafed.client.clinic.store.vault import Vault, find_row, gone
 from dermafed.shared.errors import StorageError

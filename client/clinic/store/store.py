@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.picture_encoding import encode_exactly, encode_photograph
-from dermafed.client.clinic.intake.received import Received, Reference
+from dermafed.client.clinic.intake.receive import Received, Reference
 from dermafed.client.clinic.store import diagnoses, events, retention, review
 from dermafed.client.clinic.store import quarantine as objects
 from dermafed.client.clinic.store.files import IMAGE, PREPARED

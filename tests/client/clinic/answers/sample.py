@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.received import Caution, Reference
+from dermafed.client.clinic.intake.quality import Caution
+from dermafed.client.clinic.intake.receive import Reference
 from tests.client.clinic.dicom.making import draw_jpeg, encapsulated
 
 PLAIN = Diagnosis(

@@ -14,7 +14,7 @@ from pydicom.uid import UID
 from dermafed.client.clinic.answers.dicom import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.received import Reference
+from dermafed.client.clinic.intake.receive import Reference
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN, REFERENCE
 from tests.client.clinic.dicom.making import INSTANCE, STUDY, as_file, dciodvfy
 

@@ -22,7 +22,7 @@ from dermafed.client.clinic.answers.dicom import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.answers.structured_report import structured_report
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
-from dermafed.client.clinic.intake.received import Reference
+from dermafed.client.clinic.intake.receive import Reference
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN, REFERENCE
 from tests.client.clinic.answers.test_secondary_capture import OVERLAY
 from tests.client.clinic.dicom.making import INSTANCE, STUDY, dciodvfy

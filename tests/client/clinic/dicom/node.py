@@ -13,7 +13,7 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.diagnosis.model import OpenedModel
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
-from dermafed.client.clinic.intake.received import Received, Reference
+from dermafed.client.clinic.intake.receive import Received, Reference
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings

@@ -15,7 +15,7 @@ from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
 from dermafed.client.clinic.answers.dicom import dicom_body
 from dermafed.client.clinic.dicom.gate import Gate
 from dermafed.client.clinic.dicom.multipart import read_related
-from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.explain.overlay import blend
 from tests.client.clinic.dicom.making import as_file, dciodvfy, draw_jpeg, encapsulated
@@ -26,7 +26,7 @@ def kept(node: Node, as_dicom: bool) -> str:
     if as_dicom:
         gate = Gate(node.service, node.quarantine)
         return gate.take_in(as_file(encapsulated(draw_jpeg())), "camera-1", {})[1].id
-    return node.service.diagnose(receive_image(draw_jpeg()), "camera-1").id
+    return node.service.diagnose(receive(draw_jpeg()), "camera-1").id
 
 
 def parts(body: bytes, content_type: str) -> list[bytes]:

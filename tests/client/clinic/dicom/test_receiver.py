@@ -11,8 +11,7 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 
 from dermafed.client.clinic.dicom.receiver import start_receiver
 from dermafed.client.clinic.dicom.settings import DicomSettings
-from dermafed.client.clinic.intake.dicom import receive_dicom
-from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.receive import receive
 from dermafed.shared.errors import SettingsError, StorageError
 from tests.client.certificates import certificate
 from tests.client.clinic.dicom.conftest import Open
@@ -48,7 +47,7 @@ def test_the_numbers_are_those_of_the_same_file_by_any_other_way(open_port: Open
     dataset = encapsulated(jpeg)
     open_port().store(dataset)
     (diagnosis,) = node.diagnoses
-    for received in (receive_dicom(as_file(dataset)), receive_image(jpeg)):
+    for received in (receive(as_file(dataset)), receive(jpeg)):
         assert node.service.diagnose(received, "another").probabilities == diagnosis.probabilities
 
 

@@ -17,7 +17,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from dermafed.client.clinic.answers.dicom import multipart_related
 from dermafed.client.clinic.dicom.stow import stow_router
-from dermafed.client.clinic.intake.dicom import receive_dicom
+from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.dicom.making import DERMOSCOPIC, INSTANCE, STUDY, as_file, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import Node
@@ -75,7 +75,7 @@ def test_an_object_is_diagnosed_and_its_diagnosis_linked(post: Post, node: Node)
     assert (diagnosis.device, diagnosis.request) == ("camera-1", INSTANCE)
     link = f'</v1/diagnoses/{diagnosis.id}>; rel="describedby"; anchor="urn:oid:{INSTANCE}"'
     assert response.headers["link"] == link
-    assert diagnosis.probabilities == node.service.diagnose(receive_dicom(file), "other").probabilities
+    assert diagnosis.probabilities == node.service.diagnose(receive(file), "other").probabilities
 
 
 def test_the_study_of_the_address_is_the_objects(post: Post, node: Node) -> None:

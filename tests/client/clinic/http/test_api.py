@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.receive import receive
 from dermafed.shared.explain.overlay import COLOURS, blend
 from tests.client.clinic.http.node import CLASSES, SIDE, Node, png
 
@@ -34,7 +34,7 @@ def test_the_answer_is_the_services_own_to_the_last_bit(node: Node) -> None:
     assert answer.status_code == 200, answer.text
     given = answer.json()
     same = node.service.diagnose(
-        receive_image(data, Clinical(age=54, sex="female", site="back")), device="other"
+        receive(data, Clinical(age=54, sex="female", site="back")), device="other"
     ).to_dict()
     assert given.pop("seconds") >= 0 <= same.pop("seconds")
     for own in ("id", "time", "device", "request"):

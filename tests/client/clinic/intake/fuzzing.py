@@ -16,10 +16,9 @@ from pydicom import Dataset
 from pydicom.uid import JPEGLossless
 
 from dermafed.client.clinic.intake.clinical import read_clinical
-from dermafed.client.clinic.intake.dicom import receive_dicom
 from dermafed.client.clinic.intake.elements import DEFLATED
-from dermafed.client.clinic.intake.image import MIN_SIDE, receive_image
-from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.image import MIN_SIDE
+from dermafed.client.clinic.intake.receive import Received, receive
 from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.intake.lossless import lossless_jpeg
 from tests.client.clinic.intake.making import chunk, dicom, dicom_jpeg, jpeg, png, skin, with_chunks
@@ -50,7 +49,7 @@ def take(data: bytes) -> str:
 
 
 def _image(data: bytes) -> str:
-    return _right(receive_image(data), data)
+    return _right(receive(data), data)
 
 
 def _png(data: bytes) -> str:
@@ -64,7 +63,7 @@ def _png(data: bytes) -> str:
 
 
 def _dicom(data: bytes) -> str:
-    return _right(receive_dicom(data), data)
+    return _right(receive(data), data)
 
 
 def _deflated(data: bytes) -> str:

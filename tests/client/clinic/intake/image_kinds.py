@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from dermafed.client.clinic.intake.image import MAX_BYTES
-from dermafed.client.clinic.intake.markers import MAX_CHUNKS, MAX_SCANS, MAX_SEGMENTS
+from dermafed.client.clinic.intake.image import MAX_BYTES, MAX_CHUNKS, MAX_SCANS, MAX_SEGMENTS
 from tests.client.clinic.intake.kinds import image, taken
 from tests.client.clinic.intake.making import (
     SECRET,

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dermafed.client.clinic.intake.clinical import read_clinical
-from dermafed.client.clinic.intake.dicom import receive_dicom
-from dermafed.client.clinic.intake.image import receive_image
+from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 
 TAKEN = "taken"
@@ -44,20 +43,24 @@ class Kind:
         return 200, TAKEN, self.note
 
 
+def _receive_dicom(data: bytes) -> object:
+    return receive(data, only_dicom=True)
+
+
 def image(name: str, what: str, make: Callable[[], bytes], code: str, status: int = 422) -> Kind:
-    return Kind(name, what, make, receive_image, code, status)
+    return Kind(name, what, make, receive, code, status)
 
 
 def taken(name: str, what: str, make: Callable[[], bytes], note: str) -> Kind:
-    return Kind(name, what, make, receive_image, TAKEN, 200, note)
+    return Kind(name, what, make, receive, TAKEN, 200, note)
 
 
 def dicom(name: str, what: str, make: Callable[[], bytes], code: str, status: int = 422) -> Kind:
-    return Kind(name, what, make, receive_dicom, code, status)
+    return Kind(name, what, make, _receive_dicom, code, status)
 
 
 def dicom_taken(name: str, what: str, make: Callable[[], bytes], note: str) -> Kind:
-    return Kind(name, what, make, receive_dicom, TAKEN, 200, note)
+    return Kind(name, what, make, _receive_dicom, TAKEN, 200, note)
 
 
 def metadata(name: str, what: str, text: bytes, code: str, status: int = 400) -> Kind:

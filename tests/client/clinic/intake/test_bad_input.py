@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.intake.kinds import TAKEN, Kind
 from tests.client.clinic.intake.making import SECRET

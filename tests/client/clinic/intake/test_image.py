@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.image import MAX_PIXELS, receive_image
-from dermafed.client.clinic.intake.markers import read_jpeg_layout
+from dermafed.client.clinic.intake.image import MAX_PIXELS, read_jpeg_layout
+from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.imaging.decoding import decode_image
 from tests.client.clinic.intake.image_kinds import ZIP, exif, many_scans, other_profile, several_pictures
@@ -25,11 +25,11 @@ from tests.shared.imaging.real import DEVICE, needs_real_images
 
 
 def codes(data: bytes) -> set[str]:
-    return {caution.code for caution in receive_image(data).cautions}
+    return {caution.code for caution in receive(data).cautions}
 
 
 def test_a_png_gives_its_pixels_and_digest() -> None:
-    received = receive_image(png(), Clinical(54, "female", "back"))
+    received = receive(png(), Clinical(54, "female", "back"))
     assert np.array_equal(received.image, skin())
     assert received.sha256 == hashlib.sha256(png()).hexdigest()
     assert received.clinical == Clinical(54, "female", "back")
@@ -39,28 +39,28 @@ def test_a_png_gives_its_pixels_and_digest() -> None:
 @needs_real_images
 def test_a_device_s_jpeg_gives_the_pixels_that_training_saw() -> None:
     data = sorted(DEVICE.glob("*.jpg"))[0].read_bytes()
-    assert np.array_equal(receive_image(data).image, decode_image(data))
+    assert np.array_equal(receive(data).image, decode_image(data))
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(32, 80), st.integers(32, 80), st.integers(0, 2**32 - 1))
 def test_any_png_is_received_as_it_is(height: int, width: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    assert np.array_equal(receive_image(png(pixels)).image, pixels)
+    assert np.array_equal(receive(png(pixels)).image, pixels)
 
 
 def test_rotation_is_applied_and_its_exif_dropped() -> None:
     upright = np.rot90(decode_image(jpeg()), -1)  # EXIF 6: the camera was turned
-    assert np.array_equal(receive_image(jpeg(exif=exif())).image, upright)
+    assert np.array_equal(receive(jpeg(exif=exif())).image, upright)
 
 
 @pytest.mark.parametrize("data", [jpeg() + ZIP, jpeg() + bytes(512)])
 def test_what_follows_the_end_changes_no_pixel(data: bytes) -> None:
-    assert np.array_equal(receive_image(data).image, receive_image(jpeg()).image)
+    assert np.array_equal(receive(data).image, receive(jpeg()).image)
 
 
 def test_the_first_of_several_pictures_counts() -> None:
-    assert np.array_equal(receive_image(several_pictures()).image, receive_image(jpeg()).image)
+    assert np.array_equal(receive(several_pictures()).image, receive(jpeg()).image)
 
 
 def test_another_profile_than_srgb_is_told() -> None:
@@ -84,14 +84,14 @@ def test_a_jpeg_s_markers_tell_its_colours(data: bytes, colours: str | None) -> 
 
 
 def test_scans_behind_the_picture_s_end_do_not_count() -> None:
-    assert receive_image(jpeg() + many_scans()).image.shape == (48, 64, 3)
+    assert receive(jpeg() + many_scans()).image.shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("data", [jpeg(), png(), with_chunks(chunk(b"tEXt", b"a\0b"))])
 def test_many_at_once_are_received_alike(data: bytes) -> None:
     got: list[bytes] = []
     threads = [
-        threading.Thread(target=lambda: got.append(pickle.dumps(receive_image(data).image))) for _ in range(8)
+        threading.Thread(target=lambda: got.append(pickle.dumps(receive(data).image))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -109,8 +109,8 @@ def test_the_largest_picture_takes_less_than_a_gigabyte() -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from dermafed.client.clinic.intake.image import receive_image\n"
-        "assert receive_image(sys.stdin.buffer.read()).image.shape == (8333, 6000, 3)\n"
+        "from dermafed.client.clinic.intake.receive import receive\n"
+        "assert receive(sys.stdin.buffer.read()).image.shape == (8333, 6000, 3)\n"
         "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )
     pixels: NDArray[np.uint8] = np.repeat(np.repeat(skin(60, 84), 100, axis=0), 100, axis=1)[:6000, :8333]
@@ -122,5 +122,5 @@ def test_the_largest_picture_takes_less_than_a_gigabyte() -> None:
 
 def test_a_refusal_can_be_sent_between_processes() -> None:
     with pytest.raises(Refused) as caught:
-        receive_image(b"")
+        receive(b"")
     assert pickle.loads(pickle.dumps(caught.value)).to_dict() == caught.value.to_dict()

@@ -86,7 +86,8 @@ def running(service: DiagnosticService, settings: MqttSettings) -> Iterator[None
 def started(service: DiagnosticService, settings: MqttSettings) -> Iterator[None]:
     """A node in a thread, which may not get to the broker."""
     loop = asyncio.new_event_loop()
-    task = loop.create_task(responder.run_mqtt(service, settings))
+    assert isinstance(service.store, InMemory)
+    task = loop.create_task(responder.run_mqtt(service, settings, service.store.quarantine))
 
     def run() -> None:
         with suppress(asyncio.CancelledError):

@@ -22,7 +22,7 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, Looked
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.received import Received
+from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.mqtt.responder import run_mqtt
 from dermafed.client.clinic.mqtt.settings import MqttSettings
 from tests.client.clinic_store_in_memory import InMemory
@@ -74,8 +74,9 @@ def quick_service(store: InMemory, seconds: float = 0.0) -> DiagnosticService:
 
 
 def main(settings: str, folder: str, seconds: str) -> None:
-    service = quick_service(Files(Path(folder)), float(seconds))
-    asyncio.run(run_mqtt(service, MqttSettings.model_validate_json(Path(settings).read_text())))
+    store = Files(Path(folder))
+    broker = MqttSettings.model_validate_json(Path(settings).read_text())
+    asyncio.run(run_mqtt(quick_service(store, float(seconds)), broker, store.quarantine))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from dermafed.client.clinic.diagnosis.model import open_model
 from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.mqtt import answer
 from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.shared.errors import StorageError
 from dermafed.shared.metrics.calibration.calibration import softmax
+from tests.client.clinic.intake.making import dicom, skin
 from tests.client.clinic.mqtt.broker import CONFIGURATION, PATIENCE, Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, running
 from tests.client.clinic.mqtt.device import Device, wait
@@ -45,11 +47,44 @@ def test_the_network_says_by_mqtt_what_it_says_itself(
     diagnoser = Diagnoser(open_model(str(save_small_model(tmp_path))))
     with running(DiagnosticService(diagnoser, store), settings), Device(broker, "scope") as scope:
         told = scope.ask(picture(1, ".jpg"), b"1")
-    from dermafed.client.clinic.intake.image import receive_image
+    from dermafed.client.clinic.intake.receive import receive
 
-    received = receive_image(picture(1, ".jpg"))
+    received = receive(picture(1, ".jpg"))
     expected = softmax(diagnoser.look(received.image, received.clinical).logits)
     assert list(told["probabilities"].values()) == expected.tolist()
+
+
+def test_a_dicom_object_is_answered_with_the_diagnosis_of_its_picture(scope: Device) -> None:
+    pixels = skin()
+    found = scope.ask(dicom(pixels=pixels, PatientAge="054Y", PatientSex="F"), b"1")
+    picture = scope.ask(cv2.imencode(".png", pixels[..., ::-1])[1].tobytes(), b"2")
+    assert (found["status"], found["probabilities"]) == (200, picture["probabilities"])
+    assert found["clinical"] == {"age": 54, "sex": "female", "site": None}
+
+
+def test_clinical_data_of_the_sender_count_before_those_of_a_dicom_object(scope: Device) -> None:
+    found = scope.ask(dicom(PatientAge="054Y", PatientSex="F"), b"1", '{"age": 30}')
+    assert found["clinical"] == {"age": 30, "sex": None, "site": None}
+
+
+def test_a_dicom_object_with_text_in_its_pixels_waits_in_quarantine(scope: Device, store: InMemory) -> None:
+    data = dicom(BurnedInAnnotation="YES")
+    answered = scope.ask(data, b"1")
+    assert (answered["status"], answered["code"]) == (422, "burned-in")
+    assert store.quarantined == [(data, "burned-in", "scope")]
+    assert not store.kept
+
+
+def test_a_full_disk_is_answered_like_by_http(
+    scope: Device, store: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StorageError("No space left on device", where="/secret/place")
+
+    monkeypatch.setattr(store, "keep", fail)
+    answered = scope.ask(picture(1), b"1")
+    assert (answered["status"], answered["code"]) == (503, "storage")
+    assert "secret" not in str(answered)
 
 
 def test_repetitions_get_the_same_diagnosis(scope: Device, store: InMemory) -> None:
@@ -154,7 +189,7 @@ def test_a_failure_of_the_node_says_nothing_of_its_cause(
     with monkeypatch.context() as patch:
         patch.setattr(node, "diagnose", fail)
         told = scope.ask(picture(1), b"1")
-    assert (told["status"], told["code"]) == (500, "failed")
+    assert (told["status"], told["code"]) == (500, "internal")
     assert "Jane" not in str(told)
     assert scope.ask(picture(1), b"1")["status"] == 200
 

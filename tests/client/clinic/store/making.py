@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.intake.received import Caution, Received, Reference
+from dermafed.client.clinic.intake.quality import Caution
+from dermafed.client.clinic.intake.receive import Received, Reference
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.home import Home, make_home
 
