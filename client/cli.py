@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from dermafed.client.commands import diagnose, diagnoses, images, node, plans, review, serve, setup
-from dermafed.client.commands.calibrate import calibrate
+from dermafed.client.commands.diagnose import calibrate
 from dermafed.console import Version, run_app
 
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True)

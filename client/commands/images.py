@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dermafed.client.commands.stages import stages
+from dermafed.client.commands.options import stages
 from dermafed.console import stderr
 from dermafed.shared.errors import SettingsError
 
@@ -65,8 +65,8 @@ def evaluate(
     folder = _free_folder(out) if out else _new_folder(f"evaluation-{data.resolve().stem}")
     # Imported now, so that --help and bad usage answer at once.
     from dermafed.client.evaluation.evaluate import evaluate as judge
-    from dermafed.client.evaluation.evaluation_files import write_evaluation
-    from dermafed.client.evaluation.evaluation_table import print_evaluation
+    from dermafed.client.evaluation.evaluate import write_evaluation
+    from dermafed.client.evaluation.result_tables import print_evaluation
 
     with stages() as stage:
         evaluation = judge(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
@@ -124,8 +124,8 @@ def explain(
         fl-client explain a.jpg b.jpg --model model.keras --class melanoma --against nevus --json
     """
     folder = _free_folder(out) if out else _new_folder("explanations")
-    from dermafed.client.evaluation.explain import Question, in_words
-    from dermafed.client.evaluation.explain import explain as explain_images
+    from dermafed.client.evaluation.explain_images import Question, in_words
+    from dermafed.client.evaluation.explain_images import explain as explain_images
 
     with stages() as stage:
         question = Question(method, exact, target, against)

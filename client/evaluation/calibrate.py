@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermafed.client.clinic.diagnosis.model import OpenedModel
+from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.node.clinic_data import OfferFolder
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.errors import DatasetError, ModelError, SettingsError
+from dermafed.shared.errors import DatasetError, DermaFedError, ModelError, SettingsError
 from dermafed.shared.imaging.cache import CachedImages, PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import ClassMap, class_map_for, parse_class_map
 from dermafed.shared.lesions.readers.loading import load_dataset
@@ -18,6 +22,7 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.shared.training.data import LabelledImages, labelled
 from dermafed.shared.training.predict import apply_classifier
 
@@ -151,3 +156,53 @@ def _notes(of_data: Sequence[str], class_map: ClassMap, card: ModelInfo) -> tupl
     of_map = class_map.note[:1].upper() + class_map.note[1:]
     own = FEDBN if card.model.batch_norm == "local" else ""
     return tuple(note for note in (*of_data, of_map, own, UNKNOWN_TRAINING) if note)
+
+
+PREDICTIONS_FILE, METRICS_FILE = "predictions.csv", "metrics.json"
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
+    """Writes both files, or neither, into a new or empty folder.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        DermaFedError: a file cannot be written.
+    """
+    summary = summarise(evaluation, folder / PREDICTIONS_FILE)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        write_atomically(folder / PREDICTIONS_FILE, predictions_table(evaluation).encode())
+        write_json(folder / METRICS_FILE, summary)
+    except DermaFedError:
+        shutil.rmtree(folder)
+        raise
+    return summary
+
+
+def predictions_table(evaluation: Evaluation) -> str:
+    """CSV: the image, its label, and a column of float32 probabilities for each class, without loss."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "label", *evaluation.card.model.classes])
+    for record, row in zip(evaluation.records, evaluation.probabilities, strict=True):
+        writer.writerow([record.image_id, record.label, *map(str, row)])
+    return text.getvalue()
+
+
+def summarise(evaluation: Evaluation, predictions: Path) -> dict[str, Any]:
+    """The figures, and what they are of, as JSON types."""
+    card = evaluation.card
+    return {
+        "model": str(evaluation.model.resolve()),
+        "round": card.round,
+        "weights_origin": card.origin,
+        "data": str(evaluation.data.resolve()),
+        **evaluation.metrics.to_dict(),
+        "excluded": evaluation.excluded,
+        "unreadable": {str(path): reason for path, reason in evaluation.unreadable},
+        "notes": list(evaluation.notes),
+        "predictions": str(predictions.resolve()),
+        "intended_use": "Research use only; not a medical device.",
+    }

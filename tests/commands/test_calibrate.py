@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from dermafed.client import cli
-from dermafed.client.clinic.diagnosis.model import open_model
+from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.node.clinic_data import Clinic, OfferFolder, split_clinic_data
 from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import save_last_model

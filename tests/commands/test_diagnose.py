@@ -14,11 +14,17 @@ import pytest
 from numpy.typing import NDArray
 
 from dermafed.client import cli
+from dermafed.client.clinic.diagnosis.diagnose_files import (
+    SUFFIXES,
+    csv_header,
+    csv_row,
+    diagnose_files,
+    in_words,
+)
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
-from dermafed.client.clinic.diagnosis.files import SUFFIXES, csv_header, csv_row, diagnose_files, in_words
-from dermafed.client.clinic.diagnosis.model import open_model
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.intake.receive import receive
+from dermafed.client.clinic.service import DiagnosticService
 from tests.client.clinic.intake.making import dicom_jpeg, jpeg
 from tests.client.clinic_store_in_memory import InMemory
 from tests.client.small_model import save_small_model
@@ -42,7 +48,7 @@ def diagnoser(model: Path) -> Diagnoser:
 def at_hand(diagnoser: Diagnoser, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model opened once, since that takes seconds."""
     monkeypatch.setattr(
-        "dermafed.client.clinic.diagnosis.files.open_diagnoser", lambda name, home: (diagnoser, None)
+        "dermafed.client.clinic.diagnosis.diagnose_files.open_diagnoser", lambda name, home: (diagnoser, None)
     )
 
 
@@ -171,7 +177,7 @@ def test_names_that_are_no_text_or_hold_control_codes_are_told(images: Path, cap
 
 
 def test_dicom_files_of_a_folder_are_found(tmp_path: Path) -> None:
-    from dermafed.client.clinic.diagnosis.files import find_files
+    from dermafed.client.clinic.diagnosis.diagnose_files import find_files
 
     for name in ("a.DCM", "b.dicom", "c.png", "d.txt", ".e.dcm"):
         (tmp_path / name).write_bytes(b"")

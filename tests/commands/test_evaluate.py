@@ -271,7 +271,7 @@ def test_a_full_disk_leaves_neither_file(
             "Cannot write: No space left on device", where=path, remedy="Free some disk space"
         )
 
-    monkeypatch.setattr("dermafed.client.evaluation.evaluation_files.write_json", full)
+    monkeypatch.setattr("dermafed.client.evaluation.evaluate.write_json", full)
     done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", tmp_path / "out")
     assert done.code == 1
     assert "No space left on device" in done.err

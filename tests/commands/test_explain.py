@@ -52,9 +52,10 @@ def classifier() -> keras.Model:
 @pytest.fixture
 def at_hand(classifier: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small model, instead of one that takes seconds to load and compile."""
-    monkeypatch.setattr("dermafed.client.evaluation.explain.load_model", lambda _: (classifier, CARD))
+    monkeypatch.setattr("dermafed.client.evaluation.explain_images.load_model", lambda _: (classifier, CARD))
     monkeypatch.setattr(
-        "dermafed.client.evaluation.explain.Explainer", lambda model: Explainer(model, engine="tensorflow")
+        "dermafed.client.evaluation.explain_images.Explainer",
+        lambda model: Explainer(model, engine="tensorflow"),
     )
 
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
+from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from dermafed.shared.lesions.diagnoses import canonical
 
 SNOMED, DCM = "SCT", "DCM"  # as DICOM names the schemes
@@ -48,3 +50,43 @@ def concept_of(name: str) -> Concept | None:
 def spoken(name: str) -> str:
     """The name of a class as people write it."""
     return name.replace("_", " ")
+
+
+def uuid_of(diagnosis_id: str, part: str) -> uuid.UUID:
+    """A part's UUID.
+
+    Args:
+        diagnosis_id: 32 hexadecimal digits.
+        part: its name within the answer.
+    """
+    return uuid.uuid5(uuid.UUID(hex=diagnosis_id), part)
+
+
+def uid_of(diagnosis_id: str, part: str) -> str:
+    """A part's DICOM UID, derived from its UUID (PS3.5, annex B.2)."""
+    return f"2.25.{uuid_of(diagnosis_id, part).int}"
+
+
+UNVERIFIED = "Made by a program; no clinician has verified it."
+
+
+def doubts(diagnosis: Diagnosis) -> list[str]:
+    """What makes a diagnosis less sure, a sentence each."""
+    said = []
+    if diagnosis.unsure:
+        said.append("The probabilities are too close to call: the model is unsure.")
+    if diagnosis.outside:
+        said.append("The image may be outside what the model has seen.")
+    return said + [caution.text for caution in diagnosis.cautions]
+
+
+def conclusion(diagnosis: Diagnosis) -> str:
+    """The diagnosis, its doubts, and what it is not."""
+    likeliest = diagnosis.probabilities[diagnosis.prediction]
+    first = f"Most probable of {len(diagnosis.probabilities)} classes: {spoken(diagnosis.prediction)}"
+    return " ".join([f"{first}, probability {likeliest:.2f}.", *doubts(diagnosis), UNVERIFIED, USE])
+
+
+def version(diagnosis: Diagnosis) -> str:
+    """Which weights said it."""
+    return f"round {diagnosis.model.round}, sha256 {diagnosis.model.sha256}"

@@ -11,8 +11,8 @@ from pydicom import Dataset
 
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.answers.structured_report import structured_report
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.receive import Reference
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.explain.overlay import blend
 
 Kind = Literal["sc", "sr"]

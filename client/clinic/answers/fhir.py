@@ -1,7 +1,4 @@
-"""A diagnosis as a FHIR R4 bundle: a preliminary report, what it says, and which model said it.
-
-No resource names a person: R4 lets a report have no subject, and who files the bundle knows whose it is.
-"""
+"""Codes as FHIR R4 writes them."""
 
 from __future__ import annotations
 
@@ -10,12 +7,109 @@ import hashlib
 from html import escape
 from typing import Any
 
-from dermafed.client.clinic.answers.codes import DERMOSCOPY, spoken
-from dermafed.client.clinic.answers.fhir_codes import coding, hl7
-from dermafed.client.clinic.answers.fhir_observations import Resource, observations
-from dermafed.client.clinic.answers.identifiers import uuid_of
-from dermafed.client.clinic.answers.words import conclusion
+from dermafed.client.clinic.answers.codes import (
+    DCM,
+    DERMOSCOPY,
+    PROBABILITY,
+    SNOMED,
+    Concept,
+    concept_of,
+    conclusion,
+    spoken,
+    uuid_of,
+)
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
+
+SYSTEMS = {SNOMED: "http://snomed.info/sct", DCM: "http://dicom.nema.org/resources/ontology/DCM"}
+
+
+def coding(concept: Concept) -> dict[str, str]:
+    """A concept as a Coding."""
+    return {"system": SYSTEMS[concept.scheme], "code": concept.code, "display": concept.meaning}
+
+
+def hl7(system: str, code: str, display: str) -> dict[str, str]:
+    """A Coding of one of HL7's own code systems."""
+    return {"system": f"http://terminology.hl7.org/CodeSystem/{system}", "code": code, "display": display}
+
+
+def class_concept(name: str) -> dict[str, Any]:
+    """A class as a CodeableConcept: by its code where one is known for sure, and always by its name."""
+    concept = concept_of(name)
+    return {"text": spoken(name)} | ({} if concept is None else {"coding": [coding(concept)]})
+
+
+def dimensionless(value: float) -> dict[str, Any]:
+    """A number without a unit as a Quantity, in UCUM."""
+    return {"value": value, "unit": "1", "system": "http://unitsofmeasure.org", "code": "1"}
+
+
+Resource = dict[str, Any]
+
+
+def observations(diagnosis: Diagnosis, device: str) -> list[Resource]:
+    """The observations of a diagnosis.
+
+    Args:
+        diagnosis: what was said.
+        device: the URL of the model's resource.
+    """
+    said = [_probability(name, value) for name, value in diagnosis.probabilities.items()]
+    said += [_prediction(diagnosis), _unsure(diagnosis), _outside(diagnosis), *_quality(diagnosis)]
+    return [
+        {
+            "resourceType": "Observation",
+            "status": "preliminary",
+            "category": [{"coding": [hl7("observation-category", "imaging", "Imaging")]}],
+            **each,
+            "effectiveDateTime": diagnosis.time,
+            "issued": diagnosis.time,
+            "device": {"reference": device},
+        }
+        for each in said
+    ]
+
+
+def _probability(name: str, value: float) -> Resource:
+    # The class is a component: as the observation's own code it would read as a finding of that class.
+    return {
+        "code": {"coding": [coding(PROBABILITY)], "text": f"Probability of {spoken(name)}"},
+        "valueQuantity": dimensionless(value),
+        "component": [{"code": {"text": "Class"}, "valueCodeableConcept": class_concept(name)}],
+    }
+
+
+def _prediction(diagnosis: Diagnosis) -> Resource:
+    return {
+        "code": {"text": "Most probable class"},
+        "valueCodeableConcept": class_concept(diagnosis.prediction),
+    }
+
+
+def _unsure(diagnosis: Diagnosis) -> Resource:
+    return {"code": {"text": "Too close to call: the model is unsure"}} | _judged(diagnosis.unsure)
+
+
+def _outside(diagnosis: Diagnosis) -> Resource:
+    said: Resource = {"code": {"text": "May be outside what the model has seen"}} | _judged(diagnosis.outside)
+    if diagnosis.outside_score is not None:
+        score = {"code": {"text": "Score, higher is farther"}}
+        said["component"] = [score | {"valueQuantity": dimensionless(diagnosis.outside_score)}]
+    return said
+
+
+def _quality(diagnosis: Diagnosis) -> list[Resource]:
+    components = [
+        {"code": {"text": caution.code}, "valueString": caution.text} for caution in diagnosis.cautions
+    ]
+    return [{"code": {"text": "Image quality"}, "component": components}] if components else []
+
+
+def _judged(value: bool | None) -> Resource:
+    if value is not None:
+        return {"valueBoolean": value}
+    return {"dataAbsentReason": {"coding": [hl7("data-absent-reason", "not-performed", "Not Performed")]}}
+
 
 _URI = "urn:ietf:rfc:3986"
 ASSERTED_BY_AI = hl7("v3-ObservationValue", "AIAST", "Artificial Intelligence asserted")

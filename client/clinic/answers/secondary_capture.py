@@ -10,10 +10,8 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dermafed.client.clinic.answers.codes import spoken
-from dermafed.client.clinic.answers.identifiers import uid_of
-from dermafed.client.clinic.answers.source import has_image, local_time, mark, share, source_of, text
-from dermafed.client.clinic.answers.words import conclusion
+from dermafed.client.clinic.answers.codes import conclusion, spoken, uid_of
+from dermafed.client.clinic.answers.dicom_source import has_image, local_time, mark, share, source_of, text
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from dermafed.client.clinic.intake.receive import Reference
 from dermafed.shared.explain.overlay import CAVEAT

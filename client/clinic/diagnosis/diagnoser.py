@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import threading
+import time
+import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.client.clinic.diagnosis.model import OpenedModel
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.intake.receive import Received
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.explanation import Explanation
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.calibration.calibration import Calibration, softmax
 from dermafed.shared.model.metadata import encode_metadata
 from dermafed.shared.process import cores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looked:
+class Prediction:
     """What the network says of one image.
 
     Attributes:
@@ -61,7 +67,7 @@ class Diagnoser:
         """Names of the C classes, in the model's order."""
         return self.model.card.model.classes
 
-    def look(self, image: NDArray[np.uint8], clinical: Clinical) -> Looked:
+    def predict(self, image: NDArray[np.uint8], clinical: Clinical) -> Prediction:
         """Classifies an image.
 
         Args:
@@ -74,7 +80,7 @@ class Diagnoser:
             logits = outputs.logits[0]
             if self.model.card.model.metadata:
                 logits = self._with_metadata(prepared, clinical)
-        return Looked(prepared, np.array(logits), activations.mean(axis=(0, 1)))
+        return Prediction(prepared, np.array(logits), activations.mean(axis=(0, 1)))
 
     def explain(
         self, prepared: NDArray[np.uint8], target: str | None = None, against: str | None = None
@@ -82,7 +88,7 @@ class Diagnoser:
         """The heatmap of a class, by default the predicted one.
 
         Args:
-            prepared: from :meth:`look`.
+            prepared: from :meth:`predict`.
             target: a class.
             against: another class: why `target` rather than this.
 
@@ -111,4 +117,51 @@ class Diagnoser:
         rng = np.random.default_rng(0)
         side = self.model.card.model.image_size
         noise = rng.integers(0, 256, (side + 1, side + 1, 3), dtype=np.uint8)
-        self.explain(self.look(noise, Clinical()).prepared)
+        self.explain(self.predict(noise, Clinical()).prepared)
+
+
+def diagnose_image(
+    diagnoser: Diagnoser,
+    calibration: Calibration | None,
+    received: Received,
+    device: str,
+    request: str | None = None,
+) -> tuple[Diagnosis, NDArray[np.uint8]]:
+    """Diagnose an image; nothing is saved.
+
+    Args:
+        diagnoser: the model.
+        calibration: of the model, if it was fitted.
+        received: the image.
+        device: who sent it.
+        request: the sender's own name of this request.
+
+    Returns:
+        The diagnosis, and what the network saw, RGB uint8 (S, S, 3).
+    """
+    start, classes = time.perf_counter(), diagnoser.classes
+    prediction = diagnoser.predict(received.image, received.clinical)
+    seconds = time.perf_counter() - start
+    probabilities, unsure, outside, score = softmax(prediction.logits), None, None, None
+    if calibration is not None:
+        probabilities = calibration.probabilities(prediction.logits)
+        unsure = calibration.unsure(probabilities)
+        score = calibration.out_of_distribution_score(prediction.logits, prediction.features)
+        outside = None if score is None else calibration.is_out_of_distribution(score)
+    diagnosis = Diagnosis(
+        id=uuid.uuid4().hex,
+        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        device=device,
+        request=request,
+        image_sha256=received.sha256,
+        clinical=received.clinical,
+        probabilities=dict(zip(classes, map(float, probabilities), strict=True)),
+        prediction=classes[int(probabilities.argmax())],
+        unsure=unsure,
+        outside=outside,
+        outside_score=score,
+        cautions=received.cautions,
+        model=diagnoser.model.used,
+        seconds=round(seconds, 4),
+    )
+    return diagnosis, prediction.prepared

@@ -10,9 +10,9 @@ from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.receive import Quarantine, Received, receive
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.service import DiagnosticService
 
 Name = tuple[str, str]
 """An object's SOP class and SOP instance UID."""

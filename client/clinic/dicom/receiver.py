@@ -19,7 +19,6 @@ from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.dicom.bounds import bound
 from dermafed.client.clinic.dicom.gate import Gate
 from dermafed.client.clinic.dicom.secured import server_side
@@ -27,6 +26,7 @@ from dermafed.client.clinic.dicom.settings import DicomSettings
 from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
 from dermafed.client.clinic.intake.receive import Quarantine
 from dermafed.client.clinic.intake.refusals import SUCCESS, refusal_of
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import SettingsError
 
 log = logging.getLogger("dermafed.dicom")

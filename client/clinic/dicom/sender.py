@@ -15,10 +15,10 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage  # type: ignore[attr-defined]
 
 from dermafed.client.clinic.answers.dicom import References, answers
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.dicom.outbox import Outbox
 from dermafed.client.clinic.dicom.secured import client_side
 from dermafed.client.clinic.dicom.settings import DicomSettings, Peer
+from dermafed.client.clinic.service import DiagnosticService
 
 log = logging.getLogger("dermafed.dicom")
 

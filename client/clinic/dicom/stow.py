@@ -14,11 +14,11 @@ from pydicom import Dataset
 from starlette.concurrency import run_in_threadpool
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.dicom.gate import Gate, Name, name_of
 from dermafed.client.clinic.dicom.multipart import read_related
 from dermafed.client.clinic.intake.receive import Quarantine
 from dermafed.client.clinic.intake.refusals import Refused, refusal_of
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import StorageError
 
 log = logging.getLogger("dermafed.dicom")

@@ -12,7 +12,6 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.http.answers import answers_router, dicom_in
 from dermafed.client.clinic.http.api import api_router
 from dermafed.client.clinic.http.body import BodyLimit
@@ -31,6 +30,7 @@ from dermafed.client.clinic.http.state import state_router
 from dermafed.client.clinic.http.thread_pool import Work
 from dermafed.client.clinic.http.tokens import Tokens
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store
 
 

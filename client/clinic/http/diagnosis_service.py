@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.http.metrics import Figures
 from dermafed.client.clinic.http.pictures import heat_png, overlay_png, shown_jpeg
 from dermafed.client.clinic.http.schema import OpinionGiven
@@ -16,7 +15,8 @@ from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.http.upload import read_parts, split_parts
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.opinion import Opinion
+from dermafed.client.clinic.service import DiagnosticService
+from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.imaging.preprocess_settings import Fit
 

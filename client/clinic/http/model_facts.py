@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
-from dermafed.client.clinic.diagnosis.model import OpenedModel
+from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.shared.explain.overlay import COLOURS
 from dermafed.shared.metrics.calibration.calibration import Calibration
 

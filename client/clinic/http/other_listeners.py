@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.dicom.settings import DicomSettings
 from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store
 
 

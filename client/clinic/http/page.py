@@ -15,7 +15,7 @@ from dermafed.client.clinic.http.rendering import render
 from dermafed.client.clinic.http.sessions import COOKIE, Sessions
 from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.opinion import CONFIRMATIONS, OTHER
+from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER
 
 Clinician = Annotated[Caller, Depends(allowed("clinician"))]
 

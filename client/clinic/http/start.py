@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
-from dermafed.client.clinic.diagnosis.model import open_model
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.http.app import build_app
 from dermafed.client.clinic.http.certificate import Certificate, certificate_for
 from dermafed.client.clinic.http.listening import Place, listen
@@ -17,6 +16,7 @@ from dermafed.client.clinic.http.other_listeners import broker, dicom_port
 from dermafed.client.clinic.http.retention import expiring
 from dermafed.client.clinic.http.serve_settings import read_serve_settings
 from dermafed.client.clinic.http.tokens import TOKENS, Tokens
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import open_store
 from dermafed.client.node.home import Home, read_settings
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
@@ -46,7 +46,7 @@ def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) 
 
     Args:
         home: the clinic's folder.
-        model: see :func:`dermafed.client.clinic.diagnosis.model.open_model`.
+        model: see :func:`dermafed.client.clinic.diagnosis.opened_model.open_model`.
         place: where to listen.
         ready: called once the node answers.
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from aiomqtt import Message
 
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.receive import Quarantine, receive
 from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.client.clinic.mqtt.request import answer_topic, correlation, read_request, usual_answer_topic
+from dermafed.client.clinic.service import DiagnosticService
 
 MAX_BYTES = 32 * 2**20
 

@@ -9,11 +9,11 @@ from functools import partial
 
 from aiomqtt import Message, MqttError
 
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.receive import Quarantine
 from dermafed.client.clinic.mqtt.answer import Answer, answer
 from dermafed.client.clinic.mqtt.connection import Connection
 from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.service import DiagnosticService
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 

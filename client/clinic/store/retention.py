@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.store.diagnoses import close_diagnosis, open_diagnosis
-from dermafed.client.clinic.store.events import SAID, open_event
-from dermafed.client.clinic.store.tables import in_words, note_traces, now, to_milliseconds
-from dermafed.client.clinic.store.vault import Vault, find_row
+from dermafed.client.clinic.store.opinions import SAID, open_event
+from dermafed.client.clinic.store.vault import Vault, find_row, in_words, note_traces, now, to_milliseconds
 
 
 def expire(vault: Vault, today: datetime, days: int) -> int:

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.diagnosis.picture_encoding import suffix_of
-from dermafed.client.clinic.store.diagnoses import encoded_picture, open_diagnosis, reference
-from dermafed.client.clinic.store.events import REVIEWED, SAID, add_event, opinions
-from dermafed.client.clinic.store.files import IMAGE
-from dermafed.client.clinic.store.opinion import OTHER, Opinion
+from dermafed.client.clinic.store.diagnoses import encoded_picture, open_diagnosis, reference, suffix_of
+from dermafed.client.clinic.store.encryption import IMAGE
+from dermafed.client.clinic.store.opinions import OTHER, REVIEWED, SAID, Opinion, add_event, opinions
 from dermafed.client.clinic.store.vault import Vault, find_row
 from dermafed.client.node.reviewed import ReviewedRow, add_reviewed, remove_reviewed
 from dermafed.shared.errors import SettingsError

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -12,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.diagnosis.picture_encoding import encode_exactly, encode_photograph
 from dermafed.client.clinic.intake.receive import Received, Reference
-from dermafed.client.clinic.store import diagnoses, events, retention, review
-from dermafed.client.clinic.store import quarantine as objects
-from dermafed.client.clinic.store.files import IMAGE, PREPARED
-from dermafed.client.clinic.store.opinion import Look, Opinion
-from dermafed.client.clinic.store.quarantine import Quarantined
+from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.store import diagnoses, retention, review
+from dermafed.client.clinic.store import opinions as events
+from dermafed.client.clinic.store.diagnoses import encode_exactly, encode_photograph
+from dermafed.client.clinic.store.encryption import IMAGE, OBJECT, PREPARED
+from dermafed.client.clinic.store.opinions import Look, Opinion
 from dermafed.client.clinic.store.review import Waiting
-from dermafed.client.clinic.store.vault import Vault, open_vault
+from dermafed.client.clinic.store.vault import Vault, in_words, now, open_vault
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import ReviewedRow, remove_reviewed
 from dermafed.shared.errors import SettingsError
@@ -42,6 +44,23 @@ def open_store(home: Home, retention_days: int | None = None) -> Store:
     store = Store(open_vault(home.store), home.reviewed, retention_days)
     store.expire(datetime.now(UTC))
     return store
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """An object that waits for a person.
+
+    Attributes:
+        id: a random UUID, 32 hexadecimal digits.
+        time: when it came, ISO 8601 in UTC, to the millisecond.
+        device: who sent it.
+        why: the code of the refusal.
+    """
+
+    id: str
+    time: str
+    device: str
+    why: str
 
 
 class Store:
@@ -158,17 +177,40 @@ class Store:
         return retention.forgotten(self._vault)
 
     def quarantine(self, data: bytes, why: str, device: str) -> str:
-        """Keep an object that may show a name, sealed and undiagnosed; gives its id."""
-        return objects.quarantine(self._vault, data, why, device)
+        """Store an object that may show a name, encrypted and undiagnosed, until a person decides.
+
+        Returns:
+            Its id.
+        """
+        id = uuid.uuid4().hex
+        try:
+            with self._vault.database.writing() as db:
+                self._vault.files.write(id, {OBJECT: data})
+                db.execute("INSERT INTO quarantine VALUES (?, ?, ?, ?)", (id, now(), device, why))
+        except Exception:
+            self._vault.files.remove(id)
+            raise
+        return id
 
     def quarantined(self) -> list[Quarantined]:
-        """The objects that wait for a person, the first first."""
-        return objects.quarantined(self._vault)
+        """The objects that wait for a person, oldest first."""
+        with self._vault.database.reading() as db:
+            rows = db.execute("SELECT * FROM quarantine ORDER BY made, rowid").fetchall()
+        return [Quarantined(row["id"], in_words(row["made"]), row["device"], row["why"]) for row in rows]
 
     def quarantined_object(self, id: str) -> bytes:
         """An object as it came."""
-        return objects.quarantined_object(self._vault, id)
+        if id not in {each.id for each in self.quarantined()}:
+            raise _no_such_object()
+        return self._vault.files.read(id, OBJECT)
 
     def drop(self, id: str) -> None:
         """Remove an object from quarantine, for good."""
-        objects.drop(self._vault, id)
+        with self._vault.database.writing() as db:
+            if not db.execute("DELETE FROM quarantine WHERE id = ?", (id,)).rowcount:
+                raise _no_such_object()
+        self._vault.files.remove(id)
+
+
+def _no_such_object() -> Refused:
+    return Refused("unknown", "There is no such object in quarantine", remedy="Check its id")

@@ -1,20 +1,111 @@
-"""The parts of an open store, and how it is opened: key, database, sealed files."""
+"""The store's database."""
 
 from __future__ import annotations
 
 import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.files import SealedFiles
-from dermafed.client.clinic.store.key import make_key, read_key
-from dermafed.client.clinic.store.seal import Seal, Unsealable
-from dermafed.client.clinic.store.tables import KEY_CHECK, StoreDatabase
+from dermafed.client.clinic.store.encryption import Seal, SealedFiles, Unsealable, make_key, read_key
 from dermafed.shared.errors import StorageError
 from dermafed.shared.storage.atomic_files import make_private_folder
+from dermafed.shared.storage.database import Database
 from dermafed.shared.storage.lock import lock_folder
+
+KEY_CHECK, TRACES = "key", "traces"
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StoreDatabase(Database):
+    """What the store knows; contents are sealed, and times are milliseconds since 1970.
+
+    ``about`` holds a seal that only the right key opens, and whether traces of what was removed may be left.
+    In ``diagnoses``, ``asked`` is a keyed digest of device and request, and ``pictures`` tells whether the
+    sealed files are there. ``events`` is only ever added to: who looked, what was said, what a review found.
+    """
+
+    name = "store"
+    version = 1
+    tables = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE diagnoses (
+    id TEXT PRIMARY KEY, made INTEGER NOT NULL, device TEXT NOT NULL, asked BLOB UNIQUE,
+    content BLOB NOT NULL, reference BLOB, pictures INTEGER NOT NULL DEFAULT 1
+);
+CREATE INDEX diagnoses_by_time ON diagnoses (made);
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY, diagnosis TEXT NOT NULL REFERENCES diagnoses, time INTEGER NOT NULL,
+    kind TEXT NOT NULL, content BLOB NOT NULL
+);
+CREATE INDEX events_by_diagnosis ON events (diagnosis, kind);
+CREATE TABLE forgotten (id TEXT PRIMARY KEY, time INTEGER NOT NULL);
+CREATE TABLE quarantine (id TEXT PRIMARY KEY, made INTEGER NOT NULL, device TEXT NOT NULL, why TEXT NOT NULL);
+"""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """As always, but threads take turns: SQLite would let each sleep up to 0.1 s and then look again."""
+        with self._turn, super().writing() as connection:
+            yield connection
+
+    @contextmanager
+    def connected(self) -> Iterator[sqlite3.Connection]:
+        """As always, but what is deleted is overwritten."""
+        with super().connected() as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            yield connection
+
+    def erase_traces(self) -> None:
+        """Write the file anew if something was removed from it, and empty its log.
+
+        ``secure_delete`` alone leaves copies where SQLite once moved a row from page to page.
+
+        Raises:
+            StorageError: that failed; the next opening of the store tries again.
+        """
+        with self.connected() as connection:
+            if not connection.execute("SELECT 1 FROM about WHERE name = ?", (TRACES,)).fetchone():
+                return
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("VACUUM")
+            if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise StorageError(
+                    "Traces of what was removed could not be erased yet: others read the store",
+                    where=self.path,
+                    remedy="They are erased when the store is opened next",
+                )
+            connection.execute("DELETE FROM about WHERE name = ?", (TRACES,))
+
+
+def note_traces(db: sqlite3.Connection) -> None:
+    """Remember, in the transaction that removes something, that traces of it are left."""
+    db.execute("INSERT OR IGNORE INTO about VALUES (?, x'')", (TRACES,))
+
+
+def to_milliseconds(time: datetime) -> int:
+    """A moment as the tables hold it."""
+    return round(time.timestamp() * 1000)
+
+
+def now() -> int:
+    """This moment as the tables hold it."""
+    return to_milliseconds(datetime.now(UTC))
+
+
+def in_words(time: int) -> str:
+    """A moment as diagnoses tell it: ISO 8601 in UTC, to the millisecond."""
+    return (_START + timedelta(milliseconds=time)).isoformat(timespec="milliseconds")
+
 
 KEY, DATABASE, FILES = "store.key", "store.sqlite", "files"
 

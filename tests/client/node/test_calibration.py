@@ -12,7 +12,7 @@ import pytest
 from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 
-from dermafed.client.clinic.diagnosis.model import open_model
+from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home

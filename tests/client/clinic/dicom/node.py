@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
-from dermafed.client.clinic.diagnosis.model import OpenedModel
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.intake.receive import Received, Reference
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import ModelInfo

@@ -17,14 +17,14 @@ from PIL import Image
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
-from dermafed.client.clinic.diagnosis.model import OpenedModel
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
+from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.http.app import build_app
 from dermafed.client.clinic.http.certificate import certificate_for
 from dermafed.client.clinic.http.listening import Place, make_server
 from dermafed.client.clinic.http.model_facts import model_facts
 from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.client.clinic.http.tokens import TOKENS, Tokens
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import make_home
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings

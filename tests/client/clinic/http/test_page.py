@@ -12,7 +12,7 @@ import pytest
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.http.model_facts import AtClinic, _by_clinic
 from dermafed.client.clinic.http.rendering import STATIC, percent
-from dermafed.client.clinic.store.opinion import Opinion
+from dermafed.client.clinic.store.opinions import Opinion
 from tests.client.clinic.http.node import Node, png
 
 PAGES = ("/", "/day", f"/day/{date.today()}", "/model")

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.mqtt import responder
 from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.service import DiagnosticService
 from tests.client.clinic.mqtt.broker import CLINIC, NODE, Broker
 from tests.client.clinic.mqtt.device import Device, wait
 from tests.client.clinic.mqtt.node import quick_service

@@ -18,13 +18,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, Looked
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, Prediction
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.mqtt.responder import run_mqtt
 from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.service import DiagnosticService
 from tests.client.clinic_store_in_memory import InMemory
 
 
@@ -37,10 +37,10 @@ class QuickDiagnoser:
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
 
-    def look(self, image: NDArray[np.uint8], clinical: Clinical) -> Looked:
+    def predict(self, image: NDArray[np.uint8], clinical: Clinical) -> Prediction:
         time.sleep(self.seconds)
         means = image.mean(axis=(0, 1)).astype(np.float32) / 50
-        return Looked(image, means, means)
+        return Prediction(image, means, means)
 
 
 class Files(InMemory):

@@ -9,9 +9,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from pydantic import ValidationError
 
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.mqtt import responder
 from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import SettingsError, StorageError
 from tests.client.certificates import certificate
 from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from dermafed.client.clinic.store.opinion import Opinion
+from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import open_store
 from dermafed.client.node.home import Home
 from tests.client.clinic.store.making import diagnosis, prepared, received

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dermafed.client.cli import main
-from dermafed.client.clinic.store.opinion import Opinion
+from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import read_reviewed

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.store.opinion import Opinion
+from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import StorageError

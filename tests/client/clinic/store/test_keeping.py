@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.diagnosis.picture_encoding import encode_photograph
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.files import SealedFiles
+from dermafed.client.clinic.store.diagnoses import encode_photograph
+from dermafed.client.clinic.store.encryption import SealedFiles
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dermafed.client.clinic.diagnosis.picture_encoding import encode_photograph
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home
 from dermafed.shared.imaging.decoding import decode_image

@@ -10,7 +10,7 @@ import pytest
 
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.opinion import Look, Opinion
+from dermafed.client.clinic.store.opinions import Look, Opinion
 from dermafed.client.clinic.store.retention import forget
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault

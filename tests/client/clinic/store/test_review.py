@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.opinion import Opinion
-from dermafed.client.clinic.store.seal import Seal
+from dermafed.client.clinic.store.encryption import Seal
+from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.check import check_clinic
 from dermafed.client.node.clinic_data import Clinic, OfferFolder, preprocess_clinic_data, split_clinic_data

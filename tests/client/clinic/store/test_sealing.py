@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermafed.client.clinic.store.opinion import Opinion
-from dermafed.client.clinic.store.seal import Seal, Unsealable
+from dermafed.client.clinic.store.encryption import Seal, Unsealable
+from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermafed.client.clinic.diagnosis.diagnoser import Looked
+from dermafed.client.clinic.diagnosis.diagnoser import Prediction
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
-from dermafed.client.clinic.diagnosis.service import DiagnosticService
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store
 from tests.client.clinic.store.making import received
 
@@ -24,8 +24,8 @@ class Corner:
     classes = ("melanoma", "nevus")
     model = SimpleNamespace(used=ModelUsed("corner", 0, "0" * 64))
 
-    def look(self, image: NDArray[np.uint8], clinical: Clinical) -> Looked:
-        return Looked(image[:8, :8].copy(), np.array([1, 2], np.float32), np.zeros(2, np.float32))
+    def predict(self, image: NDArray[np.uint8], clinical: Clinical) -> Prediction:
+        return Prediction(image[:8, :8].copy(), np.array([1, 2], np.float32), np.zeros(2, np.float32))
 
     def explain(self, prepared: NDArray[np.uint8], target: str | None, against: str | None) -> Any:
         return prepared

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, diagnose_image
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.diagnosis.model import open_model
-from dermafed.client.clinic.diagnosis.service import judge
+from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.node.home import Home
@@ -43,7 +42,7 @@ def open_diagnoser(model: str, home: Home | None = None) -> tuple[Diagnoser, Cal
     """A model, ready, and what is known of its numbers, as ``fl-client serve`` opens them.
 
     Args:
-        model: see :func:`dermafed.client.clinic.diagnosis.model.open_model`.
+        model: see :func:`dermafed.client.clinic.diagnosis.opened_model.open_model`.
         home: the clinic's folder, for its kept models.
 
     Raises:
@@ -71,7 +70,7 @@ def diagnose_files(
     for file in files:
         name = os.fsencode(file).decode("utf-8", "replace")
         try:
-            said, _ = judge(diagnoser, calibration, receive(read_bytes(file)), DEVICE)
+            said, _ = diagnose_image(diagnoser, calibration, receive(read_bytes(file)), DEVICE)
             yield _line(name, said)
         except InputError as error:
             yield {"image": name, "error": error.what, "code": _code(error)}

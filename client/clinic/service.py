@@ -1,24 +1,18 @@
-"""The one way from a received image to a kept diagnosis, for the page, the API, DICOM and MQTT alike."""
+"""From a received image to a saved diagnosis, for the page, the API, DICOM and MQTT alike."""
 
 from __future__ import annotations
 
-import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, diagnose_image
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.diagnosis.keeping import Keeping
-from dermafed.client.clinic.diagnosis.picture_encoding import encode_photograph
 from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.store.diagnoses import encode_photograph
+from dermafed.client.clinic.store.store import Store
 from dermafed.shared.explain.explanation import Explanation
-from dermafed.shared.metrics.calibration.calibration import Calibration, softmax
+from dermafed.shared.metrics.calibration.calibration import Calibration
 
 _ENCODERS = 2
 _HEATMAPS = 64  # kept in memory: 200 kB each
@@ -27,7 +21,7 @@ _HEATMAPS = 64  # kept in memory: 200 kB each
 class DiagnosticService:
     """Diagnoses what comes in, and keeps it before it is answered. Any thread may call it."""
 
-    def __init__(self, diagnoser: Diagnoser, store: Keeping, calibration: Calibration | None = None) -> None:
+    def __init__(self, diagnoser: Diagnoser, store: Store, calibration: Calibration | None = None) -> None:
         """Puts the parts together.
 
         Args:
@@ -55,7 +49,7 @@ class DiagnosticService:
         if kept is None:
             # The photograph is encoded while the network works: it takes as long as the network.
             photograph = self._encoder.submit(encode_photograph, received.image)
-            said, prepared = judge(self.diagnoser, self.calibration, received, device, request)
+            said, prepared = diagnose_image(self.diagnoser, self.calibration, received, device, request)
             kept = self.store.keep(said, received, prepared, photograph.result())
         if kept.image_sha256 != received.sha256:
             raise Refused(
@@ -78,43 +72,3 @@ class DiagnosticService:
 
     def _explain(self, id: str, target: str | None, against: str | None) -> Explanation:
         return self.diagnoser.explain(self.store.prepared(id), target, against)
-
-
-def judge(
-    diagnoser: Diagnoser,
-    calibration: Calibration | None,
-    received: Received,
-    device: str,
-    request: str | None = None,
-) -> tuple[Diagnosis, NDArray[np.uint8]]:
-    """What the model says of an image; nothing is kept.
-
-    Returns:
-        The diagnosis, and what the network saw, RGB uint8 (S, S, 3).
-    """
-    start, classes = time.perf_counter(), diagnoser.classes
-    looked = diagnoser.look(received.image, received.clinical)
-    seconds = time.perf_counter() - start
-    scores = softmax(looked.logits) if calibration is None else calibration.probabilities(looked.logits)
-    outside = (
-        None if calibration is None else calibration.out_of_distribution_score(looked.logits, looked.features)
-    )
-    said = Diagnosis(
-        id=uuid.uuid4().hex,
-        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        device=device,
-        request=request,
-        image_sha256=received.sha256,
-        clinical=received.clinical,
-        probabilities=dict(zip(classes, map(float, scores), strict=True)),
-        prediction=classes[int(scores.argmax())],
-        unsure=None if calibration is None else calibration.unsure(scores),
-        outside=None
-        if calibration is None or outside is None
-        else calibration.is_out_of_distribution(outside),
-        outside_score=outside,
-        cautions=received.cautions,
-        model=diagnoser.model.used,
-        seconds=round(seconds, 4),
-    )
-    return said, looked.prepared

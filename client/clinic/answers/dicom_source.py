@@ -8,7 +8,7 @@ from pydicom import Dataset, config
 from pydicom.dataelem import DataElement
 from pydicom.valuerep import DA, DT, TM, validate_value
 
-from dermafed.client.clinic.answers.identifiers import uid_of
+from dermafed.client.clinic.answers.codes import uid_of
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Reference
 
