@@ -154,7 +154,7 @@ def _in_words(now: Any) -> str:
 def _waiting(offers: Path) -> int:
     from dermafed.client.node.offers import Offers
 
-    return sum(not known.by for known in Offers(offers).all().values())
+    return sum(not known.by for known in Offers(offers).load_all().values())
 
 
 def _last_line(path: Path) -> str | None:

@@ -30,7 +30,7 @@ def plans(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
     home = open_home(folder)
     limits = read_settings(home).limits
-    known = Offers(home.offers).all()
+    known = Offers(home.offers).load_all()
     if as_json:
         print_json([_as_dict(hash, one, limits) for hash, one in known.items()])
         return
@@ -75,9 +75,9 @@ def _decide(plan: str, folder: Any, word: str) -> None:
 
     home = open_home(folder)
     offers = Offers(home.offers)
-    hash, _ = offers.find(plan)
+    hash, _ = offers.find_plan(plan)
     offers.decide(hash, Decision(word))
-    _print(hash, offers.find(hash)[1], read_settings(home).limits)
+    _print(hash, offers.find_plan(hash)[1], read_settings(home).limits)
 
 
 def _print(hash: str, known: StoredOffer, limits: Limits) -> None:

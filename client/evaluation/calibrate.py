@@ -66,7 +66,7 @@ def own_images(model: OpenedModel, home: Home) -> Images:
     hash = _offer(model, home)
     if hash is None:
         return given_images(model, settings.data)
-    site = read_clinic_split(OfferFolder(home.offers / hash, settings.clinic).site)
+    site = read_clinic_split(OfferFolder(home.offers / hash, settings.clinic).split)
     return Images(site.splits, "Split as in the run that the model comes from")
 
 
@@ -88,10 +88,10 @@ def given_images(model: OpenedModel, data: Path) -> Images:
 def _offer(model: OpenedModel, home: Home) -> str | None:
     """The offer of the model's run, if its images were split here."""
     told = str(model.card.data.get("offer") or model.used.name.rpartition("-")[2])
-    known = Offers(home.offers).all()
+    known = Offers(home.offers).load_all()
     found = [hash for hash in known if len(told) >= 8 and hash.startswith(told)]
     clinic = read_settings(home).clinic
-    split = [hash for hash in found if OfferFolder(home.offers / hash, clinic).site.is_dir()]
+    split = [hash for hash in found if OfferFolder(home.offers / hash, clinic).split.is_dir()]
     return split[0] if len(split) == 1 else None
 
 

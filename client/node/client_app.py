@@ -1,4 +1,4 @@
-"""The clinic's ClientApp: it decodes what the server asks, lets the trainer work, and encodes the result."""
+"""The clinic's ClientApp: decode what the server asks, let the trainer work, encode the result."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.summary import ExplanationQuality
-from dermafed.shared.metrics.calibration.calibration import Calibration
-from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.protocol.agreement import (
     OFFER,
     PREPARE,
-    Answer,
     decode_offer,
     encode_answer,
     encode_ready,
@@ -39,70 +36,42 @@ from dermafed.shared.protocol.messages import (
 )
 from dermafed.shared.training.trainer import FloatVector, Trainer
 
+if TYPE_CHECKING:
+    from dermafed.client.node.consent import ClinicConsent
+    from dermafed.client.node.node_app import ClinicCalibrator
+
 TrainerFor = Callable[[Context], Trainer]
 
 QualityOf = Callable[[FloatVector, int], ExplanationQuality]
 """Weights float32 (P,) and their round to the quality of the model's explanations at one clinic."""
 
-QualityFor = Callable[[Context], QualityOf]
-
-
-class Calibrator(Protocol):
-    """How a clinic takes part in the calibration of a run's last model."""
-
-    def sums(self, asked: Instruction) -> CalibrationSums:
-        """The sums of the clinic's validation images, at the temperature that the server asks for."""
-        ...
-
-    def keep(self, calibration: Calibration) -> None:
-        """Keep what came of all clinics' sums."""
-        ...
-
-
-CalibratorFor = Callable[[Context], Calibrator]
-
 log = logging.getLogger("dermafed.client")
 
 
 class NotApproved(FederationError):
-    """What the server asks is not what the clinic agreed to."""
-
-
-class Consent(Protocol):
-    """What a clinic says to offers, and whether a message keeps to what it said."""
-
-    def answer(self, offer: str, context: Context) -> Answer:
-        """The clinic's answer to an offer's text."""
-        ...
-
-    def prepare(self, content: RecordDict, context: Context) -> None:
-        """Get ready for the first round of an approved run; ``content`` tells the counts of all clinics."""
-        ...
-
-    def check(self, asked: Instruction, kind: str, context: Context) -> None:
-        """Raise NotApproved unless the clinic agreed to this; ``kind`` is the message's type."""
-        ...
+    """The server asks for something that the clinic did not approve."""
 
 
 def build_client_app(
     trainer_for: TrainerFor,
-    quality_for: QualityFor | None = None,
-    consent: Consent | None = None,
-    calibrator_for: CalibratorFor | None = None,
+    quality_for: Callable[[Context], QualityOf] | None = None,
+    consent: ClinicConsent | None = None,
+    calibrator_for: Callable[[Context], ClinicCalibrator] | None = None,
 ) -> ClientApp:
     """The ClientApp of every clinic, in simulation and in deployment.
 
     Args:
-        trainer_for: the trainer of the clinic that a context belongs to; called for every message, so keep
-            what is expensive to build (:class:`dermafed.client.node.client_app.TrainerCache`).
-        quality_for: how the clinic that a context belongs to measures explanations
-            (:class:`ClinicExplanationQuality`); without it, the clinic refuses to.
-        consent: the clinic's word in a deployment; a simulation needs none.
-        calibrator_for: how the clinic that a context belongs to calibrates; without it, it does not.
+        trainer_for: gives the trainer of a context's clinic; called for every message (:class:`TrainerCache`
+            builds each once).
+        quality_for: gives the explanation quality of a context's clinic
+            (:class:`dermafed.client.node.explanation_quality.ClinicExplanationQuality`); without it, the
+            clinic refuses to measure it.
+        consent: what the clinic approved; a simulation needs none.
+        calibrator_for: gives the calibrator of a context's clinic; without it, it does not calibrate.
     """
     app = ClientApp()
 
-    def asked(message: Message, context: Context) -> Instruction:
+    def instruction_of(message: Message, context: Context) -> Instruction:
         instruction = decode_instruction(message.content)
         if consent is not None:
             consent.check(instruction, message.metadata.message_type, context)
@@ -111,7 +80,9 @@ def build_client_app(
     @app.train()
     def train(message: Message, context: Context) -> Message:
         return _reply(
-            message, Refusal.TRAINING_FAILED, lambda: _train(asked(message, context), trainer_for(context))
+            message,
+            Refusal.TRAINING_FAILED,
+            lambda: _train(instruction_of(message, context), trainer_for(context)),
         )
 
     @app.evaluate()
@@ -119,7 +90,7 @@ def build_client_app(
         return _reply(
             message,
             Refusal.EVALUATION_FAILED,
-            lambda: _evaluate(asked(message, context), trainer_for(context)),
+            lambda: _evaluate(instruction_of(message, context), trainer_for(context)),
         )
 
     @app.query(EXPLAIN)
@@ -128,26 +99,28 @@ def build_client_app(
         return _reply(
             message,
             Refusal.EXPLANATION_FAILED,
-            lambda: _explain(asked(message, context), measure_for(context)),
+            lambda: _explain(instruction_of(message, context), measure_for(context)),
         )
 
     if calibrator_for is not None:
-        _add_calibration(app, asked, calibrator_for)
+        _add_calibration(app, instruction_of, calibrator_for)
     if consent is not None:
         _add_consent(app, consent)
     return app
 
 
 def _add_calibration(
-    app: ClientApp, asked: Callable[[Message, Context], Instruction], calibrator_for: CalibratorFor
+    app: ClientApp,
+    instruction_of: Callable[[Message, Context], Instruction],
+    calibrator_for: Callable[[Context], ClinicCalibrator],
 ) -> None:
-    """The two queries that come after a run."""
+    """Answer the two queries that come after a run."""
 
     @app.query(CALIBRATE)
     def calibrate(message: Message, context: Context) -> Message:
         def work() -> RecordDict:
             start = time.monotonic()
-            sums = calibrator_for(context).sums(asked(message, context))
+            sums = calibrator_for(context).sums(instruction_of(message, context))
             return encode_calibration_sums(sums, time.monotonic() - start)
 
         return _reply(message, Refusal.CALIBRATION_FAILED, work)
@@ -156,14 +129,14 @@ def _add_calibration(
     def calibration(message: Message, context: Context) -> Message:
         def work() -> RecordDict:
             start = time.monotonic()
-            calibrator_for(context).keep(decode_calibration(message.content))
+            calibrator_for(context).save(decode_calibration(message.content))
             return encode_ready(time.monotonic() - start)
 
         return _reply(message, Refusal.CALIBRATION_FAILED, work)
 
 
-def _add_consent(app: ClientApp, consent: Consent) -> None:
-    """The two queries that come before a run."""
+def _add_consent(app: ClientApp, consent: ClinicConsent) -> None:
+    """Answer the two queries that come before a run."""
 
     @app.query(OFFER)
     def offer(message: Message, context: Context) -> Message:
@@ -183,21 +156,21 @@ def _add_consent(app: ClientApp, consent: Consent) -> None:
         return _reply(message, Refusal.PREPARATION_FAILED, work)
 
 
-def _train(asked: Instruction, trainer: Trainer) -> RecordDict:
+def _train(instruction: Instruction, trainer: Trainer) -> RecordDict:
     start = time.monotonic()
-    update = trainer.train(asked.weights, asked.round, asked.config)
+    update = trainer.train(instruction.weights, instruction.round, instruction.config)
     return encode_update(update, time.monotonic() - start)
 
 
-def _evaluate(asked: Instruction, trainer: Trainer) -> RecordDict:
+def _evaluate(instruction: Instruction, trainer: Trainer) -> RecordDict:
     start = time.monotonic()
-    evaluation = trainer.evaluate(asked.weights, asked.round)
+    evaluation = trainer.evaluate(instruction.weights, instruction.round)
     return encode_evaluation(evaluation, time.monotonic() - start)
 
 
-def _explain(asked: Instruction, quality_of: QualityOf) -> RecordDict:
+def _explain(instruction: Instruction, quality_of: QualityOf) -> RecordDict:
     start = time.monotonic()
-    quality = quality_of(asked.weights, asked.round)
+    quality = quality_of(instruction.weights, instruction.round)
     return encode_explanation_quality(quality, time.monotonic() - start)
 
 
@@ -206,7 +179,7 @@ def _refuse(context: Context) -> QualityOf:
 
 
 def _reply(message: Message, refusal: Refusal, work: Callable[[], RecordDict]) -> Message:
-    """The work's result, or an error that says no more than the exception's type: its text stays here."""
+    """The work's result, or an error with no more than the exception's type: its text stays here."""
     try:
         return Message(work(), reply_to=message)
     except NotApproved as error:
@@ -222,29 +195,29 @@ def _reply(message: Message, refusal: Refusal, work: Callable[[], RecordDict]) -
 
 
 # Of the module, since an engine that works in other processes unpickles a new ``TrainerCache`` per message.
-_KEPT: dict[tuple[str, int], Trainer] = {}
+_TRAINERS: dict[tuple[str, int], Trainer] = {}
 
 
 @dataclass(frozen=True)
 class TrainerCache:
-    """Builds a clinic's trainer when its first message comes, and keeps it for the next ones.
+    """Builds a clinic's trainer when its first message comes, and reuses it for the next ones.
 
     Attributes:
-        build: makes the trainer of a context's clinic; travels to worker processes by pickle, so let it
-            load data rather than hold it.
+        build: makes the trainer of a context's clinic; travels to worker processes by pickle, so it should
+            load data rather than contain it.
     """
 
-    build: Callable[[Context], Trainer]
+    build: TrainerFor
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __call__(self, context: Context) -> Trainer:
         """The trainer of the context's clinic."""
         key = (self.run, int(context.node_config.get("partition-id", context.node_id)))
-        if key not in _KEPT:
-            _KEPT[key] = self.build(context)
-        return _KEPT[key]
+        if key not in _TRAINERS:
+            _TRAINERS[key] = self.build(context)
+        return _TRAINERS[key]
 
-    def forget(self) -> None:
-        """Let this process drop the trainers it has built."""
-        for key in [key for key in _KEPT if key[0] == self.run]:
-            del _KEPT[key]
+    def clear(self) -> None:
+        """Drop the trainers that this process has built."""
+        for key in [key for key in _TRAINERS if key[0] == self.run]:
+            del _TRAINERS[key]

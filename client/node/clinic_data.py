@@ -1,4 +1,4 @@
-"""The clinic's own data, read and split as an offer asks: the same as a simulation makes of them."""
+"""Read and split the clinic's own data as an offer asks, in the same way as a simulation."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from dermafed.shared.storage.atomic_files import make_folder, write_json
 
 
 @dataclass(frozen=True, slots=True)
-class Clinic:
-    """Whose data.
+class ClinicData:
+    """A clinic and where its data are.
 
     Attributes:
-        name: the clinic's; its splits and its seed depend on it.
+        name: the clinic's name; its splits and its seed depend on it.
         data: the data set.
-        reviewed: its diagnoses that a person made into records, if there may be any.
+        reviewed: folder of the diagnoses that a person made into records, if there may be any.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Clinic:
 
 @dataclass(frozen=True, slots=True)
 class OfferFolder:
-    """Where the clinic keeps its side of an offer.
+    """The clinic's files for an offer.
 
     Attributes:
-        folder: of the offer, by its hash.
+        folder: the offer's folder, named by its hash.
         clinic: the clinic's name.
     """
 
@@ -54,30 +54,30 @@ class OfferFolder:
     clinic: str
 
     @property
-    def site(self) -> Path:
-        """The site folder, named as the clinic."""
+    def split(self) -> Path:
+        """The folder of the clinic's split, named as the clinic."""
         return split_folder(self.folder / "site", self.clinic)
 
     @property
     def reviewed(self) -> Path:
-        """Which reviewed records the run began with."""
+        """The file that lists the reviewed records which the run began with."""
         return self.folder / "reviewed.json"
 
     @property
     def state(self) -> Path:
-        """What the clinic does not share."""
+        """The folder for what the clinic does not share."""
         return self.folder / "state"
 
 
-def split_clinic_data(clinic: Clinic, offer: Offer, folder: OfferFolder) -> ClinicSplit:
-    """Read the clinic's data, map the labels, split, and write the site folder; no pixel is read.
+def split_clinic_data(clinic: ClinicData, offer: Offer, folder: OfferFolder) -> ClinicSplit:
+    """Read the clinic's data, map the labels, split, and write the split; no pixel is read.
 
-    Of the reviewed records, those count that there were when the clinic joined the run: what a person accepts
-    later is for the next one, since no split may shift.
+    Only the reviewed records that existed when the clinic joined the run count: what a person accepts later is
+    for the next run, since no split may change.
 
     Raises:
         DatasetError: the data cannot be used for this offer, or are not those that a run began with.
-        SettingsError: the offer cannot be kept with these data.
+        SettingsError: the offer does not fit these data.
     """
     reviewed = _reviewed(clinic, folder)
     records = (*load_dataset(clinic.data).records, *reviewed)
@@ -94,11 +94,11 @@ def split_clinic_data(clinic: Clinic, offer: Offer, folder: OfferFolder) -> Clin
     if not _has_begun(folder):
         make_folder(folder.folder)
         write_json(folder.reviewed, {"images": [record.image_id for record in reviewed]})
-    write_clinic_split(folder.site, splits)
-    return read_clinic_split(folder.site)
+    write_clinic_split(folder.split, splits)
+    return read_clinic_split(folder.split)
 
 
-def _reviewed(clinic: Clinic, folder: OfferFolder) -> list[LesionRecord]:
+def _reviewed(clinic: ClinicData, folder: OfferFolder) -> list[LesionRecord]:
     """The reviewed records of a run: all of them, unless it began with others."""
     records = [] if clinic.reviewed is None else list(read_reviewed(clinic.reviewed))
     if not _has_begun(folder):
@@ -108,20 +108,20 @@ def _reviewed(clinic: Clinic, folder: OfferFolder) -> list[LesionRecord]:
 
 
 def _has_begun(folder: OfferFolder) -> bool:
-    return (folder.site / SPLIT_FILE).exists()
+    return (folder.split / SPLIT_FILE).exists()
 
 
-def count_training_images(site: ClinicSplit, classes: tuple[str, ...]) -> NDArray[np.int64]:
+def count_training_images(split: ClinicSplit, classes: tuple[str, ...]) -> NDArray[np.int64]:
     """Training images of each class, int64 (C,)."""
-    labels = [record.label for record in site.splits.train]
+    labels = [record.label for record in split.splits.train]
     return np.array([labels.count(name) for name in classes], np.int64)
 
 
-def preprocess_clinic_data(site: ClinicSplit, offer: Offer) -> None:
+def preprocess_clinic_data(split: ClinicSplit, offer: Offer) -> None:
     """Preprocess the images that the run will use, so that no round waits for it.
 
     Raises:
         ImageError: an image cannot be read.
     """
-    paths = [record.path for record in (*site.splits.train, *site.splits.validation)]
+    paths = [record.path for record in (*split.splits.train, *split.splits.validation)]
     PreprocessCache(default_cache_folder()).load(paths, offer.preprocess)

@@ -1,4 +1,4 @@
-"""The trainer of a clinic, from its site folder and a run's plan."""
+"""The trainer of a clinic, from its split and a run's plan, with its own batch normalisation (FedBN)."""
 
 from __future__ import annotations
 
@@ -20,52 +20,54 @@ from dermafed.shared.training.keras_trainer import KerasTrainer
 
 
 def build_clinic_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
-    """Builds the trainer of the clinic in a site folder.
+    """Build the trainer of the clinic in a split folder.
 
     Args:
-        folder: the site folder.
-        plan: the run.
-        state: where the clinic keeps what it does not share in this run.
+        folder: the folder of the clinic's split.
+        plan: the run's plan.
+        state: folder for what the clinic does not share in this run.
 
     Raises:
-        DatasetError: the folder is no site folder.
+        DatasetError: the folder has no clinic's split.
         ImageError: an image cannot be read any more.
     """
     configure_backend(plan.threads)
-    site = read_clinic_split(folder)
-    train = load_labelled(site.splits.train, plan.model, plan.preprocess)
+    split = read_clinic_split(folder)
+    train = load_labelled(split.splits.train, plan.model, plan.preprocess)
     return KerasTrainer(
         plan.model,
         plan.recipe,
         train=train,
-        validation=load_labelled(site.splits.validation, plan.model, plan.preprocess),
+        validation=load_labelled(split.splits.validation, plan.model, plan.preprocess),
         rounds=plan.rounds,
         class_counts=plan.class_counts,
-        seed=clinic_seed(site, plan.seed),
+        seed=clinic_seed(split, plan.seed),
         memory=batch_norm_files(plan, state),
-        weights=group_weights(site.splits.train, train.labels, plan.recipe.group_balance),
+        weights=group_weights(split.splits.train, train.labels, plan.recipe.group_balance),
     )
 
 
 def batch_norm_files(plan: Plan, state: Path) -> BatchNormFiles | None:
-    """Where the clinic keeps its own batch normalisation, if the plan lets it (FedBN)."""
+    """The files of the clinic's own batch normalisation, if the plan asks for it (FedBN)."""
     return BatchNormFiles(state) if plan.model.batch_norm == "local" else None
 
 
-def clinic_seed(site: ClinicSplit, seed: int) -> int:
-    """A seed of the clinic's own, by its name: the same alone as in a federation."""
-    return int(np.random.SeedSequence((seed, zlib.crc32(site.name.encode()))).generate_state(1)[0])
+def clinic_seed(split: ClinicSplit, seed: int) -> int:
+    """The clinic's own seed, by its name: the same alone as in a federation."""
+    return int(np.random.SeedSequence((seed, zlib.crc32(split.name.encode()))).generate_state(1)[0])
 
 
-KEPT = 3  # files; a resumed run may go back by a round or two
+SAVED_ROUNDS = 3  # a resumed run may go back by a round or two
 
 
 @dataclass(frozen=True)
 class BatchNormFiles:
-    """One file a round, so that a round repeated after a crash starts from what it started from before.
+    """The batch normalisation that a clinic does not share, saved after each round in a file of its own.
+
+    So a round that is repeated after a crash starts from the same values again.
 
     Attributes:
-        folder: where the files are.
+        folder: the files' folder.
     """
 
     folder: Path
@@ -76,13 +78,13 @@ class BatchNormFiles:
         return np.load(self._path(max(earlier))) if earlier else None
 
     def save(self, values: NDArray[np.float32], *, round: int) -> None:
-        """Keeps the values that a round ended with, and drops those of long before."""
+        """Save the values at the end of a round, and remove those of long before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         np.save(content, values)
         write_atomically(self._path(round), content.getvalue())
         # The last few that it took part in, however long ago: a repeated round needs the one before it.
-        for number in sorted(n for n in self._rounds() if n <= round)[:-KEPT]:
+        for number in sorted(n for n in self._rounds() if n <= round)[:-SAVED_ROUNDS]:
             self._path(number).unlink()
 
     def _rounds(self) -> list[int]:

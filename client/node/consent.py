@@ -1,4 +1,4 @@
-"""The clinic's word on what a server asks: answers to offers, and what a message may ask for."""
+"""The clinic's consent: its answers to offers, and what a message of an approved run may ask for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flwr.app import Context, RecordDict
 
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.clinic_data import (
-    Clinic,
+    ClinicData,
     OfferFolder,
     count_training_images,
     preprocess_clinic_data,
@@ -30,14 +30,14 @@ log = logging.getLogger("dermafed.client")
 
 
 @dataclass(frozen=True, slots=True)
-class Approved:
-    """A run that the clinic agreed to, ready for its first round.
+class ApprovedRun:
+    """A run that the clinic approved, ready for its first round.
 
     Attributes:
-        hash: of the offer.
-        offer: what was agreed.
-        plan: with the counts of all clinics.
-        folder: the clinic's side of it.
+        hash: the offer's SHA-256.
+        offer: what was approved.
+        plan: the offer with the class counts of all clinics.
+        folder: the clinic's files for the run.
     """
 
     hash: str
@@ -48,79 +48,79 @@ class Approved:
 
 @dataclass(frozen=True)
 class ClinicConsent:
-    """What a clinic's folder says; read anew for every message, so that a person's word counts at once.
+    """The consent in a clinic's folder; read for every message, so that a person's decision counts at once.
 
     Attributes:
         home: the clinic's folder.
-        warm: called with the context of a run that is ready, to load what its rounds need.
+        warm_up: called with the context of a run that is prepared, to load what its rounds need.
     """
 
     home: Home
-    warm: Callable[[Context], object] = lambda context: None
+    warm_up: Callable[[Context], object] = lambda context: None
 
-    def answer(self, offer: str, context: Context) -> Answer:
+    def answer(self, text: str, context: Context) -> Answer:
         """The clinic's answer to an offer's text."""
         try:
-            asked = Offer.from_text(offer)
+            offer = Offer.from_text(text)
         except SettingsError as error:
-            log.error("an offer that cannot be read: %s", error)
+            log.error("an offer cannot be read: %s", error)
             return Answer(Decision.REFUSED, Reason.UNREADABLE, installed_versions())
         limits = read_settings(self.home).limits
-        known = self._offers.remember(asked, context.run_id, decide(asked, limits))
-        if known.decision is not Decision.APPROVED:
-            return Answer(known.decision, known.reason, installed_versions())
-        return self._joining(asked)
+        stored = self._offers.add(offer, context.run_id, decide(offer, limits))
+        if stored.decision is not Decision.APPROVED:
+            return Answer(stored.decision, stored.reason, installed_versions())
+        return self._approval(offer)
 
     def prepare(self, content: RecordDict, context: Context) -> None:
         """Preprocess the images of an approved run and load what its rounds need.
 
         Raises:
-            NotApproved: the clinic did not agree to the run.
+            NotApproved: the clinic did not approve the run.
             ImageError: an image cannot be read.
         """
-        hash, known = self._agreed(context.run_id)
-        counts = decode_counts(content, len(known.offer.model.classes))
-        self._offers.keep_counts(hash, tuple(counts.tolist()))
-        preprocess_clinic_data(split_clinic_data(self._clinic, known.offer, self._folder(hash)), known.offer)
-        self.warm(context)
+        hash, stored = self._approved_offer(context.run_id)
+        counts = decode_counts(content, len(stored.offer.model.classes))
+        self._offers.save_class_counts(hash, tuple(counts.tolist()))
+        preprocess_clinic_data(split_clinic_data(self._data, stored.offer, self._folder(hash)), stored.offer)
+        self.warm_up(context)
 
-    def check(self, asked: Instruction, kind: str, context: Context) -> None:
-        """Raise NotApproved unless the clinic agreed to the run, its rounds, and explanations if asked."""
-        _, known = self._agreed(context.run_id)
-        offer = known.offer
-        if asked.round > offer.rounds:
-            raise NotApproved(f"Round {asked.round} of a plan of {offer.rounds}", where=offer.name)
+    def check(self, instruction: Instruction, kind: str, context: Context) -> None:
+        """Raise NotApproved unless the clinic approved the run, its rounds, and explanations if asked for."""
+        _, stored = self._approved_offer(context.run_id)
+        offer = stored.offer
+        if instruction.round > offer.rounds:
+            raise NotApproved(f"Round {instruction.round} of a plan of {offer.rounds}", where=offer.name)
         if kind == EXPLAIN_QUERY and not offer.explain:
-            raise NotApproved("Explanations are no part of the plan", where=offer.name)
+            raise NotApproved("Explanations are not part of the plan", where=offer.name)
 
-    def approved(self, context: Context) -> Approved:
+    def approved(self, context: Context) -> ApprovedRun:
         """The run of a context, ready for its rounds.
 
         Raises:
-            NotApproved: the clinic did not agree to the run.
-            FederationError: the server has not told the counts yet.
+            NotApproved: the clinic did not approve the run.
+            FederationError: the server has not sent the class counts yet.
         """
-        hash, known = self._agreed(context.run_id)
-        if known.class_counts is None:
-            raise FederationError("The run was not prepared", where=known.offer.name)
-        plan = known.offer.plan(known.class_counts, threads=cores())
-        return Approved(hash, known.offer, plan, self._folder(hash))
+        hash, stored = self._approved_offer(context.run_id)
+        if stored.class_counts is None:
+            raise FederationError("The run was not prepared", where=stored.offer.name)
+        plan = stored.offer.plan(stored.class_counts, threads=cores())
+        return ApprovedRun(hash, stored.offer, plan, self._folder(hash))
 
-    def calibrating(self, context: Context) -> Approved:
+    def approved_calibration(self, context: Context) -> ApprovedRun:
         """The run of a context, where its plan asks for calibration.
 
         Raises:
-            NotApproved: the clinic did not agree to that.
-            FederationError: the server has not told the counts yet.
+            NotApproved: the clinic did not approve it.
+            FederationError: the server has not sent the class counts yet.
         """
         run = self.approved(context)
         if not run.offer.calibrate:
-            raise NotApproved("Calibration is no part of the plan", where=run.offer.name)
+            raise NotApproved("Calibration is not part of the plan", where=run.offer.name)
         return run
 
     def classes(self, run: int) -> int | None:
         """Number of classes of a run's model, if the clinic was asked about it."""
-        found = self._offers.of_run(run)
+        found = self._offers.find_run(run)
         return None if found is None else len(found[1].offer.model.classes)
 
     @property
@@ -128,25 +128,25 @@ class ClinicConsent:
         return Offers(self.home.offers)
 
     @property
-    def _clinic(self) -> Clinic:
+    def _data(self) -> ClinicData:
         settings = read_settings(self.home)
-        return Clinic(settings.clinic, settings.data, self.home.reviewed)
+        return ClinicData(settings.clinic, settings.data, self.home.reviewed)
 
     def _folder(self, hash: str) -> OfferFolder:
-        return OfferFolder(self.home.offers / hash, self._clinic.name)
+        return OfferFolder(self.home.offers / hash, self._data.name)
 
-    def _joining(self, offer: Offer) -> Answer:
-        """An approval with the clinic's counts; without data that fit, it cannot join."""
+    def _approval(self, offer: Offer) -> Answer:
+        """The answer of a clinic that approves: with its class counts, or a refusal if its data do not fit."""
         try:
-            site = split_clinic_data(self._clinic, offer, self._folder(offer.hash))
+            split = split_clinic_data(self._data, offer, self._folder(offer.hash))
         except DermaFedError as error:
             log.error("the data cannot be used for the plan %s: %s", offer.name, error)
             return Answer(Decision.REFUSED, Reason.NO_DATA, installed_versions())
-        counts = count_training_images(site, offer.model.classes)
+        counts = count_training_images(split, offer.model.classes)
         return Answer(Decision.APPROVED, versions=installed_versions(), class_counts=counts)
 
-    def _agreed(self, run: int) -> tuple[str, StoredOffer]:
-        found = self._offers.of_run(run)
+    def _approved_offer(self, run: int) -> tuple[str, StoredOffer]:
+        found = self._offers.find_run(run)
         if found is None or found[1].decision is not Decision.APPROVED:
             raise NotApproved("Nobody here approved this run", remedy="See fl-client plans")
         return found

@@ -1,4 +1,4 @@
-"""How good explanations of a model are on the clinic's own images; only figures leave."""
+"""Measure how good explanations of a model are on the clinic's own images; only metrics leave."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IMAGES = 20
 """How many images a clinic explains by default."""
 
 ExplainFor = Callable[[keras.Model], tuple[Explain, Predict]]
-"""The method: a model to its way of explaining, and of predicting."""
+"""The method: gives a model's functions that explain and predict."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class ClinicExplanationQuality:
         model: the architecture.
         images: preprocessed, with their masks.
         explain_for: the method.
-        memory: the clinic's own batch normalisation, if it keeps one.
+        memory: the clinic's own batch normalisation, if it has one.
     """
 
     model: ModelSettings
@@ -51,11 +51,11 @@ class ClinicExplanationQuality:
     memory: BatchNormMemory | None = None
 
     def __call__(self, weights: FloatVector, round: int) -> ExplanationQuality:
-        """The figures of a model.
+        """The quality of the explanations of a model.
 
         Args:
             weights: float32 (P,).
-            round: the round that they come from.
+            round: the round that the weights come from.
 
         Raises:
             DatasetError: the clinic has too few images.
@@ -68,18 +68,18 @@ class ClinicExplanationQuality:
 def build_explanation_quality(
     folder: Path, plan: Plan, state: Path, explain_for: ExplainFor, *, images: int = IMAGES
 ) -> ClinicExplanationQuality:
-    """The measuring of the clinic in a site folder, on some of its validation images.
+    """Measure explanations of the clinic in a split folder, on some of its validation images.
 
     Args:
-        folder: the site folder.
+        folder: the folder of the clinic's split.
         plan: the run.
-        state: where the clinic keeps what it does not share in this run.
+        state: folder for what the clinic does not share in this run.
         explain_for: the method.
-        images: how many at most, evenly spaced over the validation set.
+        images: number of images at most, evenly spaced over the validation set.
 
     Raises:
         SettingsError: the number is out of bounds.
-        DatasetError: the folder is no site folder.
+        DatasetError: the folder has no clinic's split.
         ImageError: an image or a mask cannot be read.
     """
     if not FEWEST_IMAGES <= images <= MOST_IMAGES:
@@ -101,7 +101,7 @@ def evenly_spaced(records: Sequence[LesionRecord], count: int) -> list[LesionRec
 
 
 def score_cam(classifier: keras.Model) -> tuple[Explain, Predict]:
-    """Score-CAM of a model, and its predictions by the same engine: the method of every clinic."""
+    """Score-CAM of a model, and its predictions by the same engine: the method that every clinic uses."""
     # Here, since few runs explain.
     from dermafed.shared.explain.explainer import Explainer
 

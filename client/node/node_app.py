@@ -1,19 +1,19 @@
-"""What a clinic's worker trains with: Keras trainers, built once for each run."""
+"""The ClientApp of a clinic's node: train, explain and calibrate the runs that the clinic approved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from flwr.app import Context
 from flwr.clientapp import ClientApp
 
 from dermafed.client.node.client_app import QualityOf, build_client_app
 from dermafed.client.node.clinic_trainer import build_clinic_trainer
-from dermafed.client.node.consent import Approved, ClinicConsent
+from dermafed.client.node.consent import ApprovedRun, ClinicConsent
 from dermafed.client.node.explanation_quality import build_explanation_quality, score_cam
 from dermafed.client.node.home import Home
-from dermafed.client.node.saved_models import MODEL, SavedModel, find_saved_model, save_last_model
+from dermafed.client.node.saved_models import MODEL, find_saved_model, save_last_model
 from dermafed.shared.errors import FederationError
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
@@ -36,10 +36,10 @@ from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
 @dataclass(frozen=True)
 class SavingTrainer:
-    """A trainer that also keeps the last global model it was shown, for the clinic's own use."""
+    """A trainer that also saves the last global model that it evaluates, for the clinic's own use."""
 
     home: Home
-    run: Approved
+    run: ApprovedRun
     trainer: Trainer
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
@@ -47,41 +47,41 @@ class SavingTrainer:
         return self.trainer.train(weights, round, config)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        """As the trainer does, after keeping the weights."""
+        """As the trainer does, after saving the weights."""
         save_last_model(self.home.models, self.run.hash, self.run.offer, weights, round)
         return self.trainer.evaluate(weights, round)
 
 
 @dataclass
 class CurrentTrainer:
-    """The trainer of the run in hand; another run's takes its place, for images fill the memory."""
+    """The trainer of the current run; that of another run replaces it, since images fill the memory."""
 
     home: Home
-    kept: tuple[Approved, Trainer] | None = field(default=None)
+    current: tuple[ApprovedRun, Trainer] | None = None
 
     def __call__(self, context: Context) -> Trainer:
-        """The trainer of a context's run, which the clinic agreed to."""
+        """The trainer of a context's run, which the clinic approved."""
         run = ClinicConsent(self.home).approved(context)
-        if self.kept is None or self.kept[0] != run:
-            self.kept = None
-            trainer = build_clinic_trainer(run.folder.site, run.plan, run.folder.state)
-            self.kept = run, SavingTrainer(self.home, run, trainer)
-        return self.kept[1]
+        if self.current is None or self.current[0] != run:
+            self.current = None
+            trainer = build_clinic_trainer(run.folder.split, run.plan, run.folder.state)
+            self.current = run, SavingTrainer(self.home, run, trainer)
+        return self.current[1]
 
 
 def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
-    """The clinic's app, and its word on what a server may ask."""
-    trainers = CurrentTrainer(home)
-    consent = ClinicConsent(home, warm=trainers)
+    """The clinic's app, and its consent to what a server asks."""
+    trainer_for = CurrentTrainer(home)
+    consent = ClinicConsent(home, warm_up=trainer_for)
 
     def quality_for(context: Context) -> QualityOf:
         run = consent.approved(context)
-        return build_explanation_quality(run.folder.site, run.plan, run.folder.state, score_cam)
+        return build_explanation_quality(run.folder.split, run.plan, run.folder.state, score_cam)
 
     def calibrator_for(context: Context) -> ClinicCalibrator:
-        return ClinicCalibrator(home, consent.calibrating(context))
+        return ClinicCalibrator(home, consent.approved_calibration(context))
 
-    return build_client_app(trainers, quality_for, consent, calibrator_for), consent
+    return build_client_app(trainer_for, quality_for, consent, calibrator_for), consent
 
 
 @dataclass(frozen=True)
@@ -90,54 +90,49 @@ class ClinicCalibrator:
 
     Attributes:
         home: the clinic's folder.
-        run: that it agreed to.
+        run: the run that the clinic approved.
     """
 
     home: Home
-    run: Approved
+    run: ApprovedRun
 
-    def sums(self, asked: Instruction) -> CalibrationSums:
-        """The sums of the clinic's validation images; keeps the model, which is the run's last.
+    def sums(self, instruction: Instruction) -> CalibrationSums:
+        """The sums of the clinic's validation images; saves the model, which is the run's last.
 
         Raises:
             DatasetError: the clinic has too few validation images.
             FederationError: the server asks for an impossible temperature.
         """
-        temperature = asked.config.get("temperature", 1.0)
+        temperature = instruction.config.get("temperature", 1.0)
         if not TEMPERATURES[0] <= temperature <= TEMPERATURES[-1]:
             raise FederationError(f"There is no temperature {temperature}", where="query.calibrate")
-        save_last_model(self.home.models, self.run.hash, self.run.offer, asked.weights, asked.round)
-        outputs = self._look(asked.weights, read_clinic_split(self.run.folder.site).splits.validation)
+        run, weights = self.run, instruction.weights
+        save_last_model(self.home.models, run.hash, run.offer, weights, instruction.round)
+        outputs = self._outputs(weights, read_clinic_split(run.folder.split).splits.validation)
         return CalibrationSums.of(outputs.logits, outputs.labels, temperature)
 
-    def keep(self, calibration: Calibration) -> None:
-        """Keep the trust of all clinics beside the kept model, with what lies outside this clinic's images.
+    def save(self, calibration: Calibration) -> None:
+        """Save the calibration of all clinics beside the model, with what is out of this clinic's distribution.
 
         Raises:
-            FederationError: it is of another model than the one kept.
+            FederationError: it belongs to another model than the one saved.
             StorageError: it cannot be written.
         """
-        kept = self._kept()
-        weights = kept.weights()
+        model = find_saved_model(self.home.models, self.run.hash, self.run.offer)
+        if model is None:
+            raise FederationError("No model of the run is saved here", where=self.home.models)
+        weights = model.weights()
         same = weights_digest(weights) == calibration.model
         if not same or calibration.classes != self.run.offer.model.classes:
-            raise FederationError("The trust is of another model than the one kept", where=kept.folder)
-        splits = read_clinic_split(self.run.folder.site).splits
-        training, validation = (self._look(weights, side) for side in (splits.train, splits.validation))
-        save_calibration(
-            kept.folder / MODEL,
-            replace(calibration, out_of_distribution=fit_out_of_distribution(training, validation)),
-        )
+            raise FederationError("The calibration belongs to another model", where=model.folder)
+        splits = read_clinic_split(self.run.folder.split).splits
+        training, validation = (self._outputs(weights, side) for side in (splits.train, splits.validation))
+        own = fit_out_of_distribution(training, validation)
+        save_calibration(model.folder / MODEL, replace(calibration, out_of_distribution=own))
 
-    def _kept(self) -> SavedModel:
-        kept = find_saved_model(self.home.models, self.run.hash, self.run.offer)
-        if kept is None:
-            raise FederationError("No model of the run is kept here", where=self.home.models)
-        return kept
-
-    def _look(self, weights: FloatVector, records: Sequence[LesionRecord]) -> NetworkOutputs:
+    def _outputs(self, weights: FloatVector, records: Sequence[LesionRecord]) -> NetworkOutputs:
         plan = self.run.plan
         configure_backend(plan.threads)
-        # Without the clinic's own batch normalisation: the kept and the exported model are the global one.
+        # Without the clinic's own batch normalisation: the saved and the exported model are the global one.
         classifier = loaded_classifier(plan.model, weights)
         return network_outputs(classifier, load_labelled(records, plan.model, plan.preprocess))

@@ -1,10 +1,8 @@
-"""What was offered to the clinic, and what it said: a file for each offer, by its hash."""
+"""The offers that came to the clinic, and its decisions: a file for each offer, named by its hash."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,28 +14,28 @@ from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.storage.lock import lock_folder
 
-By = Literal["", "person", "limits"]
+DecidedBy = Literal["", "person", "limits"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredOffer:
-    """An offer and what the clinic said to it.
+    """An offer and what the clinic decided.
 
     Attributes:
         text: the offer, as it was hashed.
-        decision: what the clinic says.
-        reason: why not, or not yet.
-        by: who decided.
+        decision: approved, refused or waiting.
+        reason: why it is refused or waits.
+        by: who decided; empty while it waits.
         asked: when it came first, ISO 8601 in UTC.
         decided: when the clinic decided.
-        class_counts: training images of each class over all clinics, once the server has told.
+        class_counts: training images of each class over all clinics, once the server has sent them.
         runs: Flower's numbers of the runs that it was offered for.
     """
 
     text: str
     decision: Decision
     reason: Reason
-    by: By
+    by: DecidedBy
     asked: str
     decided: str | None = None
     class_counts: tuple[int, ...] | None = None
@@ -51,89 +49,84 @@ class StoredOffer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """The clinic's offers in their folder; the node and a person's commands may write at a time."""
+    """The clinic's offers in their folder; the node and a person's commands may write at the same time."""
 
     folder: Path
 
-    def all(self) -> dict[str, StoredOffer]:
+    def load_all(self) -> dict[str, StoredOffer]:
         """Every offer by its hash, the oldest first."""
-        known = {path.stem: _read(path) for path in self.folder.glob("*.json")}
-        return dict(sorted(known.items(), key=lambda item: item[1].asked))
+        offers = {path.stem: _read(path) for path in self.folder.glob("*.json")}
+        return dict(sorted(offers.items(), key=lambda item: item[1].asked))
 
-    def get(self, hash: str) -> StoredOffer | None:
+    def load(self, hash: str) -> StoredOffer | None:
         """The offer of this hash, if it ever came."""
         path = self._path(hash)
         return _read(path) if path.exists() else None
 
-    def of_run(self, run: int) -> tuple[str, StoredOffer] | None:
+    def find_run(self, run: int) -> tuple[str, StoredOffer] | None:
         """Hash and offer of a run, if the clinic was asked about it."""
-        return next((item for item in reversed(self.all().items()) if run in item[1].runs), None)
+        return next((item for item in reversed(self.load_all().items()) if run in item[1].runs), None)
 
-    def find(self, plan: str) -> tuple[str, StoredOffer]:
-        """The offer that a person means by the start of its hash, or by its name.
+    def find_plan(self, plan: str) -> tuple[str, StoredOffer]:
+        """The offer that a person names by the start of its hash, or by its name.
 
         Raises:
             SettingsError: there is none, or several.
         """
-        known = self.all()
+        offers = self.load_all()
         found = [
-            hash for hash, one in known.items() if plan and (hash.startswith(plan) or one.offer.name == plan)
+            hash for hash, one in offers.items() if plan and (hash.startswith(plan) or one.offer.name == plan)
         ]
         if len(found) != 1:
-            remedy = f"Name one of: {', '.join(hash[:12] for hash in found or known) or 'none is there yet'}"
+            remedy = f"Name one of: {', '.join(hash[:12] for hash in found or offers) or 'there is none yet'}"
             raise SettingsError(
                 f"{len(found) or 'No'} plans are called {plan!r}", where="plan", remedy=remedy
             )
-        return found[0], known[found[0]]
+        return found[0], offers[found[0]]
 
-    def remember(self, offer: Offer, run: int, decided: tuple[Decision, Reason]) -> StoredOffer:
-        """Keep an offer that came, with what the policy says to it.
+    def add(self, offer: Offer, run: int, by_policy: tuple[Decision, Reason]) -> StoredOffer:
+        """Save an offer that came, with the decision of the clinic's policy.
 
-        What a person said stays; the policy is asked again until someone or something has decided.
+        A person's decision stays; the policy decides again until a person has decided.
         """
-        with self._alone():
-            known = self.get(offer.hash)
-            if known is None or known.decision is Decision.WAITING or known.by != "person":
-                decision, reason = decided
-                by: By = "" if decision is Decision.WAITING else "limits"
-                known = _decided(known or _new(offer), decision, reason, by)
-            if run not in known.runs:
-                known = replace(known, runs=(*known.runs, run))
-            self._write(offer.hash, known)
-        return known
+        with lock_folder(self.folder):
+            stored = self.load(offer.hash)
+            if stored is None or stored.decision is Decision.WAITING or stored.by != "person":
+                decision, reason = by_policy
+                by: DecidedBy = "" if decision is Decision.WAITING else "limits"
+                stored = _decided(stored or _new(offer), decision, reason, by)
+            if run not in stored.runs:
+                stored = replace(stored, runs=(*stored.runs, run))
+            self._write(offer.hash, stored)
+        return stored
 
     def decide(self, hash: str, decision: Decision) -> None:
-        """Keep what a person says to an offer."""
+        """Save a person's decision on an offer."""
         reason = Reason.BY_HAND if decision is Decision.REFUSED else Reason.NONE
-        with self._alone():
+        with lock_folder(self.folder):
             self._write(hash, _decided(_read(self._path(hash)), decision, reason, "person"))
 
-    def keep_counts(self, hash: str, class_counts: tuple[int, ...]) -> None:
-        """Keep how many training images of each class all clinics have."""
-        with self._alone():
-            self._write(hash, replace(_read(self._path(hash)), class_counts=class_counts))
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def save_class_counts(self, hash: str, class_counts: tuple[int, ...]) -> None:
+        """Save how many training images of each class all clinics have."""
         with lock_folder(self.folder):
-            yield
+            self._write(hash, replace(_read(self._path(hash)), class_counts=class_counts))
 
     def _path(self, hash: str) -> Path:
         return self.folder / f"{hash}.json"
 
-    def _write(self, hash: str, known: StoredOffer) -> None:
-        write_json(self._path(hash), asdict(known))
+    def _write(self, hash: str, stored: StoredOffer) -> None:
+        write_json(self._path(hash), asdict(stored))
 
 
 def _new(offer: Offer) -> StoredOffer:
     return StoredOffer(offer.to_text(), Decision.WAITING, Reason.ASKS_A_PERSON, "", _now())
 
 
-def _decided(known: StoredOffer, decision: Decision, reason: Reason, by: By) -> StoredOffer:
+def _decided(stored: StoredOffer, decision: Decision, reason: Reason, by: DecidedBy) -> StoredOffer:
     when = None if decision is Decision.WAITING else _now()
-    if (known.decision, known.by) == (decision, by):
-        when = known.decided
-    return replace(known, decision=decision, reason=reason, by=by, decided=when)
+    if (stored.decision, stored.by) == (decision, by):
+        when = stored.decided
+    return replace(stored, decision=decision, reason=reason, by=by, decided=when)
 
 
 def _now() -> str:
@@ -145,7 +138,7 @@ def _read(path: Path) -> StoredOffer:
     try:
         values: dict[str, Any] = json.loads(path.read_text("utf-8"))
         counts = values["class_counts"]
-        known = StoredOffer(
+        stored = StoredOffer(
             **{
                 **values,
                 "decision": Decision(values["decision"]),
@@ -154,12 +147,12 @@ def _read(path: Path) -> StoredOffer:
                 "runs": tuple(values["runs"]),
             }
         )
-        if known.offer.hash != path.stem:
+        if stored.offer.hash != path.stem:
             raise ValueError("the text was changed")
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise SettingsError(
             f"The plan cannot be read: {error}",
             where=path,
-            remedy="Remove it; the coordinator can offer it again",
+            remedy="Remove it; the coordinator can offer the plan again",
         ) from error
-    return known
+    return stored

@@ -1,4 +1,4 @@
-"""The last global model of each run, kept at the clinic: its weights, and the card beside them."""
+"""The last global model of each run, saved at the clinic: its weights, and what it is, beside them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dermafed.shared.storage.atomic_files import make_folder, write_private
 from dermafed.shared.training.trainer import FloatVector
 
 MODEL = "model"
-"""What the files beside a kept model's weights are named after."""
+"""The stem of the names of the files beside a saved model's weights."""
 
 _WEIGHTS, _CARD = "weights.npy", f"{MODEL}.json"
 
@@ -27,8 +27,8 @@ class SavedModel:
     """A run's last global model.
 
     Attributes:
-        name: the folder's: the plan's name and the start of its hash.
-        folder: where it is.
+        name: the folder's name: the plan's name and the start of its hash.
+        folder: where the model is.
         card: how to use it.
     """
 
@@ -37,7 +37,7 @@ class SavedModel:
     card: ModelInfo
 
     def weights(self) -> FloatVector:
-        """Its weights, float32 (P,).
+        """The weights, float32 (P,).
 
         Raises:
             ModelError: the file cannot be read.
@@ -52,7 +52,7 @@ class SavedModel:
 
 
 def save_last_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, round: int) -> None:
-    """Keep a run's global model in place of the round before, whose trust is not this one's."""
+    """Save a run's global model in place of the round before, and remove the calibration of that one."""
     own = folder / _name(hash, offer)
     make_folder(own)
     for path in calibration_files(own / MODEL):
@@ -65,7 +65,7 @@ def save_last_model(folder: Path, hash: str, offer: Offer, weights: FloatVector,
 
 
 def list_saved_models(folder: Path) -> list[SavedModel]:
-    """Every run's last global model, by name; what cannot be read is left out."""
+    """The last global model of every run, by name; what cannot be read is left out."""
     found = []
     for path in sorted(folder.glob(f"*/{_CARD}")):
         try:
@@ -77,14 +77,14 @@ def list_saved_models(folder: Path) -> list[SavedModel]:
 
 
 def find_saved_model(folder: Path, hash: str, offer: Offer) -> SavedModel | None:
-    """The last global model of a run, if one is kept."""
-    return next((kept for kept in list_saved_models(folder) if kept.name == _name(hash, offer)), None)
+    """The last global model of a run, if one is saved."""
+    return next((model for model in list_saved_models(folder) if model.name == _name(hash, offer)), None)
 
 
 def _name(hash: str, offer: Offer) -> str:
-    return f"{quoted(offer.name)}-{hash[:8]}"
+    return f"{_file_name(offer.name)}-{hash[:8]}"
 
 
-def quoted(name: str) -> str:
-    """A name from outside as one that a folder may have."""
+def _file_name(name: str) -> str:
+    """A name that came from elsewhere, as a valid file name."""
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:40] or "run"

@@ -108,7 +108,7 @@ def _train(arm: Arm) -> None:
     try:
         run(server, client, [unquote(site.name) for site in arm.members])
     finally:
-        trainers.forget()
+        trainers.clear()
 
 
 def _first_model(arm: Arm) -> keras.Model:

@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 
 from dermafed.client import cli
 from dermafed.client.clinic.diagnosis.opened_model import open_model
-from dermafed.client.node.clinic_data import Clinic, OfferFolder, split_clinic_data
+from dermafed.client.node.clinic_data import ClinicData, OfferFolder, split_clinic_data
 from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.imaging.decoding import read_image
@@ -112,9 +112,9 @@ def test_a_kept_model_is_judged_on_the_validation_images_of_its_run(
     from dermafed.client.node.offers import Offers
     from dermafed.shared.protocol.agreement import Decision, Reason
 
-    Offers(home.offers).remember(OFFER, 1, (Decision.APPROVED, Reason.NONE))
+    Offers(home.offers).add(OFFER, 1, (Decision.APPROVED, Reason.NONE))
     offer_folder = OfferFolder(home.offers / OFFER.hash, "graz")
-    site = split_clinic_data(Clinic("graz", data), OFFER, offer_folder)
+    site = split_clinic_data(ClinicData("graz", data), OFFER, offer_folder)
     done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder, "--json")
     assert done.code == 0, done.err
     told = json.loads(done.out)

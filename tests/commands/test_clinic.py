@@ -64,7 +64,7 @@ def test_check_exits_1_if_anything_failed(home: Home) -> None:
 
 
 def test_a_plan_is_shown_in_words_and_decided(home: Home) -> None:
-    Offers(home.offers).remember(OFFER, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    Offers(home.offers).add(OFFER, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
     shown = run("plans", "--dir", home.folder).stdout
     assert "waits for you" in shown
     for line in ("3 rounds of 0.25 epochs", "classes melanoma, nevus", *OFFER.sends):
@@ -82,7 +82,7 @@ def test_a_plans_name_cannot_write_to_the_terminal(home: Home) -> None:
     from dataclasses import replace
 
     odd = replace(OFFER, name="a\x1b[2Jb")
-    Offers(home.offers).remember(odd, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    Offers(home.offers).add(odd, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
     assert "a?[2Jb" in run("plans", "--dir", home.folder).stdout
 
 

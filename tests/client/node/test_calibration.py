@@ -51,7 +51,7 @@ def calibrator(home: Home, calibrate: bool = True) -> ClinicCalibrator:
     consent = ClinicConsent(home)
     consent.answer(offer(calibrate=calibrate).to_text(), CONTEXT)
     consent.prepare(encode_counts([9, 9]), CONTEXT)
-    return ClinicCalibrator(home, consent.calibrating(CONTEXT))
+    return ClinicCalibrator(home, consent.approved_calibration(CONTEXT))
 
 
 def asked(weights: NDArray[np.float32], temperature: float) -> Instruction:
@@ -63,7 +63,7 @@ def test_the_sums_are_of_the_validation_images(home: Home, weights: NDArray[np.f
     found = own.sums(asked(weights, 2.0))
     model = build_classifier(OFFER.model)
     set_flat(model, weights)
-    records = read_clinic_split(own.run.folder.site).splits.validation
+    records = read_clinic_split(own.run.folder.split).splits.validation
     images = PreprocessCache(default_cache_folder()).load([r.path for r in records], OFFER.preprocess).images
     logits = np.asarray(logits_model(model)(images.astype(np.float32), training=False))
     expected = CalibrationSums.of(logits, np.array([CLASSES.index(r.label) for r in records]), 2.0)
@@ -77,7 +77,7 @@ def test_the_trust_lies_beside_the_model_that_was_calibrated(
 ) -> None:
     own = calibrator(home)
     sums = own.sums(asked(weights, 2.0))
-    own.keep(Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, sums, clinics=3))
+    own.save(Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, sums, clinics=3))
     opened = open_model("last", home)
     calibration = load_calibration(opened.file, opened.used.sha256)
     assert calibration is not None
@@ -96,7 +96,7 @@ def test_the_trust_of_another_model_is_refused(
         hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0))
     )
     with pytest.raises(FederationError, match="another model"):
-        own.keep(replace(calibration, **changed))  # type: ignore[arg-type]
+        own.save(replace(calibration, **changed))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, 1e9, float("nan")])

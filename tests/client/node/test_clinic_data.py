@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.client.node.clinic_data import Clinic, OfferFolder, count_training_images, split_clinic_data
+from dermafed.client.node.clinic_data import ClinicData, OfferFolder, count_training_images, split_clinic_data
 from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.errors import DatasetError
 from dermafed.simulation.runs.prepare import prepare, write_sites
@@ -33,8 +33,8 @@ def test_site_folders_are_equal(
     prepared = prepare(both / "manifest.csv", settings.resolved(), OFFER.preprocess)
     (simulated, _), _ = write_sites(tmp_path / "simulated", prepared.sites)
     folder = OfferFolder(tmp_path / "offer", "graz")
-    site = split_clinic_data(Clinic("graz", both / "graz.csv"), offer(seed=seed, split=split), folder)
-    assert (folder.site / "site.csv").read_bytes() == (simulated / "site.csv").read_bytes()
+    site = split_clinic_data(ClinicData("graz", both / "graz.csv"), offer(seed=seed, split=split), folder)
+    assert (folder.split / "site.csv").read_bytes() == (simulated / "site.csv").read_bytes()
     assert clinic_seed(site, seed) == clinic_seed(prepared.sites[0], seed)
     sums = [sum(record.label == name for record in site.splits.train) for name in CLASSES]
     assert count_training_images(site, CLASSES).tolist() == sums
@@ -42,9 +42,9 @@ def test_site_folders_are_equal(
 
 def test_data_that_changed_since_are_refused(tmp_path: Path) -> None:
     folder = OfferFolder(tmp_path / "offer", "graz")
-    split_clinic_data(Clinic("graz", data_set(tmp_path / "data")), OFFER, folder)
+    split_clinic_data(ClinicData("graz", data_set(tmp_path / "data")), OFFER, folder)
     with pytest.raises(DatasetError, match="not those that this run began with"):
-        split_clinic_data(Clinic("graz", data_set(tmp_path / "more", images=30)), OFFER, folder)
+        split_clinic_data(ClinicData("graz", data_set(tmp_path / "more", images=30)), OFFER, folder)
 
 
 def test_data_of_other_classes_are_refused(tmp_path: Path) -> None:
@@ -53,4 +53,4 @@ def test_data_of_other_classes_are_refused(tmp_path: Path) -> None:
         (data / "manifest.csv").read_text().replace("nevus", "wart-like thing")
     )
     with pytest.raises(DatasetError, match="unknown label"):
-        split_clinic_data(Clinic("graz", data), OFFER, OfferFolder(tmp_path / "offer", "graz"))
+        split_clinic_data(ClinicData("graz", data), OFFER, OfferFolder(tmp_path / "offer", "graz"))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dermafed.client.node.clinic_trainer import (
-    KEPT,
+    SAVED_ROUNDS,
     BatchNormFiles,
     batch_norm_files,
     build_clinic_trainer,
@@ -114,12 +114,12 @@ def test_a_round_starts_from_the_last_one_before_it(tmp_path: Path) -> None:
         np.testing.assert_array_equal(files.load(before), values(expected))
 
 
-def test_only_the_last_rounds_are_kept(tmp_path: Path) -> None:
+def test_only_the_last_rounds_are_saved(tmp_path: Path) -> None:
     files = BatchNormFiles(tmp_path)
     for round in range(1, 13):
         files.save(values(round), round=round)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"round-{r}.npy" for r in (10, 11, 12)]
-    assert KEPT == 3
+    assert SAVED_ROUNDS == 3
 
 
 def test_going_back_drops_nothing_that_is_needed(tmp_path: Path) -> None:

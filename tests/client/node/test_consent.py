@@ -76,7 +76,7 @@ def test_an_approved_run_has_its_rounds_and_no_more(ask: Asking) -> None:
     assert ask.train(3).has_content()
     assert ask.train(4).error.code == Refusal.NOT_APPROVED
     assert ask.train(1, run=2).error.code == Refusal.NOT_APPROVED
-    known = Offers(ask.home.offers).get(OFFER.hash)
+    known = Offers(ask.home.offers).load(OFFER.hash)
     assert known is not None
     assert (known.by, known.class_counts, known.runs) == ("limits", (9, 9), (1,))
 

@@ -50,7 +50,7 @@ def test_a_run_trains_as_a_simulation_does_and_keeps_the_model(home: Home) -> No
 
     approved = ClinicConsent(home).approved(context)
     assert approved.plan == SMALL_OFFER.plan([9, 8], threads=cores())
-    alone = build_clinic_trainer(approved.folder.site, approved.plan, home.folder / "other")
+    alone = build_clinic_trainer(approved.folder.split, approved.plan, home.folder / "other")
     assert alone.data.images.shape == (14, 32, 32, 3)
     np.testing.assert_array_equal(update.weights, alone.train(weights, 1, {}).weights)
     assert ask("evaluate", encode_instruction(update.weights, 1, {})).has_content()

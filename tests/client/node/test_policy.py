@@ -77,31 +77,31 @@ WAITING = (Decision.WAITING, Reason.ASKS_A_PERSON)
 
 def test_a_person_has_the_last_word(tmp_path: Path) -> None:
     offers = Offers(tmp_path)
-    offers.remember(OFFER, 1, WAITING)
+    offers.add(OFFER, 1, WAITING)
     offers.decide(OFFER.hash, Decision.REFUSED)
-    known = offers.remember(OFFER, 2, (Decision.APPROVED, Reason.NONE))
+    known = offers.add(OFFER, 2, (Decision.APPROVED, Reason.NONE))
     assert (known.decision, known.reason, known.by) == (Decision.REFUSED, Reason.BY_HAND, "person")
     assert known.runs == (1, 2)
-    assert offers.of_run(2) == (OFFER.hash, known)
-    assert offers.of_run(3) is None
+    assert offers.find_run(2) == (OFFER.hash, known)
+    assert offers.find_run(3) is None
 
 
 def test_plans_are_found_by_name_or_start_of_hash(tmp_path: Path) -> None:
     offers = Offers(tmp_path)
     for each in (OFFER, offer(rounds=2), offer(name="second")):
-        offers.remember(each, 1, WAITING)
-    assert offers.find(OFFER.hash[:12])[0] == OFFER.hash
-    assert offers.find("second")[1].offer.name == "second"
+        offers.add(each, 1, WAITING)
+    assert offers.find_plan(OFFER.hash[:12])[0] == OFFER.hash
+    assert offers.find_plan("second")[1].offer.name == "second"
     with pytest.raises(SettingsError, match="2 plans"):
-        offers.find("first")
+        offers.find_plan("first")
     with pytest.raises(SettingsError, match="No plans"):
-        offers.find("third")
+        offers.find_plan("third")
 
 
 def test_a_plan_changed_on_disk_is_no_plan(tmp_path: Path) -> None:
     offers = Offers(tmp_path)
-    offers.remember(OFFER, 1, WAITING)
+    offers.add(OFFER, 1, WAITING)
     (path,) = tmp_path.glob("*.json")
     path.write_text(path.read_text().replace('\\"rounds\\":3', '\\"rounds\\":9'))
     with pytest.raises(SettingsError, match="the text was changed"):
-        offers.get(OFFER.hash)
+        offers.load(OFFER.hash)

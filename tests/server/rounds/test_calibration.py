@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flwr.app import Context
 
-from dermafed.client.node.client_app import Calibrator, build_client_app
+from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.calibration import CALIBRATION_FILE, load_run_calibration
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.shared.errors import DatasetError, FederationError
@@ -41,7 +41,7 @@ class Clinics:
     told: dict[int, Calibration] = field(default_factory=dict)
     temperatures: list[float] = field(default_factory=list)
 
-    def calibrator_for(self, context: Context) -> Calibrator:
+    def calibrator_for(self, context: Context) -> OneClinic:
         return OneClinic(self, int(context.node_config["partition-id"]))
 
 
@@ -55,12 +55,12 @@ class OneClinic:
         sums = sums_of(self.number, asked)
         return self.all.answer(sums) if self.number == self.all.odd else sums
 
-    def keep(self, calibration: Calibration) -> None:
+    def save(self, calibration: Calibration) -> None:
         self.all.told[self.number] = calibration
 
 
 def hold(folder: Path, clinics: Clinics) -> None:
-    app = build_client_app(trainer_for, calibrator_for=clinics.calibrator_for)
+    app = build_client_app(trainer_for, calibrator_for=clinics.calibrator_for)  # type: ignore[arg-type]
     run_local(server(folder, rounds=2, calibrate=CLASSES), app, NAMES)
 
 

@@ -59,7 +59,7 @@ def test_trainers_are_kept_by_clinic_and_run() -> None:
     assert first(contexts[0]) is first(contexts[0])
     assert first(contexts[0]) is not first(contexts[1])
     assert first(contexts[0]) is not second(contexts[0])
-    first.forget()
+    first.clear()
     first(contexts[0])
     assert built == [40, 41, 40, 40]
 

@@ -19,7 +19,12 @@ from dermafed.client.clinic.store.encryption import Seal
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.check import check_clinic
-from dermafed.client.node.clinic_data import Clinic, OfferFolder, preprocess_clinic_data, split_clinic_data
+from dermafed.client.node.clinic_data import (
+    ClinicData,
+    OfferFolder,
+    preprocess_clinic_data,
+    split_clinic_data,
+)
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import read_reviewed
 from dermafed.shared.errors import DatasetError, SettingsError
@@ -168,7 +173,7 @@ def test_a_reader_sees_whole_records_only(home: Home, store: Store) -> None:
 def test_the_next_run_contains_it_and_the_one_that_began_does_not(
     home: Home, store: Store, tmp_path: Path
 ) -> None:
-    clinic = Clinic("graz", data_set(tmp_path / "data"), home.reviewed)
+    clinic = ClinicData("graz", data_set(tmp_path / "data"), home.reviewed)
     began, then = OfferFolder(tmp_path / "began", "graz"), OfferFolder(tmp_path / "then", "graz")
     before = split_clinic_data(clinic, offer(), began)
     first = waiting(store, 1, SAYS)
@@ -191,7 +196,7 @@ def test_a_run_that_began_goes_on_whatever_is_accepted(
     home: Home, store: Store, tmp_path: Path, split: str
 ) -> None:
     """The records that an even split leaves out count for the draw, so they must come back too."""
-    clinic = Clinic("graz", data_set(tmp_path / "data"), home.reviewed)
+    clinic = ClinicData("graz", data_set(tmp_path / "data"), home.reviewed)
     for seed in range(8):
         store.accept(waiting(store, seed, SAYS, device=f"camera-{seed}"), "person")
     folder = OfferFolder(tmp_path / "offer", "graz")
@@ -208,13 +213,13 @@ def test_a_given_split_takes_it_for_training(home: Home, store: Store, tmp_path:
     (data / "manifest.csv").write_text("\n".join(map(",".join, zip(lines, sides, strict=True))) + "\n")
     id = waiting(store, 1, SAYS)
     store.accept(id, "person")
-    clinic = Clinic("graz", data, home.reviewed)
+    clinic = ClinicData("graz", data, home.reviewed)
     site = split_clinic_data(clinic, offer(split="given"), OfferFolder(tmp_path / "offer", "graz"))
     assert id in {record.image_id for record in site.splits.train}
 
 
 def test_forgetting_empties_the_cache_of_prepared_images(home: Home, store: Store, tmp_path: Path) -> None:
-    clinic = Clinic("graz", data_set(tmp_path / "data"), home.reviewed)
+    clinic = ClinicData("graz", data_set(tmp_path / "data"), home.reviewed)
     for seed in range(5):
         store.accept(waiting(store, seed, SAYS), "person")
     ids = [record.image_id for record in read_reviewed(home.reviewed)]
