@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from socketserver import BaseServer
@@ -17,23 +18,20 @@ from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
-from dermafed.client.clinic.dicom.bounds import bound
-from dermafed.client.clinic.dicom.gate import Gate
-from dermafed.client.clinic.dicom.secured import server_side
-from dermafed.client.clinic.dicom.settings import DicomSettings
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, server_context
+from dermafed.client.clinic.dicom.instance import diagnose_instance
 from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
-from dermafed.client.clinic.intake.receive import Quarantine
 from dermafed.client.clinic.intake.refusals import SUCCESS, refusal_of
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import SettingsError
 
 log = logging.getLogger("dermafed.dicom")
 
-_GREETING_SECONDS = 10.0  # for a connection to become an association
+_ASSOCIATION_SECONDS = 10.0  # for a connection to become an association
 _IDLE_SECONDS = 60.0
-_IN_HAND = 2  # objects decoded at one time: each may be hundreds of megabytes of pixels
+_AT_ONCE = 2  # objects decoded at one time: each may be hundreds of megabytes of pixels
 
 
 class _Server(ThreadedAssociationServer):
@@ -56,37 +54,38 @@ class _Server(ThreadedAssociationServer):
         self.server_close()
 
 
-class _Storing:
+class _StoreHandler:
     """Handles the C-STORE requests of all associations."""
 
-    def __init__(self, gate: Gate, devices: dict[str, str], diagnosed: Callable[[str], None]) -> None:
-        self._gate, self._devices, self._diagnosed = gate, devices, diagnosed
-        self._places = threading.BoundedSemaphore(_IN_HAND)
+    def __init__(
+        self, service: DiagnosticService, devices: dict[str, str], diagnosed: Callable[[str], None]
+    ) -> None:
+        self._service, self._devices, self._diagnosed = service, devices, diagnosed
+        self._slots = threading.BoundedSemaphore(_AT_ONCE)
 
     def __call__(self, event: evt.Event) -> int | Dataset:
         device = self._devices[event.assoc.requestor.ae_title]
         try:
-            with self._places:
-                self._take_in(event, device)
+            with self._slots:
+                self._diagnose(event, device)
         except Exception as error:  # the sender gets an answer, whatever happened
             log.warning("C-STORE of %s: %s", device, getattr(error, "code", type(error).__name__))
             return _failed(error)
         return SUCCESS
 
-    def _take_in(self, event: evt.Event, device: str) -> None:
+    def _diagnose(self, event: evt.Event, device: str) -> None:
         request = cast(C_STORE, event.request)
         announced = {
             "SOPClassUID": str(request.AffectedSOPClassUID),
             "SOPInstanceUID": str(request.AffectedSOPInstanceUID),
         }
-        _, diagnosis = self._gate.take_in(_file_of(event, announced), device, announced)
+        _, diagnosis = diagnose_instance(self._service, _file_of(event, announced), device, announced)
         self._diagnosed(diagnosis.id)
 
 
 def start_receiver(
     service: DiagnosticService,
     settings: DicomSettings,
-    quarantine: Quarantine,
     diagnosed: Callable[[str], None] = lambda id: None,
 ) -> Callable[[], None]:
     """Opens the DICOM port: C-ECHO, and C-STORE of the objects that the intake takes.
@@ -94,22 +93,21 @@ def start_receiver(
     Args:
         service: diagnoses them.
         settings: of the port.
-        quarantine: keeps an object that may show a name, from the object, why, and the device.
         diagnosed: called with every diagnosis before success is answered: to send its answers back.
 
     Returns:
-        What closes the port; what is in hand then is not acknowledged.
+        What closes the port; requests in progress are then not acknowledged.
 
     Raises:
         SettingsError: the port cannot be opened, or a file of its TLS cannot be used.
     """
-    storing = _Storing(Gate(service, quarantine), settings.devices, diagnosed)
+    handler = _StoreHandler(service, settings.devices, diagnosed)
     limits = [settings.max_object_mib * 2**20, settings.object_seconds]
     try:
         server = _application(settings).make_server(
             (settings.host, settings.port),
-            ssl_context=server_side(settings),
-            evt_handlers=[(evt.EVT_C_STORE, storing), (evt.EVT_CONN_OPEN, bound, limits)],
+            ssl_context=server_context(settings),
+            evt_handlers=[(evt.EVT_C_STORE, handler), (evt.EVT_CONN_OPEN, bound, limits)],
             server_class=_Server,
         )
     except OSError as error:
@@ -128,7 +126,7 @@ def _application(settings: DicomSettings) -> AE:
     ae.require_calling_aet = list(settings.devices)
     ae.maximum_associations = settings.associations
     ae.maximum_pdu_size = settings.max_pdu
-    ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = _GREETING_SECONDS, _IDLE_SECONDS, _IDLE_SECONDS
+    ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = _ASSOCIATION_SECONDS, _IDLE_SECONDS, _IDLE_SECONDS
     ae.add_supported_context(Verification)
     for sop_class in SOP_CLASSES:
         ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
@@ -157,3 +155,57 @@ def _failed(error: Exception) -> Dataset:
     refused, answer = refusal_of(error), Dataset()
     answer.Status, answer.ErrorComment = refused.dicom_status, refused.what[:64]
     return answer
+
+
+_REQUEST_BYTES = 64 * 1024  # of an association's request, from whomever it comes
+_CHUNK = 2**16
+
+
+class Bounds:
+    """Of one association: counts what a message takes, and ends the connection beyond it."""
+
+    def __init__(self, socket: AssociationSocket, most: int, seconds: float) -> None:
+        """Takes the place of the socket's own reading.
+
+        Args:
+            socket: of the association.
+            most: bytes of one message.
+            seconds: for it to come whole, from its first byte.
+        """
+        self._socket, self._most, self._seconds = socket, most, seconds
+        self._left, self._end = _REQUEST_BYTES, time.monotonic() + seconds
+        socket.recv = self._receive  # type: ignore[method-assign]
+
+    def restart(self, _: evt.Event) -> None:
+        """The next message begins."""
+        self._left, self._end = self._most, float("inf")
+
+    def _receive(self, nr_bytes: int) -> bytearray:
+        self._end = min(self._end, time.monotonic() + self._seconds)
+        self._left -= nr_bytes  # a unit tells its length before it comes: a lie costs nothing
+        received = bytearray()
+        try:
+            while len(received) < nr_bytes and (part := self._part(nr_bytes - len(received))):
+                received += part
+        except OSError:
+            self._socket.close()
+            raise
+        return received
+
+    def _part(self, count: int) -> bytes:
+        seconds, connection = self._end - time.monotonic(), self._socket.socket
+        if self._left < 0 or seconds <= 0:
+            raise OSError("beyond the bounds of a DICOM object")
+        if connection is None:
+            return b""
+        connection.settimeout(seconds)
+        return connection.recv(min(count, _CHUNK))
+
+
+def bound(event: evt.Event, most: int, seconds: float) -> None:
+    """Handler of a connection that opens: bounds its association; see :class:`Bounds`."""
+    socket = event.assoc.dul.socket
+    assert socket is not None, "a connection that is open has one"
+    bounds = Bounds(socket, most, seconds)
+    for end_of_message in (evt.EVT_REQUESTED, evt.EVT_DIMSE_RECV):
+        event.assoc.bind(end_of_message, bounds.restart)

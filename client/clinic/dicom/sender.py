@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,10 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage  # type: ignore[attr-defined]
 
-from dermafed.client.clinic.answers.dicom import References, answers
-from dermafed.client.clinic.dicom.outbox import Outbox
-from dermafed.client.clinic.dicom.secured import client_side
-from dermafed.client.clinic.dicom.settings import DicomSettings, Peer
+from dermafed.client.clinic.answers.dicom import answers
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, Peer, client_context
 from dermafed.client.clinic.service import DiagnosticService
+from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
 log = logging.getLogger("dermafed.dicom")
 
@@ -45,14 +46,11 @@ class Answering:
     stop: Callable[[], None]
 
 
-def start_answering(
-    service: DiagnosticService, references: References, settings: DicomSettings, folder: Path
-) -> Answering:
+def start_answering(service: DiagnosticService, settings: DicomSettings, folder: Path) -> Answering:
     """Starts to send what waits in the folder and what is added.
 
     Args:
         service: has the diagnoses, and draws their heatmaps.
-        references: the store's ``reference``.
         settings: say where to; without ``answer_to``, nothing is ever sent.
         folder: of what waits; made if it is not there.
 
@@ -62,7 +60,7 @@ def start_answering(
     """
     if settings.answer_to is None:
         return Answering(lambda id: None, lambda: None)
-    sender = _Sender(service, references, settings, settings.answer_to, Outbox(folder))
+    sender = _Sender(service, settings, settings.answer_to, Outbox(folder))
     thread = threading.Thread(target=sender.run, name="dicom answers", daemon=True)
     thread.start()
 
@@ -77,13 +75,12 @@ class _Sender:
     def __init__(
         self,
         service: DiagnosticService,
-        references: References,
         settings: DicomSettings,
         peer: Peer,
         outbox: Outbox,
     ) -> None:
-        self._service, self._references, self._peer, self._outbox = service, references, peer, outbox
-        self._tls = client_side(settings)
+        self._service, self._peer, self._outbox = service, peer, outbox
+        self._tls = client_context(settings)
         self._ae = _application(settings)
         self._news, self._stopped = threading.Event(), False
 
@@ -121,7 +118,7 @@ class _Sender:
 
     def _made(self, id: str) -> list[Dataset]:
         try:
-            return answers(self._service, self._references, id)
+            return answers(self._service, self._service.store.reference, id)
         except Exception as error:  # forgotten, no longer kept; or a fault, which would stop all the others
             why = getattr(error, "code", type(error).__name__)
             log.error("The answers of diagnosis %s cannot be made: %s", id, why)
@@ -166,3 +163,43 @@ def _application(settings: DicomSettings) -> AE:
     for sop_class in (SecondaryCaptureImageStorage, ComprehensiveSRStorage):
         ae.add_requested_context(sop_class, _SYNTAXES)
     return ae
+
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Outbox:
+    """A folder of what is still to be sent; safe for many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens it.
+
+        Args:
+            folder: made if it is not there.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        make_folder(folder)
+        self._folder = folder
+
+    def add(self, id: str) -> None:
+        """A diagnosis's answers are to be sent; on the disk when this returns.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        write_atomically(self._folder / id, b"")
+
+    def waiting(self) -> list[tuple[str, float]]:
+        """What waits, and for how many seconds; the longest first."""
+        files = [path for path in self._folder.iterdir() if _ID.fullmatch(path.name)]
+        return sorted(((path.name, _age(path)) for path in files), key=lambda each: -each[1])
+
+    def done(self, id: str) -> None:
+        """A diagnosis's answers wait no longer."""
+        (self._folder / id).unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime

@@ -14,9 +14,8 @@ from pydicom import Dataset
 from starlette.concurrency import run_in_threadpool
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.dicom.gate import Gate, Name, name_of
+from dermafed.client.clinic.dicom.instance import UIDs, announced_uids, diagnose_instance
 from dermafed.client.clinic.dicom.multipart import read_related
-from dermafed.client.clinic.intake.receive import Quarantine
 from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import StorageError
@@ -26,7 +25,7 @@ log = logging.getLogger("dermafed.dicom")
 Run = Callable[..., Awaitable[Any]]
 
 MEDIA_TYPE = "application/dicom+json"
-_TAKEN = (MEDIA_TYPE, "application/json", "application/*", "*/*")
+_ACCEPTED = (MEDIA_TYPE, "application/json", "application/*", "*/*")
 _DOCUMENTED = {"content": {'multipart/related; type="application/dicom"': {"schema": {"type": "string"}}}}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Every object has its diagnosis; the Link headers lead there"},
@@ -40,16 +39,15 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What became of one object: a diagnosis, or what went wrong."""
+    """The outcome of one object: a diagnosis or an error."""
 
-    name: Name | None
+    uids: UIDs | None
     diagnosis: Diagnosis | None = None
     error: Exception | None = None
 
 
 def stow_router(
     service: DiagnosticService,
-    quarantine: Quarantine,
     device: Callable[..., Any],
     max_bytes: int,
     run: Run = run_in_threadpool,
@@ -58,12 +56,10 @@ def stow_router(
 
     Args:
         service: diagnoses the objects.
-        quarantine: keeps an object that may show a name, from the object, why, and the device.
         device: a dependency that gives the sender's name.
         max_bytes: of one request.
         run: calls a function in a thread.
     """
-    gate = Gate(service, quarantine)
     router = APIRouter(
         prefix="/dicomweb", tags=["dicom"], responses=_ANSWERS, default_response_class=JSONResponse
     )
@@ -72,7 +68,7 @@ def stow_router(
     async def store(request: Request, sender: str, announced: dict[str, str]) -> JSONResponse:
         _check_accepted(request.headers.get("accept", "*/*"))
         files = await read_related(request.headers.get("content-type", ""), request.stream(), max_bytes)
-        return _answer([await run(partial(_outcome, gate, file, sender, announced)) for file in files])
+        return _answer([await run(partial(_outcome, service, file, sender, announced)) for file in files])
 
     @router.post("/studies", openapi_extra=body)
     async def store_any(request: Request, sender: str = Depends(device)) -> JSONResponse:
@@ -87,13 +83,13 @@ def stow_router(
     return router
 
 
-def _outcome(gate: Gate, file: bytes, sender: str, announced: dict[str, str]) -> _Outcome:
+def _outcome(service: DiagnosticService, file: bytes, sender: str, announced: dict[str, str]) -> _Outcome:
     try:
-        name, diagnosis = gate.take_in(file, sender, announced)
+        uids, diagnosis = diagnose_instance(service, file, sender, announced)
     except Exception as error:  # the other objects get their answer, whatever happened to this one
         log.warning("STOW-RS of %s: %s", sender, getattr(error, "code", type(error).__name__))
-        return _Outcome(name_of(file), error=error)
-    return _Outcome(name, diagnosis)
+        return _Outcome(announced_uids(file), error=error)
+    return _Outcome(uids, diagnosis)
 
 
 def _answer(outcomes: list[_Outcome]) -> JSONResponse:
@@ -118,24 +114,24 @@ def _status(outcomes: list[_Outcome]) -> int:
 
 
 def _response(outcomes: list[_Outcome]) -> Dataset:
-    """The response module (PS3.18, annex I): what was taken, what failed, and what failed without a name."""
+    """The response module (PS3.18, annex I): what was stored, what failed, and what failed without UIDs."""
     answer = Dataset()
-    taken = [_item(each) for each in outcomes if each.diagnosis]
-    failed = [_item(each) for each in outcomes if each.error and each.name]
-    nameless = [_item(each) for each in outcomes if each.error and not each.name]
-    if taken:
-        answer.ReferencedSOPSequence = taken
+    stored = [_item(each) for each in outcomes if each.diagnosis]
+    failed = [_item(each) for each in outcomes if each.error and each.uids]
+    unnamed = [_item(each) for each in outcomes if each.error and not each.uids]
+    if stored:
+        answer.ReferencedSOPSequence = stored
     if failed:
         answer.FailedSOPSequence = failed
-    if nameless:
-        answer.OtherFailuresSequence = nameless
+    if unnamed:
+        answer.OtherFailuresSequence = unnamed
     return answer
 
 
 def _item(outcome: _Outcome) -> Dataset:
     item = Dataset()
-    if outcome.name:
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = outcome.name
+    if outcome.uids:
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = outcome.uids
     if outcome.error:
         item.FailureReason = refusal_of(outcome.error).dicom_status
     return item
@@ -143,6 +139,6 @@ def _item(outcome: _Outcome) -> Dataset:
 
 def _check_accepted(accept: str) -> None:
     kinds = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
-    if not set(kinds) & set(_TAKEN):
-        what = "The answer would be of a type that is not accepted"
+    if not set(kinds) & set(_ACCEPTED):
+        what = "The answer has a type that the request does not accept"
         raise Refused("not-acceptable", what, where="Accept", remedy=f"Accept {MEDIA_TYPE}")

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from dermafed.client.clinic.http.callers import allowed
-from dermafed.client.clinic.http.diagnosis_service import Desk
+from dermafed.client.clinic.answers.dicom import Kind, dicom_body
+from dermafed.client.clinic.answers.fhir import to_fhir
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.http.access import allowed
+from dermafed.client.clinic.http.limits import WorkPool
+from dermafed.client.clinic.http.monitoring import Metrics
+from dermafed.client.clinic.http.pictures import Draw, draw_heat, draw_image, draw_overlay
 from dermafed.client.clinic.http.schema import DiagnosisAnswer, ErrorAnswer, OpinionAnswer, OpinionGiven
 from dermafed.client.clinic.http.tokens import Caller
-from dermafed.client.clinic.http.upload import DOCUMENTED
+from dermafed.client.clinic.http.upload import DOCUMENTED, read_parts, split_parts
+from dermafed.client.clinic.intake.receive import receive
+from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.service import DiagnosticService
+from dermafed.client.clinic.store.opinions import Opinion
+from dermafed.client.clinic.store.store import Store
 
 Anyone = Annotated[Caller, Depends(allowed("device", "clinician"))]
 Clinician = Annotated[Caller, Depends(allowed("clinician"))]
@@ -27,54 +37,116 @@ _PNG: dict[str, Any] = {
 }
 
 
-def api_router(desk: Desk) -> APIRouter:
+def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> APIRouter:
     """The routes of ``/v1``.
 
     Args:
-        desk: does the work.
+        service: diagnoses and saves.
+        pool: runs what takes long.
+        metrics: count the diagnoses.
     """
     router = APIRouter(prefix="/v1/diagnoses", responses=REFUSED, tags=["diagnoses"])
+    store = service.store
 
     @router.post("", response_model=DiagnosisAnswer, openapi_extra=DOCUMENTED)
     async def diagnose(request: Request, caller: Anyone) -> dict[str, Any]:
         """Diagnose an image. The same sender's same `request` with the same image gets the same diagnosis."""
-        return (await desk.diagnose(request, caller)).to_dict()
+        with pool.slot():  # from the body's first byte on
+            parts = await read_parts(request)
+            diagnosis = await pool.run(_diagnose, service, parts, caller)
+        metrics.diagnoses.inc()
+        return diagnosis.to_dict()
 
     @router.get("/{id}", response_model=DiagnosisAnswer)
     async def read(id: str, caller: Anyone) -> dict[str, Any]:
         """A diagnosis; devices read their own only."""
-        return (await desk.work.run(desk.look, id, caller)).to_dict()
+        return (await pool.run(view_diagnosis, store, id, caller)).to_dict()
 
     @router.get("/{id}/heatmap.png", **_PNG)
     async def heatmap(id: str, caller: Anyone, target: Class = None, against: Against = None) -> Response:
         """What moved the score, laid over what the network saw. It does not outline the lesion."""
-        return await _picture(id, caller, desk.overlay, target, against)
+        return await _picture(id, caller, draw_overlay, target, against)
 
     @router.get("/{id}/heat.png", **_PNG)
     async def heat(id: str, caller: Anyone, target: Class = None, against: Against = None) -> Response:
         """The same alone, transparent where it is low, in the proportions of the image that came."""
-        return await _picture(id, caller, desk.heat, target, against)
+        return await _picture(id, caller, draw_heat, target, against)
 
     @router.get("/{id}/image.jpg", response_class=Response)
     async def image(id: str, caller: Anyone) -> Response:
         """The image at a size for a screen, dimmed where the model did not look."""
-        await desk.work.run(desk.find, id, caller)
-        return Response(await desk.work.run(desk.shown, id), media_type="image/jpeg")
+        await pool.run(find_diagnosis, store, id, caller)
+        return Response(await pool.run(draw_image, service, id), media_type="image/jpeg")
 
     @router.post("/{id}/opinions", response_model=OpinionAnswer)
     async def opine(id: str, given: OpinionGiven, caller: Clinician) -> dict[str, Any]:
         """Agree or disagree with a diagnosis."""
-        return asdict(await desk.work.run(desk.say, id, caller, given))
+        opinion = Opinion(who=caller.name, **given.model_dump())
+        return asdict(await pool.run(store.say, id, opinion))
 
     async def _picture(
-        id: str,
-        caller: Caller,
-        draw: Callable[[str, str | None, str | None], bytes],
-        target: str | None,
-        against: str | None,
+        id: str, caller: Caller, draw: Draw, target: str | None, against: str | None
     ) -> Response:
-        with desk.work.place():
-            await desk.work.run(desk.find, id, caller)
-            return Response(await desk.work.run(draw, id, target, against), media_type="image/png")
+        with pool.slot():
+            await pool.run(find_diagnosis, store, id, caller)
+            drawn = await pool.run(draw, service, id, target, against)
+        return Response(drawn, media_type="image/png")
 
     return router
+
+
+def export_router(service: DiagnosticService, pool: WorkPool) -> APIRouter:
+    """The routes of ``/v1/diagnoses/{id}`` that other systems read; the heatmap is part of both."""
+    router = APIRouter(prefix="/v1/diagnoses", responses=REFUSED, tags=["diagnoses"])
+    store = service.store
+
+    @router.get("/{id}/fhir", response_class=Response)
+    async def fhir(id: str, caller: Anyone) -> Response:
+        """A FHIR R4 bundle: a preliminary report, a probability of every class, the heatmap."""
+        with pool.slot():
+            bundle = await pool.run(_bundle, service, id, caller)
+        return Response(json.dumps(bundle, ensure_ascii=False), media_type="application/fhir+json")
+
+    @router.get("/{id}/dicom", response_class=Response)
+    async def dicom(id: str, caller: Anyone, kind: Kind | None = None) -> Response:
+        """The heatmap as Secondary Capture (`sc`), the probabilities as a report (`sr`); both by default."""
+        with pool.slot():
+            await pool.run(find_diagnosis, store, id, caller)
+            body, media = await pool.run(dicom_body, service, store.reference, id, kind)
+        return Response(body, media_type=media)
+
+    return router
+
+
+def find_diagnosis(store: Store, id: str, caller: Caller) -> Diagnosis:
+    """A diagnosis that the caller may see.
+
+    Raises:
+        Refused: there is none, or it is another device's (404).
+    """
+    found = store.get(id)
+    if caller.role == "device" and found.device != caller.name:
+        raise Refused("unknown", "There is no such diagnosis", remedy="Check its id")
+    return found
+
+
+def view_diagnosis(store: Store, id: str, caller: Caller) -> Diagnosis:
+    """The same; that a clinician viewed it is recorded."""
+    found = find_diagnosis(store, id, caller)
+    if caller.role == "clinician":
+        store.looked(id, caller.name)
+    return found
+
+
+def _diagnose(service: DiagnosticService, parts: dict[str, bytes], caller: Caller) -> Diagnosis:
+    data, clinical, request = split_parts(parts)
+    received = receive(data, clinical, device=caller.name, quarantine=service.store.quarantine)
+    return service.diagnose(received, caller.name, request)
+
+
+def _bundle(service: DiagnosticService, id: str, caller: Caller) -> dict[str, Any]:
+    diagnosis = find_diagnosis(service.store, id, caller)
+    try:
+        return to_fhir(diagnosis, draw_overlay(service, id))
+    except Refused:  # its image has expired
+        return to_fhir(diagnosis)

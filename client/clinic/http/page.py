@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import Annotated
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
-from starlette.responses import RedirectResponse, Response
+from fastapi import APIRouter, Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dermafed.client.clinic.http.callers import allowed, caller_of, cookie_of
-from dermafed.client.clinic.http.diagnosis_service import Desk
+from dermafed.client.clinic.diagnosis.diagnosis import USE
+from dermafed.client.clinic.http.access import caller_of, cookie_of
+from dermafed.client.clinic.http.api import Clinician, view_diagnosis
+from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.model_facts import ModelFacts
-from dermafed.client.clinic.http.rendering import render
-from dermafed.client.clinic.http.sessions import COOKIE, Sessions
-from dermafed.client.clinic.http.tokens import Caller
+from dermafed.client.clinic.http.tokens import COOKIE, Caller, Sessions
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER
-
-Clinician = Annotated[Caller, Depends(allowed("clinician"))]
 
 _REFUSED = "This token is not a clinician's, or it was revoked."
 
 
-def page_router(desk: Desk, sessions: Sessions, facts: ModelFacts) -> APIRouter:
+def page_router(
+    service: DiagnosticService, pool: WorkPool, sessions: Sessions, facts: ModelFacts
+) -> APIRouter:
     """The page's routes.
 
     Args:
-        desk: does the work.
+        service: has the diagnoses.
+        pool: runs what takes long.
         sessions: of the clinicians.
         facts: what is known of the model.
     """
     router = APIRouter(include_in_schema=False, default_response_class=Response)
+    store = service.store
 
     @router.get("/sign-in")
     async def ask_token(request: Request) -> Response:
@@ -63,9 +68,9 @@ def page_router(desk: Desk, sessions: Sessions, facts: ModelFacts) -> APIRouter:
 
     @router.get("/diagnoses/{id}")
     async def diagnosis(id: str, caller: Clinician) -> Response:
-        found = await desk.work.run(desk.look, id, caller)
-        opinions = await desk.work.run(desk.store.opinions, id)
-        looks = await desk.work.run(desk.store.looks, id)
+        found = await pool.run(view_diagnosis, store, id, caller)
+        opinions = await pool.run(store.opinions, id)
+        looks = await pool.run(store.looks, id)
         return render(
             "diagnosis.html", caller=caller, said=found, opinions=opinions, looks=looks, facts=facts,
             confirmations=CONFIRMATIONS, other=OTHER,
@@ -84,7 +89,7 @@ def page_router(desk: Desk, sessions: Sessions, facts: ModelFacts) -> APIRouter:
         return render("model.html", caller=caller, facts=facts)
 
     async def _day(day: date, caller: Caller) -> Response:
-        found = await desk.work.run(desk.store.on_day, day)
+        found = await pool.run(store.on_day, day)
         step = timedelta(days=1)
         return render(
             "day.html", caller=caller, day=day, found=found, before=day - step, after=day + step,
@@ -99,3 +104,48 @@ def as_page(refused: Refused) -> Response:
     if refused.status == 401:
         return RedirectResponse("/sign-in", 303)
     return render("error.html", status=refused.status, refused=refused)
+
+
+_HERE = Path(__file__).parent
+STATIC = _HERE / "static"
+
+
+def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page.
+
+    Args:
+        template: file name in ``templates``.
+        status: of the answer.
+        values: what the template uses; ``caller`` is who is signed in.
+    """
+    return HTMLResponse(_TEMPLATES.get_template(template).render(values), status)
+
+
+def percent(probability: float) -> str:
+    """A probability for people: no more digits than it deserves, and never certain."""
+    if probability < 0.01:
+        return "< 1 %"
+    if probability > 0.99:
+        return "> 99 %"
+    return f"{100 * probability:.0f} %"
+
+
+def spaced(name: str) -> str:
+    """A class for people."""
+    return name.replace("_", " ")
+
+
+def local(time: str) -> datetime:
+    """A diagnosis' time, on this machine's clock."""
+    return datetime.fromisoformat(time).astimezone()
+
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(_HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters.update(percent=percent, spaced=spaced, local=local)
+_TEMPLATES.globals.update(USE=USE, caller=None)

@@ -1,14 +1,17 @@
-"""What a browser is shown of an image: the image, and the heatmap as a layer of the same shape."""
+"""Draw what a browser shows: the image, and the heatmap over it or as a layer of the same shape."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.overlay import COLOURS, blend
 from dermafed.shared.imaging.preprocess_settings import Fit
@@ -17,6 +20,41 @@ LONGEST = 1024  # pixels of the shown image's longer side
 _DIMMED = 0.35  # of the brightness, where the model did not look
 
 Pixels = NDArray[np.uint8]
+Draw = Callable[[DiagnosticService, str, str | None, str | None], bytes]
+
+
+def draw_overlay(
+    service: DiagnosticService, id: str, target: str | None = None, against: str | None = None
+) -> bytes:
+    """A heatmap on what the network saw, PNG; see :meth:`DiagnosticService.heatmap`.
+
+    Raises:
+        Refused: there is no such class (400) or diagnosis (404), or its image has expired (410).
+    """
+    _check_classes(service, target, against)
+    return overlay_png(service.store.prepared(id), service.heatmap(id, target, against).heatmap)
+
+
+def draw_heat(service: DiagnosticService, id: str, target: str | None, against: str | None) -> bytes:
+    """A heatmap as a layer over :func:`draw_image`, PNG; raises Refused as :func:`draw_overlay` does."""
+    _check_classes(service, target, against)
+    height, width = service.store.image(id).shape[:2]
+    return heat_png(service.heatmap(id, target, against).heatmap, height, width, _fit(service))
+
+
+def draw_image(service: DiagnosticService, id: str) -> bytes:
+    """The image for a screen, JPEG; raises Refused (404, 410)."""
+    return shown_jpeg(service.store.image(id), _fit(service))
+
+
+def _check_classes(service: DiagnosticService, *names: str | None) -> None:
+    classes = service.diagnoser.classes
+    if set(names) - {None, *classes}:
+        raise Refused("class-unknown", "There is no such class", remedy=f"Use one of {', '.join(classes)}")
+
+
+def _fit(service: DiagnosticService) -> Fit:
+    return service.diagnoser.model.card.preprocess.fit
 
 
 def shown_jpeg(image: Pixels, fit: Fit) -> bytes:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dermafed.client.clinic.dicom.settings import DicomSettings
-from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
+from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.invitation import is_host
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.opened_model import open_model
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.http.app import build_app
 from dermafed.client.clinic.http.certificate import Certificate, certificate_for
 from dermafed.client.clinic.http.listening import Place, listen
 from dermafed.client.clinic.http.model_facts import model_facts
-from dermafed.client.clinic.http.other_listeners import broker, dicom_port
-from dermafed.client.clinic.http.retention import expiring
 from dermafed.client.clinic.http.serve_settings import read_serve_settings
 from dermafed.client.clinic.http.tokens import TOKENS, Tokens
+from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
-from dermafed.client.clinic.store.store import open_store
+from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home, read_settings
+from dermafed.shared.errors import DermaFedError
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
@@ -67,11 +73,85 @@ def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) 
         calibration = load_calibration(opened.file, opened.used.sha256)
         service = DiagnosticService(Diagnoser(opened), store, calibration)
         facts = model_facts(opened, calibration, clinic)
-        app = build_app(service, store, Tokens(home.serving / TOKENS), facts, settings, names)
+        app = build_app(service, Tokens(home.serving / TOKENS), facts, settings, names)
         told = Ready(place.address(socket), opened.used, certificate)
         companions = [expiring(store)]
         if settings.dicom is not None:
-            companions.append(dicom_port(service, store, settings.dicom, home.serving / OUTBOX))
+            companions.append(dicom_port(service, settings.dicom, home.serving / OUTBOX))
         if settings.mqtt is not None:
-            companions.append(broker(service, store, settings.mqtt))
+            companions.append(broker(service, settings.mqtt))
         listen(app, socket, context, settings, companions, lambda: ready(told))
+
+
+@asynccontextmanager
+async def dicom_port(
+    service: DiagnosticService, settings: DicomSettings, outbox: Path
+) -> AsyncIterator[None]:
+    """C-STORE in, heatmaps and reports back out.
+
+    Args:
+        service: diagnoses.
+        settings: of the port.
+        outbox: the folder of answers that wait to be sent.
+
+    Raises:
+        SettingsError: the port cannot be opened, or a file of its TLS cannot be used.
+    """
+    from dermafed.client.clinic.dicom.receiver import start_receiver
+    from dermafed.client.clinic.dicom.sender import start_answering
+
+    answering = start_answering(service, settings, outbox)
+    try:
+        stop = start_receiver(service, settings, answering.add)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(stop)
+    finally:
+        await asyncio.to_thread(answering.stop)
+
+
+@asynccontextmanager
+async def broker(service: DiagnosticService, settings: MqttSettings) -> AsyncIterator[None]:
+    """Images over MQTT, answered there.
+
+    Raises:
+        SettingsError: the authority's certificate cannot be read, or there is no password.
+        StorageError: the password's file cannot be read, or others can read it.
+    """
+    from dermafed.client.clinic.mqtt.responder import run_mqtt
+
+    settings.password(), settings.tls()
+    session = asyncio.create_task(run_mqtt(service, settings))
+    try:
+        yield
+    finally:
+        session.cancel()
+        with suppress(asyncio.CancelledError):
+            await session
+
+
+_DAY = 86400.0
+
+log = logging.getLogger("dermafed.serving")
+
+
+@asynccontextmanager
+async def expiring(store: Store, every: float = _DAY) -> AsyncIterator[None]:
+    """Remove what has been kept long enough, now and again and again, for as long as the context lasts."""
+
+    async def work() -> None:
+        while True:
+            try:
+                await asyncio.to_thread(store.expire, datetime.now(UTC))
+            except DermaFedError as error:
+                log.error("%s", error)
+            await asyncio.sleep(every)
+
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

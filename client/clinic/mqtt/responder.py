@@ -1,26 +1,90 @@
-"""The node at the clinic's broker: every image that comes is answered once, whoever restarts meanwhile."""
+"""A connection to the broker on which a message is acknowledged only once it is answered."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from functools import partial
+from typing import Any
 
+import aiomqtt
 from aiomqtt import Message, MqttError
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from dermafed.client.clinic.intake.receive import Quarantine
-from dermafed.client.clinic.mqtt.answer import Answer, answer
-from dermafed.client.clinic.mqtt.connection import Connection
-from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
+from dermafed.client.clinic.mqtt.request_response import MAX_BYTES, Answer, answer, image_topic
 from dermafed.client.clinic.service import DiagnosticService
+
+AT_ONCE = 4  # more would only wait for the model
+_SESSION_SECONDS = 7 * 24 * 3600
+_HEADERS = 64 * 2**10
+_NOT_THE_KEPT_ONES = 2
+
+
+class Connection(aiomqtt.Client):
+    """MQTT 5 over TLS, in a session that outlives it."""
+
+    def __init__(self, settings: MqttSettings) -> None:
+        """Prepares it; entering it connects."""
+        super().__init__(
+            settings.host,
+            settings.port,
+            username=settings.user,
+            password=settings.password(),
+            identifier=settings.session(),
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            properties=_properties(
+                PacketTypes.CONNECT,
+                SessionExpiryInterval=_SESSION_SECONDS,
+                ReceiveMaximum=AT_ONCE,
+                MaximumPacketSize=MAX_BYTES + _HEADERS,
+            ),
+            tls_context=settings.tls(),
+        )
+        self._client.manual_ack_set(True)  # aiomqtt itself acknowledges at once
+
+    async def listen(self, clinic: str) -> None:
+        """Subscribe to the images of all devices.
+
+        Raises:
+            MqttError: the broker does not let the node.
+        """
+        options = SubscribeOptions(qos=1, retainHandling=_NOT_THE_KEPT_ONES)
+        (granted,) = await self.subscribe(image_topic(clinic, "+"), options=options)
+        if granted != 1:
+            raise aiomqtt.MqttError(f"the broker refuses the subscription: {granted}")
+
+    async def send(self, answer: Answer) -> None:
+        """Publish an answer; the broker has it when this returns."""
+        properties = _properties(
+            PacketTypes.PUBLISH,
+            ContentType="application/json",
+            UserProperty=("status", str(answer.status)),
+        )
+        if answer.correlation is not None:
+            properties.CorrelationData = answer.correlation
+        await self.publish(answer.topic, answer.payload(), qos=1, properties=properties)
+
+    def acknowledge(self, message: aiomqtt.Message) -> None:
+        """Tell the broker that a message need not come again."""
+        self._client.ack(message.mid, message.qos)
+
+
+def _properties(packet: int, **values: Any) -> Properties:
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 
 log = logging.getLogger("dermafed.mqtt")
 
 
-async def run_mqtt(service: DiagnosticService, settings: MqttSettings, quarantine: Quarantine) -> None:
+async def run_mqtt(service: DiagnosticService, settings: MqttSettings) -> None:
     """Answers images until it is cancelled; connects again whenever it has to.
 
     A message is acknowledged after its diagnosis is on the disk and the broker has its answer. Until then the
@@ -29,7 +93,6 @@ async def run_mqtt(service: DiagnosticService, settings: MqttSettings, quarantin
     Args:
         service: diagnoses and saves.
         settings: of the broker.
-        quarantine: saves a file that may show a name.
 
     Raises:
         StorageError: the password cannot be read, or others can read it.
@@ -43,21 +106,21 @@ async def run_mqtt(service: DiagnosticService, settings: MqttSettings, quarantin
                 await connection.listen(settings.clinic)
                 log.info("connected to %s:%d", settings.host, settings.port)
                 delay = FIRST_DELAY
-                await _answer_all(connection, partial(answer, service, quarantine))
+                await _answer_all(connection, service)
         except* MqttError as errors:
             log.warning("not connected to %s:%d: %s", settings.host, settings.port, errors.exceptions[0])
         await asyncio.sleep(delay)
         delay = min(2 * delay, LONGEST_DELAY)
 
 
-async def _answer_all(connection: Connection, answer_of: Callable[[Message], Answer]) -> None:
+async def _answer_all(connection: Connection, service: DiagnosticService) -> None:
     """Ends with the connection; the broker sends no more than the connection's AT_ONCE at a time."""
     async with asyncio.TaskGroup() as tasks:
         async for message in connection.messages:
-            tasks.create_task(_answer(connection, answer_of, message))
+            tasks.create_task(_answer(connection, service, message))
 
 
-async def _answer(connection: Connection, answer_of: Callable[[Message], Answer], message: Message) -> None:
+async def _answer(connection: Connection, service: DiagnosticService, message: Message) -> None:
     if not message.retain:  # what lay at the broker was asked by nobody now
-        await connection.send(await asyncio.to_thread(answer_of, message))
+        await connection.send(await asyncio.to_thread(answer, service, message))
     connection.acknowledge(message)

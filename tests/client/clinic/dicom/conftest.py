@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import pytest
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.dicom.receiver import start_receiver
-from dermafed.client.clinic.dicom.settings import DicomSettings
 from tests.client.clinic.dicom.node import Node, node_of, small_diagnoser
 from tests.client.clinic.dicom.sending import Sender, free_port
 
@@ -32,7 +32,7 @@ def open_port(node: Node) -> Iterator[Open]:
         def start(**changes: object) -> Sender:
             chosen = {"devices": {"CAMERA": "camera-1"}, "port": free_port()} | changes
             settings = DicomSettings.model_validate(chosen)
-            stops.callback(start_receiver(node.service, settings, node.quarantine, node.diagnosed.append))
+            stops.callback(start_receiver(node.service, settings, node.diagnosed.append))
             return Sender(settings.port)
 
         yield start

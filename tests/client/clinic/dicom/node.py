@@ -37,6 +37,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[Diagnosis, Received, NDArray[np.uint8]]] = {}
+        self.quarantined: list[tuple[bytes, str, str]] = []
         self.full = False
         self._lock = threading.Lock()
 
@@ -69,6 +70,9 @@ class Memory:
     def reference(self, id: str) -> Reference | None:
         return self._of(id)[1].reference
 
+    def quarantine(self, data: bytes, why: str, device: str) -> None:
+        self.quarantined.append((data, why, device))
+
     def _of(self, id: str) -> tuple[Diagnosis, Received, NDArray[np.uint8]]:
         if id not in self.kept:
             raise Refused("unknown", "There is no such diagnosis")
@@ -81,11 +85,7 @@ class Node:
 
     service: DiagnosticService
     store: Memory
-    quarantined: list[tuple[bytes, str, str]] = field(default_factory=list)
     diagnosed: list[str] = field(default_factory=list)
-
-    def quarantine(self, data: bytes, why: str, device: str) -> None:
-        self.quarantined.append((data, why, device))
 
     @property
     def diagnoses(self) -> list[Diagnosis]:

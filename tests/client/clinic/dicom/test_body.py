@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
 
 from dermafed.client.clinic.answers.dicom import dicom_body
-from dermafed.client.clinic.dicom.gate import Gate
+from dermafed.client.clinic.dicom.instance import diagnose_instance
 from dermafed.client.clinic.dicom.multipart import read_related
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
@@ -24,8 +24,8 @@ from tests.client.clinic.dicom.node import SIDE, Node
 
 def kept(node: Node, as_dicom: bool) -> str:
     if as_dicom:
-        gate = Gate(node.service, node.quarantine)
-        return gate.take_in(as_file(encapsulated(draw_jpeg())), "camera-1", {})[1].id
+        data = as_file(encapsulated(draw_jpeg()))
+        return diagnose_instance(node.service, data, "camera-1", {})[1].id
     return node.service.diagnose(receive(draw_jpeg()), "camera-1").id
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.dicom.receiver import start_receiver
-from dermafed.client.clinic.dicom.settings import DicomSettings
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.shared.errors import SettingsError, StorageError
 from tests.client.certificates import certificate
@@ -83,7 +83,7 @@ def test_what_cannot_be_used_is_refused_with_a_reason(
     assert answer.Status == status
     assert answer.ErrorComment
     assert node.diagnoses == []
-    assert [each[1:] for each in node.quarantined] == (
+    assert [each[1:] for each in node.store.quarantined] == (
         [("burned-in", "camera-1")] if status == 0xC001 else []
     )
 
@@ -115,7 +115,7 @@ def test_what_could_not_be_put_into_quarantine_is_sent_again(
     def full(*_: object) -> None:
         raise StorageError("Cannot write: No space left on device")
 
-    monkeypatch.setattr(Node, "quarantine", full)
+    monkeypatch.setattr(node.store, "quarantine", full)
     assert open_port().store(encapsulated(draw_jpeg(), BurnedInAnnotation="YES")) == 0xA700
 
 
@@ -180,7 +180,7 @@ def test_a_port_in_use_is_an_error_that_names_it(open_port: Open, node: Node) ->
 
 def test_a_closed_port_is_closed(node: Node) -> None:
     settings = DicomSettings.model_validate({"devices": {"CAMERA": "camera-1"}, "port": free_port()})
-    stop = start_receiver(node.service, settings, node.quarantine)
+    stop = start_receiver(node.service, settings)
     sender = Sender(settings.port)
     assert sender.echo() == 0x0000
     stop()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dermafed.client.clinic.dicom.settings import DicomSettings, Peer
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, Peer
 
 DEVICES = {"CAMERA 2": "camera-2"}
 

@@ -36,7 +36,7 @@ def application(node: Node) -> FastAPI:
     async def refused(_: Request, error: Refused) -> JSONResponse:
         return JSONResponse(error.to_dict(), error.status)
 
-    app.include_router(stow_router(node.service, node.quarantine, device, max_bytes=2**20))
+    app.include_router(stow_router(node.service, device, max_bytes=2**20))
     return app
 
 
@@ -97,7 +97,7 @@ def test_some_taken_and_some_not_is_told_apart(post: Post, node: Node) -> None:
     (failed,), (nameless,) = answer.FailedSOPSequence, answer.OtherFailuresSequence
     assert (failed.ReferencedSOPInstanceUID, failed.FailureReason) == ("2.25.2", 0xC001)
     assert (nameless.FailureReason, "ReferencedSOPInstanceUID" in nameless) == (0xC000, False)
-    assert node.quarantined == [(burned, "burned-in", "camera-1")]
+    assert node.store.quarantined == [(burned, "burned-in", "camera-1")]
     assert len(node.diagnoses) == 1
 
 

@@ -113,7 +113,7 @@ def running(diagnoser: Diagnoser, folder: Path, **settings: object) -> Iterator[
     place = Place("127.0.0.1", 0)
     certificate = certificate_for(home.serving, "graz", place.names(chosen), chosen)
     facts = model_facts(diagnoser.model, None, "graz")
-    app = build_app(service, store, tokens, facts, chosen, place.names(chosen))
+    app = build_app(service, tokens, facts, chosen, place.names(chosen))
     started = threading.Event()
     assert certificate.authority is not None
     with store, place.bound() as socket:

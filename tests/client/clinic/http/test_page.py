@@ -11,7 +11,7 @@ import pytest
 
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.http.model_facts import AtClinic, _by_clinic
-from dermafed.client.clinic.http.rendering import STATIC, percent
+from dermafed.client.clinic.http.page import STATIC, percent
 from dermafed.client.clinic.store.opinions import Opinion
 from tests.client.clinic.http.node import Node, png
 

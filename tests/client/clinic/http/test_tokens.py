@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.client.clinic.http.rate import RateLimit
-from dermafed.client.clinic.http.sessions import Sessions
-from dermafed.client.clinic.http.tokens import Caller, Tokens, digest_of
+from dermafed.client.clinic.http.limits import RateLimit
+from dermafed.client.clinic.http.tokens import Caller, Sessions, Tokens, digest_of
 from dermafed.shared.errors import SettingsError
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dermafed.client.clinic.mqtt import responder
-from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
 from tests.client.clinic.mqtt.broker import CLINIC, NODE, Broker
 from tests.client.clinic.mqtt.device import Device, wait
@@ -86,8 +86,7 @@ def running(service: DiagnosticService, settings: MqttSettings) -> Iterator[None
 def started(service: DiagnosticService, settings: MqttSettings) -> Iterator[None]:
     """A node in a thread, which may not get to the broker."""
     loop = asyncio.new_event_loop()
-    assert isinstance(service.store, InMemory)
-    task = loop.create_task(responder.run_mqtt(service, settings, service.store.quarantine))
+    task = loop.create_task(responder.run_mqtt(service, settings))
 
     def run() -> None:
         with suppress(asyncio.CancelledError):

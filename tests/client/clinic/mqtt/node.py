@@ -22,8 +22,8 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, Prediction
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import Received
+from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.mqtt.responder import run_mqtt
-from dermafed.client.clinic.mqtt.settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
 from tests.client.clinic_store_in_memory import InMemory
 
@@ -76,7 +76,7 @@ def quick_service(store: InMemory, seconds: float = 0.0) -> DiagnosticService:
 def main(settings: str, folder: str, seconds: str) -> None:
     store = Files(Path(folder))
     broker = MqttSettings.model_validate_json(Path(settings).read_text())
-    asyncio.run(run_mqtt(quick_service(store, float(seconds)), broker, store.quarantine))
+    asyncio.run(run_mqtt(quick_service(store, float(seconds)), broker))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from dermafed.client.clinic.mqtt import responder
-from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import SettingsError, StorageError
 from tests.client.certificates import certificate

@@ -15,8 +15,8 @@ import pytest
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.opened_model import open_model
-from dermafed.client.clinic.mqtt import answer
-from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.mqtt import request_response as answer
+from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import StorageError
 from dermafed.shared.metrics.calibration.calibration import softmax
@@ -50,7 +50,7 @@ def test_the_network_says_by_mqtt_what_it_says_itself(
     from dermafed.client.clinic.intake.receive import receive
 
     received = receive(picture(1, ".jpg"))
-    expected = softmax(diagnoser.predict(received.image, received.clinical).logits)
+    expected = softmax(diagnoser.look(received.image, received.clinical).logits)
     assert list(told["probabilities"].values()) == expected.tolist()
 
 

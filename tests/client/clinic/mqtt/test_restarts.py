@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.client.clinic.mqtt.settings import MqttSettings
+from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, running
 from tests.client.clinic.mqtt.device import Device, wait

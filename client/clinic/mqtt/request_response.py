@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from aiomqtt import Message
 from paho.mqtt.properties import Properties
 
 from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
-from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.intake.receive import receive
+from dermafed.client.clinic.intake.refusals import Refused, refusal_of
+from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 
@@ -102,3 +107,58 @@ def _named(data: bytes | None) -> str:
             remedy="Send 1 to 64 letters, digits or . _ : - as correlation data or the metadata's request",
         )
     return text
+
+
+MAX_BYTES = 32 * 2**20
+
+log = logging.getLogger("dermafed.mqtt")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to publish.
+
+    Attributes:
+        topic: the device's.
+        status: the HTTP status that says the same.
+        content: a diagnosis, or ``code``, ``error`` and ``remedy``.
+        correlation: as the device sent it.
+    """
+
+    topic: str
+    status: int
+    content: dict[str, Any]
+    correlation: bytes | None
+
+    def payload(self) -> bytes:
+        """The content as JSON."""
+        return json.dumps(self.content, allow_nan=False, ensure_ascii=False).encode()
+
+
+def answer(service: DiagnosticService, message: Message) -> Answer:
+    """Diagnoses the image of a message; the diagnosis is on the disk when this returns.
+
+    Whatever goes wrong is an answer too: a message without one would come again for ever.
+    """
+    topic = usual_answer_topic(message)
+    try:
+        topic = answer_topic(message)
+        status, content = 200, _diagnose(service, message)
+    except Exception as error:
+        refused = refusal_of(error)
+        status, content = refused.status, refused.to_dict()
+        if not isinstance(error, Refused):
+            log.error("a request failed: %s", type(error).__name__)  # its text may hold what was sent
+    log.info("answered: %d %s", status, content.get("code", ""))
+    return Answer(topic, status, content, correlation(message))
+
+
+def _diagnose(service: DiagnosticService, message: Message) -> dict[str, Any]:
+    if len(message.payload) > MAX_BYTES:
+        what = f"The message is larger than {MAX_BYTES >> 20} MiB"
+        raise Refused("too-large", what, remedy="Send the image as a JPEG")
+    request = read_request(message)
+    received = receive(
+        request.image, request.clinical, device=request.device, quarantine=service.store.quarantine
+    )
+    return service.diagnose(received, request.device, request.name).to_dict()

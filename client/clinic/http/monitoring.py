@@ -1,22 +1,26 @@
-"""How the node stands, for Prometheus: counts, seconds and the queue; nothing that names anyone."""
+"""The state of the node for monitoring: health, and metrics for Prometheus; nothing that names anyone."""
 
 from __future__ import annotations
 
 import time
 
+from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
-from dermafed.client.clinic.http.thread_pool import Work
+from dermafed.client.clinic.http.limits import WorkPool
+from dermafed.client.clinic.http.schema import Health
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 0.8, 1, 1.5, 2.5, 5, 10, 30)
 
 
-class Figures:
-    """The figures of one node."""
+class Metrics:
+    """The metrics of one node."""
 
-    def __init__(self, model: ModelUsed, work: Work) -> None:
+    def __init__(self, model: ModelUsed, pool: WorkPool) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "dermafed_requests", "Requests answered", ["method", "route", "status"], registry=self._registry
@@ -29,28 +33,28 @@ class Figures:
             registry=self._registry,
         )
         self.diagnoses = Counter("dermafed_diagnoses", "Diagnoses answered", registry=self._registry)
-        queue = Gauge("dermafed_in_hand", "Diagnoses and heatmaps in hand", registry=self._registry)
-        queue.set_function(lambda: work.in_hand)
+        queue = Gauge("dermafed_in_hand", "Diagnoses and heatmaps in progress", registry=self._registry)
+        queue.set_function(lambda: pool.active)
         used = Gauge("dermafed_model", "The model in use", ["name", "round"], registry=self._registry)
         used.labels(model.name, model.round).set(1)
 
     def text(self) -> bytes:
-        """All figures in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def answered(self, scope: Scope, status: int, seconds: float) -> None:
+    def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request."""
-        # The route's pattern: a path could name a diagnosis, and would make a figure of its own.
+        # The route's pattern: a path could name a diagnosis, and would make a metric of its own.
         route = getattr(scope.get("route"), "path", "other")
         self._requests.labels(scope["method"], route, status).inc()
         self._seconds.labels(route).observe(seconds)
 
 
-class Counted:
+class RequestMetrics:
     """ASGI middleware that counts and times every request."""
 
-    def __init__(self, app: ASGIApp, figures: Figures) -> None:
-        self._app, self._figures = app, figures
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on."""
@@ -67,4 +71,27 @@ class Counted:
         try:
             await self._app(scope, receive, noted_send)
         finally:
-            self._figures.answered(scope, status, time.perf_counter() - start)
+            self._metrics.count(scope, status, time.perf_counter() - start)
+
+
+def monitoring_router(model: ModelUsed, pool: WorkPool, metrics: Metrics) -> APIRouter:
+    """``/health`` and ``/metrics``.
+
+    Args:
+        model: in use.
+        pool: says whether the node is busy.
+        metrics: what ``/metrics`` shows.
+    """
+    router = APIRouter(tags=["state"])
+
+    @router.get("/health")
+    async def health() -> Health:
+        """Whether the node takes an image now; it listens only once its model is loaded and warm."""
+        return Health(status="ok", ready=pool.has_room, model=model.name, round=model.round)
+
+    @router.get("/metrics", response_class=Response, name="metrics")
+    async def show_metrics() -> Response:
+        """Counts, seconds and the queue, for Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -93,3 +94,36 @@ class DicomSettings(BaseModel):
         """The same with its files' paths from this folder on."""
         files = {name: getattr(self, name) for name in ("certificate", "key", "ca")}
         return self.model_copy(update={name: folder / path for name, path in files.items() if path})
+
+
+def server_context(settings: DicomSettings) -> ssl.SSLContext | None:
+    """What the port speaks; ``None`` is plain.
+
+    Raises:
+        SettingsError: a file cannot be used.
+    """
+    return _context(settings, ssl.Purpose.CLIENT_AUTH)
+
+
+def client_context(settings: DicomSettings) -> ssl.SSLContext | None:
+    """What answers are sent by; ``None`` is plain.
+
+    Raises:
+        SettingsError: a file cannot be used.
+    """
+    return _context(settings, ssl.Purpose.SERVER_AUTH)
+
+
+def _context(settings: DicomSettings, purpose: ssl.Purpose) -> ssl.SSLContext | None:
+    if settings.certificate is None:
+        return None
+    try:
+        context = ssl.create_default_context(purpose, cafile=settings.ca)
+        context.load_cert_chain(settings.certificate, settings.key)
+    except OSError as error:  # what ssl raises is one, too
+        what = "The DICOM port's certificate, key or authority cannot be used"
+        raise SettingsError(what, where=settings.certificate, remedy="Give PEM files") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
