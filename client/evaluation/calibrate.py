@@ -19,7 +19,7 @@ from dermafed.shared.lesions.record import Splits
 from dermafed.shared.lesions.splits import check_no_duplicates, split_records
 from dermafed.shared.metrics.calibration.calibration import Calibration, fit_calibration
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
-from dermafed.shared.training.data import labelled
+from dermafed.shared.training.data import label_images
 
 Stage = Callable[[str], Callable[[int, int], None]]
 
@@ -102,5 +102,5 @@ def _look(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> Networ
     cached = PreprocessCache(default_cache_folder()).load(
         [record.path for record in records], card.preprocess, progress=stage(f"Preprocessing, {side}")
     )
-    data = labelled(records, cached.images, card.model)
+    data = label_images(records, cached.images, card.model)
     return network_outputs(model.classifier, data, stage(f"Looking, {side}"))

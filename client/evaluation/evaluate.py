@@ -23,7 +23,7 @@ from dermafed.shared.metrics.classification import ClassificationMetrics, classi
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
-from dermafed.shared.training.data import LabelledImages, labelled
+from dermafed.shared.training.data import LabelledImages, label_images
 from dermafed.shared.training.predict import apply_classifier
 
 CHUNK = 256  # images between two reports of progress
@@ -83,8 +83,8 @@ def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, st
     class_map = _class_map(dataset.records, card, classes)
     mapped, excluded = class_map.apply(dataset.records)
     cached = _preprocessed(mapped, card, skip_bad, stage("Preprocessing images"))
-    records = tuple(mapped[index] for index in cached.kept)
-    images = labelled(records, cached.images, card.model)
+    records = tuple(mapped[index] for index in cached.positions)
+    images = label_images(records, cached.images, card.model)
     probabilities = _predict(classifier, images, model, stage("Judging images"))
     return Evaluation(
         model,
@@ -126,7 +126,7 @@ def _preprocessed(
         progress=progress,
         on_bad="skip" if skip_bad else "raise",
     )
-    if not cached.kept.size:
+    if not cached.positions.size:
         raise DatasetError(
             "No image can be read", where=records[0].path.parent, remedy="Check the image files"
         )

@@ -105,7 +105,7 @@ def remove_reviewed(folder: Path, image_id: str) -> None:
     if rows.pop(image_id, None) is not None:
         _write(folder, rows.values())
     for image in folder.glob(f"{image_id}.*"):
-        PreprocessCache(default_cache_folder()).forget(image)
+        PreprocessCache(default_cache_folder()).remove(image)
         image.unlink()
 
 

@@ -1,6 +1,6 @@
 """The preprocessing cache: each image is preprocessed once per settings, whatever it is called.
 
-``FOLDER/<digest of the settings>/<2 digits>/<62 digits>`` holds one image (:mod:`cache_entry`),
+``FOLDER/<digest of the settings>/<2 digits>/<62 digits>`` is one image (:mod:`cache_entry`),
 named by the SHA-256 of its source file's bytes. Deleting any of it is safe at any time.
 """
 
@@ -41,7 +41,7 @@ class CachedImages:
         images: RGB (N, S, S, 3), uint8 in 0-255.
         noise_sigmas: (N,), float64, 8-bit units.
         denoised: (N,), bool.
-        kept: (N,), int64: the position of each image among the paths asked for.
+        positions: (N,), int64: the position of each image among the paths asked for.
         skipped: the files that could not be read, each with the reason; N plus their count is the number
             of paths.
     """
@@ -49,7 +49,7 @@ class CachedImages:
     images: NDArray[np.uint8]
     noise_sigmas: NDArray[np.float64]
     denoised: NDArray[np.bool_]
-    kept: NDArray[np.int64]
+    positions: NDArray[np.int64]
     skipped: tuple[tuple[Path, str], ...]
 
 
@@ -68,12 +68,12 @@ class PreprocessCache:
         workers: int | None = None,
         on_bad: Literal["raise", "skip"] = "raise",
     ) -> CachedImages:
-        """Loads images, preprocessing those that the cache does not hold.
+        """Loads images, and preprocesses those that are not in the cache.
 
         Args:
             paths: image files.
             settings: the preprocessing.
-            progress: called in this thread with the images done and their number.
+            progress: called in this thread with the number of images done and of all images.
             workers: threads; by default as many as this process has cores.
             on_bad: whether a file that cannot be read is an error or is left out and listed.
 
@@ -84,17 +84,17 @@ class PreprocessCache:
             ImageError: a file cannot be read and `on_bad` is ``"raise"``.
             SettingsError: the package ``bm3d`` was chosen but is not installed.
             StorageError: the cache cannot be written.
-            DermaFedError: memory does not hold all the images.
+            DermaFedError: the images do not fit into memory.
         """
-        shelf = _Shelf.open(self.folder, settings)
-        images = _room_for(len(paths), settings.image_size)
+        entries = _Entries.open(self.folder, settings)
+        images = _allocate(len(paths), settings.image_size)
         sigmas, denoised = np.zeros(len(paths)), np.zeros(len(paths), np.bool_)
-        kept: list[int] = []
+        positions: list[int] = []
         skipped: list[tuple[Path, str]] = []
 
         def fill(index: int) -> str | None:
             try:
-                sigmas[index], denoised[index] = shelf.fetch(paths[index], images[index])
+                sigmas[index], denoised[index] = entries.load(paths[index], images[index])
             except ImageError as error:
                 if on_bad == "raise":
                     raise
@@ -104,18 +104,22 @@ class PreprocessCache:
         with _pool(workers) as pool:
             for index, fault in enumerate(pool.map(fill, range(len(paths)))):
                 if fault is None:
-                    images[len(kept)] = images[index]  # closes the gaps that skipped images leave
-                    kept.append(index)
+                    images[len(positions)] = images[index]  # closes the gaps that skipped images leave
+                    positions.append(index)
                 else:
                     skipped.append((paths[index], fault))
                 if progress is not None:
                     progress(index + 1, len(paths))
         return CachedImages(
-            images[: len(kept)], sigmas[kept], denoised[kept], np.array(kept, np.int64), tuple(skipped)
+            images[: len(positions)],
+            sigmas[positions],
+            denoised[positions],
+            np.array(positions, np.int64),
+            tuple(skipped),
         )
 
-    def forget(self, path: Path) -> None:
-        """Removes what was made of an image file, under any settings.
+    def remove(self, path: Path) -> None:
+        """Removes the entries of an image file, under all settings.
 
         Raises:
             ImageError: the file cannot be read.
@@ -139,27 +143,27 @@ def default_cache_folder() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelf:
-    """The part of a cache that belongs to one choice of settings."""
+class _Entries:
+    """The entries of a cache under one choice of settings."""
 
     folder: Path
     scratch: Path
     settings: PreprocessSettings
 
     @classmethod
-    def open(cls, cache: Path, settings: PreprocessSettings) -> _Shelf:
+    def open(cls, cache: Path, settings: PreprocessSettings) -> _Entries:
         scratch = cache / "unfinished"
         try:
             make_private(scratch)
-            _sweep(scratch)
+            _remove_abandoned(scratch)
         except OSError as error:
             what = f"The cache folder cannot be used: {error.strerror or error}"
-            remedy = "Name another one in DERMAFED_CACHE"
+            remedy = "Set DERMAFED_CACHE to another folder"
             raise StorageError(what, where=cache, remedy=remedy) from error
         return cls(cache / _settings_digest(settings), scratch, settings)
 
-    def fetch(self, path: Path, pixels: NDArray[np.uint8]) -> tuple[float, bool]:
-        """Fills `pixels` with the preprocessed image of a file; returns its sigma and whether denoised."""
+    def load(self, path: Path, pixels: NDArray[np.uint8]) -> tuple[float, bool]:
+        """Fills `pixels` with a file's preprocessed image; returns its noise sigma and whether denoised."""
         data = read_bytes(path)
         digest = hashlib.sha256(data).hexdigest()
         entry = self.folder / digest[:2] / digest[2:]
@@ -177,18 +181,18 @@ def _settings_digest(settings: PreprocessSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _sweep(scratch: Path) -> None:
-    """Removes what killed writers left behind."""
+def _remove_abandoned(scratch: Path) -> None:
+    """Removes unfinished files of writers that were killed."""
     horizon = time.time() - _ABANDONED_AFTER
     for file in scratch.iterdir():
         try:
             if file.stat().st_mtime < horizon:
                 file.unlink()
-        except OSError:  # another process swept it first
+        except OSError:  # another process removed it first
             continue
 
 
-def _room_for(count: int, size: int) -> NDArray[np.uint8]:
+def _allocate(count: int, size: int) -> NDArray[np.uint8]:
     try:
         return np.empty((count, size, size, 3), np.uint8)
     except MemoryError as error:
@@ -202,5 +206,5 @@ def _pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
     pool = ThreadPoolExecutor(workers or cores())
     try:
         yield pool
-    finally:  # after an error or Ctrl-C, thousands of waiting images are not worked off first
+    finally:  # after an error or Ctrl-C, thousands of waiting images are not processed first
         pool.shutdown(cancel_futures=True)

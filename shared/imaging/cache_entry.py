@@ -1,8 +1,8 @@
 """One file of the preprocessing cache: a header with a checksum, then the pixels.
 
 An entry appears under its name whole or not at all (written elsewhere on the same disk, then renamed), so
-writers may race and may die. It is not flushed to the disk: what a power cut tears fails its checksum and
-is computed again, which costs less than a flush for each of thousands of images.
+writers may race and may be killed. It is not flushed to the disk: an entry that a power cut damages fails its
+checksum and is computed again, which costs less than a flush for each of thousands of images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_entry(path: Path, key: str, content: Preprocessed, scratch: Path) -> N
 
     Args:
         path: the entry's file.
-        key: what it is the entry of; bound into the checksum.
+        key: settings and source image of the entry; part of the checksum.
         content: the preprocessed image.
         scratch: a folder on the same file system for the unfinished file.
 
@@ -43,7 +43,7 @@ def write_entry(path: Path, key: str, content: Preprocessed, scratch: Path) -> N
         _write_whole(path, (header, pixels), scratch)
     except OSError as error:
         what = f"The image cache cannot be written: {error.strerror or error}"
-        remedy = "Free some space, or name another cache folder in DERMAFED_CACHE"
+        remedy = "Free some space, or set DERMAFED_CACHE to another folder"
         raise StorageError(what, where=path.parent, remedy=remedy) from error
 
 
@@ -52,8 +52,8 @@ def read_entry(path: Path, key: str, pixels: NDArray[np.uint8]) -> tuple[float, 
 
     Args:
         path: the entry's file.
-        key: what it must be the entry of.
-        pixels: C-contiguous uint8 array of the expected shape; filled, but with rubbish
+        key: the settings and source image that the entry must have.
+        pixels: C-contiguous uint8 array of the expected shape; overwritten, with arbitrary values
             where the result is ``None``.
 
     Returns:
@@ -74,7 +74,7 @@ def read_entry(path: Path, key: str, pixels: NDArray[np.uint8]) -> tuple[float, 
 
 
 def make_private(folder: Path) -> None:
-    """Makes a folder, and those above it, for its owner alone; leaves one that exists as it is.
+    """Makes a folder, and those above it, for its owner alone; an existing one is not changed.
 
     Raises:
         OSError: it cannot be made.

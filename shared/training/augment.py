@@ -27,8 +27,8 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator, *, tones: bool =
 
     Args:
         image: uint8 (S, S, 3).
-        rng: the source of all randomness.
-        tones: whether the skin also gets another tone, as if its epidermis held more or less melanin.
+        rng: generator of all random draws.
+        tones: whether the skin also gets another tone, as if its epidermis had more or less melanin.
 
     Returns:
         uint8 (S, S, 3); the border is mirrored where the image ends.

@@ -1,26 +1,26 @@
-"""Threads, determinism and silence of the backend; the one place that names TensorFlow."""
+"""Configures the backend: threads, determinism, no output; the only module here that names TensorFlow."""
 
 from __future__ import annotations
 
 import os
 
-# TensorFlow tells of its CPU features and of missing GPUs on every start.
+# TensorFlow logs CPU features and missing GPUs at every start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def configure_backend(threads: int) -> None:
-    """Fixes the number of threads, asks for deterministic operations, and keeps Keras off stdout.
+    """Fixes the number of threads, chooses deterministic operations, and stops Keras from writing to stdout.
 
     Call it before the first computation of the process: TensorFlow fixes its threads then. On two
     cores EfficientNetB0 trains as fast with one thread as with two, so that parallel processes
     of one thread each use a machine best, and a fixed number of threads makes results reproducible.
 
     Args:
-        threads: how many threads an operation may use.
+        threads: number of threads of an operation.
     """
     import keras
 
-    # Its download bar would stand in the middle of a command's JSON.
+    # Its download bar would appear in the middle of a command's JSON.
     keras.config.disable_interactive_logging()
     if keras.config.backend() != "tensorflow":
         return

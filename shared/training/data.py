@@ -1,4 +1,4 @@
-"""A clinic's images as arrays, and the batches a round trains on."""
+"""Loads a clinic's records as labelled arrays, and draws the batches of a round."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LabelledImages:
         return len(self.labels)
 
     def inputs(self, images: NDArray[np.uint8], index: NDArray[np.int64]) -> object:
-        """What the model takes for these images: float32 images, with their metadata if any."""
+        """Returns the model's inputs for these images: float32 images, with their metadata if any."""
         pixels = images.astype(np.float32)
         return pixels if self.metadata is None else [pixels, self.metadata[index]]
 
@@ -52,19 +52,19 @@ class Batch:
 def batches(
     data: LabelledImages, size: int, steps: Iterable[int], *, seed: int, augmented: bool, tones: bool = False
 ) -> Iterator[Batch]:
-    """The batches of some steps of a training without end: one epoch after the other, each in random order.
+    """Yields the batches of some steps of an endless training: epoch after epoch, each in random order.
 
     All batches have one size, so that the model is traced for one shape: an epoch's last batch is
-    filled up with images of weight 0, and no image counts twice. A step's batch depends on nothing
-    but the step and the seed.
+    filled up with images of weight 0, and no image counts twice. A step's batch depends only on
+    the step and the seed.
 
     Args:
         data: the images.
-        size: of a batch.
-        steps: their numbers, from 0.
-        seed: of the orders and the augmentation.
-        augmented: whether images are changed at random.
-        tones: whether that changes the tone of the skin too.
+        size: images in a batch.
+        steps: numbers of the steps, from 0.
+        seed: seed of the orders and the augmentation.
+        augmented: whether images are changed at random, see :func:`augment`.
+        tones: whether augmentation also changes the skin tone.
     """
     for step in steps:
         epoch, place = divmod(step, steps_per_epoch(data, size))
@@ -81,7 +81,7 @@ def batches(
 
 
 def steps_per_epoch(data: LabelledImages, size: int) -> int:
-    """How many batches of ``size`` an epoch has."""
+    """Returns the number of batches of ``size`` in an epoch."""
     return -(-len(data) // size)
 
 
@@ -92,24 +92,24 @@ def load_labelled(
 
     Args:
         records: labelled with the model's classes.
-        model: the architecture; says whether metadata is used.
-        preprocess: how images are prepared.
+        model: the architecture, with the classes and whether metadata is used.
+        preprocess: the preprocessing.
 
     Raises:
-        DatasetError: a record's label is none of the classes.
+        DatasetError: the label of a record is not a class of the model.
         ImageError: an image cannot be read.
     """
     cached = PreprocessCache(default_cache_folder()).load([record.path for record in records], preprocess)
-    return labelled(records, cached.images, model)
+    return label_images(records, cached.images, model)
 
 
-def labelled(
+def label_images(
     records: Sequence[LesionRecord], images: NDArray[np.uint8], model: ModelSettings
 ) -> LabelledImages:
-    """Puts records and their preprocessed images, uint8 (N, S, S, 3), together as inputs and targets.
+    """Joins records and their preprocessed images, uint8 (N, S, S, 3), as inputs and targets.
 
     Raises:
-        DatasetError: a record's label is none of the classes.
+        DatasetError: the label of a record is not a class of the model.
     """
     labels = np.array([_class_index(record, model.classes) for record in records], np.int64)
     return LabelledImages(images, labels, encode_metadata(records) if model.metadata else None)
@@ -118,7 +118,7 @@ def labelled(
 def _class_index(record: LesionRecord, classes: tuple[str, ...]) -> int:
     if record.label not in classes:
         raise DatasetError(
-            f"The label '{record.label}' is none of the model's classes",
+            f"The label '{record.label}' is not a class of the model",
             where=record.path,
             remedy=f"Map it to one of {', '.join(classes)}",
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
-from dermafed.shared.model.classifier import FloatVector, to_flat
+from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
 from dermafed.shared.training.loss import balanced_weight, class_weights, log_prior, targets
@@ -21,15 +21,15 @@ from dermafed.shared.training.predict import (
     with_own_batch_norm,
 )
 from dermafed.shared.training.recipe import Recipe
-from dermafed.shared.training.trainer import Update
+from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.shared.training.training_network import training_network
 
 
 class KerasTrainer:
-    """Trains and judges the classifier on one clinic's images.
+    """Trains and evaluates the classifier on one clinic's images.
 
-    Everything random is drawn from the seed, the clinic's name and the round, and the
-    optimiser starts afresh each round: a round's result depends on nothing but its inputs.
+    All random draws come from the seed and the round, and the optimiser starts afresh each
+    round: a round's result depends only on its inputs.
     """
 
     def __init__(
@@ -45,22 +45,22 @@ class KerasTrainer:
         memory: BatchNormMemory | None = None,
         weights: NDArray[np.float32] | None = None,
     ) -> None:
-        """Keeps the clinic's images; the network is shared by the process's trainers.
+        """Takes the clinic's images; the network is shared by the process's trainers.
 
         Args:
             model: the architecture.
             recipe: the local training.
-            train: the images to train on.
-            validation: the images to judge on.
-            rounds: how many rounds the run has, for the learning rate's schedule.
-            seed: of this clinic.
+            train: training images.
+            validation: validation images.
+            rounds: number of rounds of the run, for the learning rate's schedule.
+            seed: seed of this clinic's random draws.
             class_counts: training images of each class over all clinics; this clinic's own by default.
-            memory: for ``batch_norm="local"``, where it is kept.
-            weights: of the training images (N,), besides those that balance classes.
+            memory: the clinic's own batch normalisation, for ``batch_norm="local"``.
+            weights: weights of the training images (N,), besides those that balance classes.
         """
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
         self.data, self.validation = train, validation
-        self._judged = FrozenFeatures(model.frozen_blocks, validation)
+        self._validation_features = FrozenFeatures(model.frozen_blocks, validation)
         self.memory = memory
         counts = np.bincount(train.labels, minlength=len(model.classes))
         prior = log_prior(counts) if recipe.balance == "logits" else np.zeros(len(counts), np.float32)
@@ -103,13 +103,15 @@ class KerasTrainer:
             progress = (round - 1 + (done + 0.5) / len(steps)) / self.rounds
             network.step(batch, self._targets[batch.index], self._weights[batch.index], progress)
         trained = to_flat(network.classifier)
-        self._remember_batch_norm(trained, round)
+        self._save_batch_norm(trained, round)
         return Update(trained, self._weight, {"loss": network.mean_loss()})
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        """Judges a model on the clinic's validation images, with its own batch norm if it keeps one."""
+        """Evaluates a model on the clinic's validation images, with its own batch norm if it has one."""
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return ClinicEvaluation.from_predictions(self.validation.labels, self._judged.predict(classifier))
+        return ClinicEvaluation.from_predictions(
+            self.validation.labels, self._validation_features.predict(classifier)
+        )
 
     def _steps(self, round: int) -> range:
         """The round's steps, counted from the run's start; one at least."""
@@ -123,6 +125,6 @@ class KerasTrainer:
     def _seed(self, *stage: int) -> int:
         return int(np.random.SeedSequence((self.seed, *stage)).generate_state(1)[0])
 
-    def _remember_batch_norm(self, weights: FloatVector, round: int) -> None:
+    def _save_batch_norm(self, weights: FloatVector, round: int) -> None:
         if self.memory:
             self.memory.save(weights[batch_norm_entries(self.model)], round=round)

@@ -1,4 +1,4 @@
-"""Cross-entropy on logits, with the classes' prior or a focus on hard images where the recipe asks for it."""
+"""Cross-entropy on logits, with the classes' prior or a focus on hard images; weights of classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class PriorAdjustedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     """-sum_c y_c log softmax(z + b)_c, b the classes' log prior or 0.
 
     Logit adjustment (Menon et al. 2021, arXiv:2007.07314, eq. 10, tau = 1). ``y_true`` carries
-    both: float32 (B, 2C), one-hot labels y then b, so that the loss holds no state and one traced
+    both: float32 (B, 2C), one-hot labels y then b, so that the loss has no state and one traced
     step serves every clinic. The labels may be multiplied by a weight of the image. With a focus gamma each
     class's term is multiplied by (1 - softmax_c)^gamma (Lin et al. 2017, arXiv:1708.02002, eq. 4).
 
@@ -63,7 +63,7 @@ def class_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def balanced_weight(counts: NDArray[np.int64], everywhere: NDArray[np.int64]) -> int:
-    """What a clinic's images weigh where each class weighs the same over all clinics, in whole images.
+    """Returns the weight of a clinic's images where each class weighs the same over all clinics.
 
     Args:
         counts: the clinic's images of each class (C,).

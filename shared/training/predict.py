@@ -1,4 +1,8 @@
-"""Predictions of a model's weights, with a clinic's own batch normalisation if it keeps one."""
+"""Predicts with a model's weights, and with a clinic's own batch normalisation if it has one.
+
+What the frozen blocks make of images is computed once, since no round changes it: of EfficientNetB0 with four
+frozen blocks, two thirds of a prediction.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.model.classifier import FloatVector, batch_norm_mask, block_of, set_flat
+from dermafed.shared.model.classifier import batch_norm_mask, block_of, set_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
+from dermafed.shared.training.trainer import FloatVector
 from dermafed.shared.training.training_network import shared_classifier
 
 # 64 images a batch take half as long again as four times 16: their maps leave the processor's cache.
@@ -21,13 +26,13 @@ BATCH_SIZE = 16
 
 
 class BatchNormMemory(Protocol):
-    """Where a clinic keeps its own batch normalisation between rounds (FedBN)."""
+    """Saves a clinic's own batch normalisation between rounds (FedBN)."""
 
     def load(self, before_round: int) -> FloatVector | None:
-        """What was saved last before a round, or ``None``."""
+        """Returns the values saved last before a round, or ``None``."""
 
     def save(self, values: FloatVector, *, round: int) -> None:
-        """Keeps the values a round ended with."""
+        """Saves the values at the end of a round."""
 
 
 def predict(
@@ -45,7 +50,7 @@ def predict(
         weights: float32 (P,).
         data: the images.
         round: the round that the weights come from.
-        memory: the clinic's own batch normalisation, if it keeps one.
+        memory: the clinic's own batch normalisation, if it has one.
 
     Returns:
         Probabilities float32 (N, C).
@@ -56,15 +61,15 @@ def predict(
 def loaded_classifier(
     model: ModelSettings, weights: FloatVector, *, round: int = 0, memory: BatchNormMemory | None = None
 ) -> keras.Model:
-    """The process's one classifier, with these weights until others are set; arguments as in predict."""
+    """Returns the process's one classifier, with these weights until others are set; see :func:`predict`."""
     classifier = shared_classifier(model)
-    # What the clinic kept in this round belongs to this round's model: look one round on.
+    # The values that the clinic saved in this round belong to this round's model.
     set_flat(classifier, with_own_batch_norm(model, weights, memory, round + 1))
     return classifier
 
 
 def apply_classifier(classifier: keras.Model, data: LabelledImages) -> NDArray[np.float32]:
-    """Probabilities float32 (N, C) of a classifier's own weights."""
+    """Predicts probabilities float32 (N, C) with a classifier's own weights."""
     return apply_in_batches(classifier, data.images, data.metadata)
 
 
@@ -90,7 +95,7 @@ def apply_in_batches(
 def with_own_batch_norm(
     model: ModelSettings, weights: FloatVector, memory: BatchNormMemory | None, round: int
 ) -> FloatVector:
-    """The weights, their batch normalisation replaced by what the clinic kept last before a round."""
+    """Returns the weights with the batch normalisation that the clinic saved last before a round, if any."""
     own = memory.load(round) if memory else None
     if own is None:
         return weights
@@ -101,21 +106,21 @@ def with_own_batch_norm(
 
 @lru_cache(maxsize=2)
 def batch_norm_entries(settings: ModelSettings) -> NDArray[np.bool_]:
-    """Which of the weights (P,) are batch normalisation's."""
+    """Returns which of the weights belong to batch normalisation: bool (P,)."""
     return batch_norm_mask(shared_classifier(settings))
 
 
 class FrozenFeatures:
-    """A clinic's images, and what a classifier's frozen blocks made of them last."""
+    """A clinic's images, and their features after a classifier's frozen blocks."""
 
     def __init__(self, frozen_blocks: int, data: LabelledImages) -> None:
-        """Keeps the images, uint8 (N, S, S, 3)."""
+        """Takes the images, uint8 (N, S, S, 3)."""
         self._frozen_blocks, self._data = frozen_blocks, data
         self._digest = b""
         self._features = np.empty(0, np.float32)
 
     def predict(self, classifier: keras.Model) -> NDArray[np.float32]:
-        """Probabilities float32 (N, C) by a classifier's own weights."""
+        """Predicts probabilities float32 (N, C) with a classifier's own weights."""
         parts = _parts(classifier, self._frozen_blocks)
         if parts is None:
             return apply_classifier(classifier, self._data)
@@ -127,7 +132,7 @@ class FrozenFeatures:
 
 @lru_cache(maxsize=2)
 def _parts(classifier: keras.Model, frozen_blocks: int) -> tuple[keras.Model, keras.Model] | None:
-    """The frozen blocks and the rest; None where there are none, or features take more memory than images."""
+    """Splits off the frozen blocks; None without any, or where features take more memory than images."""
     image, *metadata = classifier.inputs
     frozen = [layer for layer in classifier.layers if 1 <= block_of(layer.name) <= frozen_blocks]
     if not frozen:

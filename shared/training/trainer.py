@@ -1,4 +1,4 @@
-"""One clinic's side of a run, as the federation sees it."""
+"""A clinic's part of a run, as the federation sees it: train, evaluate, update."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FloatVector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Update:
-    """What a clinic's training gives back.
+    """The result of a clinic's training in a round.
 
     Attributes:
         weights: the trained model, float32 (P,).
-        weight: of the update in the mean: its training images, each counted as much as the recipe's
-            balance lets its class count over all clinics, rounded to 1 or more.
-        metrics: what the training measured, for example ``loss``.
+        weight: weight of the update in the mean: the number of training images, each counted as the
+            recipe's balance counts its class over all clinics, rounded to 1 or more.
+        metrics: measurements of the training, for example ``loss``.
     """
 
     weights: FloatVector
@@ -32,12 +32,12 @@ class Update:
 
 
 class Trainer(Protocol):
-    """One clinic's side of a run: trains and judges a model given as one flat float32 vector (P,)."""
+    """Trains and evaluates a model, given as one flat float32 vector (P,), on one clinic's images."""
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         """Train from ``weights`` on the clinic's training images."""
         ...
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        """Judge ``weights`` on the clinic's validation images."""
+        """Evaluate ``weights`` on the clinic's validation images."""
         ...

@@ -1,4 +1,4 @@
-"""The classifier in training: a compiled step, shared by every trainer of the process."""
+"""The classifier in training: FedProx's loss, and a compiled step that all trainers of the process share."""
 
 from __future__ import annotations
 
@@ -9,23 +9,49 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.model.classifier import (
-    FloatVector,
-    build_classifier,
-    fix_batch_norm,
-    logits_model,
-    set_flat,
-)
+from dermafed.shared.model.classifier import build_classifier, fix_batch_norm, logits_model, set_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import Batch
 from dermafed.shared.training.loss import PriorAdjustedCrossEntropy
 from dermafed.shared.training.recipe import Recipe
+from dermafed.shared.training.trainer import FloatVector
+
+
+class ProximalModel(keras.Model):  # type: ignore[misc]
+    """A classifier up to its logits, whose loss adds FedProx's proximal term (mu / 2) ||w - w_0||^2.
+
+    Li et al. 2020, arXiv:1812.06127, eq. 2.
+
+    w are the trainable weights and w_0 the global ones that the round started from. With
+    mu = 0 there is no anchor and no term.
+    """
+
+    def __init__(self, classifier: keras.Model, mu: float) -> None:
+        network = logits_model(classifier)
+        super().__init__(network.input, network.output, name="proximal")
+        self.mu = mu
+        weights = self.trainable_variables if mu else []
+        # Zeros, since a Keras variable made of another's value shares its memory.
+        self.anchor = [
+            keras.Variable(keras.ops.zeros(w.shape), trainable=False, name="anchor") for w in weights
+        ]
+
+    def set_anchor(self) -> None:
+        """Sets w_0 to the present weights."""
+        for anchor, weight in zip(self.anchor, self.trainable_variables if self.mu else [], strict=True):
+            anchor.assign(weight.value)
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> keras.KerasTensor:
+        """The loss of Keras' ``compile`` plus the proximal term."""
+        loss = super().compute_loss(*args, **kwargs)
+        pairs = zip(self.trainable_variables, self.anchor, strict=True) if self.mu else ()
+        return loss + sum(0.5 * self.mu * keras.ops.sum(keras.ops.square(w - a)) for w, a in pairs)
 
 
 class TrainingNetwork:
-    """The classifier with its optimiser, compiled once and used by every trainer of the process.
+    """The classifier with its optimiser, compiled once and used by all trainers of the process.
 
-    Tracing EfficientNetB0's training step takes longer than many a clinic's round.
+    Tracing EfficientNetB0's training step takes longer than the round of many a clinic.
     """
 
     def __init__(self, settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool) -> None:
@@ -89,32 +115,3 @@ def _optimizer(recipe: Recipe) -> keras.Optimizer:
     if recipe.optimizer == "sgd":
         return keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0)
     return keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
-
-
-class ProximalModel(keras.Model):  # type: ignore[misc]
-    """A classifier up to its logits, whose loss adds (mu / 2) ||w - w_0||^2.
-
-    w are the trainable weights and w_0 the global ones that the round started from. With
-    mu = 0 no anchor is kept and the loss is the plain one.
-    """
-
-    def __init__(self, classifier: keras.Model, mu: float) -> None:
-        network = logits_model(classifier)
-        super().__init__(network.input, network.output, name="proximal")
-        self.mu = mu
-        weights = self.trainable_variables if mu else []
-        # Zeros, since a Keras variable made of another's value shares its memory.
-        self.anchor = [
-            keras.Variable(keras.ops.zeros(w.shape), trainable=False, name="anchor") for w in weights
-        ]
-
-    def set_anchor(self) -> None:
-        """Takes the present weights as w_0."""
-        for anchor, weight in zip(self.anchor, self.trainable_variables if self.mu else [], strict=True):
-            anchor.assign(weight.value)
-
-    def compute_loss(self, *args: Any, **kwargs: Any) -> keras.KerasTensor:
-        """The loss of Keras' ``compile`` plus the proximal term."""
-        loss = super().compute_loss(*args, **kwargs)
-        pairs = zip(self.trainable_variables, self.anchor, strict=True) if self.mu else ()
-        return loss + sum(0.5 * self.mu * keras.ops.sum(keras.ops.square(w - a)) for w, a in pairs)

@@ -125,11 +125,11 @@ def _readable(
     notes = [
         f"Skipped {len(cached.skipped)} unreadable images, the first: {p.name}" for p, _ in cached.skipped[:1]
     ]
-    if not len(cached.kept):
+    if not len(cached.positions):
         raise DatasetError("No image can be read", remedy="Check the image files")
     if preprocess.denoise != "none":
         notes.append(
-            f"BM3D denoised {np.sum(cached.denoised)} of {len(cached.kept)} images; the noise of the others "
-            f"was too weak to matter (median of all: {np.median(cached.noise_sigmas):.2f} of 255)"
+            f"BM3D denoised {np.sum(cached.denoised)} of {len(cached.positions)} images; the noise of the "
+            f"others was too weak to matter (median of all: {np.median(cached.noise_sigmas):.2f} of 255)"
         )
-    return [records[index] for index in cached.kept], notes
+    return [records[index] for index in cached.positions], notes

@@ -24,7 +24,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.strategies import make_strategy
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.model.classifier import FloatVector, to_flat, trainable_mask
+from dermafed.shared.model.classifier import to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.storage.lock import lock_folder
@@ -32,6 +32,7 @@ from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.predict import predict
+from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm, save_predictions

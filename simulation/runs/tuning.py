@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.model.classifier import FloatVector
 from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.runs.run_settings import RunSettings
 
 

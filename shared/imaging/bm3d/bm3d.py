@@ -1,4 +1,4 @@
-"""BM3D of a colour or gray image: checks, standardisation, and the two stages."""
+"""BM3D of a colour or gray image: checks, standardisation, colour space, and the two stages."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ _BANDS = 4  # of reference rows, matched side by side
 
 _DEPTH = 2 * _RADIUS + 1
 _OFFSETS = search_offsets(_RADIUS)
-# A standard deviation below float32's resolution of the image's range: there is nothing to denoise.
+# A standard deviation below float32's resolution of the image's range: the image has nothing to denoise.
 _MAX_RANGE = 2.0**24
+
+# Luminance, red against blue, green against both. With rows of norm 1 the noise keeps its standard deviation
+# in each channel and stays uncorrelated between them, so no threshold needs a scale of its own.
+_OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
 def bm3d_rgb(image: Floats, sigma: float, *, threads: int = 1) -> Floats:
@@ -32,13 +36,13 @@ def bm3d_rgb(image: Floats, sigma: float, *, threads: int = 1) -> Floats:
     Colour is treated as C-BM3D does: blocks are matched on the luminance of an opponent space, and the same
     groups serve all three channels. Equivariant: for a > 0, ``bm3d_rgb(a * x + b, a * sigma)`` is
     ``a * bm3d_rgb(x, sigma) + b`` within float32 rounding, so it may come before or after standardising.
-    It runs without the GIL: many images are best denoised one thread each, a single one with several. The
-    result is the same to the last bit.
+    It runs without the GIL: use one thread each for many images, several for a single one. The result does
+    not depend on the number of threads.
 
     Args:
         image: (H, W, 3) RGB or (H, W) gray, float32, in any scale; at least 8x8 pixels. Not changed.
         sigma: standard deviation of the noise in the same scale, in every channel; above 0.
-        threads: to work with, 1 or more.
+        threads: number of threads, 1 or more.
 
     Returns:
         The estimate: same shape, float32, same scale, not clipped.
@@ -70,7 +74,7 @@ def _checked(image: Floats, sigma: float) -> Floats:
             remedy=f"Give at least {BLOCK}x{BLOCK} pixels, or switch BM3D off",
         )
     if not np.isfinite(image).all():
-        raise ValueError("BM3D takes finite pixel values only; the image holds NaN or infinity")
+        raise ValueError("BM3D takes finite pixel values only; the image has NaN or infinite values")
     if not (math.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma must be a positive finite number, not {sigma}")
     return image
@@ -100,11 +104,6 @@ def _references(length: int) -> NDArray[np.int64]:
     """First pixels of the reference blocks along an axis; the last one touches the border."""
     last = length - BLOCK
     return np.append(np.arange(0, last, _STEP), last)
-
-
-# Luminance, red against blue, green against both. With rows of norm 1 the noise keeps its standard deviation
-# in each channel and stays uncorrelated between them, so no threshold needs a scale of its own.
-_OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
 def to_opponent(rgb: NDArray[np.float64]) -> NDArray[np.float64]:

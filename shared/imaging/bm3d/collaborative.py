@@ -1,4 +1,6 @@
-"""Collaborative filtering of groups (Dabov et al. 2007, sections III-C to III-E), for noise of variance 1.
+"""Collaborative filtering of groups and their aggregation (Dabov et al. 2007, sections III-C to III-E).
+
+The noise has variance 1.
 
 A group is a stack of 2-D transforms; a Walsh-Hadamard transform along the stack completes the 3-D transform.
 Left unnormalised, it multiplies the noise's variance by the number of blocks. The group's mean is never

@@ -1,4 +1,10 @@
-"""How the kernels are compiled: by numba, at their first call, kept on disk where a folder can be written."""
+"""The 2-D DCT of all 8x8 blocks of one row of positions, and its adjoint, the windowed overlap-add.
+
+A block belongs to many groups. Transforming every position once, and summing what the groups make of it in
+the transform domain before a single inverse, gives the estimate of a transform per group and block (all is
+linear) for a fraction of the work. Every inner loop runs along a row of the image, so that it vectorises.
+The kernels of BM3D are compiled by numba at their first call.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
-
-# Sums may be reordered and fused, so that they vectorise; infinities and NaN keep their meaning.
-_FAST_MATH = {"contract", "reassoc", "nsz"}
-
-
-def compiled(kernel: Kernel) -> Kernel:
-    """Compile a kernel to machine code that runs on one thread and without the GIL.
-
-    The code is cached beside the source, else in the user's cache folder; where neither can be written (a
-    read-only container without a home) each process compiles anew. numba judges a cached kernel by the time
-    of its own file alone: after editing one that another file calls, delete ``__pycache__``.
-    """
-    options: dict[str, Any] = {"nogil": True, "fastmath": _FAST_MATH, "error_model": "numpy"}
-    try:
-        return cast(Kernel, njit(kernel, cache=True, **options))
-    except RuntimeError:  # numba found no folder for its cache
-        return cast(Kernel, njit(kernel, **options))
-
-
 Floats = NDArray[np.float32]
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 BLOCK = 8
 """Side of a block, in pixels (Dabov et al. 2007, table I)."""
@@ -37,6 +24,23 @@ BLOCK = 8
 COEFFICIENTS = BLOCK * BLOCK
 
 _KAISER_BETA = 2.0
+
+# Sums may be reordered and fused, so that they vectorise; infinities and NaN stay valid.
+_FAST_MATH = {"contract", "reassoc", "nsz"}
+
+
+def compiled(kernel: Kernel) -> Kernel:
+    """Compile a kernel to machine code that runs on one thread and without the GIL.
+
+    The code is cached beside the source, else in the user's cache folder; where neither can be written (a
+    read-only container without a home) each process compiles anew. numba renews a cached kernel when
+    its own file has changed: after editing one that another file calls, delete ``__pycache__``.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": _FAST_MATH, "error_model": "numpy"}
+    try:
+        return cast(Kernel, njit(kernel, cache=True, **options))
+    except RuntimeError:  # numba found no folder for its cache
+        return cast(Kernel, njit(kernel, **options))
 
 
 def dct_matrix() -> Floats:

@@ -87,7 +87,7 @@ def test_a_clinics_seed_is_its_names_and_the_runs(site: Path, tmp_path: Path) ->
 
 def test_a_label_of_no_class_is_named(tmp_path: Path) -> None:
     (record,) = records(tmp_path, 1)
-    with pytest.raises(DatasetError, match="'wart' is none of the model's classes") as caught:
+    with pytest.raises(DatasetError, match="'wart' is not a class of the model") as caught:
         load_labelled([replace(record, label="wart")], PLAN.model, PREPROCESS)
     assert caught.value.where == str(record.path)
 

@@ -75,7 +75,7 @@ def test_first_and_second_load_give_what_preprocess_gives(
         assert np.array_equal(loaded.images, np.stack([each.image for each in expected]))
         assert np.array_equal(loaded.noise_sigmas, [each.noise_sigma for each in expected])
         assert np.array_equal(loaded.denoised, [each.denoised for each in expected])
-        assert np.array_equal(loaded.kept, range(12))
+        assert np.array_equal(loaded.positions, range(12))
         assert loaded.skipped == ()
     assert len(computed) == 12
 
@@ -172,7 +172,7 @@ def test_bad_images_are_named_or_skipped(store: PreprocessCache, paths: list[Pat
         store.load(paths, PLAIN)
     loaded = store.load(paths, PLAIN, on_bad="skip")
     rest = [0, 1, 3, 4, 5, 6, 8, 9, 10, 11]
-    assert np.array_equal(loaded.kept, rest)
+    assert np.array_equal(loaded.positions, rest)
     assert np.array_equal(loaded.images, good.images[rest])
     assert np.array_equal(loaded.noise_sigmas, good.noise_sigmas[rest])
     assert [path.name for path, _ in loaded.skipped] == ["02.png", "07.png"]

@@ -90,7 +90,7 @@ def edited(field: str, value: object) -> dict[str, Any]:
 )
 def test_a_damaged_card_is_refused(saved: Path, card: str) -> None:
     saved.with_suffix(".json").write_bytes(card.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ModelError, match="card cannot be read"):
+    with pytest.raises(ModelError, match=r"\.json file cannot be read"):
         load_model(saved)
 
 
@@ -113,7 +113,7 @@ def test_a_damaged_model_is_refused(saved: Path) -> None:
 def test_a_card_of_other_classes_is_refused(saved: Path) -> None:
     other = ModelInfo(tiny(classes=("a", "b")), CARD.preprocess, "none", 1)
     saved.with_suffix(".json").write_text(json.dumps(other.to_dict()))
-    with pytest.raises(ModelError, match="3 outputs, its card names 2"):
+    with pytest.raises(ModelError, match=r"3 outputs, its \.json file names 2"):
         load_model(saved)
 
 

@@ -14,7 +14,6 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import (
-    FloatVector,
     batch_norm_mask,
     build_classifier,
     logits_model,
@@ -27,6 +26,7 @@ from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.predict import apply_classifier, predict
 from dermafed.shared.training.recipe import Recipe
+from dermafed.shared.training.trainer import FloatVector
 from dermafed.shared.training.training_network import shared_classifier, training_network
 from dermafed.simulation.engines.local import run_local
 from tests.shared.training.tiny import (

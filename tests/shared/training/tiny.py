@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermafed.shared.model.classifier import FloatVector, build_classifier, to_flat
+from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.recipe import Recipe
+from dermafed.shared.training.trainer import FloatVector
 from dermafed.shared.training.training_network import shared_classifier
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
