@@ -79,13 +79,13 @@ def stop(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server stop spring-2027 --dir alps
     """
-    from dermafed.server.record.runs_table import Status, find_run, move
+    from dermafed.server.record.runs_table import Status, change_status, find_run
 
     record = open_record(directory)
     found = find_run(record, run)
-    moved = move(record, found.number, [Status.ASKED, Status.PAUSED], Status.STOPPED) or move(
-        record, found.number, [Status.AGREEING, Status.RUNNING], Status.STOPPING
-    )
+    moved = change_status(
+        record, found.number, [Status.ASKED, Status.PAUSED], Status.STOPPED
+    ) or change_status(record, found.number, [Status.AGREEING, Status.RUNNING], Status.STOPPING)
     found = find_run(record, run)
     if not moved and found.status not in (Status.STOPPING, Status.STOPPED):
         raise SettingsError(
@@ -108,11 +108,11 @@ def resume(run: Text, directory: Dir = HERE, follow: Follow = False, as_json: As
 
         fl-server resume spring-2027 --dir alps
     """
-    from dermafed.server.record.runs_table import RESTING, Status, find_run, move
+    from dermafed.server.record.runs_table import RESUMABLE, Status, change_status, find_run
 
     record = open_record(directory)
     found = find_run(record, run)
-    if not move(record, found.number, RESTING, Status.ASKED):
+    if not change_status(record, found.number, RESUMABLE, Status.ASKED):
         remedy = (
             "It goes on by itself"
             if found.status is not Status.FINISHED
@@ -144,7 +144,7 @@ def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
         print_json({"runs": [run_values(run) for run in known]})
         return
     table = Table(title="Runs")
-    for heading in ("Run", "Name", "Status", "Rounds", "Asked", "Ended", "Why"):
+    for heading in ("Run", "Name", "Status", "Rounds", "NewRun", "Ended", "Why"):
         table.add_column(heading)
     for run in known:
         rounds, times = f"{run.rounds_done} of {run.rounds}", (when(run.asked), when(run.ended))

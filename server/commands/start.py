@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 TensorBoard = Annotated[
     Path | None,
-    typer.Option("--tensorboard", metavar="FOLDER", help="Chart each run's rounds for TensorBoard."),
+    typer.Option("--tensorboard", metavar="FOLDER", help="Write each run's rounds for TensorBoard."),
 ]
 
 
 def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJson = False) -> None:
     """Serve the federation, in the foreground, until Ctrl-C or SIGTERM.
 
-    A line on stdout tells when clinics can connect; what happens is told on stderr. Runs that were going on
-    when the server ended, however it ended, go on by themselves.
+    A line on stdout says when clinics can connect; the log goes to stderr. Runs that were active when the
+    server ended, however it ended, continue by themselves.
 
     **Examples**
 
@@ -37,13 +37,11 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
 
         fl-server start --dir alps --json
     """
-    from dermafed.server.coordinator.agree import agree
-    from dermafed.server.coordinator.engine_startup import open_engine
     from dermafed.server.coordinator.server_process import serve
 
     _log_to_stderr()
 
-    def tell(ready: Ready) -> None:
+    def print_ready(ready: Ready) -> None:
         if as_json:
             print_json({"ready": True, **asdict(ready)})
         else:
@@ -51,11 +49,11 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
             print(f"Ready: {ready.federation} at {ready.address}; CA {ready.ca_fingerprint}; {health}")
         sys.stdout.flush()
 
-    serve(directory, open_engine, agree, tell, tensorboard)
+    serve(directory, print_ready, tensorboard)
 
 
 def _log_to_stderr() -> None:
-    """Our own log only: what libraries tell may hold anything."""
+    """Our own log only: the log of a library may contain anything."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log = logging.getLogger("dermafed")
@@ -65,7 +63,7 @@ def _log_to_stderr() -> None:
 
 
 def place_and_code(record: logging.LogRecord) -> bool:
-    """Of an error that Flower tells, where it was and its code: the rest may be what a clinic sent."""
+    """Reduce an error that Flower logs to its place and code: the rest may come from a clinic."""
     found = re.match(r"(\[[^\]]*\])+", record.getMessage())
     if found:
         record.msg, record.args = found[0], ()

@@ -18,7 +18,7 @@ from dermafed.console import stderr
 from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_rounds
-from dermafed.server.record.runs_table import RESTING, Run, Status, find_run
+from dermafed.server.record.runs_table import RESUMABLE, Run, Status, find_run
 from dermafed.shared.errors import FederationError
 
 _REFRESH_SECONDS = 1.0
@@ -58,12 +58,12 @@ def current_state(directory: Path) -> dict[str, Any]:
     from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
     from dermafed.server.record.clinics_table import list_clinics
     from dermafed.server.record.rounds_table import list_answers, list_rounds
-    from dermafed.server.record.runs_table import HELD, list_runs
+    from dermafed.server.record.runs_table import ACTIVE, list_runs
     from dermafed.shared.storage.lock import is_locked
 
     record, settings = open_record(directory), load_settings(directory)
     serving, runs = is_locked(directory), list_runs(record)
-    run = next((run for run in reversed(runs) if run.status in HELD), runs[-1] if runs else None)
+    run = next((run for run in reversed(runs) if run.status in ACTIVE), runs[-1] if runs else None)
     answers = (
         {name: asdict(answer) for name, answer in list_answers(record, run.number).items()} if run else {}
     )
@@ -136,7 +136,7 @@ def follow_run(record: Record, name: str) -> None:
                 told = row["round"]
         if run.status is Status.FINISHED:
             return
-        if run.status in RESTING:
+        if run.status in RESUMABLE:
             raise FederationError(
                 f"The run is {run.status}", where=run.why, remedy=f"To go on: fl-server resume {run.number}"
             )

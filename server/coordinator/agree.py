@@ -1,17 +1,16 @@
-"""Before a run: each clinic is offered it, and those that join prepare."""
+"""Agree on a run with the clinics: each one is offered it, and those that join prepare."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from flwr.app import DEFAULT_TTL, RecordDict
 from flwr.serverapp import Grid
 
-from dermafed.server.coordinator.engine import Heard
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import FederationError
@@ -29,13 +28,16 @@ from dermafed.shared.protocol.offer import Offer
 
 log = logging.getLogger("dermafed.server")
 
-_AGAIN_SECONDS = (2.0, 15.0)  # first and longest pause between two offers to a clinic that has not decided
+_RETRY_SECONDS = (2.0, 15.0)  # first and longest pause between two offers to a clinic that has not decided
 _ANSWER_SECONDS = 120.0  # a clinic counts its images before it joins
-MUST_FIT = ("dermafed", "flwr")
-"""Packages of which a clinic has the server's minor version, or is left out."""
+MUST_MATCH = ("dermafed", "flwr")
+"""Packages of which a clinic needs the server's minor version; otherwise it is left out."""
 
 MAY_DIFFER = ("keras",)
-"""Packages whose other version is only named."""
+"""Packages of which another version is only logged."""
+
+OnAnswer = Callable[[str, Answer, str], None]
+"""Called with each answer: the clinic's name, the answer, why it does not join."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Agreement:
     Attributes:
         joined: node id to name of the clinics that approved and are ready.
         class_counts: their training images of each class together.
-        answers: what each clinic last said, by name.
+        answers: each clinic's last answer, by name.
         left_out: the other clinics' names, each with the reason.
     """
 
@@ -56,20 +58,20 @@ class Agreement:
 
 
 @dataclass
-class _Talk:
-    """What the clinics have said so far.
+class _Negotiation:
+    """The clinics' answers so far.
 
     Attributes:
         clinics: node id to name of all.
-        heard: told whatever is new.
+        on_answer: called with each new answer.
         answers: by name.
         left_out: name to reason of those that have not joined.
-        refused: node ids of those that will not.
+        refused: node ids of those that will not join.
         joined: node id to name.
     """
 
     clinics: Mapping[int, str]
-    heard: Heard
+    on_answer: OnAnswer
     answers: dict[str, Answer] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
@@ -83,41 +85,43 @@ def agree(
     rules: RoundRules,
     approval_seconds: float,
     *,
-    heard: Heard,
+    on_answer: OnAnswer,
     prepare_seconds: float = DEFAULT_TTL,
 ) -> Agreement:
     """Offer a run to clinics, and let those that join prepare.
 
-    A clinic that waits for someone's approval is asked again until the time is over. It goes on sooner when
-    all have decided, or when so many refused that the quorum cannot come.
+    A clinic that waits for someone's approval is asked again until the time is over. The waiting ends sooner
+    when all have decided, or when so many have refused that the quorum cannot be reached.
 
     Args:
         grid: the connection to the clinics.
         clinics: node id to name of those that the run is planned for.
         offer: the run.
-        rules: how many clinics are needed, and how many images of one are believed.
+        rules: how many clinics are needed, and how many images of one clinic are plausible.
         approval_seconds: how long to wait for the clinics' decisions.
-        heard: told what a clinic says each time: its name, the answer, why it does not join.
+        on_answer: called with each answer.
         prepare_seconds: how long they may then take to prepare their images.
 
     Raises:
         FederationError: fewer than the quorum joined; names every clinic with its reason.
     """
-    talk = _Talk(clinics, heard, left_out=dict.fromkeys(clinics.values(), "it is not connected"))
-    _ask(grid, offer, rules, talk, time.monotonic() + approval_seconds)
-    _check_quorum(talk, rules)
-    while not _prepare(grid, talk, prepare_seconds):
-        _check_quorum(talk, rules)
-    return Agreement(talk.joined, _sum(talk), talk.answers, talk.left_out)
+    state = _Negotiation(clinics, on_answer, left_out=dict.fromkeys(clinics.values(), "it is not connected"))
+    _offer_until_decided(grid, offer, rules, state, time.monotonic() + approval_seconds)
+    _check_quorum(state, rules)
+    while not _prepare(grid, state, prepare_seconds):
+        _check_quorum(state, rules)
+    return Agreement(state.joined, _sum(state), state.answers, state.left_out)
 
 
-def _ask(grid: Grid, offer: Offer, rules: RoundRules, talk: _Talk, end: float) -> None:
-    pause, longest = _AGAIN_SECONDS
+def _offer_until_decided(
+    grid: Grid, offer: Offer, rules: RoundRules, state: _Negotiation, end: float
+) -> None:
+    pause, longest = _RETRY_SECONDS
     while True:
-        _offer(grid, offer, rules, talk)
+        _offer_once(grid, offer, rules, state)
         left = end - time.monotonic()
-        decided = len(talk.joined) + len(talk.refused) == len(talk.clinics)
-        hopeless = len(talk.clinics) - len(talk.refused) < rules.needed
+        decided = len(state.joined) + len(state.refused) == len(state.clinics)
+        hopeless = len(state.clinics) - len(state.refused) < rules.needed
         if decided or hopeless or left <= 0:
             return
         _wait(grid, min(pause, left))
@@ -131,50 +135,50 @@ def _wait(grid: Grid, seconds: float) -> None:
         time.sleep(min(0.25, seconds))
 
 
-def _offer(grid: Grid, offer: Offer, rules: RoundRules, talk: _Talk) -> None:
-    """Ask those that are connected and have not decided, once, and note their answers."""
-    settled = talk.refused | set(talk.joined)
-    asked = {node: talk.clinics[node] for node in set(grid.get_node_ids()) & set(talk.clinics) - settled}
+def _offer_once(grid: Grid, offer: Offer, rules: RoundRules, state: _Negotiation) -> None:
+    """Offer the run once to those that are connected and undecided, and add their answers."""
+    settled = state.refused | set(state.joined)
+    asked = {node: state.clinics[node] for node in set(grid.get_node_ids()) & set(state.clinics) - settled}
     received: list[Answer] = []
 
     def accept(content: RecordDict) -> float:
         received.append(decode_answer(content, len(offer.model.classes)))
         return 0.0
 
-    question = Assignment(OFFER_QUERY, 0, encode_offer(offer.to_text()))
-    attendance = exchange(grid, question, asked, _ANSWER_SECONDS, accept)
-    talk.left_out |= attendance.left_out
+    message = Assignment(OFFER_QUERY, 0, encode_offer(offer.to_text()))
+    attendance = exchange(grid, message, asked, _ANSWER_SECONDS, accept)
+    state.left_out |= attendance.left_out
     nodes = {name: node for node, name in asked.items()}
     for name, answer in zip(attendance.replied, received, strict=True):
-        _note(talk, nodes[name], answer, rules)
+        _add_answer(state, nodes[name], answer, rules)
 
 
-def _note(talk: _Talk, node: int, answer: Answer, rules: RoundRules) -> None:
-    name = talk.clinics[node]
-    misfit = _misfit(answer)
-    reason = misfit or _objection(answer, rules)
-    talk.answers[name] = answer
-    talk.heard(name, answer, reason or "")
+def _add_answer(state: _Negotiation, node: int, answer: Answer, rules: RoundRules) -> None:
+    name = state.clinics[node]
+    conflict = _version_conflict(answer)
+    reason = conflict or _objection(answer, rules)
+    state.answers[name] = answer
+    state.on_answer(name, answer, reason or "")
     if reason is None:
-        talk.joined[node] = name
-        del talk.left_out[name]
-        _name_differences(name, answer)
+        state.joined[node] = name
+        del state.left_out[name]
+        _log_differences(name, answer)
         return
-    talk.left_out[name] = reason
-    if misfit or answer.decision is not Decision.WAITING:
-        talk.refused.add(node)
+    state.left_out[name] = reason
+    if conflict or answer.decision is not Decision.WAITING:
+        state.refused.add(node)
 
 
-def _misfit(answer: Answer) -> str | None:
-    """Which package there does not fit the server's, up to the minor version."""
-    for package in MUST_FIT:
-        there, here = answer.versions.get(package, "not told"), version(package)
+def _version_conflict(answer: Answer) -> str | None:
+    """The package whose minor version is not the server's."""
+    for package in MUST_MATCH:
+        there, here = answer.versions.get(package, "unknown"), version(package)
         if there.split(".")[:2] != here.split(".")[:2]:
             return f"its version of {package} is {there}, the server's is {here}"
     return None
 
 
-def _name_differences(clinic: str, answer: Answer) -> None:
+def _log_differences(clinic: str, answer: Answer) -> None:
     for package in MAY_DIFFER:
         there, here = answer.versions.get(package), version(package)
         if there != here:
@@ -182,7 +186,7 @@ def _name_differences(clinic: str, answer: Answer) -> None:
 
 
 def _objection(answer: Answer, rules: RoundRules) -> str | None:
-    """Why a clinic does not join, in its own words or by its count of images."""
+    """Why a clinic does not join: its own reason, or its number of images."""
     if answer.decision is not Decision.APPROVED or answer.class_counts is None:
         return f"{answer.decision.value}: {answer.reason.value or 'no reason given'}"
     images = sum(map(int, answer.class_counts))
@@ -191,28 +195,28 @@ def _objection(answer: Answer, rules: RoundRules) -> str | None:
     return None
 
 
-def _prepare(grid: Grid, talk: _Talk, seconds: float) -> bool:
-    """Tell the clinics that joined what they have together; whether all of them got ready for it."""
-    told = Assignment(PREPARE_QUERY, 0, encode_counts(_sum(talk)))
-    attendance = exchange(grid, told, talk.joined, seconds, decode_ready)
-    talk.left_out |= attendance.left_out
-    talk.joined = {node: name for node, name in talk.joined.items() if name in attendance.replied}
+def _prepare(grid: Grid, state: _Negotiation, seconds: float) -> bool:
+    """Send the clinics that joined their counts together; whether all of them are ready."""
+    message = Assignment(PREPARE_QUERY, 0, encode_counts(_sum(state)))
+    attendance = exchange(grid, message, state.joined, seconds, decode_ready)
+    state.left_out |= attendance.left_out
+    state.joined = {node: name for node, name in state.joined.items() if name in attendance.replied}
     return not attendance.left_out
 
 
-def _sum(talk: _Talk) -> tuple[int, ...]:
+def _sum(state: _Negotiation) -> tuple[int, ...]:
     """Training images of each class over the clinics that joined."""
-    counts = [answer.class_counts for name, answer in talk.answers.items() if name in talk.joined.values()]
-    columns = zip(*(told for told in counts if told is not None), strict=True)
+    counts = [answer.class_counts for name, answer in state.answers.items() if name in state.joined.values()]
+    columns = zip(*(each for each in counts if each is not None), strict=True)
     return tuple(sum(map(int, column)) for column in columns)
 
 
-def _check_quorum(talk: _Talk, rules: RoundRules) -> None:
-    if len(talk.joined) >= rules.needed:
+def _check_quorum(state: _Negotiation, rules: RoundRules) -> None:
+    if len(state.joined) >= rules.needed:
         return
-    reasons = [f"{name}: {reason}" for name, reason in sorted(talk.left_out.items())]
+    reasons = [f"{name}: {reason}" for name, reason in sorted(state.left_out.items())]
     raise FederationError(
-        f"{len(talk.joined)} of the {rules.needed} clinics that the run needs have joined it",
+        f"{len(state.joined)} of the {rules.needed} clinics that the run needs have joined it",
         where="; ".join(reasons),
-        remedy="Mend what is named here, or ask the clinics to approve it, then start the run again",
+        remedy="Fix what is named here, or ask the clinics to approve it, then start the run again",
     )

@@ -1,4 +1,4 @@
-"""The server's loop: it lets clinics in and out, and holds one run after the other, as the record says."""
+"""The coordinator's loop: admit enrolled clinics, and execute one run after the other, as the record says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from dermafed.server.coordinator.engine import Engine
-from dermafed.server.coordinator.run_execution import Holder
-from dermafed.server.record.clinics_table import list_clinics, note_online
+from dermafed.server.coordinator.run_execution import RunExecutor
+from dermafed.server.record.clinics_table import list_clinics, save_online
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.runs_table import HELD, Run, Status, find_run, list_runs, move
+from dermafed.server.record.runs_table import ACTIVE, Run, Status, change_status, find_run, list_runs
 from dermafed.shared.errors import DermaFedError, SettingsError
 from dermafed.shared.protocol.node_key import to_pem
 
@@ -21,8 +21,8 @@ TICK_SECONDS = 1.0
 
 
 @dataclass
-class _Held:
-    """The run that is being held."""
+class _ActiveRun:
+    """The run that is being executed."""
 
     run: Run
     stopped: Event
@@ -31,7 +31,7 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Ending:
-    """How a run ended, to be recorded."""
+    """How a run ended; to be recorded."""
 
     run: Run
     status: Status
@@ -42,104 +42,104 @@ class _Ending:
 class Coordinator:
     """Does, once a second, what the record asks for.
 
-    Whatever it cannot record, such as on a full disk, it keeps and tries again.
+    An ending that cannot be recorded, such as on a full disk, is tried again.
 
     Attributes:
-        admission: lets clinics in and out.
-        holder: holds a run.
+        admission: admits clinics.
+        executor: executes a run.
     """
 
     admission: Admission
-    holder: Holder
-    _held: _Held | None = None
+    executor: RunExecutor
+    _active: _ActiveRun | None = None
     _ending: _Ending | None = None
-    _complained: str = ""
+    _last_error: str = ""
 
     def serve(self, closing: Event) -> None:
-        """Work until ``closing`` is set; a run that is held then goes on when the server starts again."""
+        """Work until ``closing`` is set; an active run then continues when the server starts again."""
         with ThreadPoolExecutor(1, thread_name_prefix="run") as pool:
             while not closing.wait(TICK_SECONDS):
-                self._guarded(pool)
-            if self._held is not None:
-                self._held.stopped.set()
+                self._tick_safely(pool)
+            if self._active is not None:
+                self._active.stopped.set()
 
     def tick(self, pool: ThreadPoolExecutor) -> None:
-        """One look at the record.
+        """Read the record once and act on it.
 
         Raises:
             DermaFedError: the record or the engine cannot be used now.
         """
         self._stop_if_asked()
         self.admission.apply()
-        self._note_ending()
-        if self._held is None and self._ending is None:
-            self._take_up(pool)
+        self._record_ending()
+        if self._active is None and self._ending is None:
+            self._start_next(pool)
 
-    def _guarded(self, pool: ThreadPoolExecutor) -> None:
-        """A tick that no error ends; the same trouble is told once."""
-        trouble = ""
+    def _tick_safely(self, pool: ThreadPoolExecutor) -> None:
+        """Tick without raising; the same error in a row is logged once."""
+        message = ""
         try:
             self.tick(pool)
         except DermaFedError as error:
-            trouble = str(error)
+            message = str(error)
         except Exception as error:
-            trouble = f"{type(error).__name__} in the server's loop"
+            message = f"{type(error).__name__} in the server's loop"
             log.debug("the loop failed", exc_info=True)
-        if trouble and trouble != self._complained:
-            log.error("%s", trouble)
-        self._complained = trouble
+        if message and message != self._last_error:
+            log.error("%s", message)
+        self._last_error = message
 
     def _stop_if_asked(self) -> None:
-        held = self._held
-        if held is not None and find_run(self.holder.record, held.run.name).status is Status.STOPPING:
-            held.stopped.set()
+        active = self._active
+        if active is not None and find_run(self.executor.record, active.run.name).status is Status.STOPPING:
+            active.stopped.set()
 
-    def _take_up(self, pool: ThreadPoolExecutor) -> None:
-        """Go on with the run that an earlier server held, or start the next one."""
-        runs = list_runs(self.holder.record)
+    def _start_next(self, pool: ThreadPoolExecutor) -> None:
+        """Continue the run that an earlier server executed, or start the next one."""
+        runs = list_runs(self.executor.record)
         for run in runs:
             if run.status is Status.STOPPING:
-                move(self.holder.record, run.number, [Status.STOPPING], Status.STOPPED)
-        held = [run for run in runs if run.status in (Status.AGREEING, Status.RUNNING)]
-        asked = [run for run in runs if run.status is Status.ASKED]
-        for run in (*held, *asked)[:1]:
-            if move(self.holder.record, run.number, [run.status], Status.AGREEING):
-                what = "goes on" if held else "the clinics are asked"
+                change_status(self.executor.record, run.number, [Status.STOPPING], Status.STOPPED)
+        interrupted = [run for run in runs if run.status in (Status.AGREEING, Status.RUNNING)]
+        new = [run for run in runs if run.status is Status.ASKED]
+        for run in (*interrupted, *new)[:1]:
+            if change_status(self.executor.record, run.number, [run.status], Status.AGREEING):
+                what = "continues" if interrupted else "the clinics are asked"
                 log.info("Run %d, %s: %s", run.number, run.name, what)
                 stopped = Event()
-                self._held = _Held(run, stopped, pool.submit(self.holder.hold, run, stopped))
+                self._active = _ActiveRun(run, stopped, pool.submit(self.executor.execute, run, stopped))
 
-    def _note_ending(self) -> None:
-        if self._held is not None and self._held.work.done():
-            self._ending = self._ending_of(self._held)
-            self._held = None
+    def _record_ending(self) -> None:
+        if self._active is not None and self._active.work.done():
+            self._ending = self._ending_of(self._active)
+            self._active = None
         if self._ending is not None:
             ending = self._ending
-            move(self.holder.record, ending.run.number, HELD, ending.status, ending.why)
+            change_status(self.executor.record, ending.run.number, ACTIVE, ending.status, ending.why)
             self._ending = None
             level = logging.INFO if ending.status in (Status.FINISHED, Status.STOPPED) else logging.ERROR
-            told = f"{ending.status}: {ending.why}" if ending.why else ending.status
-            log.log(level, "Run %d, %s: %s", ending.run.number, ending.run.name, told)
+            text = f"{ending.status}: {ending.why}" if ending.why else ending.status
+            log.log(level, "Run %d, %s: %s", ending.run.number, ending.run.name, text)
 
-    def _ending_of(self, held: _Held) -> _Ending:
-        error = held.work.exception()
+    def _ending_of(self, active: _ActiveRun) -> _Ending:
+        error = active.work.exception()
         if error is None:
-            return _Ending(held.run, Status.FINISHED, held.work.result())
-        if held.stopped.is_set() and isinstance(error, DermaFedError):
-            return _Ending(held.run, Status.STOPPED, "")
+            return _Ending(active.run, Status.FINISHED, active.work.result())
+        if active.stopped.is_set() and isinstance(error, DermaFedError):
+            return _Ending(active.run, Status.STOPPED, "")
         if isinstance(error, DermaFedError):
-            return _Ending(held.run, Status.PAUSED, str(error))
-        log.error("The run ended by a fault of the program", exc_info=error)
-        return _Ending(held.run, Status.FAILED, f"{type(error).__name__}; the server's log says more")
+            return _Ending(active.run, Status.PAUSED, str(error))
+        log.error("The run ended with an unexpected error", exc_info=error)
+        return _Ending(active.run, Status.FAILED, f"{type(error).__name__}; the server's log says more")
 
 
 @dataclass
 class Admission:
-    """Lets enrolled clinics in and revoked ones out.
+    """Admits enrolled clinics and disconnects revoked ones.
 
     Attributes:
         engine: the link to the clinics.
-        record: of the federation.
+        record: the federation's database.
     """
 
     engine: Engine
@@ -147,7 +147,7 @@ class Admission:
     _nodes: dict[str, int | None] = field(default_factory=dict)  # key to node id; None: it was refused
 
     def apply(self) -> None:
-        """Do what changed in the record since the last call; note who is connected.
+        """Apply what changed in the record since the last call; save who is connected.
 
         Raises:
             StorageError: the record or the engine's state cannot be used now.
@@ -161,8 +161,8 @@ class Admission:
         for node in before:
             if node.id not in wanted:
                 self.engine.remove(node.id)
-                log.info("%s may connect no more", node.clinic)
-        note_online(self.record, {node.clinic for node in before if node.online and node.id in wanted})
+                log.info("%s may no longer connect", node.clinic)
+        save_online(self.record, {node.clinic for node in before if node.online and node.id in wanted})
 
     def _register(self, clinic: str, key: str) -> int | None:
         try:

@@ -1,9 +1,9 @@
-"""What a monitor may ask on the health port: ``/health`` as JSON, ``/metrics`` for Prometheus."""
+"""The health port: ``/health`` as JSON, ``/metrics`` for Prometheus."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -13,16 +13,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dermafed.server.coordinator.engine import Engine
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.rounds_table import list_rounds
+from dermafed.server.record.runs_table import ACTIVE, list_runs
+
 
 @dataclass(frozen=True)
-class Figures:
-    """How the server stands.
+class ServerState:
+    """The state of the server at one moment.
 
     Attributes:
         enrolled: clinics that may connect.
         online: clinics that are connected.
         run: name of the current run, empty without one.
-        state: of that run, for example ``running``; ``idle`` without one.
+        state: status of that run, for example ``running``; ``idle`` without one.
         round: its last finished round.
         round_seconds: duration of that round.
         balanced_accuracy: on the clinics' validation images after that round.
@@ -46,37 +51,57 @@ _GAUGES = {
 }
 
 
-def health_app(figures: Callable[[], Figures]) -> Starlette:
-    """The app of the health port, which only this machine may reach.
+def server_state(engine: Engine, record: Record) -> ServerState:
+    """The clinics, and the active run if there is one."""
+    nodes = engine.nodes()
+    online = sum(node.online for node in nodes)
+    run = next((run for run in list_runs(record) if run.status in ACTIVE), None)
+    if run is None:
+        return ServerState(len(nodes), online)
+    rounds = list_rounds(record, run.number)
+    state = ServerState(len(nodes), online, run.name, run.status.value)
+    if not rounds:
+        return state
+    last = rounds[-1]
+    return replace(
+        state,
+        round=last["round"],
+        round_seconds=last["seconds"],
+        balanced_accuracy=last["validation_balanced_accuracy"],
+    )
+
+
+def health_app(current_state: Callable[[], ServerState]) -> Starlette:
+    """The app of the health port, which only this machine can reach.
 
     Args:
-        figures: how the server stands now; called for each request.
+        current_state: called for each request.
     """
 
     def health(request: Request) -> Response:
-        return JSONResponse({"status": "ok", **asdict(figures())})
+        return JSONResponse({"status": "ok", **asdict(current_state())})
 
     def metrics(request: Request) -> Response:
         registry = CollectorRegistry()
-        registry.register(_Collector(figures()))
+        registry.register(_Collector(current_state()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/health", health), Route("/metrics", metrics)])
 
 
 class _Collector:
-    """One state of the server in Prometheus' terms; a figure that is not known is left out."""
+    """The state as Prometheus metrics; an unknown value is left out."""
 
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         for name, help_text in _GAUGES.items():
-            value = getattr(self._figures, name)
+            value = getattr(self._state, name)
             if value is not None:
                 yield GaugeMetricFamily(f"dermafed_{name}", help_text, value=value)
-        state = GaugeMetricFamily(
+        run = GaugeMetricFamily(
             "dermafed_run", "1 for the current run and its state", labels=["name", "state"]
         )
-        state.add_metric([self._figures.run, self._figures.state], 1)
-        yield state
+        run.add_metric([self._state.run, self._state.state], 1)
+        yield run

@@ -1,4 +1,4 @@
-"""Holding one run: the clinics agree, the first weights are built, the rounds are held and recorded."""
+"""Execute one run: agree with the clinics, build the first weights, run the rounds and record them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from threading import Event
 from flwr.app import Context, RecordDict
 from flwr.serverapp import Grid
 
-from dermafed.server.coordinator.engine import Agree, Agreement, Engine
+from dermafed.server.coordinator.agree import Agreement, agree
+from dermafed.server.coordinator.engine import Engine
 from dermafed.server.coordinator.plan_file import RunPlan, parse_plan
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import keep_answer, keep_round
-from dermafed.server.record.runs_table import Run, Status, keep_counts, move
+from dermafed.server.record.rounds_table import save_answer, save_round
+from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
 from dermafed.server.rounds.calibration import CALIBRATION_FILE
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.explanations import EXPLANATIONS_FILE
@@ -37,74 +38,72 @@ log = logging.getLogger("dermafed.server")
 
 
 @dataclass(frozen=True)
-class Holder:
-    """Holds runs, one at a time.
+class RunExecutor:
+    """Executes runs, one at a time.
 
     Attributes:
         engine: the link to the clinics.
-        agree: asks them to join.
-        record: of the federation.
+        record: the federation's database.
         runs: the folder with a folder for each run.
-        tensorboard: the folder for TensorBoard's files of each run, where they are wanted.
+        tensorboard: a folder for TensorBoard's event files; none are written without it.
     """
 
     engine: Engine
-    agree: Agree
     record: Record
     runs: Path
     tensorboard: Path | None = None
 
-    def hold(self, run: Run, stopped: Event) -> str:
-        """Hold a run from where it stands to its end.
+    def execute(self, run: Run, stopped: Event) -> str:
+        """Execute a run from its last finished round to its end.
 
         Args:
-            run: asked, or held before.
+            run: new, or executed in part before.
             stopped: ends the run once it is set.
 
         Returns:
-            What there is to say of how it ended; empty after the last of its rounds.
+            Why it ended early; empty after the last of its rounds.
 
         Raises:
-            DermaFedError: it cannot go on, or was stopped; what was finished is on disk.
+            DermaFedError: it cannot continue, or was stopped; the finished rounds are on disk.
         """
         plan, folder = parse_plan(run.plan, run.plan_path), self.runs / run.folder_name
         rules = plan.rules(len(run.clinics))
         _prepare_folder(folder, run)
         clinics = {node.id: node.clinic for node in self.engine.nodes() if node.clinic in run.clinics}
         if is_complete(folder, plan, rules):
-            return _last_words(folder, rules)
+            return _reason_for_early_end(folder, rules)
         with self.engine.open_run() as flower_run:
             grid = self.engine.grid(flower_run, clinics, stopped)
             agreement = self._agree(run, plan, grid, clinics)
             start = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
-            if not move(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
+            if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
             grid = self.engine.grid(flower_run, agreement.joined, stopped)
             self._rounds(run, plan, rules, start, grid)
-        return _last_words(folder, rules)
+        return _reason_for_early_end(folder, rules)
 
     def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
         offer, rules = Offer.from_text(run.offer), plan.rules(len(run.clinics))
 
-        def heard(clinic: str, answer: Answer, why: str) -> None:
-            keep_answer(self.record, run.number, clinic, answer.decision.value, why)
+        def on_answer(clinic: str, answer: Answer, why: str) -> None:
+            save_answer(self.record, run.number, clinic, answer.decision.value, why)
 
-        agreement = self.agree(grid, clinics, offer, rules, plan.approval, heard=heard)
+        agreement = agree(grid, clinics, offer, rules, plan.approval, on_answer=on_answer)
         for clinic, why in agreement.left_out.items():
             answer = agreement.answers.get(clinic)
-            keep_answer(self.record, run.number, clinic, answer.decision.value if answer else "silent", why)
-        keep_counts(self.record, run.number, agreement.class_counts)
+            save_answer(self.record, run.number, clinic, answer.decision.value if answer else "silent", why)
+        save_class_counts(self.record, run.number, agreement.class_counts)
         return agreement
 
     def _rounds(self, run: Run, plan: RunPlan, rules: RoundRules, start: FirstWeights, grid: Grid) -> None:
         folder = self.runs / run.folder_name
         before = load_state(folder).history if has_state(folder) else ()
-        for row in before:  # a sudden end may have come between a round's file and its record
-            keep_round(self.record, run.number, row)
+        for row in before:  # a sudden end may lie between a round's file and its entry in the record
+            save_round(self.record, run.number, row)
 
         def on_round(row: HistoryRow) -> None:
-            keep_round(self.record, run.number, row)
-            chart(row)
+            save_round(self.record, run.number, row)
+            write_row(row)
             log.info(
                 "Run %d, round %d of %d: balanced accuracy %.3f, %d clinics, %.1f s",
                 *(run.number, row.round, rules.rounds),
@@ -124,10 +123,10 @@ class Holder:
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
             on_round=on_round,
         )
-        with self._charts(run, before) as chart:
+        with self._tensorboard(run, before) as write_row:
             app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
 
-    def _charts(
+    def _tensorboard(
         self, run: Run, history: Sequence[HistoryRow]
     ) -> AbstractContextManager[Callable[[HistoryRow], None]]:
         if self.tensorboard is None:
@@ -136,13 +135,13 @@ class Holder:
 
 
 def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:
-    """Whether nothing is left to do for the run in a folder."""
+    """Whether the run in a folder has nothing left to do."""
     explained = not plan.offer.explain or (folder / EXPLANATIONS_FILE).exists()
     calibrated = not plan.offer.calibrate or (folder / CALIBRATION_FILE).exists()
     return has_state(folder) and is_over(load_state(folder), rules) and explained and calibrated
 
 
-def _last_words(folder: Path, rules: RoundRules) -> str:
+def _reason_for_early_end(folder: Path, rules: RoundRules) -> str:
     done = load_state(folder).round
     return "" if done >= rules.rounds else f"no better model in {rules.patience} rounds"
 

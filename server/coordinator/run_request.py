@@ -9,7 +9,7 @@ from dermafed.server.coordinator.durations import format_duration
 from dermafed.server.coordinator.plan_file import RunPlan, read_plan
 from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.runs_table import Asked, Run, ask, find_run
+from dermafed.server.record.runs_table import NewRun, Run, add_run, find_run
 from dermafed.shared.errors import SettingsError
 
 
@@ -23,8 +23,8 @@ def ask_for(record: Record, path: Path) -> tuple[Run, RunPlan]:
     clinics = _clinics(record, plan, path)
     plan.rules(len(clinics))
     offer = plan.offer
-    asked = Asked(offer.name, text, path.resolve(), clinics, offer.to_text(), offer.hash, offer.rounds)
-    ask(record, asked)
+    asked = NewRun(offer.name, text, path.resolve(), clinics, offer.to_text(), offer.hash, offer.rounds)
+    add_run(record, asked)
     return find_run(record, offer.name), plan
 
 

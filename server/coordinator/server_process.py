@@ -1,8 +1,9 @@
-"""``fl-server start``: the checks, the ready line, and an end in good order."""
+"""The server process: the checks at its start, its listeners, the coordinator's loop, and an orderly end."""
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from threading import Event
 from types import FrameType
 
 from dermafed.server.coordinator.coordinator import Admission, Coordinator
-from dermafed.server.coordinator.engine import Agree, Engine
+from dermafed.server.coordinator.engine import Engine
 from dermafed.server.coordinator.federation_folder import (
     RECORD,
     RUNS,
@@ -24,31 +25,38 @@ from dermafed.server.coordinator.federation_folder import (
     check_server_certificate,
     load_settings,
 )
-from dermafed.server.coordinator.run_execution import Holder
+from dermafed.server.coordinator.health import health_app, server_state
+from dermafed.server.coordinator.listener import Certificate, listening
+from dermafed.server.coordinator.run_execution import RunExecutor
+from dermafed.server.flower.fleet_api import fleet_only
+from dermafed.server.flower.link import Link
 from dermafed.server.record.record_database import Record
 from dermafed.server.rounds.history import check_tensorboard
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.certificates import SERVER_CERTIFICATE, SERVER_KEY
 from dermafed.shared.storage.atomic_files import check_private
 from dermafed.shared.storage.lock import lock_folder
 
 log = logging.getLogger("dermafed.server")
 
-OpenEngine = Callable[[Path, ServerSettings], AbstractContextManager[Engine]]
+FLOWER_STATE = "flower.db"
+
+StartEngine = Callable[[Path, ServerSettings], AbstractContextManager[Engine]]
 """Opens a federation's folder to its clinics, for as long as the context lasts."""
 
-_LATE = timedelta(days=30)
-_PATIENCE_SECONDS = 2.0
+_WARN_BEFORE = timedelta(days=30)
+_LOCK_SECONDS = 2.0  # how long to wait for an earlier server's end
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What is told once clinics can connect.
+    """What a clinic needs to know once it can connect.
 
     Attributes:
         federation: its name.
         address: that clinics connect to.
-        ca_fingerprint: that they compare.
-        health_port: on this machine.
+        ca_fingerprint: the authority's, to compare.
+        health_port: on this machine only.
     """
 
     federation: str
@@ -57,21 +65,46 @@ class Ready:
     health_port: int
 
 
+@contextmanager
+def start_flower(folder: Path, settings: ServerSettings) -> Iterator[Link]:
+    """Open a federation's folder to its clinics, and the health port to this machine.
+
+    Args:
+        folder: the federation's folder.
+        settings: the settings in it.
+
+    Yields:
+        The link, while clinics can connect.
+
+    Raises:
+        SettingsError: a port is in use, or the certificate cannot be used.
+        StorageError: Flower's database cannot be used.
+    """
+    os.environ["FLWR_HOME"] = str(folder.resolve() / "flower")
+    link, record = Link(folder / FLOWER_STATE), Record(folder / RECORD)
+    certificate = Certificate(folder / TRUST / SERVER_CERTIFICATE, folder / TRUST / SERVER_KEY)
+    health = health_app(lambda: server_state(link, record))
+    with (
+        listening(fleet_only(link.superlink), settings.listen, settings.port, certificate),
+        listening(health, "127.0.0.1", settings.health_port),
+    ):
+        yield link
+
+
 def serve(
     folder: Path,
-    open_engine: OpenEngine,
-    agree: Agree,
-    ready: Callable[[Ready], None],
+    on_ready: Callable[[Ready], None],
     tensorboard: Path | None = None,
+    *,
+    start_engine: StartEngine = start_flower,
 ) -> None:
     """Serve a federation until SIGINT or SIGTERM.
 
     Args:
-        folder: of ``fl-server init``.
-        open_engine: opens it to the clinics.
-        agree: asks clinics to join a run.
-        ready: called once clinics can connect.
-        tensorboard: the folder for TensorBoard's files, where they are wanted.
+        folder: the federation's folder, made by ``fl-server init``.
+        on_ready: called once clinics can connect.
+        tensorboard: a folder for TensorBoard's event files; none are written without it.
+        start_engine: opens the folder to the clinics.
 
     Raises:
         DermaFedError: the server cannot start; names the reason.
@@ -79,32 +112,32 @@ def serve(
     settings = check_folder(folder)
     if tensorboard is not None:
         check_tensorboard()
-    with lock_folder(folder, _PATIENCE_SECONDS):
+    with lock_folder(folder, _LOCK_SECONDS):
         for host, port in ((settings.listen, settings.port), ("127.0.0.1", settings.health_port)):
             check_port(host, port)
         record = Record(folder / RECORD)
         with (
             closing_on_signals() as closing,
             record.stay_open(),
-            open_engine(folder, settings) as engine,
+            start_engine(folder, settings) as engine,
         ):
-            holder = Holder(engine, agree, record, folder / RUNS, tensorboard)
+            executor = RunExecutor(engine, record, folder / RUNS, tensorboard)
             fingerprint = authority_fingerprint(folder / TRUST)
-            ready(Ready(settings.federation, settings.address, fingerprint, settings.health_port))
-            Coordinator(Admission(engine, record), holder).serve(closing)
-        log.info("The server has ended; runs that were going on go on when it starts again")
+            on_ready(Ready(settings.federation, settings.address, fingerprint, settings.health_port))
+            Coordinator(Admission(engine, record), executor).serve(closing)
+        log.info("The server has ended; active runs continue when it starts again")
 
 
 def check_folder(folder: Path) -> ServerSettings:
-    """The settings of a folder that is whole, ours alone, and whose certificate is good.
+    """Check a federation's folder: complete, private, with a valid certificate. Returns its settings.
 
     Raises:
-        InputError: it is not; names the reason.
+        InputError: a check failed; names the reason.
     """
     settings = load_settings(folder)
     check_private(folder / RECORD)
     left = check_server_certificate(folder / TRUST)
-    if left < _LATE:
+    if left < _WARN_BEFORE:
         log.warning("The server's certificate expires in %d days; run: fl-server renew", left.days)
     return settings
 
@@ -113,7 +146,7 @@ def check_port(host: str, port: int) -> None:
     """Refuse a port that cannot be opened.
 
     Raises:
-        SettingsError: it is in use, or not this machine's or user's to open.
+        SettingsError: it is in use, or this machine or user may not open it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

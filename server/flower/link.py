@@ -1,13 +1,10 @@
-"""The server's side of the link to the clinics: whose key may connect, and the messages' state."""
+"""The server's side of the link to the clinics: Flower's nodes and runs over one database."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
 import os
 import sqlite3
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -23,7 +20,6 @@ from dermafed.server.flower.private_names import (
     NOOP_ACCOUNT_NAME,
     NOOP_FEDERATION_ID,
     NOOP_FLWR_AID,
-    Fab,
     LinkState,
     NodeInfo,
     NodeStatus,
@@ -33,6 +29,7 @@ from dermafed.server.flower.private_names import (
     become_task,
     keep_running,
     linkstate_of,
+    make_app_bundle,
     make_superlink,
 )
 from dermafed.shared.errors import FederationError, SettingsError
@@ -50,7 +47,7 @@ class Node:
         id: Flower's id of it.
         clinic: its name.
         online: whether it is connected.
-        last_seen: time of its last heartbeat, or when it was found to be gone; ``None``: never connected.
+        last_seen: time of its last heartbeat or of its disconnection; ``None``: never connected.
     """
 
     id: int
@@ -62,7 +59,7 @@ class Node:
 class Link:
     """Flower's state and app over one database, which this process alone uses.
 
-    Runs that a sudden end left open are closed.
+    Closes runs that a sudden end left open.
 
     Args:
         database: the file; made if it is not there, readable by its owner only.
@@ -72,7 +69,7 @@ class Link:
     """
 
     def __init__(self, database: Path) -> None:
-        _keep_private(database)
+        _make_private(database)
         self._database = database
         self._one_run = Lock()
         with database_errors():
@@ -109,7 +106,7 @@ class Link:
                 ) from error
 
     def remove(self, node_id: int) -> None:
-        """Let a node connect no more; its next call is refused. Nothing happens if it is gone already."""
+        """Remove a node; its next call is refused. Nothing happens if it is removed already."""
         with database_errors():
             if any(node.id == node_id for node in self.nodes()):
                 self.state.delete_node(NOOP_FLWR_AID, node_id)
@@ -121,7 +118,7 @@ class Link:
         return sorted(nodes, key=lambda node: node.clinic)
 
     def node_ids(self) -> dict[str, int]:
-        """The same, as name to node id."""
+        """Name to node id of these clinics."""
         return {node.clinic: node.id for node in self.nodes()}
 
     def open_run(self) -> AbstractContextManager[int]:
@@ -133,7 +130,7 @@ class Link:
         return LinkGrid(self.state, run_id, clinics, stopped)
 
 
-def _keep_private(database: Path) -> None:
+def _make_private(database: Path) -> None:
     """Make the file, or its mode, such that only its owner reads it; SQLite's other files follow it."""
     try:
         os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
@@ -158,14 +155,14 @@ log = logging.getLogger("dermafed.server")
 
 @contextmanager
 def open_run(state: LinkState, database: Path, lock: Lock) -> Iterator[int]:
-    """A run of Flower's, open for as long as the context is.
+    """A run of Flower, open within the context.
 
-    When it is closed, its messages are deleted and the database gives the space back.
+    At its end its messages are deleted, and the database returns the space.
 
     Args:
-        state: of the server.
+        state: Flower's state.
         database: the state's file.
-        lock: held while the run is open, since Flower has one task a process.
+        lock: locked while the run is open, since Flower has one task per process.
 
     Yields:
         Flower's id of the run.
@@ -197,25 +194,9 @@ def close_leftovers(state: LinkState) -> None:
         _close(state, run.run_id, run.primary_task_id or 0, SubStatus.FAILED)
 
 
-def make_fab() -> Fab:
-    """What Flower needs of an app: a bundle without code, which says where a clinic has its own."""
-    text = (
-        f'[project]\nname = "dermafed"\nversion = "{version("dermafed")}"\n'
-        '[tool.flwr.app]\npublisher = "dermafed"\n'
-        '[tool.flwr.app.components]\nserverapp = "server.app:app"\nclientapp = "client.app:app"\n'
-        "[tool.flwr.app.config]\n"
-    )
-    bundle = io.BytesIO()
-    with zipfile.ZipFile(bundle, "w") as archive:
-        # A date of its own, so that the same text has the same hash.
-        archive.writestr(zipfile.ZipInfo("pyproject.toml", (1980, 1, 1, 0, 0, 0)), text)
-    content = bundle.getvalue()
-    return Fab(hashlib.sha256(content).hexdigest(), content, {})
-
-
 def _start(state: LinkState) -> tuple[int, int]:
-    """Open a run; its id and its task's."""
-    fab, app_version = make_fab(), version("dermafed")
+    """Open a run; returns its id and its task's id."""
+    fab, app_version = make_app_bundle(), version("dermafed")
     with database_errors():
         state.store_fab(fab)
         run_id = state.create_run(
@@ -243,7 +224,7 @@ def _close(state: LinkState, run_id: int, task_id: int, outcome: str) -> None:
 
 
 def _compact(database: Path) -> None:
-    """Give the space of what was deleted back to the disk, unless someone reads just now."""
+    """Return the space of deleted messages to the disk, unless the database is being read."""
     try:
         with closing(sqlite3.connect(database, isolation_level=None, timeout=10)) as connection:
             connection.execute("VACUUM")

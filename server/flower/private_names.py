@@ -1,9 +1,13 @@
-"""Every name of Flower that is not public and that the server needs; ``tests/federation`` says why."""
+"""All private names of Flower that the server needs; checked by tests/server/flower/test_private_names.py."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
+import zipfile
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -48,7 +52,6 @@ __all__ = [
     "NOOP_FEDERATION_ID",
     "NOOP_FLWR_AID",
     "ErrorCode",
-    "Fab",
     "LinkState",
     "NodeInfo",
     "NodeStatus",
@@ -66,6 +69,7 @@ __all__ = [
     "keep_running",
     "label",
     "linkstate_of",
+    "make_app_bundle",
     "make_superlink",
     "no_object_id_recompute",
     "remove_content_from_message",
@@ -75,8 +79,8 @@ __all__ = [
 def make_superlink(database: Path) -> FastAPI:
     """Flower's SuperLink as an ASGI app that is served nowhere yet, over this database.
 
-    It has every API of Flower. What a server lets through is decided by :mod:`fleet_api`; its lifespan,
-    which starts processes, is never run.
+    It has every API of Flower; :mod:`dermafed.server.flower.fleet_api` restricts them. Its lifespan, which
+    starts processes, is never run.
     """
     config = SuperLinkLifespanConfig(
         control_address="",
@@ -105,6 +109,30 @@ def make_superlink(database: Path) -> FastAPI:
     return create_app(config, SuperLinkLifespan)
 
 
+def make_app_bundle() -> Fab:
+    """The app bundle that Flower requires of a run: no code, only the names of the installed apps' builders.
+
+    A clinic's node never loads what is named here; it runs the app that is installed there.
+    """
+    text = f"""\
+[project]
+name = "dermafed"
+version = "{version("dermafed")}"
+[tool.flwr.app]
+publisher = "dermafed"
+[tool.flwr.app.components]
+serverapp = "dermafed.server.rounds.server_app:build_server_app"
+clientapp = "dermafed.client.node.client_app:build_client_app"
+[tool.flwr.app.config]
+"""
+    bundle = io.BytesIO()
+    with zipfile.ZipFile(bundle, "w") as archive:
+        # A fixed date, so that the same text has the same hash.
+        archive.writestr(zipfile.ZipInfo("pyproject.toml", (1980, 1, 1, 0, 0, 0)), text)
+    content = bundle.getvalue()
+    return Fab(hashlib.sha256(content).hexdigest(), content, {})
+
+
 def linkstate_of(superlink: FastAPI) -> LinkState:
     """The state that the app works on: nodes, runs, messages, objects."""
     state: LinkState = superlink.state.linkstate_factory.state()
@@ -112,13 +140,13 @@ def linkstate_of(superlink: FastAPI) -> LinkState:
 
 
 def keep_running(state: LinkState, task_id: int) -> None:
-    """Let a running task go on without heartbeats, which Flower wants every minute to believe that it lives.
+    """Keep a task running without heartbeats, which Flower otherwise needs every minute.
 
-    The task is this process's own: it cannot die alone, but it may sleep, as a virtual machine does while it
-    is copied.
+    The task is this process itself: it cannot end alone, but it may be suspended, as a virtual machine is
+    while it is copied.
     """
     if not isinstance(state, SqlMixin):
-        raise TypeError(f"{type(state).__name__} keeps no tasks in a database")
+        raise TypeError(f"{type(state).__name__} has no tasks in a database")
     with state.session() as session:
         own = Task.task_id == uint64_to_int64(task_id)
         session.execute(update(Task).where(own).values(active_until=now() + timedelta(days=3650)))
@@ -132,7 +160,7 @@ def become_task(task_id: int, run_id: int) -> None:
 
 
 def label(message: Message) -> str:
-    """Give a message the id under which Flower keeps it, its hash."""
+    """Set a message's id, by which Flower stores it: its hash."""
     message_id: str = message.object_id
     message.metadata.__dict__["_message_id"] = message_id
     return message_id
@@ -142,14 +170,14 @@ def inflate(message_id: str, contents: dict[str, bytes]) -> Message:
     """A message from its objects' contents by id, which are used up.
 
     Raises:
-        TypeError: they are something else than a message.
+        TypeError: the object is not a message.
     """
     message = inflate_object_from_contents(message_id, contents)
     if not isinstance(message, Message):
-        raise TypeError(f"{type(message).__name__} is no message")
+        raise TypeError(f"{type(message).__name__} is not a message")
     return message
 
 
 def error_instead(message: Message, code: int, reason: str) -> Message:
-    """An error in the place of a message that cannot be had."""
+    """An error in place of a message that cannot be read."""
     return make_message(metadata=message.metadata, error=Error(code=code, reason=reason))

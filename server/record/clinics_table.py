@@ -1,4 +1,4 @@
-"""The clinics of a federation: which key is whose, and until when."""
+"""The table of clinics: each clinic's key, when it was enrolled and revoked."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dermafed.shared.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
-    """A clinic with one key; a clinic whose key changed has one of these for each.
+    """A clinic with one key; a clinic whose key changed has an entry for each.
 
     Attributes:
         name: unique among those that are not revoked.
         key: its public key, OpenSSH on one line.
-        enrolled: when, UTC.
-        revoked: when, or ``None``.
-        online: since when its node is connected, or ``None``; meaningful while the server runs.
+        enrolled: time of the enrolment, UTC.
+        revoked: time of the revocation, or ``None``.
+        online: time since which its node is connected, or ``None``; valid while the server runs.
     """
 
     name: str
@@ -33,7 +33,7 @@ def enrol(record: Record, name: str, key: str) -> bool:
     """Register a clinic's key under its name.
 
     Returns:
-        Whether this is new; the same key under the same name once more changes nothing.
+        Whether this is new; the same key and name again change nothing.
 
     Raises:
         SettingsError: the name or the key is in use, or the key was revoked.
@@ -54,7 +54,7 @@ def enrol(record: Record, name: str, key: str) -> bool:
 
 
 def revoke(record: Record, name: str) -> None:
-    """Take a clinic's key back; the key cannot be enrolled again.
+    """Revoke a clinic's key; the key cannot be enrolled again.
 
     Raises:
         SettingsError: no such clinic is enrolled.
@@ -72,13 +72,13 @@ def revoke(record: Record, name: str) -> None:
 
 
 def list_clinics(record: Record, *, revoked: bool = True) -> list[Clinic]:
-    """All clinics in the order of their enrolment, with or without those revoked."""
+    """All clinics in the order of their enrolment, with or without the revoked ones."""
     with record.reading() as db:
         return [clinic for clinic in _all(db) if revoked or clinic.revoked is None]
 
 
-def note_online(record: Record, names: Collection[str]) -> None:
-    """Keep which clinics are connected, and since when."""
+def save_online(record: Record, names: Collection[str]) -> None:
+    """Save which clinics are connected, and since when."""
     with record.writing() as db:
         for clinic in _all(db):
             if (clinic.online is not None) != (clinic.name in names and clinic.revoked is None):
@@ -95,7 +95,7 @@ def _known_key(known: Clinic, name: str) -> bool:
         )
     if known.name != name:
         raise SettingsError(
-            f"This key is that of the clinic '{known.name}'",
+            f"This key belongs to the clinic '{known.name}'",
             where=name,
             remedy="Each clinic needs its own key",
         )

@@ -1,4 +1,4 @@
-"""The record's file and its tables."""
+"""The record of a federation: its SQLite file and tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dermafed.shared.storage.database import Database
 
 
 class Record(Database):
-    """What a federation's server and its commands share."""
+    """The database that a federation's server and its commands share."""
 
     name = "record"
     version = 1
@@ -36,5 +36,5 @@ CREATE TABLE answers (
 
 
 def now() -> str:
-    """This moment as the record keeps it: UTC, ISO 8601, to the second."""
+    """The current time in the record's form: UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

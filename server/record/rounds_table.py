@@ -1,4 +1,4 @@
-"""What each round of a run gave, and what each clinic said to its offer."""
+"""The tables of rounds and answers: each round's metrics, each clinic's answer to a run's offer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dermafed.server.rounds.history import HistoryRow, row_values
 
 @dataclass(frozen=True, slots=True)
 class ClinicAnswer:
-    """What a clinic said to a run's offer, last.
+    """A clinic's last answer to a run's offer.
 
     Attributes:
         clinic: its name.
         decision: ``approved``, ``waiting`` or ``refused``; or ``silent``.
-        reason: why, in words; empty if it joins.
-        heard: when, UTC.
+        reason: why it does not join; empty if it joins.
+        heard: time of the answer, UTC.
     """
 
     clinic: str
@@ -28,8 +28,8 @@ class ClinicAnswer:
     heard: str
 
 
-def keep_round(record: Record, run: int, row: HistoryRow) -> None:
-    """Keep a finished round's figures; a round that was held twice counts as it was held last."""
+def save_round(record: Record, run: int, row: HistoryRow) -> None:
+    """Save a finished round; a repeated round replaces the earlier one."""
     figures = json.dumps(row_values(row), allow_nan=False)
     with record.writing() as db:
         db.execute("INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, ?)", (run, row.round, now(), figures))
@@ -43,8 +43,8 @@ def list_rounds(record: Record, run: int) -> list[dict[str, Any]]:
         return [{**json.loads(row["figures"]), "ended": row["ended"]} for row in rows]
 
 
-def keep_answer(record: Record, run: int, clinic: str, decision: str, reason: str) -> None:
-    """Keep what a clinic said; only a change is written, so that ``heard`` tells since when."""
+def save_answer(record: Record, run: int, clinic: str, decision: str, reason: str) -> None:
+    """Save a clinic's answer; only a change is written, so ``heard`` is the time of the last change."""
     with record.writing() as db:
         db.execute(
             "INSERT INTO answers VALUES (?, ?, ?, ?, ?) ON CONFLICT (run, clinic) DO UPDATE"
@@ -55,7 +55,7 @@ def keep_answer(record: Record, run: int, clinic: str, decision: str, reason: st
 
 
 def list_answers(record: Record, run: int) -> Mapping[str, ClinicAnswer]:
-    """What the clinics said to a run's offer, by name."""
+    """The clinics' answers to a run's offer, by name."""
     with record.reading() as db:
         rows = db.execute(
             "SELECT clinic, decision, reason, heard FROM answers WHERE run = ? ORDER BY clinic", (run,)

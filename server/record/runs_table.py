@@ -1,4 +1,4 @@
-"""The runs of a federation: what was asked, how far it got, and why it stands still."""
+"""The table of runs: what was requested, the progress, and why a run stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dermafed.shared.errors import SettingsError
 
 
 class Status(StrEnum):
-    """Where a run stands."""
+    """The status of a run."""
 
     ASKED = "asked"
     AGREEING = "agreeing"
@@ -27,11 +27,11 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-HELD = (Status.AGREEING, Status.RUNNING, Status.STOPPING)
-"""Those of a run that the server holds, or held when it died."""
+ACTIVE = (Status.AGREEING, Status.RUNNING, Status.STOPPING)
+"""Those of a run that the server executes, or executed when it ended."""
 
-RESTING = (Status.PAUSED, Status.STOPPED, Status.FAILED)
-"""Those that ``resume`` ends."""
+RESUMABLE = (Status.PAUSED, Status.STOPPED, Status.FAILED)
+"""Those of a run that ``resume`` continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +39,21 @@ class Run:
     """A run.
 
     Attributes:
-        number: from 1, in the order of asking.
+        number: from 1, in the order of the requests.
         name: unique.
         plan: the text of its plan file.
-        plan_path: where that file was; its weights file may be named relative to it.
-        clinics: the names of those asked to take part.
+        plan_path: the path of that file; its weights file may be named relative to it.
+        clinics: the names of the clinics that are asked to take part.
         offer: the text that they agree to.
-        hash: of that text.
+        hash: the hash of that text.
         class_counts: training images of each class over the clinics that joined first; ``None`` before.
-        status: where it stands.
-        why: the reason, where it rests.
-        asked: when, UTC; so with ``started`` and ``ended``.
-        started: when the server took it up first.
-        ended: when it came to rest last.
-        rounds: how many there are to be.
-        rounds_done: how many are on disk.
+        status: its status.
+        why: the reason, where the run has stopped.
+        asked: time of the request, UTC.
+        started: time of its first start, UTC.
+        ended: time of its last end, UTC.
+        rounds: number of planned rounds.
+        rounds_done: number of rounds on disk.
     """
 
     number: int
@@ -74,13 +74,13 @@ class Run:
 
     @property
     def folder_name(self) -> str:
-        """Of its folder among the federation's runs."""
+        """Name of its folder among the federation's runs."""
         return f"{self.number:04d}-{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a new run is recorded with; see :class:`Run`."""
+class NewRun:
+    """The values of a new run; see :class:`Run`."""
 
     name: str
     plan: str
@@ -91,31 +91,31 @@ class Asked:
     rounds: int
 
 
-def ask(record: Record, asked: Asked) -> int:
-    """Record a new run, for the server to take up; gives its number.
+def add_run(record: Record, run: NewRun) -> int:
+    """Add a run, for the server to start; returns its number.
 
     Raises:
         SettingsError: there is a run of this name.
         StorageError: the record cannot be written.
     """
     with record.writing() as db:
-        if db.execute("SELECT 1 FROM runs WHERE name = ?", (asked.name,)).fetchone():
+        if db.execute("SELECT 1 FROM runs WHERE name = ?", (run.name,)).fetchone():
             raise SettingsError(
-                f"There is a run '{asked.name}' already",
+                f"There is a run '{run.name}' already",
                 where="name",
-                remedy="Give the plan another name, or go on with the run: fl-server resume",
+                remedy="Give the plan another name, or continue the run: fl-server resume",
             )
         added = db.execute(
             "INSERT INTO runs (name, plan, plan_path, clinics, offer, hash, rounds, status, asked)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                asked.name,
-                asked.plan,
-                str(asked.plan_path),
-                json.dumps(list(asked.clinics)),
-                asked.offer,
-                asked.hash,
-                asked.rounds,
+                run.name,
+                run.plan,
+                str(run.plan_path),
+                json.dumps(list(run.clinics)),
+                run.offer,
+                run.hash,
+                run.rounds,
                 Status.ASKED,
                 now(),
             ),
@@ -131,10 +131,10 @@ def list_runs(record: Record) -> list[Run]:
 
 
 def find_run(record: Record, name: str) -> Run:
-    """The run of a number or a name.
+    """Find a run by its name or number.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is no such run.
     """
     with record.reading() as db:
         found = db.execute("SELECT * FROM runs WHERE name = ?", (name,)).fetchone()
@@ -147,27 +147,29 @@ def find_run(record: Record, name: str) -> Run:
     return _run(found)
 
 
-def move(record: Record, number: int, before: Sequence[Status], after: Status, why: str = "") -> bool:
-    """Move a run from one of these statuses to another, unless somebody was quicker.
+def change_status(
+    record: Record, number: int, before: Sequence[Status], after: Status, why: str = ""
+) -> bool:
+    """Change a run's status from one of these to another, unless it has changed meanwhile.
 
     Returns:
-        Whether it was moved; else it is in none of the statuses ``before``.
+        Whether it was changed; otherwise it has none of the statuses ``before``.
     """
     marks = ", ".join("?" * len(before))
-    taken_up = (
-        "started = coalesce(started, ?), " if after in HELD else "ended = ?, " if after in _ENDS else ""
+    timestamp = (
+        "started = coalesce(started, ?), " if after in ACTIVE else "ended = ?, " if after in _ENDS else ""
     )
-    times = [now()] if taken_up else []
+    times = [now()] if timestamp else []
     with record.writing() as db:
         changed = db.execute(
-            f"UPDATE runs SET {taken_up}status = ?, why = ? WHERE number = ? AND status IN ({marks})",
+            f"UPDATE runs SET {timestamp}status = ?, why = ? WHERE number = ? AND status IN ({marks})",
             (*times, after, why, number, *before),
         )
     return bool(changed.rowcount)
 
 
-def keep_counts(record: Record, number: int, class_counts: Sequence[int]) -> None:
-    """Keep a run's class counts, which stay the same however often it is resumed."""
+def save_class_counts(record: Record, number: int, class_counts: Sequence[int]) -> None:
+    """Save a run's class counts, which stay the same however often it is resumed."""
     with record.writing() as db:
         counts = json.dumps([int(count) for count in class_counts])
         db.execute("UPDATE runs SET class_counts = ? WHERE number = ?", (counts, number))

@@ -12,8 +12,8 @@ import pytest
 
 from dermafed.server import cli
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import keep_answer, keep_round
-from dermafed.server.record.runs_table import Status, find_run, move
+from dermafed.server.record.rounds_table import save_answer, save_round
+from dermafed.server.record.runs_table import Status, change_status, find_run
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.protocol.invitation import read_invitation
@@ -158,11 +158,11 @@ def trained(fl_server: Coordinator) -> Coordinator:
         row = HistoryRow(number, 1.5, 1.0, 0.5, score, math.nan, 1, "linz: no reply", 3.0, 0.1)
         history = (*history, row)
         save_state(folder, RunState(number, np.full(10, number, np.float32), {}, history, {}))
-        keep_round(record, 1, row)
+        save_round(record, 1, row)
     write_history(folder, history)
-    keep_answer(record, 1, "graz", "approved", "")
-    move(record, 1, [Status.ASKED], Status.RUNNING)
-    move(record, 1, [Status.RUNNING], Status.PAUSED, "Round 3 got 0 replies")
+    save_answer(record, 1, "graz", "approved", "")
+    change_status(record, 1, [Status.ASKED], Status.RUNNING)
+    change_status(record, 1, [Status.RUNNING], Status.PAUSED, "Round 3 got 0 replies")
     return fl_server
 
 
@@ -184,9 +184,9 @@ def test_stop_and_resume_move_a_run_once(trained: Coordinator) -> None:
     assert trained.json("stop", "1")["status"] == "stopped"
     record = Record(Path("record.db"))
     for before, after in ((Status.RUNNING, "stopping"), (Status.STOPPING, "stopping")):
-        move(record, 1, list(Status), before)
+        change_status(record, 1, list(Status), before)
         assert trained.json("stop", "1")["status"] == after
-    move(record, 1, list(Status), Status.FINISHED)
+    change_status(record, 1, list(Status), Status.FINISHED)
     assert trained("stop", "1").code == 2
     assert trained("resume", "1").code == 2
     assert trained("stop", "2").code == 2
@@ -194,7 +194,7 @@ def test_stop_and_resume_move_a_run_once(trained: Coordinator) -> None:
 
 def test_following_a_run_that_paused_fails_with_its_reason(trained: Coordinator) -> None:
     record = Record(Path("record.db"))
-    move(record, 1, list(Status), Status.STOPPED, "because")
+    change_status(record, 1, list(Status), Status.STOPPED, "because")
     from dermafed.server.commands.status import follow_run
 
     with pytest.raises(Exception, match=r"The run is stopped \(because\)\. To go on: fl-server resume 1"):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import Context
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from numpy.typing import NDArray
 
+from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
+from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
 FEATURES, CLASSES = 5, 3
@@ -75,6 +79,26 @@ def trainer_for(context: Context) -> Trainer:
     """The trainer of a context's clinic."""
     clinic = int(context.node_config["partition-id"])
     return Regression(*lesions(clinic, SIZES[clinic]))
+
+
+def joining_app(trainer: Callable[[Context], Trainer] = trainer_for) -> ClientApp:
+    """The clinics' app, which joins every run that it is offered."""
+    app = build_client_app(trainer)
+
+    @app.query(OFFER)
+    def offer(message: Message, context: Context) -> Message:
+        clinic = int(context.node_config["partition-id"])
+        counts = np.bincount(lesions(clinic, SIZES[clinic])[1], minlength=CLASSES).astype(np.int64)
+        versions = {name: version(name) for name in ("dermafed", "flwr", "keras")}
+        return Message(
+            encode_answer(Answer(Decision.APPROVED, versions=versions, class_counts=counts)), reply_to=message
+        )
+
+    @app.query(PREPARE)
+    def prepare(message: Message, context: Context) -> Message:
+        return Message(encode_ready(0.0), reply_to=message)
+
+    return app
 
 
 def start_weights() -> FloatVector:

@@ -1,4 +1,4 @@
-"""A coordinator at work on a federation in this process: the real rounds, record and files, small clinics."""
+"""A coordinator with a federation in this process: everything is real, but the clinics are small."""
 
 from __future__ import annotations
 
@@ -17,23 +17,18 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
-from dermafed.client.node.client_app import build_client_app
 from dermafed.server.coordinator.coordinator import Admission, Coordinator
-from dermafed.server.coordinator.engine import Agree, Heard
 from dermafed.server.coordinator.plan_file import parse_plan
-from dermafed.server.coordinator.run_execution import Holder
+from dermafed.server.coordinator.run_execution import RunExecutor
 from dermafed.server.record.clinics_table import enrol, list_clinics
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.runs_table import Asked, Run, Status, ask, find_run
+from dermafed.server.record.runs_table import NewRun, Run, Status, add_run, find_run
 from dermafed.server.rounds.first_weights import START_FILE
-from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import FederationError
-from dermafed.shared.protocol.agreement import Answer, Decision
-from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.engines.flower_private_names import become_server_task
 from dermafed.simulation.engines.local import LocalGrid
-from tests.server.clinics import PARAMETERS, start_weights, trainer_for
+from tests.server.clinics import PARAMETERS, joining_app, start_weights, trainer_for
 
 CLINICS = ("graz", "linz", "wels")
 
@@ -61,17 +56,22 @@ class LocalNode:
 
 @dataclass
 class LocalEngine:
-    """Clinics in this process; ``trainer`` may be exchanged to make them fail."""
+    """Clinics in this process; another ``trainer`` makes them fail."""
 
     trainer: Callable[[Context], Trainer] = trainer_for
     keys: dict[bytes, LocalNode] = field(default_factory=dict)
     open_runs: int = 0
     most_open: int = 0
     stopped: Event = field(default_factory=Event)
-    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _grid_ids: dict[str, int] = field(
+        default_factory=lambda: {name: 1000 + i for i, name in enumerate(CLINICS)}
+    )
+    _other_ids: Iterator[int] = field(default_factory=lambda: itertools.count(2000))
 
     def register(self, clinic: str, key: bytes) -> int:
-        return self.keys.setdefault(key, LocalNode(next(self._ids), clinic)).id
+        if key not in self.keys:  # the first time with the id that the local grid gives this clinic
+            self.keys[key] = LocalNode(self._grid_ids.pop(clinic, None) or next(self._other_ids), clinic)
+        return self.keys[key].id
 
     def remove(self, node_id: int) -> None:
         self.keys = {key: node for key, node in self.keys.items() if node.id != node_id}
@@ -91,31 +91,7 @@ class LocalEngine:
 
     def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> Grid:
         self.stopped = stopped
-        return StoppableGrid(build_client_app(lambda c: self.trainer(c)), sorted(clinics.values()), stopped)
-
-
-@dataclass(frozen=True)
-class EveryoneJoins:
-    joined: Mapping[int, str]
-    answers: Mapping[str, Answer]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    class_counts: tuple[int, ...] = (30, 30, 30)
-
-
-def agree(
-    grid: Grid,
-    clinics: Mapping[int, str],
-    offer: Offer,
-    rules: RoundRules,
-    approval_seconds: float,
-    *,
-    heard: Heard,
-) -> EveryoneJoins:
-    names = {node.node_id: node.name for node in grid.get_nodes()}
-    answers = {name: Answer(Decision.APPROVED) for name in names.values()}
-    for name, answer in answers.items():
-        heard(name, answer, "")
-    return EveryoneJoins(names, answers)
+        return StoppableGrid(joining_app(lambda c: self.trainer(c)), sorted(clinics.values()), stopped)
 
 
 @dataclass
@@ -124,7 +100,6 @@ class Server:
 
     folder: Path
     engine: LocalEngine = field(default_factory=LocalEngine)
-    agree: Agree = agree
     tensorboard: Path | None = None
 
     def __post_init__(self) -> None:
@@ -135,8 +110,8 @@ class Server:
                 enrol(self.record, name, public_key(number))
 
     def coordinator(self) -> Coordinator:
-        holder = Holder(self.engine, self.agree, self.record, self.folder / "runs", self.tensorboard)
-        return Coordinator(Admission(self.engine, self.record), holder)
+        executor = RunExecutor(self.engine, self.record, self.folder / "runs", self.tensorboard)
+        return Coordinator(Admission(self.engine, self.record), executor)
 
     @contextmanager
     def running(self) -> Iterator[Event]:
@@ -154,8 +129,8 @@ class Server:
         """Ask for a run that starts from the small model's weights."""
         text = f'name = "{name}"\nrounds = {rounds}\nweights = "none"\n[rules]\n{rules}\n'
         offer = parse_plan(text, Path("plan.toml")).offer
-        asked = Asked(name, text, Path("plan.toml"), CLINICS, offer.to_text(), offer.hash, rounds)
-        ask(self.record, asked)
+        asked = NewRun(name, text, Path("plan.toml"), CLINICS, offer.to_text(), offer.hash, rounds)
+        add_run(self.record, asked)
         run = find_run(self.record, name)
         (self.runs_folder(run)).mkdir(parents=True)
         np.savez(

@@ -63,10 +63,10 @@ class Clinics:
         self.said, self.unready = said or {}, unready or set[int]()
         self.offers: list[tuple[int, str]] = []
         self.prepared: list[tuple[int, list[int]]] = []
-        self.heard: list[tuple[str, str, str]] = []
+        self.answers: list[tuple[str, str, str]] = []
 
-    def hear(self, clinic: str, answer: Answer, why: str) -> None:
-        self.heard.append((clinic, answer.decision.value, why))
+    def on_answer(self, clinic: str, answer: Answer, why: str) -> None:
+        self.answers.append((clinic, answer.decision.value, why))
 
     def app(self) -> ClientApp:
         app = ClientApp()
@@ -94,13 +94,18 @@ class Clinics:
         grid = grid or LocalGrid(self.app(), NAMES, {})
         clinics = {1000 + i: name for i, name in enumerate(NAMES)}
         return agree(
-            grid, clinics, OFFERED, RoundRules(3, 3, **{"quorum": 2, **rules}), seconds, heard=self.hear
+            grid,
+            clinics,
+            OFFERED,
+            RoundRules(3, 3, **{"quorum": 2, **rules}),
+            seconds,
+            on_answer=self.on_answer,
         )
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dermafed.server.coordinator.agree._AGAIN_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("dermafed.server.coordinator.agree._RETRY_SECONDS", (0.01, 0.02))
 
 
 def test_all_join_and_prepare_with_the_sum_of_their_counts() -> None:
@@ -128,7 +133,7 @@ def test_who_waits_is_asked_again_and_who_has_decided_is_not() -> None:
     assert agreed.left_out == {"linz": "refused: someone there refused it"}
     assert sorted(clinics.prepared) == [(0, [10, 5]), (1, [10, 5])]
     asks = "waiting: someone there has to approve it"
-    assert [said for said in clinics.heard if said[0] == "graz"] == [
+    assert [said for said in clinics.answers if said[0] == "graz"] == [
         *[("graz", "waiting", asks)] * 2,
         ("graz", "approved", ""),
     ]
@@ -168,7 +173,7 @@ MISFITS: dict[str, tuple[Says, str]] = {
     ),
     "no version": (
         lambda: Answer(Decision.APPROVED, class_counts=np.array([1, 1])),
-        f"its version of dermafed is not told, the server's is {VERSIONS['dermafed']}",
+        f"its version of dermafed is unknown, the server's is {VERSIONS['dermafed']}",
     ),
     "absurd": (
         lambda: joining(1, [10**9, 0]),

@@ -1,4 +1,4 @@
-"""The server's loop: runs are held, paused, stopped and gone on with; clinics come and go."""
+"""The coordinator's loop: runs are executed, paused, stopped and resumed; clinics come and go."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
 from flwr.serverapp import Grid
 
 from dermafed.client.node.client_app import build_client_app
-from dermafed.server.coordinator import coordinator
-from dermafed.server.coordinator.engine import Heard
+from dermafed.server.coordinator import coordinator, run_execution
+from dermafed.server.coordinator.agree import Agreement, agree
 from dermafed.server.record.clinics_table import enrol, list_clinics, revoke
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_answers, list_rounds
-from dermafed.server.record.runs_table import RESTING, Status, find_run, move
+from dermafed.server.record.runs_table import RESUMABLE, Status, change_status, find_run
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.history import read_history
-from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from dermafed.simulation.engines.local import run_local
 from tests.server.clinics import server, trainer_for
-from tests.server.coordinator.runs_in_process import CLINICS, EveryoneJoins, Server, agree, public_key
+from tests.server.coordinator.runs_in_process import CLINICS, Server, public_key
 
 ROUNDS = 4
 
@@ -51,7 +51,7 @@ def expected(tmp_path: Path) -> FloatVector:
 
 @dataclass
 class Instead:
-    """A trainer that asks what to do before each training."""
+    """A trainer with a call before each training."""
 
     trainer: Trainer
     before: Callable[[int], None]
@@ -69,7 +69,7 @@ def before_training(served: Server, before: Callable[[int], None]) -> None:
 
 
 class Gate:
-    """Holds the clinics up in one round until it is opened."""
+    """Stops the clinics in one round until it is opened."""
 
     def __init__(self, round: int) -> None:
         self.round, self.reached, self.opened = round, Event(), Event()
@@ -84,11 +84,11 @@ def model(served: Server, name: str) -> FloatVector:
     return load_state(served.runs_folder(find_run(served.record, name))).weights
 
 
-def test_a_run_is_held_to_its_end_and_recorded(served: Server, expected: FloatVector) -> None:
+def test_a_run_is_executed_to_its_end_and_recorded(served: Server, expected: FloatVector) -> None:
     served.ask("spring", ROUNDS)
     with served.running():
         run = served.await_status("spring", Status.FINISHED)
-    assert (run.rounds_done, run.why, run.class_counts) == (ROUNDS, "", (30, 30, 30))
+    assert (run.rounds_done, run.why, run.class_counts) == (ROUNDS, "", (31, 30, 29))
     np.testing.assert_array_equal(model(served, "spring"), expected)
     history = read_history(served.runs_folder(run))
     recorded = list_rounds(served.record, run.number)
@@ -101,7 +101,7 @@ def test_a_run_is_held_to_its_end_and_recorded(served: Server, expected: FloatVe
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_runs_are_held_one_at_a_time_in_their_order(served: Server) -> None:
+def test_runs_are_executed_one_at_a_time_in_their_order(served: Server) -> None:
     for name in ("first", "second", "third"):
         served.ask(name, 2)
     with served.running():
@@ -110,7 +110,7 @@ def test_runs_are_held_one_at_a_time_in_their_order(served: Server) -> None:
     assert [run.number for run in sorted(runs, key=lambda run: (run.ended or "", run.number))] == [1, 2, 3]
 
 
-def test_a_missed_quorum_pauses_with_the_clinics_reasons_and_resume_goes_on(
+def test_a_missed_quorum_pauses_with_the_clinics_reasons_and_resume_continues(
     served: Server, expected: FloatVector
 ) -> None:
     def fail(round: int) -> None:
@@ -125,12 +125,12 @@ def test_a_missed_quorum_pauses_with_the_clinics_reasons_and_resume_goes_on(
         assert "graz: training failed there (FederationError)" in run.why
         assert run.rounds_done == 2
         served.engine.trainer = trainer_for
-        assert move(served.record, run.number, RESTING, Status.ASKED)
+        assert change_status(served.record, run.number, RESUMABLE, Status.ASKED)
         served.await_status("spring", Status.FINISHED)
     np.testing.assert_array_equal(model(served, "spring"), expected)
 
 
-def test_a_stop_in_mid_round_keeps_the_last_round_and_resume_goes_on(
+def test_a_stop_in_mid_round_keeps_the_last_round_and_resume_continues(
     served: Server, expected: FloatVector
 ) -> None:
     gate = Gate(round=3)
@@ -138,17 +138,19 @@ def test_a_stop_in_mid_round_keeps_the_last_round_and_resume_goes_on(
     run = served.ask("spring", ROUNDS)
     with served.running():
         assert gate.reached.wait(30)
-        assert move(served.record, run.number, [Status.RUNNING], Status.STOPPING)
+        assert change_status(served.record, run.number, [Status.RUNNING], Status.STOPPING)
         assert served.engine.stopped.wait(30)
         gate.opened.set()
         run = served.await_status("spring", Status.STOPPED)
         assert (run.rounds_done, load_state(served.runs_folder(run)).round) == (2, 2)
-        assert move(served.record, run.number, RESTING, Status.ASKED)
+        assert change_status(served.record, run.number, RESUMABLE, Status.ASKED)
         served.await_status("spring", Status.FINISHED)
     np.testing.assert_array_equal(model(served, "spring"), expected)
 
 
-def test_a_run_goes_on_by_itself_when_the_server_starts_again(served: Server, expected: FloatVector) -> None:
+def test_a_run_continues_by_itself_when_the_server_starts_again(
+    served: Server, expected: FloatVector
+) -> None:
     gate = Gate(round=3)
     before_training(served, gate)
     served.ask("spring", ROUNDS)
@@ -204,7 +206,7 @@ def test_a_full_disk_pauses_the_run_and_loses_nothing(served: Server, expected: 
         assert "No space left on device" in run.why
         assert "Free some disk space" in run.why
         assert (run.rounds_done, load_state(served.runs_folder(run)).round) == (2, 2)
-        assert move(served.record, run.number, RESTING, Status.ASKED)
+        assert change_status(served.record, run.number, RESUMABLE, Status.ASKED)
         served.await_status("spring", Status.FINISHED)
     np.testing.assert_array_equal(model(served, "spring"), expected)
 
@@ -236,21 +238,17 @@ def test_an_ending_that_cannot_be_recorded_is_kept_until_it_can(
     assert load_state(served.runs_folder(run)).round == 2
 
 
-def test_a_fault_of_the_program_fails_the_run_and_the_next_one_is_held(served: Server) -> None:
+def test_an_unexpected_error_fails_the_run_and_the_next_one_starts(
+    served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def faulty(
-        grid: Grid,
-        clinics: Mapping[int, str],
-        offer: Offer,
-        rules: RoundRules,
-        approval_seconds: float,
-        *,
-        heard: Heard,
-    ) -> EveryoneJoins:
+        grid: Grid, clinics: Mapping[int, str], offer: Offer, *others: Any, **options: Any
+    ) -> Agreement:
         if offer.name == "spring":
             raise ZeroDivisionError("graz: Dr Who's image")
-        return agree(grid, clinics, offer, rules, approval_seconds, heard=heard)
+        return agree(grid, clinics, offer, *others, **options)
 
-    served.agree = faulty
+    monkeypatch.setattr(run_execution, "agree", faulty)
     served.ask("spring", ROUNDS)
     served.ask("summer", 2)
     with served.running():
@@ -269,7 +267,7 @@ def test_first_weights_that_are_damaged_pause_the_run(served: Server) -> None:
 
 def test_a_run_asked_to_stop_while_the_server_was_down_is_stopped(served: Server) -> None:
     run = served.ask("spring", ROUNDS)
-    move(served.record, run.number, [Status.ASKED], Status.STOPPING)
+    change_status(served.record, run.number, [Status.ASKED], Status.STOPPING)
     with served.running():
         run = served.await_status("spring", Status.STOPPED)
     assert run.rounds_done == 0

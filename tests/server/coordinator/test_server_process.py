@@ -28,7 +28,7 @@ from dermafed.shared.protocol import certificates as authority
 from dermafed.shared.protocol.certificates import issue_server_certificate, make_authority
 from dermafed.shared.storage.atomic_files import make_private_folder
 from dermafed.shared.storage.lock import is_locked, lock_folder
-from tests.server.coordinator.runs_in_process import LocalEngine, agree
+from tests.server.coordinator.runs_in_process import LocalEngine
 
 
 def free_port() -> int:
@@ -40,7 +40,7 @@ def free_port() -> int:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As ``fl-server init`` makes it."""
-    monkeypatch.setattr(start, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(start, "_LOCK_SECONDS", 0.2)
     federation = tmp_path / "alps"
     make_private_folder(federation)
     make_private_folder(federation / "runs")
@@ -71,10 +71,10 @@ def test_it_tells_what_clinics_need_and_ends_on_a_signal(folder: Path, number: i
         told.append(what)
         assert is_locked(folder)
         with pytest.raises(SettingsError, match="Another process works in this folder"):
-            serve(folder, engine, agree, never)
+            serve(folder, never, start_engine=engine)
         os.kill(os.getpid(), number)
 
-    serve(folder, engine, agree, ready)
+    serve(folder, ready, start_engine=engine)
     settings = load_settings(folder)
     fingerprint = authority_fingerprint(folder / "trust")
     assert told == [Ready("alps", settings.address, fingerprint, settings.health_port)]
@@ -108,7 +108,7 @@ def test_it_does_not_start_with_a_fault(
 ) -> None:
     damage(folder, monkeypatch)
     with pytest.raises(InputError, match=told):
-        serve(folder, engine, agree, never)
+        serve(folder, never, start_engine=engine)
 
 
 @pytest.mark.parametrize("which", ["port", "health_port"])
@@ -118,7 +118,7 @@ def test_a_port_in_use_is_named(folder: Path, which: str) -> None:
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(SettingsError, match=f"Port {port} cannot be opened: Address already in use"),
     ):
-        serve(folder, engine, agree, never)
+        serve(folder, never, start_engine=engine)
 
 
 def test_an_address_that_is_not_this_machines_is_named() -> None:

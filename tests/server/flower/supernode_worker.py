@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.common.constant import SubStatus
 from flwr.proto.runtime_pb2 import AcquireTaskRequest
@@ -25,29 +22,7 @@ from flwr.supercore.retry import make_simple_http_retry_invoker
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
-from dermafed.client.node.client_app import build_client_app
-from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
-from tests.server.clinics import CLASSES, SIZES, lesions, trainer_for
-
-
-def joining_app() -> ClientApp:
-    """The test clinics' app, which joins whatever it is offered."""
-    app = build_client_app(trainer_for)
-
-    @app.query(OFFER)
-    def offer(message: Message, context: Context) -> Message:
-        clinic = int(context.node_config["partition-id"])
-        counts = np.bincount(lesions(clinic, SIZES[clinic])[1], minlength=CLASSES).astype(np.int64)
-        versions = {name: version(name) for name in ("dermafed", "flwr", "keras")}
-        return Message(
-            encode_answer(Answer(Decision.APPROVED, versions=versions, class_counts=counts)), reply_to=message
-        )
-
-    @app.query(PREPARE)
-    def prepare(message: Message, context: Context) -> Message:
-        return Message(encode_ready(0.0), reply_to=message)
-
-    return app
+from tests.server.clinics import joining_app
 
 
 def connect(address: str, *interceptors: object) -> RuntimeHttpClient:

@@ -28,7 +28,7 @@ from flwr.proto.node_pb2 import Node
 from flwr.proto.runtime_pb2 import GetNodesRequest
 from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 
-from dermafed.server.coordinator.health import Figures, health_app
+from dermafed.server.coordinator.health import ServerState, health_app
 from dermafed.server.coordinator.listener import Certificate, listening
 from dermafed.server.flower.fleet_api import LARGEST_BODY, NODE_CALLS, fleet_only
 from dermafed.server.flower.link import Link
@@ -285,7 +285,7 @@ def test_tls_is_1_2_or_later_and_certified(place: Place) -> None:
 
 
 def test_a_port_that_is_taken_and_a_certificate_that_is_none(place: Place, tmp_path: Path) -> None:
-    app = health_app(lambda: Figures(0, 0))
+    app = health_app(lambda: ServerState(0, 0))
     with (
         pytest.raises(SettingsError, match="cannot be listened on"),
         listening(app, "127.0.0.1", place.stock),
@@ -297,9 +297,9 @@ def test_a_port_that_is_taken_and_a_certificate_that_is_none(place: Place, tmp_p
         pass
 
 
-def test_the_health_port_tells_the_figures() -> None:
-    figures = [Figures(enrolled=3, online=0)]
-    with listening(health_app(lambda: figures[-1]), "127.0.0.1", 0) as port:
+def test_the_health_port_tells_the_states() -> None:
+    states = [ServerState(enrolled=3, online=0)]
+    with listening(health_app(lambda: states[-1]), "127.0.0.1", 0) as port:
         base = f"http://127.0.0.1:{port}"
         idle = httpx.get(f"{base}/health", trust_env=False).json()
         assert (idle["status"], idle["state"], idle["enrolled"], idle["balanced_accuracy"]) == (
@@ -309,7 +309,7 @@ def test_the_health_port_tells_the_figures() -> None:
             None,
         )
         assert "balanced_accuracy" not in httpx.get(f"{base}/metrics", trust_env=False).text
-        figures.append(Figures(3, 2, 'a "run"', "running", 4, 12.5, 0.75))
+        states.append(ServerState(3, 2, 'a "run"', "running", 4, 12.5, 0.75))
         lines = httpx.get(f"{base}/metrics", trust_env=False).text.splitlines()
     assert {
         "dermafed_enrolled 3.0",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import time
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 from flwr.app import Message
 from flwr.clientapp import ClientApp
+from flwr.common.config import get_fab_config
+from flwr.serverapp import ServerApp
 
 from dermafed.client.node.client_app import build_client_app
-from dermafed.server.flower.link import Link, make_fab
-from dermafed.server.flower.private_names import Status
+from dermafed.server.flower.link import Link
+from dermafed.server.flower.private_names import Status, make_app_bundle
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.shared.errors import FederationError, SettingsError, StorageError
@@ -121,10 +127,18 @@ def test_a_machine_that_slept_for_a_day_goes_on_with_its_run(
         assert link.state.get_run_status({run_id})[run_id].status == Status.RUNNING
 
 
-def test_the_bundle_holds_no_code_and_is_always_the_same() -> None:
-    assert make_fab().hash_str == make_fab().hash_str
-    assert b"def " not in make_fab().content
-    assert b"pyproject.toml" in make_fab().content
+def test_the_bundle_has_no_code_and_is_always_the_same() -> None:
+    bundle = make_app_bundle()
+    assert bundle == make_app_bundle()
+    assert zipfile.ZipFile(io.BytesIO(bundle.content)).namelist() == ["pyproject.toml"]
+
+
+def test_the_bundle_names_what_is_installed() -> None:
+    components = get_fab_config(make_app_bundle().content)["tool"]["flwr"]["app"]["components"]
+    for name, kind in (("serverapp", ServerApp), ("clientapp", ClientApp)):
+        module, _, function = components[name].partition(":")
+        builder = getattr(importlib.import_module(module), function)
+        assert get_type_hints(builder)["return"] is kind
 
 
 def sizes(folder: Path) -> int:

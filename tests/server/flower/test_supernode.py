@@ -26,7 +26,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.simulation.engines.local import run_local
 from tests.paths import ROOT
-from tests.server.clinics import CLASSES, SIZES, lesions, server, trainer_for
+from tests.server.clinics import CLASSES, SIZES, joining_app, lesions, server, trainer_for
 from tests.server.coordinator.test_agree import OFFERED
 from tests.server.flower.link_side import (
     make_certificates,
@@ -35,7 +35,6 @@ from tests.server.flower.link_side import (
     public_pem,
     write_private,
 )
-from tests.server.flower.supernode_worker import joining_app
 
 pytestmark = pytest.mark.journey
 

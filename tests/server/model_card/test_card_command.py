@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from huggingface_hub import ModelInfo
+from huggingface_hub import ModelCard
 
 from dermafed.server import cli
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import keep_answer, keep_round
-from dermafed.server.record.runs_table import keep_counts
+from dermafed.server.record.rounds_table import save_answer, save_round
+from dermafed.server.record.runs_table import save_class_counts
 from dermafed.server.rounds.calibration import CalibrationReplies, write_calibration
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.explanations import ClinicsExplanations, write_explanations
@@ -51,11 +51,11 @@ class Coordinator:
             row = HistoryRow(number, 1.5, 1.0, 0.5, score, math.nan, 1, "", 3.0, 0.1)
             history = (*history, row)
             save_state(self.folder, RunState(number, WEIGHTS * number, {}, history, {}))
-            keep_round(record, 1, row)
+            save_round(record, 1, row)
         write_history(self.folder, history)
-        keep_answer(record, 1, "graz", "approved", "")
-        keep_answer(record, 1, "linz", "refused", "no time")
-        keep_counts(record, 1, (40, 50, 60))
+        save_answer(record, 1, "graz", "approved", "")
+        save_answer(record, 1, "linz", "refused", "no time")
+        save_class_counts(record, 1, (40, 50, 60))
 
     def measured(self, round: int) -> None:
         """Calibration and explanations of a round's model."""
@@ -84,7 +84,7 @@ def test_a_federations_run_tells_what_its_coordinator_knows(fl_server: Coordinat
     fl_server.train()
     done = fl_server("models", "card", "spring", "--out", "card")
     assert (done.code, done.out) == (0, ""), done.err
-    card = ModelInfo.load(Path("card/card.md"))
+    card = ModelCard.load(Path("card/card.md"))
     assert {(line.metric_type, line.metric_value) for line in card.data.eval_results} == {
         ("balanced_accuracy", 0.6),
         ("accuracy", 0.5),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from huggingface_hub import ModelInfo
+from huggingface_hub import ModelCard
 
 from dermafed.server.model_card.card_writer import card_text, write_card
 from dermafed.server.model_card.run_facts import simulated_facts
@@ -29,7 +29,7 @@ def row(text: str, start: str) -> list[str]:
 
 def test_the_hub_reads_the_figures_of_every_test(tmp_path: Path) -> None:
     markdown, _ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run")))
-    data = ModelInfo.load(markdown).data
+    data = ModelCard.load(markdown).data
     assert (data.license, data.library_name, data.pipeline_tag) == (
         "unknown",
         "keras",
@@ -84,7 +84,7 @@ def test_small_cells_are_not_told(tmp_path: Path) -> None:
     # 9 images at south: north's 200 are not told either, or the classes' sum would give south's away.
     assert "| north | not told |\n| south | not told |" in text
     markdown, _ = write_card(tmp_path, facts)
-    head = str(ModelInfo.load(markdown).data.to_dict())
+    head = str(ModelCard.load(markdown).data.to_dict())
     assert "all clinics" in head
     assert "north" not in head
     assert "south" not in head
@@ -105,7 +105,7 @@ def test_a_mean_over_classes_does_not_rest_on_one_melanoma(tmp_path: Path) -> No
     markdown, _ = write_card(tmp_path, facts)
     found = {
         line.metric_type: line.metric_value
-        for line in ModelInfo.load(markdown).data.eval_results
+        for line in ModelCard.load(markdown).data.eval_results
         if line.dataset_name == "Test images of west"
     }
     assert found == {"accuracy": 0.9333}
@@ -122,7 +122,7 @@ def test_figures_of_models_that_are_not_in_the_file_are_not_given_as_its_own(tmp
     content["settings"]["batch_norm"] = "local"
     markdown, _ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run", content)))
     assert "**These are figures of other models than the file:**" in markdown.read_text("utf-8")
-    assert ModelInfo.load(markdown).data.to_dict()["model-index"][0]["results"] == []
+    assert ModelCard.load(markdown).data.to_dict()["model-index"][0]["results"] == []
 
 
 def test_a_class_with_few_test_images_is_not_broken_down(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.server.record.clinics_table import enrol, list_clinics, note_online, revoke
+from dermafed.server.record.clinics_table import enrol, list_clinics, revoke, save_online
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import keep_answer, keep_round, list_answers, list_rounds
-from dermafed.server.record.runs_table import Asked, Status, ask, find_run, list_runs, move
+from dermafed.server.record.rounds_table import list_answers, list_rounds, save_answer, save_round
+from dermafed.server.record.runs_table import NewRun, Status, add_run, change_status, find_run, list_runs
 from dermafed.server.rounds.history import HistoryRow
 from dermafed.shared.errors import InputError, SettingsError, StorageError
 
@@ -25,8 +25,8 @@ def record(tmp_path: Path) -> Record:
     return Record.create(tmp_path / "record.db")
 
 
-def asked(name: str) -> Asked:
-    return Asked(name, "plan", Path("plan.toml"), ("graz",), "offer", "hash", 3)
+def asked(name: str) -> NewRun:
+    return NewRun(name, "plan", Path("plan.toml"), ("graz",), "offer", "hash", 3)
 
 
 def row(number: int, score: float = 0.5) -> HistoryRow:
@@ -73,31 +73,31 @@ def test_a_revoked_key_stays_revoked_but_its_clinic_may_get_another(record: Reco
 def test_online_keeps_since_when(record: Record) -> None:
     enrol(record, "graz", "key 1")
     enrol(record, "linz", "key 2")
-    note_online(record, {"graz"})
+    save_online(record, {"graz"})
     since = list_clinics(record)[0].online
     assert since is not None
-    note_online(record, {"graz", "linz"})
+    save_online(record, {"graz", "linz"})
     assert list_clinics(record)[0].online == since
-    note_online(record, {"linz"})
+    save_online(record, {"linz"})
     assert [clinic.online is None for clinic in list_clinics(record)] == [True, False]
 
 
 def test_a_run_is_found_by_number_and_name_and_a_name_wins(record: Record) -> None:
-    first, second = ask(record, asked("2")), ask(record, asked("spring"))
+    first, second = add_run(record, asked("2")), add_run(record, asked("spring"))
     assert (find_run(record, "1").name, find_run(record, "spring").number) == ("2", second)
     assert find_run(record, "2").number == first
     for unknown in ("3", "", "x", "²", "9" * 40):
         with pytest.raises(SettingsError, match="There is no run"):
             find_run(record, unknown)
     with pytest.raises(SettingsError, match="a run 'spring' already"):
-        ask(record, asked("spring"))
+        add_run(record, asked("spring"))
 
 
 def test_a_move_happens_once_and_only_from_the_given_status(record: Record) -> None:
-    number = ask(record, asked("spring"))
-    assert move(record, number, [Status.ASKED], Status.AGREEING)
-    assert not move(record, number, [Status.ASKED], Status.AGREEING)
-    assert move(record, number, [Status.AGREEING], Status.PAUSED, "why")
+    number = add_run(record, asked("spring"))
+    assert change_status(record, number, [Status.ASKED], Status.AGREEING)
+    assert not change_status(record, number, [Status.ASKED], Status.AGREEING)
+    assert change_status(record, number, [Status.AGREEING], Status.PAUSED, "why")
     run = find_run(record, "spring")
     assert (run.status, run.why) == (Status.PAUSED, "why")
     assert run.started is not None
@@ -105,9 +105,9 @@ def test_a_move_happens_once_and_only_from_the_given_status(record: Record) -> N
 
 
 def test_a_round_counts_as_it_was_held_last(record: Record) -> None:
-    number = ask(record, asked("spring"))
+    number = add_run(record, asked("spring"))
     for each in (row(1), row(2, 0.1), row(2, 0.9)):
-        keep_round(record, number, each)
+        save_round(record, number, each)
     rounds = list_rounds(record, number)
     assert [figures["validation_balanced_accuracy"] for figures in rounds] == [0.5, 0.9]
     assert rounds[0]["validation_auc"] is None
@@ -115,16 +115,16 @@ def test_a_round_counts_as_it_was_held_last(record: Record) -> None:
 
 
 def test_an_answer_is_the_last_one(record: Record) -> None:
-    number = ask(record, asked("spring"))
-    keep_answer(record, number, "graz", "waiting", "someone there has to approve it")
-    keep_answer(record, number, "graz", "approved", "")
+    number = add_run(record, asked("spring"))
+    save_answer(record, number, "graz", "waiting", "someone there has to approve it")
+    save_answer(record, number, "graz", "approved", "")
     assert list_answers(record, number)["graz"].decision == "approved"
 
 
 def _write_many(path: Path, name: str) -> None:
     for i in range(10):
         enrol(Record(path), f"{name}{i}", f"key {name}{i}")
-        ask(Record(path), asked(f"{name}{i}"))
+        add_run(Record(path), asked(f"{name}{i}"))
 
 
 def test_two_processes_write_at_once(record: Record) -> None:
@@ -141,10 +141,10 @@ def test_two_processes_write_at_once(record: Record) -> None:
 
 def test_a_run_is_taken_up_by_one_of_two(record: Record) -> None:
     for number in range(20):
-        ask(record, asked(f"run{number}"))
+        add_run(record, asked(f"run{number}"))
 
     def take(_: int) -> list[int]:
-        return [n for n in range(1, 21) if move(record, n, [Status.ASKED], Status.AGREEING)]
+        return [n for n in range(1, 21) if change_status(record, n, [Status.ASKED], Status.AGREEING)]
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(take, range(2))
