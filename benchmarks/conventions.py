@@ -25,15 +25,14 @@ from rich.table import Table
 
 from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from dermafed.console import stderr
-from dermafed.shared.explain.convention import CONVENTIONS, Convention, Fill
 from dermafed.shared.explain.engine import Engine, Outputs
 from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.fast import fast
+from dermafed.shared.explain.fast_score_cam import fast_score_cam
 from dermafed.shared.explain.maps import Float, activation_maps, to_unit
+from dermafed.shared.explain.network import Target
 from dermafed.shared.explain.quality.scoring import ImageAndMask, heatmap_scores
 from dermafed.shared.explain.quality.stability import correlation, noisy
-from dermafed.shared.explain.scorecam import score_cam
-from dermafed.shared.explain.target import Target
+from dermafed.shared.explain.score_cam import CONVENTIONS, Convention, Fill, score_cam
 
 CANDIDATES = [
     Convention(basis, score, fill, increase=True, softmax=softmax)
@@ -68,11 +67,11 @@ def remembering(engine: Engine) -> Engine:
 
 def heatmaps(explainer: Explainer, image: NDArray[np.uint8], target: int) -> dict[str, Float]:
     """The map of each convention."""
-    engine, pixels = remembering(explainer.tools.engine), image.astype(np.float32)
-    maps = activation_maps(engine.look(pixels)[0], explainer.network.size)
+    engine, pixels = remembering(explainer.opened.engine), image.astype(np.float32)
+    maps = activation_maps(engine.forward(pixels)[0], explainer.network.size)
     conventions = [*CANDIDATES, *(one for one in CONVENTIONS.values() if one not in CANDIDATES)]
     return {
-        called(one): to_unit(fast(score_cam(engine, pixels, maps, Target(target), one)).heatmap)
+        called(one): to_unit(fast_score_cam(score_cam(engine, pixels, maps, Target(target), one)).heatmap)
         for one in conventions
     }
 

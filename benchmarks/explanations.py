@@ -28,14 +28,12 @@ from rich.table import Table
 from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from dermafed.console import stderr
 from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.maps import Float, activation_maps, to_unit
+from dermafed.shared.explain.maps import Explain, Float, activation_maps, checked_heatmap, to_unit
 from dermafed.shared.explain.methods import METHODS
-from dermafed.shared.explain.quality.interfaces import Explain, checked_heatmap
-from dermafed.shared.explain.quality.measures import MEASURES
-from dermafed.shared.explain.quality.randomised import weight_dependence
+from dermafed.shared.explain.quality.quality_sums import FEWEST_IMAGES, MEASURES, ExplanationQuality
+from dermafed.shared.explain.quality.randomisation import weight_dependence
 from dermafed.shared.explain.quality.scoring import image_scores
-from dermafed.shared.explain.quality.summary import FEWEST_IMAGES, ExplanationQuality
-from dermafed.shared.explain.scorecam import ScoreCam, exact
+from dermafed.shared.explain.score_cam import ScoreCam, exact_score_cam
 from dermafed.simulation.studies.method_scores import centre
 
 RANDOMISED_IMAGES = 20
@@ -48,9 +46,9 @@ def uniform(explainer: Explainer) -> Explain:
         return np.ones(len(masks), np.float32)
 
     def explain(image: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
-        activations, _ = explainer.tools.engine.look(image.astype(np.float32))
+        activations, _ = explainer.opened.engine.forward(image.astype(np.float32))
         maps = activation_maps(activations, explainer.network.size)
-        return to_unit(exact(ScoreCam(maps, same, explainer.tools.convention)))
+        return to_unit(exact_score_cam(ScoreCam(maps, same, explainer.opened.convention)))
 
     return explain
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.explanations import uniform
 from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from dermafed.console import stderr
-from dermafed.shared.explain.fast import agreement_of
+from dermafed.shared.explain.fast_score_cam import map_agreement
 from dermafed.shared.explain.maps import Float
 
 TOP = 0.2
@@ -49,10 +49,10 @@ def compare(images: RunImages, chosen: list[int]) -> list[dict[str, Any]]:
         fast, flat = explainer.explain(image, target=target), without(image, target)
         return {
             "correct": bool(images.predicted[index] == images.labels[index]),
-            "fast_r": agreement_of(exact.heatmap, fast.heatmap),
+            "fast_r": map_agreement(exact.heatmap, fast.heatmap),
             "fast_overlap": overlap(exact.heatmap, fast.heatmap),
             "fast_passes": fast.passes,
-            "uniform_r": agreement_of(exact.heatmap, flat),
+            "uniform_r": map_agreement(exact.heatmap, flat),
             "uniform_overlap": overlap(exact.heatmap, flat),
             "uniform_passes": 0,
         }

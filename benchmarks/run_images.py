@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.quality.pointing import lesion_mask
+from dermafed.shared.explain.quality.localisation import lesion_mask
 from dermafed.shared.explain.quality.scoring import ImageAndMask
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import read_clinic_split

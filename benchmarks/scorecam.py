@@ -112,7 +112,7 @@ def alone(name: str, model: Path, images: Images) -> dict[str, Any]:
 
 def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
     """A row a case; agreement is the mean r with our exact map."""
-    from dermafed.shared.explain.fast import agreement_of
+    from dermafed.shared.explain.fast_score_cam import map_agreement
 
     there = [name for name, (package, _) in CASES.items() if package is None or find_spec(package)]
     found = {name: alone(name, model, many if name == "fast" else few) for name in there}
@@ -129,7 +129,7 @@ def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
                 "p95": float(np.quantile(case["seconds"], 0.95)),
                 "times_exact": float(np.mean(case["seconds"])) / exact,
                 "peak_mb": case["peak_mb"],
-                "agreement": float(np.mean([agreement_of(*pair) for pair in pairs])) if comparable else None,
+                "agreement": float(np.mean([map_agreement(*pair) for pair in pairs])) if comparable else None,
             }
         )
     return rows

@@ -97,7 +97,7 @@ def test_shared_prints_nothing_and_reads_no_command_line() -> None:
 
 @pytest.mark.parametrize("part", FORBIDDEN)
 def test_tensorflow_is_named_where_keras_has_no_word_for_it(part: str) -> None:
-    backends = {ROOT / "shared" / "training" / "backend.py", ROOT / "shared" / "explain" / "gradients.py"}
+    backends = {ROOT / "shared" / "training" / "backend.py", ROOT / "shared" / "explain" / "cam.py"}
     naming = {path for path in sources(part) for name in imported(path) if "tensorflow" in name}
     assert naming <= backends
 

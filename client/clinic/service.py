@@ -11,7 +11,7 @@ from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.store import Store
-from dermafed.shared.explain.explanation import Explanation
+from dermafed.shared.explain.explainer import Explanation
 from dermafed.shared.metrics.calibration.calibration import Calibration
 
 _ENCODERS = 2

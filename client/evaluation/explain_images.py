@@ -14,8 +14,7 @@ import numpy as np
 
 from dermafed.client.evaluation.evaluate import Stage
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.explanation import Explanation
+from dermafed.shared.explain.explainer import Explainer, Explanation
 from dermafed.shared.explain.methods import METHODS
 from dermafed.shared.explain.overlay import overlay_png
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder

@@ -13,7 +13,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from dermafed.shared.errors import DermaFedError, FederationError
-from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import (
     OFFER,
     PREPARE,

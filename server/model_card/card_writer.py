@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 import dermafed.shared.report
 from dermafed.server.model_card.card_facts import CardFacts, enough_of_each, told, told_tests
-from dermafed.shared.explain.quality.measures import MEASURES
+from dermafed.shared.explain.quality.quality_sums import MEASURES
 from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.report import sentences as words
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically

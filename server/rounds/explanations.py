@@ -16,7 +16,7 @@ from flwr.serverapp import Grid
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import connected
-from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, decode_explanation_quality, encode_instruction
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector

@@ -1,29 +1,26 @@
-"""Masked passes: what the network says of one image seen through many masks."""
+"""Masked forward passes of a network, by TensorFlow or, about twice as fast on a CPU, by OpenVINO."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.maps import Float, interpolation
-from dermafed.shared.explain.network import Network
+from dermafed.shared.explain.network import Network, Outputs
+from dermafed.shared.process import cores
 
 log = logging.getLogger("dermafed.explain")
 
 BATCH = 16  # of TensorFlow's passes; larger ones are no faster on a CPU
-
-
-class Outputs(NamedTuple):
-    """What the network says of N images: logits and probabilities, float32 (N, C)."""
-
-    logits: Float
-    probabilities: Float
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,13 @@ class Engine:
         name: ``"openvino"`` or ``"tensorflow"``.
         run: from masks (N, h, w) in [0, 1], an image (H, W, 3) and a fill (H, W, 3), all float32, to
             the outputs of ``X * H + B * (1 - H)``, H the enlarged masks.
-        look: from an image to its activations (h, w, K) and its outputs, N = 1.
+        forward: from an image to its activations (h, w, K) and its outputs, N = 1.
         predict: from whole images (N, H, W, 3) to their outputs.
     """
 
     name: str
     run: Callable[[Float, Float, Float], Outputs]
-    look: Callable[[Float], tuple[Float, Outputs]]
+    forward: Callable[[Float], tuple[Float, Outputs]]
     predict: Callable[[Float], Outputs]
 
 
@@ -60,8 +57,6 @@ def best_engine(network: Network, wanted: str | None = None) -> Engine:
     if wanted == "tensorflow":
         return keras_engine(masked, network)
     try:
-        from dermafed.shared.explain.openvino_engine import openvino_engine
-
         return openvino_engine(masked, network)
     except Exception as error:  # an optional accelerator: any failure, of any type, means doing without
         if wanted is None:
@@ -97,7 +92,7 @@ def keras_engine(masked: keras.Model, network: Network) -> Engine:
         parts = [batch(masks[at : at + BATCH], image, fill)[1] for at in range(0, len(masks), BATCH)]
         return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def look(image: Float) -> tuple[Float, Outputs]:
+    def forward(image: Float) -> tuple[Float, Outputs]:
         return batch(np.ones((1, *network.cells), np.float32), image, np.zeros_like(image))
 
     def predict(images: Float) -> Outputs:
@@ -105,4 +100,85 @@ def keras_engine(masked: keras.Model, network: Network) -> Engine:
         parts = [network.model.predict_on_batch(images[at : at + BATCH])[1:] for at in starts]
         return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
 
-    return Engine("tensorflow", run, look, predict)
+    return Engine("tensorflow", run, forward, predict)
+
+
+def openvino_engine(masked: keras.Model, network: Network) -> Engine:
+    """Compiles the masked model for this machine's CPU.
+
+    One pass at a time on each core: measured, that is faster than batches (the activations of one image
+    stay in the core's cache) and takes a tenth of their memory. A pass runs on one thread, so the
+    result does not depend on how many there are.
+
+    Args:
+        masked: from :func:`dermafed.shared.explain.engine.masked_model`.
+        network: what it was made of.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        Exception: whatever Keras' export or OpenVINO's compiler raises on a network that it cannot take.
+    """
+    openvino = _openvino()
+    compiled = compiled_model(masked, network)
+    queue = openvino.AsyncInferQueue(compiled, cores())
+
+    open_mask, nothing = np.ones((1, *network.cells), np.float32), np.zeros((1, *network.size, 3), np.float32)
+
+    def passes(same: dict[int, Float], each: Iterable[dict[int, Float]], count: int) -> Outputs:
+        outputs = Outputs(*np.empty((2, count, network.classes), np.float32))
+
+        def store(request: Any, at: int) -> None:
+            outputs.logits[at] = request.get_output_tensor(1).data[0]
+            outputs.probabilities[at] = request.get_output_tensor(2).data[0]
+
+        for request in queue:
+            for number, array in same.items():
+                request.set_input_tensor(number, openvino.Tensor(array))
+        queue.set_callback(store)
+        for at, given in enumerate(each):
+            queue.start_async(given, at)
+        queue.wait_all()
+        return outputs
+
+    def run(masks: Float, image: Float, fill: Float) -> Outputs:
+        return passes({1: image[None], 2: fill[None]}, ({0: mask[None]} for mask in masks), len(masks))
+
+    def predict(images: Float) -> Outputs:
+        return passes({0: open_mask, 2: nothing}, ({1: image[None]} for image in images), len(images))
+
+    def forward(image: Float) -> tuple[Float, Outputs]:
+        result = compiled([open_mask, image[None], nothing])
+        return result[0][0].copy(), Outputs(result[1].copy(), result[2].copy())
+
+    return Engine("openvino", run, forward, predict)
+
+
+def _openvino() -> Any:
+    """The package, kept from calling home: its telemetry sends an event at import unless that is missing."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def compiled_model(masked: keras.Model, network: Network) -> Any:
+    """OpenVINO's compiled form of a masked model, in float32; arguments and errors as of openvino_engine."""
+    core = _openvino().Core()
+    core.set_property({"ENABLE_MMAP": False})  # its files are gone in a moment
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "masked.xml"
+        masked.export(str(path), format="openvino", verbose=False)
+        model = core.read_model(path)
+    # Keras exports every swish as one more output; OpenVINO would make each of them, in Keras' layout.
+    for extra in model.get_results()[len(masked.outputs) :]:
+        model.remove_result(extra)
+    image = [1, *network.size, 3]
+    model.reshape(dict(zip(model.inputs, ([1, *network.cells], image, image), strict=True)))
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": cores(),
+        "INFERENCE_NUM_THREADS": cores(),
+        # Where the processor has bfloat16, OpenVINO would calculate in that, and err in the third digit.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    return core.compile_model(model, "CPU", settings)

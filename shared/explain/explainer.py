@@ -1,22 +1,58 @@
-"""Explanations of one classifier: maps of what moved its score."""
+"""Explain a classifier's predictions: maps of what moved a class's score."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from dermafed.shared.errors import ImageError, SettingsError
-from dermafed.shared.explain.convention import CONVENTIONS, Convention
-from dermafed.shared.explain.explanation import Explanation
-from dermafed.shared.explain.fast import Estimate
-from dermafed.shared.explain.maps import Float, no_map, to_unit
-from dermafed.shared.explain.methods import METHODS, Instruments, Seen
-from dermafed.shared.explain.network import open_network
-from dermafed.shared.explain.quality.interfaces import Explain, Image
-from dermafed.shared.explain.target import Target
+from dermafed.shared.explain.fast_score_cam import Estimate
+from dermafed.shared.explain.maps import Explain, Float, Image, no_map, to_unit
+from dermafed.shared.explain.methods import METHODS, ForwardPass, OpenedClassifier
+from dermafed.shared.explain.network import Target, open_network
+from dermafed.shared.explain.score_cam import CONVENTIONS, Convention
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """What moved the score of one image.
+
+    Attributes:
+        heatmap: the method's own map brought to [0, 1], float32 (H, W), of the network's input size.
+        low: the least value of the method's own map.
+        high: its largest.
+        target: the class explained, and the one against it if any.
+        probabilities: of every class, float32 (C,).
+        method: its name.
+        agreement: of an estimated map, Pearson's r with the estimate before; 1 for an exact one; ``None`` for
+            methods that estimate nothing.
+        passes: masked passes of the network.
+        seconds: of work.
+    """
+
+    heatmap: Float
+    low: float
+    high: float
+    target: Target
+    probabilities: Float
+    method: str
+    agreement: float | None
+    passes: int
+    seconds: float
+
+    @property
+    def constant(self) -> bool:
+        """Whether the method found nothing that moved the score: the map is zero everywhere."""
+        return not self.heatmap.any()
+
+    @property
+    def predicted(self) -> int:
+        """The most probable class."""
+        return int(self.probabilities.argmax())
 
 
 class Explainer:
@@ -50,7 +86,7 @@ class Explainer:
         if isinstance(convention, str):
             convention = CONVENTIONS[_known(convention, CONVENTIONS, "convention")]
         self.network = open_network(classifier, layer)
-        self.tools = Instruments(classifier, self.network, convention, engine)
+        self.opened = OpenedClassifier(classifier, self.network, convention, engine)
 
     def explain(
         self,
@@ -77,17 +113,17 @@ class Explainer:
             SettingsError: there is no such method, or no such class.
             ModelError: the method is not defined for this network.
         """
-        draw = METHODS[_known(method, METHODS, "method")]
+        map_of = METHODS[_known(method, METHODS, "method")].explain
         self._check(image, target, against)
         start = time.perf_counter()
         pixels = image.astype(np.float32)
-        activations, outputs = self.tools.engine.look(pixels)
+        activations, outputs = self.opened.engine.forward(pixels)
         chosen = Target(int(outputs.probabilities[0].argmax()) if target is None else target, against)
         if chosen.index == chosen.against:
             raise SettingsError("A class cannot be explained against itself", remedy="Name two classes")
-        seen = Seen(pixels, activations, chosen)
+        forward = ForwardPass(pixels, activations, chosen)
         plain = (image == image[0, 0]).all()
-        estimate = Estimate(no_map(self.network.size), None, 0) if plain else draw(self.tools, seen)
+        estimate = Estimate(no_map(self.network.size), None, 0) if plain else map_of(self.opened, forward)
         return Explanation(
             heatmap=to_unit(estimate.heatmap),
             low=float(estimate.heatmap.min()),
@@ -118,7 +154,7 @@ class Explainer:
         Returns:
             float32 (N, C).
         """
-        return self.tools.engine.predict(images).probabilities
+        return self.opened.engine.predict(images).probabilities
 
     def _check(self, image: Image, target: int | None, against: int | None) -> None:
         shape = (*self.network.size, 3)

@@ -1,13 +1,45 @@
-"""Activation maps as masks: min-max normalised at the image's size, kept at the maps' own."""
+"""Activation maps and heatmaps: types, checks, normalisation and bilinear enlargement."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
+Image = NDArray[np.uint8]
+Heatmap = NDArray[np.float32]
+
+Explain = Callable[[Image, int], Heatmap]
+"""Image uint8 (S, S, 3) and class index to a map float32 (S, S) in [0, 1], high where it matters."""
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Images float32 (N, S, S, 3) in 0-255 to probabilities float32 (N, C)."""
+
+
+def checked_heatmap(heatmap: NDArray[Any], image: Image) -> Heatmap:
+    """Refuse a map that does not belong to its image.
+
+    Args:
+        heatmap: (S, S) in [0, 1].
+        image: uint8 (S, S, 3).
+
+    Returns:
+        The map as float32.
+
+    Raises:
+        ValueError: image or map have other shapes or types, or the map leaves [0, 1] (NaN included).
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"the image is {image.dtype} {image.shape}, not uint8 (S, S, 3)")
+    if heatmap.shape != image.shape[:2]:
+        raise ValueError(f"the map {heatmap.shape} does not fit the image {image.shape}")
+    if not (heatmap.min() >= 0 and heatmap.max() <= 1):
+        raise ValueError("the map has values outside [0, 1]")
+    return heatmap.astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

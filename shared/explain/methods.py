@@ -1,31 +1,42 @@
-"""The methods by name, and what they share of one classifier."""
+"""The explanation methods by name, and what they share of one classifier.
+
+To add a method, write its map in a module, add it to :data:`METHODS`, and describe it in
+docs/explanations.md.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from dermafed.shared.explain.convention import Convention
+from dermafed.shared.explain.cam import (
+    Gradient,
+    class_weights,
+    grad_cam,
+    grad_cam_plus_plus,
+    gradient_weighted,
+    logit_gradient,
+)
 from dermafed.shared.explain.engine import Engine, best_engine
-from dermafed.shared.explain.fast import Estimate, fast
-from dermafed.shared.explain.linear_cam import class_weights
+from dermafed.shared.explain.fast_score_cam import Estimate, fast_score_cam
 from dermafed.shared.explain.maps import Float, activation_maps, enlarge, no_map
-from dermafed.shared.explain.network import Network
-from dermafed.shared.explain.scorecam import ScoreCam, exact, score_cam
-from dermafed.shared.explain.target import Target
-
-if TYPE_CHECKING:
-    from dermafed.shared.explain.gradients import Gradient
+from dermafed.shared.explain.network import Network, Target
+from dermafed.shared.explain.score_cam import Convention, ScoreCam, exact_score_cam, score_cam
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """An image as the network saw it, and what to explain: pixels (H, W, 3), activations (h, w, K)."""
+class ForwardPass:
+    """An image's way through the network, and what to explain of it.
+
+    Attributes:
+        pixels: the image, float32 (H, W, 3) in 0-255.
+        activations: the network's last activation maps, (h, w, K).
+        target: the score to explain.
+    """
 
     pixels: Float
     activations: Float
@@ -33,8 +44,15 @@ class Seen:
 
 
 @dataclass(eq=False)
-class Instruments:
-    """What methods need of one classifier, each built when first used."""
+class OpenedClassifier:
+    """What the methods need of one classifier; each part is built when first used.
+
+    Attributes:
+        classifier: the model to explain.
+        network: the same, opened at its activation maps.
+        convention: the definition of Score-CAM.
+        wanted_engine: the engine asked for; ``None`` for the fastest that works.
+    """
 
     classifier: keras.Model
     network: Network
@@ -43,14 +61,12 @@ class Instruments:
 
     @cached_property
     def engine(self) -> Engine:
-        """What runs the network."""
+        """The engine that runs the network."""
         return best_engine(self.network, self.wanted_engine)
 
     @cached_property
     def gradient(self) -> Gradient:
         """The gradient of a weighted sum of logits by the activations."""
-        from dermafed.shared.explain.gradients import logit_gradient
-
         return logit_gradient(self.network)
 
     @cached_property
@@ -59,46 +75,54 @@ class Instruments:
         return class_weights(self.classifier, self.network)
 
 
-Method = Callable[[Instruments, Seen], Estimate]
+@dataclass(frozen=True, slots=True)
+class Method:
+    """An explanation method.
+
+    Attributes:
+        title: its name as it is printed.
+        explain: from a classifier and one forward pass to the map.
+    """
+
+    title: str
+    explain: Callable[[OpenedClassifier, ForwardPass], Estimate]
 
 
-def _score_cam(using: Callable[[ScoreCam], Estimate]) -> Method:
-    def method(tools: Instruments, seen: Seen) -> Estimate:
-        maps = activation_maps(seen.activations, tools.network.size)
+def _score_cam(title: str, estimate: Callable[[ScoreCam], Estimate]) -> Method:
+    def explain(opened: OpenedClassifier, forward: ForwardPass) -> Estimate:
+        maps = activation_maps(forward.activations, opened.network.size)
         if not len(maps.masks):
-            return Estimate(no_map(tools.network.size), 1.0, 0)
-        return using(score_cam(tools.engine, seen.pixels, maps, seen.target, tools.convention))
+            return Estimate(no_map(opened.network.size), 1.0, 0)
+        return estimate(score_cam(opened.engine, forward.pixels, maps, forward.target, opened.convention))
 
-    return method
+    return Method(title, explain)
 
 
 def _exact(cam: ScoreCam) -> Estimate:
-    return Estimate(exact(cam), 1.0, len(cam.maps.masks))
+    return Estimate(exact_score_cam(cam), 1.0, len(cam.maps.masks))
 
 
-def _by_gradient(name: str) -> Method:
-    def method(tools: Instruments, seen: Seen) -> Estimate:
-        from dermafed.shared.explain import gradients
+def _by_gradient(title: str, cells_of: Callable[[Float, Float], Float]) -> Method:
+    def explain(opened: OpenedClassifier, forward: ForwardPass) -> Estimate:
+        weights = forward.target.one_hot(opened.network.classes)
+        activations, gradient = opened.gradient(forward.pixels, weights)
+        return Estimate(enlarge(cells_of(activations, gradient), opened.network.size), None, 0)
 
-        activations, slope = tools.gradient(seen.pixels, seen.target.one_hot(tools.network.classes))
-        cells = getattr(gradients, name)(activations, slope)
-        return Estimate(enlarge(cells, tools.network.size), None, 0)
-
-    return method
+    return Method(title, explain)
 
 
-def _cam(tools: Instruments, seen: Seen) -> Estimate:
+def _cam(opened: OpenedClassifier, forward: ForwardPass) -> Estimate:
     """Rectified like Grad-CAM's map, so that the two are the same wherever both are defined."""
-    weights = tools.class_weights @ seen.target.one_hot(tools.network.classes)
-    cells = np.maximum(seen.activations @ weights, 0)
-    return Estimate(enlarge(cells, tools.network.size), None, 0)
+    weights = opened.class_weights @ forward.target.one_hot(opened.network.classes)
+    cells = np.maximum(forward.activations @ weights, 0)
+    return Estimate(enlarge(cells, opened.network.size), None, 0)
 
 
-METHODS: dict[str, Method] = {
-    "scorecam": _score_cam(fast),
-    "scorecam-exact": _score_cam(_exact),
-    "gradcam": _by_gradient("grad_cam"),
-    "gradcam++": _by_gradient("grad_cam_plus_plus"),
-    "gradient-weighted": _by_gradient("gradient_weighted"),
-    "cam": _cam,
+METHODS = {
+    "scorecam": _score_cam("Score-CAM", fast_score_cam),
+    "scorecam-exact": _score_cam("Score-CAM, exact", _exact),
+    "gradcam": _by_gradient("Grad-CAM", grad_cam),
+    "gradcam++": _by_gradient("Grad-CAM++", grad_cam_plus_plus),
+    "gradient-weighted": _by_gradient("Gradient-weighted CAM", gradient_weighted),
+    "cam": Method("CAM", _cam),
 }

@@ -1,14 +1,16 @@
-"""A classifier as explanations need it: images in; last activation maps, logits and probabilities out."""
+"""A classifier opened for explanations: images in; activation maps, logits and probabilities out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import keras
+import numpy as np
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.explain.graph import Wired, wired_layers
+from dermafed.shared.explain.maps import Float
 
 _CONVOLUTIONS = (
     keras.layers.Conv2D,
@@ -17,6 +19,46 @@ _CONVOLUTIONS = (
     keras.layers.Conv2DTranspose,
 )
 _PROBABILITIES = {"softmax", "sigmoid"}
+
+
+Score = Literal["logit", "probability"]
+
+
+class Outputs(NamedTuple):
+    """Outputs of a network for N images: logits and probabilities, float32 (N, C)."""
+
+    logits: Float
+    probabilities: Float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The score to explain.
+
+    Attributes:
+        index: the class.
+        against: a second class, whose score is subtracted: "why melanoma rather than nevus".
+    """
+
+    index: int
+    against: int | None = None
+
+    def score(self, outputs: Outputs, kind: Score) -> Float:
+        """Picks the score out of logits and probabilities (N, C).
+
+        Returns:
+            float32 (N,).
+        """
+        values = outputs.logits if kind == "logit" else outputs.probabilities
+        return values @ self.one_hot(values.shape[1])
+
+    def one_hot(self, classes: int) -> Float:
+        """The score as weights of the classes: 1 for the class, -1 for the one against it; float32 (C,)."""
+        weights = np.zeros(classes, np.float32)
+        weights[self.index] += 1
+        if self.against is not None:
+            weights[self.against] -= 1
+        return weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +96,7 @@ def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
     Raises:
         ModelError: the model has no such layer, or is of another form.
     """
-    wired = wired_layers(classifier)
+    wired = connected_layers(classifier)
     images = _image_input(classifier)
     chosen = _last_maps(wired, classifier.name) if layer is None else _named(wired, layer, classifier.name)
     outputs = [chosen.output, *_scores(wired, classifier.outputs[0])]
@@ -65,6 +107,35 @@ def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
     _, *cells, channels = chosen.output.shape
     size = (images.shape[1], images.shape[2])
     return Network(model, chosen.layer.name, size, (cells[0], cells[1]), channels, outputs[1].shape[-1])
+
+
+class ConnectedLayer(NamedTuple):
+    """A layer with its input tensors and its first output, in the graph of one model.
+
+    ``layer.output`` belongs to the layer's first use: in a sequential model a discarded draft of the graph,
+    and in a nested model a tensor inside of it.
+    """
+
+    layer: keras.Layer
+    inputs: list[keras.KerasTensor]
+    output: keras.KerasTensor
+
+
+def connected_layers(model: keras.Model) -> list[ConnectedLayer]:
+    """The layers of a model from its inputs to its outputs, input layers left out.
+
+    Raises:
+        ModelError: the model is neither functional nor sequential, or not built.
+    """
+    # Keras keeps a graph's nodes to itself; a sequential model keeps its graph beside.
+    nodes = getattr(getattr(model, "_functional", model), "_nodes_by_depth", None)
+    if nodes is None:
+        raise ModelError(
+            "Only functional and sequential Keras models, once built, can be explained", where=model.name
+        )
+    of = {id(node.operation): node for depth in nodes.values() for node in depth if not node.is_input}
+    layers = [layer for layer in model.layers if id(layer) in of]
+    return [ConnectedLayer(layer, of[id(layer)].input_tensors, of[id(layer)].outputs[0]) for layer in layers]
 
 
 def _image_input(classifier: keras.Model) -> keras.KerasTensor:
@@ -79,7 +150,7 @@ def _image_input(classifier: keras.Model) -> keras.KerasTensor:
     return images[0]
 
 
-def _last_maps(wired: Sequence[Wired], model: str) -> Wired:
+def _last_maps(wired: Sequence[ConnectedLayer], model: str) -> ConnectedLayer:
     """The last layer of (N, h, w, K) output, at or after a convolution; pooled 1x1 maps have no place."""
     for index in range(len(wired), 0, -1):
         if _has_maps(wired[index - 1]) and any(_convolves(one.layer) for one in wired[:index]):
@@ -89,7 +160,7 @@ def _last_maps(wired: Sequence[Wired], model: str) -> Wired:
     )
 
 
-def _named(wired: Sequence[Wired], name: str, model: str) -> Wired:
+def _named(wired: Sequence[ConnectedLayer], name: str, model: str) -> ConnectedLayer:
     choices = {one.layer.name: one for one in wired if _has_maps(one)}
     if name not in choices:
         raise ModelError(
@@ -100,7 +171,7 @@ def _named(wired: Sequence[Wired], name: str, model: str) -> Wired:
     return choices[name]
 
 
-def _has_maps(one: Wired) -> bool:
+def _has_maps(one: ConnectedLayer) -> bool:
     shape = one.output.shape
     return len(shape) == 4 and None not in shape[1:] and min(shape[1:3]) > 1
 
@@ -115,7 +186,9 @@ def _parts(layer: keras.Layer) -> Iterator[keras.Layer]:
         yield from _parts(part)
 
 
-def _scores(wired: Sequence[Wired], output: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+def _scores(
+    wired: Sequence[ConnectedLayer], output: keras.KerasTensor
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Logits and probabilities, whichever of the two the classifier ends with."""
     last, (before, *_), _ = next(one for one in reversed(wired) if one.output is output)
     kind = getattr(getattr(last, "activation", None), "__name__", "linear")

@@ -13,22 +13,14 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.explanation import Explanation
+from dermafed.shared.explain.explainer import Explanation
 from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.methods import METHODS
 
 COLOURS = mpl.colormaps["viridis"]  # perceptually uniform, and safe for the colour-blind
 OPACITY = 0.6  # where the map is highest; the lesion stays visible there, and clear where the map is low
 CAVEAT = "Shows what moved the score; does not outline the lesion."
 USE = "Research use only; not a medical device."
-
-TITLES = {
-    "scorecam": "Score-CAM",
-    "scorecam-exact": "Score-CAM, exact",
-    "gradcam": "Grad-CAM",
-    "gradcam++": "Grad-CAM++",
-    "gradient-weighted": "Gradient-weighted CAM",
-    "cam": "CAM",
-}
 
 
 def blend(image: NDArray[np.uint8], heatmap: Float) -> NDArray[np.uint8]:
@@ -87,7 +79,7 @@ def _scale(drawing: Figure, axes: Axes, explanation: Explanation) -> None:
         values, ax=axes, fraction=0.046, ticks=np.linspace(explanation.low, explanation.high, 3)
     )
     bar.ax.set_yticklabels([f"{tick:.3g}" for tick in bar.get_ticks()])
-    bar.set_label(f"{TITLES.get(explanation.method, explanation.method)}, the map's own scale")
+    bar.set_label(f"{METHODS[explanation.method].title}, the map's own scale")
 
 
 def _prediction(explanation: Explanation, classes: Sequence[str]) -> str:

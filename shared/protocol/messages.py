@@ -37,7 +37,7 @@ import numpy as np
 from flwr.app import ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import keras
 
     from dermafed.shared.explain.explainer import Explainer
-    from dermafed.shared.explain.guided import Window
-    from dermafed.shared.explain.quality.interfaces import Image
+    from dermafed.shared.explain.maps import Image
+    from dermafed.shared.explain.second_view import Window
     from dermafed.shared.model.model_info import ModelInfo
     from dermafed.shared.training.data import LabelledImages
 
@@ -134,14 +134,16 @@ def look_again(looks: SecondLooks) -> None:
 
 
 def _way(name: str, explainer: Explainer, seed: int) -> Look:
-    from dermafed.shared.explain.guided import centred, drawn, hottest
+    from dermafed.shared.explain.second_view import central_window, hottest_window, random_window
 
     if name == "centre":
-        return lambda image, target, record: centred()
+        return lambda image, target, record: central_window()
     if name == "random":
-        return lambda image, target, record: drawn(np.random.default_rng(draw(seed, "view", record.image_id)))
+        return lambda image, target, record: random_window(
+            np.random.default_rng(draw(seed, "view", record.image_id))
+        )
     explain = explainer.method(name)
-    return lambda image, target, record: hottest(explain(image, target))
+    return lambda image, target, record: hottest_window(explain(image, target))
 
 
 def _second(
@@ -153,7 +155,7 @@ def _second(
     where: Look,
 ) -> NDArray[np.float32]:
     """The second look's probabilities, float32 (N, C), on a clinic's test images."""
-    from dermafed.shared.explain.guided import second_view
+    from dermafed.shared.explain.second_view import second_view
     from dermafed.shared.imaging.decoding import read_image
     from dermafed.shared.training.predict import apply_classifier
 

@@ -22,7 +22,7 @@ from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.commands.making import HAM, LABELS, command, draw_image, needs_real_images
-from tests.shared.explain.small import small_classifier
+from tests.shared.explain.small_networks import small_classifier
 
 Capture = pytest.CaptureFixture[str]
 # The smallest size that CLAHE's settings allow.

@@ -24,7 +24,7 @@ from dermafed.shared.protocol.offer import Offer
 from tests.commands.making import command
 from tests.commands.test_coordinator import PLAN
 from tests.server.trusted import KEY
-from tests.shared.metrics.calibration.making import fitted
+from tests.shared.metrics.calibration.sample_calibration import fitted
 
 
 @pytest.mark.journey

@@ -15,8 +15,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import Received
-from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.explanation import Explanation
+from dermafed.shared.explain.explainer import Explainer, Explanation
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.calibration import Calibration, softmax
@@ -76,7 +75,7 @@ class Diagnoser:
         """
         prepared = preprocess(image, self.model.card.preprocess, cores()).image
         with self._network:
-            activations, outputs = self._explainer.tools.engine.look(prepared.astype(np.float32))
+            activations, outputs = self._explainer.opened.engine.forward(prepared.astype(np.float32))
             logits = outputs.logits[0]
             if self.model.card.model.metadata:
                 logits = self._with_metadata(prepared, clinical)

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.quality.causal import causal_curves
-from dermafed.shared.explain.quality.confidence import confidence_change
-from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image, Predict, checked_heatmap
-from dermafed.shared.explain.quality.pointing import energy_pointing
+from dermafed.shared.explain.maps import Explain, Heatmap, Image, Predict, checked_heatmap
+from dermafed.shared.explain.quality.localisation import energy_pointing
+from dermafed.shared.explain.quality.perturbation import causal_curves, confidence_change
+from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.explain.quality.stability import stability
-from dermafed.shared.explain.quality.summary import ExplanationQuality
 
 ImageAndMask = tuple[Image, NDArray[np.bool_] | None]
 """A preprocessed image uint8 (S, S, 3) and its lesion's mask bool (S, S), if there is one."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image, checked_heatmap
+from dermafed.shared.explain.maps import Explain, Heatmap, Image, checked_heatmap
 from dermafed.shared.imaging.decoding import decode_image
 
 SHIFT = 28

@@ -15,8 +15,7 @@ from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
 from dermafed.client.node.offers import Offers
-from dermafed.shared.explain.quality.measures import MEASURES
-from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,

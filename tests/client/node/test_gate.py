@@ -10,8 +10,7 @@ import pytest
 from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from dermafed.client.node.gate import filter_reply
-from dermafed.shared.explain.quality.measures import MEASURES
-from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.agreement import (

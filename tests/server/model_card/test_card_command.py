@@ -20,14 +20,14 @@ from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.explanations import ClinicsExplanations, write_explanations
 from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.server.rounds.history import HistoryRow, write_history
-from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from tests.commands.making import Outcome, command
 from tests.commands.test_coordinator import PLAN
 from tests.server.model_card.making import WEIGHTS, simulation
 from tests.server.trusted import KEY
-from tests.shared.metrics.calibration.making import fitted
+from tests.shared.metrics.calibration.sample_calibration import fitted
 
 
 class Coordinator:

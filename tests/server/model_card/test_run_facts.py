@@ -15,7 +15,7 @@ from dermafed.server.model_card.run_facts import simulated_facts
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.metrics.calibration.calibration_file import save_calibration
 from tests.server.model_card.making import NORTH, SOUTH, WEIGHTS, result, simulation
-from tests.shared.metrics.calibration.making import fitted
+from tests.shared.metrics.calibration.sample_calibration import fitted
 
 
 def text_of(run: Path) -> str:

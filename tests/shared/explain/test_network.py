@@ -11,7 +11,7 @@ from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.network import open_network
 from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.shared.explain.small import CLASSES, SIDE, small_classifier, small_image
+from tests.shared.explain.small_networks import CLASSES, SIDE, small_classifier, small_image
 
 IMAGES = np.stack([small_image(seed) for seed in range(3)]).astype(np.float32)
 

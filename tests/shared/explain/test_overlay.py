@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from dermafed.shared.explain.explanation import Explanation
-from dermafed.shared.explain.methods import METHODS
-from dermafed.shared.explain.overlay import CAVEAT, OPACITY, TITLES, blend, overlay_png
-from dermafed.shared.explain.target import Target
-from tests.shared.explain.small import small_image
+from dermafed.shared.explain.explainer import Explanation
+from dermafed.shared.explain.network import Target
+from dermafed.shared.explain.overlay import CAVEAT, OPACITY, blend, overlay_png
+from tests.shared.explain.small_networks import small_image
 
 NAMES = ("melanoma", "nevus", "seborrheic_keratosis")
 
@@ -66,7 +65,3 @@ def test_the_words(
     for words in (expected, CAVEAT, "Prediction: nevus, probability 0.70", "Research use only"):
         assert words in text
     assert ("0.9" in said) == bool(heatmap.any())
-
-
-def test_every_method_has_a_title() -> None:
-    assert list(TITLES) == list(METHODS)

@@ -13,7 +13,7 @@ import pytest
 
 from dermafed.server.rounds.explanations import ClinicsExplanations
 from dermafed.shared.errors import DermaFedError
-from dermafed.shared.explain.quality.summary import ExplanationQuality
+from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.report.html import write_report
 from tests.shared.report import run
 

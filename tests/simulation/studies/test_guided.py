@@ -14,7 +14,7 @@ import pytest
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.guided import hottest
+from dermafed.shared.explain.second_view import hottest_window
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
@@ -88,7 +88,7 @@ def test_a_guided_look_goes_where_the_map_of_the_predicted_class_is_hottest(run:
     parts = []
     for number, photograph in enumerate(photographs(run)):
         small = cv2.resize(photograph, (32, 32), interpolation=cv2.INTER_AREA)
-        parts.append(hottest(explain(small, number % 3)).cut(photograph))
+        parts.append(hottest_window(explain(small, number % 3)).cut(photograph))
     np.testing.assert_allclose(second, seen_by_the_model(run, parts), atol=1e-5)
 
 

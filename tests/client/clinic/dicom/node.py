@@ -19,7 +19,7 @@ from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.shared.explain.small import small_classifier
+from tests.shared.explain.small_networks import small_classifier
 
 SIDE = 64
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")

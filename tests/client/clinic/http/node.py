@@ -30,7 +30,7 @@ from dermafed.client.node.home import make_home
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.shared.explain.small import small_classifier, small_image
+from tests.shared.explain.small_networks import small_classifier, small_image
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 SIDE = 64

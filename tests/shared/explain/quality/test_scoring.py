@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dermafed.shared.explain.quality.measures import MEASURES
+from dermafed.shared.explain.quality.quality_sums import MEASURES
 from dermafed.shared.explain.quality.scoring import explanation_quality, image_scores
-from tests.shared.explain.quality.making import (
+from tests.shared.explain.quality.toy_models import (
     QUADRANT,
     SIDE,
     constant,

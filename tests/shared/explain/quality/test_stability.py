@@ -16,7 +16,7 @@ from dermafed.shared.explain.quality.stability import (
     shifted,
     stability,
 )
-from tests.shared.explain.quality.making import centred, constant, darkness, random_image
+from tests.shared.explain.quality.toy_models import centred, constant, darkness, random_image
 
 
 @settings(max_examples=20, deadline=None)

@@ -17,7 +17,7 @@ from dermafed.shared.metrics.calibration.calibration_file import (
     save_calibration,
 )
 from dermafed.shared.metrics.calibration.out_of_distribution import OutOfDistribution
-from tests.shared.metrics.calibration.making import drawn, fitted
+from tests.shared.metrics.calibration.sample_calibration import drawn, fitted
 from tests.shared.metrics.calibration.test_out_of_distribution import K, features
 
 SHA = "0" * 64

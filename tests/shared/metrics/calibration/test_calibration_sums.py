@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.metrics.calibration.calibration_sums import FEWEST_IMAGES, CalibrationSums
-from tests.shared.metrics.calibration.making import drawn
+from tests.shared.metrics.calibration.sample_calibration import drawn
 
 
 def same(left: CalibrationSums, right: CalibrationSums) -> bool:

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.reliability import BINS, ECE_BINS, ConfidenceBins, bin_of
-from tests.shared.metrics.calibration.making import drawn
+from tests.shared.metrics.calibration.sample_calibration import drawn
 
 
 def error_written_out(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:

@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from dermafed.shared.metrics.calibration.reliability import BINS, ConfidenceBins
 from dermafed.shared.metrics.calibration.selective_prediction import select
-from tests.shared.metrics.calibration.making import drawn
+from tests.shared.metrics.calibration.sample_calibration import drawn
 
 
 def test_worked_example() -> None:

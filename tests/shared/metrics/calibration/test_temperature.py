@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from dermafed.shared.metrics.calibration.calibration import softmax
 from dermafed.shared.metrics.calibration.temperature import TEMPERATURES, best_temperature, loss_at, losses
-from tests.shared.metrics.calibration.making import drawn
+from tests.shared.metrics.calibration.sample_calibration import drawn
 
 
 def mean_loss(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:

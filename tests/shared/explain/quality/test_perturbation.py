@@ -1,4 +1,4 @@
-"""Deletion and insertion on predictors whose curves are known."""
+"""Perturbation measures on predictors whose curves, drop and increase are known by hand."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.quality.causal import area, blurred, causal_curves
-from dermafed.shared.explain.quality.interfaces import NEUTRAL
-from dermafed.shared.explain.quality.ranking import ranking
-from tests.shared.explain.quality.making import (
+from dermafed.shared.explain.maps import Heatmap
+from dermafed.shared.explain.quality.perturbation import (
+    NEUTRAL,
+    ConfidenceChange,
+    area,
+    blurred,
+    causal_curves,
+    confidence_change,
+    masked,
+    ranking,
+)
+from tests.shared.explain.quality.toy_models import (
     QUADRANT,
     SIDE,
     checkerboard,
@@ -150,3 +158,56 @@ def test_maps_that_cannot_be(heatmap: NDArray[np.float32], message: str) -> None
 def test_images_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="not uint8"):
         causal_curves(redness, white().astype(np.float32), on_quadrant(), 0)
+
+
+GONE = float(NEUTRAL[0]) / 255
+
+
+def whole_redness(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    return two_classes(images[..., 0].mean(axis=(1, 2)) / 255)
+
+
+def two_halves() -> Heatmap:
+    heatmap = np.ones((SIDE, SIDE), np.float32)
+    heatmap[SIDE // 2 :] = 0.5
+    return heatmap
+
+
+def test_drop_by_both_protocols() -> None:
+    wang = confidence_change(whole_redness, white(), two_halves(), 0)
+    assert wang.drop == pytest.approx((1 - GONE) / 2, rel=1e-5)
+    assert not wang.increase
+    chattopadhyay = confidence_change(whole_redness, white(), two_halves(), 0, kept=1)
+    assert chattopadhyay.drop == pytest.approx((1 - GONE) / 4, rel=1e-5)
+
+
+def test_an_increase_is_no_drop() -> None:
+    dark = np.zeros_like(white())
+    assert confidence_change(whole_redness, dark, two_halves(), 0) == ConfidenceChange(0.0, True)
+
+
+def test_the_whole_image_neither_drops_nor_increases() -> None:
+    everything = np.ones((SIDE, SIDE), np.float32)
+    change = confidence_change(whole_redness, random_image(0), everything, 0, kept=1)
+    assert change.drop == pytest.approx(0, abs=1e-6)
+
+
+def test_a_class_of_probability_0_has_nothing_to_lose() -> None:
+    nothing = confidence_change(
+        lambda images: np.zeros((len(images), 2), np.float32), white(), two_halves(), 1
+    )
+    assert nothing == ConfidenceChange(0.0, False)
+
+
+def test_masked_pixels() -> None:
+    image = random_image(1)
+    shown = masked(image, two_halves(), kept=0.5)
+    np.testing.assert_allclose(shown[: SIDE // 2], image[: SIDE // 2], rtol=1e-6)
+    np.testing.assert_allclose(shown[SIDE // 2 :], np.broadcast_to(NEUTRAL, (SIDE // 2, SIDE, 3)))
+    assert shown.dtype == np.float32
+
+
+def test_the_map_is_left_as_it_was() -> None:
+    heatmap = two_halves()
+    masked(white(), heatmap, kept=0.5)
+    np.testing.assert_array_equal(heatmap, two_halves())

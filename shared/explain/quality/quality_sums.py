@@ -1,6 +1,7 @@
-"""One site's explanation quality as counts and sums: sites merge by adding, and no image's score is told.
+"""The quality of one clinic's explanations as counts and sums, which add up over clinics.
 
-Everything that leaves a clinic about its explanations is an :class:`ExplanationQuality`.
+Everything that leaves a clinic about its explanations is an :class:`ExplanationQuality`; no single image's
+score is in it.
 """
 
 from __future__ import annotations
@@ -8,14 +9,45 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
 from dermafed.shared.errors import DatasetError, FederationError
-from dermafed.shared.explain.quality.measures import BINARY_MEASURES, MEASURES
 from dermafed.shared.metrics.intervals import Interval, wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What one image can have of a measure.
+
+    Attributes:
+        range: the least and the greatest value.
+        better: where a good explanation lies; ``None`` for what is only there to compare with.
+    """
+
+    range: tuple[float, float]
+    better: Literal["low", "high"] | None
+
+
+MEASURES = {
+    "deletion": Measure((0, 1), "low"),
+    "insertion": Measure((0, 1), "high"),
+    "drop": Measure((0, 1), "low"),
+    "increase": Measure((0, 1), "high"),
+    "pointing": Measure((0, 1), "high"),
+    "pointing_chance": Measure((0, 1), None),
+    "pointing_gain": Measure((-1, 1), "high"),
+    "stability_shift": Measure((-1, 1), "high"),
+    "stability_noise": Measure((-1, 1), "high"),
+    "stability_jpeg": Measure((-1, 1), "high"),
+}
+"""``pointing_gain`` is pointing less its chance level, image by image."""
+
+BINARY_MEASURES = {"increase"}
+"""Measures that are 0 or 1 for an image."""
+
 
 FEWEST_IMAGES = 5
 """A mean over fewer images comes close to telling a single one's score: it is not made."""

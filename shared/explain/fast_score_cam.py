@@ -27,7 +27,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from threadpoolctl import threadpool_limits
 
 from dermafed.shared.explain.maps import Float
-from dermafed.shared.explain.scorecam import ScoreCam
+from dermafed.shared.explain.score_cam import ScoreCam
 
 FIRST_CLUSTERS = 16
 NEAREST = 4
@@ -51,7 +51,9 @@ class Estimate(NamedTuple):
     passes: int
 
 
-def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUGH_AGREEMENT) -> Estimate:
+def fast_score_cam(
+    cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUGH_AGREEMENT
+) -> Estimate:
     """Score-CAM from a few passes, doubled until maps agree; from all of them as the last resort.
 
     Args:
@@ -68,7 +70,7 @@ def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUG
         while True:
             if (fresh := wanted[~passed[wanted]]).size:
                 scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
-            guess = estimated(points, scores, passed)
+            guess = estimate_scores(points, scores, passed)
             contributions = np.abs(cam.weights(guess)) * ranges
             wanted = np.argsort(-contributions, kind="stable")[: clusters // 2]
             if passed[wanted].all():
@@ -76,7 +78,7 @@ def fast(cam: ScoreCam, *, clusters: int = FIRST_CLUSTERS, enough: float = ENOUG
         heatmap = cam.heatmap(guess)
         if passed.all():
             return Estimate(heatmap, 1.0, len(masks))
-        agreement = 0.0 if before is None else agreement_of(before, heatmap)
+        agreement = 0.0 if before is None else map_agreement(before, heatmap)
         peaked = contributions.max() > PEAK * contributions.mean()
         if agreement >= enough and (not peaked or clusters >= CLUSTERS_FOR_PEAKS):
             return Estimate(heatmap, agreement, int(passed.sum()))
@@ -103,7 +105,7 @@ def medoids(points: Float, weights: Float, clusters: int) -> NDArray[np.int64]:
     return nearest_first[first]
 
 
-def estimated(points: Float, scores: Float, passed: NDArray[np.bool_]) -> Float:
+def estimate_scores(points: Float, scores: Float, passed: NDArray[np.bool_]) -> Float:
     """Scores (N,) of all points (N, D): their own of those passed, of others a mean over the nearest passed.
 
     Args:
@@ -120,7 +122,7 @@ def estimated(points: Float, scores: Float, passed: NDArray[np.bool_]) -> Float:
     return np.where(passed, scores, found).astype(np.float32)
 
 
-def agreement_of(one: Float, other: Float) -> float:
+def map_agreement(one: Float, other: Float) -> float:
     """Pearson's r of two maps; 1 if both are constant, 0 if one is."""
     one, other = one - one.mean(dtype=np.float64), other - other.mean(dtype=np.float64)
     lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))

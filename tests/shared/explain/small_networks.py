@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.convention import Convention
-from dermafed.shared.explain.target import Target
+from dermafed.shared.explain.network import Target
+from dermafed.shared.explain.score_cam import Convention
 from dermafed.shared.model.classifier import IMAGENET_MEAN
 
 SIDE, CELLS, CHANNELS, CLASSES = 24, 6, 12, 3

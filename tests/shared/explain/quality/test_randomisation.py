@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image
-from dermafed.shared.explain.quality.randomised import WeightDependence, randomised, weight_dependence
-from tests.shared.explain.quality.making import centred, edges, random_image
+from dermafed.shared.explain.maps import Explain, Heatmap, Image
+from dermafed.shared.explain.quality.randomisation import WeightDependence, randomised, weight_dependence
+from tests.shared.explain.quality.toy_models import centred, edges, random_image
 
 SIDE = 16
 

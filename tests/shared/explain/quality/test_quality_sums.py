@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dermafed.shared.errors import DatasetError, FederationError
-from dermafed.shared.explain.quality.measures import MEASURES
-from dermafed.shared.explain.quality.summary import FEWEST_IMAGES, ExplanationQuality, Moments
+from dermafed.shared.explain.quality.quality_sums import FEWEST_IMAGES, MEASURES, ExplanationQuality, Moments
 
 DROPS = (0.0, 0.25, 0.5, 0.5, 1.0)
 SCORES = [{"drop": drop, "increase": float(drop == 0), "stability_shift": 1 - 2 * drop} for drop in DROPS]

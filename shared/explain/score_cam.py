@@ -1,22 +1,62 @@
-"""Score-CAM (Wang et al. 2020, arXiv:1910.01279): activation maps weighted by what they let the network see.
+"""Score-CAM (Wang et al. 2020, arXiv:1910.01279), in each of its published definitions.
 
-The scores S_k come from one masked pass a channel (:func:`exact_scores`) or are estimated from fewer
-(:mod:`dermafed.shared.explain.fast`); the map is made of them here, the same way.
+The scores S_k come from one masked pass a channel (:func:`exact_score_cam`), or are estimated from fewer
+passes (:mod:`dermafed.shared.explain.fast_score_cam`); the map is made from them here, in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from dermafed.shared.explain.convention import Convention, Fill
 from dermafed.shared.explain.engine import Engine
 from dermafed.shared.explain.maps import ActivationMaps, Float, enlarge
-from dermafed.shared.explain.target import Target
+from dermafed.shared.explain.network import Score, Target
 from dermafed.shared.model.classifier import IMAGENET_MEAN
+
+Basis = Literal["masks", "signed", "rectified"]
+Fill = Literal["black", "mean", "blurred"]
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """One definition of Score-CAM (Wang et al. 2020, arXiv:1910.01279, definitions 3 and 4).
+
+    With A_k the activation map of channel k, brought to the image's size, and H_k its min-max
+    normalisation, channel k scores S_k = f(X * H_k + B * (1 - H_k)), where f is the class's score, X the
+    image and B the fill.
+
+    Attributes:
+        basis: what the weights a_k are summed over: ``"masks"`` sum a_k H_k; ``"signed"`` sum a_k A_k;
+            ``"rectified"`` ReLU(sum a_k A_k), as in the paper.
+        score: the class's ``"logit"`` or ``"probability"``.
+        fill: B, what the masked-out pixels become: ``"black"``; ImageNet's ``"mean"`` colour, which a network
+            that standardises its input sees as zero; or the ``"blurred"`` image.
+        increase: whether the score of B alone is subtracted from each S_k; no effect under `softmax`.
+        softmax: whether a = softmax(S) over the channels, or a = S.
+    """
+
+    basis: Basis
+    score: Score
+    fill: Fill = "black"
+    increase: bool = True
+    softmax: bool = False
+
+
+CONVENTIONS = {
+    # The paper's formula, taken literally.
+    "paper": Convention("rectified", "logit", "black", increase=True, softmax=True),
+    # The authors' own program: bare probabilities as weights, masks upon the standardised image.
+    "authors": Convention("rectified", "probability", "mean", increase=False, softmax=False),
+    # Among the best of twenty by insertion less deletion: docs/explanations.md.
+    "default": Convention("signed", "logit", "mean", increase=True, softmax=True),
+}
+DEFAULT = CONVENTIONS["default"]
+
 
 BLUR = 0.1  # standard deviation, of the image's side: no structure of a lesion survives
 
@@ -81,7 +121,7 @@ def score_cam(
     return ScoreCam(maps, lambda masks: scores(masks) - without, convention)
 
 
-def exact(cam: ScoreCam) -> Float:
+def exact_score_cam(cam: ScoreCam) -> Float:
     """The map of one masked pass for each channel, float32 (H, W)."""
     return cam.heatmap(cam.scores(cam.maps.masks))
 

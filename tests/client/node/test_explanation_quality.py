@@ -17,19 +17,17 @@ from flwr.app import Context, Message, MetricRecord, RecordDict
 from dermafed.client.node.client_app import QualityOf, build_client_app
 from dermafed.client.node.explanation_quality import (
     ClinicExplanationQuality,
-    evenly_spaced,
     build_explanation_quality,
+    evenly_spaced,
 )
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.explanations import EXPLANATIONS_FILE, ask_explanations
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.maps import Float
-from dermafed.shared.explain.quality.interfaces import Explain, Predict
-from dermafed.shared.explain.quality.measures import MEASURES
+from dermafed.shared.explain.maps import Explain, Float, Predict
+from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.explain.quality.scoring import explanation_quality
-from dermafed.shared.explain.quality.summary import ExplanationQuality
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord, Splits
@@ -44,7 +42,7 @@ from dermafed.shared.training.predict import loaded_classifier
 from dermafed.simulation.engines.flower_private_names import become_server_task
 from dermafed.simulation.engines.local import LocalGrid, run_local
 from tests.server.clinics import PARAMETERS, server, start_weights, trainer_for
-from tests.shared.explain.quality.making import darkness, random_image, redness
+from tests.shared.explain.quality.toy_models import darkness, random_image, redness
 from tests.shared.training.tiny import CLASSES, plain, start, tiny, tiny_backbones
 
 NAMES = ("vienna", "graz", "linz")

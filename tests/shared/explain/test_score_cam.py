@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.convention import CONVENTIONS, Convention
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import activation_maps, enlarge, to_unit
-from dermafed.shared.explain.scorecam import ScoreCam, exact
-from dermafed.shared.explain.target import Target
+from dermafed.shared.explain.network import Target
+from dermafed.shared.explain.score_cam import CONVENTIONS, Convention, ScoreCam, exact_score_cam
 from dermafed.shared.imaging.decoding import read_image
-from tests.shared.explain.small import SIDE, naive_score_cam, small_classifier, small_image, unit
+from tests.shared.explain.small_networks import SIDE, naive_score_cam, small_classifier, small_image, unit
 from tests.shared.imaging.real import ham_paths, needs_real_images
 
 EVERY = [
@@ -48,7 +47,7 @@ def traced(classifier: keras.Model) -> Explainer:
 def explainer_of(traced: Explainer, classifier: keras.Model, convention: Convention) -> Explainer:
     """Another explainer of the same classifier, which shares the traced engine."""
     explainer = Explainer(classifier, convention=convention)
-    vars(explainer.tools)["engine"] = traced.tools.engine
+    vars(explainer.opened)["engine"] = traced.opened.engine
     return explainer
 
 
@@ -98,7 +97,7 @@ def test_constant_maps_are_left_out() -> None:
 def by_brightness(activations: NDArray[np.float32], convention: Convention) -> NDArray[np.float32]:
     """Score-CAM with a network that likes open masks."""
     maps = activation_maps(activations, SIZE)
-    return to_unit(exact(ScoreCam(maps, lambda masks: masks.mean((1, 2)), convention)))
+    return to_unit(exact_score_cam(ScoreCam(maps, lambda masks: masks.mean((1, 2)), convention)))
 
 
 @settings(max_examples=40)

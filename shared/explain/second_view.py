@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.quality.interfaces import Heatmap, Image
+from dermafed.shared.explain.maps import Heatmap, Image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
@@ -47,7 +47,7 @@ class Window:
         return image[top : top + side, left : left + side]
 
 
-def hottest(heatmap: Heatmap, side: float = SIDE) -> Window:
+def hottest_window(heatmap: Heatmap, side: float = SIDE) -> Window:
     """The window with the largest sum of the map; of equal ones the one in their middle.
 
     So a constant map gives the middle of the image.
@@ -67,12 +67,12 @@ def hottest(heatmap: Heatmap, side: float = SIDE) -> Window:
     return Window(top / whole, left / whole, side)
 
 
-def centred(side: float = SIDE) -> Window:
+def central_window(side: float = SIDE) -> Window:
     """The window in the middle of the image."""
     return Window((1 - side) / 2, (1 - side) / 2, side)
 
 
-def drawn(random: np.random.Generator, side: float = SIDE) -> Window:
+def random_window(random: np.random.Generator, side: float = SIDE) -> Window:
     """A window anywhere in the image, every place as likely as another."""
     top, left = random.uniform(0, 1 - side, 2)
     return Window(float(top), float(left), side)

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.explain.quality.interfaces import Explain, Image
+from dermafed.shared.explain.maps import Explain, Image
 from dermafed.shared.explain.quality.stability import correlation
 
 LARGEST_CORRELATION = 0.5

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.convention import CONVENTIONS
-from dermafed.shared.explain.fast import agreement_of, estimated, fast, medoids
+from dermafed.shared.explain.fast_score_cam import estimate_scores, fast_score_cam, map_agreement, medoids
 from dermafed.shared.explain.maps import ActivationMaps, activation_maps
-from dermafed.shared.explain.scorecam import ScoreCam, exact
+from dermafed.shared.explain.score_cam import CONVENTIONS, ScoreCam, exact_score_cam
 
 CHANNELS, SIZE = 150, (28, 28)
 
@@ -40,11 +39,11 @@ def cam_of(maps: ActivationMaps, passed: list[int] | None = None) -> ScoreCam:
 
 def test_few_passes_agree_with_all(maps: ActivationMaps) -> None:
     passed: list[int] = []
-    estimate = fast(cam_of(maps, passed), clusters=12)
+    estimate = fast_score_cam(cam_of(maps, passed), clusters=12)
     assert sum(passed) == estimate.passes < CHANNELS
     assert estimate.agreement is not None
     assert estimate.agreement >= 0.99
-    assert agreement_of(estimate.heatmap, exact(cam_of(maps))) > 0.99
+    assert map_agreement(estimate.heatmap, exact_score_cam(cam_of(maps))) > 0.99
 
 
 @pytest.mark.parametrize("liked", [0, 3, 7, 20])
@@ -53,7 +52,7 @@ def test_a_network_that_likes_one_mask_above_all_is_no_exception(maps: Activatio
         return np.asarray(20 * np.exp(-((masks - maps.masks[liked]) ** 2).sum((1, 2))), np.float32)
 
     cam = ScoreCam(maps, scores, CONVENTIONS["default"])
-    assert agreement_of(fast(cam, clusters=8).heatmap, exact(cam)) > 0.999
+    assert map_agreement(fast_score_cam(cam, clusters=8).heatmap, exact_score_cam(cam)) > 0.999
 
 
 def test_a_doubling_that_brings_no_mask_passes_the_heaviest_all_the_same(
@@ -61,9 +60,9 @@ def test_a_doubling_that_brings_no_mask_passes_the_heaviest_all_the_same(
 ) -> None:
     """Or the map before it would be compared with itself, and be believed."""
     monkeypatch.setattr(
-        "dermafed.shared.explain.fast.medoids", lambda points, weights, clusters: np.arange(8)
+        "dermafed.shared.explain.fast_score_cam.medoids", lambda points, weights, clusters: np.arange(8)
     )
-    estimate = fast(cam_of(maps), clusters=8)
+    estimate = fast_score_cam(cam_of(maps), clusters=8)
     assert estimate.passes >= 16
     assert estimate.agreement is not None
     assert estimate.agreement < 1 - 1e-9
@@ -72,13 +71,13 @@ def test_a_doubling_that_brings_no_mask_passes_the_heaviest_all_the_same(
 def test_it_is_exact_when_every_mask_is_passed(maps: ActivationMaps) -> None:
     for clusters in (CHANNELS, 20):
         passed: list[int] = []
-        estimate = fast(cam_of(maps, passed), clusters=clusters, enough=2)
-        assert np.array_equal(estimate.heatmap, exact(cam_of(maps)))
+        estimate = fast_score_cam(cam_of(maps, passed), clusters=clusters, enough=2)
+        assert np.array_equal(estimate.heatmap, exact_score_cam(cam_of(maps)))
         assert (estimate.agreement, estimate.passes, sum(passed)) == (1, CHANNELS, CHANNELS)
 
 
 def test_the_same_twice(maps: ActivationMaps) -> None:
-    one, other = fast(cam_of(maps)), fast(cam_of(maps))
+    one, other = fast_score_cam(cam_of(maps)), fast_score_cam(cam_of(maps))
     assert np.array_equal(one.heatmap, other.heatmap)
     assert one[1:] == other[1:]
 
@@ -96,9 +95,9 @@ def test_scores_are_means_of_the_nearest_by_the_inverse_of_their_distance() -> N
     passed = np.array([True, True, True, True, True, False])
     scores = np.array([2, 4, 8, -6, 1000, 0], np.float32)
     # 2 is 2, 1, 1 and 2 away from the first four.
-    assert estimated(points, scores, passed) == pytest.approx([2, 4, 8, -6, 1000, (1 + 4 + 8 - 3) / 3])
+    assert estimate_scores(points, scores, passed) == pytest.approx([2, 4, 8, -6, 1000, (1 + 4 + 8 - 3) / 3])
     alone = np.arange(6) == 1
-    assert estimated(points, scores, alone) == pytest.approx([4] * 6)
+    assert estimate_scores(points, scores, alone) == pytest.approx([4] * 6)
 
 
 def test_masks_that_coincide_need_one_pass() -> None:
@@ -108,6 +107,6 @@ def test_masks_that_coincide_need_one_pass() -> None:
 
 def test_agreement_by_hand() -> None:
     zero, ramp = np.zeros((1, 3), np.float32), np.array([[1, 2, 3]], np.float32)
-    assert agreement_of(ramp, 5 - 2 * ramp) == pytest.approx(-1)
-    assert agreement_of(ramp, np.array([[1, 3, 2]], np.float32)) == pytest.approx(0.5)
-    assert (agreement_of(zero, ramp), agreement_of(zero, zero)) == (0, 1)
+    assert map_agreement(ramp, 5 - 2 * ramp) == pytest.approx(-1)
+    assert map_agreement(ramp, np.array([[1, 3, 2]], np.float32)) == pytest.approx(0.5)
+    assert (map_agreement(zero, ramp), map_agreement(zero, zero)) == (0, 1)

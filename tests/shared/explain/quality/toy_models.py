@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.quality.interfaces import Explain, Heatmap, Image
+from dermafed.shared.explain.maps import Explain, Heatmap, Image
 
 SIDE = 8
 QUADRANT = np.s_[: SIDE // 2, : SIDE // 2]

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermafed.shared.explain.guided import Window, centred, drawn, hottest, second_view
+from dermafed.shared.explain.second_view import (
+    Window,
+    central_window,
+    hottest_window,
+    random_window,
+    second_view,
+)
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.imaging.preprocess_settings import Fit, PreprocessSettings
 
@@ -24,13 +30,13 @@ def blob(size: int, top: int, left: int, height: int = 1, width: int = 1) -> np.
 
 def test_the_hottest_window_holds_the_blob_in_its_middle() -> None:
     # Windows of 4 that hold rows 4 and 5 begin at 2, 3 or 4; those that hold columns 2 and 3 at 0, 1 or 2.
-    assert hottest(blob(8, 4, 2, 2, 2), 0.5) == Window(3 / 8, 1 / 8, 0.5)
-    assert hottest(blob(8, 0, 7), 0.5) == Window(0, 4 / 8, 0.5)
+    assert hottest_window(blob(8, 4, 2, 2, 2), 0.5) == Window(3 / 8, 1 / 8, 0.5)
+    assert hottest_window(blob(8, 0, 7), 0.5) == Window(0, 4 / 8, 0.5)
 
 
 def test_a_map_that_says_nothing_leaves_the_window_in_the_middle() -> None:
-    assert hottest(np.zeros((8, 8), np.float32), 0.5) == centred(0.5) == Window(0.25, 0.25, 0.5)
-    assert hottest(np.ones((9, 9), np.float32), 1.0) == Window(0, 0, 1)
+    assert hottest_window(np.zeros((8, 8), np.float32), 0.5) == central_window(0.5) == Window(0.25, 0.25, 0.5)
+    assert hottest_window(np.ones((9, 9), np.float32), 1.0) == Window(0, 0, 1)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.3, 0.5, 0.75]))
@@ -39,13 +45,17 @@ def test_no_window_holds_more_of_the_map(seed: int, side: float) -> None:
     pixels = round(side * 12)
     places = range(13 - pixels)
     every = [heatmap[y : y + pixels, x : x + pixels].sum() for y in places for x in places]
-    assert hottest(heatmap, side).cut(heatmap).sum() == pytest.approx(max(every), rel=1e-5)
+    assert hottest_window(heatmap, side).cut(heatmap).sum() == pytest.approx(max(every), rel=1e-5)
 
 
 @given(st.integers(0, 2**32), st.floats(0.1, 1), st.integers(5, 64))
 def test_every_window_lies_within_the_image(seed: int, side: float, size: int) -> None:
     heatmap = np.random.default_rng(seed).random((size, size), np.float32)
-    for window in (drawn(np.random.default_rng(seed), side), centred(side), hottest(heatmap, side)):
+    for window in (
+        random_window(np.random.default_rng(seed), side),
+        central_window(side),
+        hottest_window(heatmap, side),
+    ):
         assert window.cut(heatmap).shape == (max(1, round(side * size)),) * 2
 
 

@@ -1,0 +1,139 @@
+"""CAM (Zhou et al. 2016, arXiv:1512.04150) and its gradient-based generalisations.
+
+CAM is defined where only affine layers follow the maps. Between global average pooling and the last dense
+layer, batch normalisation is affine and dropout does nothing at inference, so a logit is an affine function
+of the pooled maps: its slope there is the channel's weight. The others take the slope from a gradient; Keras
+3 has none of its own, so this is the one file of the explanations that names TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from dermafed.shared.errors import ModelError
+from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.network import Network, connected_layers
+
+_AFFINE = (keras.layers.BatchNormalization, keras.layers.Dropout, keras.layers.Dense)
+
+
+def class_weights(classifier: keras.Model, network: Network) -> Float:
+    """The weight of every channel for every class.
+
+    Args:
+        classifier: the model that `network` opens.
+        network: names the layer with the maps.
+
+    Returns:
+        float32 (K, C); a logit is sum_k w_k mean(A_k) and a constant.
+
+    Raises:
+        ModelError: other layers than global average pooling, batch normalisation, dropout and one dense layer
+            lie between the maps and the logits.
+    """
+    affine = _chain_after(classifier, network.layer)[1:]
+    weights = np.eye(network.channels)
+    for layer in affine:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            weights = weights * _slope(layer)
+        elif isinstance(layer, keras.layers.Dense):
+            weights = weights @ keras.ops.convert_to_numpy(layer.kernel)
+    return weights.astype(np.float32)
+
+
+def _chain_after(classifier: keras.Model, name: str) -> list[keras.Layer]:
+    """Pooling and the affine layers after it, down to the logits."""
+    wired = connected_layers(classifier)
+    at = next(index for index, one in enumerate(wired) if one.layer.name == name)
+    chain = wired[at + 1 :]
+    if chain and isinstance(chain[-1].layer, (keras.layers.Softmax, keras.layers.Activation)):
+        chain = chain[:-1]
+    layers = [one.layer for one in chain]
+    fits = (
+        layers
+        and isinstance(layers[0], keras.layers.GlobalAveragePooling2D)
+        and chain[0].inputs[0] is wired[at].output
+        and all(isinstance(layer, _AFFINE) for layer in layers[1:])
+        and sum(isinstance(layer, keras.layers.Dense) for layer in layers) == 1
+        and isinstance(layers[-1], keras.layers.Dense)
+    )
+    if not fits:
+        raise ModelError(
+            f"CAM is defined only where a linear layer follows the pooled maps of '{name}'",
+            where=classifier.name,
+            remedy="Choose gradcam, which is the same where CAM is defined, and goes further",
+        )
+    return layers
+
+
+def _slope(norm: keras.layers.BatchNormalization) -> NDArray[np.float64]:
+    variance = keras.ops.convert_to_numpy(norm.moving_variance).astype(np.float64)
+    scale = keras.ops.convert_to_numpy(norm.gamma) if norm.scale else 1.0
+    slope: NDArray[np.float64] = scale / np.sqrt(variance + norm.epsilon)
+    return slope
+
+
+Gradient = Callable[[Float, Float], tuple[Float, Float]]
+"""An image (H, W, 3) and class weights (C,) to A and d(sum_c weight_c logit_c)/dA, both (h, w, K)."""
+
+
+def logit_gradient(network: Network) -> Gradient:
+    """The gradient of a weighted sum of logits by the activation maps, traced once.
+
+    Args:
+        network: the classifier, opened at the maps.
+    """
+
+    def both(image: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(image)
+            activations, logits, _ = network.model(image, training=False)
+            score = tf.tensordot(logits[0], weights, 1)
+        slope = tape.gradient(score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return activations[0], slope[0]
+
+    traced = tf.function(both)
+
+    def gradient(image: Float, weights: Float) -> tuple[Float, Float]:
+        activations, slope = traced(tf.constant(image[None]), tf.constant(weights))
+        return activations.numpy(), slope.numpy()
+
+    return gradient
+
+
+def grad_cam(activations: Float, gradient: Float) -> Float:
+    """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391, eq. 1 and 2): float32 (h, w).
+
+    Args:
+        activations: (h, w, K).
+        gradient: of the logit by the activations, (h, w, K).
+    """
+    return _weighted(activations, gradient.mean((0, 1)))
+
+
+def gradient_weighted(activations: Float, gradient: Float) -> Float:
+    """The DermaFed paper's eq. (9) and (10): w_k = ReLU(dS/dA_k), L = ReLU(sum_k w_k A_k); float32 (h, w).
+
+    The paper calls this Score-CAM; it is of Grad-CAM's family. Its weight of a channel is one number, read
+    here as ReLU of the gradient's mean over the map.
+    """
+    return _weighted(activations, np.maximum(gradient.mean((0, 1)), 0))
+
+
+def grad_cam_plus_plus(activations: Float, gradient: Float) -> Float:
+    """Grad-CAM++ (Chattopadhay et al. 2018, arXiv:1710.11063, eq. 10 to 12, exponential score): (h, w)."""
+    square = gradient**2
+    total = activations.sum((0, 1)) * gradient
+    share = 2 * square + total * square
+    alpha = np.divide(square, share, out=np.zeros_like(square), where=np.abs(share) > 1e-12)
+    return _weighted(activations, (alpha * np.maximum(gradient, 0)).sum((0, 1)))
+
+
+def _weighted(activations: Float, weights: Float) -> Float:
+    cells: Float = np.maximum(activations @ weights, 0)
+    return cells
