@@ -1,4 +1,4 @@
-"""Names of clinics, federations and runs: short enough for a table, plain enough for a file name."""
+"""Check names of clinics, federations and runs: short enough for a table, safe as a file name."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def check_name(name: str, what: str) -> str:
-    """Give the name back, or refuse it.
+    """Return the name if it is valid.
 
     Args:
-        name: what the user calls it.
-        what: what is named, for the message: ``clinic``, ``federation`` or ``run``.
+        name: the name that the user gave.
+        what: the kind of thing that it names, for the message: ``clinic``, ``federation`` or ``run``.
 
     Raises:
-        SettingsError: it is empty, long, or has characters that a path or a table could stumble over.
+        SettingsError: it is empty, too long, or has characters that are not safe in a path.
     """
     if not _NAME.fullmatch(name):
         raise SettingsError(
-            f"{name!r} is no name for a {what}",
+            f"{name!r} is not a valid name for a {what}",
             where=what,
             remedy="Use 1 to 63 letters, digits, dots, dashes or underscores, a letter or digit first",
         )

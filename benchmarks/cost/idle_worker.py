@@ -11,7 +11,7 @@ from benchmarks.cost.idle import Idle
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import open_home
-from dermafed.client.node.worker import Stopped, answer_tasks, stop_on_signals
+from dermafed.client.node.worker import StopRequested, answer_tasks, stop_on_signals
 from dermafed.shared.process import end_with_parent
 from dermafed.shared.training.trainer import Trainer
 
@@ -28,7 +28,7 @@ def main(folder: Path, address: str) -> None:
 
     try:
         answer_tasks(home, address, build_client_app(trainer_for, consent=consent), consent)
-    except Stopped:
+    except StopRequested:
         return
 
 

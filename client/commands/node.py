@@ -86,10 +86,10 @@ def audit(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
         fl-client audit --json
     """
-    from dermafed.client.node.audit import read
+    from dermafed.client.node.audit import read_log
     from dermafed.client.node.home import open_home
 
-    lines = read(open_home(folder).audit)
+    lines = read_log(open_home(folder).audit)
     if as_json:
         print_json([{"time": line.time, **asdict(line.entry)} for line in lines])
         return
@@ -158,7 +158,7 @@ def _waiting(offers: Path) -> int:
 
 
 def _last_line(path: Path) -> str | None:
-    from dermafed.client.node.audit import read
+    from dermafed.client.node.audit import read_log
 
-    lines = read(path)
+    lines = read_log(path)
     return f"{lines[-1].entry.kind}, {lines[-1].time}" if lines else None

@@ -2,7 +2,7 @@
 
 A line is JSON with the SHA-256 of the line before it; ``audit.head`` beside the log holds the number of lines
 and the SHA-256 of the last one, so that lines cut off at the end are missed too. The log shows changes made
-by accident or by others; whoever may write both files can of course write them anew.
+by accident or by others; of course, whoever may write both files can also write both anew.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Entry:
         round: the round, or "" before the first.
         kind: the message's type; with a code, if it was an error.
         bytes: length of everything that was sent.
-        sha256: of it.
+        sha256: SHA-256 of everything that was sent.
     """
 
     run: int
@@ -70,12 +70,12 @@ class Line:
         except (TypeError, KeyError) as error:
             raise ValueError("not a line of the log") from error
         if line.to_text() != text:
-            raise ValueError("written by someone else")
+            raise ValueError("not written by this program")
         return line
 
 
-def append(path: Path, entry: Entry) -> None:
-    """Write a line; it is on the disk when this returns. One process at a time.
+def append_entry(path: Path, entry: Entry) -> None:
+    """Append a line, which is on the disk when this returns; one process at a time.
 
     Raises:
         StorageError: it could not be written; the message must not leave then.
@@ -93,11 +93,11 @@ def append(path: Path, entry: Entry) -> None:
     write_atomically(_head(path), f"{count + 1} {_digest(line)}\n".encode())
 
 
-def read(path: Path) -> list[Line]:
-    """The whole log, verified.
+def read_log(path: Path) -> list[Line]:
+    """Read and verify the whole log.
 
     Raises:
-        FederationError: a line was changed, removed or moved; names the first.
+        FederationError: a line was changed, removed or moved; the message names the first.
         StorageError: it cannot be read.
     """
     texts, rest = _texts(path)
@@ -106,7 +106,7 @@ def read(path: Path) -> list[Line]:
     # A node that died between the line and the head leaves the head one line behind, or half a line more.
     behind = not rest and len(texts) == count + 1 and lines[-1].previous == last
     if not behind and (len(texts), previous) != (count, last):
-        raise _changed(path, f"{len(texts)} lines, {count} were written")
+        raise _changed(path, f"it has {len(texts)} lines, but {count} were written")
     return lines
 
 
@@ -127,19 +127,19 @@ def _chained(path: Path, texts: Sequence[str]) -> tuple[list[Line], str]:
 
 
 def _cut_unfinished(path: Path) -> tuple[int, str]:
-    """Count and SHA-256 of the last line, after half a line of a dying node is taken away."""
+    """Number of lines and SHA-256 of the last, after removing the half line of a node that died."""
     texts, rest = _texts(path)
     count, last = _read_head(path)
     if rest and len(texts) == count:
         os.truncate(path, path.stat().st_size - len(rest))
     if len(texts) == count and last == (_digest(texts[-1]) if texts else _START):
         return count, last
-    lines = read(path)  # one line ahead of its head, or changed
+    lines = read_log(path)  # one line ahead of its head, or changed
     return len(lines), _digest(lines[-1].to_text())
 
 
 def _texts(path: Path) -> tuple[list[str], bytes]:
-    """The log's lines, and what stands after the last end of a line."""
+    """The log's lines, and what follows the last line break."""
     try:
         content = path.read_bytes() if path.exists() else b""
     except OSError as error:
@@ -148,7 +148,7 @@ def _texts(path: Path) -> tuple[list[str], bytes]:
     try:
         return (whole.decode().split("\n") if newline else []), rest
     except UnicodeDecodeError as error:
-        raise _changed(path, "a line is no text") from error
+        raise _changed(path, "a line is not text") from error
 
 
 def _read_head(path: Path) -> tuple[int, str]:
@@ -175,5 +175,5 @@ def _changed(path: Path, what: str) -> FederationError:
     return FederationError(
         f"The audit log was changed: {what}",
         where=path,
-        remedy="Keep a copy of it, find out who did, and start a new one by moving it and its .head away",
+        remedy="Find out who changed it; to start a new log, move this one and its .head file away",
     )

@@ -1,4 +1,4 @@
-"""Everything that can go wrong at a clinic, looked at before it does."""
+"""Check the clinic's folder, its connection, its data and its machine before a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LITTLE_MEMORY, _NO_MEMORY = 4e9, 1.5e9
 
 
 def check_clinic(home: Home) -> Iterator[Check]:
-    """Look at the clinic's folder, server, data and machine, one after the other."""
+    """Check the clinic's folder, server, data and machine, one after the other."""
     yield _key(home)
     yield from check_server(home)
     yield _data(home)
@@ -27,11 +27,11 @@ def check_clinic(home: Home) -> Iterator[Check]:
 
 
 def check_server(home: Home, *, with_key: bool = True) -> Iterator[Check]:
-    """Look at the way to the server, as far as it can be gone.
+    """Check the connection to the server, step by step up to the first that fails.
 
     Args:
         home: the clinic's folder.
-        with_key: whether to look at the clinic's key too.
+        with_key: whether to check that the server accepts the clinic's key.
     """
     try:
         address = server_address(home)
@@ -47,22 +47,22 @@ def check_server(home: Home, *, with_key: bool = True) -> Iterator[Check]:
 
 
 def _running(home: Home) -> Check:
-    """In place of a question to the server, which takes one node with a key at a time."""
+    """In place of a call to the server, which accepts one node with a key at a time."""
     status = read_status(home.node)
     if status is not None and status.connected:
-        return Check("registration", "ok", "the clinic's node runs, and is connected")
+        return Check("registration", "ok", "the clinic's node is running and connected")
     cause = status.cause if status is not None else ""
-    return Check("registration", "warning", "the clinic's node runs, and is not connected", cause)
+    return Check("registration", "warning", "the clinic's node is running, but not connected", cause)
 
 
 def _key(home: Home) -> Check:
-    found = [path for path in (home.key, home.secret, home.settings_file) if not path.is_file()]
-    if found:
-        return Check("key", "failed", f"{found[0].name} is missing", "Bring it back, or make the folder anew")
+    missing = [path for path in (home.key, home.secret, home.settings_file) if not path.is_file()]
+    if missing:
+        return Check("key", "failed", f"{missing[0].name} is missing", "Restore it, or make a new folder")
     if any(path.stat().st_mode & 0o077 for path in (home.key, home.secret)):
-        remedy = f"chmod 600 {home.key} {home.secret}; if others were there, make a new key"
-        return Check("key", "failed", "others on this machine may read the key or the secret", remedy)
-    return Check("key", "ok", "there, and readable for you only")
+        remedy = f"chmod 600 {home.key} {home.secret}; if others had access, make a new key"
+        return Check("key", "failed", "other users of this machine can read the key or the secret", remedy)
+    return Check("key", "ok", "present, and readable for you only")
 
 
 def _data(home: Home) -> Check:
@@ -78,10 +78,10 @@ def _data(home: Home) -> Check:
         place = f" ({error.where})" if error.where else ""
         return Check("data", "failed", f"{error.what}{place}", error.remedy)
     labels = Counter(record.label for record in records)
-    told = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
+    counts = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
     if len(labels) < 2:
-        return Check("data", "warning", f"one class only: {told}", "Add images of another class")
-    return Check("data", "ok", f"{len(records)} images: {told}")
+        return Check("data", "warning", f"one class only: {counts}", "Add images of another class")
+    return Check("data", "ok", f"{len(records)} images: {counts}")
 
 
 def _disk(home: Home) -> Check:
@@ -95,10 +95,12 @@ def _disk(home: Home) -> Check:
 def _memory() -> Check:
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
-        return Check("memory", "warning", "this system does not tell", "See that 4 GB are free")
-    what, remedy = f"{whole / 1e9:.1f} GB, {free / 1e9:.1f} GB of it unused", "Close other programs"
-    if whole < _NO_MEMORY:
+        return Check(
+            "memory", "warning", "this system does not report its memory", "Make sure that 4 GB are free"
+        )
+    what, remedy = f"{total / 1e9:.1f} GB, {free / 1e9:.1f} GB of it unused", "Close other programs"
+    if total < _NO_MEMORY:
         return Check("memory", "failed", what, "Use a machine with 4 GB or more")
-    return Check("memory", "warning", what, remedy) if whole < _LITTLE_MEMORY else Check("memory", "ok", what)
+    return Check("memory", "warning", what, remedy) if total < _LITTLE_MEMORY else Check("memory", "ok", what)

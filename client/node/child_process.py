@@ -1,4 +1,4 @@
-"""A process that the supervisor keeps running."""
+"""Run a child process, start it again when it ends, and read its log."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _LARGEST_LOG = 5_000_000
 
 
 @dataclass
-class Child:
+class ChildProcess:
     """A command, its log, and when to start it again.
 
     Attributes:
-        command: what runs; its standard input is a pipe that closes when this process dies.
-        environment: in place of this process's.
-        log: where its output goes.
+        command: program and arguments; its standard input is a pipe that closes when this process dies.
+        environment: its environment, in place of this process's.
+        log: the file for its output.
     """
 
     command: Sequence[str]
@@ -36,7 +36,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Its number while it runs."""
+        """Its process id while it runs."""
         return self._process.pid if self._process is not None else None
 
     def start_if_due(self) -> None:
@@ -59,18 +59,18 @@ class Child:
                 start_new_session=True,
             )
 
-    def ended(self) -> int | None:
-        """Its exit code, once, if it has ended; it starts again after a while, longer each time."""
+    def exit_code(self) -> int | None:
+        """Its exit code, once, if it has ended; it starts again after a delay, a longer one each time."""
         if self._process is None or (code := self._process.poll()) is None:
             return None
-        self._forget()
+        self._close()
         steady = time.monotonic() - self._begun > _STEADY_SECONDS
         self._delay = 0.0 if steady else min(max(2 * self._delay, _FIRST_DELAY), _LONGEST_DELAY)
         self._begun = time.monotonic()
         return code
 
     def stop(self, patience: float) -> None:
-        """End it, by force where asking does not help."""
+        """Terminate it, and kill it after ``patience`` seconds."""
         if self._process is None:
             return
         self._process.terminate()
@@ -79,33 +79,33 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._forget()
+        self._close()
 
-    def start_anew(self) -> None:
+    def restart(self) -> None:
         """End it, to be started again at once."""
         self.stop(patience=5)
         self._delay = 0.0
 
-    def last_said(self, phrases: Sequence[str]) -> str | None:
-        """Which of these its log has last, since it was started; nothing while it does not run."""
+    def last_logged(self, phrases: Sequence[str]) -> str | None:
+        """Which of these phrases its log has last, since it was started; ``None`` while it does not run."""
         if self._process is None:
             return None
-        text = self._said()
+        text = self._log_text()
         places = {phrase: text.rfind(phrase) for phrase in phrases}
         last = max(places, key=lambda phrase: places[phrase])
         return last if places[last] >= 0 else None
 
-    def has_said(self, phrase: str) -> bool:
-        """Whether its log has this, since it was started last, even if it has ended."""
-        return phrase in self._said()
+    def has_logged(self, phrase: str) -> bool:
+        """Whether its log has this phrase, since it was started last, even if it has ended."""
+        return phrase in self._log_text()
 
-    def _said(self) -> str:
+    def _log_text(self) -> str:
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode("utf-8", "replace")
         return ""
 
-    def _forget(self) -> None:
+    def _close(self) -> None:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None

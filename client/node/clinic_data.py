@@ -72,7 +72,7 @@ class OfferFolder:
 def split_clinic_data(clinic: ClinicData, offer: Offer, folder: OfferFolder) -> ClinicSplit:
     """Read the clinic's data, map the labels, split, and write the split; no pixel is read.
 
-    Only the reviewed records that existed when the clinic joined the run count: what a person accepts later is
+    Only reviewed records that existed when the clinic joined the run count: what a person accepts later is
     for the next run, since no split may change.
 
     Raises:

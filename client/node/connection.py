@@ -1,4 +1,4 @@
-"""The way from the clinic to its server, step by step: name, TCP, TLS, clock, key."""
+"""Check the connection from the clinic to its server, step by step: name, TCP, TLS, clock, key."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ State = Literal["ok", "warning", "failed"]
 
 _SECONDS = 10.0
 _PROXY_PORT = 80  # httpx's
-# Flower's server takes a call that was signed up to 5 s in its future and 305 s in its past. What a server
-# tells of its time is up to 2 s old.
+# Flower's server accepts a call that was signed up to 5 s in its future and 305 s in its past. The time
+# that a server reports is up to 2 s old.
 _LITTLE_AHEAD, _FAR_AHEAD = 3.0, 6.0
 _LITTLE_BEHIND, _FAR_BEHIND = 60.0, 300.0
 
-REFUSED = "it is unknown or revoked, or a node with it is connected already"
-"""What it means that a server answers, but not to this clinic's key; it does not say which."""
+REFUSED = "it is unknown or revoked, or another node with it is connected"
+"""What it means that a server answers, but refuses this clinic's key; it does not tell which."""
 
 REFUSED_REMEDY = (
-    "After a sudden end, wait a minute. Else see that the node runs once only; then ask the coordinator "
+    "After a crash, wait a minute. Otherwise make sure that only one node runs; then ask the coordinator "
     "whether the key is enrolled"
 )
 
@@ -43,12 +43,12 @@ _OTHER_NAME = (62, 64)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found.
+    """The result of one check.
 
     Attributes:
-        name: what was looked at.
+        name: what was checked.
         state: ``ok``, ``warning`` or ``failed``.
-        what: in words.
+        what: the finding, as a phrase.
         remedy: what to do about it; empty if nothing.
     """
 
@@ -59,10 +59,10 @@ class Check:
 
 
 def check_connection(address: str, ca: Path) -> Iterator[Check]:
-    """Name, TCP, TLS with the pinned authority, and clock; ends at the first that fails.
+    """Check name, TCP, TLS with the pinned authority, and clock; ends at the first that fails.
 
     Raises:
-        SettingsError: the environment names a proxy that cannot be one.
+        SettingsError: the environment names a proxy whose address is not valid.
     """
     host, port = split_address(address)
     proxy = _proxy(host)
@@ -85,7 +85,7 @@ def check_connection(address: str, ca: Path) -> Iterator[Check]:
 
 
 def check_registration(address: str, home: Home) -> Check:
-    """Whether the server lets the clinic's key connect; the clinic's node must not be running."""
+    """Check that the server accepts the clinic's key; the clinic's node must not be running."""
     import httpx
 
     from dermafed.client.node.flower.supernode import register_once
@@ -100,8 +100,8 @@ def check_registration(address: str, home: Home) -> Check:
             REFUSED_REMEDY,
         )
     except (httpx.HTTPError, ValueError) as error:
-        what = f"the server could not be asked: {type(error).__name__}"
-        return Check("registration", "warning", what, "It is found out at fl-client start")
+        what = f"the server could not be reached: {type(error).__name__}"
+        return Check("registration", "warning", what, "fl-client start will show it")
     return Check("registration", "ok", "the server knows this clinic's key")
 
 
@@ -111,17 +111,17 @@ def _resolve(host: str) -> Check:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "no such name"
         return Check(
-            "name", "failed", f"{host} has no address: {reason}", "Check the name, and this machine's DNS"
+            "name", "failed", f"{host} has no address: {reason}", "Check the name and this machine's DNS"
         )
     return Check("name", "ok", f"{host} is {found[0][4][0]}")
 
 
 def _unreachable(hop: tuple[str, int], server: tuple[str, int], error: Exception) -> Check:
     address = f"{server[0]}:{server[1]}"
-    way, remedy = "", f"Ask whether the server runs, and the firewall for TCP to port {server[1]}"
+    way, remedy = "", f"Ask whether the server runs, and whether the firewall allows TCP to port {server[1]}"
     if hop != server:
         way = f" through the proxy {hop[0]}:{hop[1]}"
-        remedy = f"Ask whether the server runs, and the proxy's operator to allow CONNECT to {address}"
+        remedy = f"Ask whether the server runs, and ask the proxy's operator to allow CONNECT to {address}"
     return Check("tcp", "failed", f"{address} cannot be reached{way}: {_reason(error)}", remedy)
 
 
@@ -131,34 +131,35 @@ def _reason(error: Exception) -> str:
 
 def _check_tls(plain: socket.socket, host: str, ca: Path) -> Iterator[Check]:
     try:
-        trust = ssl.create_default_context(cafile=str(ca))
-        trust.minimum_version = ssl.TLSVersion.TLSv1_2
-        with trust.wrap_socket(plain, server_hostname=host) as secured:
+        context = ssl.create_default_context(cafile=str(ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        with context.wrap_socket(plain, server_hostname=host) as secured:
             yield Check("tls", "ok", f"{secured.version()}, by the pinned authority")
             yield _check_clock(secured, host)
     except ssl.SSLCertVerificationError as error:
         yield _bad_certificate(error, host)
     except TimeoutError:
-        remedy = "Ask whether the server runs, and whoever keeps the network between"
-        yield Check("tls", "failed", f"{host} takes the connection, but nothing comes back", remedy)
+        remedy = "Ask whether the server runs, and ask the network's operator"
+        yield Check("tls", "failed", f"{host} accepts the connection, but does not answer", remedy)
     except (OSError, ValueError) as error:
-        remedy = "Ask the coordinator whether this is the federation's port; a proxy must not open TLS"
+        remedy = "Ask the coordinator whether this is the federation's port; a proxy must not decrypt TLS"
         yield Check("tls", "failed", f"no TLS connection: {_reason(error)}", remedy)
 
 
 def _bad_certificate(error: ssl.SSLCertVerificationError, host: str) -> Check:
     if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
-        word = "has expired" if error.verify_code == _EXPIRED else "is not valid yet"
+        state = "has expired" if error.verify_code == _EXPIRED else "is not valid yet"
         remedy = "Check this machine's clock; if it is right, the coordinator must renew the certificate"
-        return Check("tls", "failed", f"the server's certificate {word}", remedy)
+        return Check("tls", "failed", f"the server's certificate {state}", remedy)
     if error.verify_code in _OTHER_NAME:
         remedy = "Ask the coordinator for an invitation with the name in the certificate"
         return Check("tls", "failed", f"the server's certificate is not for {host}", remedy)
     return Check(
         "tls",
         "failed",
-        "the server's certificate is not by the authority that was pinned",
-        "Someone stands between, or the coordinator made a new authority: ask by telephone, then join again",
+        "the server's certificate was not issued by the pinned authority",
+        "Someone may intercept the connection, or the coordinator made a new authority: ask by telephone, "
+        "then join again",
     )
 
 
@@ -170,13 +171,18 @@ def _check_clock(secured: ssl.SSLSocket, host: str) -> Check:
         answer.begin()
         there = parsedate_to_datetime(answer.headers["Date"] or "").timestamp()
     except (OSError, ValueError, TypeError, http.client.HTTPException):
-        return Check("clock", "warning", "the server does not tell its time", "See that this clock is right")
-    return _judge_clock(time.time() - there)
+        return Check(
+            "clock",
+            "warning",
+            "the server does not report its time",
+            "Make sure that this machine's clock is right",
+        )
+    return _clock_check(time.time() - there)
 
 
-def _judge_clock(ahead: float) -> Check:
+def _clock_check(ahead: float) -> Check:
     what = f"the clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's"
-    remedy = "Set it by NTP; the server takes no call whose time is wrong"
+    remedy = "Set it by NTP; the server refuses calls whose time is wrong"
     if not -_FAR_BEHIND < ahead < _FAR_AHEAD:
         return Check("clock", "failed", what, remedy)
     fits = -_LITTLE_BEHIND < ahead < _LITTLE_AHEAD
@@ -184,7 +190,7 @@ def _judge_clock(ahead: float) -> Check:
 
 
 def _proxy(host: str) -> SplitResult | None:
-    """The proxy that this machine's environment names, as Flower's node uses it."""
+    """The proxy in this machine's environment, which Flower's node uses too."""
     named = getproxies().get("https") or getproxies().get("all")
     if not named or proxy_bypass(host):
         return None

@@ -136,7 +136,7 @@ class ClinicConsent:
         return OfferFolder(self.home.offers / hash, self._data.name)
 
     def _approval(self, offer: Offer) -> Answer:
-        """The answer of a clinic that approves: with its class counts, or a refusal if its data do not fit."""
+        """The answer of a clinic that approves: its class counts, or a refusal if its data do not fit."""
         try:
             split = split_clinic_data(self._data, offer, self._folder(offer.hash))
         except DermaFedError as error:

@@ -1,7 +1,7 @@
-"""The one gate through which a reply leaves the clinic: what the message definitions name, and nothing else.
+"""The gate that every reply passes: only what the message definitions name leaves the clinic.
 
-A reply is decoded as the server would decode it and encoded anew; both must be the same object, down to the
-last byte. Whatever does not pass is replaced by an error that says nothing.
+A reply is decoded as the server would decode it and encoded again; both must be the same object, down to the
+last byte. Whatever does not pass is replaced by an error without details.
 """
 
 from __future__ import annotations
@@ -39,64 +39,64 @@ from dermafed.shared.protocol.messages import (
 )
 
 METRICS = {"loss"}
-"""What a training may report by name."""
+"""The metrics that a training may report."""
 
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 log = logging.getLogger("dermafed.client")
 
 
-def filter_reply(reply: Message, asked: Message, classes: int | None) -> Message:
-    """The reply, if it holds what its kind may hold and nothing else; otherwise an error.
+def filter_reply(reply: Message, request: Message, classes: int | None) -> Message:
+    """The reply, if it contains what its kind may contain and nothing else; otherwise an error.
 
     Args:
-        reply: what the clinic's code wants to send.
-        asked: the message that it answers.
-        classes: of the run's model; ``None`` where the clinic was never asked about the run.
+        reply: the message that the clinic's code wants to send.
+        request: the message that it answers.
+        classes: number of classes of the run's model; ``None`` if the run was never offered to the clinic.
     """
     if reply.has_error():
-        return _bare_error(reply.error, asked)
+        return _bare_error(reply.error, request)
     try:
-        anew = _encoded_anew(reply.content, asked, classes)
-    except Exception as error:  # whatever cannot be read back does not leave
-        return _held_back(asked, type(error).__name__)
-    if anew.object_id != reply.content.object_id:
-        return _held_back(asked, "it holds more than its kind may")
-    return Message(anew, reply_to=asked)
+        again = _encode_again(reply.content, request, classes)
+    except Exception as error:  # what cannot be decoded does not leave
+        return _held_back(request, type(error).__name__)
+    if again.object_id != reply.content.object_id:
+        return _held_back(request, "it contains more than its kind may")
+    return Message(again, reply_to=request)
 
 
-def _encoded_anew(content: RecordDict, asked: Message, classes: int | None) -> RecordDict:
-    encode = _KINDS.get(asked.metadata.message_type)
+def _encode_again(content: RecordDict, request: Message, classes: int | None) -> RecordDict:
+    encode = _KINDS.get(request.metadata.message_type)
     if encode is None or (classes is None and encode is not _answer):
-        raise FederationError("There is nothing to say to this message")
-    return encode(content, asked, classes or 0)  # an unreadable offer is refused, without any counts
+        raise FederationError("There is no reply to this message")
+    return encode(content, request, classes or 0)  # an unreadable offer is refused, without any counts
 
 
-def _update(content: RecordDict, asked: Message, classes: int) -> RecordDict:
-    update, seconds = decode_update(content, decode_instruction(asked.content).weights.size)
+def _update(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    update, seconds = decode_update(content, decode_instruction(request.content).weights.size)
     _only(update.metrics, METRICS)
     return encode_update(update, seconds)
 
 
-def _evaluation(content: RecordDict, asked: Message, classes: int) -> RecordDict:
+def _evaluation(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_evaluation(*decode_evaluation(content, classes))
 
 
-def _explanation(content: RecordDict, asked: Message, classes: int) -> RecordDict:
+def _explanation(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_explanation_quality(*decode_explanation_quality(content))
 
 
-def _calibration_sums(content: RecordDict, asked: Message, classes: int) -> RecordDict:
+def _calibration_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_calibration_sums(*decode_calibration_sums(content, classes))
 
 
-def _answer(content: RecordDict, asked: Message, classes: int) -> RecordDict:
+def _answer(content: RecordDict, request: Message, classes: int) -> RecordDict:
     answer = decode_answer(content, classes)
     _only(answer.versions.items(), installed_versions().items())
     return encode_answer(answer)
 
 
-def _ready(content: RecordDict, asked: Message, classes: int) -> RecordDict:
+def _ready(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_ready(decode_ready(content))
 
 
@@ -111,17 +111,17 @@ _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
 }
 
 
-def _only(found: object, allowed: object) -> None:
-    if not set(found) <= set(allowed):  # type: ignore[call-overload]
-        raise FederationError("It names something that is not on the list")
+def _only(names: object, allowed: object) -> None:
+    if not set(names) <= set(allowed):  # type: ignore[call-overload]
+        raise FederationError("It names something that may not leave")
 
 
-def _bare_error(error: Error, asked: Message) -> Message:
+def _bare_error(error: Error, request: Message) -> Message:
     """An error's code and type name; any other text stays here."""
     reason = error.reason if _TYPE_NAME.fullmatch(error.reason or "") else None
-    return Message(Error(code=int(error.code), reason=reason), reply_to=asked)
+    return Message(Error(code=int(error.code), reason=reason), reply_to=request)
 
 
-def _held_back(asked: Message, why: str) -> Message:
-    log.error("a reply to %s was held back: %s", asked.metadata.message_type, why)
-    return Message(Error(code=int(Refusal.HELD_BACK), reason="HeldBack"), reply_to=asked)
+def _held_back(request: Message, why: str) -> Message:
+    log.error("a reply to %s was held back: %s", request.metadata.message_type, why)
+    return Message(Error(code=int(Refusal.HELD_BACK), reason="HeldBack"), reply_to=request)

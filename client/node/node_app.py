@@ -112,7 +112,7 @@ class ClinicCalibrator:
         return CalibrationSums.of(outputs.logits, outputs.labels, temperature)
 
     def save(self, calibration: Calibration) -> None:
-        """Save the calibration of all clinics beside the model, with what is out of this clinic's distribution.
+        """Save the calibration of all clinics beside the model, with this clinic's out-of-distribution rule.
 
         Raises:
             FederationError: it belongs to another model than the one saved.

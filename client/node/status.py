@@ -1,4 +1,4 @@
-"""How the clinic's node is: ``status.json`` in its folder, written at every change."""
+"""The status of the clinic's node: ``status.json`` in its folder, written at every change."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """How the node is.
+    """The status of the node.
 
     Attributes:
-        pid: of its supervisor.
-        running: whether it runs.
+        pid: process id of the supervisor.
+        running: whether the node runs.
         connected: whether the server answers it.
         worker_ready: whether the worker takes tasks.
         cause: why it is not connected, with the remedy.
-        since: of this state, ISO 8601 in UTC.
+        since: when this status began, ISO 8601 in UTC.
     """
 
     pid: int
@@ -44,16 +44,16 @@ class NodeStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether a round could begin."""
+        """Whether a round could start."""
         return self.running and self.connected and self.worker_ready
 
     def changed(self, **changes: Any) -> NodeStatus:
-        """The state from now on."""
+        """The status from now on."""
         return replace(self, **changes, since=_now())
 
 
 def write_status(folder: Path, status: NodeStatus) -> None:
-    """Keep a state.
+    """Write the status.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -62,9 +62,9 @@ def write_status(folder: Path, status: NodeStatus) -> None:
 
 
 def read_status(folder: Path) -> NodeStatus | None:
-    """The last state, if the node ever ran; without a supervisor that holds the folder it is not running.
+    """The last status, if the node ever ran; it is not running unless a supervisor has locked the folder.
 
-    A process's number would not tell: a container gives the same ones again.
+    A process id would not be enough: a container uses the same ones again.
     """
     try:
         status = NodeStatus(**json.loads((folder / _FILE).read_text("utf-8")))

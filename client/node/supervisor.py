@@ -1,4 +1,4 @@
-"""The clinic's node: keeps Flower's SuperNode and the worker running, and says how they are."""
+"""Run the clinic's node: Flower's SuperNode and the worker, restarted when they end, and their status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from dermafed.client.node.check import check_server
-from dermafed.client.node.child_process import Child
+from dermafed.client.node.child_process import ChildProcess
 from dermafed.client.node.connection import REFUSED, REFUSED_REMEDY
 from dermafed.client.node.flower.supernode import (
     CONNECTED,
@@ -33,20 +33,18 @@ _TICK_SECONDS = 0.2
 _WORKER_PATIENCE, _SUPERNODE_PATIENCE = 20.0, 15.0
 _SENDING_SECONDS = 3.0  # for the SuperNode to send a last reply: it looks twice a second
 
-Say = Callable[[str], None]
-
 
 class _Stop(BaseException):
-    """A signal to end."""
+    """A signal asked this process to end."""
 
 
-def run_node(home: Home, say: Say, worker: Sequence[str] = WORKER) -> None:
+def run_node(home: Home, notify: Callable[[str], None], worker: Sequence[str] = WORKER) -> None:
     """Run the clinic's node until SIGTERM or Ctrl-C.
 
     Args:
         home: the clinic's folder.
-        say: takes a line for whoever watches.
-        worker: arguments of Python that start the worker; the folder and an address are added.
+        notify: called with each line for the person who watches.
+        worker: Python's arguments that start the worker; the folder and an address are added.
 
     Raises:
         SettingsError: the clinic has not joined, or a node runs in the folder already.
@@ -54,42 +52,42 @@ def run_node(home: Home, say: Say, worker: Sequence[str] = WORKER) -> None:
     server_address(home)
     with lock_folder(home.node, patience=1.0), _signals():
         TaskFiles(home.node).clear()  # of a SuperNode that is gone
-        node = _Node.of(home, say, worker)
+        node = _Node.of(home, notify, worker)
         write_status(home.node, node.status)
         try:
             while True:
-                node.look()
+                node.update()
                 time.sleep(_TICK_SECONDS)
         except _Stop:
-            say("stopping")
+            notify("stopping")
         finally:
             node.stop()
 
 
 @dataclass
 class _Node:
-    """The two processes, and what was said of them last."""
+    """The two processes, and their last status."""
 
     home: Home
-    say: Say
-    supernode: Child
-    worker: Child
+    notify: Callable[[str], None]
+    supernode: ChildProcess
+    worker: ChildProcess
     status: NodeStatus = field(default_factory=lambda: NodeStatus(pid=os.getpid()))
 
     @classmethod
-    def of(cls, home: Home, say: Say, worker: Sequence[str]) -> _Node:
+    def of(cls, home: Home, notify: Callable[[str], None], worker: Sequence[str]) -> _Node:
         port = read_settings(home).port or _free_port()
         arguments = supernode_arguments(server_address(home), home.ca, home.key, home.secret, port)
         python = (sys.executable, "-P")
         return cls(
             home,
-            say,
-            Child(
+            notify,
+            ChildProcess(
                 (*python, "-m", "dermafed.client.node.flower.supernode", *arguments),
                 _environment(home, FLWR_LOG_LEVEL="INFO"),
                 home.node / "supernode.log",
             ),
-            Child(
+            ChildProcess(
                 (*python, *worker, str(home.folder), f"127.0.0.1:{port}"),
                 # The worker talks to this machine only, which no proxy knows.
                 _environment(home, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1"),
@@ -97,22 +95,24 @@ class _Node:
             ),
         )
 
-    def look(self) -> None:
-        """Start what is due, and tell what has changed."""
-        self._look_at_worker()
-        self._look_at_supernode()
+    def update(self) -> None:
+        """Start what is due, and write what has changed."""
+        self._check_worker()
+        self._check_supernode()
         self.supernode.start_if_due()
         self.worker.start_if_due()
-        self._listen()
+        self._read_logs()
 
-    def _listen(self) -> None:
-        """Tell what the two processes have said since they were started."""
-        ready = self.worker.last_said([READY]) is not None
+    def _read_logs(self) -> None:
+        """Update the status from what the two processes have logged since they were started."""
+        ready = self.worker.last_logged([READY]) is not None
         if ready != self.status.worker_ready:
-            self._tell(worker_ready=ready)
-        said = self.supernode.last_said([*CONNECTED, *DISCONNECTED])
-        if said is not None and (said in CONNECTED) != self.status.connected:
-            self._tell(connected=said in CONNECTED, cause="" if said in CONNECTED else self._cause())
+            self._set_status(worker_ready=ready)
+        logged = self.supernode.last_logged([*CONNECTED, *DISCONNECTED])
+        if logged is not None and (logged in CONNECTED) != self.status.connected:
+            self._set_status(
+                connected=logged in CONNECTED, cause="" if logged in CONNECTED else self._cause()
+            )
 
     def stop(self) -> None:
         """End the worker, let its last reply out, end the SuperNode."""
@@ -121,45 +121,47 @@ class _Node:
         if busy and self.status.connected:
             time.sleep(_SENDING_SECONDS)
         self.supernode.stop(_SUPERNODE_PATIENCE)
-        self._tell(running=False, connected=False, worker_ready=False, cause="")
+        self._set_status(running=False, connected=False, worker_ready=False, cause="")
 
-    def _look_at_worker(self) -> None:
-        code = self.worker.ended()
+    def _check_worker(self) -> None:
+        code = self.worker.exit_code()
         if code is None:
             return
-        self._tell(worker_ready=False)
-        self.say(f"the worker ended ({_ending(code)}) and is started again; see {self.worker.log}")
+        self._set_status(worker_ready=False)
+        self.notify(f"the worker ended ({_ending(code)}) and is started again; see {self.worker.log}")
         files = TaskFiles(self.home.node)
         if files.is_pushing():
-            self.say("the SuperNode is started again too: it has half a reply")
-            self.supernode.start_anew()
+            self.notify("the SuperNode is started again too: it has half a reply")
+            self.supernode.restart()
             files.clear()
 
-    def _look_at_supernode(self) -> None:
-        code = self.supernode.ended()
+    def _check_supernode(self) -> None:
+        code = self.supernode.exit_code()
         if code is None:
             return
         TaskFiles(self.home.node).clear()
-        refused = self.supernode.has_said(CONNECTION_ERROR)
+        refused = self.supernode.has_logged(CONNECTION_ERROR)
         cause = self._cause() if refused or code == 0 else f"the SuperNode ended ({_ending(code)})"
         if cause != self.status.cause or self.status.connected:
-            self._tell(connected=False, cause=cause)
+            self._set_status(connected=False, cause=cause)
 
     def _cause(self) -> str:
-        """Why there is no connection, in words."""
+        """Why there is no connection, with the remedy."""
         for check in check_server(self.home, with_key=False):
             # A clock that is only a little wrong is enough for the server to refuse a key.
             if check.state == "failed" or (check.name, check.state) == ("clock", "warning"):
                 return f"{check.what}. {check.remedy}"
         return f"the server answers, but refuses this clinic's key: {REFUSED}. {REFUSED_REMEDY}"
 
-    def _tell(self, **changes: object) -> None:
+    def _set_status(self, **changes: object) -> None:
         before, self.status = self.status, self.status.changed(**changes)
         write_status(self.home.node, self.status)
         if self.status.ready and not before.ready:
-            self.say(f"ready: {read_settings(self.home).clinic} is connected to {server_address(self.home)}")
+            self.notify(
+                f"ready: {read_settings(self.home).clinic} is connected to {server_address(self.home)}"
+            )
         elif self.status.cause and self.status.cause != before.cause:
-            self.say(f"not connected: {self.status.cause}")
+            self.notify(f"not connected: {self.status.cause}")
 
 
 def _environment(home: Home, **changes: str) -> dict[str, str]:

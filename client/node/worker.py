@@ -1,4 +1,4 @@
-"""The clinic's long-lived worker: takes tasks from the SuperNode, answers them, and loads Keras once."""
+"""The clinic's long-lived worker: take tasks from the SuperNode, answer them, and load Keras only once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import FrameType
 from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 
-from dermafed.client.node.audit import Entry, append
+from dermafed.client.node.audit import Entry, append_entry
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.flower.tasks import (
     Task,
@@ -37,8 +37,8 @@ _APP_FAILED = 2  # Flower's own code for it
 log = logging.getLogger("dermafed.client")
 
 
-class Stopped(BaseException):
-    """Someone asked this process to end; no handler of ordinary errors may swallow it."""
+class StopRequested(BaseException):
+    """Someone asked this process to end; no handler of ordinary errors may catch it."""
 
 
 def answer_tasks(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
@@ -47,8 +47,8 @@ def answer_tasks(home: Home, address: str, app: ClientApp, consent: ClinicConsen
     Args:
         home: the clinic's folder.
         address: ``host:port`` of the SuperNode on this machine.
-        app: what answers.
-        consent: tells how many classes a run's model has.
+        app: gives the answers.
+        consent: knows how many classes a run's model has.
 
     Raises:
         StorageError: the audit log cannot be written; the reply did not leave.
@@ -64,32 +64,32 @@ def answer_tasks(home: Home, address: str, app: ClientApp, consent: ClinicConsen
             continue
         with task.heartbeats(), suppress(TaskTakenBack):
             message, ids = task.pull()
-            unfinished = UnfinishedTask(task.token, ids, message)
-            files.save(unfinished)
-            _finish(home, task, unfinished, app, consent)
+            work = UnfinishedTask(task.token, ids, message)
+            files.save(work)
+            _finish(home, task, work, app, consent)
 
 
 def _resume(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
     """Answer the task that a worker before this one died over, if the SuperNode still waits for it."""
     files = TaskFiles(home.node)
-    unfinished = files.resume()
-    if unfinished is None:
+    work = files.resume()
+    if work is None:
         return
-    task = Task(address, unfinished.token)
+    task = Task(address, work.token)
     if not task.is_alive():
         files.clear()
         return
-    log.warning("taking up a task that a worker died over")
+    log.warning("finishing a task that a worker died over")
     with task.heartbeats():
-        _finish(home, task, unfinished, app, consent)
+        _finish(home, task, work, app, consent)
 
 
 def _finish(home: Home, task: Task, work: UnfinishedTask, app: ClientApp, consent: ClinicConsent) -> None:
     files, message, context = TaskFiles(home.node), work.message, work.ids.context()
-    stopped: Stopped | None = None
+    stopped: StopRequested | None = None
     try:
         reply = _interrupted(message) if work.again else _answer(app, message, context)
-    except Stopped as error:
+    except StopRequested as error:
         stopped, reply = error, _interrupted(message)
     reply = filter_reply(reply, message, consent.classes(context.run_id))
     _append_to_audit(home.audit, reply, context)
@@ -118,16 +118,16 @@ def _append_to_audit(audit: Path, reply: Message, context: Context) -> None:
     metadata = reply.metadata
     kind = f"{metadata.message_type} error {reply.error.code}" if reply.has_error() else metadata.message_type
     digest = hashlib.sha256(b"".join(parts)).hexdigest()
-    append(audit, Entry(context.run_id, metadata.group_id, kind, sum(map(len, parts)), digest))
+    append_entry(audit, Entry(context.run_id, metadata.group_id, kind, sum(map(len, parts)), digest))
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM and SIGINT end the work in hand with a reply."""
+    """Let SIGTERM and SIGINT end the current task with a reply."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise Stopped
+        raise StopRequested
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -145,7 +145,7 @@ def main(folder: Path, address: str) -> None:
         home = open_home(folder)
         app, consent = build_node_app(home)
         answer_tasks(home, address, app, consent)
-    except Stopped:
+    except StopRequested:
         return
     except DermaFedError as error:
         log.error("%s", error)

@@ -1,4 +1,4 @@
-"""What is said before a run: the offer and each clinic's answer, then the counts to prepare with.
+"""The messages before a run: the offer, each clinic's answer, and the class counts to prepare with.
 
 ===============  ===============================  ====================================================
 message          record                           content
@@ -32,7 +32,7 @@ _LONGEST_VERSION = 40
 
 
 class Decision(StrEnum):
-    """What a clinic says to an offer."""
+    """What a clinic answers to an offer."""
 
     APPROVED = "approved"
     WAITING = "waiting"
@@ -40,7 +40,7 @@ class Decision(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why; a clinic says no more than one of these."""
+    """Why a clinic refuses or waits; it sends no more than one of these."""
 
     NONE = ""
     ASKS_A_PERSON = "someone there has to approve it"
@@ -58,7 +58,7 @@ class Answer:
     Attributes:
         decision: whether it joins.
         reason: why not, or not yet.
-        versions: of the packages that must fit, by name.
+        versions: version of each package that must fit the server's, by name.
         class_counts: training images of each class, int64 (C,); only of a clinic that joins.
     """
 
@@ -69,12 +69,12 @@ class Answer:
 
 
 def encode_offer(text: str) -> RecordDict:
-    """Content of an offer: :meth:`dermafed.shared.protocol.offer.Offer.to_text`."""
+    """Content of an offer message, with :meth:`dermafed.shared.protocol.offer.Offer.to_text`."""
     return RecordDict({"offer": ConfigRecord({"text": text})})
 
 
 def decode_offer(content: RecordDict) -> str:
-    """The clinic's reading of :func:`encode_offer`.
+    """Decode :func:`encode_offer` at the clinic.
 
     Raises:
         FederationError: the field is missing.
@@ -85,24 +85,26 @@ def decode_offer(content: RecordDict) -> str:
 def encode_answer(answer: Answer) -> RecordDict:
     """Content of a clinic's reply to an offer."""
     versions = {f"version.{name}": version for name, version in answer.versions.items()}
-    told = ConfigRecord({"decision": answer.decision.value, "reason": answer.reason.value, **versions})
+    record = ConfigRecord({"decision": answer.decision.value, "reason": answer.reason.value, **versions})
     counts = answer.class_counts
-    return RecordDict({"answer": told, **({} if counts is None else {"counts": to_arrays(training=counts)})})
+    return RecordDict(
+        {"answer": record, **({} if counts is None else {"counts": to_arrays(training=counts)})}
+    )
 
 
 def decode_answer(content: RecordDict, classes: int) -> Answer:
-    """The server's reading of :func:`encode_answer`; nothing about it is trusted.
+    """Decode :func:`encode_answer` at the server; nothing in it is trusted.
 
     Raises:
-        FederationError: a field is missing, or none that a clinic may send.
+        FederationError: a field is missing or not valid.
     """
-    told = record_of(content, "answer", ConfigRecord)
+    record = record_of(content, "answer", ConfigRecord)
     try:
-        decision, reason = Decision(_text(told, "decision")), Reason(_text(told, "reason"))
+        decision, reason = Decision(_text(record, "decision")), Reason(_text(record, "reason"))
     except ValueError as error:
-        raise FederationError("the answer to the offer is none that is known") from error
-    names = [name for name in told if name.startswith("version.")]
-    versions = {name.removeprefix("version."): _text(told, name)[:_LONGEST_VERSION] for name in names}
+        raise FederationError("the answer to the offer is not a known one") from error
+    names = [name for name in record if name.startswith("version.")]
+    versions = {name.removeprefix("version."): _text(record, name)[:_LONGEST_VERSION] for name in names}
     joins = decision is Decision.APPROVED
     return Answer(decision, reason, versions, decode_counts(content, classes) if joins else None)
 
@@ -113,7 +115,7 @@ def encode_counts(class_counts: Sequence[int]) -> RecordDict:
 
 
 def decode_counts(content: RecordDict, classes: int) -> NDArray[np.int64]:
-    """Training images of each class, int64 (C,).
+    """Decode training images of each class, int64 (C,).
 
     Raises:
         FederationError: they are missing, of another shape, or negative.
@@ -125,12 +127,12 @@ def decode_counts(content: RecordDict, classes: int) -> NDArray[np.int64]:
 
 
 def encode_ready(seconds: float) -> RecordDict:
-    """Content of a clinic's reply to a prepare message: ready after this time."""
+    """Content of a clinic's reply to a prepare message: the seconds that it took to get ready."""
     return RecordDict({"report": MetricRecord({"seconds": float(seconds)})})
 
 
 def decode_ready(content: RecordDict) -> float:
-    """The server's reading of :func:`encode_ready`.
+    """Decode :func:`encode_ready` at the server.
 
     Raises:
         FederationError: the field is missing.
@@ -141,7 +143,7 @@ def decode_ready(content: RecordDict) -> float:
 def _text(record: Mapping[str, object], name: str) -> str:
     value = record.get(name)
     if not isinstance(value, str):
-        raise FederationError(f"the field '{name}' is no text")
+        raise FederationError(f"the field '{name}' is not text")
     return value
 
 

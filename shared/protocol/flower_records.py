@@ -1,4 +1,4 @@
-"""Flower's records, written and read without trust in what they hold."""
+"""Write Flower's records, and read them without trusting their content."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def number(record: Mapping[str, Any], name: str) -> float:
     """The field of this name, an int or a float.
 
     Raises:
-        FederationError: it is missing, or no number.
+        FederationError: it is missing or not a number.
     """
     if type(record.get(name)) not in (int, float):
         raise FederationError(f"the field '{name}' is not a number")
@@ -48,7 +48,7 @@ def whole_number(record: Mapping[str, Any], name: str) -> int:
     """The field of this name, an int.
 
     Raises:
-        FederationError: it is missing, or no int.
+        FederationError: it is missing or not an int.
     """
     value = record.get(name)
     if type(value) is not int:
@@ -64,9 +64,9 @@ def read_array(
     Args:
         content: what was sent; nothing about it is trusted.
         record: the record's name.
-        name: the array's.
-        dtype: what it must have.
-        shape: what it must have; without one, any vector will do.
+        name: the array's name.
+        dtype: the dtype that it must have.
+        shape: the shape that it must have; ``None``: any vector.
 
     Raises:
         FederationError: it is missing, cannot be read, or has another dtype or shape.

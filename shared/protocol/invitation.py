@@ -1,7 +1,7 @@
-"""The invitation: what a coordinator hands to a clinic so that its node finds and recognises the server.
+"""The invitation: the file from which a clinic's node knows how to find and recognise the server.
 
 Nothing in it is secret, but whoever changes it on its way changes whom the clinic trusts: the two sides
-compare the CA's fingerprint by another way, such as the telephone.
+compare the CA's fingerprint by another channel, such as the telephone.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Invitation:
     """What a clinic needs to join.
 
     Attributes:
-        federation: its name.
-        address: of the server, ``host:port``; an IPv6 address is in brackets.
+        federation: the federation's name.
+        address: the server's address, ``host:port``; an IPv6 address is in brackets.
         clinic: the name under which the clinic's key is registered.
-        key_fingerprint: of that key, as :func:`dermafed.shared.protocol.node_key.fingerprint` gives it.
+        key_fingerprint: that key's fingerprint, as :func:`dermafed.shared.protocol.node_key.fingerprint` gives it.
         ca_pem: the certificate of the authority that vouches for the server.
-        ca_fingerprint: of that certificate, as :func:`certificate_fingerprint` gives it.
+        ca_fingerprint: that certificate's fingerprint, as :func:`certificate_fingerprint` gives it.
 
     Raises:
-        InputError: a field is of another form, or the fingerprint belongs to another certificate.
+        InputError: a field is not valid, or the fingerprint belongs to another certificate.
     """
 
     federation: str
@@ -50,13 +50,13 @@ class Invitation:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _require(isinstance(getattr(self, field.name), str), f"The field '{field.name}' is no text")
+            _require(isinstance(getattr(self, field.name), str), f"The field '{field.name}' is not text")
         check_name(self.federation, "federation")
         check_name(self.clinic, "clinic")
         split_address(self.address)
         _require(_KEY_FINGERPRINT.fullmatch(self.key_fingerprint), "The key's fingerprint is malformed")
-        told = certificate_fingerprint(read_ca(self.ca_pem))
-        _require(told == self.ca_fingerprint, "The fingerprint is not that of the CA certificate")
+        actual = certificate_fingerprint(read_ca(self.ca_pem))
+        _require(actual == self.ca_fingerprint, "The fingerprint is not that of the CA certificate")
 
 
 def write_invitation(path: Path, invitation: Invitation) -> None:
@@ -69,18 +69,18 @@ def write_invitation(path: Path, invitation: Invitation) -> None:
 
 
 def read_invitation(path: Path) -> Invitation:
-    """Read what a coordinator handed over; nothing about it is trusted.
+    """Read the file from a coordinator; nothing in it is trusted.
 
     Raises:
         StorageError: the file cannot be read.
-        InputError: it is no invitation, or one that was damaged or changed.
+        InputError: it is not an invitation, or was damaged or changed.
     """
     try:
         values = _values(path)
         known = {"format", *(field.name for field in fields(Invitation))}
         for name in sorted(known ^ set(values)):
             _require(False, f"The field '{name}' is {'missing' if name in known else 'unknown'}")
-        _require(type(values["format"]) is int, "The field 'format' is no number")
+        _require(type(values["format"]) is int, "The field 'format' is not a number")
         if values.pop("format") != FORMAT:
             raise InputError(
                 "It is of another version", remedy="Use the same version of dermafed on both sides"
@@ -100,7 +100,7 @@ def split_address(address: str) -> tuple[str, int]:
     """Host and port of ``host:port``; an IPv6 address without its brackets.
 
     Raises:
-        InputError: the host is neither a name nor an IP address, or the port is none.
+        InputError: the host is neither a name nor an IP address, or the port is not valid.
     """
     host, _, port = address.rpartition(":")
     _require(
@@ -144,7 +144,7 @@ def _values(path: Path) -> dict[str, Any]:
         values = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError("It is not JSON") from error
-    _require(isinstance(values, dict), "It is no JSON object")
+    _require(isinstance(values, dict), "It is not a JSON object")
     return dict(values)
 
 

@@ -1,4 +1,4 @@
-"""A clinic's key pair, by its public half: what the coordinator gets to see, and how it is recognised."""
+"""A clinic's key pair: make it, and read and recognise its public key, which the coordinator gets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,33 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from dermafed.shared.errors import InputError, StorageError
+from dermafed.shared.storage.atomic_files import write_atomically, write_private
 
 KEY_TYPE = "ecdsa-sha2-nistp384"
-"""The kind of key that Flower's nodes sign with, as OpenSSH calls it."""
+"""The type of key that Flower's nodes sign with, as OpenSSH names it."""
 
 _LONGEST = 4096  # bytes; a key has about 200
+
+
+def make_key_pair(private_key: Path, public_key: Path, comment: str) -> None:
+    """Make an EC P-384 key pair in two files of OpenSSH's format.
+
+    Args:
+        private_key: the file for the private key, readable for its owner only.
+        public_key: the file for the public key.
+        comment: the name at the end of the public key's line.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    key = ec.generate_private_key(ec.SECP384R1())
+    encoding, openssh = serialization.Encoding, serialization.PrivateFormat.OpenSSH
+    write_private(private_key, key.private_bytes(encoding.PEM, openssh, serialization.NoEncryption()))
+    public = key.public_key().public_bytes(encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    write_atomically(public_key, public + f" {comment}\n".encode())
 
 
 def read_public_key(path: Path) -> str:
@@ -26,7 +45,7 @@ def read_public_key(path: Path) -> str:
 
     Raises:
         StorageError: the file cannot be read.
-        InputError: it holds no EC P-384 public key.
+        InputError: it has no EC P-384 public key.
     """
     try:
         with path.open("rb") as file:
@@ -42,16 +61,16 @@ def read_public_key(path: Path) -> str:
             remedy="Delete this copy, make a new key at the clinic, and ask for its key.pub",
         )
     try:
-        return checked(text)
+        return check_public_key(text)
     except InputError as error:
         raise InputError(error.what, where=path, remedy=error.remedy) from error
 
 
-def checked(public_key_openssh: str) -> str:
+def check_public_key(public_key_openssh: str) -> str:
     """The key on one line, without its comment.
 
     Raises:
-        InputError: it is no EC P-384 public key in OpenSSH's format.
+        InputError: it is not an EC P-384 public key in OpenSSH's format.
     """
     _load(public_key_openssh)
     return " ".join(public_key_openssh.split()[:2])
@@ -61,9 +80,9 @@ def fingerprint(public_key_openssh: str) -> str:
     """``SHA256:...``, as ``ssh-keygen -l`` prints it.
 
     Raises:
-        InputError: it is no EC P-384 public key in OpenSSH's format.
+        InputError: it is not an EC P-384 public key in OpenSSH's format.
     """
-    blob = base64.b64decode(checked(public_key_openssh).split()[1])
+    blob = base64.b64decode(check_public_key(public_key_openssh).split()[1])
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
@@ -71,25 +90,25 @@ def to_pem(public_key_openssh: str) -> bytes:
     """The key as Flower stores it: PEM, SubjectPublicKeyInfo.
 
     Raises:
-        InputError: it is no EC P-384 public key in OpenSSH's format.
+        InputError: it is not an EC P-384 public key in OpenSSH's format.
     """
     encoding, kind = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     return _load(public_key_openssh).public_bytes(encoding, kind)
 
 
-def _load(text: str) -> EllipticCurvePublicKey:
+def _load(text: str) -> ec.EllipticCurvePublicKey:
     try:
         key = serialization.load_ssh_public_key(text.strip().encode())
     except (ValueError, UnsupportedAlgorithm, IndexError):
         key = None
-    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP384R1) and _is_one_line(text):
+    if (
+        isinstance(key, ec.EllipticCurvePublicKey)
+        and isinstance(key.curve, ec.SECP384R1)
+        and len(text.strip().splitlines()) == 1
+    ):
         return key
     raise InputError(
-        "This is no EC P-384 public key in OpenSSH's format",
+        "This is not an EC P-384 public key in OpenSSH's format",
         where="key",
         remedy="Give the key.pub that fl-client init made",
     )
-
-
-def _is_one_line(text: str) -> bool:
-    return len(text.strip().splitlines()) == 1

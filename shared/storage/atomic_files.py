@@ -48,12 +48,12 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     except OSError as error:
         raise unwritable(error, path) from error
     finally:
-        with suppress(OSError):  # it is gone after a rename, and never was where the folder is no folder
+        with suppress(OSError):  # it is gone after a rename, and never existed where the folder is a file
             temporary.unlink()
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, unless it is there.
+    """Make a folder, and those above it, unless it exists.
 
     Raises:
         StorageError: it cannot be made.
@@ -65,7 +65,7 @@ def make_folder(folder: Path) -> None:
 
 
 def unwritable(error: OSError, where: object) -> StorageError:
-    """What to tell the user of a file or folder that could not be written."""
+    """The error for a file or folder that could not be written."""
     remedy = "Free some disk space" if is_disk_full(error) else "Choose a folder that can be written"
     return StorageError(f"Cannot write: {error.strerror}", where=where, remedy=remedy)
 
@@ -91,10 +91,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder that only its owner can enter; one that is there is closed to others.
+    """Make a folder that only its owner can enter; one that exists is closed to others.
 
     Raises:
-        StorageError: it cannot be made, or belongs to somebody else.
+        StorageError: it cannot be made, or belongs to another user.
     """
     try:
         folder.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
@@ -104,10 +104,10 @@ def make_private_folder(folder: Path) -> None:
 
 
 def check_private(path: Path) -> None:
-    """Refuse what others may read or change.
+    """Check that a file or folder is private.
 
     Raises:
-        StorageError: it is not there, belongs to somebody else, or others have access.
+        StorageError: it does not exist, belongs to another user, or others may read or change it.
     """
     try:
         status = path.stat()

@@ -1,4 +1,4 @@
-"""One SQLite file: its tables, and transactions that threads and processes may hold at once."""
+"""One SQLite file: its tables, and transactions that threads and processes may run at the same time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _LEAST_FREE = 2**20  # bytes; a connection needs some for the files that SQLite 
 
 
 class Database:
-    """The file, opened afresh for each transaction, so that any thread may use it.
+    """A SQLite file, opened anew for each transaction, so that any thread may use it.
 
     Args:
         path: a file made by :meth:`create`.
 
     Attributes:
-        name: what messages call it.
-        version: of its tables.
-        tables: SQL that makes them.
+        name: the database's name in messages.
+        version: version of the tables.
+        tables: SQL that makes the tables.
     """
 
     name: ClassVar[str]
@@ -53,7 +53,7 @@ class Database:
         return made
 
     def complete(self) -> None:
-        """Make what a sudden death in :meth:`create` has left unmade.
+        """Make what is missing because the process died in :meth:`create`.
 
         Raises:
             StorageError: the file cannot be written.
@@ -68,7 +68,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A view of one moment.
+        """A transaction that reads the state of one moment.
 
         Raises:
             StorageError: the file cannot be read.
@@ -80,7 +80,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, one at a time: all of it is on disk at the end, or nothing.
+        """A transaction that writes, one at a time: all of it is on disk at the end, or nothing.
 
         Raises:
             StorageError: the file cannot be written.
@@ -93,7 +93,7 @@ class Database:
 
     @contextmanager
     def stay_open(self) -> Iterator[None]:
-        """Keep the files that SQLite puts beside its own: on a full disk, nobody could make them to read."""
+        """Keep the files that SQLite puts beside its own: on a full disk, they could not be made to read."""
         with self.connected() as connection:
             self._check_version(connection)
             yield
@@ -124,7 +124,7 @@ class Database:
             raise self._unusable(error) from error
 
     def _unusable(self, error: sqlite3.Error) -> StorageError:
-        """What it means; on a full disk SQLite cannot even read, and says no more than that it cannot."""
+        """The error to raise; on a full disk SQLite cannot even read, and reports only that it cannot."""
         full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or _is_full(self.path)
         return StorageError(
             f"The {self.name} cannot be used: {'the disk is full' if full else error}",
@@ -136,7 +136,7 @@ class Database:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != self.version:
             raise SettingsError(
-                f"The {self.name} is of version {version}, not {self.version}",
+                f"The {self.name} has version {version}, not {self.version}",
                 where=self.path,
                 remedy="Use the version of dermafed that made it",
             )

@@ -1,4 +1,4 @@
-"""One process at a time on a run's folder."""
+"""Lock a folder, so that only one process at a time works in it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ except ImportError:  # not POSIX: two processes on one folder are then the user'
 
 LOCK_FILE = ".lock"
 
-# An arm's process notices its parent's death, and lets go, within half a second.
+# A process that trains an arm notices its parent's death, and ends, within half a second.
 PATIENCE_SECONDS = 5.0
 
 
 @contextmanager
 def lock_folder(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Holds a folder for this process; a killed process lets go by itself.
+    """Lock a folder for this process; the lock of a killed process goes with it.
 
     Args:
-        folder: made if it is not there.
+        folder: the folder to lock; made if it does not exist.
         patience: seconds to wait for another process; may be infinite.
 
     Raises:
@@ -49,7 +49,7 @@ def lock_folder(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[No
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether another process holds the folder now; unknown, and so ``False``, where it is not POSIX."""
+    """Whether another process has locked the folder; unknown, and so ``False``, where it is not POSIX."""
     path = folder / LOCK_FILE
     if fcntl is None or not path.exists():
         return False

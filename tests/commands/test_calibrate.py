@@ -144,4 +144,4 @@ def test_too_few_images_are_refused(model: Path, tmp_path: Path, capsys: Capture
 def test_a_folder_that_is_no_clinics_is_refused(tmp_path: Path, capsys: Capture) -> None:
     done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert "no clinic's folder" in done.err
+    assert "not a clinic's folder" in done.err

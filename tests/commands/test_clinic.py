@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from dermafed.client.cli import app
 from dermafed.client.node import supervisor
-from dermafed.client.node.audit import Entry, append
+from dermafed.client.node.audit import Entry, append_entry
 from dermafed.client.node.home import Home, pin_server
 from dermafed.client.node.offers import Offers
 from dermafed.client.node.saved_models import save_last_model
@@ -87,7 +87,7 @@ def test_a_plans_name_cannot_write_to_the_terminal(home: Home) -> None:
 
 
 def test_the_audit_log_is_shown_and_verified(home: Home) -> None:
-    append(home.audit, Entry(7, "1", "train", 16_000_000, "ab" * 32))
+    append_entry(home.audit, Entry(7, "1", "train", 16_000_000, "ab" * 32))
     assert "16000000 bytes" in run("audit", "--dir", home.folder).stdout
     (line,) = asked_json("audit", "--dir", home.folder)
     assert (line["run"], line["kind"], line["sha256"]) == (7, "train", "ab" * 32)

@@ -60,7 +60,7 @@ def main(folder: Path, address: str) -> None:
 
     try:
         worker.answer_tasks(home, address, build_client_app(trainer_for, consent=consent), consent)
-    except worker.Stopped:
+    except worker.StopRequested:
         return
 
 

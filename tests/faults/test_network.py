@@ -55,7 +55,7 @@ def test_a_long_cut_is_told_on_both_sides_and_ends_by_itself(federation: Federat
     way.cut()
     begun = time.monotonic()
     told = wait_for(lambda: federation.cause_at("linz"))
-    assert "nothing comes back. Ask whether the server runs" in told
+    assert "does not answer. Ask whether the server runs" in told
     wait_for(lambda: "linz: " in federation.history("long-cut")[-1]["left_out"])
     wait_for(lambda: not federation.online("linz"))
     time.sleep(max(0.0, begun + OUTAGE - time.monotonic()))

@@ -63,7 +63,7 @@ def test_a_second_node_with_one_key_is_told_and_disturbs_nobody(federation: Fede
     shutil.copytree(federation.home("graz"), federation.home("twin"), ignore=ignored)
     (federation.home("twin") / "node").mkdir(0o700)
     federation.start_clinic("twin")
-    assert "a node with it is connected already" in wait_for(lambda: federation.cause_at("twin"))
+    assert "another node with it is connected" in wait_for(lambda: federation.cause_at("twin"))
     federation.train("twin", rounds=1)
     federation.ends("twin")
     assert federation.history("twin")[0]["left_out"] == ""
@@ -77,7 +77,7 @@ def test_a_wrong_authority_is_told(federation: Federation, tmp_path: Path) -> No
     with restarted(federation, "linz"):
         shutil.copy(tmp_path / "other" / "ca.pem", federation.home("linz") / "ca.pem")
     told = wait_for(lambda: federation.cause_at("linz"))
-    assert "not by the authority that was pinned" in told
+    assert "not issued by the pinned authority" in told
     assert "ask by telephone, then join again" in told
     assert federation.check_at("linz", "tls")["state"] == "failed"
     with restarted(federation, "linz"):

@@ -25,7 +25,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 from dermafed.shared.process import end_with_parent
 
 CONNECTION_ERROR = "Exit Code: 305"
-"""What a SuperNode writes that ends because it cannot connect; it exits with 1, as for every error."""
+"""What a SuperNode writes if it ends because it cannot connect; it exits with 1, as for every error."""
 
 CONNECTED = (
     "SuperNode ID:",
@@ -34,7 +34,7 @@ CONNECTED = (
     "Sent successfully",
     "is not in `RUNNING` status",
 )
-"""What a SuperNode writes that is connected, or again: the second is not told if the first answer is a no."""
+"""What a SuperNode writes when it is connected, or again: not the second, if the server's reply is a refusal."""
 
 DISCONNECTED = ("Connection attempt failed",)
 """What a SuperNode writes while it cannot reach its server."""
@@ -53,10 +53,10 @@ def supernode_arguments(server: str, ca: Path, key: Path, secret: Path, port: in
 
 
 def run_supernode() -> None:
-    """Flower's SuperNode in this process, with the arguments of ``flower-supernode``.
+    """Run Flower's SuperNode in this process, with the arguments of ``flower-supernode``.
 
     It asks its server twice a second whether there is a message: every 3 s would cost a round 3 s. And two
-    faults of Flower's are mended, by each of which a message would be lost, or the node would wait for ever.
+    faults of Flower's are fixed; with each, a message would be lost, or the node would wait for ever.
     """
     from flwr.supernode import fleet_http_connection, start_client_internal
     from flwr.supernode.cli import flower_supernode
@@ -69,20 +69,20 @@ def run_supernode() -> None:
     flower_supernode()
 
 
-def _receive(flowers: Callable[..., int | None], /, **given: Any) -> int | None:
-    """Flower's; a run that ends meanwhile is an ordinary error, after which the message's task is taken back.
+def _receive(receive: Callable[..., int | None], /, **arguments: Any) -> int | None:
+    """Flower's receive; a run that ends meanwhile is an ordinary error, after which the task is taken back.
 
     Flower's own exception leaves the task: a worker waits on it for ever, or its reply goes out in the next
     one's turn, and every later one a turn late.
     """
-    calls = {name: _ending(given[name]) for name in ("pull_object", "confirm_message_received")}
-    return flowers(**{**given, **calls})
+    calls = {name: _ending(arguments[name]) for name in ("pull_object", "confirm_message_received")}
+    return receive(**{**arguments, **calls})
 
 
 def _ending(call: Callable[..., Any]) -> Callable[..., Any]:
-    def ending(*given: Any) -> Any:
+    def ending(*arguments: Any) -> Any:
         try:
-            return call(*given)
+            return call(*arguments)
         except RunNotRunningException as error:
             raise ConnectionError("the run has ended") from error
 
@@ -90,21 +90,21 @@ def _ending(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def patient_retries() -> RetryInvoker:
-    """Flower's; but a connection that times out is tried again, though its error names TLS."""
+    """Flower's retries; but a connection that times out is tried again, although its error names TLS."""
     invoker = make_simple_http_retry_invoker()
-    judge = invoker.should_giveup
+    flowers = invoker.should_giveup
 
     def gives_up(error: Exception) -> bool:
         if isinstance(error, httpx.TransportError):
             return "certificate" in str(error).lower()
-        return bool(judge and judge(error))
+        return bool(flowers and flowers(error))
 
     invoker.should_giveup = gives_up
     return invoker
 
 
 def register_once(address: str, ca: Path, key: Path) -> None:
-    """Register the clinic's node as present, and as absent again.
+    """Register the clinic's node with the server, and remove it again.
 
     Raises:
         httpx.HTTPStatusError: the server does not know the key, or the clocks differ.

@@ -54,7 +54,7 @@ class TaskIds:
     node: int
 
     def context(self) -> Context:
-        """What belongs to the task; also lets this process make messages in its name."""
+        """The task's context; also lets this process make messages in the task's name."""
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = self.task, self.run, self.node
         return Context(self.run, self.node, {}, RecordDict(), {})
 

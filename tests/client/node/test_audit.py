@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dermafed.client.node.audit import Entry, append, read
+from dermafed.client.node.audit import Entry, append_entry, read_log
 from dermafed.shared.errors import FederationError
 
 ENTRIES = [Entry(7, str(number), "train", 100 + number, f"{number:064x}") for number in range(5)]
@@ -21,13 +21,13 @@ ENTRIES = [Entry(7, str(number), "train", 100 + number, f"{number:064x}") for nu
 def log(folder: Path) -> Path:
     path = folder / "audit.jsonl"
     for entry in ENTRIES:
-        append(path, entry)
+        append_entry(path, entry)
     return path
 
 
 def test_lines_are_read_back_and_chained(tmp_path: Path) -> None:
     path = log(tmp_path)
-    assert [line.entry for line in read(path)] == ENTRIES
+    assert [line.entry for line in read_log(path)] == ENTRIES
     texts = path.read_text().splitlines()
     for before, text in itertools.pairwise(texts):
         assert json.loads(text)["previous"] == hashlib.sha256(before.encode()).hexdigest()
@@ -35,7 +35,7 @@ def test_lines_are_read_back_and_chained(tmp_path: Path) -> None:
 
 
 def test_no_log_is_an_empty_one(tmp_path: Path) -> None:
-    assert read(tmp_path / "audit.jsonl") == []
+    assert read_log(tmp_path / "audit.jsonl") == []
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -49,11 +49,11 @@ def test_any_changed_byte_is_found(tmp_path: Path, data: st.DataObject) -> None:
     content[place] = data.draw(st.integers(0, 255).filter(lambda value: value != content[place]))
     path.write_bytes(content)
     with pytest.raises(FederationError, match="was changed"):
-        read(path)
+        read_log(path)
     with suppress(FederationError):
-        append(path, ENTRIES[0])
+        append_entry(path, ENTRIES[0])
     with pytest.raises(FederationError, match="was changed"):  # a line more does not hide it
-        read(path)
+        read_log(path)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -65,29 +65,29 @@ def test_any_line_removed_or_moved_is_found(tmp_path: Path, order: list[int]) ->
     lines = log(tmp_path).read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[number] for number in order))
     if order == [0, 1, 2, 3, 4]:
-        assert len(read(path)) == 5
+        assert len(read_log(path)) == 5
     else:
         with pytest.raises(FederationError, match="was changed"):
-            read(path)
+            read_log(path)
 
 
 @pytest.mark.parametrize("cut", [1, 40])
 def test_half_a_line_of_a_dying_node_does_not_stop_the_log(tmp_path: Path, cut: int) -> None:
     path = log(tmp_path)
     whole, head = path.read_bytes(), path.with_suffix(".head").read_bytes()
-    append(path, ENTRIES[0])
+    append_entry(path, ENTRIES[0])
     path.write_bytes(path.read_bytes()[:-cut])  # died while it wrote the sixth line
     path.with_suffix(".head").write_bytes(head)
-    append(path, ENTRIES[1])
+    append_entry(path, ENTRIES[1])
     assert path.read_bytes().startswith(whole)
-    assert [line.entry for line in read(path)] == [*ENTRIES, ENTRIES[1]]
+    assert [line.entry for line in read_log(path)] == [*ENTRIES, ENTRIES[1]]
 
 
 def test_a_line_without_its_head_does_not_stop_the_log(tmp_path: Path) -> None:
     path = log(tmp_path)
     head = path.with_suffix(".head").read_bytes()
-    append(path, ENTRIES[0])
+    append_entry(path, ENTRIES[0])
     path.with_suffix(".head").write_bytes(head)  # died between the two files
-    assert len(read(path)) == 6
-    append(path, ENTRIES[1])
-    assert len(read(path)) == 7
+    assert len(read_log(path)) == 6
+    append_entry(path, ENTRIES[1])
+    assert len(read_log(path)) == 7

@@ -106,5 +106,5 @@ def test_no_such_temperature(home: Home, weights: NDArray[np.float32], temperatu
 
 
 def test_a_plan_without_calibration_gets_none(home: Home) -> None:
-    with pytest.raises(NotApproved, match="no part of the plan"):
+    with pytest.raises(NotApproved, match="not part of the plan"):
         calibrator(home, calibrate=False)

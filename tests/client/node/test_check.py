@@ -82,7 +82,7 @@ def test_certificates_are_told_apart(tmp_path: Path) -> None:
         assert check.remedy
     with tls_server(certificate(tmp_path / "one")) as address:
         check = found(address, certificate(tmp_path / "two").ca)["tls"]
-    assert "not by the authority that was pinned" in check.what
+    assert "not issued by the pinned authority" in check.what
 
 
 def test_a_closed_port_and_an_unknown_name(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_network_that_lets_nothing_back_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("dermafed.client.node.connection._SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         checks = found(f"127.0.0.1:{listening.getsockname()[1]}", certificate(tmp_path).ca)
-    assert "nothing comes back" in checks["tls"].what
+    assert "does not answer" in checks["tls"].what
     assert "whether the server runs" in checks["tls"].remedy
 
 
@@ -166,7 +166,7 @@ def test_a_key_is_known_unknown_or_revoked(tmp_path: Path) -> None:
         # Flower's client waits five seconds; the first answer may take longer on a busy machine.
         for _ in range(5):
             unknown = check_registration(server.address, home)
-            if "could not be asked" not in unknown.what:
+            if "could not be reached" not in unknown.what:
                 break
         assert (unknown.state, "unknown or revoked" in unknown.what) == ("failed", True), unknown.what
         number = server.enrol(read_public_key(home.public_key), "graz")
@@ -189,11 +189,11 @@ def test_a_running_node_is_not_called_unknown(tmp_path: Path) -> None:
         with lock_folder(home.node):
             checks = {check.name: check for check in check_clinic(home)}
         found = checks["registration"]
-        assert (found.state, found.what) == ("warning", "the clinic's node runs, and is not connected")
+        assert (found.state, found.what) == ("warning", "the clinic's node is running, but not connected")
         (info,) = server.state.get_node_info(node_ids=[number])
         assert info.status == "online"  # a check does not disturb it
         twin = check_registration(server.address, home)
-        assert (twin.state, "a node with it is connected already" in twin.what) == ("failed", True)
+        assert (twin.state, "another node with it is connected" in twin.what) == ("failed", True)
 
 
 def test_what_is_wrong_at_the_clinic_is_named(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_folder_in_use_is_left_alone(home: Home, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="in use"):
         make_home(home.folder, "graz", tmp_path)
     assert home.key.read_bytes() == before
-    with pytest.raises(SettingsError, match="no clinic's folder"):
+    with pytest.raises(SettingsError, match="not a clinic's folder"):
         open_home(tmp_path)
 
 

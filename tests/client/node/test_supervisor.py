@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from flwr.app import Message
 
-from dermafed.client.node.audit import read
+from dermafed.client.node.audit import read_log
 from dermafed.client.node.home import Home
 from dermafed.client.node.offers import Offers
 from dermafed.client.node.status import read_status
@@ -159,7 +159,7 @@ def test_a_run_from_offer_to_evaluation(node: Node) -> None:
     assert judged.confusion.tolist() == [[1, 0], [0, 1]]
     failed = node.train(fail=1)
     assert (failed.error.code, failed.error.reason) == (Refusal.TRAINING_FAILED, "ValueError")
-    kinds = [line.entry.kind for line in read(node.home.audit)]
+    kinds = [line.entry.kind for line in read_log(node.home.audit)]
     assert kinds == [
         "train error 1004",
         *("query.offer", "query.offer", "query.prepare", "train", "evaluate"),

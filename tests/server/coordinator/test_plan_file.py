@@ -99,7 +99,7 @@ def test_every_key_reaches_its_place() -> None:
 BAD = [
     ("", "name", "no name"),
     ("name = 3", "name", "not a text"),
-    ('name = "a/b"', "run", "no name for a run"),
+    ('name = "a/b"', "run", "not a valid name for a run"),
     (NAME + "round = 3", "round", "'rounds' is meant"),
     (NAME + "[trainng]\nepochs = 1", "trainng", "'training' is meant"),
     (NAME + "[training]\nlearningrate = 1", "training.learningrate", "'learning_rate' is meant"),

@@ -139,7 +139,7 @@ def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
         ("port = ", "port = 7", "no port"),
         ('"derma.example.org"', '"a b"', "no host"),
         ('"derma.example.org",', "", "no host"),
-        ('federation = "alps"', 'federation = "a/b"', "no name for a federation"),
+        ('federation = "alps"', 'federation = "a/b"', "not a valid name for a federation"),
         ("port = ", "porto = ", "porto"),
     ],
 )

@@ -99,7 +99,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
     for bad in ({"port": 0}, {"host": ""}, {"user": ""}, {"tls": False}, {"password": "secret"}):
         with pytest.raises(ValidationError):
             MqttSettings.model_validate({**good, **bad})
-    with pytest.raises(SettingsError, match="no name for a clinic"):
+    with pytest.raises(SettingsError, match="not a valid name for a clinic"):
         MqttSettings.model_validate({**good, "clinic": "north/+"})
 
 
