@@ -33,9 +33,9 @@ class Invitation:
         federation: the federation's name.
         address: the server's address, ``host:port``; an IPv6 address is in brackets.
         clinic: the name under which the clinic's key is registered.
-        key_fingerprint: that key's fingerprint, as :func:`dermafed.shared.protocol.node_key.fingerprint` gives it.
+        key_fingerprint: that key's fingerprint, by :func:`dermafed.shared.protocol.node_key.fingerprint`.
         ca_pem: the certificate of the authority that vouches for the server.
-        ca_fingerprint: that certificate's fingerprint, as :func:`certificate_fingerprint` gives it.
+        ca_fingerprint: that certificate's fingerprint, by :func:`certificate_fingerprint`.
 
     Raises:
         InputError: a field is not valid, or the fingerprint belongs to another certificate.

@@ -142,6 +142,6 @@ def test_a_node_that_starts_does_not_pass_for_the_one_before(
         seen.append(read_status(home.node))
         raise supervisor._Stop
 
-    monkeypatch.setattr(supervisor._Node, "look", look)
+    monkeypatch.setattr(supervisor._Node, "update", look)
     supervisor.run_node(home, print)
     assert seen == [NodeStatus(os.getpid(), since=seen[0].since)]

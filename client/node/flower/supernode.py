@@ -34,7 +34,7 @@ CONNECTED = (
     "Sent successfully",
     "is not in `RUNNING` status",
 )
-"""What a SuperNode writes when it is connected, or again: not the second, if the server's reply is a refusal."""
+"""What a SuperNode writes when it is connected, or again: not the second, if the server refuses it."""
 
 DISCONNECTED = ("Connection attempt failed",)
 """What a SuperNode writes while it cannot reach its server."""

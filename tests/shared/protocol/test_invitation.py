@@ -25,7 +25,7 @@ def test_it_reads_back_as_written(path: Path) -> None:
 
 DAMAGE = [
     ("format", 2, "another version"),
-    ("format", True, "'format' is no number"),
+    ("format", True, "'format' is not a number"),
     ("federation", "", "not a valid name for a federation"),
     ("federation", "../alps", "not a valid name for a federation"),
     ("federation", 7, "'federation' is not text"),

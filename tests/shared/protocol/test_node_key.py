@@ -31,7 +31,7 @@ def test_a_comment_is_left_behind(tmp_path: Path) -> None:
 )
 def test_what_is_no_p384_key_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "key.pub").write_text(text)
-    with pytest.raises(InputError, match=r"no EC P-384 public key .*key\.pub\)\. Give the key\.pub"):
+    with pytest.raises(InputError, match=r"not an EC P-384 public key .*key\.pub\)\. Give the key\.pub"):
         read_public_key(tmp_path / "key.pub")
 
 
