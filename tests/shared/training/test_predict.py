@@ -16,7 +16,7 @@ from tests.shared.training.tiny import CLASSES, lesions, plain, start, tiny, tra
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many numbers an image had at the entrance of each pass."""
+    """The numbers of an image at the entrance of each pass, of whole predictions too."""
     seen: list[int] = []
 
     def counted(network, images, metadata=None):  # type: ignore[no-untyped-def]
@@ -28,6 +28,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 IMAGE, FEATURES = 32 * 32 * 3, 8 * 8 * 4
+WHOLE = IMAGE
 
 
 def test_frozen_blocks_are_applied_once_in_a_training(passes: list[int]) -> None:
@@ -40,21 +41,21 @@ def test_frozen_blocks_are_applied_once_in_a_training(passes: list[int]) -> None
             clinic.validation.labels, predict(settings, weights, clinic.validation)
         )
         assert clinic.evaluate(weights, round).loss_sum == pytest.approx(whole.loss_sum)
-    assert passes == [IMAGE, FEATURES, FEATURES]
+    assert passes == [WHOLE, IMAGE, FEATURES, WHOLE, FEATURES]
 
 
-def test_other_frozen_weights_are_seen(passes: list[int]) -> None:
+def test_other_frozen_weights_give_other_features(passes: list[int]) -> None:
     settings, data = tiny(frozen_blocks=2), lesions(6)
     features = FrozenFeatures(2, data)
     for seed in (1, 2):
         weights = start(settings, seed)
         expected = predict(settings, weights, data)
         assert np.allclose(features.predict(shared_classifier(settings)), expected, atol=1e-6)
-    assert passes == [IMAGE, FEATURES, IMAGE, FEATURES]
+    assert passes == 2 * [WHOLE, IMAGE, FEATURES]
 
 
-def test_a_classifier_that_was_built_anew_is_seen() -> None:
-    """A process keeps two classifiers; a third one's start drops the oldest."""
+def test_a_classifier_that_was_built_anew_gives_other_features() -> None:
+    """A process caches two classifiers; a third one drops the oldest."""
     settings, data = tiny(frozen_blocks=2), lesions(6)
     features = FrozenFeatures(2, data)
     set_flat(shared_classifier(settings), start(settings))
@@ -78,7 +79,7 @@ def test_metadata_and_any_number_of_blocks(frozen_blocks: int) -> None:
     assert np.allclose(found, apply_classifier(model, data), atol=1e-6)
 
 
-def test_features_that_would_take_more_memory_than_the_images_are_not_kept(passes: list[int]) -> None:
+def test_features_that_would_take_more_memory_than_the_images_are_not_cached(passes: list[int]) -> None:
     """Of EfficientNetB0, block 1 ends in 16 channels of half the side: 16 bytes a pixel against 3."""
     data = LabelledImages(lesions(3).images, np.arange(3))
     for frozen_blocks in (1, 4):
@@ -86,4 +87,4 @@ def test_features_that_would_take_more_memory_than_the_images_are_not_kept(passe
         model = shared_classifier(settings)
         found = FrozenFeatures(frozen_blocks, data).predict(model)
         assert np.allclose(found, apply_classifier(model, data), atol=1e-6)
-    assert passes == [IMAGE, 2 * 2 * 80]
+    assert passes == [WHOLE, WHOLE, IMAGE, 2 * 2 * 80, WHOLE]
