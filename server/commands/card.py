@@ -26,8 +26,8 @@ def card(
 ) -> None:
     """Write the model card of a run's last model, as Markdown for the Hugging Face Hub and as HTML.
 
-    RUN is the number or name of a federation's run, or the --out folder of fl-simulate. All figures are the
-    run's; the licence and whom to cite are left to you. Nothing of a single image or person is in it.
+    RUN is the number or name of a federation's run, or the --out folder of fl-simulate. All numbers are the
+    run's; the licence and the citation are left to you. It contains nothing about a single image or person.
 
     **Examples**
 
@@ -40,7 +40,7 @@ def card(
     folder = out or Path(f"card-{Path(run).resolve().name}")
     for file in (folder / MARKDOWN_FILE, folder / HTML_FILE):
         if file.exists():  # with a licence that somebody wrote into it
-            raise SettingsError("There is a card already", where=file, remedy="Choose another --out")
+            raise SettingsError("There is already a card", where=file, remedy="Choose another --out")
     markdown, html = write_card(folder, _facts(run, directory))
     if as_json:
         print_json({"markdown": str(markdown), "html": str(html)})
@@ -49,7 +49,7 @@ def card(
 
 
 def _facts(run: str, directory: Path) -> CardFacts:
-    """Of a simulation, if RUN is the folder of one, or of a run of the federation."""
+    """The facts of a simulation, if RUN is its folder, or of a run of the federation."""
     from dermafed.server.model_card.run_facts import federated_facts, is_simulation, simulated_facts
     from dermafed.server.record.runs_table import find_run
 

@@ -26,10 +26,10 @@ def enrol(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a clinic's key, and write the invitation to hand over.
+    """Register a clinic's key, and write the invitation for the clinic.
 
     CLINIC is the clinic's name in every table and log; KEY is the key.pub that fl-client init made there. The
-    invitation holds no secret, but compare the two fingerprints with the clinic by telephone.
+    invitation contains no secret, but compare the two fingerprints with the clinic by telephone.
 
     **Examples**
 
@@ -43,7 +43,7 @@ def enrol(
         authority_pem,
         load_settings,
     )
-    from dermafed.server.record.clinics_table import enrol as register
+    from dermafed.server.record.clinics_table import enrol as add_clinic
     from dermafed.shared.names import check_name
     from dermafed.shared.protocol.invitation import Invitation, write_invitation
     from dermafed.shared.protocol.node_key import fingerprint, read_public_key
@@ -60,15 +60,15 @@ def enrol(
         authority_fingerprint(directory / TRUST),
     )
     _check_replaceable(path, invitation)
-    # Registered first: should the file fail, the same command once more writes it.
-    is_new = register(record, clinic, public_key)
+    # Registered first: if the file cannot be written, the same command again writes it.
+    is_new = add_clinic(record, clinic, public_key)
     write_invitation(path, invitation)
     if as_json:
         print_json({"clinic": clinic, "invitation": path, "key_fingerprint": invitation.key_fingerprint})
         return
     done = "is enrolled" if is_new else "was enrolled already"
     for line in (
-        f"{clinic} {done}; hand over {path}",
+        f"{clinic} {done}; give {path} to the clinic",
         f"Its key's fingerprint:  {invitation.key_fingerprint}",
         f"CA fingerprint:         {invitation.ca_fingerprint}",
     ):
@@ -76,9 +76,9 @@ def enrol(
 
 
 def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """Take a clinic's key back, for good; its node is shut out within a second.
+    """Revoke a clinic's key, for good; its node is disconnected within a second.
 
-    CLINIC is its name. A run that it takes part in goes on if its quorum allows. Models that were trained
+    CLINIC is its name. A run that it takes part in continues if the quorum allows. Models that were trained
     with its images stay as they are. The clinic may be enrolled again with a new key.
 
     **Examples**
@@ -87,9 +87,9 @@ def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None
 
         fl-server revoke graz --dir alps --json
     """
-    from dermafed.server.record.clinics_table import revoke as take_back
+    from dermafed.server.record.clinics_table import revoke as revoke_key
 
-    take_back(open_record(directory), clinic)
+    revoke_key(open_record(directory), clinic)
     if as_json:
         print_json({"revoked": clinic})
     else:
@@ -97,7 +97,7 @@ def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None
 
 
 def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """List the clinics: enrolled and revoked, and who is connected.
+    """List the enrolled and revoked clinics, and who is connected.
 
     **Examples**
 
@@ -132,7 +132,7 @@ def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
 
 def _check_replaceable(path: Path, invitation: object) -> None:
-    """Let an invitation be written again, and nothing else be overwritten."""
+    """Refuse to overwrite anything but the same invitation."""
     from dermafed.shared.errors import InputError
     from dermafed.shared.protocol.invitation import read_invitation
 

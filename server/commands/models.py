@@ -1,4 +1,4 @@
-"""``history``, ``models`` and ``export``: the rounds of a run, and the models it kept.
+"""``history``, ``models`` and ``export``: the rounds of a run, and its saved models.
 
 ``models RUN`` lists them, as ``models list RUN`` does; ``models card RUN`` writes the last one's card.
 """
@@ -26,7 +26,7 @@ from dermafed.shared.errors import SettingsError
 
 
 def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """Show the rounds of a run: losses, figures on validation, and who was left out.
+    """Show the rounds of a run: losses, validation metrics, and who was left out.
 
     RUN is the number or name of a federation's run, or the --out folder of fl-simulate, or one of its arms.
 
@@ -47,25 +47,25 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         Console().print(_history_table(rows))
 
 
-class _ListUnlessNamed(TyperGroup):
-    """A group whose command ``list`` needs no naming."""
+class _ListByDefault(TyperGroup):
+    """A group whose default command is ``list``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Adds it where the first argument is no command."""
+        """Add ``list`` where the first argument is not a command."""
         if args and args[0] not in {*self.commands, *self.get_help_option_names(ctx)}:
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
 
-models = typer.Typer(cls=_ListUnlessNamed, no_args_is_help=True, rich_markup_mode="markdown")
+models = typer.Typer(cls=_ListByDefault, no_args_is_help=True, rich_markup_mode="markdown")
 
 
 @models.callback()
 def about_models() -> None:
-    """List the models that a run kept, or write the card of its last one.
+    """List the saved models of a run, or write the model card of its last one.
 
-    RUN is the number or name of a federation's run, or the --out folder of fl-simulate. A run named as one of
-    the commands is listed by: fl-server models list NAME.
+    RUN is the number or name of a federation's run, or the --out folder of fl-simulate. A run with a
+    command's name is listed by: fl-server models list NAME.
 
     **Examples**
 
@@ -77,7 +77,7 @@ def about_models() -> None:
 
 @models.command("list")
 def list_models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """List the models that a run kept: of the start, the last two and the best rounds, as they apply.
+    """List the saved models of a run: of the start, the last two and the best rounds, as they apply.
 
     RUN is the number or name of a federation's run, or the --out folder of fl-simulate, or one of its arms.
 
@@ -90,11 +90,13 @@ def list_models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> No
         fl-server models list 3 --json
     """
     folder = _folder(run, directory)
-    kept = find_checkpoints(folder)
+    checkpoints = find_checkpoints(folder)
     if as_json:
-        print_json({"folder": str(folder), "models": [{**asdict(m), "path": str(m.path)} for m in kept]})
+        print_json(
+            {"folder": str(folder), "models": [{**asdict(m), "path": str(m.path)} for m in checkpoints]}
+        )
     else:
-        Console().print(_models_table(folder, kept))
+        Console().print(_models_table(folder, checkpoints))
 
 
 models.command()(card)
@@ -109,8 +111,8 @@ def export(
 ) -> None:
     """Write a model of a federation's run as a .keras file, its card beside it.
 
-    RUN is the run's number or name; ROUND is a kept round's number (see fl-server models), or best or last,
-    best by balanced accuracy on validation; FILE is new and ends in .keras. Research use only.
+    RUN is the run's number or name; ROUND is the number of a saved round (see fl-server models), or best or
+    last, best by balanced accuracy on validation; FILE is new and ends in .keras. Research use only.
 
     **Examples**
 
@@ -131,7 +133,7 @@ def export(
 
 
 def _folder(run: str, directory: Path) -> Path:
-    """Of a run's files: a path that holds a run, or a run of the federation."""
+    """The folder of a run's files: a given path, or the folder of a federation's run."""
     from dermafed.server.coordinator.federation_folder import RUNS, SETTINGS_FILE
 
     try:
@@ -151,32 +153,32 @@ def _folder(run: str, directory: Path) -> Path:
 
 
 def _history_table(rows: list[HistoryRow]) -> Table:
-    table = Table(title="Rounds, judged on validation images")
+    table = Table(title="Rounds, evaluated on validation images")
     for heading in ("Round", "Train loss", "Loss", "Balanced accuracy", "AUC", "Clinics"):
         table.add_column(heading, justify="right")
     table.add_column("Left out")
     best = best_round(rows)
     for row in rows:
-        figures = (
+        metrics = (
             row.train_loss,
             row.validation_loss,
             row.validation_balanced_accuracy,
             row.validation_auc,
         )
         mark = " best" if row.round == best else ""
-        table.add_row(f"{row.round}{mark}", *map(_figure, figures), str(row.replied), escape(row.left_out))
+        table.add_row(f"{row.round}{mark}", *map(_number, metrics), str(row.replied), escape(row.left_out))
     return table
 
 
-def _models_table(folder: Path, kept: list[Checkpoint]) -> Table:
+def _models_table(folder: Path, checkpoints: list[Checkpoint]) -> Table:
     table = Table(title=escape(str(folder)))
     for heading in ("Round", "File", "Size", "What"):
         table.add_column(heading, justify="right" if heading in ("Round", "Size") else "left")
-    for model in kept:
+    for model in checkpoints:
         roles = ", ".join(model.roles) or "before the last"
         table.add_row(str(model.round), model.path.name, f"{model.size / 1e6:.1f} MB", roles)
     return table
 
 
-def _figure(value: float) -> str:
+def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Options that commands share, and how they print."""
+"""Options and output that the commands share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from dermafed.server.record.record_database import Record
 
-Dir = Annotated[Path, typer.Option("--dir", help="The federation's folder, of fl-server init.")]
+Dir = Annotated[Path, typer.Option("--dir", help="The federation's folder, made by fl-server init.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on stdout.")]
 
 # Described in each command's text: with click 8.5, typer loses the help of arguments.
@@ -27,7 +27,7 @@ def open_record(folder: Path) -> Record:
     """The record of a federation's folder.
 
     Raises:
-        InputError: the folder is none, or others may read it.
+        InputError: it is not a federation's folder, or others may read it.
     """
     from dermafed.server.coordinator.federation_folder import RECORD, load_settings
     from dermafed.server.record.record_database import Record

@@ -1,4 +1,4 @@
-"""``train``, ``stop``, ``resume`` and ``runs``: what the server is asked to hold."""
+"""``train``, ``stop``, ``resume`` and ``runs``: request and control runs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open
 from dermafed.shared.errors import SettingsError
 
 Follow = Annotated[
-    bool, typer.Option("--follow", help="Show the rounds until the run ends. Ctrl-C ends that only.")
+    bool, typer.Option("--follow", help="Show the rounds until the run ends. Ctrl-C ends only the display.")
 ]
 
 
 def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: AsJson = False) -> None:
-    """Ask for a run: the server offers it to the clinics, then holds its rounds.
+    """Request a run: the server offers it to the clinics, then runs its rounds.
 
-    PLAN is a TOML file. Only the name is needed; these are the keys used most, with their defaults (all of
-    them: docs/federation.md):
+    PLAN is a TOML file. Only the name is required; these are the most used keys, with their defaults (all
+    keys: docs/federation.md):
 
     ```toml
     name = "spring-2027"
-    clinics = ["graz", "linz"]   # without it: all that are enrolled
+    clinics = ["graz", "linz"]   # default: all enrolled clinics
     rounds = 32
     weights = "imagenet"         # or none, lite0, or a .h5 file beside the plan
     strategy = "fedavg"
@@ -41,7 +41,7 @@ def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: As
     quorum = 0.5                 # a share of the clinics, or a number
     deadline = "30m"             # to train, and again to evaluate
     approval = "24h"             # for the clinics to agree
-    patience = 8                 # rounds without a better model; without it, all are held
+    patience = 8                 # rounds without a better model; default: no early end
     ```
 
     **Examples**
@@ -61,17 +61,17 @@ def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: As
         )
     else:
         _print_plan(describe(understood), run.clinics)
-        stderr().print(f"Run {run.number}, '{run.name}', is asked for. Clinics approve: {run.hash[:12]}")
+        stderr().print(f"Run {run.number}, '{run.name}', is requested. Clinics approve: {run.hash[:12]}")
     if not is_locked(directory):
-        stderr().print("The server is not running; it takes the run up when it starts: fl-server start")
+        stderr().print("The server is not running; the run starts with it: fl-server start")
     if follow:
         _follow(directory, run.name)
 
 
 def stop(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """Stop a run; its last round stays, and resume goes on from there.
+    """Stop a run; its last round stays, and resume continues from there.
 
-    RUN is its number or name. A round that is under way is given up.
+    RUN is its number or name. An unfinished round is discarded.
 
     **Examples**
 
@@ -98,7 +98,7 @@ def stop(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
 
 
 def resume(run: Text, directory: Dir = HERE, follow: Follow = False, as_json: AsJson = False) -> None:
-    """Go on with a run that was paused, stopped or failed, from its last round.
+    """Continue a run that was paused, stopped or failed, from its last round.
 
     RUN is its number or name. Clinics that approved it are not asked again.
 
@@ -114,21 +114,21 @@ def resume(run: Text, directory: Dir = HERE, follow: Follow = False, as_json: As
     found = find_run(record, run)
     if not change_status(record, found.number, RESUMABLE, Status.ASKED):
         remedy = (
-            "It goes on by itself"
+            "It continues by itself"
             if found.status is not Status.FINISHED
-            else "There is nothing to go on with"
+            else "There is nothing to continue"
         )
         raise SettingsError(f"The run '{found.name}' is {found.status}", where=run, remedy=remedy)
     if as_json:
         print_json({"run": found.number, "name": found.name, "status": Status.ASKED})
     else:
-        stderr().print(f"Run {found.number}, '{found.name}', is asked for again")
+        stderr().print(f"Run {found.number}, '{found.name}', is requested again")
     if follow:
         _follow(directory, found.name)
 
 
 def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """List all runs, with where each stands and why.
+    """List all runs with their status.
 
     **Examples**
 
@@ -144,7 +144,7 @@ def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
         print_json({"runs": [run_values(run) for run in known]})
         return
     table = Table(title="Runs")
-    for heading in ("Run", "Name", "Status", "Rounds", "NewRun", "Ended", "Why"):
+    for heading in ("Run", "Name", "Status", "Rounds", "Requested", "Ended", "Reason"):
         table.add_column(heading)
     for run in known:
         rounds, times = f"{run.rounds_done} of {run.rounds}", (when(run.asked), when(run.ended))
@@ -153,7 +153,7 @@ def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
 
 def _print_plan(understood: dict[str, dict[str, object]], clinics: tuple[str, ...]) -> None:
-    table = Table(title="What the plan asks for", show_header=False)
+    table = Table(title="The plan", show_header=False)
     table.add_row("clinics", escape(", ".join(clinics)))
     for section, values in understood.items():
         table.add_section()

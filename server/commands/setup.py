@@ -29,10 +29,10 @@ def init(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a federation's folder: authority, server certificate, settings, record.
+    """Create a federation's folder: certificate authority, server certificate, settings, record.
 
-    DIR is a new or empty folder. Nobody but you can read it; the keys in it never leave it. Give --host for
-    each name and address of this machine; invitations carry the first.
+    FOLDER is new or empty. Only you can read it; the keys in it never leave it. Give --host for each name and
+    address of this machine; invitations contain the first.
 
     **Examples**
 
@@ -63,21 +63,21 @@ def init(
     make_authority(folder / TRUST, settings.federation)
     issue_server_certificate(folder / TRUST, settings.hosts)
     Record.create(folder / RECORD)
-    save_settings(folder, settings)  # last: it makes the folder a federation's
+    save_settings(folder, settings)  # last: with it the folder is a federation's
     fingerprint = authority_fingerprint(folder / TRUST)
     if as_json:
         print_json({"folder": folder, "address": settings.address, "ca_fingerprint": fingerprint})
         return
-    _tell(f"The federation '{settings.federation}' is ready: clinics will connect to {settings.address}")
-    _tell(f"CA fingerprint, to compare with each clinic by telephone:\n  {fingerprint}")
-    _tell(f"Next: fl-server enrol CLINIC KEY.pub --dir {folder}, then fl-server start --dir {folder}")
+    _print(f"The federation '{settings.federation}' is ready: clinics will connect to {settings.address}")
+    _print(f"CA fingerprint, to compare with each clinic by telephone:\n  {fingerprint}")
+    _print(f"Next: fl-server enrol CLINIC KEY.pub --dir {folder}, then fl-server start --dir {folder}")
 
 
 def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """Give the server a new certificate, before the old one expires or after a change of hosts.
+    """Issue a new server certificate, before the old one expires or after a change of hosts.
 
     The hosts are those in server.toml. The authority stays, so clinics need nothing new. Restart the server
-    afterwards; runs go on.
+    afterwards; runs continue.
 
     **Examples**
 
@@ -93,8 +93,8 @@ def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"hosts": list(settings.hosts), "expires": expires.isoformat()})
         return
-    _tell(f"The server's certificate is good until {expires:%Y-%m-%d}, for {', '.join(settings.hosts)}")
-    _tell("Restart the server to use it")
+    _print(f"The server's certificate is valid until {expires:%Y-%m-%d}, for {', '.join(settings.hosts)}")
+    _print("Restart the server to use it")
 
 
 def _check_free(folder: Path) -> None:
@@ -102,5 +102,5 @@ def _check_free(folder: Path) -> None:
         raise SettingsError("The folder is in use", where=folder, remedy="Choose a new one, or empty it")
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     stderr().print(text, soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""``status``: the server, its current run and its clinics, at one glance."""
+"""``status``: the server, its current run and its clinics; and the display of runs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _REFRESH_SECONDS = 1.0
 def status(
     directory: Dir = HERE,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Stay, and show every change. Ctrl-C ends it.")
+        bool, typer.Option("--watch", help="Stay and show every change. Ctrl-C ends it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show whether the server runs, what its current run does, and what each clinic said to it.
+    """Show whether the server runs, the state of its current run, and each clinic's answer to it.
 
     **Examples**
 
@@ -42,16 +42,16 @@ def status(
     if as_json:
         print_json(current_state(directory))
     elif not watch:
-        Console().print(_shown(current_state(directory)))
+        Console().print(_render(current_state(directory)))
     else:
-        with Live(_shown(current_state(directory)), console=Console(), auto_refresh=False) as live:
+        with Live(_render(current_state(directory)), console=Console(), auto_refresh=False) as live:
             while True:
                 time.sleep(_REFRESH_SECONDS)
-                live.update(_shown(current_state(directory)), refresh=True)
+                live.update(_render(current_state(directory)), refresh=True)
 
 
 def current_state(directory: Path) -> dict[str, Any]:
-    """The server, the run that is held or came last, its last round, and the clinics; as JSON types."""
+    """The server, the active or last run, its last round, and the clinics; as JSON types."""
     from dataclasses import asdict
 
     from dermafed.server.commands.status import run_values
@@ -86,18 +86,18 @@ def current_state(directory: Path) -> dict[str, Any]:
     }
 
 
-def _shown(state: dict[str, Any]) -> RenderableType:
-    server = f"serves {state['address']}" if state["server"] else "does not run (fl-server start)"
+def _render(state: dict[str, Any]) -> RenderableType:
+    server = f"runs at {state['address']}" if state["server"] else "is not running (fl-server start)"
     parts: list[RenderableType] = [Text(f"{state['federation']}: the server {server}")]
     if state["run"]:
         parts.append(Text(_run_line(state["run"], state["last_round"])))
     table = Table()
-    for heading in ("Clinic", "Connected since", "Says to the run"):
+    for heading in ("Clinic", "Connected since", "Answer to the run"):
         table.add_column(heading)
     for clinic in state["clinics"]:
         answer = clinic["answer"]
-        said = f"{answer['decision']} {answer['reason']}".strip() if answer else "-"
-        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(said))
+        text = f"{answer['decision']} {answer['reason']}".strip() if answer else "-"
+        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(text))
     return Group(*parts, table)
 
 
@@ -105,8 +105,8 @@ def _run_line(run: dict[str, Any], last_round: dict[str, Any] | None) -> str:
     from dermafed.server.commands.status import round_line
 
     why = f" ({run['why']})" if run["why"] else ""
-    told = f"\n{round_line(last_round, run['rounds'])}" if last_round else ""
-    return f"Run {run['number']}, {run['name']}: {run['status']}{why}, {run['rounds_done']} rounds done{told}"
+    line = f"\n{round_line(last_round, run['rounds'])}" if last_round else ""
+    return f"Run {run['number']}, {run['name']}: {run['status']}{why}, {run['rounds_done']} rounds done{line}"
 
 
 _POLL_SECONDS = 1.0
@@ -119,37 +119,39 @@ def run_values(run: Run) -> dict[str, Any]:
 
 
 def follow_run(record: Record, name: str) -> None:
-    """Tell each round of a run as it ends, until the run does.
+    """Print each round of a run as it ends, until the run ends.
 
     Raises:
-        FederationError: the run ended otherwise than by its last round.
+        FederationError: the run was paused or stopped, or failed.
     """
-    console, told, before = stderr(), -1, ""
+    console, last, before = stderr(), -1, ""
     while True:
         run = find_run(record, name)
         if run.status != before:
             console.print(f"{run.name}: {run.status}", soft_wrap=True, markup=False)
             before = run.status
         for row in list_rounds(record, run.number):
-            if row["round"] > told:
+            if row["round"] > last:
                 console.print(round_line(row, run.rounds), soft_wrap=True, markup=False)
-                told = row["round"]
+                last = row["round"]
         if run.status is Status.FINISHED:
             return
         if run.status in RESUMABLE:
             raise FederationError(
-                f"The run is {run.status}", where=run.why, remedy=f"To go on: fl-server resume {run.number}"
+                f"The run is {run.status}",
+                where=run.why,
+                remedy=f"To continue: fl-server resume {run.number}",
             )
         time.sleep(_POLL_SECONDS)
 
 
 def round_line(row: dict[str, Any], rounds: int) -> str:
-    """A round's figures in one line."""
+    """A round's metrics in one line."""
     score, loss = row["validation_balanced_accuracy"], row["validation_loss"]
-    figures = f"balanced accuracy {_figure(score)}, loss {_figure(loss)}"
+    metrics = f"balanced accuracy {_number(score)}, loss {_number(loss)}"
     clinics = f"{row['replied']} clinics" + (f"; left out: {row['left_out']}" if row["left_out"] else "")
-    return f"Round {row['round']} of {rounds}: {figures}, {row['seconds']:.0f} s, {clinics}"
+    return f"Round {row['round']} of {rounds}: {metrics}, {row['seconds']:.0f} s, {clinics}"
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"

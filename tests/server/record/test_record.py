@@ -53,7 +53,7 @@ def test_one_key_a_clinic_and_one_clinic_a_key(record: Record) -> None:
     assert not enrol(record, "graz", "key 1")
     with pytest.raises(SettingsError, match="another key"):
         enrol(record, "graz", "key 2")
-    with pytest.raises(SettingsError, match="that of the clinic 'graz'"):
+    with pytest.raises(SettingsError, match="belongs to the clinic 'graz'"):
         enrol(record, "linz", "key 1")
     assert [(clinic.name, clinic.key) for clinic in list_clinics(record)] == [("graz", "key 1")]
 
