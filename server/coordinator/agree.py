@@ -146,10 +146,10 @@ def _offer_once(grid: Grid, offer: Offer, rules: RoundRules, state: _Negotiation
         return 0.0
 
     message = Assignment(OFFER_QUERY, 0, encode_offer(offer.to_text()))
-    attendance = exchange(grid, message, asked, _ANSWER_SECONDS, accept)
-    state.left_out |= attendance.left_out
+    participation = exchange(grid, message, asked, _ANSWER_SECONDS, accept)
+    state.left_out |= participation.left_out
     nodes = {name: node for node, name in asked.items()}
-    for name, answer in zip(attendance.replied, received, strict=True):
+    for name, answer in zip(participation.replied, received, strict=True):
         _add_answer(state, nodes[name], answer, rules)
 
 
@@ -198,10 +198,10 @@ def _objection(answer: Answer, rules: RoundRules) -> str | None:
 def _prepare(grid: Grid, state: _Negotiation, seconds: float) -> bool:
     """Send the clinics that joined their counts together; whether all of them are ready."""
     message = Assignment(PREPARE_QUERY, 0, encode_counts(_sum(state)))
-    attendance = exchange(grid, message, state.joined, seconds, decode_ready)
-    state.left_out |= attendance.left_out
-    state.joined = {node: name for node, name in state.joined.items() if name in attendance.replied}
-    return not attendance.left_out
+    participation = exchange(grid, message, state.joined, seconds, decode_ready)
+    state.left_out |= participation.left_out
+    state.joined = {node: name for node, name in state.joined.items() if name in participation.replied}
+    return not participation.left_out
 
 
 def _sum(state: _Negotiation) -> tuple[int, ...]:

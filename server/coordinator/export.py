@@ -8,9 +8,9 @@ from dermafed.server.coordinator.federation_folder import RUNS
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_answers
 from dermafed.server.record.runs_table import Run
-from dermafed.server.rounds.calibration import load_run_calibration
 from dermafed.server.rounds.checkpoint import RunState, load_best, load_state
 from dermafed.server.rounds.first_weights import START_FILE, read_first_weights
+from dermafed.server.rounds.run_calibration import load_run_calibration
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import calibration_files, save_calibration

@@ -18,13 +18,13 @@ from dermafed.server.coordinator.plan_file import RunPlan, parse_plan
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
-from dermafed.server.rounds.calibration import CALIBRATION_FILE
 from dermafed.server.rounds.checkpoint import has_state, load_state
-from dermafed.server.rounds.explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.history import HistoryRow, tensorboard_writer
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
+from dermafed.server.rounds.run_calibration import CALIBRATION_FILE
+from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.strategies import make_strategy
 from dermafed.shared.errors import FederationError

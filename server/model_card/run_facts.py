@@ -13,10 +13,10 @@ from dermafed.server.coordinator.federation_folder import RUNS
 from dermafed.server.model_card.card_facts import CardFacts
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.runs_table import Run
-from dermafed.server.rounds.calibration import load_run_calibration
 from dermafed.server.rounds.checkpoint import RunState, federated_folder, has_state, load_state
-from dermafed.server.rounds.explanations import EXPLANATIONS_FILE, load_explanations
 from dermafed.server.rounds.history import row_values
+from dermafed.server.rounds.run_calibration import load_run_calibration
+from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE, load_explanations
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import figures, load_calibration

@@ -1,4 +1,4 @@
-"""The streaming weighted mean of clinics' updates, and what an update must be to enter it.
+"""Aggregate the clinics' replies one by one: check each, then add it to a mean or a sum.
 
 w = sum_k n_k w_k / sum_k n_k        (McMahan et al. 2017, algorithm 1, https://arxiv.org/abs/1602.05629)
 """
@@ -23,17 +23,17 @@ _BLOCK = 32_768  # values; the block's sums and temporaries stay in a core's cac
 
 
 def check_update(update: Update, most_images: int) -> None:
-    """Refuse values that no honest training gives; shape and dtype were checked when it was decoded.
+    """Refuse implausible values; shape and dtype were checked when the update was decoded.
 
     Args:
         update: a clinic's decoded update.
-        most_images: largest believable number of training images, and so of their weight.
+        most_images: largest plausible number of training images, and so the largest weight.
 
     Raises:
         FederationError: its weight in the mean, one of its weights or a metric is not plausible.
     """
     if not 1 <= update.weight <= most_images:
-        raise FederationError(f"it says its training weighs {update.weight} images, not 1 to {most_images}")
+        raise FederationError(f"its update has the weight of {update.weight} images, not 1 to {most_images}")
     if not np.isfinite(update.weights).all():
         raise FederationError("its weights are not all finite numbers")
     for name, value in update.metrics.items():
@@ -56,7 +56,7 @@ class StreamingMean:
         self.weight = 0
 
     def add(self, weights: FloatVector, weight: int) -> None:
-        """Take in one clinic's weights, float32 (P,), with their weight in the mean."""
+        """Add one clinic's weights, float32 (P,), with their weight in the mean."""
         for start in range(0, weights.size, _BLOCK):
             block = slice(start, start + _BLOCK)
             value = weights[block].astype(np.float64) * weight
@@ -75,26 +75,26 @@ Outcome = TypeVar("Outcome", covariant=True)
 
 
 class Collector(Protocol[Outcome]):
-    """Folds the replies to one message together."""
+    """Combines the replies to one message."""
 
     def accept(self, content: RecordDict) -> float:
-        """Take in one reply.
+        """Accept one reply.
 
         Returns:
-            The clinic's seconds of work, as it says.
+            The seconds of work that the clinic reports.
 
         Raises:
-            FederationError: the reply is refused; nothing of it was taken in.
+            FederationError: the reply is refused; nothing of it was added.
         """
         ...
 
     def result(self) -> Outcome:
-        """What the accepted replies, one at least, make together."""
+        """The result of the accepted replies, of which there is at least one."""
         ...
 
 
 class TrainedModels:
-    """The mean of trained models (P,) and of their training losses, weighted alike."""
+    """The mean of the trained models (P,) and of their training losses, with the same weights."""
 
     def __init__(self, parameters: int, most_images: int) -> None:
         self._parameters = parameters
@@ -103,7 +103,7 @@ class TrainedModels:
         self._losses: list[float] = []
 
     def accept(self, content: RecordDict) -> float:
-        """Take in an update; see :class:`Collector`."""
+        """Accept an update; see :class:`Collector`."""
         update, seconds = decode_update(content, self._parameters)
         check_update(update, self._most_images)
         self._mean.add(update.weights, update.weight)
@@ -112,7 +112,7 @@ class TrainedModels:
 
     def result(self) -> tuple[Means, float]:
         """The mean model and the mean loss."""
-        # fsum is exact, so the order of arrival leaves no trace; the mean model's is as good as exact.
+        # fsum is exact, so the order of arrival does not matter; the model's mean is exact in practice.
         return self._mean.result(), math.fsum(self._losses) / self._mean.weight
 
 
@@ -125,7 +125,7 @@ class Evaluations:
         self._losses: list[float] = []
 
     def accept(self, content: RecordDict) -> float:
-        """Take in an evaluation; see :class:`Collector`."""
+        """Accept an evaluation; see :class:`Collector`."""
         evaluation, seconds = decode_evaluation(content, self._classes)
         evaluation.validate(self._classes)
         self._sum = evaluation if self._sum is None else self._sum + evaluation

@@ -1,4 +1,4 @@
-"""One message to every clinic, and the replies one by one as they arrive."""
+"""Send one message to every clinic, and accept the replies one by one as they arrive."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from flwr.serverapp import Grid
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import Refusal
 
-_PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two looks for replies
+_PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two checks for replies
 
 LOST = {
     3: "it did not reply in time",
     4: "its reply did not arrive in full, or in time",
     5: "it is not connected",
-    8: "its worker died at work",
+    8: "its worker ended during the work",
 }
-"""What Flower's own error codes mean here; their names are not public."""
+"""Our texts for Flower's own error codes, whose names are private."""
 
 Accept = Callable[[RecordDict], float]
-"""Takes in a reply's content and gives the clinic's seconds of work; refuses it with a FederationError."""
+"""Accepts a reply's content and returns the clinic's seconds of work; refuses it with a FederationError."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What every clinic is asked in one exchange.
+    """The message of one exchange.
 
     Attributes:
         kind: a Flower ``MessageType``.
-        round: the round's number, marked on the messages.
+        round: the round's number, noted on the messages.
         content: the same for every clinic.
     """
 
@@ -43,13 +43,13 @@ class Assignment:
 
 
 @dataclass
-class Attendance:
+class Participation:
     """Who took part.
 
     Attributes:
-        replied: names of the clinics whose reply was taken in, in order of arrival.
+        replied: names of the clinics whose reply was accepted, in order of arrival.
         left_out: the other clinics' names, each with the reason.
-        busy_seconds: time during which at least one clinic was at work.
+        busy_seconds: time during which at least one clinic was working.
     """
 
     replied: list[str] = field(default_factory=list)
@@ -63,34 +63,34 @@ def exchange(
     clinics: Mapping[int, str],
     deadline: float,
     accept: Accept,
-) -> Attendance:
-    """Send the assignment to every clinic and take in the replies that come in time, never two at once.
+) -> Participation:
+    """Send the assignment to every clinic and accept the replies that come in time, never two at once.
 
     Args:
         grid: Flower's connection to the clinics.
-        assignment: what to ask.
+        assignment: the message.
         clinics: node id to name.
         deadline: seconds to wait for replies; may be infinite.
-        accept: takes in one reply or refuses it; a refused clinic is left out with its reason.
+        accept: accepts or refuses one reply; the clinic of a refused reply is left out with the reason.
     """
     start = time.monotonic()
-    attendance = Attendance()
-    waiting = _push(grid, assignment, clinics, deadline, attendance)
+    participation = Participation()
+    waiting = _push(grid, assignment, clinics, deadline, participation)
     work: list[tuple[float, float]] = []
     for clinic, reply in _arrivals(grid, waiting, start + deadline):
         arrived = time.monotonic()
         try:
             seconds = accept(_content(reply))
         except FederationError as error:
-            attendance.left_out[clinic] = error.what
+            participation.left_out[clinic] = error.what
         else:
-            attendance.replied.append(clinic)
+            participation.replied.append(clinic)
             # By this machine's clock; a clinic can claim no more than the time that has passed.
             work.append((max(start, arrived - seconds), arrived))
         del reply
-    attendance.left_out |= dict.fromkeys(waiting.values(), f"no reply within {deadline:g} seconds")
-    attendance.busy_seconds = covered_seconds(work)
-    return attendance
+    participation.left_out |= dict.fromkeys(waiting.values(), f"no reply within {deadline:g} seconds")
+    participation.busy_seconds = covered_seconds(work)
+    return participation
 
 
 def covered_seconds(spans: list[tuple[float, float]]) -> float:
@@ -107,9 +107,9 @@ def _push(
     assignment: Assignment,
     clinics: Mapping[int, str],
     deadline: float,
-    attendance: Attendance,
+    participation: Participation,
 ) -> dict[str, str]:
-    """Send the messages; gives message id -> clinic."""
+    """Send the messages; returns message id to clinic."""
     ttl = deadline if math.isfinite(deadline) else DEFAULT_TTL
     waiting: dict[str, str] = {}
     for node, clinic in clinics.items():
@@ -119,12 +119,12 @@ def _push(
         if sent:
             waiting[sent[0]] = clinic
         else:
-            attendance.left_out[clinic] = "the message could not be sent"
+            participation.left_out[clinic] = "the message could not be sent"
     return waiting
 
 
 def _arrivals(grid: Grid, waiting: dict[str, str], end: float) -> Iterator[tuple[str, Message]]:
-    """Yield (clinic, reply) and take it from ``waiting``, until none is waited for or ``end`` has come."""
+    """Yield (clinic, reply) and remove it from ``waiting``, until all have replied or ``end`` has come."""
     shortest, longest = _PAUSE_SECONDS
     pause = shortest
     while waiting:
@@ -145,7 +145,7 @@ def _content(reply: Message) -> RecordDict:
         return reply.content
     error = reply.error
     if error.code not in set(Refusal):
-        # The text of other errors is not ours and may hold anything.
+        # The text of other errors is not ours and may contain anything.
         raise FederationError(LOST.get(error.code, f"it replied with Flower's error {error.code}"))
     what = Refusal(error.code).name.replace("_", " ").lower()
     kind = error.reason if error.reason and error.reason.isidentifier() else "unknown"

@@ -1,4 +1,4 @@
-"""A run's first weights, built in a process of their own: they need Keras, which the server does without."""
+"""Build a run's first weights in a separate process: they need Keras, which the server does not load."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """What a run starts from.
+    """The weights that a run starts from.
 
     Attributes:
         weights: float32 (P,).
-        adapted: bool (P,), the weights that the strategy's step moves.
-        origin: where they come from, for the model's card.
+        adapted: bool (P,), the weights that the strategy's step changes.
+        origin: where they come from, for ``model.json``.
     """
 
     weights: FloatVector
@@ -43,19 +43,19 @@ class FirstWeights:
 def first_weights(
     folder: Path, model: ModelSettings, weights: str, seed: int, stopped: Callable[[], bool]
 ) -> FirstWeights:
-    """The first weights of the run in a folder, built if they are not there yet.
+    """The first weights of the run in a folder, built if they do not exist yet.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         model: the architecture.
         weights: ``imagenet``, ``none``, ``lite0``, or the path of a file.
-        seed: of the layers that start at random.
-        stopped: asked now and then; the work is given up once it is true.
+        seed: seed of the layers that start at random.
+        stopped: checked regularly; the work is cancelled once it is true.
 
     Raises:
-        ModelError: the weights cannot be had, or belong to another architecture.
+        ModelError: the weights are not available, or belong to another architecture.
         StorageError: they cannot be written.
-        FederationError: the process was ended, or the work given up.
+        FederationError: the process was killed, or the work cancelled.
     """
     path = folder / START_FILE
     if not path.exists():
@@ -64,7 +64,7 @@ def first_weights(
 
 
 def read_first_weights(path: Path) -> FirstWeights:
-    """What :func:`build` wrote.
+    """Read what :func:`build` wrote.
 
     Raises:
         FederationError: the file is missing or damaged.
@@ -81,7 +81,7 @@ def read_first_weights(path: Path) -> FirstWeights:
 
 
 def build(path: Path, model: ModelSettings, weights: str, seed: int) -> None:
-    """Build the first weights and write them to a file; for a process that may load Keras."""
+    """Build the first weights and write them to a file; for a process that can load Keras."""
     from dermafed.shared.model.classifier import to_flat, trainable_mask
     from dermafed.shared.model.initial_weights import initial_classifier
 
@@ -101,7 +101,7 @@ def _in_a_process(
             _await(work, stopped)
         except BrokenProcessPool as error:
             raise FederationError(
-                "The process that built the first weights was ended, perhaps for want of memory",
+                "The process that built the first weights was killed, perhaps for lack of memory",
                 remedy="Resume the run",
             ) from error
         except BaseException:

@@ -1,4 +1,4 @@
-"""The rounds of a run: train at the clinics, aggregate, step, evaluate at the clinics."""
+"""Run the rounds: train at the clinics, aggregate, step, evaluate at the clinics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dermafed.server.rounds.aggregate import Collector, Evaluations, TrainedModels
 from dermafed.server.rounds.checkpoint import RunState
-from dermafed.server.rounds.exchange import Assignment, Attendance, exchange
+from dermafed.server.rounds.exchange import Assignment, Participation, exchange
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.strategies.strategy import Means, Strategy
@@ -36,9 +36,9 @@ class Federation:
 
     Attributes:
         strategy: the server's step.
-        rules: quorum, deadline and the like.
+        rules: quorum, deadline and the other rules of a round.
         classes: number of classes C of the model.
-        adapted: bool (P,), the weights that the strategy's step moves; the others take the clinics' mean,
+        adapted: bool (P,), the weights that the strategy's step changes; the others become the clinics' mean,
             as running statistics must. ``None``: all.
     """
 
@@ -49,11 +49,11 @@ class Federation:
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
-    """Hold the rounds that are left of a run, or fewer if the model gets no better for long.
+    """Run the remaining rounds, or fewer if the model has stopped improving.
 
     Args:
         grid: Flower's connection to the clinics.
-        state: where the run stands.
+        state: the run's state.
         federation: what stays the same.
 
     Yields:
@@ -68,7 +68,7 @@ def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[
 
 
 def is_over(state: RunState, rules: RoundRules) -> bool:
-    """Whether all rounds were held, or too many since the best one."""
+    """Whether all rounds are done, or too many since the best one."""
     since_best = state.round - best_round(state.history)
     return state.round >= rules.rounds or (rules.patience is not None and since_best >= rules.patience)
 
@@ -78,15 +78,15 @@ def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
     number = state.round + 1
     mean, train_loss, trained = _train(grid, state, federation, number)
     weights, memory = _step(state, mean, federation, number)
-    judged, evaluated = _evaluate(grid, weights, federation, number)
+    evaluation, evaluated = _evaluate(grid, weights, federation, number)
     seconds = time.monotonic() - start
     row = HistoryRow(
         round=number,
         train_loss=train_loss,
-        validation_loss=judged.loss,
-        validation_accuracy=judged.accuracy,
-        validation_balanced_accuracy=judged.balanced_accuracy,
-        validation_auc=math.nan if judged.auc is None else judged.auc,
+        validation_loss=evaluation.loss,
+        validation_accuracy=evaluation.accuracy,
+        validation_balanced_accuracy=evaluation.balanced_accuracy,
+        validation_auc=math.nan if evaluation.auc is None else evaluation.auc,
         replied=len(trained.replied),
         left_out="; ".join([*_reasons(trained), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
         seconds=seconds,
@@ -97,16 +97,16 @@ def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
 
 def _train(
     grid: Grid, state: RunState, federation: Federation, number: int
-) -> tuple[Means, float, Attendance]:
+) -> tuple[Means, float, Participation]:
     parameters, rules = state.weights.size, federation.rules
     content = encode_instruction(state.weights, number, federation.strategy.instructions())
-    (mean, loss), attendance = _until_quorum(
+    (mean, loss), participation = _until_quorum(
         grid,
         Assignment(MessageType.TRAIN, number, content),
         federation,
         lambda: TrainedModels(parameters, rules.most_images),
     )
-    return mean, loss, attendance
+    return mean, loss, participation
 
 
 def _step(
@@ -126,7 +126,7 @@ def _step(
 
 def _evaluate(
     grid: Grid, weights: FloatVector, federation: Federation, number: int
-) -> tuple[ClinicEvaluation, Attendance]:
+) -> tuple[ClinicEvaluation, Participation]:
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
     return _until_quorum(grid, assignment, federation, lambda: Evaluations(federation.classes))
 
@@ -136,27 +136,27 @@ def _until_quorum(
     assignment: Assignment,
     federation: Federation,
     collector: Callable[[], Collector[_Outcome]],
-) -> tuple[_Outcome, Attendance]:
-    """Exchange messages until a quorum of replies was accepted in one attempt."""
+) -> tuple[_Outcome, Participation]:
+    """Exchange messages until one attempt has a quorum of accepted replies."""
     rules, number, kind = federation.rules, assignment.round, assignment.kind
     for _ in range(rules.attempts):
         collected = collector()
         clinics = connected(grid, rules)
-        attendance = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
-        for why in _reasons(attendance):
+        participation = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
+        for why in _reasons(participation):
             log.warning("Round %d, %s: left out %s", number, kind, why)
-        if len(attendance.replied) >= rules.needed:
-            return collected.result(), attendance
+        if len(participation.replied) >= rules.needed:
+            return collected.result(), participation
     raise FederationError(
-        f"Round {number} got {len(attendance.replied)} of the {rules.needed} replies to '{kind}' it needs"
+        f"Round {number} got {len(participation.replied)} of the {rules.needed} replies to '{kind}' it needs"
         f" in the last of {rules.attempts} attempts",
-        where="; ".join(_reasons(attendance)) or f"{len(clinics)} clinics are connected",
-        remedy="Mend the clinics named here, then resume the run",
+        where="; ".join(_reasons(participation)) or f"{len(clinics)} clinics are connected",
+        remedy="Fix the clinics named here, then resume the run",
     )
 
 
 def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
-    """Node id to name of the connected clinics, after a quorum has come or the time for it is over."""
+    """Node id to name of the connected clinics, once they are a quorum or the time for it is over."""
     end = time.monotonic() + rules.connect_seconds
     while len(clinics := _names(grid)) < rules.needed and time.monotonic() < end:
         time.sleep(0.2)
@@ -164,9 +164,9 @@ def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
 
 
 def _names(grid: Grid) -> dict[int, str]:
-    """The names that Flower has for the connected clinics, or their node ids."""
+    """The connected clinics by Flower's names, or by their node ids."""
     return {node.node_id: node.name or f"node {node.node_id}" for node in grid.get_nodes()}
 
 
-def _reasons(attendance: Attendance) -> list[str]:
-    return [f"{clinic}: {reason}" for clinic, reason in sorted(attendance.left_out.items())]
+def _reasons(participation: Participation) -> list[str]:
+    return [f"{clinic}: {reason}" for clinic, reason in sorted(participation.left_out.items())]

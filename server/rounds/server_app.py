@@ -1,4 +1,4 @@
-"""The server's ServerApp: a run of rounds with its checkpoints and history in one folder."""
+"""The server's Flower app: the rounds of a run, with its checkpoints and history in one folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from numpy.typing import NDArray
 
-from dermafed.server.rounds.calibration import ask_calibration, write_calibration
 from dermafed.server.rounds.checkpoint import (
     RunState,
     Settings,
@@ -19,10 +18,11 @@ from dermafed.server.rounds.checkpoint import (
     load_state,
     save_state,
 )
-from dermafed.server.rounds.explanations import ask_explanations, write_explanations
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
+from dermafed.server.rounds.run_calibration import calibrate_with_clinics, save_run_calibration
+from dermafed.server.rounds.run_explanations import measure_explanations, save_run_explanations
 from dermafed.server.strategies import describe_strategy
 from dermafed.server.strategies.fedavg import FedAvg
 from dermafed.server.strategies.strategy import Strategy
@@ -47,29 +47,29 @@ def build_server_app(
     calibrate: tuple[str, ...] | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
-    """A ServerApp that holds a run's rounds; its results are in ``folder``.
+    """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
 
-    ``load_best`` and ``load_state`` read the models, ``history.csv`` has a line a round.
+    ``load_best`` and ``load_state`` read the models; ``history.csv`` has a row for each round.
 
     Args:
         weights: the model to start from, float32 (P,), finite.
         classes: number of classes C of the model.
         rules: rounds, quorum, deadline.
-        folder: where the run keeps its states and its history; made if it is not there.
+        folder: the folder of the run's states and history; created if it does not exist.
         strategy: FedAvg by default.
         settings: what a resumed run must have in common with the run it continues (values that JSON has);
             the strategy with its options and the number of weights are added to it.
-        adapted: bool (P,), the weights that the strategy's step moves. The others, such as batch
-            normalisation's running statistics, take the clinics' mean. All by default.
-        resume: continue the run in ``folder``, or start it if it never got to its first state.
-        explain: ask the clinics, after the last round, how good explanations of its model are there; their
-            figures are in ``explanations.json``.
-        calibrate: the names of the classes, where the clinics are to calibrate the last model together; what
-            comes of it is in ``calibration.json``.
-        on_round: called with each finished round's figures, once they are on disk.
+        adapted: bool (P,), the weights that the strategy's step changes. The others, such as batch
+            normalisation's running statistics, become the clinics' mean. All by default.
+        resume: continue the run in ``folder``, or start it if it has no state yet.
+        explain: whether the clinics measure explanations of the last model; the metrics are in
+            ``explanations.json``.
+        calibrate: the names of the classes if the clinics calibrate the last model together; the result is in
+            ``calibration.json``.
+        on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
-        SettingsError: the folder has a run already, or one with other settings than the resumed one.
+        SettingsError: the folder has a run already, or its run has other settings.
         FederationError: the run's states cannot be read.
     """
     described = {
@@ -90,15 +90,17 @@ def build_server_app(
             if on_round is not None:
                 on_round(last.history[-1])
         if explain:
-            write_explanations(folder, ask_explanations(grid, last.weights, last.round, rules))
+            save_run_explanations(folder, measure_explanations(grid, last.weights, last.round, rules))
         if calibrate is not None:
-            write_calibration(folder, ask_calibration(grid, last.weights, last.round, rules, calibrate))
+            save_run_calibration(
+                folder, calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate)
+            )
 
     return app
 
 
 def _open_run(weights: FloatVector, settings: Settings, folder: Path, resume: bool) -> RunState:
-    """The state to go on from; a new run's start is saved too, so that every run can be resumed."""
+    """The state to start from; a new run's start is saved too, so that every run can be resumed."""
     if has_state(folder):
         if not resume:
             raise SettingsError(

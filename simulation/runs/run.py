@@ -14,7 +14,7 @@ from typing import Any
 
 from dermafed.server.model_card.card_writer import write_card
 from dermafed.server.model_card.run_facts import simulated_facts
-from dermafed.server.rounds.explanations import load_explanations
+from dermafed.server.rounds.run_explanations import load_explanations
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.model.model_info import ModelInfo, weights_origin
 from dermafed.shared.process import cores

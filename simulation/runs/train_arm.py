@@ -19,8 +19,8 @@ from dermafed.client.node.explanation_quality import (
     score_cam,
 )
 from dermafed.server.rounds.checkpoint import has_state, load_state
-from dermafed.server.rounds.explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.strategies import make_strategy
 from dermafed.shared.lesions.clinic_split import read_clinic_split

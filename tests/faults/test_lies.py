@@ -43,7 +43,7 @@ def test_each_lie_is_refused_by_name_and_the_run_finishes(with_a_liar: Federatio
     weights = load_state(federation.run_folder("lies")).weights
     size = weights.size
     assert second == f"linz: the array 'weights' is float32 ({size - 1},), not float32 ({size},)"
-    assert third == "linz: it says its training weighs 1000000000 images, not 1 to 1000000"
+    assert third == "linz: its update has the weight of 1000000000 images, not 1 to 1000000"
     assert np.isfinite(weights).all()
     answers_for_another_run(federation)
 

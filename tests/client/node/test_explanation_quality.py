@@ -21,8 +21,8 @@ from dermafed.client.node.explanation_quality import (
     evenly_spaced,
 )
 from dermafed.server.rounds.exchange import Assignment, exchange
-from dermafed.server.rounds.explanations import EXPLANATIONS_FILE, ask_explanations
 from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE, measure_explanations
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import Explain, Float, Predict
@@ -88,7 +88,7 @@ def test_a_reply_holds_named_figures_only() -> None:
 
 
 def test_clinics_are_merged_and_the_small_one_is_left_out() -> None:
-    found = ask_explanations(grid(), start_weights(), 2, RULES)
+    found = measure_explanations(grid(), start_weights(), 2, RULES)
     assert list(found.clinics) == ["linz", "vienna"]
     assert found.clinics["vienna"] == measured("vienna")
     assert found.left_out == {"graz": "explanation failed there (DatasetError); its own log says why"}

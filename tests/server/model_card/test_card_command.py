@@ -15,11 +15,11 @@ from dermafed.server import cli
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import save_class_counts
-from dermafed.server.rounds.calibration import CalibrationReplies, write_calibration
 from dermafed.server.rounds.checkpoint import RunState, save_state
-from dermafed.server.rounds.explanations import ClinicsExplanations, write_explanations
 from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.server.rounds.run_calibration import ClinicsCalibration, save_run_calibration
+from dermafed.server.rounds.run_explanations import ClinicsExplanations, save_run_explanations
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.shared.metrics.calibration.calibration import Calibration
@@ -61,9 +61,9 @@ class Coordinator:
         """Calibration and explanations of a round's model."""
         digest = hashlib.sha256((WEIGHTS * round).tobytes()).hexdigest()
         calibration = Calibration(digest, PAPER_CLASSES, fitted().sums, clinics=3)
-        write_calibration(self.folder, CalibrationReplies(round, calibration, {}, {}))
+        save_run_calibration(self.folder, ClinicsCalibration(round, calibration, {}, {}))
         quality = ExplanationQuality.from_scores([{"deletion": 0.2}] * 5 + [{"deletion": 0.4}] * 5)
-        write_explanations(self.folder, ClinicsExplanations(round, {"graz": quality}, {}))
+        save_run_explanations(self.folder, ClinicsExplanations(round, {"graz": quality}, {}))
 
 
 @pytest.fixture

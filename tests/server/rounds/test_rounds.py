@@ -133,7 +133,7 @@ BAD: dict[str, tuple[RecordDict | Error, str]] = {
     "shape": (updated(np.zeros(1, np.float32)), "not float32 (18,)"),
     "matrix": (updated(np.zeros((PARAMETERS, 1), np.float32)), "not float32 (18,)"),
     "dtype": (updated(np.zeros(PARAMETERS)), "float64 (18,), not float32"),
-    "no images": (updated(spoiled(0), images=0), "weighs 0 images"),
+    "no images": (updated(spoiled(0), images=0), "the weight of 0 images"),
     "negative": (updated(spoiled(0), images=-5), "-5 images"),
     "absurd": (updated(spoiled(0), images=10**12), "1000000000000 images"),
     "fraction": (reporting(weight=2.5, seconds=0.0), "not a whole number"),

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dermafed.server.rounds.explanations import ClinicsExplanations
+from dermafed.server.rounds.run_explanations import ClinicsExplanations
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.report.html import write_report

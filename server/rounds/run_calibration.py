@@ -1,4 +1,4 @@
-"""How far the numbers of a run's last model can be trusted, by all clinics' validation images together."""
+"""Calibrate a run's last model on the validation images of all clinics together."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ log = logging.getLogger("dermafed.server")
 
 
 @dataclass(frozen=True)
-class CalibrationReplies:
-    """The clinics' answers.
+class ClinicsCalibration:
+    """The calibration of a model by the clinics.
 
     Attributes:
         round: the round whose model was calibrated.
-        trust: of all their images together; ``None`` if nobody answered.
-        clinics: each answering clinic's sums, by name in alphabetical order.
+        calibration: the calibration on all their images together; ``None`` if no clinic replied.
+        clinics: each replying clinic's sums, by name in alphabetical order.
         left_out: the other clinics' names, each with the reason.
     """
 
@@ -53,70 +53,72 @@ class CalibrationReplies:
     left_out: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON types; of single clinics only figures, to see how they differ."""
+        """As JSON types; of a single clinic only a summary, to see how the clinics differ."""
         return {
             "round": self.round,
             "trust": None if self.calibration is None else to_document(self.calibration),
-            "clinics": {name: _figures(sums) for name, sums in self.clinics.items()},
+            "clinics": {name: _summary(sums) for name, sums in self.clinics.items()},
             "left_out": self.left_out,
         }
 
 
 @dataclass
-class _Answers:
-    """The sums of one exchange, by clinic once it is over."""
+class _SumsCollector:
+    """The sums of one exchange, in the order of the replies."""
 
     classes: int
     temperature: float
     received: list[CalibrationSums] = field(default_factory=list)
 
     def accept(self, content: RecordDict) -> float:
-        """Take in one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
+        """Accept one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
         sums, seconds = decode_calibration_sums(content, self.classes)
         if sums.temperature != self.temperature:
-            raise FederationError("it counted at another temperature")
+            raise FederationError("it used another temperature")
         self.received.append(sums)
         return seconds
 
 
-def ask_calibration(
+def calibrate_with_clinics(
     grid: Grid, weights: FloatVector, round: int, rules: RoundRules, classes: tuple[str, ...]
-) -> CalibrationReplies:
-    """Let the connected clinics calibrate a model together, and tell them what came of it.
+) -> ClinicsCalibration:
+    """Let the connected clinics calibrate a model together, and send them the result.
 
-    They are asked twice: for the sums that give the temperature, then for the counts at that temperature. No
-    quorum is needed: the run's model is there already, and a clinic with too few images may not answer.
+    There are two requests: for the sums that give the temperature, then for the counts at that temperature.
+    No quorum is needed: the run's model exists already, and a clinic with too few images may not reply.
 
     Args:
         grid: Flower's connection to the clinics.
         weights: the model, float32 (P,).
-        round: the round it comes from.
-        rules: how long to wait for clinics and for their answers.
+        round: the model's round.
+        rules: how long to wait for the clinics and their replies.
         classes: names of the model's classes.
     """
 
-    def ask(temperature: float) -> tuple[dict[str, CalibrationSums], dict[str, str]]:
-        answers = _Answers(len(classes), temperature)
+    def request_sums(temperature: float) -> tuple[dict[str, CalibrationSums], dict[str, str]]:
+        collector = _SumsCollector(len(classes), temperature)
         content = encode_instruction(weights, round, {"temperature": temperature})
         assignment = Assignment(CALIBRATE_QUERY, round, content)
-        attendance = exchange(grid, assignment, connected(grid, rules), rules.deadline, answers.accept)
-        _warn(attendance.left_out)
-        # By name, since floats do not add the same in every order.
-        return dict(sorted(zip(attendance.replied, answers.received, strict=True))), attendance.left_out
+        participation = exchange(grid, assignment, connected(grid, rules), rules.deadline, collector.accept)
+        _log_left_out(participation.left_out)
+        # By name, since the sum of floats depends on the order.
+        return dict(
+            sorted(zip(participation.replied, collector.received, strict=True))
+        ), participation.left_out
 
-    first, left_out = ask(1.0)
+    first, left_out = request_sums(1.0)
     if not first:
-        return CalibrationReplies(round, None, {}, left_out)
-    clinics, left_out = ask(reduce(add, first.values()).best_temperature)
+        return ClinicsCalibration(round, None, {}, left_out)
+    clinics, left_out = request_sums(reduce(add, first.values()).best_temperature)
     if not clinics:
-        return CalibrationReplies(round, None, {}, left_out)
+        return ClinicsCalibration(round, None, {}, left_out)
     calibration = Calibration(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
-    tell = Assignment(CALIBRATION_QUERY, round, encode_calibration(calibration))
-    _warn(exchange(grid, tell, connected(grid, rules), rules.deadline, decode_ready).left_out)
-    return CalibrationReplies(round, calibration, clinics, dict(sorted(left_out.items())))
+    message = Assignment(CALIBRATION_QUERY, round, encode_calibration(calibration))
+    _log_left_out(exchange(grid, message, connected(grid, rules), rules.deadline, decode_ready).left_out)
+    return ClinicsCalibration(round, calibration, clinics, dict(sorted(left_out.items())))
 
 
-def write_calibration(folder: Path, calibration: CalibrationReplies) -> None:
+def save_run_calibration(folder: Path, calibration: ClinicsCalibration) -> None:
     """Write ``calibration.json`` into a run's folder.
 
     Raises:
@@ -126,7 +128,7 @@ def write_calibration(folder: Path, calibration: CalibrationReplies) -> None:
 
 
 def load_run_calibration(folder: Path) -> Calibration | None:
-    """The trust that :func:`write_calibration` wrote; ``None`` where there is none.
+    """The calibration that :func:`save_run_calibration` wrote; ``None`` if there is none.
 
     Raises:
         FederationError: the file is damaged.
@@ -141,7 +143,7 @@ def load_run_calibration(folder: Path) -> Calibration | None:
         raise FederationError("The run's calibration cannot be read", where=path) from error
 
 
-def _figures(sums: CalibrationSums) -> dict[str, Any]:
+def _summary(sums: CalibrationSums) -> dict[str, Any]:
     return {
         "images": sums.images,
         "own_temperature": sums.best_temperature,
@@ -150,6 +152,6 @@ def _figures(sums: CalibrationSums) -> dict[str, Any]:
     }
 
 
-def _warn(left_out: dict[str, str]) -> None:
+def _log_left_out(left_out: dict[str, str]) -> None:
     for clinic, reason in sorted(left_out.items()):
         log.warning("Calibration: left out %s: %s", clinic, reason)

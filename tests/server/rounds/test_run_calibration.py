@@ -13,8 +13,8 @@ import pytest
 from flwr.app import Context
 
 from dermafed.client.node.client_app import build_client_app
-from dermafed.server.rounds.calibration import CALIBRATION_FILE, load_run_calibration
 from dermafed.server.rounds.checkpoint import load_state
+from dermafed.server.rounds.run_calibration import CALIBRATION_FILE, load_run_calibration
 from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums

@@ -1,4 +1,4 @@
-"""How good the explanations of a run's last model are at the clinics: one question, figures only."""
+"""Measure the quality of a run's explanations at the clinics; only metrics are sent."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ log = logging.getLogger("dermafed.server")
 
 @dataclass(frozen=True)
 class ClinicsExplanations:
-    """The clinics' answers.
+    """The quality of a model's explanations at the clinics.
 
     Attributes:
         round: the round whose model was explained.
-        clinics: each answering clinic's figures, by name in alphabetical order.
+        clinics: each replying clinic's metrics, by name in alphabetical order.
         left_out: the other clinics' names, each with the reason.
     """
 
@@ -41,7 +41,7 @@ class ClinicsExplanations:
     left_out: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Means and intervals of each clinic and of all images together (``None`` without any), for JSON."""
+        """Means and intervals by clinic, and of all images together (``None`` without any), as JSON types."""
         together = reduce(add, self.clinics.values()) if self.clinics else None
         return {
             "round": self.round,
@@ -52,37 +52,39 @@ class ClinicsExplanations:
 
 
 @dataclass
-class _Answers:
+class _QualityCollector:
     received: list[ExplanationQuality] = field(default_factory=list)
 
     def accept(self, content: RecordDict) -> float:
-        """Take in one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
+        """Accept one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
         quality, seconds = decode_explanation_quality(content)
         self.received.append(quality)
         return seconds
 
 
-def ask_explanations(grid: Grid, weights: FloatVector, round: int, rules: RoundRules) -> ClinicsExplanations:
-    """Ask every connected clinic to measure explanations of a model on its own images.
+def measure_explanations(
+    grid: Grid, weights: FloatVector, round: int, rules: RoundRules
+) -> ClinicsExplanations:
+    """Let every connected clinic measure explanations of a model on its own images.
 
-    No quorum is needed: the run's model is there already, and a clinic with too few images may not answer.
+    No quorum is needed: the run's model exists already, and a clinic with too few images may not reply.
 
     Args:
         grid: Flower's connection to the clinics.
         weights: the model, float32 (P,).
-        round: the round it comes from.
-        rules: how long to wait for clinics and for their answers.
+        round: the model's round.
+        rules: how long to wait for the clinics and their replies.
     """
     assignment = Assignment(EXPLAIN_QUERY, round, encode_instruction(weights, round, {}))
-    answers = _Answers()
-    attendance = exchange(grid, assignment, connected(grid, rules), rules.deadline, answers.accept)
-    for clinic, reason in sorted(attendance.left_out.items()):
+    collector = _QualityCollector()
+    participation = exchange(grid, assignment, connected(grid, rules), rules.deadline, collector.accept)
+    for clinic, reason in sorted(participation.left_out.items()):
         log.warning("Explanations: left out %s: %s", clinic, reason)
-    by_name = sorted(zip(attendance.replied, answers.received, strict=True), key=lambda item: item[0])
-    return ClinicsExplanations(round, dict(by_name), dict(sorted(attendance.left_out.items())))
+    by_name = sorted(zip(participation.replied, collector.received, strict=True), key=lambda item: item[0])
+    return ClinicsExplanations(round, dict(by_name), dict(sorted(participation.left_out.items())))
 
 
-def write_explanations(folder: Path, explanations: ClinicsExplanations) -> None:
+def save_run_explanations(folder: Path, explanations: ClinicsExplanations) -> None:
     """Write ``explanations.json`` into a run's folder.
 
     Raises:
@@ -92,6 +94,6 @@ def write_explanations(folder: Path, explanations: ClinicsExplanations) -> None:
 
 
 def load_explanations(folder: Path) -> dict[str, Any]:
-    """What :func:`write_explanations` wrote."""
+    """The content that :func:`save_run_explanations` wrote."""
     content: dict[str, Any] = json.loads((folder / EXPLANATIONS_FILE).read_text("utf-8"))
     return content
