@@ -229,10 +229,9 @@ def main() -> None:
 
 def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> None:
     # Imported now, so that --help and bad usage answer at once.
-    from dermafed.simulation.runs.progress import LiveWatcher
+    from dermafed.simulation.runs.progress import LiveWatcher, print_result
     from dermafed.simulation.runs.run import simulate as run
-    from dermafed.simulation.runs.table import print_result
-    from dermafed.simulation.studies.run_groups import tell_groups
+    from dermafed.simulation.studies.fairness import tell_groups
 
     with LiveWatcher() as watcher:
         command = shlex.join(["fl-simulate", *sys.argv[1:]])

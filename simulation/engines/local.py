@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 
 from flwr.app import Context, Error, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid, ServerApp
-
-from dermafed.simulation.engines.flower_private_names import SERVER_NODE, NodeInfo, Run, become_server_task
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
 
 log = logging.getLogger("dermafed.simulation")
 
@@ -115,3 +116,15 @@ def _context(node: int, node_config: UserConfig, run_config: UserConfig) -> Cont
     return Context(
         run_id=1, node_id=node, node_config=node_config, state=RecordDict(), run_config=dict(run_config)
     )
+
+
+__all__ = ["SERVER_NODE", "NodeInfo", "Run", "become_server_task"]
+
+SERVER_NODE = 1
+
+
+def become_server_task() -> None:
+    """Give this process the identity that Flower requires of one that makes messages."""
+    TaskIdentity.task_id = 1
+    TaskIdentity.run_id = 1
+    TaskIdentity.node_id = SERVER_NODE

@@ -17,8 +17,7 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from dermafed.shared.errors import FederationError, SettingsError
-from dermafed.simulation.engines.flower_private_names import NodeInfo, Run
-from dermafed.simulation.engines.local import clinic_names
+from dermafed.simulation.engines.local import NodeInfo, Run, clinic_names
 
 _ASK_PARTITION = "query.partition"
 

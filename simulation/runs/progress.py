@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,10 +17,12 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
 
 from dermafed.console import stderr
 from dermafed.server.rounds.history import HISTORY_FILE, read_history
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
+from dermafed.simulation.runs.results import FIGURES, summary_rows
 from dermafed.simulation.runs.run import Watcher
 
 
@@ -82,3 +85,25 @@ class LiveWatcher(Watcher):
 def _title(arm: Arm) -> str:
     name, _, site = arm.name.partition(":")
     return f"{unquote(site)} alone" if site else f"{name.capitalize()} training"
+
+
+def print_result(result: Mapping[str, Any]) -> None:
+    """Prints which model does how well on whose test images, and where the report is."""
+    table = Table(title="Test images that no model was trained or chosen on")
+    for heading in ("Test images of", "Model", "Balanced accuracy", "Accuracy", "AUC"):
+        table.add_column(heading, justify="left" if heading in ("Test images of", "Model") else "right")
+    before = ""
+    for clinic, model, figures in summary_rows(result):
+        if before and clinic != before:
+            table.add_section()
+        shown = [_figure(figures[name]) for name in FIGURES]
+        table.add_row(clinic if clinic != before else "", model, *shown)
+        before = clinic
+    console = Console()
+    console.print(table)
+    console.print(f"{result['seconds']:.0f} s. Report: {result['report']}", soft_wrap=True, highlight=False)
+    console.print("Research use only; not a medical device.")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dermafed.simulation.studies.queue import StudyRun
+    from dermafed.simulation.studies.study_runs import StudyRun
 
 JUDGEMENTS = {
     "budget": "dermafed.simulation.studies.budget",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dermafed.simulation.runs.run_settings import SYNTHETIC
 from dermafed.simulation.studies.study import Study, read_study
+
+if TYPE_CHECKING:
+    from dermafed.simulation.runs.run import Watcher
 
 STUDY_FILE = "study.json"
 
@@ -87,9 +92,9 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     from dermafed.shared.storage.atomic_files import write_json
     from dermafed.simulation.runs.progress import LiveWatcher
     from dermafed.simulation.studies.analyses import judge
+    from dermafed.simulation.studies.command import with_drawn_data
     from dermafed.simulation.studies.guided import with_views
-    from dermafed.simulation.studies.queue import run_all, study_runs
-    from dermafed.simulation.studies.quick_data import with_drawn_data
+    from dermafed.simulation.studies.study_runs import run_all, study_runs
     from dermafed.simulation.studies.summary import markdown, published_lines, summarise
 
     command = shlex.join(["fl-simulate", *sys.argv[1:]])
@@ -133,3 +138,28 @@ def _write(study: Study, folder: Path, lines: list[dict[str, Any]], command: str
     seeds = {row: study.seeds_of(row) for row in study.rows}
     content = {"title": study.title, "command": command, "seeds": seeds, "rows": rows, "figures": lines}
     write_json(folder / STUDY_FILE, content)
+
+
+IMAGES = 80  # of each clinic
+_SIDE = 96  # pixels
+
+
+def with_drawn_data(study: Study, folder: Path, watcher: Watcher) -> Study:
+    """The study, with a data set drawn into its folder where it asks for synthetic data; drawn once."""
+    # Imported now, so that --help answers at once.
+    from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
+    from dermafed.simulation.synthetic.dataset import generate_dataset
+
+    if not any(row.data == SYNTHETIC for row in study.rows.values()):
+        return study
+    data = folder / "data"
+    if not (data / "metadata.csv").exists():
+        shutil.rmtree(data, ignore_errors=True)
+        clinics = [replace(clinic, images=IMAGES) for clinic in DEFAULT_CLINICS]
+        told = watcher.stage("Drawing synthetic lesions")
+        generate_dataset(data, profiles=clinics, seed=0, image_size=_SIDE, progress=told)
+    rows = {
+        name: replace(row, data=str(data)) if row.data == SYNTHETIC else row
+        for name, row in study.rows.items()
+    }
+    return replace(study, rows=rows)

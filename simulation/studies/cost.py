@@ -17,7 +17,7 @@ from dermafed.server.rounds.history import read_history
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.markdown_table import markdown_table
 from dermafed.simulation.studies.plots import line, panels, save
-from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell, over_seeds
 
 JOURNEYS = 3

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from dermafed.server.model_card.card_writer import write_card
+from dermafed.server.model_card.run_facts import FAIRNESS_FILE, simulated_facts
 from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.fairness.group_comparison import METHOD, GroupComparison, compare_groups
 from dermafed.shared.metrics.fairness.group_metrics import FIGURES, WORST, Floats, ImagePredictions
 from dermafed.shared.metrics.intervals import Interval, percentile_interval
-from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.simulation.runs.results import Predictions, TestImages
-from dermafed.simulation.runs.run_settings import SYNTHETIC
-from dermafed.simulation.studies.fairness_plot import group_figure
-from dermafed.simulation.studies.fairness_tables import as_csv, markdown
+from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings
+from dermafed.simulation.studies.fairness_output import as_csv, group_figure, markdown
 from dermafed.simulation.studies.image_groups import ORDER, Angles, groups_of, measure_angles
-from dermafed.simulation.studies.queue import StudyRun
-from dermafed.simulation.studies.saved_tests import OWN, kept_models, kept_tests
+from dermafed.simulation.studies.study_runs import OWN, StudyRun, kept_models, kept_tests
 
 ARMS = ("federated", "pooled", OWN)
 Key = tuple[str, str, str]
@@ -162,3 +162,19 @@ def _change(mine: Floats, base: Floats) -> dict[str, float | None]:
 def _told(value: float, interval: Interval | None) -> dict[str, float | None]:
     ends = (None, None) if interval is None else (interval.low, interval.high)
     return dict(zip(("value", "low", "high"), (value, *ends), strict=True))
+
+
+def tell_groups(settings: RunSettings, folder: Path) -> None:
+    """Writes ``fairness.*`` into a finished run's folder, and its model card anew.
+
+    Args:
+        settings: the run's.
+        folder: the run's.
+
+    Raises:
+        ImageError: a test image cannot be read any more.
+        StorageError: the folder cannot be written.
+    """
+    lines = judge([StudyRun("this run", settings, folder)], folder)
+    write_json(folder / FAIRNESS_FILE, {"title": "By group of patients", "lines": lines})
+    write_card(folder, simulated_facts(folder))

@@ -26,9 +26,8 @@ from dermafed.simulation.runs.arms import FEDERATED, PREDICTIONS_FILE, save_pred
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import Predictions, TestImages, arm_result
 from dermafed.simulation.runs.run import Watcher
-from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
-from dermafed.simulation.studies.saved_tests import kept_models, kept_tests
 from dermafed.simulation.studies.study import Study, View
+from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun, kept_models, kept_tests
 
 if TYPE_CHECKING:
     import keras

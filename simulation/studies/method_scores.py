@@ -16,8 +16,7 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.studies.queue import StudyRun
-from dermafed.simulation.studies.saved_tests import kept_tests
+from dermafed.simulation.studies.study_runs import StudyRun, kept_tests
 
 CENTRE = "centre"
 

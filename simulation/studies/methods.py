@@ -8,7 +8,7 @@ middle of photographs, and a method that does not beat the blob has found nothin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.studies.markdown_table import markdown_table
-from dermafed.simulation.studies.methods_plot import methods_figure
-from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, lying_panels
+from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import as_csv, cell, over_seeds
 
 METHODS_FILE = "methods.json"
@@ -142,3 +142,39 @@ def _table(lines: Sequence[Line]) -> str:
     head = ["Work", "Idea", "Here", *FIGURES.values()]
     body = [[*names, *(own.get(figure, "") for figure in FIGURES)] for names, own in cells.items()]
     return markdown_table(head, body, names=3)
+
+
+def methods_figure(lines: Sequence[Line], figures: Mapping[str, str]) -> bytes:
+    """Draws the methods that exist from top to bottom.
+
+    Args:
+        lines: of :func:`judge`, those less the blob; works may share a method.
+        figures: what is drawn, with its heading.
+
+    Returns:
+        SVG.
+    """
+    points = {(line["figure"], line["method"], line["row"]): line for line in lines if line["figure"]}
+    methods = list(dict.fromkeys(method for _, method, _ in points))
+    rows = list(dict.fromkeys(row for _, _, row in points))
+    drawing, axes = lying_panels(len(figures), methods)
+    for panel, (figure, name) in zip(axes, figures.items(), strict=True):
+        panel.set_xlabel(name)
+        panel.axvline(0, color="0.5", linewidth=1)
+        for (of, method, row), line in points.items():
+            if of == figure:
+                number = rows.index(row)
+                panel.errorbar(
+                    line["mean"],
+                    methods.index(method) + 0.2 * (number - (len(rows) - 1) / 2),
+                    xerr=line["half_width"],
+                    color=COLOURS[number % len(COLOURS)],
+                    marker=MARKERS[number % len(MARKERS)],
+                    markersize=4,
+                    linestyle="",
+                    label=f"{row}, less the blob"
+                    if (figure, method) == (next(iter(figures)), methods[0])
+                    else None,
+                )
+    drawing.legend(loc="outside upper center", ncols=3, frameon=False)
+    return as_svg(drawing)

@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from dermafed.shared.metrics.intervals import BOOTSTRAP, percentile_interval
 from dermafed.shared.storage.atomic_files import write_atomically
-from dermafed.simulation.studies.models_plot import models_figure
-from dermafed.simulation.studies.queue import StudyRun
-from dermafed.simulation.studies.resampled import ALL, MEAN
-from dermafed.simulation.studies.summary import as_csv
-from dermafed.simulation.studies.summary import markdown as table
-from dermafed.simulation.studies.test_predictions import (
+from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, lying_panels
+from dermafed.simulation.studies.resampled_metrics import (
+    ALL,
     FEWEST_LESIONS,
+    MEAN,
     RESAMPLES,
     Judged,
     judged_models,
     over_images_and_seeds,
 )
+from dermafed.simulation.studies.study_runs import StudyRun
+from dermafed.simulation.studies.summary import as_csv
+from dermafed.simulation.studies.summary import markdown as table
 
 Line = dict[str, Any]
 
@@ -84,3 +86,40 @@ def markdown(lines: Sequence[Line]) -> str:
                 f"On {tests} (rarest class of a test: {fewest} lesions):\n\n{table(own, tests=tests)}"
             )
     return "\n\n".join(text)
+
+
+_PANELS = {
+    (ALL, "balanced_accuracy"): "balanced accuracy, all tests",
+    (ALL, "sensitivity of melanoma"): "sensitivity of melanoma",
+    (ALL, "auc"): "AUC, all tests",
+    (MEAN, "balanced_accuracy"): "balanced accuracy, mean over clinics",
+}
+
+
+def models_figure(lines: Sequence[Line]) -> bytes:
+    """Draws the models from top to bottom, a panel for each figure that they have.
+
+    Args:
+        lines: as of :func:`dermafed.simulation.studies.models.figures`.
+
+    Returns:
+        SVG.
+    """
+    models = list(dict.fromkeys((line["row"], line["arm"]) for line in lines))
+    shown = {key: [line for line in lines if (line["tests"], line["figure"]) == key] for key in _PANELS}
+    shown = {key: own for key, own in shown.items() if own}
+    arms = list(dict.fromkeys(arm for _, arm in models))
+    names = [", ".join(model) if len(arms) > 1 else model[0] for model in models]
+    figure, axes = lying_panels(len(shown), names)
+    for panel, (key, own) in zip(axes, shown.items(), strict=True):
+        for line in own:
+            _draw(panel, models.index((line["row"], line["arm"])), arms.index(line["arm"]), line)
+        panel.set_xlabel(_PANELS[key])
+    return as_svg(figure)
+
+
+def _draw(axes: Axes, place: int, arm: int, line: Line) -> None:
+    colour = COLOURS[arm % len(COLOURS)]
+    axes.plot(line["mean"], place, MARKERS[arm % len(MARKERS)], color=colour, markersize=4)
+    if line["low"] is not None:
+        axes.hlines(place, line["low"], line["high"], color=colour)

@@ -19,17 +19,20 @@ from numpy.typing import NDArray
 from dermafed.shared.metrics.paired import bootstrap_p, combined_p, holm, mcnemar_p
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.markdown_table import markdown_table
-from dermafed.simulation.studies.queue import StudyRun
-from dermafed.simulation.studies.resampled import ALL, FIGURES, MEAN, Floats
-from dermafed.simulation.studies.summary import as_csv
-from dermafed.simulation.studies.test_predictions import (
+from dermafed.simulation.studies.resampled_metrics import (
+    ALL,
     FEWEST_LESIONS,
+    FIGURES,
+    MEAN,
     RESAMPLES,
+    Floats,
     Judged,
     Model,
     judged_models,
     over_images_and_seeds,
 )
+from dermafed.simulation.studies.study_runs import StudyRun
+from dermafed.simulation.studies.summary import as_csv
 
 ACCURACY = "accuracy, one image a lesion"
 

@@ -13,9 +13,8 @@ from typing import Any
 from scipy.stats import t as student
 
 from dermafed.simulation.studies.markdown_table import heading, markdown_table
-from dermafed.simulation.studies.queue import StudyRun
-from dermafed.simulation.studies.resampled import ALL, MEAN
-from dermafed.simulation.studies.saved_tests import at_home
+from dermafed.simulation.studies.resampled_metrics import ALL, MEAN
+from dermafed.simulation.studies.study_runs import StudyRun, at_home
 
 FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
 ARMS = ("federated", "tuned", "pooled", "local")

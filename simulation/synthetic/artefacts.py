@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermafed.simulation.synthetic.canvas import Canvas, Map
-from dermafed.simulation.synthetic.optics import Colour, scatter
+from dermafed.simulation.synthetic.skin import Colour, scatter
 
 _HAIR: tuple[Colour, ...] = ((0.13, 0.09, 0.08), (0.28, 0.18, 0.13), (0.50, 0.36, 0.26))
 _VELLUS: Colour = (0.95, 0.86, 0.80)

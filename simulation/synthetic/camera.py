@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from dermafed.simulation.synthetic.artefacts import add_bubbles, add_glare, add_ruler
 from dermafed.simulation.synthetic.canvas import Canvas, Map
-from dermafed.simulation.synthetic.optics import Colour
 from dermafed.simulation.synthetic.scene import Scene
+from dermafed.simulation.synthetic.skin import Colour
 
 # A lens spreads a little light over the whole picture: no pixel is quite black.
 _FLARE = 0.035

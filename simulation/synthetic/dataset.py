@@ -18,9 +18,8 @@ from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.synthetic.camera import photograph
 from dermafed.simulation.synthetic.canvas import Canvas
-from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS, ClinicProfile
+from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS, ClinicProfile, draw_patient
 from dermafed.simulation.synthetic.criteria import draw_criteria
-from dermafed.simulation.synthetic.patients import draw_patient
 from dermafed.simulation.synthetic.scene import paint_scene
 
 COLUMNS = ("image_id", "lesion_id", "diagnosis", "age", "sex", "site", "clinic")

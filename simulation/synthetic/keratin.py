@@ -7,8 +7,8 @@ import numpy as np
 
 from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
 from dermafed.simulation.synthetic.criteria import Criteria
-from dermafed.simulation.synthetic.optics import Colour, scatter
 from dermafed.simulation.synthetic.pigment import scatter_points
+from dermafed.simulation.synthetic.skin import Colour, scatter
 
 _WAX: tuple[Colour, ...] = ((0.76, 0.60, 0.47), (0.67, 0.56, 0.53), (0.60, 0.45, 0.38), (0.44, 0.33, 0.29))
 _CYST: Colour = (0.97, 0.93, 0.82)
@@ -23,7 +23,7 @@ def add_keratin(image: Map, canvas: Canvas, criteria: Criteria, depth: Map, rng:
         image: RGB in [0, 1], ``(pixels, pixels, 3)``.
         canvas: the plane it is painted on.
         criteria: which structures, and how strong.
-        depth: from :func:`dermafed.simulation.synthetic.lesion.lesion_depth`.
+        depth: from :func:`dermafed.simulation.synthetic.scene.lesion_depth`.
         rng: source of randomness.
     """
     inside = ramp(depth, 0.0, 0.08)

@@ -33,7 +33,7 @@ def scatter_points(
     """Random places inside the lesion, kept apart from its border.
 
     Args:
-        depth: from :func:`dermafed.simulation.synthetic.lesion.lesion_depth`.
+        depth: from :func:`dermafed.simulation.synthetic.scene.lesion_depth`.
         canvas: the plane it was drawn on.
         count: how many places to try; those outside the lesion are dropped.
         rng: source of randomness.

@@ -1,10 +1,53 @@
-"""Healthy skin: tone, blotches, pores and the fine criss-cross of its furrows."""
+"""From pigment to colour: chromophores absorb, keratin and scars scatter.
+
+Absorption follows the law of Beer and Lambert, R = R0 exp(-sum_k eps_k D_k), with densities D of melanin
+and blood as in the skin model of Anderson and Parrish (1981). Cameras encode light by a power law; a
+power of an exponential is an exponential, so the law is applied to encoded values, eps scaled with it.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import cv2
 import numpy as np
 
 from dermafed.simulation.synthetic.canvas import Canvas, Map
+
+Colour = tuple[float, float, float]
+
+# Encoded RGB; fitted by eye and by medians to public dermoscopic images.
+DERMIS: Colour = (0.95, 0.79, 0.84)
+_MELANIN: Colour = (0.36, 0.63, 0.92)
+_BLOOD: Colour = (0.07, 0.55, 0.46)
+
+
+def absorb(melanin: Map, blood: Map) -> Map:
+    """Light that comes back from the dermis through melanin and blood.
+
+    Args:
+        melanin: optical density, ``(h, w)``; about 0 (type I skin) to 1.7 (type VI), lesions up to 5.
+        blood: optical density, ``(h, w)``.
+
+    Returns:
+        Encoded RGB in [0, 1], float32 ``(h, w, 3)``.
+    """
+    layers = [
+        base * np.exp(-m * melanin - b * blood) for base, m, b in zip(DERMIS, _MELANIN, _BLOOD, strict=True)
+    ]
+    return np.dstack(layers).astype(np.float32)
+
+
+def scatter(image: Map, alpha: Map, colour: Colour) -> Map:
+    """Cover the image with a translucent layer: ``alpha`` ``(h, w)`` in [0, 1] of ``colour`` over it."""
+    layer = _sheet(image.shape, colour)
+    return np.asarray(cv2.blendLinear(image, layer, 1 - alpha, alpha), np.float32)
+
+
+@lru_cache(maxsize=32)
+def _sheet(shape: tuple[int, ...], colour: Colour) -> Map:
+    return np.full(shape, colour, np.float32)
+
 
 # Melanin density of the six phototypes of Fitzpatrick (1988).
 PHOTOTYPE_MELANIN = (0.06, 0.16, 0.30, 0.55, 0.95, 1.45)

@@ -12,8 +12,7 @@ from dermafed.server.rounds.aggregate import StreamingMean
 from dermafed.server.strategies import STRATEGIES, describe_strategy, make_strategy
 from dermafed.server.strategies.strategy import State
 from dermafed.shared.errors import SettingsError
-from dermafed.simulation.engines.flower_private_names import become_server_task
-from dermafed.simulation.engines.local import LocalGrid
+from dermafed.simulation.engines.local import LocalGrid, become_server_task
 
 PEERS = {
     "fedavg": (flower.FedAvg, {}, {}),

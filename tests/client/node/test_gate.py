@@ -36,7 +36,7 @@ from dermafed.shared.protocol.messages import (
     encode_update,
 )
 from dermafed.shared.training.trainer import Update
-from dermafed.simulation.engines.flower_private_names import become_server_task
+from dermafed.simulation.engines.local import become_server_task
 
 WEIGHTS = np.arange(4, dtype=np.float32)
 EVALUATION = ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))

@@ -26,8 +26,7 @@ from dermafed.server.record.runs_table import NewRun, Run, Status, add_run, find
 from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.shared.errors import FederationError
 from dermafed.shared.training.trainer import Trainer
-from dermafed.simulation.engines.flower_private_names import become_server_task
-from dermafed.simulation.engines.local import LocalGrid
+from dermafed.simulation.engines.local import LocalGrid, become_server_task
 from tests.server.clinics import PARAMETERS, joining_app, start_weights, trainer_for
 
 CLINICS = ("graz", "linz", "wels")

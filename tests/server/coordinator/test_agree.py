@@ -29,8 +29,7 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.recipe import Recipe
-from dermafed.simulation.engines.flower_private_names import NodeInfo, become_server_task
-from dermafed.simulation.engines.local import LocalGrid
+from dermafed.simulation.engines.local import LocalGrid, NodeInfo, become_server_task
 
 NAMES = ("vienna", "graz", "linz")
 OFFERED = Offer(

@@ -38,7 +38,7 @@ from dermafed.server.flower.private_names import (
     remove_content_from_message,
 )
 from dermafed.server.rounds.exchange import LOST
-from dermafed.simulation.engines.flower_private_names import SERVER_NODE, NodeInfo, Run, become_server_task
+from dermafed.simulation.engines.local import SERVER_NODE, NodeInfo, Run, become_server_task
 from tests.paths import ROOT
 
 PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.simulation"}

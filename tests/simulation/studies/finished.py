@@ -12,7 +12,7 @@ from dermafed.shared.lesions.clinic_split import split_folder, write_clinic_spli
 from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
+from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 CLASSES = ("melanoma", "nevus")
 Tests = Mapping[str, Sequence[tuple[str, str]]]

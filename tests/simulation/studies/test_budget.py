@@ -9,7 +9,7 @@ import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.budget import budgets, judge
-from dermafed.simulation.studies.queue import StudyRun
+from dermafed.simulation.studies.study_runs import StudyRun
 from tests.simulation.studies.test_cost import run
 
 

@@ -11,7 +11,7 @@ from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.cost import costs, judge
-from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
+from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 
 def run(folder: Path, row: str, seed: int, images: list[int], seconds: list[float], value: float) -> StudyRun:

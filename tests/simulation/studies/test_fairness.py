@@ -15,7 +15,7 @@ from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.fairness import judge
-from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
+from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 CLASSES = ("melanoma", "nevus")
 EACH = 12  # images of a sex and class

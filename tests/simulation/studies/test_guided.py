@@ -21,8 +21,8 @@ from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.runs.run import Watcher
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.guided import SECOND_FILE, SecondLooks, look_again, with_views
-from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
 from dermafed.simulation.studies.study import Study, View
+from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 from tests.commands.making import SIDE
 from tests.shared.training.tiny import tiny_backbones
 from tests.simulation.studies.with_model import ARM, finished_run

@@ -8,7 +8,7 @@ import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.learning_curve import curves, judge
-from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
+from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 
 def run(

@@ -8,9 +8,8 @@ import pytest
 from scipy.stats import binom
 
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.simulation.studies.models import figures, judge
-from dermafed.simulation.studies.models_plot import models_figure
-from dermafed.simulation.studies.resampled import ImageSet
+from dermafed.simulation.studies.models import figures, judge, models_figure
+from dermafed.simulation.studies.resampled_metrics import ImageSet
 from tests.simulation.studies.finished import finished
 
 TESTS = {

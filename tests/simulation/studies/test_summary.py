@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.queue import RESULT_FILE, StudyRun
+from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 from dermafed.simulation.studies.summary import (
     OverSeeds,
     as_csv,

@@ -14,7 +14,7 @@ from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
-from dermafed.simulation.studies.queue import RESULT_FILE
+from dermafed.simulation.studies.study_runs import RESULT_FILE
 from tests.commands.making import SIDE, draw_image
 from tests.shared.training.tiny import CLASSES, start, tiny
 

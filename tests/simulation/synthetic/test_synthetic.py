@@ -19,8 +19,8 @@ from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
 from dermafed.simulation.synthetic.contact_sheet import contact_sheet
 from dermafed.simulation.synthetic.criteria import draw_criteria
 from dermafed.simulation.synthetic.dataset import COLUMNS, _apportion, generate_dataset
-from dermafed.simulation.synthetic.lesion import lesion_depth, lesion_mask
-from dermafed.simulation.synthetic.optics import DERMIS, absorb, scatter
+from dermafed.simulation.synthetic.scene import lesion_depth, lesion_mask
+from dermafed.simulation.synthetic.skin import DERMIS, absorb, scatter
 
 SIZE = 96
 CLINICS = tuple(replace(clinic, images=48, class_mix=(1, 1, 1)) for clinic in DEFAULT_CLINICS)

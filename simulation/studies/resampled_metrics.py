@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.lesions.lesion_groups import draw
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.classification import classification_report
-from dermafed.shared.metrics.intervals import resample
+from dermafed.shared.metrics.intervals import over_trainings, resample
 from dermafed.simulation.runs.results import Predictions, TestImages
+from dermafed.simulation.studies.study_runs import StudyRun, at_home, kept_models, kept_tests
 
 ALL, MEAN = "all", "mean over clinics"
 FIGURES = ("balanced_accuracy", "auc")
@@ -121,3 +123,76 @@ def model_values(images: TestImages, models: Iterable[Predictions], resamples: i
         if clinics:
             means[MEAN, figure] = np.mean(clinics, axis=0)
     return means
+
+
+RESAMPLES = 5000
+
+FEWEST_LESIONS = 5
+"""Of a class; of fewer, a bootstrap makes intervals and p-values far too small."""
+
+Model = tuple[str, str]
+"""Row, and who trained."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What is known of one model of one seed.
+
+    Attributes:
+        images: tells the test images: equal where two models were judged on the same ones.
+        values: its figures, on the images and in their resamples.
+        right: by test set, whether it is right on each lesion's first image; empty for a mean of models.
+        fewest: by test set, lesions of its rarest class; of the mean over clinics, the least of theirs.
+    """
+
+    images: tuple[int, ...]
+    values: Values
+    right: Mapping[str, NDArray[np.bool_]]
+    fewest: Mapping[str, int]
+
+
+@lru_cache(maxsize=1)
+def judged_models(runs: tuple[StudyRun, ...], resamples: int) -> dict[Model, dict[int, Judged]]:
+    """Every model of finished runs, by its name and seed; remembered for the next judgement.
+
+    Args:
+        runs: finished.
+        resamples: of the bootstrap.
+    """
+    models: dict[Model, dict[int, Judged]] = {}
+    for run in runs:
+        images = kept_tests(run)
+        for arm, kept in kept_models(run).items():
+            judged = _judged(images, kept, resamples)
+            if at_home(arm, run.settings) and len(images.records) > 1:
+                judged = _at_home(judged)
+            models.setdefault((run.row, arm), {})[run.settings.seed] = judged
+    return models
+
+
+def over_images_and_seeds(values: Floats) -> Floats:
+    """The mean over the seeds in every resample (R,), seeds drawn too.
+
+    Args:
+        values: of each seed itself [:, 0], then in every resample: (K, 1 + R).
+    """
+    return over_trainings(values[:, 1:].T)
+
+
+def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -> Judged:
+    sets = image_sets(images)
+    right = {}
+    if len(models) == 1:
+        predicted = on_each(images, models[0])
+        right = {name: own.right(predicted[name]) for name, own in sets.items()}
+    fewest = {name: own.fewest for name, own in sets.items()}
+    fewest[MEAN] = min(fewest.values())
+    values = model_values(images, models, resamples)
+    return Judged(tuple(own.seed for own in sets.values()), values, right, fewest)
+
+
+def _at_home(judged: Judged) -> Judged:
+    """Without all images together: that several models guess differently would look like skill there."""
+    values = {key: own for key, own in judged.values.items() if key[0] != ALL}
+    right = {name: own for name, own in judged.right.items() if name != ALL}
+    return replace(judged, values=values, right=right)
