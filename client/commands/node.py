@@ -51,8 +51,8 @@ def status(
 
         fl-client status --json
     """
+    from dermafed.client.node.health import read_status
     from dermafed.client.node.home import open_home, read_settings
-    from dermafed.client.node.status import read_status
 
     home = open_home(folder)
     now = read_status(home.node)

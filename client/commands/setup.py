@@ -75,7 +75,7 @@ def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
         fl-client check --dir /srv/dermafed --json
     """
-    from dermafed.client.node.check import check_clinic
+    from dermafed.client.node.health import check_clinic
     from dermafed.client.node.home import open_home
 
     found = []

@@ -14,13 +14,7 @@ from flwr.clientapp import ClientApp
 
 from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
-from dermafed.shared.protocol.agreement import (
-    OFFER,
-    PREPARE,
-    decode_offer,
-    encode_answer,
-    encode_ready,
-)
+from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
 from dermafed.shared.protocol.messages import (
     CALIBRATE,
     CALIBRATION,

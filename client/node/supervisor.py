@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from dermafed.client.node.check import check_server
 from dermafed.client.node.child_process import ChildProcess
 from dermafed.client.node.connection import REFUSED, REFUSED_REMEDY
 from dermafed.client.node.flower.supernode import (
@@ -22,8 +21,8 @@ from dermafed.client.node.flower.supernode import (
     supernode_arguments,
 )
 from dermafed.client.node.flower.tasks import TaskFiles
+from dermafed.client.node.health import READY, NodeStatus, check_server, write_status
 from dermafed.client.node.home import Home, read_settings, server_address
-from dermafed.client.node.status import READY, NodeStatus, write_status
 from dermafed.shared.process import QUIET
 from dermafed.shared.storage.lock import lock_folder
 

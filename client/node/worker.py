@@ -25,8 +25,8 @@ from dermafed.client.node.flower.tasks import (
     message_parts,
 )
 from dermafed.client.node.gate import filter_reply
+from dermafed.client.node.health import READY
 from dermafed.client.node.home import Home, open_home
-from dermafed.client.node.status import READY
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.process import end_with_parent, lower_priority
 from dermafed.shared.protocol.messages import Refusal

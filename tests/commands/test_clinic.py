@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 from dermafed.client.cli import app
 from dermafed.client.node import supervisor
 from dermafed.client.node.audit import Entry, append_entry
+from dermafed.client.node.health import NodeStatus, read_status, write_status
 from dermafed.client.node.home import Home, pin_server
 from dermafed.client.node.offers import Offers
 from dermafed.client.node.saved_models import save_last_model
-from dermafed.client.node.status import NodeStatus, read_status, write_status
 from dermafed.shared.errors import DermaFedError, SettingsError
 from dermafed.shared.protocol.agreement import Decision, Reason
 from dermafed.shared.protocol.certificates import certificate_fingerprint, read_ca

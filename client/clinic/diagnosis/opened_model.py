@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import SavedModel, list_saved_models
 from dermafed.shared.errors import ModelError
+from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
@@ -57,7 +57,7 @@ def open_model(model: str, home: Home | None = None) -> OpenedModel:
 
 
 def _opened(classifier: keras.Model, card: ModelInfo, name: str, file: Path) -> OpenedModel:
-    digest = hashlib.sha256(to_flat(classifier).tobytes()).hexdigest()
+    digest = weights_digest(to_flat(classifier))
     return OpenedModel(classifier, card, ModelUsed(name, card.round, digest), file)
 
 

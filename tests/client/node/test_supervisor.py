@@ -17,9 +17,9 @@ import pytest
 from flwr.app import Message
 
 from dermafed.client.node.audit import read_log
+from dermafed.client.node.health import read_status
 from dermafed.client.node.home import Home
 from dermafed.client.node.offers import Offers
-from dermafed.client.node.status import read_status
 from dermafed.client.node.supervisor import run_node
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.agreement import (

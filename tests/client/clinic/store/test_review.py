@@ -18,13 +18,13 @@ from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.encryption import Seal
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
-from dermafed.client.node.check import check_clinic
 from dermafed.client.node.clinic_data import (
     ClinicData,
     OfferFolder,
     preprocess_clinic_data,
     split_clinic_data,
 )
+from dermafed.client.node.health import check_clinic
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import read_reviewed
 from dermafed.shared.errors import DatasetError, SettingsError

@@ -14,8 +14,8 @@ from time import time
 
 import pytest
 
-from dermafed.client.node.check import check_clinic
 from dermafed.client.node.connection import Check, check_connection, check_registration
+from dermafed.client.node.health import check_clinic
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.node_key import read_public_key
 from dermafed.shared.storage.lock import lock_folder
