@@ -231,13 +231,13 @@ def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> No
     # Imported now, so that --help and bad usage answer at once.
     from dermafed.simulation.runs.progress import LiveWatcher, print_result
     from dermafed.simulation.runs.run import simulate as run
-    from dermafed.simulation.studies.fairness import tell_groups
+    from dermafed.simulation.studies.fairness import write_group_comparison
 
     with LiveWatcher() as watcher:
         command = shlex.join(["fl-simulate", *sys.argv[1:]])
         result = run(settings, folder, threads=threads, command=command, watcher=watcher)
         told = watcher.stage("Judging groups of patients")
-        tell_groups(settings, folder)
+        write_group_comparison(settings, folder)
         told(1, 1)
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")

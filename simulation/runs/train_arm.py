@@ -40,7 +40,7 @@ from dermafed.simulation.runs.tuning import tuned_model
 
 
 @dataclass(frozen=True)
-class SiteTrainers:
+class ClinicTrainers:
     """Builds the trainer of a context's partition; pickled to wherever the engine works."""
 
     arm: Arm
@@ -52,7 +52,7 @@ class SiteTrainers:
 
 
 @dataclass(frozen=True)
-class SiteQualities:
+class ClinicQualities:
     """How the clinic of a context's partition measures explanations, by Score-CAM."""
 
     arm: Arm
@@ -103,8 +103,8 @@ def _train(arm: Arm) -> None:
         resume=True,
         explain=arm.explain,
     )
-    trainers = TrainerCache(SiteTrainers(arm))
-    client = build_client_app(trainers, SiteQualities(arm))
+    trainers = TrainerCache(ClinicTrainers(arm))
+    client = build_client_app(trainers, ClinicQualities(arm))
     run = run_ray if arm.engine == "ray" else run_local
     try:
         run(server, client, [unquote(site.name) for site in arm.members])

@@ -1,6 +1,6 @@
 """What can be found out from a study's finished runs, by the name that its file asks with.
 
-Each is a module with a function ``judge(runs, folder)``: it reads the runs' folders, writes its tables and
+Each is a module with a function ``analyse(runs, folder)``: it reads the runs' folders, writes its tables and
 figures into the study's folder, and returns its lines as JSON types. It trains nothing.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dermafed.simulation.studies.study_runs import StudyRun
 
-JUDGEMENTS = {
+ANALYSES = {
     "budget": "dermafed.simulation.studies.budget",
     "fairness": "dermafed.simulation.studies.fairness",
     "cost": "dermafed.simulation.studies.cost",
@@ -25,8 +25,8 @@ JUDGEMENTS = {
 }
 
 
-def judge(name: str, runs: Sequence[StudyRun], folder: Path) -> list[dict[str, Any]]:
-    """Calls one of :data:`JUDGEMENTS`.
+def analyse(name: str, runs: Sequence[StudyRun], folder: Path) -> list[dict[str, Any]]:
+    """Calls one of :data:`ANALYSES`.
 
     Args:
         name: of the judgement.
@@ -37,5 +37,5 @@ def judge(name: str, runs: Sequence[StudyRun], folder: Path) -> list[dict[str, A
         Its lines.
     """
     # Imported now, so that reading a study's file is quick.
-    lines: list[dict[str, Any]] = import_module(JUDGEMENTS[name]).judge(runs, folder)
+    lines: list[dict[str, Any]] = import_module(ANALYSES[name]).analyse(runs, folder)
     return lines

@@ -34,7 +34,7 @@ _HEAD = (
 )
 
 
-def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Writes ``budget.md`` and ``budget.svg`` into a study's folder."""
     lines = budgets(runs)
     write_atomically(folder / "budget.md", markdown(lines).encode())

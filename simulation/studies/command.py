@@ -91,8 +91,8 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     from dermafed.server.model_card.run_facts import simulated_facts
     from dermafed.shared.storage.atomic_files import write_json
     from dermafed.simulation.runs.progress import LiveWatcher
-    from dermafed.simulation.studies.analyses import judge
-    from dermafed.simulation.studies.command import with_drawn_data
+    from dermafed.simulation.studies.analyses import analyse
+    from dermafed.simulation.studies.command import with_synthetic_data
     from dermafed.simulation.studies.guided import with_views
     from dermafed.simulation.studies.study_runs import run_all, study_runs
     from dermafed.simulation.studies.summary import markdown, published_lines, summarise
@@ -100,14 +100,14 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     command = shlex.join(["fl-simulate", *sys.argv[1:]])
     with LiveWatcher() as watcher:
         if quick:
-            study = with_drawn_data(study, folder, watcher)
+            study = with_synthetic_data(study, folder, watcher)
         trained = study_runs(study, folder)
         run_all(trained, command=command, watcher=watcher)
         runs = with_views(study, trained, watcher)
         lines = [] if study.validation_only else summarise(runs) + published_lines(study.published)
         for done, name in enumerate(study.judgements if whole else ()):
             watcher.stage("Judging the runs")(done, len(study.judgements))
-            write_json(folder / f"{name}.json", {"title": study.title, "lines": judge(name, runs, folder)})
+            write_json(folder / f"{name}.json", {"title": study.title, "lines": analyse(name, runs, folder)})
         if "fairness" in study.judgements and whole:
             for run in trained:  # their cards tell of groups too
                 write_card(run.folder, simulated_facts(run.folder))
@@ -144,7 +144,7 @@ IMAGES = 80  # of each clinic
 _SIDE = 96  # pixels
 
 
-def with_drawn_data(study: Study, folder: Path, watcher: Watcher) -> Study:
+def with_synthetic_data(study: Study, folder: Path, watcher: Watcher) -> Study:
     """The study, with a data set drawn into its folder where it asks for synthetic data; drawn once."""
     # Imported now, so that --help answers at once.
     from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS

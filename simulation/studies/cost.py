@@ -36,7 +36,7 @@ _HEAD = (
 )
 
 
-def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Writes ``cost.md`` and ``cost.svg`` into a study's folder."""
     lines = costs(runs)
     write_atomically(folder / "cost.md", markdown(lines).encode())

@@ -20,14 +20,14 @@ from dermafed.simulation.runs.results import Predictions, TestImages
 from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings
 from dermafed.simulation.studies.fairness_output import as_csv, group_figure, markdown
 from dermafed.simulation.studies.image_groups import ORDER, Angles, groups_of, measure_angles
-from dermafed.simulation.studies.study_runs import OWN, StudyRun, kept_models, kept_tests
+from dermafed.simulation.studies.study_runs import OWN, StudyRun, saved_predictions, saved_tests
 
 ARMS = ("federated", "pooled", OWN)
 Key = tuple[str, str, str]
 Line = dict[str, Any]
 
 
-def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Judges every row's models by group; small cells are left out of all that is written.
 
     Args:
@@ -40,7 +40,7 @@ def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     Raises:
         ImageError: a test image cannot be read any more.
     """
-    tests = {run.folder: kept_tests(run) for run in runs}
+    tests = {run.folder: saved_tests(run) for run in runs}
     angles = measure_angles(record for each in tests.values() for record in _records(each))
     judged = dict(_judgements(runs, tests, angles))
     classes = next(iter(tests.values())).classes
@@ -114,7 +114,7 @@ def _judgements(
     for row, own in rows.items():
         images = [tests[run.folder] for run in own]
         grouped = [groups_of(each, angles) for each in images]
-        models = [kept_models(run) for run in own]
+        models = [saved_predictions(run) for run in own]
         for arm in [arm for arm in ARMS if all(arm in each for each in models)]:
             judged = _judged(own, images, [each[arm][0] for each in models])
             for attribute, order in ORDER.items():
@@ -164,7 +164,7 @@ def _told(value: float, interval: Interval | None) -> dict[str, float | None]:
     return dict(zip(("value", "low", "high"), (value, *ends), strict=True))
 
 
-def tell_groups(settings: RunSettings, folder: Path) -> None:
+def write_group_comparison(settings: RunSettings, folder: Path) -> None:
     """Writes ``fairness.*`` into a finished run's folder, and its model card anew.
 
     Args:
@@ -175,6 +175,6 @@ def tell_groups(settings: RunSettings, folder: Path) -> None:
         ImageError: a test image cannot be read any more.
         StorageError: the folder cannot be written.
     """
-    lines = judge([StudyRun("this run", settings, folder)], folder)
+    lines = analyse([StudyRun("this run", settings, folder)], folder)
     write_json(folder / FAIRNESS_FILE, {"title": "By group of patients", "lines": lines})
     write_card(folder, simulated_facts(folder))

@@ -27,7 +27,7 @@ from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import Predictions, TestImages, arm_result
 from dermafed.simulation.runs.run import Watcher
 from dermafed.simulation.studies.study import Study, View
-from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun, kept_models, kept_tests
+from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun, saved_predictions, saved_tests
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +45,7 @@ Look = Callable[["Image", int, LesionRecord], "Window"]
 
 
 @dataclass(frozen=True, slots=True)
-class SecondLooks:
+class SecondViews:
     """The second looks of one model, which is opened once for all of them.
 
     Attributes:
@@ -78,14 +78,14 @@ def with_views(study: Study, runs: Sequence[StudyRun], watcher: Watcher) -> list
         for run in runs
         if run.row == view.of
     ]
-    waiting: dict[Path, SecondLooks] = {}
+    waiting: dict[Path, SecondViews] = {}
     for run, out, _, view in asked:
         if not _is_done(out, view):
-            waiting.setdefault(run.folder, SecondLooks(run, {})).views[out] = view
+            waiting.setdefault(run.folder, SecondViews(run, {})).views[out] = view
     if waiting:
         awaited = [out for looks in waiting.values() for out in looks.views]
         told = watcher.stage("Second looks")
-        for _ in run_in_processes(look_again, waiting.values(), processes=cores()):
+        for _ in run_in_processes(predict_second_views, waiting.values(), processes=cores()):
             told(sum((out / RESULT_FILE).exists() for out in awaited), len(awaited))
     every = [*runs, *(StudyRun(row, run.settings, out) for run, out, row, _ in asked)]
     return sorted(every, key=lambda run: study.order.index(run.row))
@@ -104,7 +104,7 @@ def _is_done(out: Path, view: View) -> bool:
     return True
 
 
-def look_again(looks: SecondLooks) -> None:
+def predict_second_views(looks: SecondViews) -> None:
     """Predicts a run's test images once more, and writes the second looks' folders; for a process of its own.
 
     Raises:
@@ -120,7 +120,7 @@ def look_again(looks: SecondLooks) -> None:
     source = looks.source
     model, card = load_model(source.folder / "model.keras")
     explainer = Explainer(model)
-    tests, (first,) = kept_tests(source), kept_models(source)[FEDERATED]
+    tests, (first,) = saved_tests(source), saved_predictions(source)[FEDERATED]
     prepared = {site: load_labelled(tests.records[site], card.model, card.preprocess) for site in first}
     for out, view in looks.views.items():
         where = _way(view.look, explainer, source.settings.seed)

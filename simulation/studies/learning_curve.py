@@ -22,7 +22,7 @@ JOINED, ALONE = "joined", "alone"
 Line = dict[str, Any]
 
 
-def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Writes ``learning-curve.md`` and ``.svg`` into a study's folder."""
     lines = curves(runs)
     if lines:

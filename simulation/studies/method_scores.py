@@ -16,7 +16,7 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.studies.study_runs import StudyRun, kept_tests
+from dermafed.simulation.studies.study_runs import StudyRun, saved_tests
 
 CENTRE = "centre"
 
@@ -55,7 +55,7 @@ def centre(image: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
 
 
 def _chosen(run: StudyRun, count: int) -> list[LesionRecord]:
-    every = [record for own in kept_tests(run).records.values() for record in own]
+    every = [record for own in saved_tests(run).records.values() for record in own]
     every.sort(key=lambda record: record.image_id)
     places = np.linspace(0, len(every) - 1, min(count, len(every)))
     return [every[int(place)] for place in places]

@@ -75,7 +75,7 @@ TABLE_1 = (
 )
 
 
-def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Measures the methods on every run's model, and writes ``methods.csv``, ``.md`` and ``.svg``."""
     own = [run for run in runs if (run.folder / "model.keras").exists()]
     waiting = [run for run in own if not (run.folder / METHODS_FILE).exists()]
@@ -148,7 +148,7 @@ def methods_figure(lines: Sequence[Line], figures: Mapping[str, str]) -> bytes:
     """Draws the methods that exist from top to bottom.
 
     Args:
-        lines: of :func:`judge`, those less the blob; works may share a method.
+        lines: of :func:`analyse`, those less the blob; works may share a method.
         figures: what is drawn, with its heading.
 
     Returns:

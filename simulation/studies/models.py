@@ -17,9 +17,9 @@ from dermafed.simulation.studies.resampled_metrics import (
     FEWEST_LESIONS,
     MEAN,
     RESAMPLES,
-    Judged,
-    judged_models,
+    ModelResamples,
     over_images_and_seeds,
+    resampled_models,
 )
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import as_csv
@@ -28,7 +28,7 @@ from dermafed.simulation.studies.summary import markdown as table
 Line = dict[str, Any]
 
 
-def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Writes ``models.csv``, ``models.md`` and ``models.svg`` into a study's folder."""
     lines = figures(runs)
     write_atomically(folder / "models.svg", models_figure(lines))
@@ -49,13 +49,13 @@ def figures(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
         seeds, ``low`` and ``high`` (95 %; of one seed, over other images only; ``None`` where there are too
         few lesions), ``fewest`` (lesions of the rarest class at a clinic), ``values`` by seed.
     """
-    models = judged_models(tuple(runs), resamples)
+    models = resampled_models(tuple(runs), resamples)
     return [
         {"row": row, "arm": arm} | line for (row, arm), by_seed in models.items() for line in _lines(by_seed)
     ]
 
 
-def _lines(by_seed: Mapping[int, Judged]) -> Iterator[Line]:
+def _lines(by_seed: Mapping[int, ModelResamples]) -> Iterator[Line]:
     first, *others = (judged.values for judged in by_seed.values())
     for tests, figure in first:
         if all((tests, figure) in values for values in others):

@@ -26,10 +26,10 @@ from dermafed.simulation.studies.resampled_metrics import (
     MEAN,
     RESAMPLES,
     Floats,
-    Judged,
     Model,
-    judged_models,
+    ModelResamples,
     over_images_and_seeds,
+    resampled_models,
 )
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import as_csv
@@ -39,7 +39,7 @@ ACCURACY = "accuracy, one image a lesion"
 Line = dict[str, Any]
 
 
-def judge(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
+def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Compares all models of a study, and writes ``pairs.csv`` and ``pairs.md`` into its folder."""
     lines = compare(runs)
     if lines:
@@ -61,13 +61,15 @@ def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
         accuracy), ``p``, ``values`` by seed, ``p_holm``. Neither interval nor p-value where a clinic's test
         has too few lesions of a class.
     """
-    models = judged_models(tuple(runs), resamples)
+    models = resampled_models(tuple(runs), resamples)
     lines = [line for a, b in combinations(models, 2) for line in _pair(a, b, models[a], models[b])]
     _adjust(lines)
     return lines
 
 
-def _pair(a: Model, b: Model, mine: Mapping[int, Judged], yours: Mapping[int, Judged]) -> Iterator[Line]:
+def _pair(
+    a: Model, b: Model, mine: Mapping[int, ModelResamples], yours: Mapping[int, ModelResamples]
+) -> Iterator[Line]:
     """The lines of one pair, over the seeds in which both were judged on the same images."""
     both = [(mine[s], yours[s]) for s in mine if s in yours and mine[s].images == yours[s].images]
     if not both:

@@ -16,7 +16,7 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.classification import classification_report
 from dermafed.shared.metrics.intervals import over_trainings, resample
 from dermafed.simulation.runs.results import Predictions, TestImages
-from dermafed.simulation.studies.study_runs import StudyRun, at_home, kept_models, kept_tests
+from dermafed.simulation.studies.study_runs import StudyRun, differs_by_clinic, saved_predictions, saved_tests
 
 ALL, MEAN = "all", "mean over clinics"
 FIGURES = ("balanced_accuracy", "auc")
@@ -135,7 +135,7 @@ Model = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class ModelResamples:
     """What is known of one model of one seed.
 
     Attributes:
@@ -152,20 +152,20 @@ class Judged:
 
 
 @lru_cache(maxsize=1)
-def judged_models(runs: tuple[StudyRun, ...], resamples: int) -> dict[Model, dict[int, Judged]]:
+def resampled_models(runs: tuple[StudyRun, ...], resamples: int) -> dict[Model, dict[int, ModelResamples]]:
     """Every model of finished runs, by its name and seed; remembered for the next judgement.
 
     Args:
         runs: finished.
         resamples: of the bootstrap.
     """
-    models: dict[Model, dict[int, Judged]] = {}
+    models: dict[Model, dict[int, ModelResamples]] = {}
     for run in runs:
-        images = kept_tests(run)
-        for arm, kept in kept_models(run).items():
+        images = saved_tests(run)
+        for arm, kept in saved_predictions(run).items():
             judged = _judged(images, kept, resamples)
-            if at_home(arm, run.settings) and len(images.records) > 1:
-                judged = _at_home(judged)
+            if differs_by_clinic(arm, run.settings) and len(images.records) > 1:
+                judged = _without_pooled_tests(judged)
             models.setdefault((run.row, arm), {})[run.settings.seed] = judged
     return models
 
@@ -179,7 +179,7 @@ def over_images_and_seeds(values: Floats) -> Floats:
     return over_trainings(values[:, 1:].T)
 
 
-def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -> Judged:
+def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -> ModelResamples:
     sets = image_sets(images)
     right = {}
     if len(models) == 1:
@@ -188,10 +188,10 @@ def _judged(images: TestImages, models: Sequence[Predictions], resamples: int) -
     fewest = {name: own.fewest for name, own in sets.items()}
     fewest[MEAN] = min(fewest.values())
     values = model_values(images, models, resamples)
-    return Judged(tuple(own.seed for own in sets.values()), values, right, fewest)
+    return ModelResamples(tuple(own.seed for own in sets.values()), values, right, fewest)
 
 
-def _at_home(judged: Judged) -> Judged:
+def _without_pooled_tests(judged: ModelResamples) -> ModelResamples:
     """Without all images together: that several models guess differently would look like skill there."""
     values = {key: own for key, own in judged.values.items() if key[0] != ALL}
     right = {name: own for name, own in judged.right.items() if name != ALL}

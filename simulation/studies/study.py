@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import slug
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.analyses import JUDGEMENTS
+from dermafed.simulation.studies.analyses import ANALYSES
 
 LOOKS = ("cam", "scorecam", "centre", "random")
 
@@ -124,7 +124,7 @@ def read_study(name: str, given: Mapping[str, Any], *, quick: bool = False) -> S
 def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], quick: bool) -> Study:
     _refuse(path, "key", set(content) - _KEYS, _KEYS)
     judgements = tuple(map(str, _typed(path, content, "judgements", list)))
-    _refuse(path, "judgement", set(judgements) - set(JUDGEMENTS), set(JUDGEMENTS))
+    _refuse(path, "judgement", set(judgements) - set(ANALYSES), set(ANALYSES))
     fast = dict(_typed(path, content, "quick", dict)) if quick else {}
     seeds = _seeds(path, "seeds", fast.pop("seeds", content.get("seeds", [0])))
     base = _typed(path, content, "base", dict)

@@ -106,14 +106,14 @@ def _finished(begun: Begun, command: str) -> bool:
 OWN, ALONE = "own", "local"
 
 
-def kept_tests(run: StudyRun) -> TestImages:
+def saved_tests(run: StudyRun) -> TestImages:
     """Every clinic's test images of a finished run."""
     result = run.result()
     folders = _clinics(run)
     return TestImages([read_clinic_split(folder) for folder in folders], folders, tuple(result["classes"]))
 
 
-def kept_models(run: StudyRun) -> dict[str, list[Predictions]]:
+def saved_predictions(run: StudyRun) -> dict[str, list[Predictions]]:
     """The models of a finished run, as their probabilities on each clinic's test images.
 
     Returns:
@@ -131,7 +131,7 @@ def kept_models(run: StudyRun) -> dict[str, list[Predictions]]:
     return models | {ALONE: list(alone.values()), OWN: [own]}
 
 
-def at_home(arm: str, settings: RunSettings) -> bool:
+def differs_by_clinic(arm: str, settings: RunSettings) -> bool:
     """Whether it is not one model, but at every clinic another: its own, tuned, or with its own norm."""
     return arm in (TUNED, OWN) or (arm == FEDERATED and settings.batch_norm == "local")
 

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 
 from dermafed.simulation.studies.markdown_table import heading, markdown_table
 from dermafed.simulation.studies.resampled_metrics import ALL, MEAN
-from dermafed.simulation.studies.study_runs import StudyRun, at_home
+from dermafed.simulation.studies.study_runs import StudyRun, differs_by_clinic
 
 FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
 ARMS = ("federated", "tuned", "pooled", "local")
@@ -63,7 +63,7 @@ def summarise(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
     found: dict[tuple[str, str, str, str], list[float]] = {}
     for run in runs:
         for arm, tests, figures in _judged(run.result()):
-            if tests == ALL and at_home(arm, run.settings):
+            if tests == ALL and differs_by_clinic(arm, run.settings):
                 continue  # several models that guess differently would look like skill together
             for figure in FIGURES:
                 if figures.get(figure) is not None:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.budget import budgets, judge
+from dermafed.simulation.studies.budget import budgets
 from dermafed.simulation.studies.study_runs import StudyRun
 from tests.simulation.studies.test_cost import run
 
@@ -35,7 +35,7 @@ def test_budgets_by_hand(tmp_path: Path) -> None:
 
 
 def test_the_figure_and_the_table(tmp_path: Path) -> None:
-    judge(study(tmp_path), tmp_path)
+    analyse(study(tmp_path), tmp_path)
     assert (tmp_path / "budget.md").read_text("utf-8").splitlines()[-1] == (
         "| 2 | 8 | 0.25 | 0.001 | 0.0 | 4 | 0.700 | 0.500 ± 0.000 |"
     )

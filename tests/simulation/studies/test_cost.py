@@ -10,7 +10,7 @@ import pytest
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.cost import costs, judge
+from dermafed.simulation.studies.cost import costs
 from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 
@@ -52,7 +52,7 @@ def test_costs_by_hand(tmp_path: Path) -> None:
 
 
 def test_the_figure_and_the_table(tmp_path: Path) -> None:
-    judge(study(tmp_path), tmp_path)
+    analyse(study(tmp_path), tmp_path)
     table = (tmp_path / "cost.md").read_text("utf-8").splitlines()
     assert table[-1] == "| 4 | 25 | 12 | 6.0 | 0.60 | 0.500 |"
     drawing = (tmp_path / "cost.svg").read_text("utf-8")

@@ -14,7 +14,7 @@ from dermafed.shared.lesions.clinic_split import write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.fairness import judge
+from dermafed.simulation.studies.fairness import analyse
 from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 CLASSES = ("melanoma", "nevus")
@@ -50,7 +50,7 @@ def study(tmp_path: Path) -> list[StudyRun]:
 
 
 def test_groups_gaps_and_changes_by_hand(study: list[StudyRun], tmp_path: Path) -> None:
-    lines = [line for line in judge(study, tmp_path) if line["attribute"] == "sex"]
+    lines = [line for line in analyse(study, tmp_path) if line["attribute"] == "sex"]
     groups = {(line["row"], line["group"]): line for line in lines if line["kind"] == "group"}
     women, men = groups["as it is", "female"], groups["as it is", "male"]
     assert (women["images"], women["classes"]) == (24, {"melanoma": 12, "nevus": 12})
@@ -72,7 +72,7 @@ def test_groups_gaps_and_changes_by_hand(study: list[StudyRun], tmp_path: Path) 
 
 
 def test_what_is_written_says_the_same(study: list[StudyRun], tmp_path: Path) -> None:
-    lines = judge(study, tmp_path)
+    lines = analyse(study, tmp_path)
     json.dumps(lines, allow_nan=False)
     with (tmp_path / "fairness.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -85,4 +85,4 @@ def test_what_is_written_says_the_same(study: list[StudyRun], tmp_path: Path) ->
 
 
 def test_unknown_groups_are_left_out(study: list[StudyRun], tmp_path: Path) -> None:
-    assert "age" not in {line["attribute"] for line in judge(study, tmp_path)}
+    assert "age" not in {line["attribute"] for line in analyse(study, tmp_path)}

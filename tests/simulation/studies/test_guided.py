@@ -20,7 +20,7 @@ from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.runs.run import Watcher
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.guided import SECOND_FILE, SecondLooks, look_again, with_views
+from dermafed.simulation.studies.guided import SECOND_FILE, SecondViews, predict_second_views, with_views
 from dermafed.simulation.studies.study import Study, View
 from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 from tests.commands.making import SIDE
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Path:
 
 def looked(run: Path, look: str, name: str = "again") -> Path:
     out = run.parents[1] / name / "seed-0"
-    look_again(SecondLooks(StudyRun("plain", RunSettings(), run), {out: View("plain", look)}))
+    predict_second_views(SecondViews(StudyRun("plain", RunSettings(), run), {out: View("plain", look)}))
     return out
 
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.learning_curve import curves, judge
+from dermafed.simulation.studies.learning_curve import curves
 from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 
@@ -62,7 +62,7 @@ def test_the_points_by_hand(tmp_path: Path) -> None:
 
 
 def test_the_figure_and_the_table(tmp_path: Path) -> None:
-    judge(study(tmp_path), tmp_path)
+    analyse(study(tmp_path), tmp_path)
     table = (tmp_path / "learning-curve.md").read_text("utf-8")
     assert "| east | joined | 25 | 0.650 ± 0.635 |" in table
     assert table.index("| 25 |") < table.index("| 50 |")
@@ -72,11 +72,11 @@ def test_the_figure_and_the_table(tmp_path: Path) -> None:
         assert words in drawing
     again = tmp_path / "again"
     again.mkdir()
-    judge(study(again), again)
+    analyse(study(again), again)
     assert (again / "learning-curve.svg").read_text("utf-8") == drawing
 
 
 def test_runs_of_one_size_have_no_curve(tmp_path: Path) -> None:
     runs = [run(tmp_path, "a", seed, {"east": 25, "west": 9}, {"east": 0.6, "west": 0.5}) for seed in (0, 1)]
-    assert judge(runs, tmp_path) == []
+    assert analyse(runs, tmp_path) == []
     assert not (tmp_path / "learning-curve.svg").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.method_scores import centre, method_scores
-from dermafed.simulation.studies.methods import FIGURES, ITSELF, LESS_BLOB, NOT_BUILT, TABLE_1, judge, measure
+from dermafed.simulation.studies.methods import FIGURES, ITSELF, LESS_BLOB, NOT_BUILT, TABLE_1, measure
 from dermafed.simulation.studies.study_runs import StudyRun
 from tests.shared.training.tiny import tiny_backbones
 from tests.simulation.studies.with_model import finished_run
@@ -38,7 +38,7 @@ def test_table_1_is_filled_where_a_method_exists_and_says_where_not(tmp_path: Pa
     runs = [StudyRun("plain", RunSettings(seed=seed), finished_run(tmp_path, seed)) for seed in (0, 1)]
     for run in runs:
         measure(run)
-    lines = judge(runs, tmp_path)
+    lines = analyse(runs, tmp_path)
     assert {line["work"] for line in lines} == {entry.work for entry in TABLE_1}
     for line in lines:
         assert line["method"] == NOT_BUILT or len(line["values"]) == 2, line

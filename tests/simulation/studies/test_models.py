@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.simulation.studies.models import figures, judge, models_figure
+from dermafed.simulation.studies.models import figures, models_figure
 from dermafed.simulation.studies.resampled_metrics import ImageSet
 from tests.simulation.studies.finished import finished
 
@@ -77,7 +77,7 @@ def test_a_diagnosis_has_one_name_whatever_the_classes_are_called() -> None:
 
 
 def test_tables_are_written(tmp_path: Path) -> None:
-    judge([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], tmp_path)
+    analyse([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], tmp_path)
     text = (tmp_path / "models.md").read_text("utf-8")
     assert text.index("On all (rarest class of a test: 15 lesions)") < text.index(
         "On mean over clinics (rarest class of a test: 5 lesions)"
@@ -88,7 +88,7 @@ def test_tables_are_written(tmp_path: Path) -> None:
 
 
 def test_every_model_has_a_place_and_every_figure_a_panel(tmp_path: Path) -> None:
-    lines = judge([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS, "pooled": WORDS})], tmp_path)
+    lines = analyse([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS, "pooled": WORDS})], tmp_path)
     drawn = (tmp_path / "models.svg").read_text("utf-8")
     for name in ("a, federated", "a, pooled", "AUC, all tests", "balanced accuracy, mean over clinics"):
         assert f">{name}</text>" in drawn

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermafed.simulation.studies.pairs import ACCURACY, compare, judge
+from dermafed.simulation.studies.pairs import ACCURACY, compare
 from tests.simulation.studies.finished import finished
 
 TESTS = {
@@ -146,7 +146,7 @@ def test_the_tables_hold_every_line(tmp_path: Path) -> None:
         finished(tmp_path / "runs", row, seed, TESTS, {"federated": GOOD if row == "a" else POOR})
         for row, seed in itertools.product("ab", range(2))
     ]
-    lines = judge(runs, tmp_path)
+    lines = analyse(runs, tmp_path)
     with (tmp_path / "pairs.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["difference"]) for row in rows] == [line["difference"] for line in lines]

@@ -56,8 +56,8 @@ def test_the_clinics_own_and_tuned_models_are_judged_at_home_only(tmp_path: Path
     run = finished(tmp_path, 0, 0.6)
     content = run.result()
     content["tuned"] = content["federated"]
-    at_home = {"east": {"auc": 0.7, "recall": 0.4}, "west": {"auc": 0.9, "recall": None}}
-    content["local"] = {"auc": 0.3, "clinics": at_home, "mean_over_clinics": {"auc": 0.5}}
+    differs_by_clinic = {"east": {"auc": 0.7, "recall": 0.4}, "west": {"auc": 0.9, "recall": None}}
+    content["local"] = {"auc": 0.3, "clinics": differs_by_clinic, "mean_over_clinics": {"auc": 0.5}}
     (run.folder / RESULT_FILE).write_text(json.dumps(content), "utf-8")
     found = {(line["arm"], line["tests"], line["figure"]): line["mean"] for line in summarise([run])}
     own = {key[1:]: value for key, value in found.items() if key[0] == "own"}
