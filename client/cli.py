@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run the node": (node.start, node.status, node.audit, node.models),
     "Diagnose": (serve.serve, serve.token, diagnose.diagnose, calibrate),
     "Use images and models": (images.evaluate, images.explain, images.convert),
-    "Look after diagnoses": (diagnoses.diagnoses, review.review, diagnoses.quarantine, diagnoses.forget),
+    "Manage diagnoses": (diagnoses.diagnoses, review.review, diagnoses.quarantine, diagnoses.forget),
 }
 
 

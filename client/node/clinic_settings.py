@@ -1,4 +1,4 @@
-"""The settings that a clinic edits: ``clinic.toml`` in its folder."""
+"""The settings that a clinic may edit: ``clinic.toml`` in its folder."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ metadata = true
 
 @dataclass(frozen=True, slots=True)
 class ClinicSettings:
-    """What ``clinic.toml`` says.
+    """The settings in ``clinic.toml``.
 
     Attributes:
         clinic: the clinic's name in the federation.
-        data: its labelled images.
-        port: of the node's own interface on this machine; 0 is a free one.
-        limits: of its policy.
+        data: the clinic's labelled images.
+        port: port of the node's own interface on this machine; 0: a free one.
+        limits: the limits of the clinic's policy.
     """
 
     clinic: str
@@ -60,7 +60,7 @@ def load_settings(path: Path) -> ClinicSettings:
     """Read a clinic's settings; a relative path of data starts at the file's folder.
 
     Raises:
-        SettingsError: they are damaged; names the field.
+        SettingsError: they are damaged; the message names the field.
     """
     try:
         values = tomllib.loads(path.read_text("utf-8"))

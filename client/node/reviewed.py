@@ -1,7 +1,7 @@
-"""The clinic's folder ``reviewed``: diagnoses that a person made into training data, with a manifest.
+"""The clinic's folder ``reviewed``: diagnoses that a person accepted as training data, with a manifest.
 
-An image is written before its row and removed after it, and an image without a row is none: whoever reads the
-folder at any moment finds whole records only.
+An image is written before its row and removed after it, and an image without a row does not count: whoever
+reads the folder at any moment finds complete records only.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ class ReviewedRow:
 
     Attributes:
         image_id: the diagnosis's id, which is the image file's name.
-        lesion_id: images of the same pixels share it.
-        patient_id: images of the same person share it; says nothing else. Empty where nobody knows.
+        lesion_id: the same for images of the same pixels.
+        patient_id: the same for images of the same person, otherwise meaningless; empty if unknown.
         diagnosis: the label.
-        confirmed_by: what makes it sure, or empty.
-        age: years, or empty; so with ``sex`` and ``site``.
-        split: the side in a run that takes the sides as they are given.
+        confirmed_by: how the diagnosis was confirmed, or empty.
+        age: years, or empty.
+        sex: the patient's sex, or empty.
+        site: the lesion's place on the body, or empty.
+        split: the side in a run whose split is given.
     """
 
     image_id: str
@@ -50,7 +52,7 @@ def read_reviewed(folder: Path) -> tuple[LesionRecord, ...]:
     """The records that were accepted, in order of ``image_id``.
 
     Raises:
-        DatasetError: somebody has damaged the manifest.
+        DatasetError: the manifest is damaged.
     """
     manifest = folder / MANIFEST
     return load_dataset(manifest, skip_bad=True).records if manifest.exists() else ()
@@ -60,7 +62,7 @@ def reviewed_rows(folder: Path) -> dict[str, ReviewedRow]:
     """The manifest's rows by image.
 
     Raises:
-        DatasetError: somebody has damaged the manifest.
+        DatasetError: the manifest is damaged.
     """
     manifest = folder / MANIFEST
     if not manifest.exists():
@@ -69,15 +71,15 @@ def reviewed_rows(folder: Path) -> dict[str, ReviewedRow]:
         rows = [ReviewedRow(**cells) for _, cells in read_table(manifest).rows]
     except TypeError as error:
         columns = ", ".join(field.name for field in fields(ReviewedRow))
-        raise DatasetError("other columns", where=manifest, remedy=f"They must be {columns}") from error
+        raise DatasetError("The manifest has other columns", where=manifest, remedy=f"They must be {columns}") from error
     return {row.image_id: row for row in rows}
 
 
 def add_reviewed(folder: Path, row: ReviewedRow, suffix: str, image: bytes) -> None:
-    """Add a record, in the place of an earlier one of the same image.
+    """Add a record, in place of an earlier one of the same image.
 
     Raises:
-        DatasetError: an image of the same pixels is there under another name.
+        DatasetError: an image of the same pixels exists under another name.
         StorageError: the folder cannot be written.
     """
     rows = reviewed_rows(folder)
@@ -94,7 +96,7 @@ def add_reviewed(folder: Path, row: ReviewedRow, suffix: str, image: bytes) -> N
 
 
 def remove_reviewed(folder: Path, image_id: str) -> None:
-    """Remove a record, if it is there, and what training has made of its image.
+    """Remove a record, if it exists, and the cached preprocessing of its image.
 
     Raises:
         StorageError: the folder, or the cache, cannot be written.

@@ -1,10 +1,10 @@
-"""What travels between the server and the clinics: the one definition of every message's content.
+"""The messages between the server and the clinics during a run: the only definition of their content.
 
 ===============  ===============================  ====================================================
 message          record                           content
 ===============  ===============================  ====================================================
 train, evaluate  ``weights`` (arrays)             ``weights``: float32 (P,), the global model
-                 ``instruction`` (config)         ``round``, and what the strategy tells the trainer
+                 ``instruction`` (config)         ``round``, and the strategy's settings of the trainer
 train's reply    ``weights`` (arrays)             ``weights``: float32 (P,), the trained model
                  ``report`` (metrics)             ``weight`` in the mean, ``seconds`` of work
                  ``metrics`` (metrics)            what the training measured, for example ``loss``
@@ -22,8 +22,9 @@ query.trust      ``trust`` (config)               ``document``: all clinics' sum
                                                   that of query.prepare
 ===============  ===============================  ====================================================
 
-The weights are one array because each array of a message costs Flower two requests. A reply without result
-is a Flower ``Error`` with a :class:`Refusal` code and the exception's type name: its text may hold names.
+The weights are one array because each array of a message costs Flower two requests. A reply without
+result is a Flower ``Error`` with a :class:`Refusal` code and the exception's type name, not its text, which may
+contain names.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ EXPLAIN_QUERY = f"{MessageType.QUERY}.{EXPLAIN}"
 
 CALIBRATE, CALIBRATION = "calibrate", "trust"
 CALIBRATE_QUERY, CALIBRATION_QUERY = (f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, CALIBRATION))
-"""The types of the messages that ask for calibration, and that tell what came of it."""
+"""The types of the messages that ask for calibration sums, and that send the calibration back."""
 
 SENT = (
     "trained weights, with the weight they count and the training loss",
@@ -66,8 +67,8 @@ SENT = (
     "calibration: summed losses and counts by confidence of the validation images, where the run asks for it",
     "versions of packages, and of an error no more than its type",
 )
-"""Everything that a clinic sends, in words for who approves it; the records are listed above and in
-:mod:`dermafed.shared.protocol.agreement`."""
+"""Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash. The
+records are listed above and in :mod:`dermafed.shared.protocol.agreement`."""
 
 
 class Refusal(IntEnum):
@@ -86,12 +87,12 @@ class Refusal(IntEnum):
 
 @dataclass(frozen=True)
 class Instruction:
-    """What a clinic is asked to train or to judge.
+    """What a clinic is asked to train or to evaluate.
 
     Attributes:
         weights: the global model, float32 (P,).
         round: the round's number, from 1.
-        config: what the strategy tells the trainer, for example ``proximal_mu``.
+        config: the strategy's settings of the trainer, for example ``proximal_mu``.
     """
 
     weights: FloatVector
@@ -106,7 +107,7 @@ def encode_instruction(weights: FloatVector, round: int, config: Mapping[str, fl
 
 
 def decode_instruction(content: RecordDict) -> Instruction:
-    """The clinic's reading of :func:`encode_instruction`.
+    """Decode :func:`encode_instruction` at the clinic.
 
     Raises:
         FederationError: a record or field is missing or of another type.
@@ -131,14 +132,14 @@ def encode_update(update: Update, seconds: float) -> RecordDict:
 
 
 def decode_update(content: RecordDict, parameters: int) -> tuple[Update, float]:
-    """The server's reading of :func:`encode_update`: the update and the clinic's seconds of work.
+    """Decode :func:`encode_update` at the server: the update and the clinic's seconds of work.
 
     Args:
-        content: what a clinic sent; nothing about it is trusted.
+        content: content of a clinic's reply; nothing in it is trusted.
         parameters: length P of the global model's vector.
 
     Raises:
-        FederationError: a field is missing, or has another type, dtype or shape. Values are not judged here.
+        FederationError: a field is missing, or has another type, dtype or shape. Values are not checked here.
     """
     weights = read_array(content, "weights", "weights", np.float32, (parameters,))
     report = record_of(content, "report", MetricRecord)
@@ -158,10 +159,10 @@ def encode_evaluation(evaluation: ClinicEvaluation, seconds: float) -> RecordDic
 
 
 def decode_evaluation(content: RecordDict, classes: int) -> tuple[ClinicEvaluation, float]:
-    """The server's reading of :func:`encode_evaluation`: the counts and the clinic's seconds of work.
+    """Decode :func:`encode_evaluation` at the server: the counts and the clinic's seconds of work.
 
     Raises:
-        FederationError: a field is missing, or has another type, dtype or shape. Values are not judged here.
+        FederationError: a field is missing, or has another type, dtype or shape. Values are not checked here.
     """
     report = record_of(content, "report", MetricRecord)
     evaluation = ClinicEvaluation(
@@ -175,18 +176,18 @@ def decode_evaluation(content: RecordDict, classes: int) -> tuple[ClinicEvaluati
 
 def encode_explanation_quality(quality: ExplanationQuality, seconds: float) -> RecordDict:
     """Content of a clinic's reply to an explain query: named counts and sums, no map and no image's score."""
-    figures: dict[str, MetricRecordValues] = {**quality.to_flat()}
-    return RecordDict({"figures": MetricRecord(figures), "report": MetricRecord({"seconds": float(seconds)})})
+    sums: dict[str, MetricRecordValues] = {**quality.to_flat()}
+    return RecordDict({"figures": MetricRecord(sums), "report": MetricRecord({"seconds": float(seconds)})})
 
 
 def decode_explanation_quality(content: RecordDict) -> tuple[ExplanationQuality, float]:
-    """The server's reading of :func:`encode_explanation_quality`, and the clinic's seconds of work.
+    """Decode :func:`encode_explanation_quality` at the server: the quality and the clinic's seconds of work.
 
     Raises:
-        FederationError: a field is missing, unknown, no number, or none that any images could give.
+        FederationError: a field is missing, unknown, not a number, or impossible for any images.
     """
-    figures = record_of(content, "figures", MetricRecord)
-    quality = ExplanationQuality.from_flat({name: number(figures, name) for name in figures})
+    sums = record_of(content, "figures", MetricRecord)
+    quality = ExplanationQuality.from_flat({name: number(sums, name) for name in sums})
     return quality, number(record_of(content, "report", MetricRecord), "seconds")
 
 
@@ -203,7 +204,7 @@ def decode_calibration_sums(content: RecordDict, classes: int) -> tuple[Calibrat
     """The server's reading of :func:`encode_calibration_sums`, and the clinic's seconds of work.
 
     Raises:
-        FederationError: a field is missing, or none that any images could give.
+        FederationError: a field is missing, or impossible for any images.
     """
     by_class = (2, classes, CONFIDENCE_BINS)
     images, correct = (
@@ -227,10 +228,10 @@ def decode_calibration(content: RecordDict) -> Calibration:
     """The clinic's reading of :func:`encode_calibration`.
 
     Raises:
-        FederationError: it is none.
+        FederationError: it is not a calibration.
     """
     text = record_of(content, "trust", ConfigRecord).get("document")
     try:
         return from_document(json.loads(str(text)))
     except ValueError as error:
-        raise FederationError("the field 'document' is no JSON") from error
+        raise FederationError("the field 'document' is not JSON") from error
