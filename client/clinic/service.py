@@ -45,12 +45,12 @@ class DiagnosticService:
             Refused: the sender has used the request's name for another image (409).
             StorageError: it could not be kept, so there is no diagnosis.
         """
-        kept = None if request is None else self.store.find(device, request)
+        kept = None if request is None else self.store.find_request(device, request)
         if kept is None:
             # The photograph is encoded while the network works: it takes as long as the network.
             photograph = self._encoder.submit(encode_photograph, received.image)
             said, prepared = diagnose_image(self.diagnoser, self.calibration, received, device, request)
-            kept = self.store.keep(said, received, prepared, photograph.result())
+            kept = self.store.save(said, received, prepared, photograph.result())
         if kept.image_sha256 != received.sha256:
             raise Refused(
                 "request-reused",
@@ -67,8 +67,8 @@ class DiagnosticService:
             Refused: there is no such diagnosis (404), or its image is no longer kept (410).
             SettingsError: there is no such class.
         """
-        self.store.prepared(id)  # a heatmap in memory must not outlive what the store has forgotten
+        self.store.load_prepared(id)  # a heatmap in memory must not outlive what the store has forgotten
         return self._heatmaps(id, target, against)
 
     def _explain(self, id: str, target: str | None, against: str | None) -> Explanation:
-        return self.diagnoser.explain(self.store.prepared(id), target, against)
+        return self.diagnoser.explain(self.store.load_prepared(id), target, against)

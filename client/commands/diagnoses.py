@@ -41,14 +41,14 @@ def diagnoses(
     from dermafed.client.node.home import open_home
 
     with open_store(open_home(folder)) as store:
-        found = store.on_day((day or datetime.now()).date())
+        found = store.list_day((day or datetime.now()).date())
         if as_json:
             print_json([_as_dict(store, each) for each in found])
             return
         out = Console(highlight=False, markup=False, soft_wrap=True)
         for each in found:
             out.print(plain(in_words(each)))
-            for opinion in store.opinions(each.id):
+            for opinion in store.list_opinions(each.id):
                 out.print(plain(f"    {opinion.in_words()}"))
     if not found:
         Console(stderr=True).print("No diagnosis was made on this day.")
@@ -79,7 +79,7 @@ def forget(
             if sys.stdin.isatty() and not yes:
                 typer.confirm(f"Remove {len(ids)} for good?", abort=True)
             store.forget(*dict.fromkeys(ids))
-        told = {id: time for id, time in store.forgotten().items() if not ids or id in ids}
+        told = {id: time for id, time in store.list_forgotten().items() if not ids or id in ids}
     if as_json:
         print_json(told)
         return
@@ -120,7 +120,7 @@ def quarantine(
     with open_store(open_home(folder)) as store:
         if id is not None:
             _decide(store, id, release)
-        waiting = store.quarantined()
+        waiting = store.list_quarantined()
     if as_json:
         print_json([asdict(each) for each in waiting])
         return
@@ -140,17 +140,17 @@ def in_words(diagnosis: Diagnosis) -> str:
 def _decide(store: Store, id: str, release: Path | None) -> None:
     from dermafed.shared.storage.atomic_files import write_private
 
-    data = store.quarantined_object(id)
+    data = store.load_quarantined(id)
     if release is not None:
         if release.exists():
             raise SettingsError("The file is there already", where=release, remedy="Name a new one")
         write_private(release, data)
-    store.drop(id)
+    store.delete_quarantined(id)
 
 
 def _as_dict(store: Store, diagnosis: Diagnosis) -> dict[str, object]:
     return {
         **diagnosis.to_dict(),
-        "looks": [asdict(look) for look in store.looks(diagnosis.id)],
-        "opinions": [asdict(opinion) for opinion in store.opinions(diagnosis.id)],
+        "looks": [asdict(look) for look in store.list_views(diagnosis.id)],
+        "opinions": [asdict(opinion) for opinion in store.list_opinions(diagnosis.id)],
     }

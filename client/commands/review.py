@@ -15,7 +15,7 @@ from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_
 from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
-    from dermafed.client.clinic.store.review import Waiting
+    from dermafed.client.clinic.store.review import PendingReview
     from dermafed.client.clinic.store.store import Store
 
 
@@ -57,7 +57,7 @@ def review(
     with open_store(open_home(folder)) as store:
         if id is not None:
             _decide(store, id, accept, label)
-        waiting = store.waiting()
+        waiting = store.list_pending()
     if as_json:
         print_json([_as_dict(each) for each in waiting])
         return
@@ -83,7 +83,7 @@ def _reviewer() -> str:
         return f"user {os.getuid()}"
 
 
-def _print(waiting: list[Waiting]) -> None:
+def _print(waiting: list[PendingReview]) -> None:
     out = Console(highlight=False, markup=False, soft_wrap=True)
     for each in waiting:
         out.print(plain(in_words(each.diagnosis)))
@@ -95,7 +95,7 @@ def _print(waiting: list[Waiting]) -> None:
         Console(stderr=True).print("Nothing waits for review.")
 
 
-def _as_dict(waiting: Waiting) -> dict[str, object]:
+def _as_dict(waiting: PendingReview) -> dict[str, object]:
     diagnosis = waiting.diagnosis
     return {
         "id": diagnosis.id,

@@ -26,7 +26,7 @@ from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.service import DiagnosticService
 from tests.client.clinic.intake.making import dicom_jpeg, jpeg
-from tests.client.clinic_store_in_memory import InMemory
+from tests.client.clinic.stores import new_store
 from tests.client.small_model import save_small_model
 from tests.commands.making import LABELS, command, draw_image
 
@@ -66,13 +66,13 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 @pytest.mark.journey
 def test_each_file_has_the_servers_numbers_to_the_last_bit(
-    diagnoser: Diagnoser, model: Path, images: Path, capsys: Capture
+    diagnoser: Diagnoser, model: Path, images: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     done = command(cli.main, capsys, "diagnose", images, images / "a.png", "--model", model, "--json")
     assert done.code == 0, done.err
     told = lines(done.out)
     assert [list(line) for line in told] == [KEYS] * 2
-    service = DiagnosticService(diagnoser, InMemory())
+    service = DiagnosticService(diagnoser, new_store(tmp_path / "clinic"))
     for line, file in zip(told, (images / "a.png", images / "b" / "A.jpg"), strict=True):
         data = file.read_bytes()
         expected = service.diagnose(receive(data), "scope").to_dict()

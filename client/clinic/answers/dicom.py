@@ -35,10 +35,10 @@ def answers(service: DiagnosticService, references: References, id: str) -> list
 
 def answer(service: DiagnosticService, references: References, id: str, kind: Kind) -> Dataset:
     """One of :func:`answers`: ``sc`` or ``sr``."""
-    diagnosis, reference = service.store.get(id), references(id)
+    diagnosis, reference = service.store.load(id), references(id)
     if kind == "sr":
         return structured_report(diagnosis, reference)
-    overlay = blend(service.store.prepared(id), service.heatmap(id).heatmap)
+    overlay = blend(service.store.load_prepared(id), service.heatmap(id).heatmap)
     return secondary_capture(diagnosis, overlay, reference)
 
 

@@ -118,7 +118,7 @@ class _Sender:
 
     def _made(self, id: str) -> list[Dataset]:
         try:
-            return answers(self._service, self._service.store.reference, id)
+            return answers(self._service, self._service.store.load_reference, id)
         except Exception as error:  # forgotten, no longer kept; or a fault, which would stop all the others
             why = getattr(error, "code", type(error).__name__)
             log.error("The answers of diagnosis %s cannot be made: %s", id, why)

@@ -82,7 +82,7 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
     async def opine(id: str, given: OpinionGiven, caller: Clinician) -> dict[str, Any]:
         """Agree or disagree with a diagnosis."""
         opinion = Opinion(who=caller.name, **given.model_dump())
-        return asdict(await pool.run(store.say, id, opinion))
+        return asdict(await pool.run(store.add_opinion, id, opinion))
 
     async def _picture(
         id: str, caller: Caller, draw: Draw, target: str | None, against: str | None
@@ -112,7 +112,7 @@ def export_router(service: DiagnosticService, pool: WorkPool) -> APIRouter:
         """The heatmap as Secondary Capture (`sc`), the probabilities as a report (`sr`); both by default."""
         with pool.slot():
             await pool.run(find_diagnosis, store, id, caller)
-            body, media = await pool.run(dicom_body, service, store.reference, id, kind)
+            body, media = await pool.run(dicom_body, service, store.load_reference, id, kind)
         return Response(body, media_type=media)
 
     return router
@@ -124,7 +124,7 @@ def find_diagnosis(store: Store, id: str, caller: Caller) -> Diagnosis:
     Raises:
         Refused: there is none, or it is another device's (404).
     """
-    found = store.get(id)
+    found = store.load(id)
     if caller.role == "device" and found.device != caller.name:
         raise Refused("unknown", "There is no such diagnosis", remedy="Check its id")
     return found
@@ -134,7 +134,7 @@ def view_diagnosis(store: Store, id: str, caller: Caller) -> Diagnosis:
     """The same; that a clinician viewed it is recorded."""
     found = find_diagnosis(store, id, caller)
     if caller.role == "clinician":
-        store.looked(id, caller.name)
+        store.add_view(id, caller.name)
     return found
 
 

@@ -69,8 +69,8 @@ def page_router(
     @router.get("/diagnoses/{id}")
     async def diagnosis(id: str, caller: Clinician) -> Response:
         found = await pool.run(view_diagnosis, store, id, caller)
-        opinions = await pool.run(store.opinions, id)
-        looks = await pool.run(store.looks, id)
+        opinions = await pool.run(store.list_opinions, id)
+        looks = await pool.run(store.list_views, id)
         return render(
             "diagnosis.html", caller=caller, said=found, opinions=opinions, looks=looks, facts=facts,
             confirmations=CONFIRMATIONS, other=OTHER,
@@ -89,7 +89,7 @@ def page_router(
         return render("model.html", caller=caller, facts=facts)
 
     async def _day(day: date, caller: Caller) -> Response:
-        found = await pool.run(store.on_day, day)
+        found = await pool.run(store.list_day, day)
         step = timedelta(days=1)
         return render(
             "day.html", caller=caller, day=day, found=found, before=day - step, after=day + step,

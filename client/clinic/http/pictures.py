@@ -32,19 +32,19 @@ def draw_overlay(
         Refused: there is no such class (400) or diagnosis (404), or its image has expired (410).
     """
     _check_classes(service, target, against)
-    return overlay_png(service.store.prepared(id), service.heatmap(id, target, against).heatmap)
+    return overlay_png(service.store.load_prepared(id), service.heatmap(id, target, against).heatmap)
 
 
 def draw_heat(service: DiagnosticService, id: str, target: str | None, against: str | None) -> bytes:
     """A heatmap as a layer over :func:`draw_image`, PNG; raises Refused as :func:`draw_overlay` does."""
     _check_classes(service, target, against)
-    height, width = service.store.image(id).shape[:2]
+    height, width = service.store.load_image(id).shape[:2]
     return heat_png(service.heatmap(id, target, against).heatmap, height, width, _fit(service))
 
 
 def draw_image(service: DiagnosticService, id: str) -> bytes:
     """The image for a screen, JPEG; raises Refused (404, 410)."""
-    return shown_jpeg(service.store.image(id), _fit(service))
+    return shown_jpeg(service.store.load_image(id), _fit(service))
 
 
 def _check_classes(service: DiagnosticService, *names: str | None) -> None:

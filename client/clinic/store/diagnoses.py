@@ -1,4 +1,4 @@
-"""Keeping diagnoses, and reading them again."""
+"""Save diagnoses with their images, and load them again."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from dermafed.shared.imaging.decoding import decode_image
 _DIAGNOSIS, _REFERENCE = "diagnosis", "reference"
 
 
-def keep(
+def save(
     vault: Vault, diagnosis: Diagnosis, reference: Reference | None, pictures: Mapping[str, bytes]
 ) -> Diagnosis:
-    """Keep a diagnosis and its encoded pictures, by kind; gives the one that was kept of its request.
+    """Save a diagnosis and its encoded pictures, by kind; returns the earlier one if its request was saved.
 
     In one transaction its files are on the disk before its row is: at any moment there is either the whole
     diagnosis, or files that no row knows.
 
     Raises:
-        StorageError: it could not be kept; nothing of it is.
+        StorageError: it cannot be saved; then nothing of it is.
     """
     row = _row_of(vault, diagnosis, reference)
-    ours = False
+    is_new = False
     try:
         with vault.database.writing() as db:
             earlier = db.execute("SELECT * FROM diagnoses WHERE id = :id OR asked = :asked", row).fetchone()
-            if ours := earlier is None:
+            if is_new := earlier is None:
                 vault.files.write(diagnosis.id, pictures)
                 db.execute(
                     "INSERT INTO diagnoses (id, made, device, asked, content, reference)"
@@ -44,28 +44,28 @@ def keep(
                     row,
                 )
     except Exception:
-        if ours:
+        if is_new:
             vault.files.remove(diagnosis.id)
         raise
-    return diagnosis if ours else open_diagnosis(vault, earlier)
+    return diagnosis if is_new else decrypt_diagnosis(vault, earlier)
 
 
-def find(vault: Vault, device: str, request: str) -> Diagnosis | None:
+def find_request(vault: Vault, device: str, request: str) -> Diagnosis | None:
     """The diagnosis of a sender's request, if there was one."""
     with vault.database.reading() as db:
         asked = vault.seal.digest("request", device, request)
         row = db.execute("SELECT * FROM diagnoses WHERE asked = ?", (asked,)).fetchone()
-    return None if row is None else open_diagnosis(vault, row)
+    return None if row is None else decrypt_diagnosis(vault, row)
 
 
-def get(vault: Vault, id: str) -> Diagnosis:
-    """A diagnosis; raises Refused where there is none (404), or no more (410)."""
+def load(vault: Vault, id: str) -> Diagnosis:
+    """A diagnosis; raises Refused where there is none (404), or it was forgotten (410)."""
     with vault.database.reading() as db:
-        return open_diagnosis(vault, find_row(db, id))
+        return decrypt_diagnosis(vault, find_row(db, id))
 
 
-def on_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[Diagnosis]:
-    """The diagnoses of a day of the clinic's own clock, the last first."""
+def list_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[Diagnosis]:
+    """The diagnoses of a day of the clinic's own clock, newest first."""
     midnights = [
         to_milliseconds(datetime.combine(each, time()).astimezone()) for each in (day, day + timedelta(1))
     ]
@@ -75,38 +75,38 @@ def on_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[Diagno
             " LIMIT ? OFFSET ?",
             (*midnights, -1 if limit is None else limit, skip),
         ).fetchall()
-    return [open_diagnosis(vault, row) for row in rows]
+    return [decrypt_diagnosis(vault, row) for row in rows]
 
 
-def encoded_picture(vault: Vault, id: str, kind: str) -> bytes:
-    """A picture of a diagnosis, as it was encoded; raises Refused where it is not (404) or no more (410)."""
+def load_encoded(vault: Vault, id: str, kind: str) -> bytes:
+    """A picture of a diagnosis, encoded; raises Refused where there is none (404), or no longer (410)."""
     _check_pictures(vault, id)
     try:
         return vault.files.read(id, kind)
     except StorageError:
-        _check_pictures(vault, id)  # somebody may have had it forgotten in between
+        _check_pictures(vault, id)  # it may have been forgotten in between
         raise
 
 
-def picture(vault: Vault, id: str, kind: str) -> NDArray[np.uint8]:
+def load_picture(vault: Vault, id: str, kind: str) -> NDArray[np.uint8]:
     """The same, RGB uint8 (H, W, 3)."""
-    return decode_image(encoded_picture(vault, id, kind), where=id)
+    return decode_image(load_encoded(vault, id, kind), where=id)
 
 
-def reference(vault: Vault, id: str) -> Reference | None:
-    """What an answer in DICOM needs, if the image came so and it is still kept."""
+def load_reference(vault: Vault, id: str) -> Reference | None:
+    """What an answer in DICOM needs, if the image came as DICOM and has not expired."""
     with vault.database.reading() as db:
         sealed = find_row(db, id)["reference"]
     return None if sealed is None else Reference(vault.open_json(sealed, _REFERENCE, id))
 
 
-def open_diagnosis(vault: Vault, row: sqlite3.Row) -> Diagnosis:
-    """The diagnosis of a row."""
+def decrypt_diagnosis(vault: Vault, row: sqlite3.Row) -> Diagnosis:
+    """The diagnosis in a row of the database."""
     return Diagnosis.from_dict(vault.open_json(row["content"], _DIAGNOSIS, row["id"]))
 
 
-def close_diagnosis(vault: Vault, diagnosis: Diagnosis) -> bytes:
-    """A diagnosis as a row holds it."""
+def encrypt_diagnosis(vault: Vault, diagnosis: Diagnosis) -> bytes:
+    """A diagnosis as a row stores it."""
     return vault.seal.close_json(diagnosis.to_dict(), _DIAGNOSIS, diagnosis.id)
 
 
@@ -121,7 +121,7 @@ def _row_of(vault: Vault, diagnosis: Diagnosis, reference: Reference | None) -> 
         "made": to_milliseconds(datetime.fromisoformat(diagnosis.time)),
         "device": diagnosis.device,
         "asked": asked,
-        "content": close_diagnosis(vault, diagnosis),
+        "content": encrypt_diagnosis(vault, diagnosis),
         "reference": sealed,
     }
 
@@ -143,13 +143,13 @@ def encode_photograph(image: NDArray[np.uint8]) -> bytes:
     Of 6 megapixels: 40 ms and 2 MB; PNG would take half a second and 8 MB.
     """
     if max(image.shape) > _LARGEST_SIDE:
-        return encode_exactly(image)
+        return encode_lossless(image)
     file = BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=_QUALITY, subsampling=0)
     return file.getvalue()
 
 
-def encode_exactly(image: NDArray[np.uint8]) -> bytes:
+def encode_lossless(image: NDArray[np.uint8]) -> bytes:
     """An image, RGB uint8 (H, W, 3), as a PNG: every pixel comes back."""
     file = BytesIO()
     Image.fromarray(image).save(file, "PNG", compress_level=1)

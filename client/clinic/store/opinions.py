@@ -1,4 +1,4 @@
-"""What a clinician says of a diagnosis, and who looked at it."""
+"""Clinicians' opinions on diagnoses, who looked at them, and the events that store both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.diagnoses import get
+from dermafed.client.clinic.store.diagnoses import load
 from dermafed.client.clinic.store.vault import Vault, find_row, in_words, now
 
 OTHER = "other"
@@ -17,8 +17,8 @@ _LONGEST_REASON, _LONGEST_NAME = 2000, 100
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Somebody looked.
+class View:
+    """Somebody looked at a diagnosis.
 
     Attributes:
         who: the clinician, by the name of the token.
@@ -31,15 +31,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """A clinician's word.
+    """A clinician's opinion on a diagnosis.
 
     Attributes:
         who: the clinician, by the name of the token.
-        agrees: with the prediction.
+        agrees: whether the clinician agrees with the prediction.
         label: the class that it is instead, or ``"other"``; ``None`` where the clinician agrees.
         reason: in the clinician's words.
-        confirmed_by: what makes it sure: ``histopathology``, ``follow-up``, ``consensus``; or ``None``.
-        time: when it was said, ISO 8601 in UTC, to the millisecond; the store's word, not the clinician's.
+        confirmed_by: how it was confirmed: ``histopathology``, ``follow-up``, ``consensus``; or ``None``.
+        time: when it was saved, ISO 8601 in UTC, to the millisecond; set by the store.
     """
 
     who: str
@@ -50,32 +50,32 @@ class Opinion:
     time: str = ""
 
     @property
-    def calls_for_review(self) -> bool:
-        """Whether there is something to learn from it."""
+    def needs_review(self) -> bool:
+        """Whether it disagrees, or confirms the diagnosis: something to train with."""
         return not self.agrees or self.confirmed_by is not None
 
     def in_words(self) -> str:
         """The opinion on a line."""
-        said = "agrees" if self.agrees else f"says {self.label}"
+        verdict = "agrees" if self.agrees else f"says {self.label}"
         confirmed = f", confirmed by {self.confirmed_by}" if self.confirmed_by else ""
         reason = f": {self.reason}" if self.reason else ""
-        return f"{self.who} {said}{confirmed}{reason}"
+        return f"{self.who} {verdict}{confirmed}{reason}"
 
 
 def check_opinion(opinion: Opinion, classes: tuple[str, ...]) -> None:
-    """Refuse an opinion that cannot be kept.
+    """Refuse an opinion that is not valid.
 
     Raises:
         Refused: it contradicts itself, names no class of the model, or is too long (400).
     """
     choices = f"Use one of {', '.join((*classes, OTHER))}"
     if opinion.agrees and opinion.label is not None:
-        raise _refused("label", "Who agrees names no other class", "Leave the label out, or disagree")
+        raise _refused("label", "An opinion that agrees has no label", "Leave the label out, or disagree")
     if not opinion.agrees and opinion.label not in (*classes, OTHER):
         raise Refused("class-unknown", "There is no such class", where="label", remedy=choices)
     if opinion.confirmed_by not in (None, *CONFIRMATIONS):
         remedy = f"Use one of {', '.join(CONFIRMATIONS)}, or leave it out"
-        raise _refused("confirmed_by", "That is no way to confirm a diagnosis", remedy)
+        raise _refused("confirmed_by", "This is not a way to confirm a diagnosis", remedy)
     if len(opinion.reason) > _LONGEST_REASON:
         raise _refused("reason", "The reason is too long", f"Use at most {_LONGEST_REASON} characters")
     if not 0 < len(opinion.who) <= _LONGEST_NAME:
@@ -86,11 +86,12 @@ def _refused(where: str, what: str, remedy: str) -> Refused:
     return Refused("opinion", what, where=where, remedy=remedy)
 
 
-LOOKED, SAID, REVIEWED = "looked", "said", "reviewed"
+# Kinds of events, as they stand in the database: events are added, and never changed.
+VIEW, OPINION, REVIEW = "looked", "said", "reviewed"
 
 
 def add_event(vault: Vault, db: sqlite3.Connection, id: str, kind: str, content: Mapping[str, Any]) -> int:
-    """Add an event to a diagnosis; gives its time in milliseconds.
+    """Add an event to a diagnosis; returns its time in milliseconds.
 
     Raises:
         Refused: there is no such diagnosis (404), or it was forgotten (410).
@@ -105,46 +106,46 @@ def add_event(vault: Vault, db: sqlite3.Connection, id: str, kind: str, content:
 
 
 def events(vault: Vault, db: sqlite3.Connection, id: str, kind: str) -> list[dict[str, Any]]:
-    """The events of a kind, the first first, each with its ``number`` and ``time``."""
+    """The events of a kind, oldest first, each with its ``number`` and ``time``."""
     find_row(db, id)
     rows = db.execute("SELECT * FROM events WHERE diagnosis = ? AND kind = ? ORDER BY number", (id, kind))
     return [
-        {**open_event(vault, row), "number": row["number"], "time": in_words(row["time"])} for row in rows
+        {**decrypt_event(vault, row), "number": row["number"], "time": in_words(row["time"])} for row in rows
     ]
 
 
-def open_event(vault: Vault, row: sqlite3.Row) -> dict[str, Any]:
+def decrypt_event(vault: Vault, row: sqlite3.Row) -> dict[str, Any]:
     """The content of an event."""
     content: dict[str, Any] = vault.open_json(row["content"], row["kind"], row["diagnosis"], str(row["time"]))
     return content
 
 
-def look(vault: Vault, id: str, who: str) -> None:
-    """Somebody looked at a diagnosis."""
+def add_view(vault: Vault, id: str, who: str) -> None:
+    """Save that somebody looked at a diagnosis."""
     with vault.database.writing() as db:
-        add_event(vault, db, id, LOOKED, {"who": who})
+        add_event(vault, db, id, VIEW, {"who": who})
 
 
-def looks(vault: Vault, id: str) -> list[Look]:
-    """Who looked, the first first."""
+def list_views(vault: Vault, id: str) -> list[View]:
+    """Who looked, oldest first."""
     with vault.database.reading() as db:
-        return [Look(each["who"], each["time"]) for each in events(vault, db, id, LOOKED)]
+        return [View(each["who"], each["time"]) for each in events(vault, db, id, VIEW)]
 
 
-def say(vault: Vault, id: str, opinion: Opinion) -> Opinion:
-    """Keep what somebody says; gives it with its time.
+def add_opinion(vault: Vault, id: str, opinion: Opinion) -> Opinion:
+    """Save an opinion; returns it with its time.
 
     Raises:
-        Refused: it cannot be kept (400), there is no such diagnosis (404), or no more (410).
+        Refused: it is not valid (400), there is no such diagnosis (404), or it was forgotten (410).
     """
-    check_opinion(opinion, tuple(get(vault, id).probabilities))
+    check_opinion(opinion, tuple(load(vault, id).probabilities))
     content = {name: value for name, value in asdict(opinion).items() if name != "time"}
     with vault.database.writing() as db:
-        return replace(opinion, time=in_words(add_event(vault, db, id, SAID, content)))
+        return replace(opinion, time=in_words(add_event(vault, db, id, OPINION, content)))
 
 
-def opinions(vault: Vault, id: str) -> list[Opinion]:
-    """What was said, the first first."""
+def list_opinions(vault: Vault, id: str) -> list[Opinion]:
+    """The opinions on a diagnosis, oldest first."""
     with vault.database.reading() as db:
-        said = events(vault, db, id, SAID)
-    return [Opinion(**{name: value for name, value in each.items() if name != "number"}) for each in said]
+        found = events(vault, db, id, OPINION)
+    return [Opinion(**{name: value for name, value in each.items() if name != "number"}) for each in found]

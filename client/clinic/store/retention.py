@@ -1,4 +1,4 @@
-"""The end of what is kept: after so many days, or at once."""
+"""Remove what is stored: after so many days, or at once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.clinic.store.diagnoses import close_diagnosis, open_diagnosis
-from dermafed.client.clinic.store.opinions import SAID, open_event
+from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encrypt_diagnosis
+from dermafed.client.clinic.store.opinions import OPINION, decrypt_event
 from dermafed.client.clinic.store.vault import Vault, find_row, in_words, note_traces, now, to_milliseconds
 
 
 def expire(vault: Vault, today: datetime, days: int) -> int:
-    """Take away the pictures, references, clinical data, requests and reasons older than so many days.
+    """Remove the pictures, references, clinical data, requests and reasons older than so many days.
 
     What remains of a diagnosis is what was answered, when, to which device, of which image by its digest, by
     which model, and who agreed: the account of the model's work, without anything of the person.
@@ -30,7 +30,7 @@ def expire(vault: Vault, today: datetime, days: int) -> int:
         rows = db.execute("SELECT * FROM diagnoses WHERE made < ? AND pictures", (limit,)).fetchall()
         objects = db.execute("SELECT id FROM quarantine WHERE made < ?", (limit,)).fetchall()
         for row in rows:
-            _lay_bare(vault, db, row)
+            _strip(vault, db, row)
         db.execute("DELETE FROM quarantine WHERE made < ?", (limit,))
         if rows or objects:
             note_traces(db)
@@ -40,10 +40,10 @@ def expire(vault: Vault, today: datetime, days: int) -> int:
 
 
 def forget(vault: Vault, *ids: str) -> None:
-    """Take away all that there is of diagnoses, but that there was one of this id; for good.
+    """Remove diagnoses and all that belongs to them, for good; only their ids and the time stay.
 
     Raises:
-        Refused: there is no such diagnosis (404), or it was forgotten (410); then none is.
+        Refused: there is no such diagnosis (404), or it was forgotten (410); then none is removed.
         StorageError: the disk fails.
     """
     with vault.database.writing() as db:
@@ -57,22 +57,22 @@ def forget(vault: Vault, *ids: str) -> None:
     vault.database.erase_traces()
 
 
-def forgotten(vault: Vault) -> dict[str, str]:
-    """The ids that were forgotten, each with the time, the first first."""
+def list_forgotten(vault: Vault) -> dict[str, str]:
+    """The ids that were forgotten, each with the time, oldest first."""
     with vault.database.reading() as db:
         rows = db.execute("SELECT * FROM forgotten ORDER BY time, rowid").fetchall()
     return {row["id"]: in_words(row["time"]) for row in rows}
 
 
-def _lay_bare(vault: Vault, db: sqlite3.Connection, row: sqlite3.Row) -> None:
-    bare = replace(open_diagnosis(vault, row), clinical=Clinical(), request=None)
+def _strip(vault: Vault, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+    stripped = replace(decrypt_diagnosis(vault, row), clinical=Clinical(), request=None)
     db.execute(
         "UPDATE diagnoses SET content = ?, reference = NULL, pictures = 0 WHERE id = ?",
-        (close_diagnosis(vault, bare), row["id"]),
+        (encrypt_diagnosis(vault, stripped), row["id"]),
     )
-    for said in db.execute(
-        "SELECT * FROM events WHERE diagnosis = ? AND kind = ?", (row["id"], SAID)
+    for opinion in db.execute(
+        "SELECT * FROM events WHERE diagnosis = ? AND kind = ?", (row["id"], OPINION)
     ).fetchall():
-        place = (said["kind"], said["diagnosis"], str(said["time"]))
-        sealed = vault.seal.close_json({**open_event(vault, said), "reason": ""}, *place)
-        db.execute("UPDATE events SET content = ? WHERE number = ?", (sealed, said["number"]))
+        place = (opinion["kind"], opinion["diagnosis"], str(opinion["time"]))
+        sealed = vault.seal.close_json({**decrypt_event(vault, opinion), "reason": ""}, *place)
+        db.execute("UPDATE events SET content = ? WHERE number = ?", (sealed, opinion["number"]))

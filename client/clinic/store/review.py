@@ -1,4 +1,4 @@
-"""A person's word on what clinicians said: which diagnoses become training data, and with which label."""
+"""Review of opinions: which diagnoses become training data, and with which label."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.store.diagnoses import encoded_picture, open_diagnosis, reference, suffix_of
+from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, load_encoded, load_reference, suffix_of
 from dermafed.client.clinic.store.encryption import IMAGE
-from dermafed.client.clinic.store.opinions import OTHER, REVIEWED, SAID, Opinion, add_event, opinions
+from dermafed.client.clinic.store.opinions import OPINION, OTHER, REVIEW, Opinion, add_event, list_opinions
 from dermafed.client.clinic.store.vault import Vault, find_row
 from dermafed.client.node.reviewed import ReviewedRow, add_reviewed, remove_reviewed
 from dermafed.shared.errors import SettingsError
@@ -24,12 +24,12 @@ _GROUP_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingReview:
     """A diagnosis that waits for review.
 
     Attributes:
-        diagnosis: what the model said.
-        opinions: what clinicians said, the first first.
+        diagnosis: of the model.
+        opinions: of clinicians, oldest first.
     """
 
     diagnosis: Diagnosis
@@ -37,30 +37,30 @@ class Waiting:
 
     @property
     def label(self) -> str | None:
-        """The class that all who call for a review agree on; ``None`` if they differ, or say "other"."""
-        said = [each for each in self.opinions if each.calls_for_review]
-        labels = {each.label or self.diagnosis.prediction for each in said}
+        """The class that all opinions to review agree on; ``None`` if they differ, or name "other"."""
+        opinions = [each for each in self.opinions if each.needs_review]
+        labels = {each.label or self.diagnosis.prediction for each in opinions}
         (label,) = labels if len(labels) == 1 else (OTHER,)
         return None if label == OTHER else label
 
     @property
     def confirmed_by(self) -> str | None:
-        """What makes it sure, by the last who knew."""
+        """How it was confirmed, by the newest opinion that says so."""
         return next((each.confirmed_by for each in reversed(self.opinions) if each.confirmed_by), None)
 
 
-def waiting(vault: Vault) -> list[Waiting]:
-    """Disagreements and confirmed diagnoses without a review since, whose image is kept; the first first."""
+def list_pending(vault: Vault) -> list[PendingReview]:
+    """Disagreements and confirmed diagnoses without a review since, whose image is stored; oldest first."""
     with vault.database.reading() as db:
         rows = db.execute(
             "SELECT * FROM diagnoses WHERE pictures AND id IN ("
             "SELECT diagnosis FROM events GROUP BY diagnosis"
             " HAVING max(number * (kind = ?)) > max(number * (kind = ?))"
             ") ORDER BY made, rowid",
-            (SAID, REVIEWED),
+            (OPINION, REVIEW),
         ).fetchall()
-    found = [_waiting(vault, row) for row in rows]
-    return [each for each in found if any(opinion.calls_for_review for opinion in each.opinions)]
+    found = [_pending(vault, row) for row in rows]
+    return [each for each in found if any(opinion.needs_review for opinion in each.opinions)]
 
 
 def accept(vault: Vault, folder: Path, id: str, who: str, label: str | None = None) -> ReviewedRow:
@@ -68,23 +68,23 @@ def accept(vault: Vault, folder: Path, id: str, who: str, label: str | None = No
 
     Args:
         vault: the store.
-        folder: the clinic's reviewed records.
+        folder: of the clinic's reviewed records.
         id: of the diagnosis.
-        who: decides.
+        who: the reviewer.
         label: its class; by default the one that clinicians agree on.
 
     Raises:
-        Refused: there is no such diagnosis (404), or its image is no longer kept (410).
-        SettingsError: clinicians do not agree on a class, or nobody knows the label.
+        Refused: there is no such diagnosis (404), or its image has expired (410).
+        SettingsError: clinicians do not agree on a class, or the label is not known.
         DatasetError: the same image was accepted before.
         StorageError: the disk fails.
     """
-    image = encoded_picture(vault, id, IMAGE)
+    image = load_encoded(vault, id, IMAGE)
     with vault.database.writing() as db:
-        found = _waiting(vault, find_row(db, id))
+        found = _pending(vault, find_row(db, id))
         row = _row(vault, found, _checked(found, label), image)
         add_reviewed(folder, row, suffix_of(image), image)
-        add_event(vault, db, id, REVIEWED, {"who": who, "label": row.diagnosis})
+        add_event(vault, db, id, REVIEW, {"who": who, "label": row.diagnosis})
     return row
 
 
@@ -96,15 +96,15 @@ def reject(vault: Vault, folder: Path, id: str, who: str) -> None:
         StorageError: the disk fails.
     """
     with vault.database.writing() as db:
-        add_event(vault, db, id, REVIEWED, {"who": who, "label": None})
+        add_event(vault, db, id, REVIEW, {"who": who, "label": None})
         remove_reviewed(folder, id)
 
 
-def _waiting(vault: Vault, row: sqlite3.Row) -> Waiting:
-    return Waiting(open_diagnosis(vault, row), tuple(opinions(vault, row["id"])))
+def _pending(vault: Vault, row: sqlite3.Row) -> PendingReview:
+    return PendingReview(decrypt_diagnosis(vault, row), tuple(list_opinions(vault, row["id"])))
 
 
-def _checked(found: Waiting, label: str | None) -> str:
+def _checked(found: PendingReview, label: str | None) -> str:
     """A label that the clinic's next run can use; an unknown one would stop it."""
     chosen = label or found.label
     classes = tuple(found.diagnosis.probabilities)
@@ -116,14 +116,14 @@ def _checked(found: Waiting, label: str | None) -> str:
         )
     if chosen not in classes and (canonical(chosen) == OTHER or not is_known(chosen)):
         raise SettingsError(
-            f"{chosen!r} is no diagnosis to learn from",
+            f"{chosen!r} is not a diagnosis that a model can learn",
             where="label",
             remedy=f"Use one of {', '.join(classes)}, or another known diagnosis",
         )
     return chosen
 
 
-def _row(vault: Vault, found: Waiting, label: str, image: bytes) -> ReviewedRow:
+def _row(vault: Vault, found: PendingReview, label: str, image: bytes) -> ReviewedRow:
     clinical = found.diagnosis.clinical
     known: Sequence[Any] = (clinical.age, clinical.sex, clinical.site)
     age, sex, site = ("" if value is None else str(value) for value in known)
@@ -141,8 +141,8 @@ def _row(vault: Vault, found: Waiting, label: str, image: bytes) -> ReviewedRow:
 
 def _patient(vault: Vault, id: str) -> str:
     """A keyed digest of the patient's number in the DICOM headers, so that no patient is on two sides."""
-    kept = reference(vault, id)
-    if kept is None:
+    reference = load_reference(vault, id)
+    if reference is None:
         return ""
-    values = json.loads(kept.headers).get(_PATIENT_ID, {}).get("Value") or [""]
+    values = json.loads(reference.headers).get(_PATIENT_ID, {}).get("Value") or [""]
     return vault.seal.digest("patient", str(values[0])).hex()[:_GROUP_DIGITS] if values[0] else ""

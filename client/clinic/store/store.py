@@ -1,4 +1,4 @@
-"""The clinic's store: one object for all that is asked of it."""
+"""The clinic's store of diagnoses, opinions and quarantined objects, as one object."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Received, Reference
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store import diagnoses, retention, review
-from dermafed.client.clinic.store import opinions as events
-from dermafed.client.clinic.store.diagnoses import encode_exactly, encode_photograph
+from dermafed.client.clinic.store import diagnoses, opinions, retention, review
+from dermafed.client.clinic.store.diagnoses import encode_lossless, encode_photograph
 from dermafed.client.clinic.store.encryption import IMAGE, OBJECT, PREPARED
-from dermafed.client.clinic.store.opinions import Look, Opinion
-from dermafed.client.clinic.store.review import Waiting
+from dermafed.client.clinic.store.opinions import Opinion, View
+from dermafed.client.clinic.store.review import PendingReview
 from dermafed.client.clinic.store.vault import Vault, in_words, now, open_vault
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import ReviewedRow, remove_reviewed
@@ -29,11 +28,11 @@ from dermafed.shared.errors import SettingsError
 
 
 def open_store(home: Home, retention_days: int | None = None) -> Store:
-    """Open a clinic's store, made at first use; what is too old goes at once.
+    """Open a clinic's store, made at first use; what is too old is removed at once.
 
     Args:
         home: the clinic's folder.
-        retention_days: how long diagnoses are kept; without, nothing expires: for commands that only look.
+        retention_days: how long diagnoses are stored; ``None``: nothing expires, for commands that only read.
 
     Raises:
         SettingsError: less than a day.
@@ -66,18 +65,18 @@ class Quarantined:
 class Store:
     """Diagnoses and all that belongs to them; any thread, and several processes, may use it.
 
-    Every id that is not there raises :class:`Refused`: 404, or 410 if it was forgotten;
-    every failure of the disk raises :class:`dermafed.shared.errors.StorageError`, and changes nothing.
+    An unknown id raises :class:`Refused`: 404, or 410 if it was forgotten. Every failure of the disk raises
+    :class:`dermafed.shared.errors.StorageError`, and changes nothing.
     """
 
     def __init__(self, vault: Vault, reviewed: Path, retention_days: int | None) -> None:
         self._vault, self._reviewed, self._days = vault, reviewed, retention_days
-        self._held = ExitStack()
-        self._held.enter_context(vault.database.stay_open())
+        self._open_database = ExitStack()
+        self._open_database.enter_context(vault.database.stay_open())
 
     def close(self) -> None:
-        """Let go of the database; whoever goes on using the store only loses time."""
-        self._held.close()
+        """Close the database; a store that is used afterwards is only slower."""
+        self._open.close()
 
     def __enter__(self) -> Self:
         return self
@@ -87,70 +86,73 @@ class Store:
     ) -> None:
         self.close()
 
-    def find(self, device: str, request: str) -> Diagnosis | None:
+    def find_request(self, device: str, request: str) -> Diagnosis | None:
         """The diagnosis of a sender's request, if there was one."""
-        return diagnoses.find(self._vault, device, request)
+        return diagnoses.find_request(self._vault, device, request)
 
-    def keep(
+    def save(
         self,
         diagnosis: Diagnosis,
         received: Received,
         prepared: NDArray[np.uint8],
         photograph: bytes | None = None,
     ) -> Diagnosis:
-        """Keep a diagnosis; see :class:`dermafed.client.clinic.diagnosis.keeping.Keeping`.
+        """Save a diagnosis and its image; both are on the disk when this returns.
 
         Args:
-            diagnosis: what was said.
-            received: its image, and what an answer in DICOM needs.
+            diagnosis: of the image.
+            received: the image, and what an answer in DICOM needs.
             prepared: what the network saw, RGB uint8 (S, S, 3).
-            photograph: the image by :func:`encode_photograph`, which takes the larger
-                part of the time, if there was a thread for it while the model worked.
+            photograph: the image by :func:`dermafed.client.clinic.store.diagnoses.encode_photograph`, if it
+                is encoded already: this takes longer than all else.
+
+        Returns:
+            The stored diagnosis: the earlier one where the device's request was saved before.
         """
         if photograph is None:
             photograph = encode_photograph(received.image)
-        pictures = {IMAGE: photograph, PREPARED: encode_exactly(prepared)}
-        return diagnoses.keep(self._vault, diagnosis, received.reference, pictures)
+        pictures = {IMAGE: photograph, PREPARED: encode_lossless(prepared)}
+        return diagnoses.save(self._vault, diagnosis, received.reference, pictures)
 
-    def get(self, id: str) -> Diagnosis:
+    def load(self, id: str) -> Diagnosis:
         """A diagnosis; one that has expired comes without clinical data."""
-        return diagnoses.get(self._vault, id)
+        return diagnoses.load(self._vault, id)
 
-    def on_day(self, day: date, limit: int | None = None, skip: int = 0) -> list[Diagnosis]:
-        """The diagnoses of a day of the clinic's own clock, the last first: `limit` after `skip` of them."""
-        return diagnoses.on_day(self._vault, day, limit, skip)
+    def list_day(self, day: date, limit: int | None = None, skip: int = 0) -> list[Diagnosis]:
+        """The diagnoses of a day of the clinic's own clock, newest first: `limit` of them after `skip`."""
+        return diagnoses.list_day(self._vault, day, limit, skip)
 
-    def prepared(self, id: str) -> NDArray[np.uint8]:
+    def load_prepared(self, id: str) -> NDArray[np.uint8]:
         """What the network saw, RGB uint8 (S, S, 3), to the last bit; Refused (410) if it has expired."""
-        return diagnoses.picture(self._vault, id, PREPARED)
+        return diagnoses.load_picture(self._vault, id, PREPARED)
 
-    def image(self, id: str) -> NDArray[np.uint8]:
+    def load_image(self, id: str) -> NDArray[np.uint8]:
         """The image that came, RGB uint8 (H, W, 3), as a JPEG keeps it; Refused (410) if it has expired."""
-        return diagnoses.picture(self._vault, id, IMAGE)
+        return diagnoses.load_picture(self._vault, id, IMAGE)
 
-    def reference(self, id: str) -> Reference | None:
+    def load_reference(self, id: str) -> Reference | None:
         """What an answer in DICOM needs, if the image came so and has not expired."""
-        return diagnoses.reference(self._vault, id)
+        return diagnoses.load_reference(self._vault, id)
 
-    def looked(self, id: str, who: str) -> None:
-        """Record that somebody looked at a diagnosis."""
-        events.look(self._vault, id, who)
+    def add_view(self, id: str, who: str) -> None:
+        """Save that somebody looked at a diagnosis."""
+        opinions.add_view(self._vault, id, who)
 
-    def looks(self, id: str) -> list[Look]:
-        """Who looked, the first first."""
-        return events.looks(self._vault, id)
+    def list_views(self, id: str) -> list[View]:
+        """Who looked, oldest first."""
+        return opinions.list_views(self._vault, id)
 
-    def say(self, id: str, opinion: Opinion) -> Opinion:
-        """Keep what a clinician says, and give it with its time; Refused (400) if it contradicts itself."""
-        return events.say(self._vault, id, opinion)
+    def add_opinion(self, id: str, opinion: Opinion) -> Opinion:
+        """Save an opinion, and return it with its time; Refused (400) if it contradicts itself."""
+        return opinions.add_opinion(self._vault, id, opinion)
 
-    def opinions(self, id: str) -> list[Opinion]:
-        """What clinicians said, the first first."""
-        return events.opinions(self._vault, id)
+    def list_opinions(self, id: str) -> list[Opinion]:
+        """The opinions on a diagnosis, oldest first."""
+        return opinions.list_opinions(self._vault, id)
 
-    def waiting(self) -> list[Waiting]:
-        """Disagreements and confirmed diagnoses that wait for review, the first first."""
-        return review.waiting(self._vault)
+    def list_pending(self) -> list[PendingReview]:
+        """Disagreements and confirmed diagnoses that wait for review, oldest first."""
+        return review.list_pending(self._vault)
 
     def accept(self, id: str, who: str, label: str | None = None) -> ReviewedRow:
         """Make a diagnosis a labelled record; see :func:`dermafed.client.clinic.store.review.accept`."""
@@ -161,20 +163,20 @@ class Store:
         review.reject(self._vault, self._reviewed, id, who)
 
     def expire(self, now: datetime) -> int:
-        """Take away what is too old; gives the number of diagnoses and objects. To be called daily."""
+        """Remove what is too old; returns the number of diagnoses and objects. To be called daily."""
         return 0 if self._days is None else retention.expire(self._vault, now, self._days)
 
     def forget(self, *ids: str) -> None:
-        """Take away all that there is of diagnoses, for good, their training records included."""
+        """Remove diagnoses and all that belongs to them, their training records included, for good."""
         for id in ids:
-            self.get(id)
+            self.load(id)
         for id in ids:
             remove_reviewed(self._reviewed, id)
         retention.forget(self._vault, *ids)
 
-    def forgotten(self) -> dict[str, str]:
-        """The ids that were forgotten, each with the time, the first first."""
-        return retention.forgotten(self._vault)
+    def list_forgotten(self) -> dict[str, str]:
+        """The ids that were forgotten, each with the time, oldest first."""
+        return retention.list_forgotten(self._vault)
 
     def quarantine(self, data: bytes, why: str, device: str) -> str:
         """Store an object that may show a name, encrypted and undiagnosed, until a person decides.
@@ -192,19 +194,19 @@ class Store:
             raise
         return id
 
-    def quarantined(self) -> list[Quarantined]:
+    def list_quarantined(self) -> list[Quarantined]:
         """The objects that wait for a person, oldest first."""
         with self._vault.database.reading() as db:
             rows = db.execute("SELECT * FROM quarantine ORDER BY made, rowid").fetchall()
         return [Quarantined(row["id"], in_words(row["made"]), row["device"], row["why"]) for row in rows]
 
-    def quarantined_object(self, id: str) -> bytes:
+    def load_quarantined(self, id: str) -> bytes:
         """An object as it came."""
-        if id not in {each.id for each in self.quarantined()}:
+        if id not in {each.id for each in self.list_quarantined()}:
             raise _no_such_object()
         return self._vault.files.read(id, OBJECT)
 
-    def drop(self, id: str) -> None:
+    def delete_quarantined(self, id: str) -> None:
         """Remove an object from quarantine, for good."""
         with self._vault.database.writing() as db:
             if not db.execute("DELETE FROM quarantine WHERE id = ?", (id,)).rowcount:

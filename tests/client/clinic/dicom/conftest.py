@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,8 @@ def diagnoser() -> Diagnoser:
 
 
 @pytest.fixture
-def node(diagnoser: Diagnoser) -> Node:
-    return node_of(diagnoser)
+def node(diagnoser: Diagnoser, tmp_path: Path) -> Node:
+    return node_of(diagnoser, tmp_path / "clinic")
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ def test_both_objects_are_valid_of_one_study_and_the_same_when_asked_again(
     node: Node, as_dicom: bool, tmp_path: Path
 ) -> None:
     id = kept(node, as_dicom)
-    files = parts(*dicom_body(node.service, node.store.reference, id))
-    assert files == parts(*dicom_body(node.service, node.store.reference, id))
+    files = parts(*dicom_body(node.service, node.store.load_reference, id))
+    assert files == parts(*dicom_body(node.service, node.store.load_reference, id))
     image, report = (dcmread(BytesIO(each)) for each in files)
     assert (image.SOPClassUID, report.SOPClassUID) == (SecondaryCaptureImageStorage, ComprehensiveSRStorage)
     assert image.StudyInstanceUID == report.StudyInstanceUID
@@ -51,9 +51,9 @@ def test_both_objects_are_valid_of_one_study_and_the_same_when_asked_again(
 
 def test_the_image_is_the_heatmap_of_the_predicted_class_over_what_the_network_saw(node: Node) -> None:
     id = kept(node, as_dicom=False)
-    file, media_type = dicom_body(node.service, node.store.reference, id, "sc")
+    file, media_type = dicom_body(node.service, node.store.load_reference, id, "sc")
     assert media_type == "application/dicom"
-    overlay = blend(node.store.prepared(id), node.service.heatmap(id).heatmap)
+    overlay = blend(node.store.load_prepared(id), node.service.heatmap(id).heatmap)
     enlarged = dcmread(BytesIO(file)).pixel_array[:512]
     # Each of its pixels became a block: the middles of the blocks are near it.
     middles = enlarged[512 // SIDE // 2 :: 512 // SIDE, 512 // SIDE // 2 :: 512 // SIDE]
@@ -62,12 +62,12 @@ def test_the_image_is_the_heatmap_of_the_predicted_class_over_what_the_network_s
 
 def test_one_kind_alone_is_the_same_object(node: Node) -> None:
     id = kept(node, as_dicom=True)
-    both = parts(*dicom_body(node.service, node.store.reference, id))
-    alone = [dicom_body(node.service, node.store.reference, id, kind)[0] for kind in ("sc", "sr")]
+    both = parts(*dicom_body(node.service, node.store.load_reference, id))
+    alone = [dicom_body(node.service, node.store.load_reference, id, kind)[0] for kind in ("sc", "sr")]
     assert alone == both
 
 
 def test_what_is_not_there_is_refused(node: Node) -> None:
     with pytest.raises(Refused) as caught:
-        dicom_body(node.service, node.store.reference, "0" * 32)
+        dicom_body(node.service, node.store.load_reference, "0" * 32)
     assert caught.value.status == 404

@@ -26,6 +26,7 @@ from tests.client.clinic.dicom.making import (
 )
 from tests.client.clinic.dicom.node import Node
 from tests.client.clinic.dicom.sending import Sender, free_port
+from tests.client.clinic.stores import fill_disk
 
 
 def test_an_echo_is_answered(open_port: Open) -> None:
@@ -83,7 +84,7 @@ def test_what_cannot_be_used_is_refused_with_a_reason(
     assert answer.Status == status
     assert answer.ErrorComment
     assert node.diagnoses == []
-    assert [each[1:] for each in node.store.quarantined] == (
+    assert [each[1:] for each in node.quarantined] == (
         [("burned-in", "camera-1")] if status == 0xC001 else []
     )
 
@@ -101,8 +102,10 @@ def test_an_object_that_is_not_the_announced_one_is_refused(open_port: Open, nod
     assert node.diagnoses == []
 
 
-def test_a_full_disk_is_no_success_and_names_no_place(open_port: Open, node: Node) -> None:
-    node.store.full = True
+def test_a_full_disk_is_no_success_and_names_no_place(
+    open_port: Open, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_disk(node.store, monkeypatch)
     answer = open_port().send(encapsulated(draw_jpeg()))
     assert answer.Status == 0xA700
     assert "secret" not in answer.ErrorComment

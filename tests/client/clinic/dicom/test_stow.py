@@ -22,6 +22,7 @@ from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.dicom.making import DERMOSCOPIC, INSTANCE, STUDY, as_file, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import Node
 from tests.client.clinic.dicom.sending import free_port
+from tests.client.clinic.stores import fill_disk
 
 Post = Callable[..., httpx.Response]
 
@@ -97,7 +98,7 @@ def test_some_taken_and_some_not_is_told_apart(post: Post, node: Node) -> None:
     (failed,), (nameless,) = answer.FailedSOPSequence, answer.OtherFailuresSequence
     assert (failed.ReferencedSOPInstanceUID, failed.FailureReason) == ("2.25.2", 0xC001)
     assert (nameless.FailureReason, "ReferencedSOPInstanceUID" in nameless) == (0xC000, False)
-    assert node.store.quarantined == [(burned, "burned-in", "camera-1")]
+    assert node.quarantined == [(burned, "burned-in", "camera-1")]
     assert len(node.diagnoses) == 1
 
 
@@ -134,8 +135,8 @@ def test_the_same_object_twice_is_one_diagnosis_and_another_of_its_name_is_refus
     assert len(node.diagnoses) == 2
 
 
-def test_a_full_disk_asks_for_another_try(post: Post, node: Node) -> None:
-    node.store.full = True
+def test_a_full_disk_asks_for_another_try(post: Post, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_disk(node.store, monkeypatch)
     response = post(as_file(encapsulated(draw_jpeg())))
     assert response.status_code == 503
     assert parsed(response).FailedSOPSequence[0].FailureReason == 0xA700

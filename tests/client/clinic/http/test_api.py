@@ -47,14 +47,16 @@ def test_the_answer_is_the_services_own_to_the_last_bit(node: Node) -> None:
 def test_it_is_kept_before_it_is_answered_and_can_be_read_again(node: Node) -> None:
     device = node.device()
     given = post(device, png()).json()
-    assert device.get(f"/v1/diagnoses/{given['id']}").json() == given == node.store.get(given["id"]).to_dict()
+    assert (
+        device.get(f"/v1/diagnoses/{given['id']}").json() == given == node.store.load(given["id"]).to_dict()
+    )
 
 
 def test_a_repeated_request_gets_the_same_and_another_image_is_refused(node: Node) -> None:
     device = node.device()
     first = post(device, png(1), request="r-1").json()
     assert post(device, png(1), request="r-1").json() == first
-    assert len(node.store.on_day(date.today())) == 1
+    assert len(node.store.list_day(date.today())) == 1
     reused = post(device, png(2), request="r-1")
     assert (reused.status_code, reused.json()["code"]) == (409, "request-reused")
     assert post(node.device("camera-2"), png(2), request="r-1").status_code == 200
@@ -67,7 +69,7 @@ def test_a_device_sees_its_own_only_and_a_clinician_all(node: Node) -> None:
         refused = other.get(f"/v1/diagnoses/{id}{path}")
         assert (refused.status_code, refused.json()["code"]) == (404, "unknown")
         assert clinician.get(f"/v1/diagnoses/{id}{path}").status_code == 200
-    assert [each.who for each in node.store.looks(id)] == ["anna"]
+    assert [each.who for each in node.store.list_views(id)] == ["anna"]
 
 
 def test_the_overlay_is_the_explanation_on_what_the_network_saw(node: Node) -> None:
@@ -78,7 +80,7 @@ def test_the_overlay_is_the_explanation_on_what_the_network_saw(node: Node) -> N
     )
     heatmap = node.service.heatmap(id, "melanoma", "nevus").heatmap
     assert heatmap.any()
-    assert (drawn == blend(node.store.prepared(id), heatmap)).all()
+    assert (drawn == blend(node.store.load_prepared(id), heatmap)).all()
 
 
 def test_the_layer_has_the_images_proportions_and_is_empty_where_nothing_was_seen(node: Node) -> None:
@@ -98,12 +100,12 @@ def test_the_layer_has_the_images_proportions_and_is_empty_where_nothing_was_see
 
 def test_an_opinion_is_kept_with_who_and_when(node: Node) -> None:
     id = post(node.device(), png()).json()["id"]
-    said = node.service.store.get(id)
+    said = node.service.store.load(id)
     other = next(name for name in CLASSES if name != said.prediction)
     given = {"agrees": False, "label": other, "reason": "the network", "confirmed_by": "histopathology"}
     kept = node.clinician().post(f"/v1/diagnoses/{id}/opinions", json=given)
     assert kept.status_code == 200, kept.text
-    (opinion,) = node.store.opinions(id)
+    (opinion,) = node.store.list_opinions(id)
     assert kept.json() == {**given, "who": "anna", "time": opinion.time}
 
 
@@ -127,7 +129,7 @@ def test_an_opinion_that_cannot_be_is_refused_without_repeating_it(
     assert refused.status_code == 400
     assert set(refused.json()) == {"code", "error", "remedy"}
     assert "Obermoser" not in refused.text
-    assert not node.store.opinions(id)
+    assert not node.store.list_opinions(id)
 
 
 def test_the_document_names_every_route_and_its_types(node: Node) -> None:

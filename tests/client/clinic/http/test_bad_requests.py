@@ -26,7 +26,7 @@ def said(answer: httpx.Response) -> tuple[int, str]:
 
 
 def kept(node: Node) -> int:
-    return len(node.store.on_day(date.today()))
+    return len(node.store.list_day(date.today()))
 
 
 def upload(client: httpx.Client, **parts: object) -> httpx.Response:
@@ -277,7 +277,7 @@ def test_cross_site_post(node: Node, headers: dict[str, str]) -> None:
     assert said(clinician.post("/sign-out", headers=headers)) == (403, "cross-site")
     signing_in = node.client().post("/sign-in", data={"token": "x"}, headers=headers)
     assert said(signing_in) == (403, "cross-site")
-    assert not node.store.opinions(id)
+    assert not node.store.list_opinions(id)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_storage(node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
     def full(*_: object) -> None:
         raise StorageError("Cannot write: No space left on device", where="store")
 
-    monkeypatch.setattr(node.store, "keep", full)
+    monkeypatch.setattr(node.store, "save", full)
     assert said(upload(node.device(), image=png())) == (503, "storage")
     assert "No space left" in caplog.text
 

@@ -74,7 +74,7 @@ def test_the_pages_own_files_fetch_nothing_from_elsewhere() -> None:
 def test_what_a_clinician_writes_is_shown_as_text(node: Node) -> None:
     clinician = node.clinician()
     id = clinician.post("/v1/diagnoses", files={"image": png()}).json()["id"]
-    node.store.say(id, Opinion("anna", False, "other", "<script>alert(1)</script>"))
+    node.store.add_opinion(id, Opinion("anna", False, "other", "<script>alert(1)</script>"))
     page = clinician.get(f"/diagnoses/{id}").text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>" not in page
@@ -85,7 +85,7 @@ def test_a_look_is_recorded_and_shown(node: Node) -> None:
     anna, ben = node.clinician("anna"), node.clinician("ben")
     for clinician in (anna, ben):
         clinician.get(f"/diagnoses/{id}")
-    assert [each.who for each in node.store.looks(id)] == ["anna", "ben"]
+    assert [each.who for each in node.store.list_views(id)] == ["anna", "ben"]
     assert "<li>anna, " in ben.get(f"/diagnoses/{id}").text
 
 

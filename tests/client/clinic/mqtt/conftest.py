@@ -14,10 +14,11 @@ import pytest
 from dermafed.client.clinic.mqtt import responder
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
+from dermafed.client.clinic.store.store import Store
 from tests.client.clinic.mqtt.broker import CLINIC, NODE, Broker
 from tests.client.clinic.mqtt.device import Device, wait
 from tests.client.clinic.mqtt.node import quick_service
-from tests.client.clinic_store_in_memory import InMemory
+from tests.client.clinic.stores import new_store
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +40,13 @@ def settings(broker: Broker) -> MqttSettings:
 
 
 @pytest.fixture
-def store() -> InMemory:
-    return InMemory()
+def store(tmp_path: Path) -> Iterator[Store]:
+    with new_store(tmp_path / "clinic") as store:
+        yield store
 
 
 @pytest.fixture
-def node(settings: MqttSettings, store: InMemory) -> Iterator[DiagnosticService]:
+def node(settings: MqttSettings, store: Store) -> Iterator[DiagnosticService]:
     """A node that answers in this process."""
     service = quick_service(store)
     with running(service, settings):

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from dermafed.client.clinic.mqtt import responder
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
+from dermafed.client.clinic.store.store import Store
 from dermafed.shared.errors import SettingsError, StorageError
 from tests.client.certificates import certificate
 from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, settings_for, started
 from tests.client.clinic.mqtt.device import Device, wait
 from tests.client.clinic.mqtt.node import quick_service
-from tests.client.clinic_store_in_memory import InMemory
+from tests.client.clinic.stores import new_store, saved_today
 
 pytestmark = needs_mosquitto
 
@@ -29,13 +30,13 @@ def test_a_device_needs_its_own_password(broker: Broker, name: str, password: st
         assert device.reasons[0] == "Not authorized"
 
 
-def test_a_device_cannot_write_as_another(broker: Broker, scope: Device, store: InMemory) -> None:
+def test_a_device_cannot_write_as_another(broker: Broker, scope: Device, store: Store) -> None:
     with Device(broker, "phone") as phone:
         phone.send(picture(1), b"forged", topic=f"{scope.topic}/image")
         phone.send(picture(1), b"forged", topic=f"{scope.topic}/answer")
         phone.send(picture(1), b"forged", topic="clinic/south/device/phone/image")
         assert phone.ask(picture(2), b"own")["device"] == "phone"
-    assert [diagnosis.device for diagnosis, _ in store.kept.values()] == ["phone"]
+    assert [diagnosis.device for diagnosis in saved_today(store)] == ["phone"]
     assert not scope.answers
 
 
@@ -65,13 +66,13 @@ def test_a_device_cannot_take_the_nodes_session(
             thief.loop_stop()
 
 
-def test_nobody_leaves_an_image_at_the_broker(broker: Broker, scope: Device, store: InMemory) -> None:
+def test_nobody_leaves_an_image_at_the_broker(broker: Broker, scope: Device, store: Store) -> None:
     with Device(broker, "phone") as phone:
         phone.client.publish(f"{phone.topic}/image", picture(1), qos=1, retain=True)
         wait(lambda: len(phone.reasons) > 1, "the broker's refusal")
         assert "retain" in phone.reasons[1].lower()
     assert scope.ask(picture(2), b"1")["status"] == 200
-    assert len(store.kept) == 1
+    assert len(saved_today(store)) == 1
 
 
 @pytest.mark.parametrize("what", ["password", "authority"])
@@ -84,7 +85,7 @@ def test_a_node_with_the_wrong_password_or_authority_says_so_and_tries_on(
         settings.password_file.write_text("wrong secret")
     else:
         settings = settings.model_copy(update={"ca": certificate(tmp_path / "other").ca})
-    with started(quick_service(InMemory()), settings):
+    with started(quick_service(new_store(tmp_path / "clinic")), settings):
         wait(lambda: len(caplog.records) >= 2, "two attempts")
     said = caplog.text
     assert ("Not authorized" if what == "password" else "certificate verify failed") in said

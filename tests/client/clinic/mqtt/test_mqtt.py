@@ -18,31 +18,31 @@ from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.mqtt import request_response as answer
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
-from dermafed.shared.errors import StorageError
+from dermafed.client.clinic.store.store import Store
 from dermafed.shared.metrics.calibration.calibration import softmax
 from tests.client.clinic.intake.making import dicom, skin
 from tests.client.clinic.mqtt.broker import CONFIGURATION, PATIENCE, Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, running
 from tests.client.clinic.mqtt.device import Device, wait
-from tests.client.clinic_store_in_memory import InMemory
+from tests.client.clinic.stores import fill_disk, saved_today
 from tests.client.small_model import save_small_model
 
 pytestmark = needs_mosquitto
 
 
-def test_an_image_is_answered_with_its_diagnosis(scope: Device, store: InMemory) -> None:
+def test_an_image_is_answered_with_its_diagnosis(scope: Device, store: Store) -> None:
     data = picture(1)
     told = scope.ask(data, b"first", '{"age": 54, "sex": "female", "site": "back"}')
     assert (told["status"], told["device"], told["request"]) == (200, "scope", "first")
     assert told["image_sha256"] == hashlib.sha256(data).hexdigest()
     assert told["clinical"] == {"age": 54, "sex": "female", "site": "back"}
-    assert store.get(told["id"]).to_dict() == {name: told[name] for name in told if name != "status"}
+    assert store.load(told["id"]).to_dict() == {name: told[name] for name in told if name != "status"}
     assert scope.topics == ["clinic/north/device/scope/answer"]
 
 
 @pytest.mark.journey
 def test_the_network_says_by_mqtt_what_it_says_itself(
-    broker: Broker, settings: MqttSettings, store: InMemory, tmp_path: Path
+    broker: Broker, settings: MqttSettings, store: Store, tmp_path: Path
 ) -> None:
     diagnoser = Diagnoser(open_model(str(save_small_model(tmp_path))))
     with running(DiagnosticService(diagnoser, store), settings), Device(broker, "scope") as scope:
@@ -67,41 +67,40 @@ def test_clinical_data_of_the_sender_count_before_those_of_a_dicom_object(scope:
     assert found["clinical"] == {"age": 30, "sex": None, "site": None}
 
 
-def test_a_dicom_object_with_text_in_its_pixels_waits_in_quarantine(scope: Device, store: InMemory) -> None:
+def test_a_dicom_object_with_text_in_its_pixels_waits_in_quarantine(scope: Device, store: Store) -> None:
     data = dicom(BurnedInAnnotation="YES")
     answered = scope.ask(data, b"1")
     assert (answered["status"], answered["code"]) == (422, "burned-in")
-    assert store.quarantined == [(data, "burned-in", "scope")]
-    assert not store.kept
+    (waiting,) = store.list_quarantined()
+    assert (waiting.why, waiting.device) == ("burned-in", "scope")
+    assert store.load_quarantined(waiting.id) == data
+    assert not saved_today(store)
 
 
 def test_a_full_disk_is_answered_like_by_http(
-    scope: Device, store: InMemory, monkeypatch: pytest.MonkeyPatch
+    scope: Device, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
-        raise StorageError("No space left on device", where="/secret/place")
-
-    monkeypatch.setattr(store, "keep", fail)
+    fill_disk(store, monkeypatch)
     answered = scope.ask(picture(1), b"1")
     assert (answered["status"], answered["code"]) == (503, "storage")
     assert "secret" not in str(answered)
 
 
-def test_repetitions_get_the_same_diagnosis(scope: Device, store: InMemory) -> None:
+def test_repetitions_get_the_same_diagnosis(scope: Device, store: Store) -> None:
     first = scope.ask(picture(1), b"1")
     assert scope.ask(picture(1), b"1") == first
     assert scope.ask(picture(1), b"2")["id"] != first["id"]
     other = scope.ask(picture(2), b"1")
     assert (other["status"], other["code"]) == (409, "request-reused")
-    assert len(store.kept) == 2
+    assert len(saved_today(store)) == 2
 
 
-def test_one_request_many_times_at_once_is_one_diagnosis(scope: Device, store: InMemory) -> None:
+def test_one_request_many_times_at_once_is_one_diagnosis(scope: Device, store: Store) -> None:
     for _ in range(12):
         scope.send(picture(1), b"1")
     told = scope.wait_for(b"1", 12)
-    assert {each["id"] for each in told} == set(store.kept)
-    assert len(store.kept) == 1
+    assert {each["id"] for each in told} == {each.id for each in saved_today(store)}
+    assert len(saved_today(store)) == 1
 
 
 def test_a_name_in_the_metadata_lets_the_correlation_be_any_bytes(scope: Device) -> None:
@@ -127,11 +126,11 @@ def test_the_answer_goes_where_it_was_asked_for_beneath_the_device(scope: Device
         "$SYS/x",
     ],
 )
-def test_a_response_topic_elsewhere_is_refused(scope: Device, store: InMemory, elsewhere: str) -> None:
+def test_a_response_topic_elsewhere_is_refused(scope: Device, store: Store, elsewhere: str) -> None:
     told = scope.ask(picture(1), b"1", response=elsewhere)
     assert (told["status"], told["code"]) == (400, "response-topic")
     assert scope.topics == [f"{scope.topic}/answer"]
-    assert not store.kept
+    assert not saved_today(store)
 
 
 @pytest.mark.parametrize(
@@ -152,14 +151,14 @@ def test_a_response_topic_elsewhere_is_refused(scope: Device, store: InMemory, e
     ],
 )
 def test_what_cannot_be_used_is_answered_with_why(
-    scope: Device, store: InMemory, payload: bytes, correlation: bytes | None, metadata: list[str], code: str
+    scope: Device, store: Store, payload: bytes, correlation: bytes | None, metadata: list[str], code: str
 ) -> None:
     told = scope.ask(payload, correlation, *metadata)
     assert told["code"] == code
     assert told["status"] in (400, 415, 422)
     assert told["error"]
     assert "Jane" not in str(told)
-    assert not store.kept
+    assert not saved_today(store)
     assert scope.ask(picture(1), b"next")["status"] == 200
 
 

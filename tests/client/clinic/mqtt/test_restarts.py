@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
+from dermafed.client.clinic.store.store import Store
 from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, running
 from tests.client.clinic.mqtt.device import Device, wait
 from tests.client.clinic.mqtt.node import quick_service
-from tests.client.clinic_store_in_memory import InMemory
+from tests.client.clinic.stores import new_store, saved_today
 from tests.paths import ROOT
 
 pytestmark = [needs_mosquitto, pytest.mark.journey]
@@ -31,7 +33,7 @@ def start_node(settings: MqttSettings, tmp_path: Path) -> Iterator[Start]:
     started = []
 
     def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.client.clinic.mqtt.node", "settings.json", "kept", "0.3"]
+        command = [sys.executable, "-m", "tests.client.clinic.mqtt.node", "settings.json", "clinic", "0.3"]
         root = str(ROOT)
         with (tmp_path / "node.log").open("ab") as log:
             environment = {**os.environ, "PYTHONPATH": root}
@@ -45,37 +47,43 @@ def start_node(settings: MqttSettings, tmp_path: Path) -> Iterator[Start]:
         node.wait()
 
 
-def assert_one_diagnosis_each(scope: Device, kept: Path) -> None:
-    """Every request has an answer, all its answers name one diagnosis, and that is the one kept."""
+def assert_one_diagnosis_each(scope: Device, folder: Path) -> None:
+    """Every request has an answer, all its answers name one diagnosis, and that is the one saved."""
+    ids = {}
     for request in REQUESTS:
         told = scope.wait_for(request)
         assert {each["status"] for each in told} == {200}
-        (name,) = {each["id"] for each in told}
-        assert f'"{name}"' in (kept / f"scope {request.decode()}").read_text()
-    names = {f"scope {request.decode()}" for request in REQUESTS}
-    assert {path.name for path in kept.iterdir()} == {*names, "scope ready"}
+        (ids[request.decode()],) = {each["id"] for each in told}
+    saved = {each.request: each.id for each in saved_in(folder)}
+    del saved["ready"]
+    assert saved == ids
+
+
+def saved_in(folder: Path) -> list[Diagnosis]:
+    with new_store(folder) as store:
+        return saved_today(store)
 
 
 def test_a_node_killed_in_the_middle_answers_all_when_it_is_back(
     broker: Broker, start_node: Start, tmp_path: Path
 ) -> None:
-    node, kept = start_node(), tmp_path / "kept"
+    node, folder = start_node(), tmp_path / "clinic"
     with Device(broker, "scope") as scope:
         until_answered(scope, b"ready")
         for number, request in enumerate(REQUESTS):
             scope.send(picture(number), request).wait_for_publish(60)
-        wait(lambda: len(list(kept.iterdir())) >= 3, "the first diagnoses")
+        wait(lambda: len(saved_in(folder)) >= 3, "the first diagnoses")
         node.kill()
         node.wait()
-        assert len(list(kept.iterdir())) < len(REQUESTS) + 1, "it was in the middle"
+        assert len(saved_in(folder)) < len(REQUESTS) + 1, "it was in the middle"
         start_node()
-        assert_one_diagnosis_each(scope, kept)
+        assert_one_diagnosis_each(scope, folder)
 
 
 def test_images_sent_while_the_node_is_down_wait_for_it(
     broker: Broker, start_node: Start, tmp_path: Path
 ) -> None:
-    node, kept = start_node(), tmp_path / "kept"
+    node, folder = start_node(), tmp_path / "clinic"
     with Device(broker, "scope") as scope:
         until_answered(scope, b"ready")
         node.kill()
@@ -83,14 +91,14 @@ def test_images_sent_while_the_node_is_down_wait_for_it(
         for number, request in enumerate(REQUESTS):
             scope.send(picture(number), request).wait_for_publish(60)
         start_node()
-        assert_one_diagnosis_each(scope, kept)
+        assert_one_diagnosis_each(scope, folder)
 
 
 def test_a_broker_killed_in_the_middle_loses_nothing_it_acknowledged(
     broker: Broker, start_node: Start, tmp_path: Path
 ) -> None:
     start_node()
-    kept = tmp_path / "kept"
+    folder = tmp_path / "clinic"
     with Device(broker, "scope") as scope:
         until_answered(scope, b"ready")
         for number, request in enumerate(REQUESTS):
@@ -99,30 +107,31 @@ def test_a_broker_killed_in_the_middle_loses_nothing_it_acknowledged(
         assert not all(scope.answers[request] for request in REQUESTS), "it was in the middle"
         broker.kill()
         broker.start()
-        assert_one_diagnosis_each(scope, kept)
+        assert_one_diagnosis_each(scope, folder)
 
 
-def test_a_device_that_was_away_gets_its_answers(broker: Broker, settings: MqttSettings) -> None:
-    store = InMemory()
+def test_a_device_that_was_away_gets_its_answers(
+    broker: Broker, settings: MqttSettings, store: Store
+) -> None:
     scope = Device(broker, "scope")
     with running(quick_service(store, 0.5), settings):
         with scope:
             for number, request in enumerate(REQUESTS[:3]):
                 scope.send(picture(number), request).wait_for_publish(60)
-        wait(lambda: len(store.kept) == 3, "the diagnoses")
+        wait(lambda: len(saved_today(store)) == 3, "the diagnoses")
         with Device(broker, "scope") as again:
             told = [
                 again.wait_for(request)[0]["id"] for request in REQUESTS[:3] if request not in scope.answers
             ]
-    assert set(told) <= set(store.kept)
+    assert set(told) <= {each.id for each in saved_today(store)}
     assert len(told) + len(scope.answers) == 3
 
 
 @pytest.mark.parametrize("remembers", [True, False])
 def test_a_broker_away_for_long_is_found_again(
-    broker: Broker, settings: MqttSettings, remembers: bool
+    broker: Broker, settings: MqttSettings, store: Store, remembers: bool
 ) -> None:
-    with running(quick_service(InMemory()), settings), Device(broker, "scope") as scope:
+    with running(quick_service(store), settings), Device(broker, "scope") as scope:
         broker.kill()
         if not remembers:  # it was killed before it had saved the sessions
             broker.saved.unlink(missing_ok=True)

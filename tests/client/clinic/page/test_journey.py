@@ -22,7 +22,7 @@ def test_from_the_image_to_the_days_list(screen: Screen) -> None:
     page, store = screen.page, screen.node.store
     screen.sign_in()
     screen.diagnose()
-    said = store.on_day(date.today())[0]
+    said = store.list_day(date.today())[0]
     assert page.url.endswith(f"/diagnoses/{said.id}")
 
     rows = page.locator(".bars tbody tr")
@@ -40,7 +40,7 @@ def test_from_the_image_to_the_days_list(screen: Screen) -> None:
     page.get_by_label("Reason").fill("the network at its edge")
     page.get_by_role("button", name="Keep").click()
     page.get_by_text("the network at its edge").wait_for()
-    (opinion,) = store.opinions(said.id)
+    (opinion,) = store.list_opinions(said.id)
     assert (opinion.who, opinion.agrees, opinion.label) == ("anna", False, label)
     assert (opinion.confirmed_by, opinion.reason) == ("histopathology", "the network at its edge")
     assert screen.say() == "Your opinion is kept."
@@ -48,7 +48,7 @@ def test_from_the_image_to_the_days_list(screen: Screen) -> None:
     page.get_by_role("link", name="Today").click()
     page.locator(f"a[href='/diagnoses/{said.id}']").click()
     page.get_by_text("anna disagrees").wait_for()
-    assert [each.who for each in store.looks(said.id)] == ["anna", "anna"]
+    assert [each.who for each in store.list_views(said.id)] == ["anna", "anna"]
 
 
 def test_the_heatmap_is_slid_hidden_and_compared(screen: Screen) -> None:

@@ -26,13 +26,13 @@ def keep_on(folder: Path, seed: int, told: Connection) -> None:
             if what < 0.65 or not mine:
                 number = draw.randrange(2**30)
                 of = received(number)
-                made = store.keep(diagnosis(of, f"r-{number}"), of, prepared(number))
+                made = store.save(diagnosis(of, f"r-{number}"), of, prepared(number))
                 mine.append(made.id)
                 told.send(("kept", made.id, number))
             elif what < 0.75:
                 number = draw.randrange(2**30)
                 time = (datetime.now(UTC) - timedelta(OLD_DAYS)).isoformat(timespec="milliseconds")
-                made = store.keep(diagnosis(received(number), time=time), received(number), prepared(number))
+                made = store.save(diagnosis(received(number), time=time), received(number), prepared(number))
                 told.send(("old", made.id, number))
             elif what < 0.85:
                 id = mine.pop(draw.randrange(len(mine)))
@@ -40,7 +40,7 @@ def keep_on(folder: Path, seed: int, told: Connection) -> None:
                 store.forget(id)
                 told.send(("forgot", id))
             elif what < 0.95:
-                store.say(mine[-1], Opinion("dr", True, reason="as I thought"))
+                store.add_opinion(mine[-1], Opinion("dr", True, reason="as I thought"))
                 told.send(("said", mine[-1]))
             else:
                 store.expire(datetime.now(UTC))

@@ -64,7 +64,7 @@ def prepared(seed: int = 0) -> NDArray[np.uint8]:
 def kept(store: Store, seed: int = 0, request: str | None = None, **changes: object) -> Diagnosis:
     """A diagnosis of the image of this seed, kept."""
     of = received(seed)
-    return store.keep(diagnosis(of, request, **changes), of, prepared(seed))
+    return store.save(diagnosis(of, request, **changes), of, prepared(seed))
 
 
 def all_bytes(folder: Path) -> bytes:

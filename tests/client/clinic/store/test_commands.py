@@ -45,8 +45,8 @@ def test_diagnoses_of_a_day(client: Client, store: Store) -> None:
     yesterday = datetime.now(UTC) - timedelta(1)
     old = kept(store, 1, time=yesterday.isoformat(timespec="milliseconds"))
     first, second = kept(store, 2), kept(store, 3)
-    said = store.say(first.id, SAYS)
-    store.looked(first.id, "dr-huber")
+    said = store.add_opinion(first.id, SAYS)
+    store.add_view(first.id, "dr-huber")
     found = client.json("diagnoses")
     assert [each["id"] for each in found] == [second.id, first.id]
     assert {name: found[1][name] for name in first.to_dict()} == first.to_dict()
@@ -72,7 +72,7 @@ def test_diagnoses_of_a_day(client: Client, store: Store) -> None:
 def test_review(client: Client, store: Store, home: Home) -> None:
     ids = [kept(store, seed).id for seed in range(3)]
     for id in ids:
-        store.say(id, SAYS)
+        store.add_opinion(id, SAYS)
     assert [(each["id"], each["label"], each["confirmed_by"]) for each in client.json("review")] == [
         (id, "melanoma", "histopathology") for id in ids
     ]
@@ -113,7 +113,7 @@ def test_bad_usage_is_told(client: Client, arguments: tuple[str, ...]) -> None:
 def test_forget(client: Client, store: Store) -> None:
     ids = [kept(store, seed).id for seed in range(3)]
     assert client("forget", *ids[:2]).out.count("forgotten") == 2
-    assert [each.id for each in store.on_day(date.today())] == [ids[2]]
+    assert [each.id for each in store.list_day(date.today())] == [ids[2]]
     assert list(client.json("forget")) == ids[:2]
     again = client("forget", ids[0])
     assert again.code == 2
@@ -130,5 +130,5 @@ def test_quarantine(client: Client, store: Store, tmp_path: Path) -> None:
     assert file.read_bytes() == b"first"
     assert file.stat().st_mode & 0o077 == 0
     assert client("quarantine", second, "--release", file).code == 2
-    assert [each.id for each in store.quarantined()] == [second]
+    assert [each.id for each in store.list_quarantined()] == [second]
     assert client.json("quarantine", second, "--delete") == []

@@ -66,26 +66,28 @@ def test_a_full_disk_keeps_nothing_half(disk: Home, leave: int) -> None:
         ballast = fill(disk.folder, leave)
 
         def keep(number: int) -> None:
-            made.append(store.keep(diagnosis(of, f"n-{number}"), of, prepared(2)))
+            made.append(store.save(diagnosis(of, f"n-{number}"), of, prepared(2)))
 
         until_full(keep, 30)
         assert files(disk) == {f"{each.id}.{kind}" for each in made for kind in ("image", "prepared")}
-        said = until_full(lambda _: store.say(made[0].id, Opinion("dr", False, "melanoma", "x" * 2000)), 1000)
+        opinions = until_full(
+            lambda _: store.add_opinion(made[0].id, Opinion("dr", False, "melanoma", "x" * 2000)), 1000
+        )
         objects = until_full(lambda _: store.quarantine(bytes(50_000), "burned-in", "camera-1"), 100)
         ballast.unlink()
         works_again(store, made[0])
-        assert store.opinions(made[0].id) == said
-        assert [each.id for each in store.quarantined()] == objects
-        assert [store.get(each.id) for each in made] == made
-        assert all(store.prepared(each.id).any() for each in made)
+        assert store.list_opinions(made[0].id) == opinions
+        assert [each.id for each in store.list_quarantined()] == objects
+        assert [store.load(each.id) for each in made] == made
+        assert all(store.load_prepared(each.id).any() for each in made)
 
 
 def works_again(store: Store, first: Diagnosis) -> None:
     second = kept(store, 3, "r-3")
     store.forget(second.id)
     third = kept(store, 3, "r-3")
-    assert store.find("camera-1", "r-3") == third
-    assert store.get(first.id) == first
+    assert store.find_request("camera-1", "r-3") == third
+    assert store.load(first.id) == first
 
 
 def test_a_store_cannot_be_made_on_a_full_disk_but_then_can(disk: Home) -> None:

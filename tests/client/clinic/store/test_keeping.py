@@ -28,16 +28,16 @@ from tests.client.clinic.store.making import HEADERS, diagnosis, kept, noise, pr
 def test_what_is_kept_comes_back(store: Store, home: Home) -> None:
     of = received(1)
     made = diagnosis(of, "r-1", outside_score=0.1 + 0.2)
-    assert store.keep(made, of, prepared(1)) == made
+    assert store.save(made, of, prepared(1)) == made
     for each in (store, open_store(home)):
-        assert each.get(made.id) == made
-        assert each.find("camera-1", "r-1") == made
-        np.testing.assert_array_equal(each.prepared(made.id), prepared(1))
-        reference = each.reference(made.id)
+        assert each.load(made.id) == made
+        assert each.find_request("camera-1", "r-1") == made
+        np.testing.assert_array_equal(each.load_prepared(made.id), prepared(1))
+        reference = each.load_reference(made.id)
         assert reference is not None
         assert reference.headers == HEADERS
-    assert store.find("camera-2", "r-1") is None
-    assert store.find("camera-1", "r-2") is None
+    assert store.find_request("camera-2", "r-1") is None
+    assert store.find_request("camera-1", "r-2") is None
 
 
 def test_a_photograph_comes_back_as_a_jpeg_of_quality_95_without_subsampling(store: Store) -> None:
@@ -46,8 +46,8 @@ def test_a_photograph_comes_back_as_a_jpeg_of_quality_95_without_subsampling(sto
         [np.tile(ramp, (48, 1)), np.tile(ramp[::-1], (48, 1)), np.full((48, 64), 90, np.uint8)], 2
     )
     of = received(2, image=image)
-    made = store.keep(diagnosis(of), of, prepared())
-    back = store.image(made.id)
+    made = store.save(diagnosis(of), of, prepared())
+    back = store.load_image(made.id)
     assert back.shape == (48, 64, 3)
     assert np.abs(back.astype(int) - image).max() <= 4
     with Image.open(io.BytesIO(encode_photograph(image))) as jpeg:
@@ -60,8 +60,8 @@ def test_a_photograph_comes_back_as_a_jpeg_of_quality_95_without_subsampling(sto
 
 def test_an_image_too_long_for_a_jpeg_is_kept_exactly(store: Store) -> None:
     of = received(3, image=noise(3, 1, 70_000))
-    made = store.keep(diagnosis(of), of, prepared())
-    np.testing.assert_array_equal(store.image(made.id), of.image)
+    made = store.save(diagnosis(of), of, prepared())
+    np.testing.assert_array_equal(store.load_image(made.id), of.image)
 
 
 def test_nothing_of_the_file_that_came_survives(home: Home, store: Store) -> None:
@@ -76,7 +76,7 @@ def test_nothing_of_the_file_that_came_survives(home: Home, store: Store) -> Non
     assert b"Obermoser" in data
     assert b"born 1954" in data
     of = received(4, image=decode_image(data))
-    made = store.keep(diagnosis(of), of, prepared(4))
+    made = store.save(diagnosis(of), of, prepared(4))
     vault = open_vault(home.store)
     for kind in ("image", "prepared"):
         stored = vault.files.read(made.id, kind)
@@ -93,27 +93,27 @@ def test_threads_with_one_request_get_one_diagnosis(store: Store) -> None:
 
     def keep(each: Diagnosis) -> Diagnosis:
         ready.wait()
-        return store.keep(each, of, prepared(5))
+        return store.save(each, of, prepared(5))
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(keep, made))
     assert len({answer.id for answer in answers}) == 1
     assert answers[0] in made
     today = date.fromtimestamp(time.time())
-    assert [each.id for each in store.on_day(today)] == [answers[0].id]
+    assert [each.id for each in store.list_day(today)] == [answers[0].id]
 
 
 def test_the_same_diagnosis_twice_is_one(store: Store) -> None:
     of = received(6)
     made = diagnosis(of)
-    assert store.keep(made, of, prepared(6)) == store.keep(made, of, prepared(6)) == made
-    np.testing.assert_array_equal(store.prepared(made.id), prepared(6))
+    assert store.save(made, of, prepared(6)) == store.save(made, of, prepared(6)) == made
+    np.testing.assert_array_equal(store.load_prepared(made.id), prepared(6))
 
 
 def test_another_device_may_use_the_same_name(store: Store) -> None:
     first, second = kept(store, 7, "r"), kept(store, 8, "r", device="camera-2")
     assert first.id != second.id
-    assert store.find("camera-2", "r") == second
+    assert store.find_request("camera-2", "r") == second
 
 
 def test_a_day_is_the_clinics_own_even_when_the_clock_changes(
@@ -126,9 +126,9 @@ def test_a_day_is_the_clinics_own_even_when_the_clock_changes(
         times = ["2026-03-28T22:59:59.999", "2026-03-28T23:00:00.000", "2026-03-29T21:59:59.999"]
         times.append("2026-03-29T22:00:00.000")
         ids = [kept(store, n, time=f"{text}+00:00").id for n, text in enumerate(times)]
-        found = {day: [each.id for each in store.on_day(date(2026, 3, day))] for day in (28, 29, 30)}
+        found = {day: [each.id for each in store.list_day(date(2026, 3, day))] for day in (28, 29, 30)}
         assert found == {28: [ids[0]], 29: [ids[2], ids[1]], 30: [ids[3]]}
-        assert [each.id for each in store.on_day(date(2026, 3, 29), limit=1, skip=1)] == [ids[1]]
+        assert [each.id for each in store.list_day(date(2026, 3, 29), limit=1, skip=1)] == [ids[1]]
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -136,12 +136,12 @@ def test_a_day_is_the_clinics_own_even_when_the_clock_changes(
 
 def test_what_is_not_there_is_refused(store: Store) -> None:
     for ask in (
-        store.get,
-        store.prepared,
-        store.image,
-        store.reference,
-        store.opinions,
-        store.looks,
+        store.load,
+        store.load_prepared,
+        store.load_image,
+        store.load_reference,
+        store.list_opinions,
+        store.list_views,
         store.forget,
     ):
         for id in ("0" * 32, "../../key", ""):
@@ -184,7 +184,7 @@ def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, s
     made = keeping.result()
     assert len(made) > 5
     for seed, each in enumerate(made):
-        np.testing.assert_array_equal(store.prepared(each.id), prepared(seed))
+        np.testing.assert_array_equal(store.load_prepared(each.id), prepared(seed))
 
 
 def test_a_store_that_is_opened_waits_for_one_that_keeps(
@@ -203,4 +203,4 @@ def test_a_store_that_is_opened_waits_for_one_that_keeps(
         keeping = pool.submit(kept, store)
         assert written.wait(60)
         open_store(home, 30).close()
-        np.testing.assert_array_equal(store.prepared(keeping.result().id), prepared())
+        np.testing.assert_array_equal(store.load_prepared(keeping.result().id), prepared())

@@ -90,20 +90,20 @@ def rest_of(pipe: Connection) -> list[tuple[Any, ...]]:
 def is_whole(store: Store, home: Home, done: Acknowledged, last: int | None = None) -> None:
     """Checks what was acknowledged, or only the last so many of it, and that there is nothing else."""
     for id, number in list(done.kept.items())[-last if last else None :]:
-        of, kept = received(number), store.get(id)
+        of, kept = received(number), store.load(id)
         assert (kept.image_sha256, kept.clinical, kept.request) == (of.sha256, CLINICAL, f"r-{number}")
-        np.testing.assert_array_equal(store.prepared(id), prepared(number))
-        np.testing.assert_array_equal(store.image(id), decode_image(encode_photograph(of.image)))
-        assert store.reference(id) == of.reference
-        assert len(store.opinions(id)) >= done.said[id]
+        np.testing.assert_array_equal(store.load_prepared(id), prepared(number))
+        np.testing.assert_array_equal(store.load_image(id), decode_image(encode_photograph(of.image)))
+        assert store.load_reference(id) == of.reference
+        assert len(store.list_opinions(id)) >= done.said[id]
     for id, number in done.old.items():
-        assert store.get(id).image_sha256 == received(number).sha256
+        assert store.load(id).image_sha256 == received(number).sha256
     for id in done.forgotten:
         with pytest.raises(Refused, match="no longer kept"):
-            store.get(id)
+            store.load(id)
     for id in done.doubtful:  # forgotten or not, but not half
-        if id not in store.forgotten():
-            assert store.prepared(id).any()
+        if id not in store.list_forgotten():
+            assert store.load_prepared(id).any()
     with sqlite3.connect(home.store / "store.sqlite") as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         rows = {id for (id,) in db.execute("SELECT id FROM diagnoses WHERE pictures")}

@@ -10,7 +10,7 @@ import pytest
 
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.opinions import Look, Opinion
+from dermafed.client.clinic.store.opinions import Opinion, View
 from dermafed.client.clinic.store.retention import forget
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
@@ -41,7 +41,7 @@ def remains(home: Home, sealed: list[bytes]) -> list[bytes]:
 
 
 def is_gone(store: Store, id: str) -> None:
-    for ask in (store.prepared, store.image):
+    for ask in (store.load_prepared, store.load_image):
         with pytest.raises(Refused, match="no longer kept") as caught:
             ask(id)
         assert caught.value.status == 410
@@ -50,11 +50,13 @@ def is_gone(store: Store, id: str) -> None:
 def test_what_is_forgotten_leaves_no_byte(home: Home, store: Store) -> None:
     """Among two hundred others, whose coming and going moves rows from page to page."""
     target = kept(store, 1, "1.2.3.4711")
-    store.say(target.id, Opinion("dr-huber", False, "melanoma", "Obermoser, the second", "histopathology"))
-    store.looked(target.id, "dr-huber")
+    store.add_opinion(
+        target.id, Opinion("dr-huber", False, "melanoma", "Obermoser, the second", "histopathology")
+    )
+    store.add_view(target.id, "dr-huber")
     others = [kept(store, seed, f"r-{seed}") for seed in range(2, 100)]
     for each in others[::3]:
-        store.say(each.id, Opinion("dr-huber", True, reason="x" * 700))
+        store.add_opinion(each.id, Opinion("dr-huber", True, reason="x" * 700))
     sealed = sealed_bytes(home, store, target.id)
     assert len(sealed) == 7
     assert len(remains(home, sealed)) == 7
@@ -62,52 +64,52 @@ def test_what_is_forgotten_leaves_no_byte(home: Home, store: Store) -> None:
     assert remains(home, sealed) == []
     content = all_bytes(home.store)
     assert content.count(target.id.encode()) == 2  # the line that says so, and its index
-    assert next(iter(store.forgotten())) == target.id
-    for ask in (store.get, store.opinions, store.looks, store.reference, store.forget):
+    assert next(iter(store.list_forgotten())) == target.id
+    for ask in (store.load, store.list_opinions, store.list_views, store.load_reference, store.forget):
         with pytest.raises(Refused) as caught:
             ask(target.id)
         assert caught.value.status == 410
     is_gone(store, target.id)
-    assert store.find("camera-1", "1.2.3.4711") is None
-    assert [store.get(each.id) for each in others[1::2]] == others[1::2]
+    assert store.find_request("camera-1", "1.2.3.4711") is None
+    assert [store.load(each.id) for each in others[1::2]] == others[1::2]
 
 
 def test_nothing_is_forgotten_if_one_is_unknown(store: Store) -> None:
     made = kept(store)
     with pytest.raises(Refused, match="no such diagnosis"):
         store.forget(made.id, "0" * 32)
-    assert store.get(made.id) == made
+    assert store.load(made.id) == made
 
 
 def test_what_expires_leaves_the_bare_account(home: Home, store: Store) -> None:
     old = kept(store, 1, "1.2.3.4711", time=ago(days=30, seconds=1))
     young = kept(store, 2, time=ago(days=30, seconds=-60))
     for each in (old, young):
-        store.say(each.id, Opinion("dr-huber", False, "melanoma", "the second", "histopathology"))
-        store.looked(each.id, "dr-huber")
+        store.add_opinion(each.id, Opinion("dr-huber", False, "melanoma", "the second", "histopathology"))
+        store.add_view(each.id, "dr-huber")
     sealed = sealed_bytes(home, store, old.id)
     assert store.expire(NOW) == 1
     assert store.expire(NOW) == 0
-    bare = store.get(old.id)
+    bare = store.load(old.id)
     assert bare.clinical == Clinical()
     assert bare.request is None
     assert bare.to_dict() == {**old.to_dict(), "clinical": Clinical().to_dict(), "request": None}
-    (said,) = store.opinions(old.id)
+    (said,) = store.list_opinions(old.id)
     assert (said.who, said.label, said.reason, said.confirmed_by) == (
         "dr-huber",
         "melanoma",
         "",
         "histopathology",
     )
-    assert [look.who for look in store.looks(old.id)] == ["dr-huber"]
-    assert store.reference(old.id) is None
+    assert [view.who for view in store.list_views(old.id)] == ["dr-huber"]
+    assert store.load_reference(old.id) is None
     is_gone(store, old.id)
-    assert store.find("camera-1", "1.2.3.4711") == bare  # a repeated request is still the same
+    assert store.find_request("camera-1", "1.2.3.4711") == bare  # a repeated request is still the same
     kept_on = {sealed[4], sealed[6]}  # the keyed digest of the request, and who looked
     assert set(remains(home, sealed)) == {text[:32] for text in kept_on}
-    assert store.get(young.id) == young
-    assert store.image(young.id).any()
-    assert store.opinions(young.id)[0].reason == "the second"
+    assert store.load(young.id) == young
+    assert store.load_image(young.id).any()
+    assert store.list_opinions(young.id)[0].reason == "the second"
 
 
 def test_what_is_too_old_goes_when_the_store_is_opened(home: Home, store: Store) -> None:
@@ -115,7 +117,7 @@ def test_what_is_too_old_goes_when_the_store_is_opened(home: Home, store: Store)
     store.close()
     with open_store(home) as same, open_store(home, 11) as other:
         assert same.image(old.id).any()
-        assert other.image(old.id).any()
+        assert other.load_image(old.id).any()
     with open_store(home, 9) as opened:
         is_gone(opened, old.id)
     assert not list((home.store / "files").iterdir())
@@ -126,20 +128,20 @@ def test_an_expired_diagnosis_can_be_forgotten(home: Home, store: Store) -> None
     store.expire(NOW)
     store.forget(old.id)
     with pytest.raises(Refused, match="no longer kept"):
-        store.get(old.id)
+        store.load(old.id)
 
 
 def test_looks_and_opinions_add_up(store: Store) -> None:
     made = kept(store)
-    first = store.say(made.id, Opinion("dr-a", True))
-    second = store.say(
+    first = store.add_opinion(made.id, Opinion("dr-a", True))
+    second = store.add_opinion(
         made.id, Opinion("dr-b", False, "other", "no lesion", None, "1999-01-01T00:00:00.000+00:00")
     )
-    assert store.opinions(made.id) == [first, second]
+    assert store.list_opinions(made.id) == [first, second]
     assert NOW.isoformat() <= second.time
-    store.looked(made.id, "dr-a")
-    store.looked(made.id, "dr-a")
-    assert [type(each) for each in store.looks(made.id)] == [Look, Look]
+    store.add_view(made.id, "dr-a")
+    store.add_view(made.id, "dr-a")
+    assert [type(each) for each in store.list_views(made.id)] == [View, View]
 
 
 @pytest.mark.parametrize(
@@ -157,9 +159,9 @@ def test_looks_and_opinions_add_up(store: Store) -> None:
 def test_an_opinion_that_cannot_be_is_refused(store: Store, opinion: Opinion) -> None:
     made = kept(store)
     with pytest.raises(Refused) as caught:
-        store.say(made.id, opinion)
+        store.add_opinion(made.id, opinion)
     assert caught.value.status == 400
-    assert store.opinions(made.id) == []
+    assert store.list_opinions(made.id) == []
 
 
 def test_a_death_before_the_traces_are_erased_is_made_good(
@@ -187,23 +189,23 @@ def test_quarantined_objects_are_sealed_listed_dropped_and_expire(
     first = store.quarantine(data, "burned-in-annotation", "camera-1")
     second = store.quarantine(data, "burned-in-annotation", "camera-2")
     assert b"OBERMOSER" not in all_bytes(home.store)
-    listed = store.quarantined()
+    listed = store.list_quarantined()
     assert [(each.id, each.device, each.why) for each in listed] == [
         (first, "camera-1", "burned-in-annotation"),
         (second, "camera-2", "burned-in-annotation"),
     ]
-    assert store.quarantined_object(first) == data
+    assert store.load_quarantined(first) == data
     with open_store(home):
-        assert store.quarantined_object(first) == data  # no orphan
+        assert store.load_quarantined(first) == data  # no orphan
     with pytest.raises(Refused) as caught:
-        store.get(first)
+        store.load(first)
     assert caught.value.status == 404
-    store.drop(first)
-    for ask in (store.drop, store.quarantined_object):
+    store.delete_quarantined(first)
+    for ask in (store.delete_quarantined, store.load_quarantined):
         with pytest.raises(Refused, match="no such object"):
             ask(first)
     assert store.expire(datetime.now(UTC) + timedelta(31)) == 1
-    assert store.quarantined() == []
+    assert store.list_quarantined() == []
     assert not list((home.store / "files").iterdir())
 
 

@@ -40,7 +40,7 @@ SAYS = Opinion("dr-huber", False, "melanoma", "streaks", "histopathology")
 def waiting(store: Store, seed: int, *opinions: Opinion, **changes: object) -> str:
     made = kept(store, seed, **changes)
     for opinion in opinions:
-        store.say(made.id, opinion)
+        store.add_opinion(made.id, opinion)
     return made.id
 
 
@@ -50,7 +50,7 @@ def test_disagreements_and_confirmed_diagnoses_wait_until_reviewed(store: Store)
     waiting(store, 2, agrees)
     ids = [waiting(store, 3, sure), waiting(store, 4, agrees, SAYS), waiting(store, 5, SAYS, sure)]
     ids.append(waiting(store, 6, Opinion("dr-b", False, "other")))
-    assert [(each.diagnosis.id, each.label, each.confirmed_by) for each in store.waiting()] == [
+    assert [(each.diagnosis.id, each.label, each.confirmed_by) for each in store.list_pending()] == [
         (ids[0], "nevus", "follow-up"),
         (ids[1], "melanoma", "histopathology"),
         (ids[2], None, "follow-up"),
@@ -58,11 +58,11 @@ def test_disagreements_and_confirmed_diagnoses_wait_until_reviewed(store: Store)
     ]
     store.accept(ids[0], "person")
     store.reject(ids[1], "person")
-    assert [each.diagnosis.id for each in store.waiting()] == ids[2:]
-    store.say(ids[1], SAYS)
-    assert [each.diagnosis.id for each in store.waiting()] == ids[1:]
+    assert [each.diagnosis.id for each in store.list_pending()] == ids[2:]
+    store.add_opinion(ids[1], SAYS)
+    assert [each.diagnosis.id for each in store.list_pending()] == ids[1:]
     store.expire(datetime.now(UTC) + timedelta(31))
-    assert store.waiting() == []
+    assert store.list_pending() == []
 
 
 def test_an_accepted_diagnosis_is_a_labelled_record(home: Home, store: Store) -> None:
@@ -88,15 +88,15 @@ def test_an_accepted_diagnosis_is_a_labelled_record(home: Home, store: Store) ->
     assert replace(record, attributes={}) == LesionRecord(
         id, image, "melanoma", row["lesion_id"], row["patient_id"], 71.0, "female", "left forearm"
     )
-    np.testing.assert_array_equal(read_image(image), store.image(id))
+    np.testing.assert_array_equal(read_image(image), store.load_image(id))
     assert b"Obermoser" not in all_bytes(home.reviewed)
     assert not any(path.stat().st_mode & 0o077 for path in (home.reviewed, *home.reviewed.iterdir()))
 
 
 def test_without_clinical_data_the_cells_are_empty(home: Home, store: Store) -> None:
     of = received(7, clinical=replace(received().clinical, age=None, sex=None, site=None), reference=None)
-    made = store.keep(diagnosis(of), of, prepared(7))
-    store.say(made.id, SAYS)
+    made = store.save(diagnosis(of), of, prepared(7))
+    store.add_opinion(made.id, SAYS)
     store.accept(made.id, "person", "Nodular melanoma")
     (record,) = read_reviewed(home.reviewed)
     assert (record.label, record.age, record.sex, record.body_site) == ("Nodular melanoma", None, None, None)
@@ -110,11 +110,11 @@ def test_the_label_must_be_one_to_learn_from(home: Home, store: Store) -> None:
         with pytest.raises(SettingsError, match="do not agree"):
             store.accept(id, "person")
     for label in ("other", "unk", "a funny thing"):
-        with pytest.raises(SettingsError, match="no diagnosis to learn from"):
+        with pytest.raises(SettingsError, match="not a diagnosis that a model can learn"):
             store.accept(other, "person", label)
     assert not home.reviewed.exists()
     assert store.accept(other, "person", "bcc").diagnosis == "bcc"
-    assert len(store.waiting()) == 1
+    assert len(store.list_pending()) == 1
 
 
 def test_what_is_not_there_cannot_be_accepted(store: Store) -> None:
@@ -136,7 +136,7 @@ def test_the_same_pixels_are_accepted_once(home: Home, store: Store) -> None:
     assert caught.value.where == first
     (record,) = read_reviewed(home.reviewed)
     assert (record.image_id, record.label) == (first, "nevus")
-    assert [each.diagnosis.id for each in store.waiting()] == [again]
+    assert [each.diagnosis.id for each in store.list_pending()] == [again]
 
 
 def test_rejecting_and_forgetting_take_a_record_out_again(home: Home, store: Store) -> None:
@@ -244,7 +244,7 @@ def test_check_counts_them(home: Home, store: Store, tmp_path: Path) -> None:
 
 def test_an_image_of_any_shape_can_be_accepted(home: Home, store: Store) -> None:
     of = received(9, image=noise(9, 2, 66_000))
-    made = store.keep(diagnosis(of), of, prepared())
+    made = store.save(diagnosis(of), of, prepared())
     store.accept(made.id, "person", "nevus")
     (record,) = read_reviewed(home.reviewed)
     with Image.open(io.BytesIO(record.path.read_bytes())) as image:

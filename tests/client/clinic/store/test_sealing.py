@@ -59,8 +59,8 @@ def test_the_cipher_is_aes_gcm_under_a_key_derived_by_hkdf() -> None:
 
 def test_nothing_can_be_read_without_the_key(home: Home, store: Store) -> None:
     made = kept(store, 1, "1.2.840.4711")
-    store.say(made.id, Opinion("dr-huber", False, "melanoma", "Obermoser's second", "histopathology"))
-    store.looked(made.id, "dr-huber")
+    store.add_opinion(made.id, Opinion("dr-huber", False, "melanoma", "Obermoser's second", "histopathology"))
+    store.add_view(made.id, "dr-huber")
     content = all_bytes(home.store)
     told = (
         b"Obermoser",
@@ -90,7 +90,7 @@ def test_swapped_files_are_noticed(home: Home, store: Store, kinds: tuple[str, s
     second = first if kinds[0] != kinds[1] else kept(store, 2).id
     swap(home.store / "files" / f"{first}.{kinds[0]}", home.store / "files" / f"{second}.{kinds[1]}")
     with pytest.raises(StorageError, match="damaged, or lies in another's place"):
-        store.image(first)
+        store.load_image(first)
 
 
 def test_swapped_rows_are_noticed(store: Store) -> None:
@@ -98,17 +98,17 @@ def test_swapped_rows_are_noticed(store: Store) -> None:
     with store._vault.database.writing() as db:
         (content,) = db.execute("SELECT content FROM diagnoses WHERE id = ?", (second.id,)).fetchone()
         db.execute("UPDATE diagnoses SET content = ? WHERE id = ?", (content, first.id))
-    assert store.get(second.id) == second
+    assert store.load(second.id) == second
     with pytest.raises(StorageError, match="was changed, or is damaged"):
-        store.get(first.id)
+        store.load(first.id)
 
 
 def test_a_lost_file_is_told(home: Home, store: Store) -> None:
     made = kept(store)
     (home.store / "files" / f"{made.id}.prepared").unlink()
-    assert store.get(made.id) == made
+    assert store.load(made.id) == made
     with pytest.raises(StorageError, match="is missing"):
-        store.prepared(made.id)
+        store.load_prepared(made.id)
 
 
 @pytest.mark.parametrize(
