@@ -49,12 +49,12 @@ def codes(image: Image) -> set[str]:
     return {caution.code for caution in assess(image)}
 
 
-def looked_at(image: Image) -> dict[tuple[str, ...], bool]:
+def findings(image: Image) -> dict[tuple[str, ...], bool]:
     """What is said of one image, by table and row."""
-    told = codes(image)
+    found_codes = codes(image)
     blurred = {pixels: codes(cv2.GaussianBlur(image, (0, 0), pixels)) for pixels in BLURS}
     return (
-        {("cautions", code): code in told for code in TEXTS}
+        {("cautions", code): code in found_codes for code in TEXTS}
         | {("blurred", f"{pixels:g}"): "blur" in own for pixels, own in blurred.items()}
         | {("colours", *header): refused(image) for header, refused in HEADERS.items()}
     )
@@ -62,7 +62,7 @@ def looked_at(image: Image) -> dict[tuple[str, ...], bool]:
 
 def measure(folders: Sequence[Path], count: int) -> dict[str, list[dict[str, Any]]]:
     """The tables ``cautions`` and ``blurred``, by data set, and ``colours``, of all images together."""
-    found = {folder.name: [looked_at(image) for image in images(folder, count)] for folder in folders}
+    found = {folder.name: [findings(image) for image in images(folder, count)] for folder in folders}
     every = {"all": [each for own in found.values() for each in own]}
 
     def rows(table: str, names: Sequence[str], sets: dict[str, Any]) -> list[dict[str, Any]]:

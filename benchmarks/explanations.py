@@ -11,12 +11,14 @@ correlation with those of the same network with all its weights shuffled; a meth
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -25,15 +27,20 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from dermafed.console import stderr
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import Explain, Float, activation_maps, checked_heatmap, to_unit
 from dermafed.shared.explain.methods import METHODS
+from dermafed.shared.explain.quality.localisation import lesion_mask
 from dermafed.shared.explain.quality.quality_sums import FEWEST_IMAGES, MEASURES, ExplanationQuality
 from dermafed.shared.explain.quality.randomisation import weight_dependence
-from dermafed.shared.explain.quality.scoring import image_scores
+from dermafed.shared.explain.quality.scoring import ImageAndMask, image_scores
 from dermafed.shared.explain.score_cam import ScoreCam, exact_score_cam
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.model.model_file import load_model
+from dermafed.shared.training.data import load_labelled
 from dermafed.simulation.studies.method_scores import centre
 
 RANDOMISED_IMAGES = 20
@@ -129,6 +136,78 @@ def show(found: list[dict[str, Any]]) -> None:
         counted = f"{row['images']} {row['part']}"
         table.add_row(row["method"], counted, *means, randomised, f"{row['seconds']:.2f}")
     Console(width=180).print(table)
+
+
+Indices = NDArray[np.int64]
+
+
+def arguments_of_a_run(description: str | None, images: int) -> argparse.ArgumentParser:
+    """What every measurement of a run's model is given: the run's folder, how many images, how to tell."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--images", type=int, default=images)
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+@dataclass(frozen=True, eq=False)
+class RunImages:
+    """N images of a run's clinics, by name.
+
+    Attributes:
+        classifier: the run's model.
+        explainer: of it.
+        classes: their names.
+        records: where the images come from.
+        pixels: uint8 (N, S, S, 3), preprocessed.
+        labels: diagnoses, (N,).
+        predicted: the model's, (N,).
+        preprocess: how the images were prepared.
+    """
+
+    classifier: keras.Model
+    explainer: Explainer
+    classes: tuple[str, ...]
+    records: tuple[LesionRecord, ...]
+    pixels: NDArray[np.uint8]
+    labels: Indices
+    predicted: Indices
+    preprocess: PreprocessSettings
+
+    def with_masks(self, indices: Iterable[int]) -> list[ImageAndMask]:
+        """Some of the images, each with its lesion's mask where the data have one."""
+        masks = ((index, self.records[index].mask) for index in indices)
+        return [
+            (self.pixels[index], None if mask is None else lesion_mask(mask, self.preprocess))
+            for index, mask in masks
+        ]
+
+
+def run_images(run: Path, side: Literal["validation", "test"]) -> RunImages:
+    """The images of one side of the split, from the folder that ``fl-simulate --out`` wrote."""
+    classifier, card = load_model(run / "model.keras")
+    explainer = Explainer(classifier)
+    sites = [read_clinic_split(folder) for folder in sorted((run / "sites/clinics").iterdir())]
+    records = sorted(
+        (record for site in sites for record in site.splits.sides()[side]), key=lambda one: one.image_id
+    )
+    data = load_labelled(records, card.model, card.preprocess)
+    return RunImages(
+        classifier=classifier,
+        explainer=explainer,
+        classes=card.model.classes,
+        records=tuple(records),
+        pixels=data.images,
+        labels=data.labels,
+        predicted=explainer.predict(data.images.astype(np.float32)).argmax(1),
+        preprocess=card.preprocess,
+    )
+
+
+def spaced(indices: Indices, count: int) -> Indices:
+    """At most so many of the indices, evenly spaced."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices)))
+    return indices[places.astype(np.int64)]
 
 
 def main() -> None:

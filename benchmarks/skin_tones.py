@@ -38,26 +38,28 @@ def measure(records: Sequence[LesionRecord]) -> dict[str, Any]:
     Args:
         records: images, each with a mask.
     """
-    told = _angles(records)
-    blind = _angles([replace(record, mask=None) for record in records])
+    with_masks = _angles(records)
+    without_masks = _angles([replace(record, mask=None) for record in records])
     filled = np.array([_filled(record) for record in records])
-    known, both = ~np.isnan(told), ~(np.isnan(told) | np.isnan(blind))
+    known, both = ~np.isnan(with_masks), ~(np.isnan(with_masks) | np.isnan(without_masks))
     clinics = np.array([record.attributes.get("clinic", "") for record in records])
-    tones = Counter(tone(angle) for angle in told[known])
+    tones = Counter(tone(angle) for angle in with_masks[known])
     return {
         "images": len(records),
         "without skin": int((~known).sum()),
         **{f"{name} skin": tones[name] for name in TONES},
         **{
-            f"median at {name}": float(np.median(told[known & (clinics == name)]))
+            f"median at {name}": float(np.median(with_masks[known & (clinics == name)]))
             for name in np.unique(clinics[known])
         },
-        f"percent above {BLUISH} degrees": 100 * float((told[known] > BLUISH).mean()),
-        "mean difference without a mask": float(np.abs(told - blind)[both].mean()),
+        f"percent above {BLUISH} degrees": 100 * float((with_masks[known] > BLUISH).mean()),
+        "mean difference without a mask": float(np.abs(with_masks - without_masks)[both].mean()),
         "percent of another class without a mask": 100
-        * float(np.mean([tone(a) != tone(b) for a, b in zip(told[both], blind[both], strict=True)])),
+        * float(
+            np.mean([tone(a) != tone(b) for a, b in zip(with_masks[both], without_masks[both], strict=True)])
+        ),
         "mean difference where lesions are large": float(
-            np.abs(told - blind)[both & (filled > LARGE)].mean()
+            np.abs(with_masks - without_masks)[both & (filled > LARGE)].mean()
         ),
     }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import reduce
 from operator import add
@@ -20,19 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.outside_scores import CANDIDATES
-from benchmarks.trust_looks import Seen, look_everywhere, together
+from benchmarks.calibration_images import ImageSets, all_outputs, together
+from benchmarks.out_of_distribution_scores import CANDIDATES
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs
 from dermafed.shared.metrics.calibration.out_of_distribution import SEEN
-from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
-from dermafed.shared.metrics.calibration.reliability_plot import reliability_figure
+from dermafed.shared.metrics.calibration.reliability import ConfidenceBins, ReliabilityBin
 from dermafed.shared.metrics.calibration.selective_prediction import select
 from dermafed.shared.metrics.intervals import wilson
 
@@ -48,24 +50,26 @@ def counted(outputs: NetworkOutputs, temperature: float) -> ConfidenceBins:
     )
 
 
-def calibration(seen: Seen) -> list[Row]:
+def calibration(sets: ImageSets) -> list[Row]:
     """The calibration error of test images: as they are, at the merged temperature, at the clinic's own."""
     own = {
-        name: CalibrationSums.of(outputs.logits, outputs.labels) for name, outputs in seen.validation.items()
+        name: CalibrationSums.of(outputs.logits, outputs.labels) for name, outputs in sets.validation.items()
     }
     merged = reduce(add, own.values())
-    tests = {"all clinics": seen.test, **{name: {name: outputs} for name, outputs in seen.test.items()}}
-    tests["ISIC 2017"] = {"ISIC 2017": seen.isic}
+    tests = {"all clinics": sets.test, **{name: {name: outputs} for name, outputs in sets.test.items()}}
+    tests["ISIC 2017"] = {"ISIC 2017": sets.isic}
     rows = []
     for test, parts in tests.items():
         at = {"before": dict.fromkeys(parts, 1.0), "merged": dict.fromkeys(parts, merged.best_temperature)}
         if parts.keys() <= own.keys():
             at["own"] = {name: own[name].best_temperature for name in parts}
-        rows += [{"test": test, "temperature": how, **judged(parts, each)} for how, each in at.items()]
+        rows += [
+            {"test": test, "temperature": how, **calibration_of(parts, each)} for how, each in at.items()
+        ]
     return rows
 
 
-def judged(parts: dict[str, NetworkOutputs], temperatures: dict[str, float]) -> Row:
+def calibration_of(parts: dict[str, NetworkOutputs], temperatures: dict[str, float]) -> Row:
     """The calibration of all parts together, each at its temperature."""
     bins = reduce(add, (counted(outputs, temperatures[name]) for name, outputs in parts.items()))
     sums = [
@@ -81,12 +85,12 @@ def judged(parts: dict[str, NetworkOutputs], temperatures: dict[str, float]) -> 
     }
 
 
-def abstaining(seen: Seen) -> list[Row]:
+def abstaining(sets: ImageSets) -> list[Row]:
     """Coverage and risk of the rule that validation images gave."""
-    validation = together(seen.validation)
+    validation = together(sets.validation)
     temperature = CalibrationSums.of(validation.logits, validation.labels).best_temperature
     rule = select(counted(validation, temperature))
-    sides = {"validation": validation, "test": together(seen.test), "ISIC 2017": seen.isic}
+    sides = {"validation": validation, "test": together(sets.test), "ISIC 2017": sets.isic}
     return [
         {"part": name, "threshold": rule.threshold, **sure(counted(outputs, temperature), rule.first_bin)}
         for name, outputs in sides.items()
@@ -109,17 +113,20 @@ def sure(bins: ConfidenceBins, first: int) -> Row:
 
 
 def outside(
-    training: dict[str, NetworkOutputs], validation: dict[str, NetworkOutputs], seen: Seen, names: list[str]
+    training: dict[str, NetworkOutputs],
+    validation: dict[str, NetworkOutputs],
+    sets: ImageSets,
+    names: list[str],
 ) -> list[Row]:
     """AUROC of each score against every set, and the share beyond the threshold of validation images."""
-    inside = together(seen.test if len(training) > 1 else {name: seen.test[name] for name in training})
+    inside = together(sets.test if len(training) > 1 else {name: sets.test[name] for name in training})
     fitted = "all" if len(training) > 1 else next(iter(training))
     rows: list[Row] = []
     for name in names:
         score = CANDIDATES[name](together(training))
         threshold = np.quantile(score(together(validation)), SEEN, method="higher")
         known = score(inside)
-        for other, outputs in {"test": inside, **seen.others, "ISIC 2017": seen.isic}.items():
+        for other, outputs in {"test": inside, **sets.others, "ISIC 2017": sets.isic}.items():
             found = score(outputs)
             row = {"score": name, "fitted_to": fitted, "set": other, "images": len(found)}
             rows.append({**row, "auroc": auroc(known, found), "beyond": float((found > threshold).mean())})
@@ -131,24 +138,24 @@ def auroc(known: Scores, found: Scores) -> float:
     return float(roc_auc_score(truth, np.concatenate([known, found])))
 
 
-def measure(seen: Seen) -> dict[str, list[Row]]:
+def measure(sets: ImageSets) -> dict[str, list[Row]]:
     used = [list(CANDIDATES)[-1]]
     own = [
         row
-        for name in seen.train
-        for row in outside({name: seen.train[name]}, {name: seen.validation[name]}, seen, used)
+        for name in sets.train
+        for row in outside({name: sets.train[name]}, {name: sets.validation[name]}, sets, used)
     ]
     return {
-        "calibration": calibration(seen),
-        "unsure": abstaining(seen),
-        "outside": outside(seen.train, seen.validation, seen, list(CANDIDATES)) + own,
+        "calibration": calibration(sets),
+        "unsure": abstaining(sets),
+        "outside": outside(sets.train, sets.validation, sets, list(CANDIDATES)) + own,
     }
 
 
-def draw(seen: Seen, file: Path) -> None:
+def draw(sets: ImageSets, file: Path) -> None:
     """The reliability of the largest clinic's test images, before and at its own temperature."""
-    clinic = max(seen.test, key=lambda name: len(seen.test[name].labels))
-    test, validation = seen.test[clinic], seen.validation[clinic]
+    clinic = max(sets.test, key=lambda name: len(sets.test[name].labels))
+    test, validation = sets.test[clinic], sets.validation[clinic]
     own = CalibrationSums.of(validation.logits, validation.labels).best_temperature
     reliability_figure(counted(test, 1.0), counted(test, own)).savefig(file)
 
@@ -167,6 +174,33 @@ def show(found: dict[str, list[Row]]) -> None:
         Console(width=230).print(table)
 
 
+_BAR, _LINE = "#4477aa", "#bb5566"  # told apart by the colour-blind (Paul Tol's)
+
+
+def reliability_figure(before: ConfidenceBins, after: ConfidenceBins) -> Figure:
+    """Draw both sides by side; each bar has its 95 % interval, a faithful model follows the diagonal."""
+    drawing = Figure(figsize=(7.0, 3.4), layout="constrained")
+    sides = {"before": before, "after scaling": after}
+    for axes, (name, bins) in zip(drawing.subplots(1, 2, sharey=True), sides.items(), strict=True):
+        _draw(axes, bins.bars())
+        axes.set_title(f"{name}: calibration error {bins.error:.3f}", fontsize=10)
+        axes.set_xlabel("top probability")
+    drawing.axes[0].set_ylabel("share that is right")
+    return drawing
+
+
+def _draw(axes: Axes, bars: Sequence[ReliabilityBin]) -> None:
+    middles = [(bar.low + bar.high) / 2 for bar in bars]
+    heights = np.array([bar.accuracy for bar in bars])
+    reach = np.array([(bar.interval.low, bar.interval.high) for bar in bars]).T
+    errors = np.abs(reach - heights)
+    width = 0.9 * (bars[0].high - bars[0].low)
+    axes.bar(middles, heights, width, color=_BAR, yerr=errors, ecolor="#666666", error_kw={"linewidth": 0.8})
+    axes.plot([bar.confidence for bar in bars], heights, "o", color="black", markersize=2)
+    axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1.2, linestyle="--")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     for name in ("run", "ham10000", "isic2017"):
@@ -175,10 +209,10 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="reliability of the largest clinic's test")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    seen = look_everywhere(given.run, given.ham10000, given.isic2017, given.keep)
-    found = measure(seen)
+    sets = all_outputs(given.run, given.ham10000, given.isic2017, given.keep)
+    found = measure(sets)
     if given.figure is not None:
-        draw(seen, given.figure)
+        draw(sets, given.figure)
     if given.json:
         print(json.dumps(found, indent=2))
     else:

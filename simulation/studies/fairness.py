@@ -13,7 +13,7 @@ from dermafed.server.model_card.run_facts import FAIRNESS_FILE, simulated_facts
 from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.fairness.group_comparison import METHOD, GroupComparison, compare_groups
-from dermafed.shared.metrics.fairness.group_metrics import FIGURES, WORST, Floats, ImagePredictions
+from dermafed.shared.metrics.fairness.group_metrics import METRICS, WORST, Floats, ImagePredictions
 from dermafed.shared.metrics.intervals import Interval, percentile_interval
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.simulation.runs.results import Predictions, TestImages
@@ -63,8 +63,8 @@ def group_lines(key: Key, found: GroupComparison, classes: Sequence[str]) -> Ite
             "images": None if found.hidden.groups[place] else int(found.counts[place].sum()),
             "classes": {name: None if secret else int(count) for name, count, secret in cells},
         }
-        for index, figure in enumerate(FIGURES):
-            told = found.stated(figure)[place]
+        for index, figure in enumerate(METRICS):
+            told = found.disclosed(figure)[place]
             value = float(found.values[index, place])
             line[figure] = _told(value, found.interval(figure, place)) if told else None
         yield line
@@ -72,7 +72,7 @@ def group_lines(key: Key, found: GroupComparison, classes: Sequence[str]) -> Ite
 
 def gap_lines(key: Key, found: GroupComparison) -> Iterator[Line]:
     """A line for each figure of which at least two groups may be told."""
-    for figure in FIGURES:
+    for figure in METRICS:
         if (gap := found.gap(figure)) is not None:
             yield {
                 **_named("gap", key),
@@ -96,10 +96,12 @@ def change_lines(judged: dict[Key, GroupComparison], *, first: str) -> Iterator[
         base = judged.get((first, arm, attribute))
         if row == first or base is None or base.groups != found.groups:
             continue
-        for index, figure in enumerate(FIGURES):
-            stated = found.stated(figure) & base.stated(figure)
-            if stated.sum() > 1 and np.array_equal(base.counts, found.counts):
-                pair = [np.stack([j.values[index], *j.samples[:, index]])[:, stated] for j in (found, base)]
+        for index, figure in enumerate(METRICS):
+            disclosed = found.disclosed(figure) & base.disclosed(figure)
+            if disclosed.sum() > 1 and np.array_equal(base.counts, found.counts):
+                pair = [
+                    np.stack([j.values[index], *j.samples[:, index]])[:, disclosed] for j in (found, base)
+                ]
                 changes = {
                     "worst": _change(*(WORST[figure](values, axis=1) for values in pair)),
                     "gap": _change(*(np.ptp(values, axis=1) for values in pair)),

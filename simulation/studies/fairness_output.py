@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dermafed.shared.metrics.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
-from dermafed.shared.metrics.fairness.group_metrics import FIGURES
+from dermafed.shared.metrics.fairness.group_metrics import METRICS
 from dermafed.simulation.studies.markdown_table import heading, markdown_table
 from dermafed.simulation.studies.plots import as_svg
 
 Line = Mapping[str, Any]
 
-NAMES = {figure: heading(figure) for figure in FIGURES}
+NAMES = {figure: heading(figure) for figure in METRICS}
 _INTRODUCTION = f"""Means over the seeds, 95 % intervals by a bootstrap over lesions. *By lot*: what the gap
 exceeds once in twenty if groups are drawn by lot, and p by that permutation, not corrected for the number of
 gaps. –: fewer than {FEWEST_IMAGES} images or {FEWEST_OF_CLASS} of a class, or what would give that away."""
@@ -39,9 +39,9 @@ def as_csv(lines: Iterable[Line]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("row", "arm", "attribute", "group", "images")
-    writer.writerow([*names, *(f"{figure}{end}" for figure in FIGURES for end in ("", "_low", "_high"))])
+    writer.writerow([*names, *(f"{figure}{end}" for figure in METRICS for end in ("", "_low", "_high"))])
     for line in lines:
-        told = [line[figure] or {} for figure in FIGURES]
+        told = [line[figure] or {} for figure in METRICS]
         values = [figure.get(end) for figure in told for end in ("value", "low", "high")]
         writer.writerow([*(line[name] for name in names), *("" if v is None else f"{v:.4f}" for v in values)])
     return text.getvalue()
@@ -49,7 +49,7 @@ def as_csv(lines: Iterable[Line]) -> str:
 
 def _groups(lines: Iterable[Line]) -> str:
     rows = [
-        [line["attribute"], line["group"], _count(line["images"]), *(_cell(line[name]) for name in FIGURES)]
+        [line["attribute"], line["group"], _count(line["images"]), *(_cell(line[name]) for name in METRICS)]
         for line in lines
         if line["kind"] == "group"
     ]
@@ -124,8 +124,8 @@ def group_figure(lines: Sequence[Line], row: str) -> bytes:
     with mpl.rc_context(_STYLE):
         height = 1.2 + 0.22 * (max(places.values(), default=0) + 1)
         drawing = Figure(figsize=(9.0, height), layout="constrained")
-        panels = drawing.subplots(1, len(FIGURES), sharey=True)
-        for axes, figure in zip(panels, FIGURES, strict=True):
+        panels = drawing.subplots(1, len(METRICS), sharey=True)
+        for axes, figure in zip(panels, METRICS, strict=True):
             _draw(axes, drawn, figure, places)
         _label(panels[0], places)
         drawing.legend(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-Whole = NDArray[np.int64]
+Ints = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 FEWEST_IMAGES = 10
@@ -24,7 +24,7 @@ FEWEST_IMAGES = 10
 FEWEST_OF_CLASS = 5
 """Nor of fewer images of a class in a group."""
 
-DOUBT = 3
+LEAST_RANGE = 3
 """What is published leaves this many images between the least and the most that a hidden number can be."""
 
 
@@ -41,7 +41,7 @@ class Hidden:
     groups: Booleans
 
 
-def hide_small(counts: Whole) -> Hidden:
+def hide_small(counts: Ints) -> Hidden:
     """Hides the small cells and groups, and what else would give them away.
 
     Args:
@@ -53,12 +53,12 @@ def hide_small(counts: Whole) -> Hidden:
     """
     groups = counts.sum(axis=1) < FEWEST_IMAGES
     found = Hidden((counts < FEWEST_OF_CLASS) | groups[:, None], groups)
-    while (more := _beside_lone(counts, found) or _beside_told(counts, found)) is not None:
+    while (more := _hide_beside_single(counts, found) or _hide_beside_derivable(counts, found)) is not None:
         found = more
     return found
 
 
-def possible(counts: Whole, hidden: Hidden, of: Booleans) -> tuple[float, float]:
+def possible_range(counts: Ints, hidden: Hidden, of: Booleans) -> tuple[float, float]:
     """The least and the largest sum of some cells that the published numbers allow.
 
     Args:
@@ -78,7 +78,7 @@ def possible(counts: Whole, hidden: Hidden, of: Booleans) -> tuple[float, float]
     return least, most
 
 
-def _beside_lone(counts: Whole, hidden: Hidden) -> Hidden | None:
+def _hide_beside_single(counts: Ints, hidden: Hidden) -> Hidden | None:
     """Hides a second cell where a class or a group has one alone; ``None`` where there is no such."""
     places = np.arange(counts.size).reshape(counts.shape)
     for line in (*places.T, *places[~hidden.groups]):
@@ -88,22 +88,22 @@ def _beside_lone(counts: Whole, hidden: Hidden) -> Hidden | None:
     return None
 
 
-def _beside_told(counts: Whole, hidden: Hidden) -> Hidden | None:
+def _hide_beside_derivable(counts: Ints, hidden: Hidden) -> Hidden | None:
     """Hides more where the published numbers together tell a hidden one; ``None`` where none is told."""
-    told = next((of for of in _secrets(hidden) if not _in_doubt(counts, hidden, of)), None)
-    if told is None:
+    derivable = next((of for of in _secrets(hidden) if not _is_uncertain(counts, hidden, of)), None)
+    if derivable is None:
         return None
     choices = [
         *_with_one_cell_more(counts, hidden, range(counts.size)),
         *_with_one_group_more(counts, hidden),
     ]
-    enough = (more for more in choices if _in_doubt(counts, more, told))
+    enough = (more for more in choices if _is_uncertain(counts, more, derivable))
     return next(enough, next(iter(choices), None))
 
 
-def _in_doubt(counts: Whole, hidden: Hidden, of: Booleans) -> bool:
-    least, most = possible(counts, hidden, of)
-    return most - least >= DOUBT - 1e-6
+def _is_uncertain(counts: Ints, hidden: Hidden, of: Booleans) -> bool:
+    least, most = possible_range(counts, hidden, of)
+    return most - least >= LEAST_RANGE - 1e-6
 
 
 def _secrets(hidden: Hidden) -> Iterator[Booleans]:
@@ -118,7 +118,7 @@ def _secrets(hidden: Hidden) -> Iterator[Booleans]:
         yield whole
 
 
-def _with_one_cell_more(counts: Whole, hidden: Hidden, of: Iterable[int]) -> Iterator[Hidden]:
+def _with_one_cell_more(counts: Ints, hidden: Hidden, of: Iterable[int]) -> Iterator[Hidden]:
     """With each cell, by its place, hidden that is not yet; the smallest first."""
     for place in sorted(of, key=lambda place: counts.flat[place]):
         if not hidden.cells.flat[place]:
@@ -127,7 +127,7 @@ def _with_one_cell_more(counts: Whole, hidden: Hidden, of: Iterable[int]) -> Ite
             yield Hidden(cells, hidden.groups)
 
 
-def _with_one_group_more(counts: Whole, hidden: Hidden) -> Iterator[Hidden]:
+def _with_one_group_more(counts: Ints, hidden: Hidden) -> Iterator[Hidden]:
     """With each group hidden that is not yet; the smallest first."""
     for group in np.argsort(counts.sum(axis=1), kind="stable"):
         if not hidden.groups[group]:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dermafed.shared.metrics.fairness.disclosure import Hidden, hide_small
 from dermafed.shared.metrics.fairness.group_metrics import (
-    FIGURES,
+    METRICS,
     Floats,
     ImagePredictions,
-    Whole,
-    by_lot,
+    Ints,
+    permuted,
     resampled,
 )
 from dermafed.shared.metrics.intervals import Interval, over_trainings, percentile_interval
@@ -59,43 +59,43 @@ class GroupComparison:
     """
 
     groups: tuple[str, ...]
-    counts: Whole
+    counts: Ints
     hidden: Hidden
     melanoma: int | None
     values: Floats
     samples: Floats
-    lots: Floats
+    permuted: Floats
 
-    def stated(self, figure: str) -> NDArray[np.bool_]:
+    def disclosed(self, metric: str) -> NDArray[np.bool_]:
         """The groups (G,) of whom a figure may be told: it is defined, no count in it is hidden."""
-        cells, index = self.hidden.cells, FIGURES.index(figure)
+        cells, index = self.hidden.cells, METRICS.index(metric)
         needed = {
             "balanced_accuracy": cells.any(axis=1),
             "melanoma_sensitivity": self.hidden.groups if self.melanoma is None else cells[:, self.melanoma],
             "calibration_error": self.hidden.groups,
         }
-        return np.asarray(~needed[figure] & ~np.isnan(self.values[index]))
+        return np.asarray(~needed[metric] & ~np.isnan(self.values[index]))
 
-    def interval(self, figure: str, group: int) -> Interval | None:
+    def interval(self, metric: str, group: int) -> Interval | None:
         """The 95 % interval of a group's figure; ``None`` where the resamples know nothing."""
-        return percentile_interval(self.samples[:, FIGURES.index(figure), group].clip(0, 1), METHOD)
+        return percentile_interval(self.samples[:, METRICS.index(metric), group].clip(0, 1), METHOD)
 
-    def gap(self, figure: str) -> Gap | None:
+    def gap(self, metric: str) -> Gap | None:
         """The gap between the groups of whom a figure may be told; ``None`` with fewer than two."""
-        index, stated = FIGURES.index(figure), np.flatnonzero(self.stated(figure))
-        if stated.size < 2:
+        index, disclosed = METRICS.index(metric), np.flatnonzero(self.disclosed(metric))
+        if disclosed.size < 2:
             return None
         values = self.values[index]
-        highest, lowest = stated[values[stated].argmax()], stated[values[stated].argmin()]
+        highest, lowest = disclosed[values[disclosed].argmax()], disclosed[values[disclosed].argmin()]
         gap = float(values[highest] - values[lowest])
-        lots = np.ptp(self.lots[:, index, stated], axis=1)
+        permuted = np.ptp(self.permuted[:, index, disclosed], axis=1)
         return Gap(
             self.groups[highest],
             self.groups[lowest],
             gap,
             percentile_interval(self.samples[:, index, highest] - self.samples[:, index, lowest], METHOD),
-            float(np.percentile(lots, 95)),
-            float(((lots >= gap - 1e-12).sum() + 1) / (len(lots) + 1)),
+            float(np.percentile(permuted, 95)),
+            float(((permuted >= gap - 1e-12).sum() + 1) / (len(permuted) + 1)),
         )
 
 
@@ -118,14 +118,14 @@ def compare_groups(
         return None
     names = [name for name in order if name in groups]
     place = np.array([names.index(group) for group in groups if group is not None])
-    chosen = images.chosen(known)
-    counts = chosen.confusions(place, len(names)).sum(axis=3).min(axis=0).astype(np.int64)
+    subset = images.subset(known)
+    counts = subset.confusions(place, len(names)).sum(axis=3).min(axis=0).astype(np.int64)
     return GroupComparison(
         tuple(names),
         counts,
         hide_small(counts),
         images.melanoma,
-        chosen.figures(place, len(names)).mean(axis=0),
-        over_trainings(resampled(chosen, place, len(names), number=draws)),
-        by_lot(chosen, place, len(names), number=draws),
+        subset.metrics(place, len(names)).mean(axis=0),
+        over_trainings(resampled(subset, place, len(names), number=draws)),
+        permuted(subset, place, len(names), number=draws),
     )

@@ -12,9 +12,9 @@ from dermafed.shared.metrics.calibration.reliability import BINS, ECE_BINS, bin_
 from dermafed.shared.metrics.intervals import draw_lesions
 
 Floats = NDArray[np.float64]
-Whole = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
-FIGURES = ("balanced_accuracy", "melanoma_sensitivity", "calibration_error")
+METRICS = ("balanced_accuracy", "melanoma_sensitivity", "calibration_error")
 WORST = {"balanced_accuracy": np.min, "melanoma_sensitivity": np.min, "calibration_error": np.max}
 """What tells the figure of the group that is served worst."""
 
@@ -31,34 +31,34 @@ class ImagePredictions:
         melanoma: index of the class of melanoma, if there is one.
     """
 
-    labels: Whole
+    labels: Ints
     probabilities: Floats
-    lesions: Whole
-    seeds: Whole
+    lesions: Ints
+    seeds: Ints
     melanoma: int | None
 
     @cached_property
-    def predicted(self) -> Whole:
+    def predicted(self) -> Ints:
         """The most probable class of each image (N,)."""
         return np.asarray(self.probabilities.argmax(axis=1))
 
     @cached_property
-    def doubt(self) -> Floats:
+    def confidence_error(self) -> Floats:
         """Top probability less 1 if it is right (N,)."""
         return np.asarray(self.probabilities.max(axis=1) - (self.predicted == self.labels))
 
     @cached_property
-    def bins(self) -> Whole:
+    def bins(self) -> Ints:
         """The bin of the calibration error that each top probability falls into (N,)."""
         return bin_of(self.probabilities.max(axis=1)) // (BINS // ECE_BINS)
 
-    def chosen(self, which: NDArray[np.bool_]) -> ImagePredictions:
+    def subset(self, which: NDArray[np.bool_]) -> ImagePredictions:
         """Some of the images, bool (N,)."""
         _, lesions = np.unique(self.lesions[which], return_inverse=True)
         labels, probabilities = self.labels[which], self.probabilities[which]
         return ImagePredictions(labels, probabilities, lesions, self.seeds[which], self.melanoma)
 
-    def confusions(self, groups: Whole, count: int, weights: Floats | None = None) -> Floats:
+    def confusions(self, groups: Ints, count: int, weights: Floats | None = None) -> Floats:
         """Confusion matrices (S, G, C, C) of each seed and group, rows the truth.
 
         Args:
@@ -71,7 +71,7 @@ class ImagePredictions:
         cells = np.bincount(place, weights, seeds * count * classes**2)
         return cells.reshape(seeds, count, classes, classes).astype(np.float64)
 
-    def figures(self, groups: Whole, count: int, weights: Floats | None = None) -> Floats:
+    def metrics(self, groups: Ints, count: int, weights: Floats | None = None) -> Floats:
         """FIGURES (S, F, G) of each seed and group; arguments as of :meth:`confusions`.
 
         NaN where a class that is needed has no image in a group.
@@ -82,14 +82,14 @@ class ImagePredictions:
         none = np.full(recall.shape[:2], np.nan)
         melanoma = none if self.melanoma is None else recall[..., self.melanoma]
         place = (self.seeds * count + groups) * ECE_BINS + self.bins
-        off = self.doubt if weights is None else self.doubt * weights
+        off = self.confidence_error if weights is None else self.confidence_error * weights
         misses = np.bincount(place, off, none.size * ECE_BINS).reshape(*none.shape, ECE_BINS)
         images = truth.sum(axis=2)
         error = np.divide(np.abs(misses).sum(axis=2), images, out=none.copy(), where=images > 0)
         return np.asarray(np.stack([recall.mean(axis=2), melanoma, error], axis=1))
 
 
-def resampled(images: ImagePredictions, groups: Whole, count: int, *, number: int, seed: int = 0) -> Floats:
+def resampled(images: ImagePredictions, groups: Ints, count: int, *, number: int, seed: int = 0) -> Floats:
     """Figures (R, S, F, G) where lesions are drawn with replacement.
 
     They are drawn within those of the same classes, groups and seeds, so that no class ever vanishes from a
@@ -98,10 +98,10 @@ def resampled(images: ImagePredictions, groups: Whole, count: int, *, number: in
     """
     cells = (images.seeds * count + groups) * images.probabilities.shape[1] + images.labels
     draws = draw_lesions(cells, images.lesions, np.random.default_rng(seed), number)
-    return np.array([images.figures(groups, count, drawn[images.lesions]) for drawn in draws])
+    return np.array([images.metrics(groups, count, drawn[images.lesions]) for drawn in draws])
 
 
-def by_lot(images: ImagePredictions, groups: Whole, count: int, *, number: int, seed: int = 0) -> Floats:
+def permuted(images: ImagePredictions, groups: Ints, count: int, *, number: int, seed: int = 0) -> Floats:
     """Figures (R, F, G), means over the seeds, where lesions of the same class exchange groups at random.
 
     Every group keeps its number of images of each class, so what groups differ by here is chance, and the
@@ -113,15 +113,15 @@ def by_lot(images: ImagePredictions, groups: Whole, count: int, *, number: int, 
         drawn = groups.copy()
         for rows in alike:
             drawn[rows] = groups[rng.permutation(rows)]
-        found.append(images.figures(drawn, count).mean(axis=0))
+        found.append(images.metrics(drawn, count).mean(axis=0))
     return np.array(found)
 
 
-def _alike(images: ImagePredictions) -> list[Whole]:
+def _alike(images: ImagePredictions) -> list[Ints]:
     """The images (L, k) of each L lesions that have the same number k of images, of the same classes."""
     order = np.lexsort((images.labels, images.seeds, images.lesions))
     starts = np.flatnonzero(np.diff(images.lesions[order], prepend=-1))
-    strata: dict[bytes, list[Whole]] = {}
+    strata: dict[bytes, list[Ints]] = {}
     for rows in np.split(order, starts[1:]):
         strata.setdefault(np.array([images.seeds[rows], images.labels[rows]]).tobytes(), []).append(rows)
     return [np.array(lesions) for lesions in strata.values()]

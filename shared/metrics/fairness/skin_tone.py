@@ -44,7 +44,7 @@ def typology_angle(image: NDArray[np.uint8], mask: NDArray[np.bool_] | None = No
     small = _shrunk(image)
     lab = np.asarray(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     lightness, yellow = lab[..., 0], lab[..., 2]
-    around = _near_the_edge(lightness) if mask is None else _outside(mask, lightness.shape)
+    around = _near_the_edge(lightness) if mask is None else _clear_of_lesion(mask, lightness.shape)
     skin = around & (lightness >= _BLACK)
     if skin.sum() < _FEWEST * skin.size:
         return None
@@ -84,7 +84,7 @@ def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _outside(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _clear_of_lesion(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Pixels that are clear of the lesion by a margin."""
     small = cv2.resize(mask.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
     side = 2 * round(_MARGIN * max(shape)) + 1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dermafed.shared.metrics.fairness.disclosure import DOUBT, Hidden, hide_small, possible
+from dermafed.shared.metrics.fairness.disclosure import LEAST_RANGE, Hidden, hide_small, possible_range
 
 
 def shown(counts: list[list[int]]) -> list[str]:
@@ -61,7 +61,7 @@ def test_what_is_possible_is_what_trying_finds(groups: list[bool]) -> None:
         of = np.zeros(counts.shape, bool)
         of[group, of_class] = True
         values = tables[:, group, of_class]
-        assert possible(counts, hidden, of) == pytest.approx((values.min(), values.max()))
+        assert possible_range(counts, hidden, of) == pytest.approx((values.min(), values.max()))
 
 
 row = st.integers(0, 60)
@@ -84,6 +84,6 @@ def test_every_hidden_number_stays_in_doubt(rows: list[list[int]]) -> None:
         np.arange(len(counts))[:, None] == group + 0 * counts for group in np.flatnonzero(hidden.groups)
     ]
     for of in secrets:
-        least, most = possible(counts, hidden, of)
-        assert most - least >= DOUBT - 1e-6
+        least, most = possible_range(counts, hidden, of)
+        assert most - least >= LEAST_RANGE - 1e-6
         assert least - 1e-6 <= counts[of].sum() <= most + 1e-6

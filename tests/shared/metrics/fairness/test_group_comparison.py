@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from dermafed.shared.metrics.fairness.group_comparison import GroupComparison, compare_groups
-from dermafed.shared.metrics.fairness.group_metrics import FIGURES, ImagePredictions
+from dermafed.shared.metrics.fairness.group_metrics import METRICS, ImagePredictions
 
 MELANOMA, NEVUS = 0, 1
 
@@ -32,18 +32,18 @@ def images(of: list[tuple[str, int, int, int]]) -> tuple[ImagePredictions, list[
     ), groups
 
 
-def judged(of: list[tuple[str, int, int, int]], draws: int = 2000) -> GroupComparison:
+def compared(of: list[tuple[str, int, int, int]], draws: int = 2000) -> GroupComparison:
     found, groups = images(of)
-    judgement = compare_groups(found, groups, ["old", "young"], draws=draws)
-    assert judgement is not None
-    return judgement
+    comparison = compare_groups(found, groups, ["old", "young"], draws=draws)
+    assert comparison is not None
+    return comparison
 
 
 ONE_SEED = [("old", MELANOMA, 0, 9), ("old", NEVUS, 0, 12), ("young", MELANOMA, 0, 3), ("young", NEVUS, 0, 6)]
 
 
 def test_figures_by_hand() -> None:
-    values = dict(zip(FIGURES, judged(ONE_SEED).values, strict=True))
+    values = dict(zip(METRICS, compared(ONE_SEED).values, strict=True))
     assert values["melanoma_sensitivity"] == pytest.approx([9 / 12, 3 / 12])
     assert values["balanced_accuracy"] == pytest.approx([(9 / 12 + 1) / 2, (3 / 12 + 6 / 12) / 2])
     # All are sure by 0.8, so in one bin: right are 21 and 9 of 24.
@@ -52,13 +52,13 @@ def test_figures_by_hand() -> None:
 
 def test_the_interval_is_a_binomial() -> None:
     """Nine of twelve melanomas are found: Binomial(12, 0.75) of the drawn ones are."""
-    interval = judged(ONE_SEED, draws=4000).interval("melanoma_sensitivity", 0)
+    interval = compared(ONE_SEED, draws=4000).interval("melanoma_sensitivity", 0)
     expected = tuple(binom.ppf(share, 12, 0.75) / 12 for share in (0.025, 0.975))
     assert (interval.low, interval.high) == pytest.approx(expected)
 
 
 def test_the_gap_is_between_the_furthest_and_against_groups_by_lot() -> None:
-    gap = judged(ONE_SEED).gap("melanoma_sensitivity")
+    gap = compared(ONE_SEED).gap("melanoma_sensitivity")
     assert gap is not None
     assert (gap.highest, gap.lowest, gap.value) == ("old", "young", pytest.approx(0.5))
     # Of 24 melanomas 12 are found; by lot X of them are of the old, and the gap is |2 X - 12| / 12.
@@ -68,7 +68,7 @@ def test_the_gap_is_between_the_furthest_and_against_groups_by_lot() -> None:
 
 
 def test_alike_groups_have_no_gap() -> None:
-    gap = judged([(group, label, 0, 9) for group in ("old", "young") for label in (0, 1)]).gap(
+    gap = compared([(group, label, 0, 9) for group in ("old", "young") for label in (0, 1)]).gap(
         "balanced_accuracy"
     )
     assert gap is not None
@@ -78,8 +78,8 @@ def test_alike_groups_have_no_gap() -> None:
 def test_seeds_that_differ_widen_the_interval() -> None:
     alike = [(group, label, seed, 9) for seed in (0, 1) for group in ("old", "young") for label in (0, 1)]
     apart = [(group, label, seed, 12 - 6 * seed) for group, label, seed, _ in alike]
-    narrow, wide = (judged(of).interval("balanced_accuracy", 0) for of in (alike, apart))
-    assert judged(apart).values[0] == pytest.approx([0.75, 0.75])
+    narrow, wide = (compared(of).interval("balanced_accuracy", 0) for of in (alike, apart))
+    assert compared(apart).values[0] == pytest.approx([0.75, 0.75])
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
 
 
@@ -93,12 +93,12 @@ def test_seeds_with_other_test_images_leave_nothing_undefined() -> None:
     own = ImagePredictions(
         found.labels[which], found.probabilities[which], numbered, found.seeds[which], MELANOMA
     )
-    judgement = compare_groups(own, [groups[n] for n in np.flatnonzero(which)], ["old", "young"], draws=2000)
-    assert judgement is not None
-    assert judgement.counts.tolist() == [[5, 5], [5, 5]]
-    assert not np.isnan(judgement.samples).any()
-    assert judgement.interval("melanoma_sensitivity", 0) is None  # all of the old's five are found
-    json.dumps(asdict(judgement.interval("melanoma_sensitivity", 1)), allow_nan=False)
+    comparison = compare_groups(own, [groups[n] for n in np.flatnonzero(which)], ["old", "young"], draws=2000)
+    assert comparison is not None
+    assert comparison.counts.tolist() == [[5, 5], [5, 5]]
+    assert not np.isnan(comparison.samples).any()
+    assert comparison.interval("melanoma_sensitivity", 0) is None  # all of the old's five are found
+    json.dumps(asdict(comparison.interval("melanoma_sensitivity", 1)), allow_nan=False)
 
 
 def test_images_of_no_group_do_not_count() -> None:
