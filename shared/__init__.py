@@ -1,4 +1,4 @@
-"""What every site needs: lesions, images, model, training, metrics, explanations, protocol."""
+"""What server and clinics both need: lesions, images, model, training, metrics, explanations, protocol."""
 
 from dermafed.shared.process import stay_offline
 

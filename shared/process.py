@@ -35,7 +35,7 @@ def stay_offline() -> None:
 
 
 def cores() -> int:
-    """Number of cores that this process may use; of the machine, where the system does not tell."""
+    """Number of cores that this process may use; of the machine, where the system does not report it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -119,7 +119,7 @@ class ClinicConsent:
         return run
 
     def classes(self, run: int) -> int | None:
-        """Number of classes of a run's model, if the clinic was asked about it."""
+        """Number of classes of a run's model, if it was offered to the clinic."""
         found = self._offers.find_run(run)
         return None if found is None else len(found[1].offer.model.classes)
 

@@ -36,7 +36,7 @@ class ClinicExplanationQuality:
     """Measures explanations of the models it is given, always on the same images.
 
     The clinic chooses the images and their number, not the server: the difference of two answers over 20 and
-    over 21 images would tell one image's scores.
+    over 21 images would show one image's scores.
 
     Attributes:
         model: the architecture.
@@ -84,7 +84,7 @@ def build_explanation_quality(
     """
     if not FEWEST_IMAGES <= images <= MOST_IMAGES:
         raise SettingsError(
-            f"{images} images cannot be asked for", remedy=f"Choose {FEWEST_IMAGES} to {MOST_IMAGES}"
+            f"{images} images are out of range", remedy=f"Choose {FEWEST_IMAGES} to {MOST_IMAGES}"
         )
     configure_backend(plan.threads)
     records = evenly_spaced(read_clinic_split(folder).splits.validation, images)

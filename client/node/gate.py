@@ -59,9 +59,9 @@ def filter_reply(reply: Message, request: Message, classes: int | None) -> Messa
     try:
         again = _encode_again(reply.content, request, classes)
     except Exception as error:  # what cannot be decoded does not leave
-        return _held_back(request, type(error).__name__)
+        return _blocked(request, type(error).__name__)
     if again.object_id != reply.content.object_id:
-        return _held_back(request, "it contains more than its kind may")
+        return _blocked(request, "it contains more than its kind may")
     return Message(again, reply_to=request)
 
 
@@ -122,6 +122,6 @@ def _bare_error(error: Error, request: Message) -> Message:
     return Message(Error(code=int(error.code), reason=reason), reply_to=request)
 
 
-def _held_back(request: Message, why: str) -> Message:
-    log.error("a reply to %s was held back: %s", request.metadata.message_type, why)
+def _blocked(request: Message, why: str) -> Message:
+    log.error("a reply to %s was blocked: %s", request.metadata.message_type, why)
     return Message(Error(code=int(Refusal.HELD_BACK), reason="HeldBack"), reply_to=request)

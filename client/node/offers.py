@@ -64,7 +64,7 @@ class Offers:
         return _read(path) if path.exists() else None
 
     def find_run(self, run: int) -> tuple[str, StoredOffer] | None:
-        """Hash and offer of a run, if the clinic was asked about it."""
+        """Hash and offer of a run, if it was offered to the clinic."""
         return next((item for item in reversed(self.load_all().items()) if run in item[1].runs), None)
 
     def find_plan(self, plan: str) -> tuple[str, StoredOffer]:

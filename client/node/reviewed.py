@@ -71,7 +71,9 @@ def reviewed_rows(folder: Path) -> dict[str, ReviewedRow]:
         rows = [ReviewedRow(**cells) for _, cells in read_table(manifest).rows]
     except TypeError as error:
         columns = ", ".join(field.name for field in fields(ReviewedRow))
-        raise DatasetError("The manifest has other columns", where=manifest, remedy=f"They must be {columns}") from error
+        raise DatasetError(
+            "The manifest has other columns", where=manifest, remedy=f"They must be {columns}"
+        ) from error
     return {row.image_id: row for row in rows}
 
 

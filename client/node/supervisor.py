@@ -30,7 +30,7 @@ WORKER = ("-m", "dermafed.client.node.worker")
 
 _TICK_SECONDS = 0.2
 _WORKER_PATIENCE, _SUPERNODE_PATIENCE = 20.0, 15.0
-_SENDING_SECONDS = 3.0  # for the SuperNode to send a last reply: it looks twice a second
+_SENDING_SECONDS = 3.0  # for the SuperNode to send a last reply: it polls twice a second
 
 
 class _Stop(BaseException):

@@ -24,17 +24,17 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 _SLACK = timedelta(days=1)  # another machine's clock may be behind
 
 
-def make_authority(trust: Path, name: str) -> None:
+def make_authority(folder: Path, name: str) -> None:
     """Make an authority: an EC P-384 key and a certificate that it signs itself.
 
     Args:
-        trust: the folder; made if it is not there.
-        name: of the federation or clinic, in the certificate.
+        folder: the folder for the files; made if it does not exist.
+        name: name of the federation or clinic, for the certificate.
 
     Raises:
         StorageError: the files cannot be written.
     """
-    make_private_folder(trust)
+    make_private_folder(folder)
     key = ec.generate_private_key(ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"DermaFed {name}")])
     builder = (
@@ -42,18 +42,18 @@ def make_authority(trust: Path, name: str) -> None:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
     )
-    write_private(trust / CA_KEY, _key_pem(key))
-    write_private(trust / CA_CERTIFICATE, _pem(builder.sign(key, hashes.SHA384())))
+    write_private(folder / CA_KEY, _key_pem(key))
+    write_private(folder / CA_CERTIFICATE, _pem(builder.sign(key, hashes.SHA384())))
 
 
-def issue_server_certificate(trust: Path, hosts: Sequence[str]) -> x509.Certificate:
-    """Give the server a certificate, or a fresh one for the key that it has.
+def issue_server_certificate(folder: Path, hosts: Sequence[str]) -> x509.Certificate:
+    """Issue the server's certificate, or renew it for the same key.
 
-    A renewal replaces one file in one step, so that key and certificate always fit.
+    A renewal replaces one file in one step, so that key and certificate always belong together.
 
     Args:
-        trust: the folder with the authority.
-        hosts: names and IP addresses by which the server is reached; this machine's own are added.
+        folder: the folder with the authority's files.
+        hosts: names and IP addresses of the server; this machine's local ones are added.
 
     Returns:
         The certificate.
@@ -61,8 +61,8 @@ def issue_server_certificate(trust: Path, hosts: Sequence[str]) -> x509.Certific
     Raises:
         StorageError: a file cannot be read or written.
     """
-    authority = load_certificate(trust / CA_CERTIFICATE)
-    key = _server_key(trust)
+    authority = load_certificate(folder / CA_CERTIFICATE)
+    key = _server_key(folder)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(_public(authority))
     builder = (
@@ -73,13 +73,13 @@ def issue_server_certificate(trust: Path, hosts: Sequence[str]) -> x509.Certific
         .add_extension(x509.SubjectAlternativeName(_names((*hosts, *_LOCAL))), critical=False)
         .add_extension(issuer, critical=False)
     )
-    certificate = builder.sign(_load_key(trust / CA_KEY), hashes.SHA384())
-    write_private(trust / SERVER_CERTIFICATE, _pem(certificate))
+    certificate = builder.sign(_load_key(folder / CA_KEY), hashes.SHA384())
+    write_private(folder / SERVER_CERTIFICATE, _pem(certificate))
     return certificate
 
 
 def load_certificate(path: Path) -> x509.Certificate:
-    """The certificate in a file.
+    """Load the certificate in a file.
 
     Raises:
         StorageError: it cannot be read.
@@ -91,7 +91,7 @@ def load_certificate(path: Path) -> x509.Certificate:
 
 
 def read_ca(pem: str) -> x509.Certificate:
-    """The certificate in a PEM text.
+    """Read the certificate of an authority, as a clinic pins it, from a PEM text.
 
     Raises:
         InputError: it is not one certificate of an authority.
@@ -155,8 +155,8 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _server_key(trust: Path) -> ec.EllipticCurvePrivateKey:
-    path = trust / SERVER_KEY
+def _server_key(folder: Path) -> ec.EllipticCurvePrivateKey:
+    path = folder / SERVER_KEY
     if not path.exists():
         write_private(path, _key_pem(ec.generate_private_key(ec.SECP384R1())))
     return _load_key(path)
@@ -205,5 +205,5 @@ def _no_authority() -> InputError:
     return InputError(
         "This is not the certificate of one authority",
         where="CA certificate",
-        remedy="Take the one that fl-server init made, unchanged",
+        remedy="Use the one that fl-server init made, unchanged",
     )

@@ -78,7 +78,7 @@ def read_array(
     shape = shape or tuple(array.shape[:1])
     _expect(name, array.dtype, tuple(array.shape), wanted, shape)
     if len(array.data) > math.prod(shape) * wanted.itemsize + _NPY_HEADER_BYTES:
-        raise FederationError(f"the array '{name}' is larger than its shape says")
+        raise FederationError(f"the array '{name}' is larger than its shape")
     try:
         values = array.numpy()
     except (ValueError, TypeError, EOFError, OSError, MemoryError, OverflowError, SyntaxError) as error:

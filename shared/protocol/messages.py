@@ -23,8 +23,8 @@ query.trust      ``trust`` (config)               ``document``: all clinics' sum
 ===============  ===============================  ====================================================
 
 The weights are one array because each array of a message costs Flower two requests. A reply without
-result is a Flower ``Error`` with a :class:`Refusal` code and the exception's type name, not its text, which may
-contain names.
+result is a Flower ``Error`` with a :class:`Refusal` code and the exception's type name, not its text, which
+may contain names.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ SENT = (
     "calibration: summed losses and counts by confidence of the validation images, where the run asks for it",
     "versions of packages, and of an error no more than its type",
 )
-"""Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash. The
-records are listed above and in :mod:`dermafed.shared.protocol.agreement`."""
+"""Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
+The records are listed above and in :mod:`dermafed.shared.protocol.agreement`."""
 
 
 class Refusal(IntEnum):
