@@ -107,6 +107,24 @@ def test_a_server_needs_no_keras() -> None:
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("dermafed.shared.lesions.record", ("numpy", "cv2", "keras", "tensorflow", "flwr", "rich", "typer")),
+        ("dermafed.shared.lesions.clinic_split", ("cv2", "keras", "tensorflow", "flwr", "rich", "typer")),
+        ("dermafed.shared.model.model_info", ("cv2", "keras", "tensorflow", "flwr", "rich", "typer")),
+        # Flower itself imports rich and typer.
+        ("dermafed.shared.protocol.messages", ("cv2", "keras", "tensorflow")),
+    ],
+)
+def test_plain_data_loads_no_large_library(module: str, heavy: tuple[str, ...]) -> None:
+    program = f"import sys, {module}; sys.exit(' '.join(n for n in {heavy} if n in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("part", FORBIDDEN)
 def test_files_are_short(part: str) -> None:
     for path in sources(part):

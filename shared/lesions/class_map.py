@@ -20,12 +20,12 @@ _SPEC = re.compile(r"[^=+,]+=[^=+,]+(\+[^=+,]+)*(,[^=+,]+=[^=+,]+(\+[^=+,]+)*)*"
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """Which source label belongs to which class of the model.
+    """The class of the model for each source label.
 
     Attributes:
         names: the model's classes, in the order of its outputs.
-        of: class of each source label; a label that is absent belongs to no class.
-        note: what a reader of the results must know about the map; empty if nothing.
+        of: class of each source label; other labels belong to no class.
+        note: a remark for readers of the results, such as an approximation; may be empty.
     """
 
     names: tuple[str, ...]
@@ -39,14 +39,14 @@ class ClassMap:
             The records that belong to a class, their label replaced by its name, and how many records of each
             other source label were left out.
         """
-        kept: list[LesionRecord] = []
+        relabelled: list[LesionRecord] = []
         excluded: Counter[str] = Counter()
         for record in records:
             if record.label in self.of:
-                kept.append(replace(record, label=self.of[record.label]))
+                relabelled.append(replace(record, label=self.of[record.label]))
             else:
                 excluded[record.label] += 1
-        return kept, excluded
+        return relabelled, excluded
 
 
 def map_classes(
@@ -63,17 +63,17 @@ def map_classes(
 
 
 def parse_class_map(spec: str, labels: Iterable[str], *, places: Mapping[str, str] | None = None) -> ClassMap:
-    """Make the class map that the option ``--classes`` asks for.
+    """Make the class map of the option ``--classes``.
 
     Args:
         spec: ``paper`` (melanoma, nevus, seborrheic keratosis; other known diagnoses are left out), ``all``
             (every label present), or ``new=a+b,new2=c`` (labels that are not named are left out).
-        labels: the source labels that occur; repeats do no harm.
+        labels: the source labels that occur; they may repeat.
         places: where each label occurs, for error messages.
 
     Raises:
         SettingsError: the specification is malformed, or names a label that does not occur.
-        DatasetError: a label that nobody knows (``paper``), or fewer than two classes are left.
+        DatasetError: an unknown label (``paper``), or fewer than two classes are left.
     """
     present = sorted(set(labels))
     if spec == "paper":
@@ -91,12 +91,12 @@ def class_map_for(
     of: Mapping[str, str] | None = None,
     places: Mapping[str, str] | None = None,
 ) -> ClassMap:
-    """Map labels to the classes of a model that exists already.
+    """Map labels to the classes of an existing model.
 
     Args:
         names: the model's classes, in order.
         labels: the source labels that occur.
-        of: the map the model was trained with, which tells labels of classes with names of their own.
+        of: the class map of the model's training, for classes that are not named by a diagnosis.
         places: where each label occurs, for error messages.
 
     Raises:
@@ -156,7 +156,7 @@ def _custom(spec: str, labels: Sequence[str]) -> ClassMap:
 
 
 def _labels_named(term: str, labels: Sequence[str]) -> list[str]:
-    """The labels that a term of the specification means: those spelt like it, else those of its diagnosis."""
+    """The labels that a term of the specification names: by spelling, else by diagnosis."""
     found = [label for label in labels if normalise(label) == normalise(term)]
     found = found or [label for label in labels if canonical(label) == canonical(term)]
     if not found:

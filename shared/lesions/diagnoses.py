@@ -57,16 +57,16 @@ PARENTS = {
     "solar_lentigo": ("benign_keratosis",),
     "lichen_planus_like_keratosis": ("benign_keratosis",),
 }
-"""Classes that take a diagnosis where a model has no class of its name.
+"""The classes of a diagnosis where a model has no class of its name.
 
 HAM10000's benign keratosis (bkl) joins seborrheic keratoses, solar lentigines and lichen-planus-like
-keratoses (Tschandl et al. 2018), so it holds the three; read the other way it is an approximation, but the
-only one that brings HAM10000 to the three classes of ISIC 2017.
+keratoses (Tschandl et al. 2018), so it takes all three; the reverse is an approximation, but the only
+one that maps HAM10000 to the three classes of ISIC 2017.
 """
 
 
 def normalise(label: str) -> str:
-    """Write a label in lower case, each run of characters but letters and digits as one underscore."""
+    """Write a label in lower case, other characters than letters and digits as single underscores."""
     return re.sub(r"[\W_]+", "_", label.casefold()).strip("_")
 
 
@@ -79,10 +79,10 @@ _CANONICAL = {
 
 
 def canonical(label: str) -> str:
-    """Give the canonical name of a diagnosis; a label nobody knows is only normalised."""
+    """Return the canonical name of a diagnosis; an unknown label is only normalised."""
     return _CANONICAL.get(normalise(label), normalise(label))
 
 
 def is_known(label: str) -> bool:
-    """Tell whether a label is a known diagnosis."""
+    """Return whether a label is a known diagnosis."""
     return normalise(label) in _CANONICAL

@@ -19,8 +19,8 @@ class LesionRecord:
         image_id: the image's name without suffix, unique in its dataset.
         path: the image file.
         label: the diagnosis as the source names it, or the class name once a class map was applied.
-        lesion_id: images of the same lesion share it; ``None`` where the source does not say.
-        patient_id: images of the same person share it; ``None`` where the source does not say.
+        lesion_id: shared by images of the same lesion; ``None`` where the source does not give it.
+        patient_id: shared by images of the same person; ``None`` where the source does not give it.
         age: years, or ``None``.
         sex: ``"female"``, ``"male"`` or ``None``.
         body_site: place on the body in the source's words, or ``None``.
@@ -41,7 +41,7 @@ class LesionRecord:
 
     @property
     def group(self) -> str:
-        """What images that are not independent share: the patient, else the lesion, else the image itself."""
+        """The unit of independent images: the patient, else the lesion, else the image itself."""
         return self.patient_id or self.lesion_id or self.image_id
 
 

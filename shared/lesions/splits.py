@@ -52,13 +52,14 @@ def split_clinics(
 
     Args:
         clinics: records by clinic.
-        seed: fixes the draw.
+        seed: seed of the draw.
         fractions: shares of training, validation and test images; they sum to 1.
-        even: then keep, in each side of each clinic, the same number of images of each class that the clinic
-            has (the paper's even split); the others are dropped.
+        even: then reduce each side of each clinic to the same number of images of each class that the clinic
+            has (the paper's even split).
         use_given: take the sides from the records' attribute ``split`` instead.
-        held_out: what that attribute calls validation or test is the test, as of a challenge; the rest is
-            drawn into training and validation, without the images that show a lesion or patient of the test.
+        held_out: the images that this attribute assigns to validation or test are the test, as in a
+            challenge; the others are drawn into training and validation, except other images of the test's
+            lesions and patients.
 
     Returns:
         The sides of each clinic, clinics in order of name.
@@ -184,8 +185,8 @@ def _levelled(
             where=clinic,
             remedy="Give it images of three lesions of this class at least, or use the stratified split",
         )
-    kept = [record for label in labels for record in by_label[label][: len(by_label[rarest])]]
-    return sorted(kept, key=lambda record: record.image_id)
+    levelled = [record for label in labels for record in by_label[label][: len(by_label[rarest])]]
+    return sorted(levelled, key=lambda record: record.image_id)
 
 
 def check_no_duplicates(splits: Iterable[Splits]) -> None:
@@ -211,10 +212,10 @@ def check_no_duplicates(splits: Iterable[Splits]) -> None:
 
 
 def without_copies(splits: Splits) -> Splits:
-    """Leave out of training and validation what is, byte for byte, an image of the test.
+    """Leave out images of training and validation that are, byte for byte, images of the test.
 
     Args:
-        splits: of one clinic.
+        splits: the sides of one clinic.
 
     Raises:
         ImageError: a file cannot be read.

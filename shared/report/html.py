@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.report import sentences as words
+from dermafed.shared.report.sentences import duration, headline, number, setting, spaced, verdict
 from dermafed.shared.report.plots import CLASS_COLOURS, curve, photograph, roc
 from dermafed.shared.storage.atomic_files import write_atomically
 
@@ -47,13 +47,13 @@ def write_report(
     stages: list[tuple[str, dict[str, Image]]],
     sheet: Image | None,
 ) -> None:
-    """Write a run's report: self-contained, loads nothing, written in full or not at all.
+    """Write a run's report: self-contained, without links to other files, in full or not at all.
 
     Args:
         path: the HTML file; its folder exists.
-        result: the content of ``result.json``; arms that were not run are ``None``.
+        result: the content of ``result.json``; arms that did not run are ``None``.
         history: rows with ``arm`` ("federated", "pooled" or "local:NAME"), ``round`` and ``validation_...``
-            figures, which may be ``None``.
+            metrics, which may be ``None``.
         predictions: labels int (N,) and probabilities float (N, C) on the pooled test, by arm; the
             federated model's are drawn as ROC curves.
         stages: example images by name, each the steps of preprocessing: uint8 (H, W, 3) RGB by step.
@@ -66,15 +66,15 @@ def write_report(
     text = page.render(
         result=result,
         arms=_arms(result),
-        headline=words.headline(result),
-        verdict=words.verdict(result),
+        headline=headline(result),
+        verdict=verdict(result),
         groups=comparison(result),
-        curves=[(*about, curve(history, key)) for key, about in _CURVES.items() if _drawn(history, key)],
+        curves=[(*about, curve(history, key)) for key, about in _CURVES.items() if _has_points(history, key)],
         roc=roc(*predictions["federated"], result["classes"]) if "federated" in predictions else None,
         stages=[(name, _photographs(steps)) for name, steps in stages],
         sheet=None if sheet is None else photograph(sheet, _SHEET_PIXELS),
         class_colours=CLASS_COLOURS,
-        explanation_sites=_explanation_sites(result),
+        explanation_clinics=_explanation_clinics(result),
         measures=_MEASURES,
     )
     write_atomically(path, text.encode())
@@ -87,11 +87,11 @@ def comparison(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         result: the run's result.
 
     Returns:
-        ``{"name", "images", "rows": [(arm, figures)]}`` for the pooled test, each clinic's own test and
-        the mean over the clinics' tests; ``images`` is ``None`` where figures are means.
+        ``{"name", "images", "rows": [(arm, metrics)]}`` for the pooled test, each clinic's own test and
+        the mean over the clinics' tests; ``images`` is ``None`` where the metrics are means.
     """
     arms = _arms(result)
-    # Tuned models differ by clinic: each guessing another class, they would look good on all images together.
+    # Tuned models differ by clinic. If each guessed another class, their pooled result would be too good.
     everywhere = [(arm, content) for arm, content in arms.items() if arm != "tuned"]
     pooled_test = [(arm, content.get("test", content)) for arm, content in everywhere]
     groups = [_group("All clinics' test images", pooled_test)]
@@ -108,21 +108,21 @@ def _arms(result: Mapping[str, Any]) -> dict[str, Any]:
     return {arm: result[arm] for arm in _ARMS if result.get(arm)}
 
 
-def _explanation_sites(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The clinics' explanation quality by name, that of all their images together last."""
+def _explanation_clinics(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The explanation quality of each clinic by name; that of all images together comes last."""
     explanations = result.get("explanations") or {"clinics": {}, "all": None}
     together = {"all clinics": explanations["all"]} if explanations["all"] else {}
     return {**explanations["clinics"], **together}
 
 
 def _group(name: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    images = next((figures["images"] for _, figures in rows if "images" in figures), None)
+    images = next((metrics["images"] for _, metrics in rows if "images" in metrics), None)
     return {"name": name, "images": images, "rows": rows}
 
 
-def _drawn(history: Sequence[Mapping[str, Any]], figure: str) -> bool:
+def _has_points(history: Sequence[Mapping[str, Any]], metric: str) -> bool:
     """Whether a curve has at least one point."""
-    return any(row.get(figure) is not None for row in history)
+    return any(row.get(metric) is not None for row in history)
 
 
 def _photographs(steps: Mapping[str, Image]) -> dict[str, str]:
@@ -137,6 +137,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for word in (words.number, words.duration, words.spaced, words.setting):
-        environment.filters[word.__name__] = word
+    for text_filter in (number, duration, spaced, setting):
+        environment.filters[text_filter.__name__] = text_filter
     return environment

@@ -1,4 +1,4 @@
-"""The report's figures as inline SVG, and its photographs as data URIs."""
+"""The report's plots as inline SVG, and its photographs as data URIs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-# Colours matplotlib draws with, and the page's variables they become: a figure follows light and dark mode.
+# Colours matplotlib draws with, and the page's variables they become: a plot follows light and dark mode.
 _INK, _LINE = "#010101", "#020202"
 _ARMS = {"local": "#030303", "federated": "#040404", "pooled": "#050505"}
 CLASS_COLOURS = 8
@@ -51,12 +51,12 @@ _STYLE: Any = {
 }
 
 
-def curve(history: Sequence[Mapping[str, Any]], figure: str) -> Markup:
-    """One figure of every arm, round by round.
+def curve(history: Sequence[Mapping[str, Any]], metric: str) -> Markup:
+    """Plot one metric of every arm, round by round.
 
     Args:
-        history: rows with ``arm``, ``round`` and the figure; undefined values leave a gap.
-        figure: the rows' key to draw, e.g. ``validation_auc``.
+        history: rows with ``arm``, ``round`` and the metric; undefined values leave a gap.
+        metric: the key of the rows to draw, e.g. ``validation_auc``.
 
     Returns:
         An ``<svg>`` without a size of its own.
@@ -66,12 +66,12 @@ def curve(history: Sequence[Mapping[str, Any]], figure: str) -> Markup:
         # Local arms first, so that the federated model's curve lies on top of them.
         for name, rows in sorted(_by_arm(history).items(), key=lambda item: not item[0].startswith("local")):
             rounds = [row["round"] for row in rows]
-            values = np.array([row.get(figure) for row in rows], dtype=float)  # None becomes NaN, a gap
+            values = np.array([row.get(metric) for row in rows], dtype=float)  # None becomes NaN, a gap
             axes.plot(rounds, values, **_arm_line(name.split(":")[0], len(rounds)))
         axes.set_xlabel("round")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        return _svg(drawing, figure)
+        return _svg(drawing, metric)
 
 
 def _by_arm(history: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -89,7 +89,7 @@ def _arm_line(arm: str, rounds: int) -> dict[str, Any]:
 
 
 def roc(labels: NDArray[np.int64], probabilities: NDArray[np.float64], classes: Sequence[str]) -> Markup:
-    """ROC curves, each class against the rest, on one set of axes.
+    """Plot the ROC curves of each class against the rest on one set of axes.
 
     Args:
         labels: int (N,).
@@ -134,7 +134,7 @@ def _svg(drawing: Figure, name: str) -> Markup:
 
 
 def photograph(image: NDArray[Any], longest: int) -> str:
-    """A photograph as a PNG data URI.
+    """Encode a photograph as a PNG data URI.
 
     Args:
         image: uint8 (H, W, 3) RGB.

@@ -1,4 +1,4 @@
-"""The result of a run in words, computed from its figures."""
+"""The result of a run in sentences, computed from its metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def headline(result: Mapping[str, Any]) -> str:
 
 
 def verdict(result: Mapping[str, Any]) -> str:
-    """Say how large the gain is, and whether this test could tell it from chance.
+    """State how large the gain is, and whether this test could distinguish it from chance.
 
     Args:
         result: the run's result.
@@ -67,7 +67,7 @@ def _caution(test: Mapping[str, Any], alone: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``45 s``, ``5 min 45 s``, ``2 h 5 min``."""
+    """Format seconds: ``45 s``, ``5 min 45 s``, ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -77,17 +77,17 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three decimals, or a dash where a figure is undefined."""
+    """Format with three decimals, or as a dash where the value is undefined."""
     return "–" if value is None else f"{value:.3f}"
 
 
 def spaced(name: str) -> str:
-    """A class name for the reader: ``seborrheic keratosis``."""
+    """Format a class name: ``seborrheic keratosis``."""
     return name.replace("_", " ")
 
 
 def setting(value: object) -> str:
-    """A setting's value for the reader."""
+    """Format the value of a setting."""
     if value is None:
         return "–"
     if isinstance(value, bool):

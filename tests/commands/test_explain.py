@@ -159,7 +159,7 @@ def test_what_cannot_be_read_is_named_and_nothing_written(
     assert "bad.jpg" in refusal(capsys, tmp_path / "out", images, "--model", "m")
     assert "nowhere.png" in refusal(capsys, tmp_path / "out", tmp_path / "nowhere.png", "--model", "m")
     (tmp_path / "empty").mkdir()
-    assert "holds no image" in refusal(capsys, tmp_path / "out", tmp_path / "empty", "--model", "m")
+    assert "has no image" in refusal(capsys, tmp_path / "out", tmp_path / "empty", "--model", "m")
 
 
 def test_a_missing_model_is_named(images: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -59,27 +59,27 @@ def find_images(root: Path) -> ImageFiles:
 
 
 def find_photographs(root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """List the images below a folder that are no masks, whatever their names, in order of name."""
+    """List the images below a folder except masks, in order of name; several may have one name."""
     return [path for path in _walk(root, suffixes) if not _is_mask(path, root)]
 
 
 def named_images(paths: Sequence[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """List the files named, and every image in or beneath the folders named but masks, each once.
+    """List the files, and every image but masks in or below the folders, each once.
 
     Raises:
-        DatasetError: a folder cannot be read or holds no image.
+        DatasetError: a folder cannot be read or has no image.
     """
     found: dict[Path, None] = {}
     for path in paths:
         inside = find_photographs(path, suffixes) if path.is_dir() else [path]
         if not inside:
-            raise DatasetError("The folder holds no image", where=path, remedy="Name images or their folder")
+            raise DatasetError("The folder has no image", where=path, remedy="Name images or their folder")
         found |= dict.fromkeys(inside)
     return list(found)
 
 
 def image_name(text: str) -> str:
-    """Give the name without suffix of an image that a file names, by its name or by a path of any system."""
+    """Return an image's name without suffix, from a file name or from a path of any operating system."""
     name = text.strip().replace("\\", "/").rsplit("/", 1)[-1]
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in IMAGE_SUFFIXES else name

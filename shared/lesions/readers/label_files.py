@@ -36,8 +36,8 @@ def find_tables(folder: Path) -> list[Path]:
 def read_table(path: Path) -> Table:
     """Read a CSV file in UTF-8, separated by commas, semicolons or tabs.
 
-    The standard reader is used instead of pandas: it guesses no types, keeps an image called ``NA``, and lets
-    a row with too many or too few cells be named.
+    The standard reader is used instead of pandas: it guesses no types, reads an image called ``NA`` as
+    it is, and lets an error name a row with too many or too few cells.
 
     Raises:
         DatasetError: the file cannot be read, is empty, repeats a column, or has a row of another length.
@@ -52,7 +52,7 @@ def read_table(path: Path) -> Table:
             raise DatasetError(
                 f"{len(row)} cells where the header has {len(columns)}",
                 where=f"{path}, row {number}",
-                remedy="Quote cells that hold a separator, and end each row where the header ends",
+                remedy="Quote cells that contain a separator, and give each row as many cells as the header",
             )
     return Table(path, columns, tuple((number, dict(zip(columns, row, strict=True))) for number, row in rows))
 

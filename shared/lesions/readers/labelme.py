@@ -36,7 +36,7 @@ def read_labelme(folder: Path, skip_bad: bool) -> Dataset:
     The label of an image is the flag that is set, or else the label that all shapes share.
 
     Args:
-        folder: holds the files and the images, at any depth.
+        folder: folder of the files and the images, at any depth.
         skip_bad: leave out labels without image and images without label, instead of raising.
 
     Raises:
@@ -51,7 +51,7 @@ def read_labelme(folder: Path, skip_bad: bool) -> Dataset:
 def _as_labelme(path: Path, document: Any) -> dict[str, Any]:
     """Check that a JSON document is LabelMe's, and drop the copy of the image that may be in it."""
     if document_kind(document) != "LabelMe" or not isinstance(document["imagePath"], str):
-        raise DatasetError("not a LabelMe file", where=path, remedy="Move it away from the LabelMe files")
+        raise DatasetError("not a LabelMe file", where=path, remedy="Move it to another folder")
     for number, shape in enumerate(document["shapes"], start=1):
         if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
             raise DatasetError(
@@ -81,7 +81,7 @@ def labelme_to_coco(folder: Path, out_json: Path) -> Path:
     outside; an area is the polygon's (shoelace formula), a box is ``[x, y, width, height]``.
 
     Args:
-        folder: holds the LabelMe files, at any depth.
+        folder: folder of the LabelMe files, at any depth.
         out_json: the COCO file; it must not exist. ``file_name`` is relative to ``folder``.
 
     Returns:
@@ -120,9 +120,7 @@ def _documents(folder: Path) -> dict[Path, dict[str, Any]]:
         if document_kind(document) != "COCO":
             documents[path] = _as_labelme(path, document)
     if not documents:
-        raise DatasetError(
-            "no LabelMe file", where=folder, remedy="Give the folder that holds the JSON files"
-        )
+        raise DatasetError("no LabelMe file", where=folder, remedy="Give the folder of the JSON files")
     return documents
 
 

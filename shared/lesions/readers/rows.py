@@ -1,4 +1,4 @@
-"""From what a label file says about its images to lesion records: the part that all formats share."""
+"""Turns the entries of a label file into lesion records: the part that all formats share."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _OLDEST = 120.0
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """What a source says about one image.
+    """The entry of one image in a label file.
 
     Attributes:
         image_id: the image's name without suffix.
         label: the diagnosis in the source's words; empty if it has none.
-        place: where it says so, for error messages.
+        place: place of the entry, for error messages.
         attributes: every column, by its own name.
     """
 
@@ -51,7 +51,7 @@ class Dataset:
 
     Attributes:
         records: one per image, in order of ``image_id``.
-        source: the file or folder that told the labels.
+        source: the file or folder of the labels.
         kind: its format.
         notes: what was left out or joined, one sentence each.
     """
@@ -63,7 +63,7 @@ class Dataset:
 
 
 def is_missing(text: str) -> bool:
-    """Tell whether a field says that its value is not known."""
+    """Return whether the text of a field means that its value is unknown."""
     return text.strip().casefold() in _MISSING
 
 
@@ -79,8 +79,8 @@ def to_records(
     """Join rows and image files.
 
     Args:
-        rows: what the source says.
-        files: the images there are.
+        rows: the entries of the label file.
+        files: the images and masks.
         skip_bad: leave out labels without image and images without label, instead of raising.
         all_images: every image must have a row.
 

@@ -16,7 +16,7 @@ def test_immerkaers_formula_by_hand() -> None:
     assert estimate_noise(image) == pytest.approx(np.sqrt(np.pi / 2) / 6 * 24)
 
 
-def test_planes_and_straight_edges_hold_no_noise() -> None:
+def test_planes_and_straight_edges_have_no_noise() -> None:
     y, x = np.mgrid[:40, :50].astype(np.float32)
     assert estimate_noise(3 * x - 2 * y + 7) == pytest.approx(0, abs=1e-4)
     assert estimate_noise(np.where(x < 20, 0, 255).astype(np.uint8)) == 0

@@ -22,15 +22,15 @@ BARE = LesionRecord("b", Path("/images/b.jpg"), "melanoma")
 SPLITS = Splits((FULL, BARE), (LesionRecord("c", Path("/images/ç.png"), "nevus", age=0.0),), ())
 
 
-def test_a_site_comes_back_whole(tmp_path: Path) -> None:
+def test_a_split_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = tmp_path / "Graz"
     write_clinic_split(folder, SPLITS)
-    site = read_clinic_split(folder)
-    assert site == ClinicSplit("Graz", SPLITS)
-    assert site.images_per_class(("melanoma", "nevus", "other")) == {"melanoma": 1, "nevus": 2, "other": 0}
+    split = read_clinic_split(folder)
+    assert split == ClinicSplit("Graz", SPLITS)
+    assert split.images_per_class(("melanoma", "nevus", "other")) == {"melanoma": 1, "nevus": 2, "other": 0}
 
 
-def test_a_site_keeps_its_records_but_its_images_may_move(tmp_path: Path) -> None:
+def test_a_split_has_the_same_records_but_its_images_may_move(tmp_path: Path) -> None:
     write_clinic_split(tmp_path, SPLITS)
     moved = replace(FULL, path=Path("/elsewhere/a 1.jpg"), mask=Path("/elsewhere/masks/a.png"))
     write_clinic_split(tmp_path, replace(SPLITS, train=(moved, BARE)))
@@ -67,14 +67,14 @@ HEADER = "split,image_id,path,label,lesion_id,patient_id,age,sex,site,mask\n"
         HEADER.encode() + b"train,a," + b"x" * 200_000,
     ],
 )
-def test_a_damaged_site_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_split_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / SPLIT_FILE).write_bytes(content)
     with pytest.raises(DatasetError, match="not the split of a clinic") as caught:
         read_clinic_split(tmp_path)
     assert caught.value.where == str(tmp_path / SPLIT_FILE)
 
 
-def test_a_missing_site_is_refused(tmp_path: Path) -> None:
+def test_a_missing_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
         read_clinic_split(tmp_path / "absent")
 
@@ -82,4 +82,4 @@ def test_a_missing_site_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match="Cannot write"):
-        write_clinic_split(tmp_path / "file" / "site", SPLITS)
+        write_clinic_split(tmp_path / "file" / "split", SPLITS)

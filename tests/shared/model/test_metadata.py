@@ -9,8 +9,8 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.metadata import BODY_REGIONS, METADATA_FEATURES, encode_metadata
 
 
-def record(age: float | None = None, sex: str | None = None, site: str | None = None) -> LesionRecord:
-    return LesionRecord("i", Path("i.jpg"), "nevus", age=age, sex=sex, body_site=site)
+def record(age: float | None = None, sex: str | None = None, body_site: str | None = None) -> LesionRecord:
+    return LesionRecord("i", Path("i.jpg"), "nevus", age=age, sex=sex, body_site=body_site)
 
 
 def test_by_hand() -> None:
@@ -28,7 +28,7 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("site", "region"),
+    ("body_site", "region"),
     [
         ("head/neck", "head_neck"),
         ("scalp", "head_neck"),
@@ -50,8 +50,8 @@ def test_by_hand() -> None:
         ("", None),
     ],
 )
-def test_sites_in_the_data_sets_words(site: str, region: str | None) -> None:
-    (encoded,) = encode_metadata([record(site=site)])
+def test_body_sites_in_the_words_of_the_data_sets(body_site: str, region: str | None) -> None:
+    (encoded,) = encode_metadata([record(body_site=body_site)])
     assert list(encoded[4:]) == [float(name == region) for name in BODY_REGIONS]
 
 

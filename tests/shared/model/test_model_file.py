@@ -17,7 +17,7 @@ from dermafed.shared.model.model_info import ModelInfo
 from tests.shared.model.real import IMAGES
 from tests.shared.training.tiny import start, tiny, tiny_backbones
 
-CARD = ModelInfo(
+INFO = ModelInfo(
     tiny(),
     PreprocessSettings(image_size=32, sigma=5.0, clahe_grid=4),
     origin="mine.h5",
@@ -36,28 +36,28 @@ def _tiny() -> Iterator[None]:
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "model.keras"
-    save_model(path, start(CARD.model), CARD)
+    save_model(path, start(INFO.model), INFO)
     return path
 
 
 def test_a_saved_model_predicts_the_same(saved: Path) -> None:
-    model, card = load_model(saved)
-    original = build_classifier(CARD.model)
-    set_flat(original, start(CARD.model))
-    np.testing.assert_array_equal(to_flat(model), start(CARD.model))
+    model, info = load_model(saved)
+    original = build_classifier(INFO.model)
+    set_flat(original, start(INFO.model))
+    np.testing.assert_array_equal(to_flat(model), start(INFO.model))
     expected = keras.ops.convert_to_numpy(original(IMAGES))
     np.testing.assert_allclose(keras.ops.convert_to_numpy(model(IMAGES)), expected, atol=1e-6)
-    assert card == CARD
+    assert info == INFO
     assert sorted(file.name for file in saved.parent.iterdir()) == ["model.json", "model.keras"]
 
 
-def test_the_card_is_readable(saved: Path) -> None:
-    card = json.loads(saved.with_suffix(".json").read_text())
-    assert card["classes"] == list(CARD.model.classes)
-    assert card["preprocessing"]["image_size"] == 32
-    assert card["model"]["backbone"] == "EfficientNetB7"
-    assert card["round"] == 7
-    assert "not a medical device" in card["intended_use"]
+def test_the_json_file_is_readable(saved: Path) -> None:
+    info = json.loads(saved.with_suffix(".json").read_text())
+    assert info["classes"] == list(INFO.model.classes)
+    assert info["preprocessing"]["image_size"] == 32
+    assert info["model"]["backbone"] == "EfficientNetB7"
+    assert info["round"] == 7
+    assert "not a medical device" in info["intended_use"]
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".json"])
@@ -70,11 +70,11 @@ def test_missing_files_are_named(saved: Path, suffix: str) -> None:
 
 
 def edited(field: str, value: object) -> dict[str, Any]:
-    return {**CARD.to_dict(), field: value}
+    return {**INFO.to_dict(), field: value}
 
 
 @pytest.mark.parametrize(
-    "card",
+    "content",
     [
         "",
         "{",
@@ -88,8 +88,8 @@ def edited(field: str, value: object) -> dict[str, Any]:
         json.dumps(edited("round", None)),
     ],
 )
-def test_a_damaged_card_is_refused(saved: Path, card: str) -> None:
-    saved.with_suffix(".json").write_bytes(card.encode("utf-8", "surrogateescape"))
+def test_a_damaged_json_file_is_refused(saved: Path, content: str) -> None:
+    saved.with_suffix(".json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(ModelError, match=r"\.json file cannot be read"):
         load_model(saved)
 
@@ -110,8 +110,8 @@ def test_a_damaged_model_is_refused(saved: Path) -> None:
     assert refused >= len(damaged) - 2  # a stretch may fall where nothing is read
 
 
-def test_a_card_of_other_classes_is_refused(saved: Path) -> None:
-    other = ModelInfo(tiny(classes=("a", "b")), CARD.preprocess, "none", 1)
+def test_a_json_file_of_other_classes_is_refused(saved: Path) -> None:
+    other = ModelInfo(tiny(classes=("a", "b")), INFO.preprocess, "none", 1)
     saved.with_suffix(".json").write_text(json.dumps(other.to_dict()))
     with pytest.raises(ModelError, match=r"3 outputs, its \.json file names 2"):
         load_model(saved)
@@ -119,7 +119,7 @@ def test_a_card_of_other_classes_is_refused(saved: Path) -> None:
 
 def test_weights_of_another_model_write_nothing(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
-        save_model(tmp_path / "model.keras", np.zeros(3, np.float32), CARD)
+        save_model(tmp_path / "model.keras", np.zeros(3, np.float32), INFO)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,7 +130,7 @@ def test_a_full_disk_leaves_the_old_model(saved: Path, monkeypatch: pytest.Monke
     before = saved.read_bytes()
     monkeypatch.setattr(keras.Model, "save", full)
     with pytest.raises(DermaFedError, match="No space left"):
-        save_model(saved, start(CARD.model), CARD)
+        save_model(saved, start(INFO.model), INFO)
     assert saved.read_bytes() == before
     with pytest.raises(DermaFedError):
-        save_model(saved.parent / "absent" / "model.keras", start(CARD.model), CARD)
+        save_model(saved.parent / "absent" / "model.keras", start(INFO.model), INFO)

@@ -1,4 +1,4 @@
-"""A made-up run with figures that a real one could have, to render."""
+"""A made-up run with plausible results, to render."""
 
 from __future__ import annotations
 

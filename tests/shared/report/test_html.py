@@ -112,15 +112,15 @@ def test_is_whole_and_accessible(page: Page) -> None:
     }
 
 
-def test_says_what_is_to_be_said(page: Page, result: dict[str, Any]) -> None:
+def test_shows_the_headline_the_command_and_the_notes(page: Page, result: dict[str, Any]) -> None:
     assert f"Joining gives the three clinics {result['federated']['balanced_accuracy']:.2f}" in page.text
-    for words in (
+    for text in (
         "Research use only; not a medical device",
         result["command"],
         "DermaFed 0.1.0",
         "5 min 45 s",
     ):
-        assert words in page.text
+        assert text in page.text
     assert result["notes"][0] in page.text
     assert "run/model.keras" in page.text
 
@@ -131,7 +131,7 @@ def test_sections(page: Page) -> None:
     assert len(page.all("img")) == 1 + 2 * 4
 
 
-def test_figures_are_those_given(page: Page, result: dict[str, Any]) -> None:
+def test_metrics_are_those_of_the_result(page: Page, result: dict[str, Any]) -> None:
     for arm in ("local", "federated", "pooled"):
         rows = [result[arm], result[arm]["mean_over_clinics"], *result[arm]["clinics"].values()]
         for row in rows:
@@ -140,8 +140,8 @@ def test_figures_are_those_given(page: Page, result: dict[str, Any]) -> None:
     test = result["federated"]["test"]
     cells = [int(share) for share in re.findall(r"--share:(\d+)%", page.html)]
     assert cells == [round(100 * n / sum(row)) for row in test["confusion"] for n in row]
-    for figures in test["per_class"].values():
-        assert f"{figures['support']} {figures['recall']:.3f}" in page.text
+    for metrics in test["per_class"].values():
+        assert f"{metrics['support']} {metrics['recall']:.3f}" in page.text
     interval = test["intervals"]["balanced_accuracy"]
     assert f"{test['balanced_accuracy']:.3f} {interval['low']:.3f}–{interval['high']:.3f}" in page.text
     assert "melanoma 110 · nevus 420 · seborrheic keratosis 130" in page.text
@@ -168,7 +168,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert page.all("img")[0]["alt"] == f"{name} after the step photograph"
 
 
-def test_undefined_figures_are_dashes(tmp_path: Path, result: dict[str, Any]) -> None:
+def test_undefined_metrics_are_dashes(tmp_path: Path, result: dict[str, Any]) -> None:
     labels, probabilities = run.predictions((10, 10, 0), 2.0, 3)
     test = run.classification_report(labels, probabilities, run.CLASSES, bootstrap=50).to_dict()
     federated = result["federated"] | {"test": test}

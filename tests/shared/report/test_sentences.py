@@ -49,7 +49,7 @@ def test_verdict_counts_points() -> None:
     )
 
 
-def test_verdict_says_when_it_may_be_chance() -> None:
+def test_verdict_warns_when_it_may_be_chance() -> None:
     words = verdict(answer(0.73, 0.70, None))
     assert "With 200 test images that difference may be chance" in words
     assert "0.68 to 0.78" in words

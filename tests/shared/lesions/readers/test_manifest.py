@@ -143,7 +143,7 @@ def test_refuses_a_bad_manifest_by_row_and_remedy(tmp_path: Path, text: str, mes
     assert "metadata.csv" in str(caught.value) or str(tmp_path) in str(caught.value)
 
 
-def test_skips_bad_entries_by_choice_and_says_how_many(tmp_path: Path) -> None:
+def test_skips_bad_entries_by_choice_and_notes_how_many(tmp_path: Path) -> None:
     images(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     table(tmp_path / "m.csv", "image_id,dx\na,nv\nb,mel\nc,unknown\ne,nv\n")
     dataset = load_dataset(tmp_path, skip_bad=True)
