@@ -10,8 +10,8 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.report.sentences import duration, headline, number, setting, spaced, verdict
 from dermafed.shared.report.plots import CLASS_COLOURS, curve, photograph, roc
+from dermafed.shared.report.sentences import duration, headline, number, setting, spaced, verdict
 from dermafed.shared.storage.atomic_files import write_atomically
 
 Image = NDArray[np.uint8]

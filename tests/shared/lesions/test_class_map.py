@@ -7,7 +7,7 @@ import pytest
 from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.lesions.class_map import class_map_for, map_classes, parse_class_map
 from dermafed.shared.lesions.record import PAPER_CLASSES
-from tests.shared.lesions.making import record
+from tests.shared.lesions.dataset_files import record
 
 HAM = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 

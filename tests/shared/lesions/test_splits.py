@@ -14,7 +14,7 @@ from dermafed.shared.lesions.class_map import map_classes
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import SIDES, LesionRecord, Splits
 from dermafed.shared.lesions.splits import FRACTIONS, check_no_duplicates, split_clinics, split_records
-from tests.shared.lesions.making import SHARED, record
+from tests.shared.lesions.dataset_files import SHARED, record
 
 CLASSES = ("melanoma", "nevus")
 Clinics = dict[str, list[LesionRecord]]

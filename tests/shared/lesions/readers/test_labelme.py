@@ -13,7 +13,7 @@ from pycocotools.mask import area, toBbox
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.labelme import labelme_to_coco
 from dermafed.shared.lesions.readers.loading import load_dataset
-from tests.shared.lesions.making import document, images
+from tests.shared.lesions.dataset_files import document, images
 
 
 def shape(label: str, points: object, kind: str = "polygon", group: int | None = None) -> dict[str, object]:

@@ -8,7 +8,7 @@ import pytest
 
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.loading import load_dataset
-from tests.shared.lesions.making import SHARED, document, images, table
+from tests.shared.lesions.dataset_files import SHARED, document, images, table
 
 COCO: dict[str, list[dict[str, object]]] = {
     "images": [

@@ -6,7 +6,7 @@ import pytest
 
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.loading import load_dataset
-from tests.shared.lesions.making import images, table
+from tests.shared.lesions.dataset_files import images, table
 
 
 def labels(folder: Path) -> dict[str, str]:

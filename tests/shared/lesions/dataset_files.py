@@ -1,4 +1,4 @@
-"""Making small data sets on disk; the bytes of the images do not matter to the readers."""
+"""Writes small data sets to disk; the readers never read the bytes of the images."""
 
 from __future__ import annotations
 

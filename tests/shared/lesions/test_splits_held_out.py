@@ -14,7 +14,7 @@ from dermafed.shared.lesions.class_map import map_classes
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.lesions.splits import check_no_duplicates, split_records, without_copies
-from tests.shared.lesions.making import SHARED, images, record
+from tests.shared.lesions.dataset_files import SHARED, images, record
 
 WORDS = ("train", "validation", "test")
 
