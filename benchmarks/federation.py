@@ -26,7 +26,7 @@ from dermafed.server.rounds.aggregate import StreamingMean, check_update
 from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
-from dermafed.server.strategies import make_strategy
+from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import (
     decode_instruction,

@@ -36,7 +36,15 @@ def train(model: Path) -> None:
     pixels = rng.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
     images = LabelledImages(pixels, np.arange(IMAGES, dtype=np.int64) % classes)
     rounds = 10**6
-    trainer = KerasTrainer(card.model, Recipe(), train=images, validation=images, rounds=rounds, seed=0)
+    recipe = Recipe(epochs=1, batch_size=32, learning_rate=1e-3)
+    trainer = KerasTrainer(
+        card.model,
+        recipe,
+        train=images,
+        validation=images,
+        rounds=rounds,
+        seed=0,
+    )
     weights = to_flat(classifier)
     for number in range(1, rounds):
         weights = trainer.train(weights, number, {}).weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_
 if TYPE_CHECKING:
     from dermafed.client.node.limits import Limits
     from dermafed.client.node.offers import StoredOffer
+    from dermafed.shared.protocol.offer import Offer
 
 Plan = Annotated[str, typer.Argument(show_default=False)]
 
@@ -89,12 +91,10 @@ def _print(hash: str, known: StoredOffer, limits: Limits) -> None:
 
 def in_words(known: StoredOffer, limits: Limits) -> list[str]:
     """What a plan asks, and what the clinic would send, for someone who has to decide."""
-    from dermafed.client.node.policy import beyond_limits
-
     offer = known.offer
     model, recipe = offer.model, offer.recipe
     private = "none" if offer.epsilon is None else f"epsilon {offer.epsilon:g}"
-    beyond = beyond_limits(offer, limits)
+    beyond = limits.beyond(offer)
     return [
         f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
@@ -102,9 +102,20 @@ def in_words(known: StoredOffer, limits: Limits) -> list[str]:
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
         f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
         f"differential privacy: {private}",
+        *_settings(offer),
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
     ]
+
+
+def _settings(offer: Offer) -> Iterator[str]:
+    """Every key of the plan's parts with its value."""
+    from dermafed.shared.protocol.offer import offer_keys
+
+    for part in ("model", "preprocess", "recipe"):
+        settings = getattr(offer, part)
+        names = [key.name for of, key in offer_keys() if of == part and key.name != "classes"]
+        yield f"all of {settings.section}: {', '.join(f'{name} {getattr(settings, name)}' for name in names)}"
 
 
 def _decision(known: StoredOffer) -> str:
@@ -117,8 +128,6 @@ def _decision(known: StoredOffer) -> str:
 def _as_dict(hash: str, known: StoredOffer, limits: Limits) -> dict[str, Any]:
     import json
 
-    from dermafed.client.node.policy import beyond_limits
-
     return {
         "hash": hash,
         "name": known.offer.name,
@@ -127,6 +136,6 @@ def _as_dict(hash: str, known: StoredOffer, limits: Limits) -> dict[str, Any]:
         "by": known.by,
         "asked": known.asked,
         "decided": known.decided,
-        "beyond_limits": beyond_limits(known.offer, limits),
+        "beyond_limits": limits.beyond(known.offer),
         "offer": json.loads(known.text),
     }

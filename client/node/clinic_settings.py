@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dermafed.client.node.limits import Limits
+from dermafed.client.node.limits import Limits, default_limits
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 
@@ -19,16 +19,10 @@ data = {data}
 port = 0
 
 [limits]
-# ask: a person approves every plan.  limits: what keeps the limits below is approved, the rest refused.
+# ask: a person approves every plan.  limits: plans within the limits below are approved, others refused.
+# Without a number for max_epsilon, differential privacy is not demanded.
 policy = "ask"
-max_rounds = 100
-max_epochs = 5
-max_image_size = 512
-strategies = ["fedavg", "fedprox", "fedavgm", "fedadam", "fedadagrad", "fedyogi"]
-explain = true
-metadata = true
-# Without a number, differential privacy is not demanded.
-# max_epsilon = 8.0
+{limits}
 """
 
 
@@ -52,7 +46,9 @@ class ClinicSettings:
 def settings_text(clinic: str, data: Path) -> str:
     """The file of a new clinic, with every limit at its default."""
     return _TEMPLATE.format(
-        clinic=json.dumps(clinic), data=json.dumps(str(data.resolve()), ensure_ascii=False)
+        clinic=json.dumps(clinic),
+        data=json.dumps(str(data.resolve()), ensure_ascii=False),
+        limits=default_limits(),
     )
 
 

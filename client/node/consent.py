@@ -18,7 +18,6 @@ from dermafed.client.node.clinic_data import (
 )
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers, StoredOffer
-from dermafed.client.node.policy import decide
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
@@ -66,7 +65,7 @@ class ClinicConsent:
             log.error("an offer cannot be read: %s", error)
             return Answer(Decision.REFUSED, Reason.UNREADABLE, installed_versions())
         limits = read_settings(self.home).limits
-        stored = self._offers.add(offer, context.run_id, decide(offer, limits))
+        stored = self._offers.add(offer, context.run_id, limits.decide(offer))
         if stored.decision is not Decision.APPROVED:
             return Answer(stored.decision, stored.reason, installed_versions())
         return self._approval(offer)

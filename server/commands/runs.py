@@ -50,17 +50,16 @@ def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: As
 
         fl-server train spring.toml --dir alps --json
     """
-    from dermafed.server.coordinator.run_request import ask_for, describe
+    from dermafed.server.coordinator.plan_file import request_run
     from dermafed.shared.storage.lock import is_locked
 
     record = open_record(directory)
-    run, understood = ask_for(record, plan)
+    run, asked = request_run(record, plan)
+    understood = asked.to_dict()
     if as_json:
-        print_json(
-            {"number": run.number, "hash": run.hash, "clinics": list(run.clinics), **describe(understood)}
-        )
+        print_json({"number": run.number, "hash": run.hash, "clinics": list(run.clinics), **understood})
     else:
-        _print_plan(describe(understood), run.clinics)
+        _print_plan(understood, run.clinics)
         stderr().print(f"Run {run.number}, '{run.name}', is requested. Clinics approve: {run.hash[:12]}")
     if not is_locked(directory):
         stderr().print("The server is not running; the run starts with it: fl-server start")

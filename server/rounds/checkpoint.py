@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round
-from dermafed.server.strategies.strategy import State
+from dermafed.server.rounds.strategies import State
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.trainer import FloatVector

@@ -1,16 +1,31 @@
-"""The rules that a round keeps: how many clinics, how long, how often."""
+"""The rules of a run's rounds: how many clinics a round needs, how long it waits, how often it is tried."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Annotated, Self
+
+from pydantic import AllowInfNan, Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.settings import STRICT, Key, Number, Settings
+
+Quorum = Annotated[
+    Number, Field(gt=0, description="Clinics that a round needs: a share of those asked, or a number of them")
+]
+Attempts = Annotated[int, Field(ge=1, description="How often a round is tried before the run pauses")]
+Patience = Annotated[
+    Annotated[int, Field(ge=1)] | None,
+    Field(description="Rounds without a better model that end the run early"),
+    Key(otherwise="it never ends early", example=8),
+]
+Positive = Annotated[int, Field(ge=1)]
 
 
-@dataclass(frozen=True)
-class RoundRules:
-    """How a run's rounds are held.
+@dataclass(frozen=True, config=STRICT)
+class RoundRules(Settings):
+    """The rules of a run's rounds.
 
     Attributes:
         rounds: number of rounds, counted from the run's start.
@@ -25,24 +40,25 @@ class RoundRules:
             ``None``: it never does.
     """
 
-    rounds: int
-    clinics: int
-    quorum: int | float = 0.5
-    deadline: float = math.inf
-    attempts: int = 3
+    rounds: Positive
+    clinics: Positive
+    quorum: Quorum = 0.5
+    deadline: Annotated[float, AllowInfNan(True), Field(gt=0)] = math.inf
+    attempts: Attempts = 3
     connect_seconds: float = 300.0
-    most_images: int = 1_000_000
-    patience: int | None = None
+    most_images: Positive = 1_000_000
+    patience: Patience = None
 
-    def __post_init__(self) -> None:
-        for name in ("rounds", "clinics", "attempts", "most_images"):
-            self._require(getattr(self, name) >= 1, name, "1 or more")
-        self._require(self.deadline > 0, "deadline", "more than 0 seconds")
-        self._require(self.patience is None or self.patience >= 1, "patience", "1 or more rounds")
-        if isinstance(self.quorum, int):
-            self._require(1 <= self.quorum <= self.clinics, "quorum", f"1 to {self.clinics} clinics")
-        else:
-            self._require(0 < self.quorum <= 1, "quorum", "a share in (0, 1]")
+    @model_validator(mode="after")
+    def _quorum_can_be_reached(self) -> Self:
+        most, right = (
+            (self.clinics, "1 to {} clinics") if isinstance(self.quorum, int) else (1, "a share in (0, 1]")
+        )
+        if self.quorum > most:
+            raise SettingsError(
+                f"quorum is {self.quorum}", where="quorum", remedy=f"Give {right.format(self.clinics)}"
+            )
+        return self
 
     @property
     def needed(self) -> int:
@@ -50,7 +66,3 @@ class RoundRules:
         if isinstance(self.quorum, int):
             return self.quorum
         return math.ceil(self.quorum * self.clinics - 1e-9)
-
-    def _require(self, right: bool, name: str, remedy: str) -> None:
-        if not right:
-            raise SettingsError(f"The {name} is {getattr(self, name)}", remedy=f"Choose {remedy}")

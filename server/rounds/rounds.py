@@ -19,7 +19,7 @@ from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.exchange import Assignment, Participation, exchange
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.strategies.strategy import Means, Strategy
+from dermafed.server.rounds.strategies import Means, Strategy
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import encode_instruction

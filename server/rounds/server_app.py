@@ -23,9 +23,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
 from dermafed.server.rounds.run_calibration import calibrate_with_clinics, save_run_calibration
 from dermafed.server.rounds.run_explanations import measure_explanations, save_run_explanations
-from dermafed.server.strategies import describe_strategy
-from dermafed.server.strategies.fedavg import FedAvg
-from dermafed.server.strategies.strategy import Strategy
+from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import make_folder
 from dermafed.shared.training.trainer import FloatVector

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.settings import STRICT, Key, Number, Settings
 
 Fit = Literal["crop", "pad"]
 Denoise = Literal["bm3d", "bm3d-package", "none"]
+ImageSize = Annotated[
+    int,
+    Field(ge=32, le=2048, description="Side of the network's input in pixels"),
+    Key(synthetic=64, panel="Preprocessing", limit=512, asks="images of {} pixels"),
+]
+
+_SMALLEST_TILE = 8  # pixels: below, CLAHE equalises noise
 
 
-@dataclass(frozen=True, slots=True)
-class PreprocessSettings:
+def _default_grid(values: Mapping[str, Any]) -> int:
+    return min(8, int(values.get("image_size", 128)) // _SMALLEST_TILE)
+
+
+@dataclass(frozen=True, config=STRICT)
+class PreprocessSettings(Settings):
     """The steps from a decoded image to the network's input size.
 
     Attributes:
@@ -26,70 +39,66 @@ class PreprocessSettings:
         sigma: standard deviation of the noise per channel, 8-bit units; ``None`` estimates it per image.
         clahe: whether to equalise local contrast.
         clahe_clip: CLAHE's clip limit, as a multiple of a flat histogram's bin height.
-        clahe_grid: CLAHE's tiles per side.
+        clahe_grid: CLAHE's tiles per side; by default 8, or fewer where tiles would be too small.
 
     Raises:
         SettingsError: a value of the wrong type or out of range.
     """
 
-    image_size: int = 224
-    fit: Fit = "crop"
-    denoise: Denoise = "bm3d"
-    sigma: float | None = None
-    clahe: bool = True
-    clahe_clip: float = 2.0
-    clahe_grid: int = 8
+    section: ClassVar[str] = "preprocess"
 
-    def __post_init__(self) -> None:
-        _whole("image_size", self.image_size, 32, 2048)
-        _choice("fit", self.fit, get_args(Fit))
-        _choice("denoise", self.denoise, get_args(Denoise))
-        if self.sigma is not None:
-            _number("sigma", self.sigma, 0, 100)
-        _choice("clahe", self.clahe, (True, False))
-        _number("clahe_clip", self.clahe_clip, 0.1, 100)
-        _whole("clahe_grid", self.clahe_grid, 1, self.image_size // 8)
+    image_size: ImageSize = 128
+    fit: Annotated[Fit, Field(description="How an image becomes square"), Key(panel="Preprocessing")] = "crop"
+    denoise: Annotated[
+        Denoise,
+        Field(description="bm3d (ours), bm3d-package (the reference; no commercial use) or none"),
+        Key(panel="Preprocessing"),
+    ] = "bm3d"
+    sigma: Annotated[
+        Annotated[Number, Field(ge=0, le=100)] | None,
+        Field(description="Standard deviation of the noise, 8-bit units"),
+        Key(panel="Preprocessing", simulated=False, otherwise="estimated for each image", example=2.0),
+    ] = None
+    clahe: Annotated[bool, Field(description="Equalise local contrast"), Key(panel="Preprocessing")] = True
+    clahe_clip: Annotated[
+        Number,
+        Field(ge=0.1, le=100, description="Clip limit of CLAHE, as a multiple of a flat histogram's height"),
+        Key(panel="Preprocessing", simulated=False),
+    ] = 2.0
+    clahe_grid: Annotated[
+        int,
+        Field(ge=1, description="Tiles of CLAHE along a side"),
+        Key(panel="Preprocessing", simulated=False, otherwise="8, or fewer for small images", example=8),
+    ] = Field(default_factory=_default_grid)
+
+    @model_validator(mode="after")
+    def _tiles_are_not_too_small(self) -> Self:
+        if self.clahe_grid > (most := self.image_size // _SMALLEST_TILE):
+            raise SettingsError(
+                f"clahe_grid is {self.clahe_grid}",
+                where="clahe_grid",
+                remedy=f"Give a whole number from 1 to {most}",
+            )
+        return self
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the settings as JSON types; equal settings give the same text."""
+        """The settings as JSON types; equal settings give the same text."""
         sigma = None if self.sigma is None else float(self.sigma)
-        return {**asdict(self), "sigma": sigma, "clahe_clip": float(self.clahe_clip)}
+        return {**super().to_dict(), "sigma": sigma, "clahe_clip": float(self.clahe_clip)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PreprocessSettings:
-        """Rebuilds settings from :meth:`to_dict`'s result.
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The settings from :meth:`to_dict`.
 
-        Every field must be there: a default filled in for a lost one would judge images by another recipe.
+        Every field must be there: with a default for a lost one, images would be preprocessed otherwise.
 
         Raises:
             SettingsError: a field is missing, unknown, of the wrong type or out of range.
         """
-        if not isinstance(values, Mapping):
-            raise SettingsError("Preprocessing settings must be an object", where="preprocess")
-        names = {field.name for field in fields(cls)}
-        for name in sorted(names ^ set(values), key=str):
-            fault = "is missing" if name in names else "is unknown"
-            remedy = f"The fields are {', '.join(sorted(names))}"
-            raise SettingsError(f"The field {name!r} {fault}", where="preprocess", remedy=remedy)
-        return cls(**values)
-
-
-def _whole(name: str, value: object, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise _refusal(name, value, f"a whole number from {low} to {high}")
-
-
-def _number(name: str, value: object, low: float, high: float) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (is_number and math.isfinite(value) and low <= value <= high):  # type: ignore[arg-type, operator]
-        raise _refusal(name, value, f"a number from {low} to {high}")
-
-
-def _choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
-    if not any(value is choice or (isinstance(choice, str) and value == choice) for choice in allowed):
-        raise _refusal(name, value, f"one of {', '.join(map(str, allowed))}")
-
-
-def _refusal(name: str, value: object, allowed: str) -> SettingsError:
-    what = f"{name} is {value!r}"
-    return SettingsError(what, where=f"preprocess.{name}", remedy=f"It must be {allowed}")
+        if isinstance(values, Mapping):
+            for name in cls.__pydantic_fields__:
+                if name not in values:
+                    raise SettingsError(
+                        f"The key '{name}' is missing", where=f"{cls.section}.{name}", remedy="Give it"
+                    )
+        return cls.read(values)

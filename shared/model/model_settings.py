@@ -1,26 +1,48 @@
-"""What defines a classifier's architecture, so that every site builds the same one."""
+"""What defines a classifier's architecture, so that every clinic builds the same one."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import BeforeValidator, Field
+from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.imaging.preprocess_settings import ImageSize
+from dermafed.shared.lesions.record import PAPER_CLASSES
+from dermafed.shared.settings import STRICT, Key, Number, Settings
 
 BatchNorm = Literal["fixed", "aggregate", "frozen", "local"]
+Backbone = Literal[
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "EfficientNetV2S",
+    "EfficientNetV2M",
+    "EfficientNetV2L",
+]
+BACKBONES: tuple[str, ...] = get_args(Backbone)
 
-BACKBONES = (
-    *(f"EfficientNetB{i}" for i in range(8)),
-    *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
-)
+
+def default_frozen_blocks(weights: str) -> int:
+    """How many blocks are frozen by default: 4 with pretrained weights, else 0."""
+    return 0 if weights in ("none", "lite0") else 4
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSettings:
-    """The architecture of a classifier.
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Architecture(Settings):
+    """A classifier but for its classes.
 
     Attributes:
-        classes: class names, in the order of the model's outputs.
         backbone: an EfficientNet of ``keras.applications``.
         image_size: side of the square input in pixels, at least 32.
         batch_norm: what batch normalisation does in training:
@@ -31,56 +53,62 @@ class ModelSettings:
             ``local``: each clinic keeps its own (FedBN, Li et al. 2021, arXiv:2102.07623).
         frozen_blocks: how many of the backbone's first blocks are not trained (0 to 7).
         dropout: rate before the last layer.
-        metadata: whether the clinical metadata M_i (age, sex, site) enters the model.
+        metadata: whether the clinical metadata M_i (age, sex, body site) enters the model.
     """
 
-    classes: tuple[str, ...]
-    backbone: str = "EfficientNetB0"
-    image_size: int = 224
-    batch_norm: BatchNorm = "aggregate"
-    frozen_blocks: int = 0
-    dropout: float = 0.2
-    metadata: bool = False
+    section: ClassVar[str] = "model"
 
-    def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise SettingsError(
-                f"There is no backbone '{self.backbone}'",
-                where="backbone",
-                remedy=f"Use one of {_list(BACKBONES)}",
-            )
-        if self.batch_norm not in get_args(BatchNorm):
-            raise SettingsError(
-                f"There is no batch normalisation mode '{self.batch_norm}'",
-                where="batch_norm",
-                remedy=f"Use one of {_list(get_args(BatchNorm))}",
-            )
-        _require(len(self.classes) >= 2, "A classifier needs at least two classes", "classes")
-        _require(self.image_size >= 32, f"An image size of {self.image_size} px is too small", "image_size")
-        _require(0 <= self.frozen_blocks <= 7, "Blocks 1 to 7 can be frozen", "frozen_blocks")
-        _require(0 <= self.dropout < 1, f"A dropout rate of {self.dropout} is impossible", "dropout")
+    backbone: Annotated[Backbone, Field(description="An EfficientNet of keras.applications")] = (
+        "EfficientNetB0"
+    )
+    image_size: ImageSize = 128
+    batch_norm: Annotated[
+        BatchNorm, Field(description="fixed (FixBN), aggregate, frozen, or local (FedBN)")
+    ] = "fixed"
+    frozen_blocks: Annotated[
+        int,
+        Field(ge=0, le=7, description="How many of the first blocks keep their weights"),
+        Key(otherwise="4 pretrained, else 0", example=4),
+    ] = 0
+    dropout: Annotated[
+        Number, Field(ge=0, lt=1, description="Dropout rate before the last layer"), Key(simulated=False)
+    ] = 0.2
+    metadata: Annotated[
+        bool,
+        Field(description="Let age, sex and body site enter the model"),
+        Key(limit=True, asks="clinical metadata"),
+    ] = False
+
+
+def _class_names(classes: Any) -> Any:
+    """The names of the classes; ``paper`` stands for the paper's."""
+    names = PAPER_CLASSES if classes == "paper" else classes
+    if isinstance(names, str):
+        raise SettingsError(
+            f"There are no classes '{classes}'", where="classes", remedy="Write paper, or a list of names"
+        )
+    if isinstance(names, tuple) and len(set(names)) < len(names):
+        raise SettingsError("A class is named twice", where="classes", remedy="Name each once")
+    if isinstance(names, tuple) and len(names) < 2:
+        raise SettingsError("A classifier needs at least two classes", where="classes", remedy="Name another")
+    return names
+
+
+@dataclass(frozen=True, config=STRICT)
+class ModelSettings(Architecture):
+    """A classifier: its architecture and its classes.
+
+    Attributes:
+        classes: class names, in the order of the model's outputs.
+    """
+
+    classes: Annotated[
+        tuple[str, ...],
+        Field(description="paper (melanoma, nevus, seborrheic_keratosis), or a list of names"),
+        Key(example="paper"),
+        BeforeValidator(_class_names),
+    ]
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
-        return {**asdict(self), "classes": list(self.classes)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelSettings:
-        """The settings from :meth:`to_dict`.
-
-        Raises:
-            SettingsError: a field is unknown, missing or impossible.
-        """
-        try:
-            return cls(**{**values, "classes": tuple(values["classes"])})
-        except (TypeError, KeyError) as error:
-            raise SettingsError(f"These are no model settings: {error}", where="model") from error
-
-
-def _require(condition: bool, what: str, where: str) -> None:
-    if not condition:
-        raise SettingsError(what, where=where)
-
-
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names)
+        return {"classes": list(self.classes), **super().to_dict()}

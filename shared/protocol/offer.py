@@ -7,60 +7,70 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.messages import SENT
-from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.protocol.plan import Plan, RunKeys, read_parts
+from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
+Split = Literal["drawn", "even", "given"]
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Offer(RunKeys):
     """A run, as a clinic is asked to join it.
 
     Attributes:
-        name: what the coordinator calls it.
+        name: the run's name at the coordinator.
         model: the architecture, with the classes.
         labels: class of each source label that has a name of its own; known diagnoses need none.
         split: how a clinic splits its images: ``drawn``, ``even`` or ``given``.
         preprocess: how images are prepared.
         recipe: the local training.
-        strategy: the server's.
-        rounds: how many.
-        explain: whether clinics are asked, in the end, how good explanations of the model are.
-        calibrate: whether clinics are asked, in the end, how far the model's numbers can be trusted.
-        seed: of everything random.
-        threads: of each clinic's training; ``None``: as many as it has cores.
-        epsilon: of differential privacy; ``None``: there is none.
+        calibrate: whether clinics are asked, after the last round, how well the model is calibrated.
+        threads: threads of each clinic's training; ``None``: as many as it has cores.
+        epsilon: budget of differential privacy; ``None``: there is none.
         sends: the fields that a clinic sends, as :data:`dermafed.shared.protocol.messages.SENT` lists them.
     """
 
-    name: str
+    section: ClassVar[str] = "offer"
+
+    name: Annotated[
+        str, Field(description="The run's name, unique in the federation"), Key(example="spring-2027")
+    ]
     model: ModelSettings
     preprocess: PreprocessSettings
     recipe: Recipe
-    rounds: int
     labels: Mapping[str, str] = field(default_factory=dict)
-    split: str = "drawn"
-    strategy: str = "fedavg"
-    explain: bool = False
-    calibrate: bool = False
-    seed: int = 0
-    threads: int | None = None
-    epsilon: float | None = None
+    split: Annotated[
+        Split, Field(description="How a clinic splits its images; given: by the manifest's column split")
+    ] = "drawn"
+    calibrate: Annotated[
+        bool, Field(description="After the last round, fit how far the model's probabilities can be trusted")
+    ] = True
+    threads: Annotated[
+        Annotated[int, Field(ge=1, le=1024)] | None,
+        Field(description="Threads of each clinic's training"),
+        Key(otherwise="as many as it has cores", example=2),
+    ] = None
+    epsilon: Annotated[Number | None, Key(asks="epsilon {}")] = None
     sends: tuple[str, ...] = SENT
 
     def plan(self, class_counts: Sequence[int], threads: int) -> Plan:
-        """The plan of the run, once the clinics have told how many training images of each class they have.
+        """The plan of the run, once all clinics have sent how many training images of each class they have.
 
         Args:
-            class_counts: over all clinics, in the order of the model's classes.
-            threads: of the backend where the offer leaves them open.
+            class_counts: training images over all clinics, in the order of the model's classes.
+            threads: threads of the backend where the offer leaves them open.
 
         Raises:
             SettingsError: a setting is impossible.
@@ -75,23 +85,12 @@ class Offer:
 
     def to_text(self) -> str:
         """The offer as JSON, the same text for the same offer."""
-        values = {
-            "name": self.name,
-            "model": self.model.to_dict(),
-            "preprocess": self.preprocess.to_dict(),
-            "recipe": self.recipe.to_dict(),
-            "rounds": self.rounds,
-            "labels": dict(self.labels),
-            "split": self.split,
-            "strategy": self.strategy,
-            "explain": self.explain,
-            "calibrate": self.calibrate,
-            "seed": self.seed,
-            "threads": self.threads,
-            "epsilon": self.epsilon,
-            "sends": list(self.sends),
-        }
-        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The offer as JSON types."""
+        parts = {name: getattr(self, name).to_dict() for name in ("model", "preprocess", "recipe")}
+        return {**super().to_dict(), **parts, "labels": dict(self.labels)}
 
     @classmethod
     def from_text(cls, text: str) -> Offer:
@@ -102,14 +101,27 @@ class Offer:
         """
         try:
             values: dict[str, Any] = json.loads(text)
-            parts = {
-                "model": ModelSettings.from_dict(values["model"]),
-                "preprocess": PreprocessSettings.from_dict(values["preprocess"]),
-                "recipe": Recipe.from_dict(values["recipe"]),
-                "sends": tuple(values["sends"]),
-            }
-            offer = cls(**{**values, **parts})
-            offer.plan([1] * len(offer.model.classes), threads=1)
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise SettingsError(f"This is no offer: {error}", where="offer") from error
+            offer = cls.from_dict({**values, **read_parts(values)})
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"This is not an offer: {error}", where="offer") from error
+        offer.plan([1] * len(offer.model.classes), threads=1)
         return offer
+
+
+def offer_keys() -> Iterator[tuple[str, KeyInfo]]:
+    """Every key of an offer, with the part that it belongs to: empty, ``model``, ``preprocess``, ``recipe``.
+
+    The image size is the model's.
+    """
+    for part, kind in _PARTS.items():
+        for name, info in keys_of(kind).items():
+            if (info.help or info.key.asks) and (part, name) != ("preprocess", "image_size"):
+                yield part, info
+
+
+_PARTS: dict[str, type[Settings]] = {
+    "": Offer,
+    "model": ModelSettings,
+    "preprocess": PreprocessSettings,
+    "recipe": Recipe,
+}

@@ -1,70 +1,116 @@
-"""What a run asks of every clinic: the model, the preprocessing and the recipe, as plain data."""
+"""The plan of a run: what a coordinator or a simulation asks of every clinic, as plain data.
+
+Each key has its type, range, default and help at its field: here those of the run itself, in
+:mod:`dermafed.shared.model.model_settings`, :mod:`dermafed.shared.imaging.preprocess_settings` and
+:mod:`dermafed.shared.training.recipe` those of the sections.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.settings import STRICT, Key, Settings
 from dermafed.shared.training.recipe import Recipe
 
+StrategyName = Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"]
+"""The classes of :mod:`dermafed.server.rounds.strategies`, in lower case."""
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A run, as the clinics need to know it.
+Rounds = Annotated[
+    int,
+    Field(ge=1, le=9999, description="Federated rounds"),
+    Key(synthetic=10, limit=100, asks="{} rounds"),
+]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of all random draws"), Key(panel="Run")]
+Weights = Annotated[
+    str,
+    Field(description="First weights: imagenet (downloaded), none, lite0, or a .h5 file"),
+]
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class RunKeys(Settings):
+    """What defines a run besides its model, preprocessing and training.
+
+    Attributes:
+        rounds: number of rounds.
+        strategy: the server's strategy.
+        explain: whether clinics are asked, after the last round, how good explanations of the model are.
+        seed: seed of all random draws.
+    """
+
+    rounds: Rounds = 32
+    strategy: Annotated[
+        StrategyName, Field(description="Strategy of the server"), Key(asks="the strategy {}")
+    ] = "fedavg"
+    explain: Annotated[
+        bool,
+        Field(
+            description="Also measure, at each clinic, how good explanations of the last model are (minutes)"
+        ),
+        Key(limit=True, asks="explanations"),
+    ] = False
+    seed: Seed = 0
+
+
+@dataclass(frozen=True, config=STRICT)
+class Plan(Settings):
+    """A run, as the clinics' trainers need to know it.
 
     Attributes:
         model: the architecture.
         preprocess: how images are prepared; its image size is the model's.
         recipe: the local training.
-        rounds: how many rounds the run has.
+        rounds: number of rounds.
         class_counts: training images of each class over all clinics, in the order of the model's classes.
-        seed: of everything random.
+        seed: seed of all random draws.
         threads: threads of the backend in each process; fixed, since it changes rounding.
     """
+
+    section: ClassVar[str] = "plan"
 
     model: ModelSettings
     preprocess: PreprocessSettings
     recipe: Recipe
-    rounds: int
+    rounds: Rounds
     class_counts: tuple[int, ...]
-    seed: int = 0
-    threads: int = 1
+    seed: Seed = 0
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
-    def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise SettingsError(
-                f"{self.rounds} rounds are too few", where="rounds", remedy="Ask for at least 1"
-            )
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
         if self.preprocess.image_size != self.model.image_size:
             raise SettingsError("The model and the preprocessing differ in image size", where="image_size")
         if len(self.class_counts) != len(self.model.classes):
             raise SettingsError("The model and the class counts differ in length", where="class_counts")
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON types."""
-        return {
-            "model": self.model.to_dict(),
-            "preprocess": self.preprocess.to_dict(),
-            "recipe": self.recipe.to_dict(),
-            "rounds": self.rounds,
-            "class_counts": list(self.class_counts),
-            "seed": self.seed,
-            "threads": self.threads,
-        }
+        parts = {name: getattr(self, name).to_dict() for name in ("model", "preprocess", "recipe")}
+        return {**super().to_dict(), **parts}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Plan:
-        """The plan from :meth:`to_dict`; raises SettingsError on an unknown or impossible field."""
-        try:
-            parts = {
-                "model": ModelSettings.from_dict(values["model"]),
-                "preprocess": PreprocessSettings.from_dict(values["preprocess"]),
-                "recipe": Recipe.from_dict(values["recipe"]),
-                "class_counts": tuple(values["class_counts"]),
-            }
-            return cls(**{**values, **parts})
-        except (TypeError, KeyError) as error:
-            raise SettingsError(f"This is no plan: {error}", where="plan") from error
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The plan from :meth:`to_dict`; raises SettingsError on an unknown, missing or impossible field."""
+        return super().from_dict({**values, **read_parts(values)})
+
+
+def read_parts(values: Mapping[str, Any]) -> dict[str, Settings]:
+    """The model, preprocessing and recipe of a plan or an offer.
+
+    Raises:
+        SettingsError: one is missing or impossible.
+    """
+    kinds: dict[str, type[Settings]] = {
+        "model": ModelSettings,
+        "preprocess": PreprocessSettings,
+        "recipe": Recipe,
+    }
+    return {name: kind.from_dict(values[name]) for name, kind in kinds.items() if name in values}

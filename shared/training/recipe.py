@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.settings import STRICT, Key, Number, Settings
 
 Optimizer = Literal["adamw", "sgd"]
 Balance = Literal["none", "weights", "logits", "global"]
 Schedule = Literal["cosine", "constant"]
 Grouping = Literal["none", "age", "sex", "site"]
 
-MOST_STEPS = 100_000
-"""More than any round needs."""
+
+def _checked_focus(focus: float) -> float:
+    # Between 0 and 1 the focal loss has no finite slope at an image that is classified with certainty.
+    if 0 < focus < 1:
+        raise SettingsError(f"focus is {focus}", where="focus", remedy="Give 0, or a number of 1 or more")
+    return focus
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+@dataclass(frozen=True, config=STRICT)
+class Recipe(Settings):
     """The local training of one round.
 
     Attributes:
@@ -51,68 +58,56 @@ class Recipe:
             so that group and class are independent at the clinic (Kamiran and Calders 2012).
     """
 
-    epochs: float = 1
-    steps: int | None = None
-    batch_size: int = 32
-    optimizer: Optimizer = "adamw"
-    momentum: float = 0.9
-    learning_rate: float = 1e-3
-    schedule: Schedule = "cosine"
-    warmup: float = 0.1
-    weight_decay: float = 1e-4
-    balance: Balance = "logits"
-    focus: float = 0.0
-    label_smoothing: float = 0.0
-    augment: bool = True
-    tones: bool = False
-    group_balance: Grouping = "none"
+    section: ClassVar[str] = "training"
 
-    def __post_init__(self) -> None:
-        choices = {
-            "optimizer": Optimizer,
-            "balance": Balance,
-            "schedule": Schedule,
-            "group_balance": Grouping,
-        }
-        for name, kind in choices.items():
-            if getattr(self, name) not in get_args(kind):
-                raise SettingsError(
-                    f"'{getattr(self, name)}' is no {name}",
-                    where=name,
-                    remedy=f"Use one of {', '.join(get_args(kind))}",
-                )
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise SettingsError(f"{getattr(self, name)} is not above 0", where=name)
-        if not 0 <= self.weight_decay < math.inf:
-            raise SettingsError(f"{self.weight_decay} is not 0 or above", where="weight_decay")
-        if self.steps is not None and not 1 <= self.steps <= MOST_STEPS:
-            raise SettingsError(f"{self.steps} is not from 1 to {MOST_STEPS}", where="steps")
-        # Between 0 and 1 the focal loss has no finite slope at an image that is classified with certainty.
-        if not (self.focus == 0 or 1 <= self.focus < math.inf):
-            raise SettingsError(f"{self.focus} is not 0, or 1 and above", where="focus")
+    epochs: Annotated[
+        Number,
+        Field(gt=0, description="Local epochs a round, or a fraction of one"),
+        Key(synthetic=1, limit=5, asks="{:g} epochs a round"),
+    ] = 0.25
+    steps: Annotated[
+        Annotated[int, Field(ge=1, le=100_000)] | None,
+        Field(description="Local steps a round, in place of epochs"),
+        Key(limit=0, asks="{} steps a round, however few images", example=100),
+    ] = None
+    batch_size: Annotated[int, Field(ge=1, description="Images a step")] = 16
+    optimizer: Annotated[Optimizer, Field(description="Optimizer of the local training")] = "adamw"
+    momentum: Annotated[Number, Field(ge=0, lt=1, description="Nesterov momentum of sgd")] = 0.9
+    learning_rate: Annotated[
+        Number, Field(gt=0, description="The peak of the learning rate"), Key(synthetic=1e-3)
+    ] = 5e-4
+    schedule: Annotated[Schedule, Field(description="cosine (with a warm-up) or constant")] = "cosine"
+    warmup: Annotated[
+        Number, Field(ge=0, lt=1, description="Share of the run spent warming up"), Key(simulated=False)
+    ] = 0.1
+    weight_decay: Annotated[
+        Number, Field(ge=0, description="Decoupled weight decay of adamw"), Key(simulated=False)
+    ] = 1e-4
+    balance: Annotated[Balance, Field(description="Against unequal classes")] = "logits"
+    focus: Annotated[
+        Number, Field(ge=0, description="Gamma of the focal loss"), AfterValidator(_checked_focus)
+    ] = 0.0
+    label_smoothing: Annotated[
+        Number, Field(ge=0, lt=1, description="Smoothing of the one-hot labels"), Key(simulated=False)
+    ] = 0.0
+    augment: Annotated[
+        bool,
+        Field(description="Flip, rotate, zoom and relight training images at random"),
+        Key(simulated=False),
+    ] = True
+    tones: Annotated[bool, Field(description="Give training images other skin tones at random")] = False
+    group_balance: Annotated[Grouping, Field(description="Against unequal groups of patients")] = "none"
+
+    @model_validator(mode="after")
+    def _tones_are_augmentation(self) -> Self:
         if self.tones and not self.augment:
             raise SettingsError("'tones' is a part of 'augment'", where="tones", remedy="Set both, or none")
-        for name in ("warmup", "label_smoothing", "momentum"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SettingsError(f"{getattr(self, name)} is not in [0, 1)", where=name)
+        return self
 
     @property
     def work(self) -> str:
         """What a round asks of a clinic, in words."""
         return f"{self.epochs:g} epochs" if self.steps is None else f"{self.steps} steps"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """The recipe from :meth:`to_dict`; raises SettingsError on an unknown or impossible field."""
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise SettingsError(f"This is no training recipe: {error}", where="recipe") from error
 
     def learning_rate_at(self, progress: float) -> float:
         """The learning rate after a share of the whole run: linear warm-up, then half a cosine, or constant.

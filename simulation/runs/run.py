@@ -33,7 +33,6 @@ from dermafed.simulation.runs.arms import (
     run_arm,
 )
 from dermafed.simulation.runs.example_images import contact_sheet, example_stages
-from dermafed.simulation.runs.plan import check_settings, make_plan, preprocess_settings
 from dermafed.simulation.runs.prepare import Prepared, prepare, write_sites
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import (
@@ -45,7 +44,7 @@ from dermafed.simulation.runs.results import (
     write_history_table,
 )
 from dermafed.simulation.runs.run_folder import run_folder
-from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings, save_settings
+from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings, check_settings, save_settings
 from dermafed.simulation.synthetic.dataset import generate_dataset
 
 
@@ -134,7 +133,7 @@ def finish(begun: Begun, *, command: str, seconds: float) -> dict[str, Any]:
         result,
         history=history,
         predictions={FEDERATED: tests.roc_input(predictions[FEDERATED])},
-        stages=example_stages(prepared, preprocess_settings(settings)),
+        stages=example_stages(prepared, settings.preprocess()),
         sheet=contact_sheet(prepared),
     )
     write_json(out / "result.json", result)
@@ -149,11 +148,11 @@ def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
         if not (data / "metadata.csv").exists():
             shutil.rmtree(data, ignore_errors=True)
             generate_dataset(data, seed=settings.seed, progress=watcher.stage("Drawing synthetic lesions"))
-    return prepare(data, settings, preprocess_settings(settings), watcher.stage("Preprocessing images"))
+    return prepare(data, settings, settings.preprocess(), watcher.stage("Preprocessing images"))
 
 
 def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) -> list[Arm]:
-    plan = make_plan(settings, prepared.class_map.names, prepared.class_counts(), threads)
+    plan = settings.plan(prepared.class_map.names, prepared.class_counts(), threads)
     sites, pooled = write_sites(out / "sites", prepared.sites)
     federated = Arm(
         FEDERATED,
@@ -163,7 +162,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         plan,
         settings.strategy,
         settings.engine,
-        settings.weights or "none",
+        settings.weights,
         settings.tune,
         (out / "model.keras", _card(settings, prepared, plan)),
         explain=settings.explain,
@@ -175,7 +174,7 @@ def _card(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelInfo:
     return ModelInfo(
         plan.model,
         plan.preprocess,
-        weights_origin(settings.weights or "none"),
+        weights_origin(settings.weights),
         plan.rounds,
         labels=dict(prepared.class_map.of),
         data=_fingerprint(prepared),

@@ -1,135 +1,199 @@
-"""A run's settings, and the defaults that depend on the data and on the first weights."""
+"""A run's settings: every key of a plan, and what only a simulation has; defaults depend on the data."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs
 
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.model.model_info import LITE0_PACKAGE, NAMED_WEIGHTS
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.model.model_info import LITE0_PACKAGE, NAMED_WEIGHTS, check_first_weights
+from dermafed.shared.model.model_settings import Architecture, ModelSettings, default_frozen_blocks
+from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
+from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
+from dermafed.shared.training.recipe import Recipe
 
 SETTINGS_FILE = "settings.json"
 SYNTHETIC = "synthetic"
 
+Engine = Literal["local", "ray"]
+Split = Literal["drawn", "even", "given", "held-out"]
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """What the user asked for; ``None`` stands for a default that :meth:`resolved` fills in.
+_DATA, _RUN = Key(panel="Data"), Key(panel="Run")
 
-    Attributes:
-        data: the data set's folder or file, or ``synthetic``.
-        clinics: a column, ``iid:N`` or ``dirichlet:N:ALPHA``.
-        classes: ``paper``, ``all`` or ``new=a+b,...``.
-        rounds: federated rounds.
-        epochs: local epochs a round; may be a fraction.
-        steps: local steps a round, in place of epochs.
-        strategy: the server's strategy.
-        backbone: an EfficientNet of ``keras.applications``.
-        weights: ``imagenet``, ``none``, ``lite0`` or a file.
-        image_size: side of the network's input, pixels.
-        engine: ``local`` or ``ray``.
-        baselines: whether each clinic alone and all data pooled are trained too.
-        seed: of everything random, but for the split where it has a seed of its own.
-        split_seed: of who trains, validates and tests on which image; ``seed`` by default.
-        denoise: ``bm3d``, ``bm3d-package`` or ``none``.
-        clahe: whether local contrast is equalised.
-        fit: ``crop`` or ``pad``.
-        batch_norm: ``fixed``, ``aggregate``, ``frozen`` or ``local``.
-        frozen_blocks: the backbone's first blocks that are not trained.
-        batch_size: images a step.
-        optimizer: ``adamw`` or ``sgd``.
-        momentum: of ``sgd``.
-        learning_rate: the schedule's peak.
-        schedule: ``cosine`` or ``constant``.
-        balance: ``none``, ``weights``, ``logits`` or ``global``.
-        focus: gamma of the focal loss.
-        tones: whether training images get other skin tones at random.
-        group_balance: ``none``, or by ``age``, ``sex`` or ``site``.
-        tune: passes that each clinic goes on alone after the last round, to be judged with its own model.
-        metadata: whether age, sex and body site enter the model.
-        split: ``drawn`` at random, ``even`` (drawn, then equally many images of each class, as in the
-            paper), ``given`` by the manifest's column ``split``, or ``held-out``: a test that it gives.
-        only: the clinics that take part, separated by commas; ``None``: all.
-        train_images: training images that are kept at most: ``N`` of every clinic, ``CLINIC:N`` of one.
-        skip_bad: whether unreadable images are left out instead of ending the run.
-        explain: whether each clinic measures how good explanations of the last model are.
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
+    """What a simulated run is to do: its own fields, and those of a plan's parts.
+
+    What is not given has its default for synthetic or for real images. Fields of the parts that
+    ``fl-simulate`` does not take always have their default.
     """
 
-    data: str = SYNTHETIC
-    clinics: str = "clinic"
-    classes: str = "paper"
-    rounds: int | None = None
-    epochs: float | None = None
-    steps: int | None = None
-    strategy: str = "fedavg"
-    backbone: str = "EfficientNetB0"
-    weights: str | None = None
-    image_size: int | None = None
-    engine: str = "local"
-    baselines: bool = True
-    seed: int = 0
-    split_seed: int | None = None
-    denoise: str = "bm3d"
-    clahe: bool = True
-    fit: str = "crop"
-    batch_norm: str | None = None
-    frozen_blocks: int | None = None
-    batch_size: int = 16
-    optimizer: str = "adamw"
-    momentum: float = 0.9
-    learning_rate: float | None = None
-    schedule: str = "cosine"
-    balance: str = "logits"
-    focus: float = 0.0
-    tones: bool = False
-    group_balance: str = "none"
-    tune: float = 0.0
-    metadata: bool = False
-    split: str = "drawn"
-    only: str | None = None
-    train_images: str | None = None
-    skip_bad: bool = False
-    explain: bool = False
+    section: ClassVar[str] = ""
 
-    def resolved(self) -> RunSettings:
-        """The settings with every default filled in."""
-        synthetic = self.data == SYNTHETIC
-        weights = self.weights or (self._synthetic_start() if synthetic else "imagenet")
-        pretrained = weights not in ("none", "lite0")
-        return replace(
-            self,
-            data=self.data if synthetic else str(Path(self.data).resolve()),
-            weights=weights if weights in NAMED_WEIGHTS else str(Path(weights).resolve()),
-            rounds=_first(self.rounds, 10 if synthetic else 32),
-            epochs=_first(self.epochs, 1 if synthetic else 0.25),
-            learning_rate=_first(self.learning_rate, 1e-3 if synthetic else 5e-4),
-            image_size=_first(self.image_size, 64 if synthetic else 128),
-            batch_norm=_first(self.batch_norm, "fixed"),
-            frozen_blocks=_first(self.frozen_blocks, 4 if pretrained else 0),
-            split_seed=_first(self.split_seed, self.seed),
-        )
+    data: Annotated[
+        str,
+        Field(description="Data set: a folder with a CSV manifest, a folder per class, COCO or LabelMe"),
+        Key(panel="Data", otherwise="synthetic dermoscopy is drawn"),
+    ] = SYNTHETIC
+    clinics: Annotated[
+        str,
+        Field(description="The manifest's column that names the clinic, or iid:N, or dirichlet:N:ALPHA"),
+        _DATA,
+    ] = "clinic"
+    classes: Annotated[
+        str,
+        Field(description="paper (melanoma, nevus, seborrheic keratosis), all, or new=a+b,other=c"),
+        _DATA,
+    ] = "paper"
+    split: Annotated[
+        Split,
+        Field(
+            description="drawn (70 % training, 10 % validation, 20 % test), even (the paper's: equally many "
+            "images of each class), given by the manifest's column split, or held-out: what that column does "
+            "not call training is the test, and validation is drawn from the rest"
+        ),
+        _DATA,
+    ] = "drawn"
+    only: Annotated[
+        str | None,
+        Field(description="Names of the clinics that take part, separated by commas"),
+        Key(panel="Data", otherwise="all"),
+    ] = None
+    train_images: Annotated[
+        str | None,
+        Field(description="The largest number of training images: N of every clinic, or CLINIC:N of one"),
+        Key(panel="Data", otherwise="all"),
+    ] = None
+    skip_bad: Annotated[bool, Field(description="Leave unreadable images out, and count them"), _DATA] = False
+    weights: Annotated[Weights, Key(otherwise="lite0 synthetic if installed, imagenet real data")] = (
+        "imagenet"
+    )
+    tune: Annotated[
+        Number,
+        Field(
+            ge=0,
+            description="Passes that each clinic trains alone after the last round; its own model is "
+            "evaluated too",
+        ),
+    ] = 0.0
+    baselines: Annotated[
+        bool, Field(description="Also train each clinic alone, and all data pooled"), _RUN
+    ] = True
+    engine: Annotated[Engine, Field(description="local (in process) or ray (many cores)"), _RUN] = "local"
+    split_seed: Annotated[
+        Seed | None,
+        Field(description="Seed of the split into training, validation and test"),
+        Key(panel="Data", otherwise="the seed"),
+    ] = None
 
-    def _synthetic_start(self) -> str:
-        """``lite0`` where its package is installed: it starts far ahead of ``none``, without a download."""
-        fits = self.backbone == "EfficientNetB0" and find_spec(LITE0_PACKAGE) is not None
-        return "lite0" if fits else "none"
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: ArgsKwargs) -> ArgsKwargs:
+        """Add the defaults that depend on the data; make paths absolute."""
+        keys, given = keys_of(cls), values.kwargs or {}
+        filled = {
+            name: value for name, value in given.items() if name not in keys or keys[name].key.simulated
+        }
+        if filled.get("data", SYNTHETIC) == SYNTHETIC:
+            by_default = {
+                name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None
+            }
+            by_default["weights"] = _synthetic_start(filled.get("backbone", "EfficientNetB0"))
+            filled = by_default | filled
+        weights = filled.setdefault("weights", "imagenet")
+        filled.setdefault("frozen_blocks", default_frozen_blocks(weights))
+        for name, names in (("data", (SYNTHETIC,)), ("weights", NAMED_WEIGHTS)):
+            if isinstance(filled.get(name), str) and filled[name] not in names:
+                filled[name] = str(Path(filled[name]).resolve())
+        return ArgsKwargs((), filled)
+
+    @model_validator(mode="after")
+    def _tuning_is_not_local_twice(self) -> Self:
+        if self.tune and self.batch_norm == "local":
+            remedy = "Choose another batch_norm: tuning gives each clinic its own anyway"
+            raise SettingsError("tune does not go with batch_norm local", where="tune", remedy=remedy)
+        return self
+
+    def with_seed(self, seed: int) -> Self:
+        """The settings with a seed, which is the split's too unless that has its own."""
+        return replace(self, seed=seed, split_seed=seed if self.split_seed is None else self.split_seed)
+
+    def preprocess(self) -> PreprocessSettings:
+        """The preprocessing of the run."""
+        return PreprocessSettings(**self._part(PreprocessSettings))
+
+    def plan(self, classes: Sequence[str], class_counts: Sequence[int], threads: int) -> Plan:
+        """What the run asks of every clinic.
+
+        Args:
+            classes: the model's classes.
+            class_counts: training images of each, over all clinics.
+            threads: threads of the backend in each process.
+
+        Raises:
+            SettingsError: the classes are impossible.
+        """
+        model = ModelSettings(tuple(classes), **self._part(Architecture))
+        recipe, counts = Recipe(**self._part(Recipe)), tuple(class_counts)
+        return Plan(model, self.preprocess(), recipe, self.rounds, counts, self.seed, threads)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in option_keys()}
+
+    def _part(self, kind: type[Settings]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in keys_of(kind)}
+
+
+def option_keys() -> dict[str, KeyInfo]:
+    """The keys that ``fl-simulate`` and the rows of a study take."""
+    return {name: key for name, key in keys_of(RunSettings).items() if key.key.simulated}
+
+
+def check_settings(settings: RunSettings) -> None:
+    """Refuse, before any work, settings that can be told to fail without reading the data.
+
+    Raises:
+        SettingsError: names the option and what it may be.
+    """
+    # Here, so that --help answers at once.
+    from dermafed.simulation.runs.thinning import parse_train_images
+
+    with named_as_options():
+        if settings.train_images is not None:
+            parse_train_images(settings.train_images)
+        check_first_weights(settings.weights, settings)
+
+
+@contextmanager
+def named_as_options() -> Iterator[None]:
+    """Errors within name an option as it is typed."""
+    try:
+        yield
+    except SettingsError as error:
+        typed = f"--{error.where.replace('_', '-')}" if error.where in option_keys() else error.where
+        raise SettingsError(error.what, where=typed, remedy=error.remedy) from None
 
 
 def save_settings(folder: Path, settings: RunSettings, threads: int) -> None:
-    """Writes the settings a resumed run must share, and the threads its processes use."""
+    """Write the settings a resumed run must share, and the threads its processes use."""
     write_json(folder / SETTINGS_FILE, {**settings.to_dict(), "threads": threads})
 
 
 def load_settings(folder: Path) -> tuple[RunSettings, int]:
-    """Reads what :func:`save_settings` wrote.
+    """Read what :func:`save_settings` wrote.
 
     Raises:
         SettingsError: the folder holds no run, or its settings cannot be read.
@@ -138,37 +202,39 @@ def load_settings(folder: Path) -> tuple[RunSettings, int]:
     try:
         values = json.loads(path.read_text("utf-8"))
         threads = int(values.pop("threads"))
-        return RunSettings(**values).resolved(), threads  # an older version's lack the newest settings
+        settings = RunSettings(**values)  # an older version's lack the newest
+        return settings.with_seed(settings.seed), threads
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SettingsError(
             "There is no run to resume", where=folder, remedy="Give a run's --out folder"
         ) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, SettingsError) as error:
         raise SettingsError(
             "The run's settings cannot be read", where=path, remedy="Start a new run"
         ) from error
 
 
-def check_same(kept: RunSettings, asked: dict[str, Any], folder: Path) -> None:
-    """Refuses options that differ from those of the run to resume.
+def check_same(before: RunSettings, asked: dict[str, Any], folder: Path) -> None:
+    """Refuse options that differ from those of the run to resume.
 
     Args:
-        kept: the run's settings.
+        before: the run's settings.
         asked: the options given on the command line now, by name.
         folder: the run's folder.
 
     Raises:
         SettingsError: an option differs; names it.
     """
-    now = replace(kept, **asked).resolved()
-    for name, value in kept.to_dict().items():
-        if getattr(now, name) != value:
+    now = replace(before, **asked).to_dict()
+    for name, value in before.to_dict().items():
+        if now[name] != value:
             raise SettingsError(
-                f"The run was started with {name} = {value}, not {getattr(now, name)}",
+                f"The run was started with {name} = {value}, not {now[name]}",
                 where=folder,
                 remedy="Resume it without that option, or start a new run",
             )
 
 
-def _first(value: Any, default: Any) -> Any:
-    return default if value is None else value
+def _synthetic_start(backbone: object) -> str:
+    """``lite0`` where its package is installed: it starts far ahead of ``none``, without a download."""
+    return "lite0" if backbone == "EfficientNetB0" and find_spec(LITE0_PACKAGE) is not None else "none"

@@ -22,7 +22,7 @@ from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
-from dermafed.server.strategies import make_strategy
+from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.classifier import to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier

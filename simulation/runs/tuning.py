@@ -5,27 +5,11 @@ The simplest way to personal models (Yu, Bagdasaryan and Shmatikov 2020, arXiv:2
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
-from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.trainer import FloatVector
-from dermafed.simulation.runs.run_settings import RunSettings
-
-
-def check_tuning(settings: RunSettings) -> None:
-    """Refuses an impossible number of passes, and what does not go with tuning.
-
-    Raises:
-        SettingsError: says what is wrong.
-    """
-    if type(settings.tune) not in (int, float) or not 0 <= settings.tune < math.inf:
-        raise SettingsError(f"{settings.tune} is no number of passes", where="--tune", remedy="Use 0 or more")
-    if settings.tune and settings.batch_norm == "local":
-        remedy = "Choose another --batch-norm: tuning gives each clinic its own anyway"
-        raise SettingsError("--tune does not go with --batch-norm local", where="--tune", remedy=remedy)
 
 
 def tuned_model(site: Path, plan: Plan, state: Path, weights: FloatVector, passes: float) -> FloatVector:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from dermafed.server.rounds.checkpoint import federated_folder
 from dermafed.server.rounds.history import read_history
@@ -62,7 +62,7 @@ def _budget(run: StudyRun) -> Line:
     if run.settings.steps:
         raise SettingsError("A budget is of passes, not of steps", where=run.row, remedy="Set epochs")
     rounds = read_history(federated_folder(run.folder))
-    epochs = cast(float, run.settings.epochs)  # a study's settings are resolved
+    epochs = run.settings.epochs
     return {
         "passes": len(rounds) * epochs,
         "rounds": len(rounds),

@@ -7,19 +7,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import slug
-from dermafed.simulation.runs.run_settings import RunSettings
+from dermafed.shared.settings import unknown_key
+from dermafed.simulation.runs.run_settings import RunSettings, option_keys
 from dermafed.simulation.studies.analyses import ANALYSES
 
 LOOKS = ("cam", "scorecam", "centre", "random")
 
 _KEYS = {"title", "seeds", "judgements", "validation_only", "base", "rows", "quick", "published"}
 _FIGURES = {"accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc"}
-_TYPES = get_type_hints(RunSettings)
-_SETTINGS = set(_TYPES) - {"seed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class Study:
         for turn in range(max(map(len, seeds.values()))):
             for row, settings in self.rows.items():
                 if turn < len(seeds[row]):
-                    yield row, replace(settings, seed=seeds[row][turn]).resolved()
+                    yield row, settings.with_seed(seeds[row][turn])
 
     def only(self, chosen: Collection[str]) -> Study:
         """The study without its other rows; a chosen row that looks twice keeps the row whose models it uses.
@@ -207,19 +206,17 @@ def _refuse_same_folders(path: Path, rows: Collection[str]) -> None:
 
 
 def _settings(path: Path, row: str, values: Mapping[str, Any]) -> RunSettings:
-    _refuse(path, f"setting in the row '{row}'", set(values) - _SETTINGS, _SETTINGS)
-    for name, value in values.items():
-        if not _fits(value, _TYPES[name]):
-            what = f"'{name}' in the row '{row}' is not of the right type: {value!r}"
-            raise SettingsError(what, where=path, remedy="See: fl-simulate --help")
-    settings = RunSettings(**values)
-    return replace(settings.resolved(), split_seed=settings.split_seed)  # else that of no run's seed
-
-
-def _fits(value: object, kind: Any) -> bool:
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, kind) or (isinstance(value, int) and isinstance(0.0, kind))
+    known = [name for name in option_keys() if name != "seed"]
+    try:
+        for name in values:
+            if name not in known:
+                raise unknown_key(name, known)
+        return RunSettings(**values)
+    except SettingsError as error:
+        place = f"{path}, row '{row}', {error.where}"
+        raise SettingsError(
+            error.what, where=place, remedy=error.remedy or "See: fl-simulate --help"
+        ) from None
 
 
 def _refuse(path: Path, what: str, unknown: set[str], known: set[str]) -> None:

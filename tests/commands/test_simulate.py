@@ -217,7 +217,7 @@ def test_a_folder_that_cannot_be_made_is_named(
 
 
 def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save_settings(tmp_path, RunSettings(rounds=3).resolved(), threads=1)
+    save_settings(tmp_path, RunSettings(rounds=3), threads=1)
     before = (tmp_path / "settings.json").read_bytes()
     message = message_of(command(cli.main, capsys, "--resume", tmp_path, "--rounds", 5))
     assert "rounds = 3, not 5" in message

@@ -30,7 +30,7 @@ def test_site_folders_are_equal(
         "\n".join([lines[0], *(row for row in rows if row.endswith("graz"))]).replace(",graz", "")
     )
     settings = RunSettings(data=str(both), classes="melanoma=melanoma,nevus=nevus", seed=seed, split=split)
-    prepared = prepare(both / "manifest.csv", settings.resolved(), OFFER.preprocess)
+    prepared = prepare(both / "manifest.csv", settings, OFFER.preprocess)
     (simulated, _), _ = write_sites(tmp_path / "simulated", prepared.sites)
     folder = OfferFolder(tmp_path / "offer", "graz")
     site = split_clinic_data(ClinicData("graz", both / "graz.csv"), offer(seed=seed, split=split), folder)

@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermafed.server.coordinator.durations import format_duration, parse_duration
-from dermafed.server.coordinator.plan_file import RunPlan, parse_plan, read_plan
-from dermafed.server.coordinator.plan_keys import SECTIONS
+from dermafed.server.coordinator.plan_file import documented_plan, parse_plan, read_plan
+from dermafed.server.coordinator.run_plan import SECTIONS, RunPlan, format_duration, parse_duration
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.history import HistoryRow
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol.offer import Offer
-from dermafed.simulation.runs.plan import make_plan
 from dermafed.simulation.runs.run_settings import RunSettings
 from tests.paths import ROOT
 
@@ -32,8 +30,8 @@ def plan_of(text: str) -> RunPlan:
 @pytest.mark.parametrize("weights", ["imagenet", "none", "lite0"])
 def test_the_defaults_are_those_of_the_simulation_on_real_images(weights: str) -> None:
     plan = plan_of(f'{NAME}weights = "{weights}"')
-    simulated = RunSettings(data="images", weights=weights).resolved()
-    expected = make_plan(simulated, plan.offer.model.classes, (1, 2, 3), threads=2)
+    simulated = RunSettings(data="images", weights=weights)
+    expected = simulated.plan(plan.offer.model.classes, (1, 2, 3), threads=2)
     assert plan.offer.plan((1, 2, 3), threads=2) == expected
     assert plan.offer.model.classes == ("melanoma", "nevus", "seborrheic_keratosis")
     assert (plan.offer.strategy, plan.offer.split) == (simulated.strategy, simulated.split)
@@ -90,9 +88,9 @@ def test_every_key_reaches_its_place() -> None:
     assert (recipe.steps, recipe.momentum, recipe.schedule) == (100, 0, "constant")
     assert (recipe.balance, recipe.focus) == ("global", 2)
     assert (recipe.tones, recipe.group_balance) == (True, "site")
-    rules = plan.rules(2)
+    rules = plan.round_rules(2)
     assert (rules.needed, rules.deadline, rules.connect_seconds) == (2, 90, 5400)
-    assert (plan.approval, rules.attempts, rules.patience) == (7 * 86_400, 1, 4)
+    assert (plan.approval_seconds, rules.attempts, rules.patience) == (7 * 86_400, 1, 4)
     assert Offer.from_text(offer.to_text()) == offer
 
 
@@ -106,32 +104,32 @@ BAD = [
     (NAME + "epochs = 1", "epochs", "Write it under [training]"),
     (NAME + "[model]\nrounds = 1", "model.rounds", "Write it under no section"),
     (NAME + "[rules]\nxyz = 1", "rules.xyz", "The keys there are quorum, deadline"),
-    (NAME + "training = 3", "training", "no section"),
-    (NAME + "rounds = 0", "rounds", "Choose 1 to 9999"),
+    (NAME + "training = 3", "training", "not a section"),
+    (NAME + "rounds = 0", "rounds", "Give a whole number from 1 to 9999"),
     (NAME + "rounds = 1.5", "rounds", "not a whole number"),
     (NAME + "rounds = true", "rounds", "not a whole number"),
-    (NAME + "seed = -1", "seed", "Choose 0"),
-    (NAME + 'strategy = "best"', "plan.toml", "Unknown strategy"),
+    (NAME + "seed = -1", "seed", "Give a whole number from 0"),
+    (NAME + 'strategy = "best"', "strategy", "There is no strategy 'best'"),
     (NAME + 'split = "odd"', "split", "no split"),
     (NAME + 'clinics = "graz"', "clinics", "not a list of texts"),
     (NAME + "clinics = []", "clinics", "none"),
     (NAME + 'clinics = ["a", "a"]', "clinics", "twice"),
-    (NAME + "[model]\nimage_size = 8", "image_size", "too small"),
+    (NAME + "[model]\nimage_size = 8", "model.image_size", "image_size is 8"),
     (NAME + "[model]\nclasses = 'all'", "model.classes", "no classes"),
     (NAME + "[model]\nclasses = ['a', 'a']", "model.classes", "twice"),
     (NAME + "[model]\nclasses = ['a']", "classes", "two classes"),
     (NAME + "[model]\nbackbone = 'ResNet'", "backbone", "no backbone"),
-    (NAME + "[training]\nlearning_rate = nan", "learning_rate", "not above 0"),
+    (NAME + "[training]\nlearning_rate = nan", "training.learning_rate", "above 0"),
     (NAME + "[training]\nlearning_rate = 'fast'", "training.learning_rate", "not a number"),
     (NAME + "[preprocess]\ndenoise = 'magic'", "preprocess.denoise", "magic"),
     (NAME + "[labels]\nMM = 3", "labels.MM", "not a text"),
-    (NAME + "[rules]\nquorum = 0", "plan.toml", "quorum is 0"),
-    (NAME + "[rules]\nquorum = 1.5", "plan.toml", "quorum is 1.5"),
-    (NAME + 'clinics = ["a"]\n[rules]\nquorum = 2', "plan.toml", "quorum is 2"),
-    (NAME + "[rules]\ndeadline = '30'", "deadline", "no duration"),
+    (NAME + "[rules]\nquorum = 0", "rules.quorum", "quorum is 0"),
+    (NAME + "[rules]\nquorum = 1.5", "quorum", "quorum is 1.5"),
+    (NAME + 'clinics = ["a"]\n[rules]\nquorum = 2', "quorum", "quorum is 2"),
+    (NAME + "[rules]\ndeadline = '30'", "rules.deadline", "not a duration"),
     (NAME + "[rules]\ndeadline = 30", "rules.deadline", "not a text"),
-    (NAME + "[rules]\napproval = '0m'", "approval", "no duration"),
-    (NAME + "[rules]\npatience = 0", "plan.toml", "patience is 0"),
+    (NAME + "[rules]\napproval = '0m'", "rules.approval", "not a duration"),
+    (NAME + "[rules]\npatience = 0", "rules.patience", "patience is 0"),
     (NAME + "rounds = \nseed = 1", "plan.toml", "line 2"),
 ]
 
@@ -186,7 +184,7 @@ def test_durations(text: str, seconds: float, shown: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "m", "-1m", "1", "1 year", "1e3s", "nan s", "0s", "9999999s", "٣m"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"no duration \(deadline\)"):
+    with pytest.raises(SettingsError, match=r"not a duration \(deadline\)"):
         parse_duration(text, "deadline")
 
 
@@ -205,10 +203,12 @@ def test_patience_ends_a_run_after_rounds_without_a_better_model() -> None:
     assert is_over(after(0.5, 0.4, 0.3, 0.2, 0.1, 0.9), endless)
 
 
-def test_the_documented_plan_has_every_key_with_its_default() -> None:
-    text = (ROOT / "docs" / "federation.md").read_text("utf-8")
-    example = text.partition("```toml\n")[2].partition("```")[0]
+def test_the_documented_plan_is_current_and_has_every_key_with_its_default() -> None:
+    example = documented_plan()
     assert plan_of(example) == plan_of('name = "spring-2027"')
     for section, keys in SECTIONS.items():
         for key in keys:
             assert re.search(rf"^(# )?{key} = ", example, re.MULTILINE), f"{section}.{key}"
+    assert f"```toml\n{example}```" in (ROOT / "docs" / "federation.md").read_text("utf-8"), (
+        "docs/federation.md is old: python -m dermafed.server.coordinator.plan_file prints the block to paste"
+    )

@@ -17,7 +17,7 @@ from flwr.app import Context
 from dermafed.client.node.client_app import TrainerFor, build_client_app
 from dermafed.server.rounds.checkpoint import load_best, load_state
 from dermafed.server.rounds.history import best_round
-from dermafed.server.strategies import make_strategy
+from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import run_local

@@ -9,7 +9,7 @@ from dermafed.shared.errors import SettingsError
 
 
 def test_impatience_is_refused() -> None:
-    with pytest.raises(SettingsError, match="The patience is 0"):
+    with pytest.raises(SettingsError, match="patience is 0"):
         RoundRules(3, 3, patience=0)
 
 

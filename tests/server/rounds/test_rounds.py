@@ -277,7 +277,7 @@ def test_exceptions_stay_at_the_clinic(tmp_path: Path, caplog: pytest.LogCapture
 
 
 def test_only_adapted_weights_move_by_the_strategy(tmp_path: Path) -> None:
-    from dermafed.server.strategies import make_strategy
+    from dermafed.server.rounds.strategies import make_strategy
 
     adapted = np.arange(PARAMETERS) % 2 == 0
     client = build_client_app(trainer_for)

@@ -60,13 +60,28 @@ def _backbone(drop: float) -> Callable[..., keras.Model]:
 
 def tiny(**changes: Any) -> ModelSettings:
     """Settings of the tiny classifier, without dropout."""
-    fields = {"classes": CLASSES, "backbone": "EfficientNetB7", "image_size": SIDE, "dropout": 0.0}
-    return ModelSettings(**{**fields, **changes})
+    fields = {
+        "classes": CLASSES,
+        "backbone": "EfficientNetB7",
+        "image_size": SIDE,
+        "dropout": 0.0,
+        "batch_norm": "aggregate",
+    }
+    return ModelSettings(**{**fields, "batch_norm": "aggregate", **changes})
 
 
 def plain(**changes: Any) -> Recipe:
     """A recipe without augmentation and balance."""
-    return Recipe(**{"batch_size": 4, "learning_rate": 0.05, "balance": "none", "augment": False, **changes})
+    return Recipe(
+        **{
+            "epochs": 1,
+            "batch_size": 4,
+            "learning_rate": 0.05,
+            "balance": "none",
+            "augment": False,
+            **changes,
+        }
+    )
 
 
 def without_batch_statistics() -> ModelSettings:

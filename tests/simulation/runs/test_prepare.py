@@ -27,7 +27,7 @@ def test_what_shows_the_held_out_tests_lesions_is_left_out_of_training_and_told(
     (data / "images" / "image_007.png").write_bytes((data / "images" / "image_006.png").read_bytes())
     write_manifest(data, rows)
 
-    prepared = prepare(data, RunSettings(clinics="iid:1", split="held-out").resolved(), SMALL)
+    prepared = prepare(data, RunSettings(clinics="iid:1", split="held-out"), SMALL)
     splits = prepared.sites[0].splits
     assert [record.image_id for record in splits.test] == ["image_000", "image_006"]
     kept = {record.image_id for record in (*splits.train, *splits.validation)}

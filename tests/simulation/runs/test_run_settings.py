@@ -1,22 +1,31 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dermafed.shared.errors import SettingsError
 from dermafed.simulation import cli
 from dermafed.simulation.runs import run_settings as settings
-from dermafed.simulation.runs.run_settings import RunSettings
+from dermafed.simulation.runs.run_settings import (
+    RunSettings,
+    check_settings,
+    load_settings,
+    option_keys,
+    save_settings,
+)
 
 
-def test_the_command_and_the_settings_have_the_same_defaults() -> None:
+def test_every_setting_is_an_option_with_its_default() -> None:
     options = inspect.signature(cli.simulate).parameters
-    for field in fields(RunSettings):
-        if field.name != "data":
-            assert options[field.name].default == field.default, field.name
+    for name, key in option_keys().items():
+        depends = key.key.synthetic is not None or key.key.otherwise
+        assert options[name].default == (None if depends else key.default), name
+    assert not {"dropout", "clahe_grid"} & set(options), "they are for plans only"
 
 
 def test_a_folder_named_synthetic_is_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,9 +47,80 @@ def test_a_synthetic_run_starts_from_what_is_there(
     monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], installed: bool, weights: str
 ) -> None:
     monkeypatch.setattr(settings, "find_spec", lambda _: object() if installed else None)
-    assert RunSettings(**asked).resolved().weights == weights
+    assert RunSettings(**asked).weights == weights
 
 
 @pytest.mark.parametrize(("weights", "blocks"), [("none", 0), ("lite0", 0), ("imagenet", 4), ("own.h5", 4)])
 def test_early_blocks_are_kept_where_they_know_something(weights: str, blocks: int) -> None:
-    assert RunSettings(weights=weights).resolved().frozen_blocks == blocks
+    assert RunSettings(weights=weights).frozen_blocks == blocks
+
+
+def test_defaults_depend_on_the_data() -> None:
+    synthetic, real = RunSettings(), RunSettings(data="images")
+    for name, key in option_keys().items():
+        if key.key.synthetic is not None:
+            assert (getattr(synthetic, name), getattr(real, name)) == (key.key.synthetic, key.default)
+    assert (synthetic.rounds, real.rounds, synthetic.epochs, real.epochs) == (10, 32, 1, 0.25)
+    assert RunSettings(rounds=3).rounds == 3
+
+
+def test_a_setting_that_is_changed_leaves_the_others(tmp_path: Path) -> None:
+    settings = RunSettings(image_size=64)
+    assert replace(settings, image_size=32).preprocess().clahe_grid == 4
+    assert (replace(settings, data=str(tmp_path)).rounds, settings.with_seed(7).split_seed) == (10, 7)
+    assert RunSettings(split_seed=3).with_seed(7).split_seed == 3
+
+
+def test_settings_survive_their_file(tmp_path: Path) -> None:
+    settings = RunSettings(train_images="20", epochs=2, weights="own.h5").with_seed(1)
+    save_settings(tmp_path, settings, threads=2)
+    assert load_settings(tmp_path) == (settings, 2)
+    written = json.loads((tmp_path / "settings.json").read_text())
+    assert set(written) == VERSION_0_1_0
+
+
+def test_a_malformed_number_of_images_is_refused_by_its_option() -> None:
+    with pytest.raises(SettingsError, match="--train-images"):
+        check_settings(RunSettings(train_images="many", weights="none"))
+
+
+VERSION_0_1_0 = set(
+    [
+        "data",
+        "clinics",
+        "classes",
+        "rounds",
+        "epochs",
+        "steps",
+        "strategy",
+        "backbone",
+        "weights",
+        "image_size",
+        "engine",
+        "baselines",
+        "seed",
+        "split_seed",
+        "denoise",
+        "clahe",
+        "fit",
+        "batch_norm",
+        "frozen_blocks",
+        "batch_size",
+        "optimizer",
+        "momentum",
+        "learning_rate",
+        "schedule",
+        "balance",
+        "focus",
+        "tones",
+        "group_balance",
+        "tune",
+        "metadata",
+        "split",
+        "only",
+        "train_images",
+        "skip_bad",
+        "explain",
+        "threads",
+    ]
+)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.simulation.runs.plan import check_settings, preprocess_settings
 from dermafed.simulation.runs.prepare import prepare
-from dermafed.simulation.runs.run_settings import SYNTHETIC
+from dermafed.simulation.runs.run_settings import SYNTHETIC, check_settings
 from dermafed.simulation.studies.study import read_study, study_names
 from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
 from dermafed.simulation.synthetic.dataset import generate_dataset
@@ -32,6 +31,6 @@ def test_all_rows_of_the_quick_form_find_their_clinics_and_classes(
         assert settings.data == SYNTHETIC
         check_settings(settings)
         plain = replace(settings, denoise="none", image_size=32)
-        found = prepare(lesions, plain, preprocess_settings(plain))
+        found = prepare(lesions, plain, plain.preprocess())
         assert all(count for site in found.sites for count in map(len, site.splits.sides().values()))
         assert min(found.class_counts()) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -9,9 +11,9 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import strategy as flower
 
 from dermafed.server.rounds.aggregate import StreamingMean
-from dermafed.server.strategies import STRATEGIES, describe_strategy, make_strategy
-from dermafed.server.strategies.strategy import State
+from dermafed.server.rounds.strategies import STRATEGIES, State, describe_strategy, make_strategy
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.plan import StrategyName
 from dermafed.simulation.engines.local import LocalGrid, become_server_task
 
 PEERS = {
@@ -103,7 +105,7 @@ def test_fedprox_tells_the_trainers_mu() -> None:
 
 
 def test_every_strategy_has_its_name_and_defaults() -> None:
-    assert set(STRATEGIES) == {"fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"}
+    assert tuple(STRATEGIES) == get_args(StrategyName)
     for name in STRATEGIES:
         assert describe_strategy(make_strategy(name))["strategy"] == name
 
@@ -111,11 +113,11 @@ def test_every_strategy_has_its_name_and_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("fedsgd", {}, "Choose one of fedavg, fedprox"),
-        ("fedavg", {"mu": 1.0}, "has no option 'mu'.* It has no options"),
-        ("fedadam", {"beta": 1.0}, "has no option 'beta'.* learning_rate, tau, beta_1, beta_2"),
-        ("fedadam", {"beta_1": 1.0}, r"beta_1 is 1.* \[0, 1\)"),
-        ("fedavgm", {"learning_rate": 0.0}, r"learning_rate is 0.* \(0, inf\)"),
+        ("fedsgd", {}, "Use one of fedavg, fedprox"),
+        ("fedavg", {"mu": 1.0}, "no key 'mu'"),
+        ("fedadam", {"beta": 1.0}, "no key 'beta'.* Perhaps 'beta_"),
+        ("fedadam", {"beta_1": 1.0}, "beta_1 is 1.* from 0 to below 1"),
+        ("fedavgm", {"learning_rate": 0.0}, "learning_rate is 0.* above 0"),
         ("fedprox", {"proximal_mu": float("nan")}, "proximal_mu is nan"),
     ],
 )

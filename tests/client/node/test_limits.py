@@ -1,30 +1,35 @@
-"""The clinic's policy, with offers made by hand."""
+"""A clinic's limits, with offers made by hand."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dermafed.client.node.limits import Limits
+from dermafed.client.node.limits import Limits, default_limits, limited_keys
 from dermafed.client.node.offers import Offers
-from dermafed.client.node.policy import beyond_limits, decide
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import Decision, Reason
 from tests.client.a_clinic import OFFER, offer
 
-LIMITS = Limits(policy="limits", max_rounds=3, max_epochs=0.25, max_image_size=32)
+LIMITS = Limits("limits", {"max_rounds": 3, "max_epochs": 0.25, "max_image_size": 32})
+
+
+def more(limits: Mapping[str, object]) -> Limits:
+    return Limits("limits", {**LIMITS.values, **limits})
 
 
 def test_by_default_a_person_is_asked() -> None:
-    assert decide(OFFER, Limits()) == (Decision.WAITING, Reason.ASKS_A_PERSON)
+    assert Limits().decide(OFFER) == (Decision.WAITING, Reason.ASKS_A_PERSON)
 
 
 def test_what_keeps_the_limits_is_approved() -> None:
-    assert beyond_limits(OFFER, LIMITS) == []
-    assert decide(OFFER, LIMITS) == (Decision.APPROVED, Reason.NONE)
+    assert LIMITS.beyond(OFFER) == []
+    assert LIMITS.decide(OFFER) == (Decision.APPROVED, Reason.NONE)
 
 
 METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=True)
@@ -47,9 +52,9 @@ METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=
 def test_what_goes_beyond_one_limit_is_refused_and_named(
     changes: dict[str, object], limits: dict[str, object], said: str
 ) -> None:
-    asked, own = offer(**changes), replace(LIMITS, **limits)  # type: ignore[arg-type]
-    assert beyond_limits(asked, own) == [said]
-    assert decide(asked, own) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
+    asked, own = offer(**changes), more(limits)
+    assert own.beyond(asked) == [said]
+    assert own.decide(asked) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +63,12 @@ def test_what_goes_beyond_one_limit_is_refused_and_named(
 def test_epsilon_is_judged_only_where_a_limit_is_set(
     changes: dict[str, object], limits: dict[str, float]
 ) -> None:
-    assert decide(offer(**changes), replace(LIMITS, **limits))[0] is Decision.APPROVED  # type: ignore[arg-type]
+    assert more(limits).decide(offer(**changes))[0] is Decision.APPROVED
 
 
 @pytest.mark.parametrize("limits", [Limits(), LIMITS])
 def test_another_list_of_what_is_sent_belongs_to_another_version(limits: Limits) -> None:
-    assert decide(offer(sends=("nothing",)), limits) == (Decision.REFUSED, Reason.OTHER_VERSION)
+    assert limits.decide(offer(sends=("nothing",))) == (Decision.REFUSED, Reason.OTHER_VERSION)
 
 
 @pytest.mark.parametrize("values", [{"rounds": 3}, {"max_rounds": "3"}, {"policy": "yes"}, {"explain": 1}])
@@ -105,3 +110,29 @@ def test_a_plan_changed_on_disk_is_no_plan(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('\\"rounds\\":3', '\\"rounds\\":9'))
     with pytest.raises(SettingsError, match="the text was changed"):
         offers.load(OFFER.hash)
+
+
+def test_the_limits_are_those_that_the_keys_of_a_plan_declare() -> None:
+    assert set(limited_keys()) == {
+        *("max_rounds", "max_epochs", "max_steps", "max_image_size", "max_epsilon"),
+        *("strategies", "explain", "metadata"),
+    }
+    assert "max_rounds = 100" in default_limits()
+    assert "# max_epsilon = 8.0" in default_limits()
+
+
+def test_the_default_limits_are_what_their_text_says() -> None:
+    written = Limits.from_dict(tomllib.loads(default_limits()), "clinic.toml")
+    for asked in (OFFER, offer(rounds=101), offer(explain=True)):
+        assert written.beyond(asked) == Limits().beyond(asked)
+
+
+def test_a_limit_of_steps_may_be_raised() -> None:
+    asked = offer(recipe=replace(OFFER.recipe, steps=100))
+    assert more({"max_steps": 100}).beyond(asked) == []
+    assert more({"max_steps": 99}).beyond(asked) == ["100 steps a round, however few images, at most 99"]
+
+
+def test_an_unknown_limit_is_named_with_a_near_one() -> None:
+    with pytest.raises(SettingsError, match="Perhaps 'max_rounds' is meant"):
+        Limits.from_dict({"max_round": 3}, "clinic.toml")

@@ -1,0 +1,109 @@
+"""The options of ``fl-simulate``, as typer takes them, and what is to be run by them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from click import get_current_context
+from click.core import ParameterSource
+
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.process import cores
+from dermafed.shared.settings import KeyInfo
+from dermafed.simulation.runs.run_settings import (
+    RunSettings,
+    check_same,
+    load_settings,
+    named_as_options,
+    option_keys,
+)
+
+PANELS = ("Data", "Training", "Preprocessing", "Run")
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for every setting of a run, in place of its parameter ``**settings``."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    fixed = [parameter for parameter in own if parameter.kind is not parameter.VAR_KEYWORD]
+    parameters = [fixed[0], *_parameters(), *fixed[1:]]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
+
+
+def _parameters() -> Iterator[inspect.Parameter]:
+    for key in sorted(option_keys().values(), key=lambda key: PANELS.index(key.key.panel)):
+        default = None if key.key.synthetic is not None else key.default
+        kind = key.kind if default is not None else key.kind | None
+        yield inspect.Parameter(
+            key.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=default,
+            annotation=Annotated[kind, _option(key, default)],
+        )
+
+
+def _option(key: KeyInfo, default: Any) -> Any:
+    name, info = f"--{key.name.replace('_', '-')}", key.key
+    told = info.otherwise
+    if info.synthetic is not None:
+        told = f"{info.synthetic} synthetic, {key.default} real data"
+    return typer.Option(
+        f"{name}/--no-{name[2:]}" if default is True else name,
+        help=f"{key.help_with_choices}  [default: {told}]" if told else key.help_with_choices,
+        min=key.bounds.get("ge"),
+        max=key.bounds.get("le"),
+        show_default=default is not None,
+        rich_help_panel=info.panel,
+    )
+
+
+def new_run(out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
+    """The settings, folder and threads of a new run, in a folder that is not in use.
+
+    Args:
+        out: the folder; by default one named by the time.
+        values: the options, by name.
+
+    Raises:
+        SettingsError: an option is impossible, or the folder is in use.
+    """
+    with named_as_options():
+        settings = RunSettings(**values)
+    folder = out or Path(f"dermafed-run-{datetime.now():%Y%m%d-%H%M%S}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError(
+            "The output folder is in use", where=folder, remedy="Choose another --out, or --resume that run"
+        )
+    # With baselines, processes of one thread each fill the cores.
+    return settings.with_seed(settings.seed), folder.resolve(), 1 if settings.baselines else cores()
+
+
+def resumed_run(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
+    """The settings, folder and threads of a run to go on with, by its own settings; for use within a command.
+
+    Args:
+        resume: the run's folder.
+        out: must be ``None``.
+        values: the options, by name; those typed must be the run's own.
+
+    Raises:
+        SettingsError: the folder holds no run, or an option differs from the run's.
+    """
+    settings, threads = load_settings(resume)
+    context = get_current_context()
+    given = {
+        name: value
+        for name, value in values.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    with named_as_options():
+        check_same(settings, given, resume)
+    if out is not None:
+        raise SettingsError("--out does not go with --resume", remedy="The run goes on in its own folder")
+    return settings, resume.resolve(), threads
