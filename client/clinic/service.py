@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Literal
+
+from pydicom import Dataset
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, diagnose_image
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
@@ -12,22 +15,26 @@ from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.explain.explainer import Explanation
+from dermafed.shared.explain.overlay import blend
 from dermafed.shared.metrics.calibration.calibration import Calibration
 
 _ENCODERS = 2
-_HEATMAPS = 64  # kept in memory: 200 kB each
+Kind = Literal["sc", "sr"]
+"""Of a DICOM answer: Secondary Capture, structured report."""
+
+_HEATMAPS = 64  # in memory: 200 kB each
 
 
 class DiagnosticService:
-    """Diagnoses what comes in, and keeps it before it is answered. Any thread may call it."""
+    """Diagnoses images, and saves each diagnosis before it is answered. Any thread may call it."""
 
     def __init__(self, diagnoser: Diagnoser, store: Store, calibration: Calibration | None = None) -> None:
-        """Puts the parts together.
+        """Combine a model and a store.
 
         Args:
             diagnoser: the model.
-            store: where diagnoses are kept.
-            trust: what is known of the model's numbers, if it was measured.
+            store: of the clinic.
+            calibration: of the model, if it was fitted.
         """
         self.diagnoser, self.store, self.calibration = diagnoser, store, calibration
         self._encoder = ThreadPoolExecutor(_ENCODERS, "photographs")
@@ -43,32 +50,47 @@ class DiagnosticService:
 
         Raises:
             Refused: the sender has used the request's name for another image (409).
-            StorageError: it could not be kept, so there is no diagnosis.
+            StorageError: it cannot be saved, so there is no diagnosis.
         """
-        kept = None if request is None else self.store.find_request(device, request)
-        if kept is None:
+        saved = None if request is None else self.store.find_request(device, request)
+        if saved is None:
             # The photograph is encoded while the network works: it takes as long as the network.
             photograph = self._encoder.submit(encode_photograph, received.image)
-            said, prepared = diagnose_image(self.diagnoser, self.calibration, received, device, request)
-            kept = self.store.save(said, received, prepared, photograph.result())
-        if kept.image_sha256 != received.sha256:
+            diagnosis, prepared = diagnose_image(self.diagnoser, self.calibration, received, device, request)
+            saved = self.store.save(diagnosis, received, prepared, photograph.result())
+        if saved.image_sha256 != received.sha256:
             raise Refused(
                 "request-reused",
                 "The request's name was used for another image",
                 where="request",
                 remedy="Give each request a name of its own",
             )
-        return kept
+        return saved
 
     def heatmap(self, id: str, target: str | None = None, against: str | None = None) -> Explanation:
         """What moved the score of a class, by default the predicted one; see :meth:`Diagnoser.explain`.
 
         Raises:
-            Refused: there is no such diagnosis (404), or its image is no longer kept (410).
+            Refused: there is no such diagnosis (404), or its image has expired (410).
             SettingsError: there is no such class.
         """
         self.store.load_prepared(id)  # a heatmap in memory must not outlive what the store has forgotten
         return self._heatmaps(id, target, against)
+
+    def dicom_answer(self, id: str, kind: Kind) -> Dataset:
+        """A diagnosis as a DICOM object, in the study of its image.
+
+        Raises:
+            Refused: there is no such diagnosis (404), or its image has expired (410).
+        """
+        from dermafed.client.clinic.answers.secondary_capture import secondary_capture
+        from dermafed.client.clinic.answers.structured_report import structured_report
+
+        diagnosis, reference = self.store.load(id), self.store.load_reference(id)
+        if kind == "sr":
+            return structured_report(diagnosis, reference)
+        overlay = blend(self.store.load_prepared(id), self.heatmap(id).heatmap)
+        return secondary_capture(diagnosis, overlay, reference)
 
     def _explain(self, id: str, target: str | None, against: str | None) -> Explanation:
         return self.diagnoser.explain(self.store.load_prepared(id), target, against)

@@ -1,8 +1,9 @@
-"""What an answer in DICOM takes over from its image: whose it is, and of which study."""
+"""What DICOM answers share: the patient and the study of their image, marks, and their file."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from io import BytesIO
 
 from pydicom import Dataset, config
 from pydicom.dataelem import DataElement
@@ -80,6 +81,13 @@ def local_time(diagnosis: Diagnosis) -> datetime:
 def text(value: str, limit: int = 64) -> str:
     """A text that DICOM takes: without backslashes and control characters, cut to its limit."""
     return "".join(" " if each == "\\" or not each.isprintable() else each for each in value)[:limit]
+
+
+def to_file(dataset: Dataset) -> bytes:
+    """A DICOM object as a file."""
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
 
 
 def _is_valid(element: DataElement) -> bool:

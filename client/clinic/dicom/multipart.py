@@ -1,8 +1,9 @@
-"""Takes a body of type ``multipart/related`` apart (RFC 2387), as it comes and within bounds."""
+"""Read a body of type ``multipart/related`` (RFC 2387) as it comes and within bounds, and write one."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+import uuid
+from collections.abc import AsyncIterable, Sequence
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import MultipartParseError
@@ -114,3 +115,15 @@ def _unsupported() -> Refused:
     what = "The request is of a type that is not taken"
     remedy = 'Send multipart/related; type="application/dicom"'
     return Refused("unsupported-type", what, where="Content-Type", remedy=remedy)
+
+
+def write_related(files: Sequence[bytes]) -> tuple[bytes, str]:
+    """DICOM files as one HTTP body, as DICOMweb sends them (PS3.18, 8.6.1.2).
+
+    Returns:
+        The body, and its media type.
+    """
+    boundary = uuid.uuid4().hex
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    body = b"".join(head + file + b"\r\n" for file in files) + f"--{boundary}--\r\n".encode()
+    return body, f'multipart/related; type="application/dicom"; boundary={boundary}'

@@ -16,7 +16,6 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage  # type: ignore[attr-defined]
 
-from dermafed.client.clinic.answers.dicom import answers
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, Peer, client_context
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
@@ -118,7 +117,7 @@ class _Sender:
 
     def _made(self, id: str) -> list[Dataset]:
         try:
-            return answers(self._service, self._service.store.load_reference, id)
+            return [self._service.dicom_answer(id, "sc"), self._service.dicom_answer(id, "sr")]
         except Exception as error:  # forgotten, no longer kept; or a fault, which would stop all the others
             why = getattr(error, "code", type(error).__name__)
             log.error("The answers of diagnosis %s cannot be made: %s", id, why)

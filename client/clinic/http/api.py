@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from dermafed.client.clinic.answers.dicom import Kind, dicom_body
+from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.fhir import to_fhir
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.dicom.multipart import write_related
 from dermafed.client.clinic.http.access import allowed
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.monitoring import Metrics
@@ -21,7 +22,7 @@ from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.http.upload import DOCUMENTED, read_parts, split_parts
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.service import DiagnosticService
+from dermafed.client.clinic.service import DiagnosticService, Kind
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
 
@@ -112,10 +113,18 @@ def export_router(service: DiagnosticService, pool: WorkPool) -> APIRouter:
         """The heatmap as Secondary Capture (`sc`), the probabilities as a report (`sr`); both by default."""
         with pool.slot():
             await pool.run(find_diagnosis, store, id, caller)
-            body, media = await pool.run(dicom_body, service, store.load_reference, id, kind)
-        return Response(body, media_type=media)
+            kinds: tuple[Kind, ...] = ("sc", "sr") if kind is None else (kind,)
+            files = await pool.run(_dicom_files, service, id, kinds)
+        if kind is not None:
+            return Response(files[0], media_type="application/dicom")
+        body, media_type = write_related(files)
+        return Response(body, media_type=media_type)
 
     return router
+
+
+def _dicom_files(service: DiagnosticService, id: str, kinds: tuple[Kind, ...]) -> list[bytes]:
+    return [to_file(service.dicom_answer(id, kind)) for kind in kinds]
 
 
 def find_diagnosis(store: Store, id: str, caller: Caller) -> Diagnosis:

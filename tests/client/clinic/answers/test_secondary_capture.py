@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 
-from dermafed.client.clinic.answers.dicom import to_file
+from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Reference

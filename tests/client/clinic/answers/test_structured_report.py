@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
-from dermafed.client.clinic.answers.dicom import to_file
+from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.answers.structured_report import structured_report
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis

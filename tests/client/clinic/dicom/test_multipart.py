@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermafed.client.clinic.answers.dicom import multipart_related
-from dermafed.client.clinic.dicom.multipart import MAX_PARTS, read_related
+from dermafed.client.clinic.dicom.multipart import MAX_PARTS, read_related, write_related
 from dermafed.client.clinic.intake.refusals import Refused
 
 TYPE = 'multipart/related; type="application/dicom"; boundary=frontier'
@@ -39,7 +38,7 @@ END = b"--frontier--\r\n"
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=5), st.integers(1, 64))
 def test_files_come_apart_as_they_were(files: list[bytes], size: int) -> None:
-    body, content_type = multipart_related(files)
+    body, content_type = write_related(files)
     assert read(content_type, body, size) == files
 
 

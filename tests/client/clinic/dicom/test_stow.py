@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from pydicom import Dataset
 from pydicom.uid import JPEG2000Lossless
 
-from dermafed.client.clinic.answers.dicom import multipart_related
+from dermafed.client.clinic.dicom.multipart import write_related
 from dermafed.client.clinic.dicom.stow import stow_router
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
@@ -52,7 +52,7 @@ def post(node: Node) -> Iterator[Post]:
         time.sleep(0.02)
 
     def send(*files: bytes, study: str = "", **headers: str) -> httpx.Response:
-        body, content_type = multipart_related(files)
+        body, content_type = write_related(files)
         url = f"http://127.0.0.1:{port}/dicomweb/studies{study and '/'}{study}"
         return httpx.post(url, content=body, headers={"content-type": content_type} | headers, timeout=300)
 

@@ -1,4 +1,4 @@
-"""What a diagnosis is answered with in DICOM over HTTP."""
+"""A diagnosis as DICOM objects: the heatmap and the report, in the study of the image."""
 
 from __future__ import annotations
 
@@ -12,17 +12,24 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
 
-from dermafed.client.clinic.answers.dicom import dicom_body
+from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.dicom.instance import diagnose_instance
-from dermafed.client.clinic.dicom.multipart import read_related
+from dermafed.client.clinic.dicom.multipart import read_related, write_related
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.service import Kind
 from dermafed.shared.explain.overlay import blend
 from tests.client.clinic.dicom.making import as_file, dciodvfy, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import SIDE, Node
 
+KINDS: tuple[Kind, ...] = ("sc", "sr")
 
-def kept(node: Node, as_dicom: bool) -> str:
+
+def answers(node: Node, id: str) -> list[bytes]:
+    return [to_file(node.service.dicom_answer(id, kind)) for kind in KINDS]
+
+
+def save_one(node: Node, as_dicom: bool) -> str:
     if as_dicom:
         data = as_file(encapsulated(draw_jpeg()))
         return diagnose_instance(node.service, data, "camera-1", {})[1].id
@@ -40,9 +47,9 @@ def parts(body: bytes, content_type: str) -> list[bytes]:
 def test_both_objects_are_valid_of_one_study_and_the_same_when_asked_again(
     node: Node, as_dicom: bool, tmp_path: Path
 ) -> None:
-    id = kept(node, as_dicom)
-    files = parts(*dicom_body(node.service, node.store.load_reference, id))
-    assert files == parts(*dicom_body(node.service, node.store.load_reference, id))
+    id = save_one(node, as_dicom)
+    files = answers(node, id)
+    assert files == answers(node, id)
     image, report = (dcmread(BytesIO(each)) for each in files)
     assert (image.SOPClassUID, report.SOPClassUID) == (SecondaryCaptureImageStorage, ComprehensiveSRStorage)
     assert image.StudyInstanceUID == report.StudyInstanceUID
@@ -50,9 +57,8 @@ def test_both_objects_are_valid_of_one_study_and_the_same_when_asked_again(
 
 
 def test_the_image_is_the_heatmap_of_the_predicted_class_over_what_the_network_saw(node: Node) -> None:
-    id = kept(node, as_dicom=False)
-    file, media_type = dicom_body(node.service, node.store.load_reference, id, "sc")
-    assert media_type == "application/dicom"
+    id = save_one(node, as_dicom=False)
+    file = answers(node, id)[0]
     overlay = blend(node.store.load_prepared(id), node.service.heatmap(id).heatmap)
     enlarged = dcmread(BytesIO(file)).pixel_array[:512]
     # Each of its pixels became a block: the middles of the blocks are near it.
@@ -60,14 +66,13 @@ def test_the_image_is_the_heatmap_of_the_predicted_class_over_what_the_network_s
     assert np.abs(middles.astype(int) - overlay).mean() < 12
 
 
-def test_one_kind_alone_is_the_same_object(node: Node) -> None:
-    id = kept(node, as_dicom=True)
-    both = parts(*dicom_body(node.service, node.store.load_reference, id))
-    alone = [dicom_body(node.service, node.store.load_reference, id, kind)[0] for kind in ("sc", "sr")]
-    assert alone == both
+def test_the_objects_travel_as_parts_of_one_body(node: Node) -> None:
+    id = save_one(node, as_dicom=True)
+    files = answers(node, id)
+    assert parts(*write_related(files)) == files
 
 
 def test_what_is_not_there_is_refused(node: Node) -> None:
     with pytest.raises(Refused) as caught:
-        dicom_body(node.service, node.store.load_reference, "0" * 32)
+        answers(node, "0" * 32)
     assert caught.value.status == 404
