@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.budget import budgets
+from dermafed.simulation.studies.budget import analyse, budgets
 from dermafed.simulation.studies.study_runs import StudyRun
 from tests.simulation.studies.test_cost import run
 

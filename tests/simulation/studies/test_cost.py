@@ -10,7 +10,7 @@ import pytest
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.cost import costs
+from dermafed.simulation.studies.cost import analyse, costs
 from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 

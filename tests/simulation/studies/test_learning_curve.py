@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.learning_curve import curves
+from dermafed.simulation.studies.learning_curve import analyse, curves
 from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 
 

@@ -10,7 +10,15 @@ import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.method_scores import centre, method_scores
-from dermafed.simulation.studies.methods import FIGURES, ITSELF, LESS_BLOB, NOT_BUILT, TABLE_1, measure
+from dermafed.simulation.studies.methods import (
+    FIGURES,
+    ITSELF,
+    LESS_BLOB,
+    NOT_BUILT,
+    TABLE_1,
+    analyse,
+    measure,
+)
 from dermafed.simulation.studies.study_runs import StudyRun
 from tests.shared.training.tiny import tiny_backbones
 from tests.simulation.studies.with_model import finished_run

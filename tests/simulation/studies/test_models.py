@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.simulation.studies.models import figures, models_figure
+from dermafed.simulation.studies.models import analyse, figures, models_figure
 from dermafed.simulation.studies.resampled_metrics import ImageSet
 from tests.simulation.studies.finished import finished
 

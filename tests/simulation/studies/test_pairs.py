@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermafed.simulation.studies.pairs import ACCURACY, compare
+from dermafed.simulation.studies.pairs import ACCURACY, analyse, compare
 from tests.simulation.studies.finished import finished
 
 TESTS = {
