@@ -142,7 +142,7 @@ def calibrate(
     from dermafed.client.node.home import open_home
     from dermafed.shared.metrics.calibration.calibration_file import (
         calibration_files,
-        figures,
+        calibration_metrics,
         save_calibration,
     )
 
@@ -154,9 +154,8 @@ def calibrate(
     save_calibration(opened.file, calibration)
     files = [str(path) for path in calibration_files(opened.file) if path.exists()]
     if as_json:
-        print_json(
-            {"model": opened.used.name, **figures(calibration), "notes": [images.note], "files": files}
-        )
+        metrics = calibration_metrics(calibration)
+        print_json({"model": opened.used.name, **metrics, "notes": [images.note], "files": files})
         return
     from dermafed.client.evaluation.result_tables import print_calibration
 

@@ -19,7 +19,7 @@ from dermafed.server.rounds.run_calibration import load_run_calibration
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE, load_explanations
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.metrics.calibration.calibration import weights_digest
-from dermafed.shared.metrics.calibration.calibration_file import figures, load_calibration
+from dermafed.shared.metrics.calibration.calibration_file import calibration_metrics, load_calibration
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.names import slug
 from dermafed.shared.protocol.offer import Offer
@@ -71,7 +71,7 @@ def _validation_calibration(folder: Path, state: RunState) -> dict[str, Any] | N
     """Only of this very model: the run may have gone on since it was calibrated."""
     calibration = load_run_calibration(folder)
     same = calibration is not None and calibration.model == weights_digest(state.weights)
-    return figures(calibration) if calibration is not None and same else None
+    return calibration_metrics(calibration) if calibration is not None and same else None
 
 
 def _explanations(folder: Path, state: RunState) -> dict[str, Any] | None:
@@ -141,7 +141,7 @@ def _facts(run: Path, result: Mapping[str, Any], card: ModelInfo, state: RunStat
         synthetic=settings["data"] == "synthetic",
         tests={"all clinics": federated["test"], **federated["clinics"]},
         calibration=federated.get("calibration"),
-        validation_calibration=None if calibration is None else figures(calibration),
+        validation_calibration=None if calibration is None else calibration_metrics(calibration),
         explanations=(result.get("explanations") or {}).get("all"),
         groups=group_lines(run),
     )

@@ -1,4 +1,4 @@
-"""The figures of a classifier on one test set, with 95 % intervals."""
+"""Metrics of a classifier on one test set, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """95 % intervals; each names its method, and is ``None`` where its figure is undefined."""
+    """95 % intervals; each names its method, and is ``None`` where its metric is undefined."""
 
     accuracy: Interval | None
     balanced_accuracy: Interval | None
@@ -38,9 +38,9 @@ class Intervals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassificationMetrics:
-    """What is reported about a classifier on one test set.
+    """Metrics of a classifier on one test set.
 
-    Macro figures are means over the classes that have images in this test; ``absent`` names the others.
+    Macro metrics are means over the classes that have images in this test; ``absent`` names the others.
 
     Attributes:
         classes: names in the order of the model's outputs.
@@ -53,7 +53,7 @@ class ClassificationMetrics:
         recall: macro recall.
         f1: macro F1.
         log_loss: mean cross-entropy in nats.
-        per_class: the figures of each class.
+        per_class: the metrics of each class.
         confusion: int64 (C, C), rows are the truth, columns the prediction.
         intervals: 95 % intervals.
     """
@@ -86,31 +86,31 @@ def classification_report(
     seed: int = 0,
     bootstrap: int = 1000,
 ) -> ClassificationMetrics:
-    """Judge predictions on one test set.
+    """Compute the metrics of predictions on one test set.
 
     Args:
         labels: int (N,), indices into ``classes``.
         probabilities: float (N, C) in [0, 1], rows sum to 1.
         classes: C names.
         groups: lesion of each image (N), for the bootstrap; ``None``: each image is its own lesion.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
         bootstrap: number of resamples; 0 leaves out the intervals that need them.
 
     Returns:
-        The figures with Wilson intervals for accuracy and recall, bootstrap intervals for the macro figures.
+        Metrics with Wilson intervals for accuracy and recall, bootstrap intervals for the macro metrics.
 
     Raises:
         DatasetError: there is no image.
-        ValueError: labels, probabilities, classes and groups do not fit each other, or hold NaN.
+        ValueError: labels, probabilities, classes and groups do not fit each other, or contain NaN.
     """
     truth, scores = checked_predictions(labels, probabilities, len(classes))
     if groups is not None and len(groups) != truth.size:
         raise ValueError(f"{len(groups)} groups for {truth.size} images")
     predicted = scores.argmax(axis=1)
     confusion = confusion_matrix(truth, predicted, labels=range(len(classes)))
-    figures = precision_recall_fscore_support(truth, predicted, labels=range(len(classes)), zero_division=0)
-    present = figures[3] > 0
-    precision, recall, f1 = (float(values[present].mean()) for values in figures[:3])
+    scored = precision_recall_fscore_support(truth, predicted, labels=range(len(classes)), zero_division=0)
+    present = scored[3] > 0
+    precision, recall, f1 = (float(values[present].mean()) for values in scored[:3])
     auc = [_auc(truth == index, scores[:, index]) for index in range(len(classes))]
     defined = [value for value in auc if value is not None]
     return ClassificationMetrics(
@@ -124,7 +124,7 @@ def classification_report(
         recall=recall,
         f1=f1,
         log_loss=float(cross_entropy(truth, scores).mean()),
-        per_class={name: _class_metrics(*row) for name, *row in zip(classes, *figures, auc, strict=True)},
+        per_class={name: _class_metrics(*row) for name, *row in zip(classes, *scored, auc, strict=True)},
         confusion=confusion.astype(np.int64),
         intervals=_intervals(classes, confusion, resample(truth, scores, groups, seed=seed, count=bootstrap)),
     )

@@ -1,4 +1,4 @@
-"""Labels and probabilities: what makes them usable, and their loss."""
+"""Evaluation of a model on a clinic's validation images, as sums that add up over clinics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROBABILITY_FLOOR = 1e-7
 def checked_predictions(
     labels: ArrayLike, probabilities: ArrayLike, classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Refuse predictions from which no figure may be computed.
+    """Refuse predictions from which no metric can be computed.
 
     Args:
         labels: int (N,), indices of the true classes.
@@ -63,19 +63,19 @@ BINS = 1000
 """Equal bins of [0, 1] in which scores are counted."""
 
 MAX_IMAGES = 10**9
-"""More images than any site has; keeps every sum of counts far from an int64's end."""
+"""More images than any clinic has; every sum of counts stays far below the largest int64."""
 
-_REMEDY = "Install the same version of DermaFed at every site"
+_REMEDY = "Install the same version of DermaFed at every clinic"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClinicEvaluation:
-    """Sums over a site's validation images; the sums of several sites add.
+    """Sums over a clinic's validation images; the sums of several clinics add.
 
-    No figure is averaged: those of the merged sums are the figures of all sites' images together.
+    No metric is averaged: the metrics of the merged sums are those of all clinics' images together.
 
-    Only counts leave a site, yet a histogram with one positive image tells that image's score to 1/1000.
-    A site with few images of a class therefore reveals something about them; noise or a smallest count
+    Only counts leave a clinic, yet a histogram with one positive image gives that image's score to 1/1000.
+    A clinic with few images of a class therefore reveals something about them; noise or a smallest count
     is the privacy part's work, not done here.
 
     Attributes:
@@ -101,7 +101,7 @@ class ClinicEvaluation:
 
         Raises:
             DatasetError: there is no image.
-            ValueError: the arrays do not fit each other, or hold NaN.
+            ValueError: the arrays do not fit each other, or contain NaN.
         """
         classes = np.shape(probabilities)[-1]
         truth, scores = checked_predictions(labels, probabilities, classes)
@@ -115,7 +115,7 @@ class ClinicEvaluation:
 
     def __add__(self, other: ClinicEvaluation) -> ClinicEvaluation:
         if self.confusion.shape != other.confusion.shape:
-            raise FederationError("Two sites evaluated models of different classes", remedy=_REMEDY)
+            raise FederationError("Two clinics evaluated models of different classes", remedy=_REMEDY)
         return ClinicEvaluation(
             self.images + other.images,
             self.loss_sum + other.loss_sum,
@@ -150,7 +150,7 @@ class ClinicEvaluation:
     def auc_error(self) -> float | None:
         """Bound of ``|auc - exact AUC|``.
 
-        Bins keep the order of scores, so only the pairs within one bin may be misjudged, each by a half
+        Bins preserve the order of scores, so only the pairs within one bin can be wrong, each by a half
         at most: sum over bins of pos * neg / (2 * P * N), averaged over the classes as the AUC is.
         """
         negatives, positives = self._two_sided()
@@ -200,4 +200,4 @@ def _mean_share(
 
 
 def _refuse(why: str) -> None:
-    raise FederationError(f"A site's evaluation is refused: {why}", remedy=_REMEDY)
+    raise FederationError(f"A clinic's evaluation is refused: {why}", remedy=_REMEDY)

@@ -50,7 +50,7 @@ def wilson(successes: int, trials: int) -> Interval | None:
 
 @dataclass(frozen=True, slots=True)
 class Resamples:
-    """A figure's values in every resample: float64 (R,) each; ``auc`` is empty where it is undefined.
+    """Values of each metric in every resample: float64 (R,) each; ``auc`` is empty where it is undefined.
 
     ``recall`` is (R, K), of the K classes that have images.
     """
@@ -62,20 +62,19 @@ class Resamples:
     auc: Floats
 
     def interval(self, values: Floats) -> Interval | None:
-        """The interval of one of the figures, by :func:`percentile_interval`."""
+        """The interval of one of the metrics, by :func:`percentile_interval`."""
         return percentile_interval(values, self.method)
 
 
 def percentile_interval(values: Floats, method: str) -> Interval | None:
-    """The 2.5 to the 97.5 percentile of a figure's resamples (Efron and Tibshirani 1993, ch. 13).
+    """The 2.5 to the 97.5 percentile of a metric's resamples (Efron and Tibshirani 1993, ch. 13).
 
     Args:
         values: float64 (R,).
-        method: what they come from.
+        method: how the resamples were made.
 
     Returns:
-        The interval; ``None`` without values, and where all are alike: of all found, or none, a bootstrap
-        knows nothing.
+        The interval; ``None`` without values, and where all are equal: then a bootstrap gives no interval.
     """
     if values.size == 0 or np.ptp(values) == 0:
         return None
@@ -86,7 +85,7 @@ def percentile_interval(values: Floats, method: str) -> Interval | None:
 def resample(
     labels: NDArray[np.int64], probabilities: Floats, groups: Sequence[str] | None, *, seed: int, count: int
 ) -> Resamples:
-    """Draw lesions with replacement and recompute the macro figures.
+    """Draw lesions with replacement and recompute the macro metrics.
 
     Images of one lesion are alike, so lesions are drawn, not images. They are drawn within strata, a
     stratum being the lesions with the same set of labels: the class mix of the test stays as it was
@@ -206,10 +205,10 @@ def over_trainings(values: Floats) -> Floats:
     values of this shape, so differences are paired.
 
     Args:
-        values: a figure of each training in every resample, (R, K, ...).
+        values: a metric of each training in every resample, (R, K, ...).
 
     Returns:
-        float64 (R, ...); may leave a figure's range.
+        float64 (R, ...); may leave the metric's range.
 
     Example:
         Two trainings of 0.4 and 0.6 in all resamples: 0.5, or 0.5 +- 0.1 * sqrt(2).

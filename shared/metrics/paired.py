@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 Floats = NDArray[np.float64]
 
 ROUNDING = 1e-12
-"""Two figures nearer than this are equal."""
+"""Two values nearer than this are equal."""
 
 
 def bootstrap_p(differences: Floats) -> float:
@@ -34,8 +34,8 @@ def mcnemar_p(right: ArrayLike, other: ArrayLike) -> float:
     """Exact two-sided p-value that two classifiers are right equally often (McNemar 1947).
 
     Args:
-        right: whether the one is right, bool (N,); the images are independent, one a lesion.
-        other: whether the other is, bool (N,).
+        right: whether the first classifier is right, bool (N,); the images are independent, one a lesion.
+        other: whether the second classifier is right, bool (N,).
 
     Example:
         One alone is right on 1 image, the other alone on 9: 2 * (1 + 10) / 2^10 = 0.0215.
@@ -59,7 +59,7 @@ def combined_p(values: Sequence[float]) -> float:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """P-values adjusted for their number: the chance of any false alarm is held (Holm 1979).
+    """P-values adjusted for their number: the chance of any false alarm stays as stated (Holm 1979).
 
     Example:
         0.01, 0.04 and 0.03 become 0.03, 0.06 and 0.06.

@@ -20,7 +20,7 @@ from dermafed.shared.metrics.intervals import Interval, wilson
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What one image can have of a measure.
+    """The range of a measure, and which end of it is better.
 
     Attributes:
         range: the least and the greatest value.
@@ -50,18 +50,18 @@ BINARY_MEASURES = {"increase"}
 
 
 FEWEST_IMAGES = 5
-"""A mean over fewer images comes close to telling a single one's score: it is not made."""
+"""A mean over fewer images comes close to revealing a single score: it is not computed."""
 
 MOST_IMAGES = 10_000
 """More images than a clinic ever explains for this."""
 
 STUDENT = "Student's t, images taken as independent"
-_REMEDY = "Install the same version of DermaFed at every site"
+_REMEDY = "Install the same version of DermaFed at every clinic"
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Count, sum and sum of squares of a measure; those of several sites add.
+    """Count, sum and sum of squares of a measure; those of several clinics add.
 
     Attributes:
         count: number of images n, at least :data:`FEWEST_IMAGES`.
@@ -96,7 +96,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationQuality:
-    """What a site tells about its explanations.
+    """What a clinic sends about its explanations.
 
     Attributes:
         images: number of images explained.
@@ -119,7 +119,7 @@ class ExplanationQuality:
         """
         if len(scores) < FEWEST_IMAGES:
             raise DatasetError(
-                f"{len(scores)} images are too few to measure explanations without telling single scores",
+                f"{len(scores)} images are too few to measure explanations without revealing single scores",
                 remedy=f"Give at least {FEWEST_IMAGES} images",
             )
         values = {name: [score[name] for score in scores if name in score] for name in MEASURES}
@@ -164,10 +164,10 @@ class ExplanationQuality:
 
     @classmethod
     def from_flat(cls, fields: Mapping[str, float]) -> ExplanationQuality:
-        """The reading of :meth:`to_flat`, of which nothing is trusted.
+        """Read what :meth:`to_flat` wrote; every field is checked.
 
         Raises:
-            FederationError: a field is missing, unknown, or none that any images could give.
+            FederationError: a field is missing, unknown, or impossible for any images.
         """
         names = [name for name in MEASURES if f"{name}.count" in fields]
         try:
@@ -211,4 +211,4 @@ def _possible(moments: Moments, low: float, high: float) -> bool:
 
 
 def _refusal(why: str) -> FederationError:
-    return FederationError(f"A site's explanation quality is refused: {why}", remedy=_REMEDY)
+    return FederationError(f"A clinic's explanation quality is refused: {why}", remedy=_REMEDY)

@@ -1,4 +1,4 @@
-"""``FILE.trust.json`` beside a model, and ``FILE.trust.npz`` for what never leaves the clinic."""
+"""Save and load a calibration: ``MODEL.trust.json``, and ``MODEL.trust.npz``, which stays at the clinic."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _REMEDY = "Run: fl-client calibrate"
 
 
 def calibration_files(model: Path) -> tuple[Path, Path]:
-    """Where the trust of a model file lies: the figures, and what stays at the clinic."""
+    """Files of a model's calibration: the metrics, and the arrays that stay at the clinic."""
     return model.with_suffix(".trust.json"), model.with_suffix(".trust.npz")
 
 
 def save_calibration(model: Path, calibration: Calibration) -> None:
-    """Write a model's trust beside it, each file whole or not at all, readable by its owner.
+    """Write a model's calibration beside it, each file atomically, readable by its owner only.
 
     Args:
         model: the model's file.
@@ -39,7 +39,7 @@ def save_calibration(model: Path, calibration: Calibration) -> None:
     Raises:
         StorageError: a file cannot be written.
     """
-    figures, arrays = calibration_files(model)
+    document_file, arrays = calibration_files(model)
     document = to_document(calibration)
     if calibration.out_of_distribution is not None:
         content = io.BytesIO()
@@ -48,46 +48,48 @@ def save_calibration(model: Path, calibration: Calibration) -> None:
             mean=calibration.out_of_distribution.mean,
             whitening=calibration.out_of_distribution.whitening,
         )
-        # Before the figures, which name it: never figures without it.
+        # Before the document, which names it: never the document without it.
         write_private(arrays, content.getvalue())
         document["outside"] = {
             "threshold": calibration.out_of_distribution.threshold,
             "images": calibration.out_of_distribution.images,
             "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
         }
-    write_private(figures, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    write_private(document_file, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
 def load_calibration(model: Path, sha256: str) -> Calibration | None:
-    """What is known of a model's numbers, if its trust was ever fitted.
+    """The calibration beside a model; ``None`` if it was never calibrated.
 
     Args:
         model: the model's file.
-        sha256: of its weights.
+        sha256: hash of its weights.
 
     Raises:
         ModelError: the files are damaged, do not belong together, or belong to another model.
     """
-    figures, arrays = calibration_files(model)
-    if not figures.exists():
+    document_file, arrays = calibration_files(model)
+    if not document_file.exists():
         return None
     try:
-        values: dict[str, Any] = json.loads(figures.read_text("utf-8"))
+        values: dict[str, Any] = json.loads(document_file.read_text("utf-8"))
         calibration = from_document(values)
-        out_of_distribution = None if values.get("outside") is None else _rule(values["outside"], arrays)
+        out_of_distribution = None if values.get("outside") is None else _detector(values["outside"], arrays)
     except FileNotFoundError as error:
         raise ModelError("A file beside the model is missing", where=arrays, remedy=_REMEDY) from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, FederationError) as error:
-        raise ModelError("The model's trust file cannot be read", where=figures, remedy=_REMEDY) from error
+        raise ModelError(
+            "The model's calibration cannot be read", where=document_file, remedy=_REMEDY
+        ) from error
     if calibration.model != sha256:
-        raise ModelError("The trust file belongs to another model", where=figures, remedy=_REMEDY)
+        raise ModelError("The calibration belongs to another model", where=document_file, remedy=_REMEDY)
     return replace(calibration, out_of_distribution=out_of_distribution)
 
 
-def _rule(values: dict[str, Any], path: Path) -> OutOfDistribution:
+def _detector(values: dict[str, Any], path: Path) -> OutOfDistribution:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != values["sha256"]:
-        raise ValueError("the arrays are not those that the figures name")
+        raise ValueError("the arrays are not those that the document names")
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             mean, whitening = arrays["mean"], arrays["whitening"]
@@ -95,7 +97,7 @@ def _rule(values: dict[str, Any], path: Path) -> OutOfDistribution:
         raise ValueError("the arrays cannot be read") from error
     threshold, size = float(values["threshold"]), len(mean)
     if whitening.shape != (size, size) or not np.isfinite([threshold, *mean, whitening.sum()]).all():
-        raise ValueError("the arrays are none of a model's")
+        raise ValueError("the arrays do not belong to a model")
     return OutOfDistribution(mean, whitening, threshold, int(values["images"]))
 
 
@@ -103,13 +105,13 @@ FORMAT = 1
 
 
 def to_document(calibration: Calibration) -> dict[str, Any]:
-    """The sums and the figures; what stays at the clinic is not in it."""
+    """A calibration as JSON types: its sums and metrics, without what stays at the clinic."""
     return {
         "format": FORMAT,
         "model_sha256": calibration.model,
         "classes": list(calibration.classes),
         "clinics": calibration.clinics,
-        "figures": figures(calibration),
+        "figures": calibration_metrics(calibration),
         "sums": {
             "temperature": calibration.sums.temperature,
             "losses": calibration.sums.losses.tolist(),
@@ -120,7 +122,7 @@ def to_document(calibration: Calibration) -> dict[str, Any]:
 
 
 def from_document(values: Mapping[str, Any]) -> Calibration:
-    """The reading of :func:`to_document`; the figures are worked out anew.
+    """Read what :func:`to_document` wrote; the metrics are computed again.
 
     Raises:
         FederationError: a field is missing, or none that any images could give.
@@ -148,8 +150,8 @@ def from_document(values: Mapping[str, Any]) -> Calibration:
     return calibration
 
 
-def figures(calibration: Calibration) -> dict[str, Any]:
-    """What there is to tell of a model's numbers, as JSON types."""
+def calibration_metrics(calibration: Calibration) -> dict[str, Any]:
+    """Metrics of a calibration, as JSON types."""
     sums, selection = calibration.sums, calibration.selection
     return {
         "images": sums.images,

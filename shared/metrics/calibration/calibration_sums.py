@@ -1,6 +1,6 @@
-"""What a clinic tells of its model's numbers: sums over its validation images, which add.
+"""Calibration of a model as sums over a clinic's validation images, which add up over clinics.
 
-They are made twice: first at temperature 1, which gives the temperature, then at that temperature.
+They are computed twice: first at temperature 1, which gives the temperature, then at that temperature.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from dermafed.shared.metrics.calibration.temperature import (
 )
 
 FEWEST_IMAGES = 5
-"""Sums over fewer images come close to telling a single one's score: they are not made."""
+"""Sums over fewer images come close to revealing a single score: they are refused."""
 
 MOST_IMAGES = 10**9
-_REMEDY = "Install the same version of DermaFed at every site"
+_REMEDY = "Install the same version of DermaFed at every clinic"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class CalibrationSums:
     """Sums over validation images; those of several clinics add, and are those of all their images together.
 
     Attributes:
-        temperature: what ``after`` was counted at.
+        temperature: temperature at which ``after`` was counted.
         losses: summed negative log-likelihood at each of the TEMPERATURES, float64 (G,).
         before: counts by confidence of the model's own probabilities.
         after: counts by confidence of those at the temperature.
@@ -49,12 +49,12 @@ class CalibrationSums:
     def of(
         cls, logits: NDArray[np.floating], labels: NDArray[np.int64], temperature: float = 1.0
     ) -> CalibrationSums:
-        """Sum up what the model says of validation images.
+        """Sum up a model's outputs for validation images.
 
         Args:
             logits: (N, C).
             labels: indices of the true classes, (N,).
-            temperature: to count at.
+            temperature: temperature at which ``after`` is counted.
 
         Raises:
             DatasetError: there are fewer than FEWEST_IMAGES images.
@@ -62,7 +62,7 @@ class CalibrationSums:
         if len(labels) < FEWEST_IMAGES:
             raise DatasetError(
                 f"{len(labels)} validation images are too few to calibrate a model",
-                remedy=f"Give at least {FEWEST_IMAGES}; figures that mean something need some hundreds",
+                remedy=f"Give at least {FEWEST_IMAGES}; reliable results need some hundreds",
             )
         exact = logits.astype(np.float64)
         before, after = (
@@ -72,7 +72,7 @@ class CalibrationSums:
 
     def __add__(self, other: CalibrationSums) -> CalibrationSums:
         if self.temperature != other.temperature or self.before.images.shape != other.before.images.shape:
-            raise FederationError("Two sites calibrated different models", remedy=_REMEDY)
+            raise FederationError("Two clinics calibrated different models", remedy=_REMEDY)
         return CalibrationSums(
             self.temperature,
             self.losses + other.losses,
@@ -111,22 +111,22 @@ class CalibrationSums:
         """
         if not FEWEST_IMAGES <= self.images <= MOST_IMAGES:
             raise FederationError(
-                f"A site's sums are refused: they are of {self.images} images", remedy=_REMEDY
+                f"A clinic's sums are refused: they are of {self.images} images", remedy=_REMEDY
             )
         if not (math.isfinite(self.temperature) and TEMPERATURES[0] <= self.temperature <= TEMPERATURES[-1]):
-            raise FederationError("A site's sums are refused: there is no such temperature", remedy=_REMEDY)
+            raise FederationError("A clinic's sums are refused: there is no such temperature", remedy=_REMEDY)
         if not _possible(self.losses):
-            raise FederationError("A site's sums are refused: no images have these losses", remedy=_REMEDY)
+            raise FederationError("A clinic's sums are refused: no images have these losses", remedy=_REMEDY)
         try:
             for bins in (self.before, self.after):
                 bins.validate(self.images, classes)
         except FederationError as error:
-            raise FederationError(f"A site's sums are refused: {error.what}", remedy=_REMEDY) from error
+            raise FederationError(f"A clinic's sums are refused: {error.what}", remedy=_REMEDY) from error
         # A temperature changes how sure an answer is, not the answer.
         for name in ("images", "correct"):
             before, after = (getattr(bins, name).sum(axis=1) for bins in (self.before, self.after))
             if not np.array_equal(before, after):
-                raise FederationError("A site's sums are refused: they disagree", remedy=_REMEDY)
+                raise FederationError("A clinic's sums are refused: they disagree", remedy=_REMEDY)
 
 
 def _possible(summed: Floats) -> bool:

@@ -1,4 +1,4 @@
-"""What a classifier makes of images: logits to calibrate, and pooled features to tell what lies outside."""
+"""Outputs of a classifier: logits for calibration, and pooled features for out-of-distribution detection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkOutputs:
-    """What a classifier makes of N images.
+    """Outputs of a classifier for N images.
 
     Attributes:
         logits: float32 (N, C).
@@ -40,7 +40,7 @@ def network_outputs(
     Args:
         classifier: from :func:`dermafed.shared.model.classifier.build_classifier`.
         data: N images, at least one.
-        progress: told the images done and their number.
+        progress: called with the number of images done and of all images.
 
     Raises:
         ModelError: the classifier has no activation maps.

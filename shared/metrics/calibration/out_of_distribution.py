@@ -1,4 +1,4 @@
-"""How far outside what a model has seen an image lies: the Mahalanobis distance of its features.
+"""Out-of-distribution detection: the Mahalanobis distance of an image's features.
 
 Lee, Lee, Lee and Shin 2018 measure the distance of the pooled features from the training images'. Here the
 features are divided by their length first, as Müller and Hein 2025 do, and one mean serves all classes:
@@ -26,11 +26,11 @@ Features = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutOfDistribution:
-    """Where a clinic's own images lie among all that a network can make of an image; it stays at the clinic.
+    """Detector of images unlike a clinic's own, by the features of a network; it stays at the clinic.
 
     Attributes:
         mean: of the training images' features, float32 (K,).
-        whitening: what takes their covariance to the identity, float32 (K, K), lower triangular.
+        whitening: matrix that takes their covariance to the identity, float32 (K, K), lower triangular.
         threshold: the score that SEEN of the validation images do not exceed.
         images: number of validation images.
     """
@@ -46,15 +46,15 @@ class OutOfDistribution:
 
         Args:
             training: pooled features of training images, (N, K).
-            validation: those of other images, (M, K): the training's own would look too near.
+            validation: those of other images, (M, K): the training images themselves would be too near.
 
         Raises:
             DatasetError: there are too few images.
         """
         if min(len(training), len(validation)) < FEWEST_IMAGES:
             raise DatasetError(
-                f"{len(training)} training and {len(validation)} validation images are too few to tell "
-                "what lies outside them",
+                f"{len(training)} training and {len(validation)} validation images are too few to fit "
+                "an out-of-distribution detector",
                 remedy=f"Give at least {FEWEST_IMAGES} of each",
             )
         from sklearn.covariance import ledoit_wolf
@@ -68,7 +68,7 @@ class OutOfDistribution:
         return cls(placed.mean, placed.whitening, float(threshold), placed.images)
 
     def scores(self, features: Features) -> NDArray[np.float64]:
-        """The distances (N,) of pooled features (N, K), over the root of K: about 1 for what was seen."""
+        """The distances (N,) of pooled features (N, K), over the root of K: about 1 in distribution."""
         away = (_directions(features) - self.mean).astype(np.float32) @ self.whitening.T
         return np.sqrt(np.mean(away**2, axis=1, dtype=np.float64))
 

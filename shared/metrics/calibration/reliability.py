@@ -1,4 +1,4 @@
-"""How often a model is right when it is so sure: counts in bins of its top probability."""
+"""Reliability: how often a model is right at each level of confidence, as counts by top probability."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOOTSTRAP = "percentile bootstrap from counts, images taken as independent"
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """A bar of the reliability figure.
+    """One bar of the reliability diagram.
 
     Attributes:
         low: where the bin begins.

@@ -1,4 +1,4 @@
-"""Selective prediction: which answers are called unsure, and how good the others are.
+"""Selective prediction: which predictions count as unsure, and how good the others are.
 
 The rule: an answer is unsure if its calibrated top probability lies below a threshold. The threshold is the
 highest bin edge at which at least COVERAGE of the validation images are sure (Geifman and El-Yaniv 2017 call
@@ -19,7 +19,7 @@ COVERAGE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rule, and what it implies on validation images.
+    """The rule for "unsure", with its coverage and risk on validation images.
 
     Attributes:
         first_bin: the first bin of confidence that is sure.

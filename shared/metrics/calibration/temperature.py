@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that divides the logits until the probabilities keep their word.
+"""Temperature scaling: one number divides the logits, so that probabilities match observed frequencies.
 
 Guo, Pleiss, Sun and Weinberger 2017, section 4.2. The temperature has the least negative log-likelihood
 on validation images. It is found from sums at a fixed grid of temperatures: those of several clinics add.
@@ -41,7 +41,7 @@ def best_temperature(summed: Floats) -> float:
         summed: from :func:`losses`.
     """
     least = int(np.argmin(summed))
-    if np.ptp(summed) <= 1e-9 * abs(summed[least]):  # logits that say nothing, at any temperature
+    if np.ptp(summed) <= 1e-9 * abs(summed[least]):  # constant logits: every temperature is the same
         return 1.0
     low, high = max(least - 1, 0), min(least + 1, len(TEMPERATURES) - 1)
     between = np.geomspace(TEMPERATURES[low], TEMPERATURES[high], 2001)

@@ -1,1 +1,1 @@
-"""Whether a model serves every group of patients alike: groups, their figures and gaps, and small cells."""
+"""Fairness: metrics of a model by group of patients, gaps between groups, and suppression of small cells."""

@@ -1,4 +1,4 @@
-"""Which counts of a table must stay hidden, so that no small one can be told from the others and the totals.
+"""Statistical disclosure control: which counts of a table to hide, so that no small one can be derived.
 
 Hiding the small cells is not enough: the only hidden cell of a class follows from the class's total by
 subtraction, and longer chains of rows and columns give away others. So what the published numbers leave
@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 FEWEST_IMAGES = 10
-"""Of a group with fewer images nothing is told."""
+"""Nothing is disclosed of a group with fewer images."""
 
 FEWEST_OF_CLASS = 5
 """Nor of fewer images of a class in a group."""
@@ -30,11 +30,11 @@ LEAST_RANGE = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hidden:
-    """What of a table of images by group and class is not told; the classes' totals always are.
+    """The undisclosed part of a table of images by group and class; the classes' totals are always disclosed.
 
     Attributes:
         cells: bool (G, C).
-        groups: of which nothing is told, bool (G,); of the others at least the number of images.
+        groups: groups of which nothing is disclosed, bool (G,); of the others at least the number of images.
     """
 
     cells: Booleans
@@ -89,7 +89,7 @@ def _hide_beside_single(counts: Ints, hidden: Hidden) -> Hidden | None:
 
 
 def _hide_beside_derivable(counts: Ints, hidden: Hidden) -> Hidden | None:
-    """Hides more where the published numbers together tell a hidden one; ``None`` where none is told."""
+    """Hides more where the published numbers give away a hidden one; ``None`` where they do not."""
     derivable = next((of for of in _secrets(hidden) if not _is_uncertain(counts, hidden, of)), None)
     if derivable is None:
         return None

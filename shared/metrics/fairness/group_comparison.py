@@ -1,4 +1,4 @@
-"""A model's figures by group with their intervals, and the gaps between groups; small cells are left out."""
+"""Metrics of a model by group with intervals, and the gaps between groups; small cells are left out."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Gap:
     """How far apart two groups are.
 
     Attributes:
-        highest: the group of the highest figure.
-        lowest: that of the lowest.
+        highest: the group with the highest metric.
+        lowest: the group with the lowest metric.
         value: the difference.
-        interval: of the difference between these two groups; ``None`` where the resamples know nothing.
-        chance: what the gap between groups that are drawn by lot exceeds once in twenty.
+        interval: of the difference between these two groups; ``None`` where the resamples give none.
+        chance: 95th percentile of the gap between randomly permuted groups.
         p: how often such a gap is at least this one (a permutation test).
     """
 
@@ -46,16 +46,16 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupComparison:
-    """A model's figures by group.
+    """Metrics of a model by group.
 
     Attributes:
         groups: their names.
         counts: images of each group and class, where seeds differ the fewest (G, C).
-        hidden: what of the counts is not to be told.
+        hidden: the counts that must not be disclosed.
         melanoma: index of the class of melanoma, if there is one.
         values: FIGURES of each group (F, G), the mean over the seeds.
         samples: the same in every resample of the images, seeds drawn too (R, F, G).
-        lots: the same with the groups drawn by lot (R, F, G).
+        lots: the same with the groups permuted (R, F, G).
     """
 
     groups: tuple[str, ...]
@@ -67,7 +67,7 @@ class GroupComparison:
     permuted: Floats
 
     def disclosed(self, metric: str) -> NDArray[np.bool_]:
-        """The groups (G,) of whom a figure may be told: it is defined, no count in it is hidden."""
+        """The groups (G,) whose metric may be disclosed: it is defined, and no count in it is hidden."""
         cells, index = self.hidden.cells, METRICS.index(metric)
         needed = {
             "balanced_accuracy": cells.any(axis=1),
@@ -77,11 +77,11 @@ class GroupComparison:
         return np.asarray(~needed[metric] & ~np.isnan(self.values[index]))
 
     def interval(self, metric: str, group: int) -> Interval | None:
-        """The 95 % interval of a group's figure; ``None`` where the resamples know nothing."""
+        """The 95 % interval of a group's metric; ``None`` where the resamples give none."""
         return percentile_interval(self.samples[:, METRICS.index(metric), group].clip(0, 1), METHOD)
 
     def gap(self, metric: str) -> Gap | None:
-        """The gap between the groups of whom a figure may be told; ``None`` with fewer than two."""
+        """The gap between the groups whose metric may be disclosed; ``None`` with fewer than two."""
         index, disclosed = METRICS.index(metric), np.flatnonzero(self.disclosed(metric))
         if disclosed.size < 2:
             return None
@@ -102,16 +102,16 @@ class GroupComparison:
 def compare_groups(
     images: ImagePredictions, groups: Sequence[str | None], order: Sequence[str], *, draws: int = RESAMPLES
 ) -> GroupComparison | None:
-    """Judges a model on each group of images.
+    """Compare a model's metrics between groups of images.
 
     Args:
-        images: what the model says of them.
+        images: the model's predictions.
         groups: each image's group (N); ``None`` where it is not known: such images are left out.
         order: the groups' names.
-        draws: number of resamples, and of draws by lot.
+        draws: number of resamples, and of permutations.
 
     Returns:
-        The judgement, or ``None`` where no image's group is known.
+        The comparison, or ``None`` where no image's group is known.
     """
     known = np.array([group is not None for group in groups])
     if not known.any():

@@ -1,4 +1,4 @@
-"""A model's figures in each group of images, as they are, resampled, and with the groups drawn by lot."""
+"""Metrics of a model in each group of images: observed, bootstrapped, and with the groups permuted."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Ints = NDArray[np.int64]
 
 METRICS = ("balanced_accuracy", "melanoma_sensitivity", "calibration_error")
 WORST = {"balanced_accuracy": np.min, "melanoma_sensitivity": np.min, "calibration_error": np.max}
-"""What tells the figure of the group that is served worst."""
+"""Picks the metric of the group that the model serves worst."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImagePredictions:
-    """What a model says of test images; where it was trained with several seeds, each seed's model in turn.
+    """Predictions for test images; where a model was trained with several seeds, each seed's model in turn.
 
     Attributes:
         labels: indices of the true classes (N,).
@@ -104,8 +104,8 @@ def resampled(images: ImagePredictions, groups: Ints, count: int, *, number: int
 def permuted(images: ImagePredictions, groups: Ints, count: int, *, number: int, seed: int = 0) -> Floats:
     """Figures (R, F, G), means over the seeds, where lesions of the same class exchange groups at random.
 
-    Every group keeps its number of images of each class, so what groups differ by here is chance, and the
-    bias of a figure from few images.
+    Every group has the same number of images of each class, so what groups differ by here is chance, and the
+    bias of a metric from few images.
     """
     rng, alike = np.random.default_rng(seed), _alike(images)
     found = []

@@ -1,4 +1,4 @@
-"""The groups that a model is judged on: of a record by age, sex and body site."""
+"""Groups of patients by age, sex and body site, and weights that balance them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GROUPINGS = {"age": age_group, "sex": sex, "site": site_group}
 def group_weights(
     records: Sequence[LesionRecord], labels: NDArray[np.int64], grouping: str
 ) -> NDArray[np.float32]:
-    """What each training image weighs, so that group and class are independent.
+    """Weight of each training image, so that group and class are independent (Kamiran and Calders 2012).
 
     Args:
         records: the images.

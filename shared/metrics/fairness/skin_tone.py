@@ -2,7 +2,7 @@
 
 ITA = atan2(L* - 50, b*) in degrees (Chardon et al. 1991), of pixels outside the lesion as by Kinyanjui
 et al. (2020). It was made for a colorimeter. Images are lit and balanced by cameras that nobody calibrated,
-so an angle tells of the camera as well as of the skin, and methods disagree (Kalb et al. 2023,
+so an angle depends on the camera as well as on the skin, and methods disagree (Kalb et al. 2023,
 arXiv:2308.09640): see docs/fairness.md.
 """
 
