@@ -15,7 +15,7 @@ import pytest
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.opened_model import open_model
-from dermafed.client.clinic.mqtt import request_response as answer
+from dermafed.client.clinic.mqtt import request_response
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store
@@ -50,7 +50,7 @@ def test_the_network_says_by_mqtt_what_it_says_itself(
     from dermafed.client.clinic.intake.receive import receive
 
     received = receive(picture(1, ".jpg"))
-    expected = softmax(diagnoser.look(received.image, received.clinical).logits)
+    expected = softmax(diagnoser.predict(received.image, received.clinical).logits)
     assert list(told["probabilities"].values()) == expected.tolist()
 
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_used_is_answered_with_why(
 
 
 def test_a_message_too_large_for_the_node_is_answered(scope: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(request_response, "MAX_BYTES", 2**20)
     told = scope.ask(bytes(2**20 + 1), b"1")
     assert (told["status"], told["code"]) == (413, "too-large")
 
@@ -174,7 +174,7 @@ def test_a_message_too_large_for_the_broker_ends_the_devices_connection_only(
     with Device(broker, "phone") as phone:
         phone.send(bytes(33 * 2**20), b"1")
         wait(lambda: len(phone.reasons) > 1, "the broker's refusal")
-        assert phone.largest == answer.MAX_BYTES + 64 * 2**10, "the broker tells it beforehand"
+        assert phone.largest == request_response.MAX_BYTES + 64 * 2**10, "the broker tells it beforehand"
     with Device(broker, "scope") as scope:
         assert scope.ask(picture(1), b"1")["status"] == 200
 
