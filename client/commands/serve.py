@@ -1,4 +1,4 @@
-"""``fl-client serve`` and ``token``: the node in use, and who may ask it."""
+"""``fl-client serve`` and ``token``: serve a clinic, and make the access tokens."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 def serve(
     model: Annotated[
-        str, typer.Option(help="A .keras file, a kept model's name, or last.", show_default=False)
+        str, typer.Option(help="A .keras file, the name of a saved model, or last.", show_default=False)
     ],
-    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is everywhere.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8443,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 8443,
     folder: Folder = HERE,
     plain_http: Annotated[
-        bool, typer.Option("--plain-http", help="Without TLS; for this machine itself only.")
+        bool, typer.Option("--plain-http", help="Without TLS, for this machine only.")
     ] = False,
 ) -> None:
     """Diagnose images: a page for clinicians, an API for devices; until Ctrl-C.
 
-    It prints a ready line with the page's address. Limits and certificate: the table serve of clinic.toml.
-    Who may ask: fl-client token. Research use only; not a medical device.
+    Once it answers, it prints the address of the page. The table [serve] of clinic.toml sets limits and
+    certificate; fl-client token makes access tokens. Research use only; not a medical device.
 
     **Examples**
 
-    The model that the node took home last, for the whole clinic:
+    The newest model that the node saved, for the whole clinic:
 
         fl-client serve --model last --host 0.0.0.0
 
@@ -40,29 +40,29 @@ def serve(
 
         fl-client serve --model dermafed-run/model.keras --dir /srv/dermafed
     """
-    from dermafed.client.clinic.http.listening import Place
+    from dermafed.client.clinic.http.listening import ListenAddress
     from dermafed.client.node.home import open_home
 
-    home, place = open_home(folder), Place(host, port, tls=not plain_http)
+    home, place = open_home(folder), ListenAddress(host, port, tls=not plain_http)
     with stderr().status("Loading the model") as loading:
         from dermafed.client.clinic.http.start import serve as serve_clinic
 
-        def ready(now: Ready) -> None:
+        def ready(node: Ready) -> None:
             loading.stop()
-            _tell(now)
+            _print_ready(node)
 
         serve_clinic(home, model, place, ready)
 
 
 def token(
     name: Annotated[str, typer.Argument(show_default=False)],
-    role: Annotated[Literal["device", "clinician"], typer.Option(help="What it may do.")] = "device",
-    revoke: Annotated[bool, typer.Option("--revoke", help="End the token, at once.")] = False,
+    role: Annotated[Literal["device", "clinician"], typer.Option(help="The owner's role.")] = "device",
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke the token, at once.")] = False,
     folder: Folder = HERE,
 ) -> None:
-    """Let a device or a clinician ask the node.
+    """Make an access token for a device or a clinician.
 
-    NAME stands in the record of what it asked. The token is printed once, on stdout; its digest is kept.
+    NAME is recorded with every request. The token is printed once, on stdout; only its digest is saved.
 
     **Examples**
 
@@ -78,16 +78,16 @@ def token(
     tokens = Tokens(open_home(folder).serving / TOKENS)
     if revoke:
         tokens.revoke(name)
-        stderr().print(f"{name} may not ask any more.", markup=False)
+        stderr().print(f"{name} has no access any more.", markup=False)
         return
     typer.echo(tokens.make(name, role))
     stderr().print(f"The token of the {role} {name}: it is not shown again.", markup=False)
 
 
-def _tell(now: Ready) -> None:
+def _print_ready(node: Ready) -> None:
     out = Console(highlight=False, markup=False, soft_wrap=True)
-    out.print(f"Ready: {now.address} with {now.model.name}, round {now.model.round}")
-    if now.certificate is not None and now.certificate.authority is not None:
-        out.print(f"Browsers and devices must trust {now.certificate.authority}")
-        out.print(f"Its fingerprint: {now.certificate.fingerprint}")
+    out.print(f"Ready: {node.address} with {node.model.name}, round {node.model.round}")
+    if node.certificate is not None and node.certificate.authority is not None:
+        out.print(f"Browsers and devices must trust {node.certificate.authority}")
+        out.print(f"Its fingerprint: {node.certificate.fingerprint}")
     out.print("Research use only; not a medical device.")

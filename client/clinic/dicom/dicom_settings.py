@@ -1,4 +1,4 @@
-"""How a clinic's node takes DICOM objects in: the table ``[serve.dicom]`` of ``clinic.toml``."""
+"""The settings of DICOM: the table ``[serve.dicom]`` of ``clinic.toml``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dermafed.shared.protocol.invitation import is_host
 
 
 class Peer(NamedTuple):
-    """An application entity elsewhere."""
+    """Another application entity."""
 
     ae_title: str
     host: str
@@ -25,7 +25,7 @@ class Peer(NamedTuple):
 def _ae_title(text: str) -> str:
     """PS3.5, 6.2: printable ASCII without a backslash, no space at the ends."""
     if not re.fullmatch(r"[!-~](?:[ -~]{0,14}[!-~])?", text) or "\\" in text:
-        raise ValueError("is no AE title: 1 to 16 letters, digits or signs, without a backslash")
+        raise ValueError("is not an AE title: 1 to 16 letters, digits or signs, without a backslash")
     return text
 
 
@@ -33,7 +33,7 @@ def _device(text: str) -> str:
     try:
         return check_name(text, "device")
     except SettingsError as error:
-        raise ValueError("is no device's name: " + error.remedy) from None
+        raise ValueError("is not a device's name: " + error.remedy) from None
 
 
 def _peer(value: object) -> object:
@@ -50,21 +50,21 @@ AETitle = Annotated[str, AfterValidator(_ae_title)]
 
 
 class DicomSettings(BaseModel):
-    """What ``[serve.dicom]`` says.
+    """The table ``[serve.dicom]``.
 
     Attributes:
-        devices: AE titles that may send, and the device that each is.
+        devices: AE titles that may send, and the name of the device of each.
         host: an address of this machine; ``0.0.0.0`` is all of them.
         port: 0 takes a free one.
-        ae_title: the node's own.
+        ae_title: AE title of the node.
         answer_to: where heatmap and report are sent, ``AE@host:port``; without it, nowhere.
-        max_object_mib: of one object; beyond it the association is aborted.
-        object_seconds: for one object to arrive; beyond them the association is aborted.
-        associations: at one time; beyond them they are rejected.
-        max_pdu: bytes of one protocol data unit.
+        max_object_mib: largest object in MiB; beyond it the association is aborted.
+        object_seconds: longest time for one object to arrive; then the association is aborted.
+        associations: associations at one time; more are rejected.
+        max_pdu: largest protocol data unit in bytes.
         certificate: PEM file; with it and the key the port speaks TLS, and answers are sent by TLS.
         key: its private key.
-        ca: PEM file of the authority that peers' certificates must be of.
+        ca: PEM file of the authority that must have signed peers' certificates.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,13 +91,13 @@ class DicomSettings(BaseModel):
         return self
 
     def beside(self, folder: Path) -> DicomSettings:
-        """The same with its files' paths from this folder on."""
+        """The same, with relative paths resolved from this folder."""
         files = {name: getattr(self, name) for name in ("certificate", "key", "ca")}
         return self.model_copy(update={name: folder / path for name, path in files.items() if path})
 
 
 def server_context(settings: DicomSettings) -> ssl.SSLContext | None:
-    """What the port speaks; ``None`` is plain.
+    """The TLS context of the port; ``None`` without TLS.
 
     Raises:
         SettingsError: a file cannot be used.
@@ -106,7 +106,7 @@ def server_context(settings: DicomSettings) -> ssl.SSLContext | None:
 
 
 def client_context(settings: DicomSettings) -> ssl.SSLContext | None:
-    """What answers are sent by; ``None`` is plain.
+    """The TLS context for sending answers; ``None`` without TLS.
 
     Raises:
         SettingsError: a file cannot be used.

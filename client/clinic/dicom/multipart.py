@@ -1,4 +1,4 @@
-"""Read a body of type ``multipart/related`` (RFC 2387) as it comes and within bounds, and write one."""
+"""Read a body of type ``multipart/related`` (RFC 2387) while it arrives, within limits, and write one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _BOUNDARY = 70  # characters, RFC 2046
 
 
 async def read_related(content_type: str, body: AsyncIterable[bytes], most: int) -> list[bytes]:
-    """The DICOM files of a body.
+    """Read the DICOM files of a body.
 
     Args:
-        content_type: the request's.
-        body: as it comes.
-        most: bytes of it.
+        content_type: content type of the request.
+        body: the body, while it arrives.
+        most: largest body in bytes.
 
     Raises:
         Refused: it is of another type (415), malformed or empty (400), or too large (413).
@@ -57,7 +57,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 class _Parts:
-    """Collects the parts' contents, and looks at their types."""
+    """Collects the contents of the parts, and checks their types."""
 
     def __init__(self) -> None:
         self.files: list[bytearray] = []
@@ -107,12 +107,12 @@ class _Parts:
 
 
 def _malformed() -> Refused:
-    what = "The body is no complete multipart/related message with at least one part"
+    what = "The body is not a complete multipart/related message with at least one part"
     return Refused("multipart-malformed", what, remedy="Send each object as a part of its own")
 
 
 def _unsupported() -> Refused:
-    what = "The request is of a type that is not taken"
+    what = "The type of the request is not accepted"
     remedy = 'Send multipart/related; type="application/dicom"'
     return Refused("unsupported-type", what, where="Content-Type", remedy=remedy)
 

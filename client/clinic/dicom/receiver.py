@@ -1,4 +1,4 @@
-"""The C-STORE receiver: success is answered when the diagnosis is on the disk, and not before."""
+"""Receive DICOM objects by C-STORE; success is answered when the diagnosis is on the disk, not before."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ log = logging.getLogger("dermafed.dicom")
 
 _ASSOCIATION_SECONDS = 10.0  # for a connection to become an association
 _IDLE_SECONDS = 60.0
+_REQUEST_BYTES = 64 * 1024  # of an association's request, whoever sends it
+_CHUNK = 2**16
 _AT_ONCE = 2  # objects decoded at one time: each may be hundreds of megabytes of pixels
 
 
 class _Server(ThreadedAssociationServer):
-    """Bounds connections that never associate; a slow TLS greeting keeps nobody waiting."""
+    """Limits connections that never associate; a slow TLS handshake does not delay others."""
 
     def verify_request(self, request: object, client_address: object) -> bool:
         return len(self.active_associations) < 4 * self.ae.maximum_associations
@@ -50,12 +52,12 @@ class _Server(ThreadedAssociationServer):
         return connection, address
 
     def shutdown(self) -> None:
-        BaseServer.shutdown(self)  # pynetdicom's own looks for itself where only its other servers are
+        BaseServer.shutdown(self)  # pynetdicom's own searches only among its other servers
         self.server_close()
 
 
 class _StoreHandler:
-    """Handles the C-STORE requests of all associations."""
+    """Handler of the C-STORE requests of all associations."""
 
     def __init__(
         self, service: DiagnosticService, devices: dict[str, str], diagnosed: Callable[[str], None]
@@ -70,7 +72,7 @@ class _StoreHandler:
                 self._diagnose(event, device)
         except Exception as error:  # the sender gets an answer, whatever happened
             log.warning("C-STORE of %s: %s", device, getattr(error, "code", type(error).__name__))
-            return _failed(error)
+            return _failure(error)
         return SUCCESS
 
     def _diagnose(self, event: evt.Event, device: str) -> None:
@@ -88,15 +90,15 @@ def start_receiver(
     settings: DicomSettings,
     diagnosed: Callable[[str], None] = lambda id: None,
 ) -> Callable[[], None]:
-    """Opens the DICOM port: C-ECHO, and C-STORE of the objects that the intake takes.
+    """Open the DICOM port: C-ECHO, and C-STORE of the objects that the intake accepts.
 
     Args:
-        service: diagnoses them.
-        settings: of the port.
-        diagnosed: called with every diagnosis before success is answered: to send its answers back.
+        service: diagnoses and saves.
+        settings: settings of the port.
+        diagnosed: is called with the id of every diagnosis before success is answered.
 
     Returns:
-        What closes the port; requests in progress are then not acknowledged.
+        A function that closes the port; requests in progress are then not acknowledged.
 
     Raises:
         SettingsError: the port cannot be opened, or a file of its TLS cannot be used.
@@ -107,7 +109,7 @@ def start_receiver(
         server = _application(settings).make_server(
             (settings.host, settings.port),
             ssl_context=server_context(settings),
-            evt_handlers=[(evt.EVT_C_STORE, handler), (evt.EVT_CONN_OPEN, bound, limits)],
+            evt_handlers=[(evt.EVT_C_STORE, handler), (evt.EVT_CONN_OPEN, limit_messages, limits)],
             server_class=_Server,
         )
     except OSError as error:
@@ -151,26 +153,25 @@ def _file_of(event: evt.Event, announced: dict[str, str]) -> bytes:
     return b"".join((b"\0" * 128, b"DICM", encode_file_meta(meta), event.encoded_dataset(include_meta=False)))
 
 
-def _failed(error: Exception) -> Dataset:
+def _failure(error: Exception) -> Dataset:
     refused, answer = refusal_of(error), Dataset()
     answer.Status, answer.ErrorComment = refused.dicom_status, refused.what[:64]
     return answer
 
 
-_REQUEST_BYTES = 64 * 1024  # of an association's request, from whomever it comes
-_CHUNK = 2**16
+class MessageLimits:
+    """Limits of one association: the bytes and the time of a message; beyond them the connection ends.
 
-
-class Bounds:
-    """Of one association: counts what a message takes, and ends the connection beyond it."""
+    pynetdicom itself reads on without a limit.
+    """
 
     def __init__(self, socket: AssociationSocket, most: int, seconds: float) -> None:
-        """Takes the place of the socket's own reading.
+        """Replace the socket's own reading.
 
         Args:
-            socket: of the association.
-            most: bytes of one message.
-            seconds: for it to come whole, from its first byte.
+            socket: socket of the association.
+            most: largest message in bytes.
+            seconds: longest time for a message, from its first byte to its last.
         """
         self._socket, self._most, self._seconds = socket, most, seconds
         self._left, self._end = _REQUEST_BYTES, time.monotonic() + seconds
@@ -182,7 +183,7 @@ class Bounds:
 
     def _receive(self, nr_bytes: int) -> bytearray:
         self._end = min(self._end, time.monotonic() + self._seconds)
-        self._left -= nr_bytes  # a unit tells its length before it comes: a lie costs nothing
+        self._left -= nr_bytes  # a unit states its length first: a false one costs nothing
         received = bytearray()
         try:
             while len(received) < nr_bytes and (part := self._part(nr_bytes - len(received))):
@@ -195,17 +196,17 @@ class Bounds:
     def _part(self, count: int) -> bytes:
         seconds, connection = self._end - time.monotonic(), self._socket.socket
         if self._left < 0 or seconds <= 0:
-            raise OSError("beyond the bounds of a DICOM object")
+            raise OSError("a DICOM object beyond the limits")
         if connection is None:
             return b""
         connection.settimeout(seconds)
         return connection.recv(min(count, _CHUNK))
 
 
-def bound(event: evt.Event, most: int, seconds: float) -> None:
-    """Handler of a connection that opens: bounds its association; see :class:`Bounds`."""
+def limit_messages(event: evt.Event, most: int, seconds: float) -> None:
+    """Handler of a connection that opens: limits its association; see :class:`MessageLimits`."""
     socket = event.assoc.dul.socket
     assert socket is not None, "a connection that is open has one"
-    bounds = Bounds(socket, most, seconds)
+    limits = MessageLimits(socket, most, seconds)
     for end_of_message in (evt.EVT_REQUESTED, evt.EVT_DIMSE_RECV):
-        event.assoc.bind(end_of_message, bounds.restart)
+        event.assoc.bind(end_of_message, limits.restart)

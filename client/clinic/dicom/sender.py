@@ -1,4 +1,4 @@
-"""Heatmaps and reports sent back by C-STORE, tried again until they arrive."""
+"""Send heatmaps and reports back by C-STORE; what cannot be delivered is sent again later."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
 log = logging.getLogger("dermafed.dicom")
 
+_ID = re.compile(r"[0-9a-f]{32}")
+
 _RETRY_SECONDS = (5.0, 600.0)  # at first, and at most: twice as long after each failure
 _GIVE_UP_SECONDS = 7 * 86400.0
 _SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 _TIMEOUT_SECONDS = 60.0
 
 
-class _Unreachable(Exception):
-    """The peer did not take an answer, and may later."""
+class _Undelivered(Exception):
+    """The peer did not accept an answer, and may later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """Sends answers in a thread of its own.
+    """Sends answers in its own thread.
 
     Attributes:
-        add: has a diagnosis's answers sent; on the disk when it returns.
+        add: queues the answers of a diagnosis; on the disk when it returns.
         stop: ends the thread; what waits is sent after the next start.
     """
 
@@ -46,15 +48,15 @@ class Answering:
 
 
 def start_answering(service: DiagnosticService, settings: DicomSettings, folder: Path) -> Answering:
-    """Starts to send what waits in the folder and what is added.
+    """Start to send what waits in the folder and what is added.
 
     Args:
         service: has the diagnoses, and draws their heatmaps.
-        settings: say where to; without ``answer_to``, nothing is ever sent.
-        folder: of what waits; made if it is not there.
+        settings: where to send; without ``answer_to``, nothing is sent.
+        folder: folder of what waits; made if it is missing.
 
     Raises:
-        SettingsError: a file of the TLS cannot be used.
+        SettingsError: a file of the TLS settings cannot be used.
         StorageError: the folder cannot be made.
     """
     if settings.answer_to is None:
@@ -81,46 +83,46 @@ class _Sender:
         self._service, self._peer, self._outbox = service, peer, outbox
         self._tls = client_context(settings)
         self._ae = _application(settings)
-        self._news, self._stopped = threading.Event(), False
+        self._wake, self._stopped = threading.Event(), False
 
     def add(self, id: str) -> None:
         self._outbox.add(id)
-        self._news.set()
+        self._wake.set()
 
     def stop(self) -> None:
         self._stopped = True
-        self._news.set()
+        self._wake.set()
 
     def run(self) -> None:
-        """Sends what waits; after a failure it rests, the longer the more of them."""
-        rest = _RETRY_SECONDS[0]
+        """Send what waits; after each failure, wait twice as long."""
+        delay = _RETRY_SECONDS[0]
         while not self._stopped:
-            self._news.clear()
+            self._wake.clear()
             try:
                 self._send_all()
-                rest = _RETRY_SECONDS[0]
-                self._news.wait()
+                delay = _RETRY_SECONDS[0]
+                self._wake.wait()
             except Exception as error:  # no failure may end the thread
                 log.warning("Answers to %s wait: %s", self._peer.ae_title, type(error).__name__)
-                self._news.wait(rest)
-                rest = min(2 * rest, _RETRY_SECONDS[1])
+                self._wake.wait(delay)
+                delay = min(2 * delay, _RETRY_SECONDS[1])
 
     def _send_all(self) -> None:
         for id, age in self._outbox.waiting():
             if self._stopped:
                 return
             if age > _GIVE_UP_SECONDS:
-                log.error("The answers of diagnosis %s were never taken; given up", id)
+                log.error("The answers of diagnosis %s were never accepted; given up", id)
             else:
-                self._send(id, self._made(id))
-            self._outbox.done(id)
+                self._send(id, self._build(id))
+            self._outbox.remove(id)
 
-    def _made(self, id: str) -> list[Dataset]:
+    def _build(self, id: str) -> list[Dataset]:
         try:
             return [self._service.dicom_answer(id, "sc"), self._service.dicom_answer(id, "sr")]
-        except Exception as error:  # forgotten, no longer kept; or a fault, which would stop all the others
+        except Exception as error:  # forgotten or expired; or a fault, which would stop all the others
             why = getattr(error, "code", type(error).__name__)
-            log.error("The answers of diagnosis %s cannot be made: %s", id, why)
+            log.error("The answers of diagnosis %s cannot be built: %s", id, why)
             return []
 
     def _send(self, id: str, objects: list[Dataset]) -> None:
@@ -141,17 +143,17 @@ class _Sender:
             tls_args=None if self._tls is None else (self._tls, self._peer.host),
         )
         if not association.is_established:
-            raise _Unreachable
+            raise _Undelivered
         return association
 
 
 def _store(association: Association, answer: Dataset, id: str) -> None:
     try:
         status = association.send_c_store(answer).get("Status")
-    except ValueError:  # the peer takes no such objects
+    except ValueError:  # the peer accepts no such objects
         status = 0x0122
     if status is None or status & 0xFF00 == 0xA700:
-        raise _Unreachable
+        raise _Undelivered
     if status and status & 0xF000 != 0xB000:  # neither success nor a warning
         log.error("An answer of diagnosis %s was refused with 0x%04X", id, status)
 
@@ -164,17 +166,14 @@ def _application(settings: DicomSettings) -> AE:
     return ae
 
 
-_ID = re.compile(r"[0-9a-f]{32}")
-
-
 class Outbox:
-    """A folder of what is still to be sent; safe for many threads."""
+    """A folder of what is still to be sent, an empty file for each diagnosis; safe for many threads."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens it.
+        """Open it.
 
         Args:
-            folder: made if it is not there.
+            folder: made if it is missing.
 
         Raises:
             StorageError: it cannot be made.
@@ -183,7 +182,7 @@ class Outbox:
         self._folder = folder
 
     def add(self, id: str) -> None:
-        """A diagnosis's answers are to be sent; on the disk when this returns.
+        """Add a diagnosis whose answers are to be sent; on the disk when this returns.
 
         Raises:
             StorageError: it cannot be written.
@@ -191,12 +190,12 @@ class Outbox:
         write_atomically(self._folder / id, b"")
 
     def waiting(self) -> list[tuple[str, float]]:
-        """What waits, and for how many seconds; the longest first."""
+        """The ids that wait, and for how many seconds; oldest first."""
         files = [path for path in self._folder.iterdir() if _ID.fullmatch(path.name)]
         return sorted(((path.name, _age(path)) for path in files), key=lambda each: -each[1])
 
-    def done(self, id: str) -> None:
-        """A diagnosis's answers wait no longer."""
+    def remove(self, id: str) -> None:
+        """Remove a diagnosis: its answers wait no longer."""
         (self._folder / id).unlink(missing_ok=True)
 
 

@@ -28,12 +28,12 @@ MEDIA_TYPE = "application/dicom+json"
 _ACCEPTED = (MEDIA_TYPE, "application/json", "application/*", "*/*")
 _DOCUMENTED = {"content": {'multipart/related; type="application/dicom"': {"schema": {"type": "string"}}}}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Every object has its diagnosis; the Link headers lead there"},
-    202: {"description": "Some objects have; the others have a reason why not"},
+    200: {"description": "Every object has a diagnosis; the Link header has its address"},
+    202: {"description": "Some objects have a diagnosis; the others have a failure reason"},
     400: {"description": "The body is malformed"},
-    409: {"description": "No object could be diagnosed; each has a reason"},
-    415: {"description": "The body, or a part of it, is not of a type that is taken"},
-    503: {"description": "Nothing could be kept; send it again later"},
+    409: {"description": "No object could be diagnosed; each has a failure reason"},
+    415: {"description": "The body, or a part of it, is not of a type that is accepted"},
+    503: {"description": "Nothing could be saved; send it again later"},
 }
 
 
@@ -55,9 +55,9 @@ def stow_router(
     """The routes of the store transaction: ``POST /dicomweb/studies`` and ``/dicomweb/studies/{study}``.
 
     Args:
-        service: diagnoses the objects.
+        service: diagnoses and saves.
         device: a dependency that gives the sender's name.
-        max_bytes: of one request.
+        max_bytes: largest request in bytes.
         run: calls a function in a thread.
     """
     router = APIRouter(
@@ -72,7 +72,7 @@ def stow_router(
 
     @router.post("/studies", openapi_extra=body)
     async def store_any(request: Request, sender: str = Depends(device)) -> JSONResponse:
-        """Diagnose DICOM objects; each diagnosis is kept before this answers."""
+        """Diagnose DICOM objects; each diagnosis is saved before this answers."""
         return await store(request, sender, {})
 
     @router.post("/studies/{study}", openapi_extra=body)

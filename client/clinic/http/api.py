@@ -13,25 +13,25 @@ from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.fhir import to_fhir
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.dicom.multipart import write_related
-from dermafed.client.clinic.http.access import allowed
+from dermafed.client.clinic.http.access import require_role
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.monitoring import Metrics
 from dermafed.client.clinic.http.pictures import Draw, draw_heat, draw_image, draw_overlay
 from dermafed.client.clinic.http.schema import DiagnosisAnswer, ErrorAnswer, OpinionAnswer, OpinionGiven
 from dermafed.client.clinic.http.tokens import Caller
-from dermafed.client.clinic.http.upload import DOCUMENTED, read_parts, split_parts
+from dermafed.client.clinic.http.upload import UPLOAD_BODY, read_parts, split_parts
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService, Kind
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
 
-Anyone = Annotated[Caller, Depends(allowed("device", "clinician"))]
-Clinician = Annotated[Caller, Depends(allowed("clinician"))]
+Anyone = Annotated[Caller, Depends(require_role("device", "clinician"))]
+Clinician = Annotated[Caller, Depends(require_role("clinician"))]
 Class = Annotated[str | None, Query(alias="class", description="By default the predicted one.")]
 Against = Annotated[str | None, Query(description="Another class: why 'class' rather than this.")]
 
-REFUSED: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}}
+ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}}
 _PNG: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: {"content": {"image/png": {}}, "description": "The picture"}},
@@ -46,10 +46,10 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
         pool: runs what takes long.
         metrics: count the diagnoses.
     """
-    router = APIRouter(prefix="/v1/diagnoses", responses=REFUSED, tags=["diagnoses"])
+    router = APIRouter(prefix="/v1/diagnoses", responses=ERRORS, tags=["diagnoses"])
     store = service.store
 
-    @router.post("", response_model=DiagnosisAnswer, openapi_extra=DOCUMENTED)
+    @router.post("", response_model=DiagnosisAnswer, openapi_extra=UPLOAD_BODY)
     async def diagnose(request: Request, caller: Anyone) -> dict[str, Any]:
         """Diagnose an image. The same sender's same `request` with the same image gets the same diagnosis."""
         with pool.slot():  # from the body's first byte on
@@ -98,7 +98,7 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
 
 def export_router(service: DiagnosticService, pool: WorkPool) -> APIRouter:
     """The routes of ``/v1/diagnoses/{id}`` that other systems read; the heatmap is part of both."""
-    router = APIRouter(prefix="/v1/diagnoses", responses=REFUSED, tags=["diagnoses"])
+    router = APIRouter(prefix="/v1/diagnoses", responses=ERRORS, tags=["diagnoses"])
     store = service.store
 
     @router.get("/{id}/fhir", response_class=Response)

@@ -1,4 +1,4 @@
-"""The node's application: its routes, and what every request passes first."""
+"""Build the node's application: its routes, and the middleware that every request passes first."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from starlette.types import Scope
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.client.clinic.dicom.stow import stow_router
-from dermafed.client.clinic.http.access import Callers, KnownHosts, SecurityHeaders, allowed
+from dermafed.client.clinic.http.access import (
+    AuthenticationMiddleware,
+    HostCheckMiddleware,
+    SecurityHeadersMiddleware,
+    require_role,
+)
 from dermafed.client.clinic.http.api import api_router, export_router
-from dermafed.client.clinic.http.failures import Failures, as_json, say_what_http_refuses
-from dermafed.client.clinic.http.limits import BodyLimit, RateLimitMiddleware, WorkPool
+from dermafed.client.clinic.http.error_answers import ErrorMiddleware, refusal_json, translate_http_errors
+from dermafed.client.clinic.http.limits import BodyLimitMiddleware, RateLimitMiddleware, WorkPool
 from dermafed.client.clinic.http.model_facts import ModelFacts
-from dermafed.client.clinic.http.monitoring import Metrics, RequestMetrics, monitoring_router
-from dermafed.client.clinic.http.page import STATIC, as_page, page_router
+from dermafed.client.clinic.http.monitoring import Metrics, MetricsMiddleware, monitoring_router
+from dermafed.client.clinic.http.page import STATIC, page_router, refusal_page
 from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.client.clinic.http.tokens import Caller, Sessions, Tokens
 from dermafed.client.clinic.intake.refusals import Refused
@@ -33,17 +38,17 @@ def build_app(
     settings: ServeSettings,
     hosts: Sequence[str] = (),
 ) -> FastAPI:
-    """The application; routers of other ways in may be added to it.
+    """Build the application; routers of other ways in may be added to it.
 
-    Such a router's routes take ``Depends(callers.allowed("device"))``, whose value tells who sends.
-    Everything else (hosts, limits, answers to what is raised) holds for them too.
+    The routes of such a router take ``Depends(require_role("device"))``, which gives the caller.
+    Hosts, limits and the answers to errors hold for them too.
 
     Args:
         service: diagnoses and saves.
         tokens: of devices and clinicians.
-        facts: what the page tells of the model.
+        facts: what the page shows of the model.
         settings: the limits.
-        hosts: names and addresses by which the node is reached, beside the settings' and this machine's.
+        hosts: names and addresses by which the node is reached, besides the settings'.
     """
     pool = WorkPool(settings.waiting)
     metrics = Metrics(service.diagnoser.model.used, pool)
@@ -66,24 +71,24 @@ def build_app(
     ):
         app.include_router(router)
     app.mount("/static", _Static(directory=STATIC))
-    say_what_http_refuses(app)
+    translate_http_errors(app)
     # What is added last, a request meets first.
-    app.add_middleware(BodyLimit, largest=settings.max_body, seconds=settings.upload_seconds)
+    app.add_middleware(BodyLimitMiddleware, largest=settings.max_body, seconds=settings.upload_seconds)
     app.add_middleware(RateLimitMiddleware, per_minute=settings.requests_per_minute)
-    app.add_middleware(Callers, tokens=tokens, sessions=sessions)
-    app.add_middleware(KnownHosts, hosts=(*hosts, *settings.hosts))
-    app.add_middleware(Failures, answer=_answer)
-    app.add_middleware(RequestMetrics, metrics=metrics)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(AuthenticationMiddleware, tokens=tokens, sessions=sessions)
+    app.add_middleware(HostCheckMiddleware, hosts=(*hosts, *settings.hosts))
+    app.add_middleware(ErrorMiddleware, answer=_answer)
+    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    app.add_middleware(SecurityHeadersMiddleware)
     return app
 
 
-def _sender(caller: Annotated[Caller, Depends(allowed("device"))]) -> str:
+def _sender(caller: Annotated[Caller, Depends(require_role("device"))]) -> str:
     return caller.name
 
 
 class _Static(StaticFiles):
-    """The page's own files, asked for anew each time: a new version is used at once."""
+    """The page's own files; browsers ask for them each time, so that a new version is used at once."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
@@ -93,4 +98,4 @@ class _Static(StaticFiles):
 
 def _answer(scope: Scope, refused: Refused) -> Response:
     wants_page = "text/html" in Headers(scope=scope).get("accept", "")
-    return as_page(refused) if wants_page else as_json(refused)
+    return refusal_page(refused) if wants_page else refusal_json(refused)

@@ -1,4 +1,4 @@
-"""The certificate that the node shows: the clinic's own files, or one that the node makes."""
+"""The certificate of the HTTP server: the clinic's own files, or one that the node makes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dermafed.shared.storage.atomic_files import check_private
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What the node shows, and what browsers and devices must trust to accept it.
+    """The server's certificate, and the authority that browsers and devices must trust.
 
     Attributes:
         chain: PEM file of the certificate and those between it and its authority.
@@ -44,8 +44,8 @@ class Certificate:
         """TLS 1.2 or later with this certificate.
 
         Raises:
-            SettingsError: the files do not fit.
-            StorageError: others may read the key, or it is not there.
+            SettingsError: the files do not fit together.
+            StorageError: others may read the key, or it is missing.
         """
         check_private(self.key)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -65,10 +65,10 @@ def certificate_for(folder: Path, clinic: str, hosts: Sequence[str], settings: S
     """The clinic's own certificate, or a fresh one of the node's authority, which is made at the first start.
 
     Args:
-        folder: where the node keeps its authority.
-        clinic: the name in it.
-        hosts: by which this machine is reached.
-        settings: the clinic's files, if it has any.
+        folder: folder of the node's authority.
+        clinic: name of the clinic, for the certificate.
+        hosts: names and addresses by which this machine is reached.
+        settings: the clinic's own files, if it has any.
 
     Raises:
         StorageError: the folder cannot be read or written.

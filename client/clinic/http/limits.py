@@ -17,8 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dermafed.client.clinic.http.access import caller_of
 from dermafed.client.clinic.intake.refusals import Refused
 
+_MANY = 10_000  # buckets; beyond them, full ones are dropped
+_THREADS = 4  # one is in the network; the others decode, prepare and write meanwhile
+_RETRY_SECONDS = 5
+P = ParamSpec("P")
+T = TypeVar("T")
 
-class BodyLimit:
+
+class BodyLimitMiddleware:
     """ASGI middleware that counts a body while it arrives, whatever its Content-Length says."""
 
     def __init__(self, app: ASGIApp, largest: int, seconds: float) -> None:
@@ -82,9 +88,6 @@ def _too_large(largest: int) -> Refused:
     return Refused("too-large", what, remedy="Send a smaller image")
 
 
-_MANY = 10_000
-
-
 class RateLimit:
     """A token bucket for each name: full at first, refilled steadily; each request takes one token."""
 
@@ -126,13 +129,6 @@ class RateLimitMiddleware:
                 remedy = f"Wait {wait} s, and ask again"
                 raise Refused("rate-limit", "Too many requests", remedy=remedy, retry_after=wait)
         await self._app(scope, receive, send)
-
-
-_THREADS = 4  # one is in the network; the others decode, prepare and write meanwhile
-_RETRY_SECONDS = 5
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class WorkPool:

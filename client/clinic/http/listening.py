@@ -1,4 +1,4 @@
-"""The port, and the server behind it."""
+"""Listen for HTTP/1.1 connections by uvicorn, with a time limit for a request's headers."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.invitation import join_address
 
-Companion = AbstractAsyncContextManager[None]
-"""What runs as long as the node does, such as a DICOM receiver: entered at its start, left at its end."""
+BackgroundTask = AbstractAsyncContextManager[None]
+"""What runs as long as the node, such as a DICOM receiver: entered at its start, left at its end."""
 
-_FINISH_SECONDS = 60  # for requests in hand, at the end
+_FINISH_SECONDS = 60  # for requests in progress, at the end
 _CONNECTIONS = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a node listens.
+class ListenAddress:
+    """The address that a node listens on.
 
     Attributes:
-        host: a name or an address of this machine; ``0.0.0.0`` or ``::`` is all of them.
+        host: a name or an IP address of this machine; ``0.0.0.0`` or ``::`` is all of them.
         port: 0 takes a free one.
-        tls: without it, only this machine itself may ask.
+        tls: without it, only this machine itself may connect.
 
     Raises:
         SettingsError: without TLS, and open to other machines.
@@ -46,14 +46,14 @@ class Place:
     def __post_init__(self) -> None:
         if not self.tls and self.host not in ("localhost", "127.0.0.1", "::1"):
             raise SettingsError(
-                "Without TLS, other machines may not ask",
+                "Without TLS, other machines may not connect",
                 where=self.host,
                 remedy="Leave out --plain-http, or listen on 127.0.0.1",
             )
 
     @contextmanager
     def bound(self) -> Iterator[socket.socket]:
-        """A socket on it, which takes no connection yet.
+        """A socket bound to it, which accepts no connection yet.
 
         Raises:
             SettingsError: it cannot be opened.
@@ -75,12 +75,12 @@ class Place:
             yield bound
 
     def names(self, settings: ServeSettings) -> tuple[str, ...]:
-        """By which it is reached, beside ``localhost``."""
+        """The names by which it is reached, beside ``localhost``."""
         own = () if _is_any(self.host) else (self.host,)
         return (*own, *settings.hosts, socket.gethostname())
 
     def address(self, bound: socket.socket) -> str:
-        """Of the page."""
+        """The address of the page."""
         host = "localhost" if _is_any(self.host) else self.host
         return f"{'https' if self.tls else 'http'}://{join_address(host, bound.getsockname()[1])}"
 
@@ -97,21 +97,21 @@ def listen(
     bound: socket.socket,
     context: ssl.SSLContext | None,
     settings: ServeSettings,
-    companions: Sequence[Companion],
+    background: Sequence[BackgroundTask],
     ready: Callable[[], None],
 ) -> None:
-    """Answer until SIGTERM or Ctrl-C, and finish what is in hand; a second signal ends at once.
+    """Serve until SIGTERM or Ctrl-C, and finish the requests in progress; a second signal ends at once.
 
     Args:
-        app: answers.
-        bound: where.
+        app: the application.
+        bound: the bound socket.
         context: TLS; ``None`` for plain HTTP.
         settings: the limits.
-        companions: what runs meanwhile; what one raises at its start is raised here.
-        ready: called once connections are taken.
+        background: runs meanwhile; what a task raises at its start is raised here.
+        ready: is called once connections are accepted.
     """
     server = make_server(app, context, settings, ready)
-    asyncio.run(_serve(server, bound, companions))
+    asyncio.run(_serve(server, bound, background))
 
 
 def make_server(
@@ -134,15 +134,15 @@ def make_server(
     return _Server(config, ready)
 
 
-async def _serve(server: uvicorn.Server, bound: socket.socket, companions: Sequence[Companion]) -> None:
+async def _serve(server: uvicorn.Server, bound: socket.socket, background: Sequence[BackgroundTask]) -> None:
     async with AsyncExitStack() as running:
-        for companion in companions:
-            await running.enter_async_context(companion)
+        for task in background:
+            await running.enter_async_context(task)
         await server.serve([bound])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with a word when it is ready, and an exit code of 0 after a signal."""
+    """uvicorn, with a call when it is ready, and an exit code of 0 after a signal."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -171,7 +171,7 @@ def _is_any(host: str) -> bool:
 
 
 def http_protocol(seconds: float) -> type[H11Protocol]:
-    """A protocol that closes a connection whose next request's headers take longer than so many seconds."""
+    """A protocol that closes a connection whose next headers take longer than so many seconds."""
 
     class TimedProtocol(H11Protocol):
         """uvicorn itself waits for ever, even for one byte an hour."""
@@ -180,44 +180,44 @@ def http_protocol(seconds: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows it
-            self._expect_headers()
+            self._start_timer()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            self._expect_headers()
+            self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
-            self._stop_waiting()
+            self._cancel_timer()
 
         def shutdown(self) -> None:
             if not self.transport.is_closing():  # asyncio's TLS, closed twice, can no more be aborted
                 super().shutdown()
-            self._let_go()
+            self._abort_when_idle()
 
-        def _expect_headers(self) -> None:
-            """The time runs from the first byte, or from the connection; more bytes do not set it back."""
-            if self._at_work():
-                self._stop_waiting()
+        def _start_timer(self) -> None:
+            """The time runs from the connection or the first byte; more bytes do not extend it."""
+            if self._is_busy():
+                self._cancel_timer()
             elif self._headers_due is None:
-                self._headers_due = self.loop.call_later(seconds, self._end)
+                self._headers_due = self.loop.call_later(seconds, self._close_if_idle)
 
-        def _at_work(self) -> bool:
+        def _is_busy(self) -> bool:
             return self.cycle is not None and not self.cycle.response_complete
 
-        def _let_go(self) -> None:
-            """A client that does not return TLS's goodbye would hold the node's end up for 30 s."""
-            busy = self._at_work() or self.transport.get_write_buffer_size()
-            self.loop.call_later(1, self._let_go if busy else self.transport.abort)
+        def _abort_when_idle(self) -> None:
+            """A client that does not return TLS's close notification would delay the node's end by 30 s."""
+            busy = self._is_busy() or self.transport.get_write_buffer_size()
+            self.loop.call_later(1, self._abort_when_idle if busy else self.transport.abort)
 
-        def _stop_waiting(self) -> None:
+        def _cancel_timer(self) -> None:
             if self._headers_due is not None:
                 self._headers_due.cancel()
                 self._headers_due = None
 
-        def _end(self) -> None:
+        def _close_if_idle(self) -> None:
             self._headers_due = None
-            if not self._at_work() and not self.transport.is_closing():
+            if not self._is_busy() and not self.transport.is_closing():
                 self.transport.close()
 
     return TimedProtocol

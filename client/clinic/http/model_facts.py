@@ -1,4 +1,4 @@
-"""What the page tells of a model: which it is, how right its numbers are, and how it did where."""
+"""What the page shows of a model: which it is, how well calibrated it is, and its results by clinic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RESULT = "result.json"  # of the run, beside its model
 
 @dataclass(frozen=True, slots=True)
 class AtClinic:
-    """How a model did on one clinic's test images; ``here`` is the clinic whose node this is."""
+    """A model's result on one clinic's test images; ``here`` is the clinic whose node this is."""
 
     name: str
     here: bool
@@ -43,7 +43,7 @@ class ModelFacts:
 
     @property
     def chance(self) -> float:
-        """Balanced accuracy of guessing."""
+        """Balanced accuracy of chance."""
         return 1 / len(self.classes)
 
     @property
@@ -53,11 +53,11 @@ class ModelFacts:
 
 
 def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str) -> ModelFacts:
-    """Gathers what the model's files say.
+    """Collect what the model's files say.
 
     Args:
-        model: opened.
-        trust: what is known of its numbers.
+        model: the opened model.
+        calibration: its calibration, if it was measured.
         clinic: the name of the clinic whose node this is.
     """
     card = model.card
@@ -65,7 +65,7 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
         used=model.used,
         classes=card.model.classes,
         network=f"{card.model.backbone}, {card.model.image_size} x {card.model.image_size} pixels",
-        trained_on=_counts(card.data) or "not told",
+        trained_on=_counts(card.data) or "unknown",
         note=card.note,
         crops=card.preprocess.fit == "crop",
         calibration=calibration,
@@ -74,7 +74,7 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
 
 
 def _counts(data: Mapping[str, Any]) -> str:
-    """How many images of how many clinics, as far as a card says it."""
+    """How many images of how many clinics, as far as the model's information says it."""
     clinics = data.get("clinics", ())
     counts = data.get("training_images") or {}
     if isinstance(clinics, Mapping):
@@ -91,4 +91,4 @@ def _by_clinic(file: Path, own: str) -> tuple[AtClinic, ...]:
             for name, each in clinics.items()
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return ()  # no run's folder: not measured here
+        return ()  # not the folder of a run: not measured here

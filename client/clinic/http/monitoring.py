@@ -50,7 +50,7 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
 
 
-class RequestMetrics:
+class MetricsMiddleware:
     """ASGI middleware that counts and times every request."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

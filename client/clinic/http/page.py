@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
-from dermafed.client.clinic.http.access import caller_of, cookie_of
+from dermafed.client.clinic.http.access import caller_of, session_cookie
 from dermafed.client.clinic.http.api import Clinician, view_diagnosis
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.model_facts import ModelFacts
@@ -20,7 +20,11 @@ from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER
 
-_REFUSED = "This token is not a clinician's, or it was revoked."
+_NOT_A_CLINICIAN = "This token is not a clinician's, or it was revoked."
+
+
+_HERE = Path(__file__).parent
+STATIC = _HERE / "static"
 
 
 def page_router(
@@ -31,14 +35,14 @@ def page_router(
     Args:
         service: has the diagnoses.
         pool: runs what takes long.
-        sessions: of the clinicians.
+        sessions: sessions of the clinicians.
         facts: what is known of the model.
     """
     router = APIRouter(include_in_schema=False, default_response_class=Response)
     store = service.store
 
     @router.get("/sign-in")
-    async def ask_token(request: Request) -> Response:
+    async def show_sign_in(request: Request) -> Response:
         if caller_of(request.scope) is not None:
             return RedirectResponse("/", 303)
         return render("sign_in.html", error="")
@@ -48,7 +52,7 @@ def page_router(
         token = (await request.form(max_files=0, max_fields=4)).get("token")
         cookie = sessions.sign_in(token.strip()) if isinstance(token, str) else None
         if cookie is None:
-            return render("sign_in.html", status=401, error=_REFUSED)
+            return render("sign_in.html", status=401, error=_NOT_A_CLINICIAN)
         response = RedirectResponse("/", 303)
         response.set_cookie(
             COOKIE, cookie, max_age=int(sessions.seconds), secure=True, httponly=True, samesite="strict"
@@ -57,7 +61,7 @@ def page_router(
 
     @router.post("/sign-out")
     async def sign_out(request: Request) -> Response:
-        sessions.sign_out(cookie_of(request.headers))
+        sessions.sign_out(session_cookie(request.headers))
         response = RedirectResponse("/sign-in", 303)
         response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="strict")
         return response
@@ -70,9 +74,9 @@ def page_router(
     async def diagnosis(id: str, caller: Clinician) -> Response:
         found = await pool.run(view_diagnosis, store, id, caller)
         opinions = await pool.run(store.list_opinions, id)
-        looks = await pool.run(store.list_views, id)
+        views = await pool.run(store.list_views, id)
         return render(
-            "diagnosis.html", caller=caller, said=found, opinions=opinions, looks=looks, facts=facts,
+            "diagnosis.html", caller=caller, diagnosis=found, opinions=opinions, views=views, facts=facts,
             confirmations=CONFIRMATIONS, other=OTHER,
         )  # fmt: skip
 
@@ -99,30 +103,26 @@ def page_router(
     return router
 
 
-def as_page(refused: Refused) -> Response:
-    """A refusal for people; whoever is not signed in is asked to."""
+def refusal_page(refused: Refused) -> Response:
+    """A refusal for people; whoever is not signed in is sent to the sign-in page."""
     if refused.status == 401:
         return RedirectResponse("/sign-in", 303)
     return render("error.html", status=refused.status, refused=refused)
 
 
-_HERE = Path(__file__).parent
-STATIC = _HERE / "static"
-
-
 def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page.
+    """Render a page.
 
     Args:
         template: file name in ``templates``.
-        status: of the answer.
-        values: what the template uses; ``caller`` is who is signed in.
+        status: HTTP status of the answer.
+        values: what the template uses; ``caller`` is the clinician who is signed in.
     """
     return HTMLResponse(_TEMPLATES.get_template(template).render(values), status)
 
 
 def percent(probability: float) -> str:
-    """A probability for people: no more digits than it deserves, and never certain."""
+    """A probability for people: no more digits than are meaningful, and never certain."""
     if probability < 0.01:
         return "< 1 %"
     if probability > 0.99:
@@ -131,7 +131,7 @@ def percent(probability: float) -> str:
 
 
 def spaced(name: str) -> str:
-    """A class for people."""
+    """The name of a class for people."""
     return name.replace("_", " ")
 
 

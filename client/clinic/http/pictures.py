@@ -16,7 +16,7 @@ from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.overlay import COLOURS, blend
 from dermafed.shared.imaging.preprocess_settings import Fit
 
-LONGEST = 1024  # pixels of the shown image's longer side
+LONGEST = 1024  # pixels of the longer side of the shown image
 _DIMMED = 0.35  # of the brightness, where the model did not look
 
 Pixels = NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""What the API takes and answers, typed: the source of its OpenAPI document."""
+"""The requests and answers of the API, typed: the source of its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ClinicalAnswer(BaseModel):
-    """What was told of the person."""
+    """The clinical data of the image."""
 
     age: int | None
     sex: str | None
@@ -23,7 +23,7 @@ class CautionAnswer(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """Which model said it."""
+    """Which model made the diagnosis."""
 
     name: str
     round: int
@@ -31,7 +31,7 @@ class ModelAnswer(BaseModel):
 
 
 class DiagnosisAnswer(BaseModel):
-    """What the model said of one image; the clinician decides."""
+    """What the model predicts for one image; the clinician decides."""
 
     id: str
     time: str
@@ -54,22 +54,22 @@ class DiagnosisAnswer(BaseModel):
 
 
 class OpinionGiven(BaseModel):
-    """What a clinician says of a diagnosis."""
+    """A clinician's opinion of a diagnosis."""
 
     model_config = ConfigDict(extra="forbid")
 
     agrees: bool
     label: Annotated[
-        str | None, Field(description="Who disagrees says what it is instead: a class, or 'other'.")
+        str | None, Field(description="The label instead, of whoever disagrees: a class, or 'other'.")
     ] = None
     reason: Annotated[str, Field(max_length=2000)] = ""
     confirmed_by: Annotated[
-        str | None, Field(description="What makes it sure: histopathology, follow-up or consensus.")
+        str | None, Field(description="What confirms it: histopathology, follow-up or consensus.")
     ] = None
 
 
 class OpinionAnswer(OpinionGiven):
-    """An opinion as it is kept."""
+    """An opinion as it is saved."""
 
     who: str
     time: str

@@ -1,4 +1,4 @@
-"""How a clinic's node serves: the table ``[serve]`` of ``clinic.toml``."""
+"""The settings of serving: the table ``[serve]`` of ``clinic.toml``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dermafed.shared.protocol.invitation import is_host
 
 def _host(text: str) -> str:
     if not is_host(text):
-        raise ValueError("is no host name or IP address")
+        raise ValueError("is not a host name or an IP address")
     return text
 
 
@@ -24,21 +24,21 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 
 
 class ServeSettings(BaseModel):
-    """What ``[serve]`` says; without the table, these defaults.
+    """The table ``[serve]``; without it, these defaults.
 
     Attributes:
         hosts: names and IP addresses by which devices and clinicians reach this machine.
-        certificate: PEM file of the clinic's own; without it the node makes one.
+        certificate: PEM file of the clinic's own certificate; without it the node makes one.
         key: its private key.
-        retention_days: how long diagnoses and images are kept.
-        requests_per_minute: of one token; beyond them, 429.
-        max_body_mib: of one request; beyond it, 413.
-        upload_seconds: for one request's body; beyond them, 408.
-        header_seconds: for one request's headers; beyond them, the connection is closed.
-        waiting: diagnoses and heatmaps in hand at one time; beyond them, 503.
-        session_hours: after which a clinician signs in anew.
-        dicom: of the DICOM port; without it there is none.
-        mqtt: of the broker; without it there is none. The clinic's name is by default that in the file.
+        retention_days: how long diagnoses and images are stored.
+        requests_per_minute: requests of one token a minute; more get 429.
+        max_body_mib: largest request in MiB; a larger one gets 413.
+        upload_seconds: longest time for one request's body; then 408.
+        header_seconds: longest time for one request's headers; then the connection is closed.
+        waiting: diagnoses and heatmaps at one time; more get 503.
+        session_hours: how long a clinician stays signed in.
+        dicom: settings of the DICOM port; without them there is none.
+        mqtt: settings of MQTT; without them there is none. The clinic's name is by default that of the file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,18 +64,18 @@ class ServeSettings(BaseModel):
 
     @property
     def max_body(self) -> int:
-        """Bytes of one request's body."""
+        """The largest body of one request in bytes."""
         return self.max_body_mib * 2**20
 
 
 def read_serve_settings(path: Path) -> ServeSettings:
-    """What a clinic's settings file says of serving; a relative path starts at the file's folder.
+    """Read the settings of serving from a clinic's settings file; relative paths start at its folder.
 
     Args:
         path: ``clinic.toml``.
 
     Raises:
-        SettingsError: it cannot be used; names the field.
+        SettingsError: they cannot be used; names the field.
     """
     try:
         content = tomllib.loads(path.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""``fl-client serve``: everything started in order, the ready line, and an end in good order."""
+"""``fl-client serve``: start the HTTP server and the other listeners in order, and stop them in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.http.app import build_app
 from dermafed.client.clinic.http.certificate import Certificate, certificate_for
-from dermafed.client.clinic.http.listening import Place, listen
+from dermafed.client.clinic.http.listening import ListenAddress, listen
 from dermafed.client.clinic.http.model_facts import model_facts
 from dermafed.client.clinic.http.serve_settings import read_serve_settings
 from dermafed.client.clinic.http.tokens import TOKENS, Tokens
@@ -30,16 +30,19 @@ from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 
 OUTBOX = "dicom-answers"
+_DAY = 86400.0  # seconds
+
+log = logging.getLogger("dermafed.serving")
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What is told once the node answers.
+    """What is printed once the node answers.
 
     Attributes:
-        address: of the page.
-        model: in use.
-        certificate: that it shows; ``None`` without TLS.
+        address: address of the page.
+        model: the model in use.
+        certificate: the certificate of the server; ``None`` without TLS.
     """
 
     address: str
@@ -47,14 +50,14 @@ class Ready:
     certificate: Certificate | None
 
 
-def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) -> None:
-    """Serve a clinic until SIGTERM or Ctrl-C; requests in hand are finished.
+def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready], None]) -> None:
+    """Serve a clinic until SIGTERM or Ctrl-C; requests in progress are finished.
 
     Args:
         home: the clinic's folder.
         model: see :func:`dermafed.client.clinic.diagnosis.opened_model.open_model`.
-        place: where to listen.
-        ready: called once the node answers.
+        place: the address to listen on.
+        ready: is called once the node answers.
 
     Raises:
         DermaFedError: it cannot start; names the reason.
@@ -74,25 +77,25 @@ def serve(home: Home, model: str, place: Place, ready: Callable[[Ready], None]) 
         service = DiagnosticService(Diagnoser(opened), store, calibration)
         facts = model_facts(opened, calibration, clinic)
         app = build_app(service, Tokens(home.serving / TOKENS), facts, settings, names)
-        told = Ready(place.address(socket), opened.used, certificate)
-        companions = [expiring(store)]
+        answering = Ready(place.address(socket), opened.used, certificate)
+        background = [expire_daily(store)]
         if settings.dicom is not None:
-            companions.append(dicom_port(service, settings.dicom, home.serving / OUTBOX))
+            background.append(dicom_listener(service, settings.dicom, home.serving / OUTBOX))
         if settings.mqtt is not None:
-            companions.append(broker(service, settings.mqtt))
-        listen(app, socket, context, settings, companions, lambda: ready(told))
+            background.append(mqtt_listener(service, settings.mqtt))
+        listen(app, socket, context, settings, background, lambda: ready(answering))
 
 
 @asynccontextmanager
-async def dicom_port(
+async def dicom_listener(
     service: DiagnosticService, settings: DicomSettings, outbox: Path
 ) -> AsyncIterator[None]:
-    """C-STORE in, heatmaps and reports back out.
+    """Receive C-STORE requests, and send heatmaps and reports back.
 
     Args:
-        service: diagnoses.
-        settings: of the port.
-        outbox: the folder of answers that wait to be sent.
+        service: diagnoses and saves.
+        settings: settings of the port.
+        outbox: folder of the answers that wait to be sent.
 
     Raises:
         SettingsError: the port cannot be opened, or a file of its TLS cannot be used.
@@ -112,8 +115,8 @@ async def dicom_port(
 
 
 @asynccontextmanager
-async def broker(service: DiagnosticService, settings: MqttSettings) -> AsyncIterator[None]:
-    """Images over MQTT, answered there.
+async def mqtt_listener(service: DiagnosticService, settings: MqttSettings) -> AsyncIterator[None]:
+    """Receive images over MQTT, and answer them there.
 
     Raises:
         SettingsError: the authority's certificate cannot be read, or there is no password.
@@ -131,14 +134,9 @@ async def broker(service: DiagnosticService, settings: MqttSettings) -> AsyncIte
             await session
 
 
-_DAY = 86400.0
-
-log = logging.getLogger("dermafed.serving")
-
-
 @asynccontextmanager
-async def expiring(store: Store, every: float = _DAY) -> AsyncIterator[None]:
-    """Remove what has been kept long enough, now and again and again, for as long as the context lasts."""
+async def expire_daily(store: Store, every: float = _DAY) -> AsyncIterator[None]:
+    """Delete what is older than the retention time, now and daily, for as long as the context lasts."""
 
     async def work() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Who may ask: a token for each device and each clinician, kept as its digest in a file of its own."""
+"""Access tokens of devices and clinicians, saved as digests, and the sessions of clinicians at the page."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TOKENS = "tokens"  # the folder, in that of the node that serves
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks.
+    """Whoever sends a request.
 
     Attributes:
-        name: the token's.
-        role: what it may do: a device sends images and reads its own diagnoses; a clinician reads all, and
-            says what they think of them.
+        name: the name of the token.
+        role: what the caller may do: a device sends images and reads its own diagnoses; a clinician reads all
+            diagnoses and gives opinions.
     """
 
     name: str
@@ -37,17 +37,17 @@ class Caller:
 
 
 class Tokens:
-    """The tokens of a node; a change counts at once, whichever process makes it."""
+    """The tokens of a node; a change is effective at once, whichever process makes it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def make(self, name: str, role: Role) -> str:
-        """A new token, 256 random bits; only its digest is kept.
+        """Make a new token of 256 random bits; only its digest is saved.
 
         Raises:
-            SettingsError: the name is none, or has a token.
-            StorageError: it cannot be kept.
+            SettingsError: the name is not valid, or has a token.
+            StorageError: it cannot be saved.
         """
         make_private_folder(self._folder)
         path = self._file(name)
@@ -62,10 +62,10 @@ class Tokens:
         return token
 
     def revoke(self, name: str) -> None:
-        """End a token, and the sessions that it opened.
+        """Revoke a token, and end the sessions that it opened.
 
         Raises:
-            SettingsError: there is none of that name.
+            SettingsError: there is no token of this name.
         """
         try:
             self._file(name).unlink()
@@ -74,8 +74,8 @@ class Tokens:
                 f"{name} has no token", where=self._folder, remedy="Check the name"
             ) from error
 
-    def whose(self, digest: str) -> Caller | None:
-        """Who has the token of this digest."""
+    def find_caller(self, digest: str) -> Caller | None:
+        """The caller whose token has this digest."""
         found = None
         for path in self._folder.glob("*.json"):
             try:
@@ -83,7 +83,7 @@ class Tokens:
                 caller = Caller(path.stem, values["role"])
                 same = hmac.compare_digest(str(values["sha256"]), digest)
             except (OSError, ValueError, KeyError, TypeError):
-                continue  # revoked just now, or no file of ours
+                continue  # revoked just now, or not a token file
             if same and caller.role in ROLES:
                 found = caller
         return found
@@ -109,24 +109,24 @@ class _Session:
 
 
 class Sessions:
-    """Sessions by their cookie's digest, in memory: a restart ends them all."""
+    """Sessions by the digest of their cookie, in memory: a restart ends them all."""
 
     def __init__(self, tokens: Tokens, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Starts without any.
+        """Start without sessions.
 
         Args:
-            tokens: what a session is opened by, and lives no longer than.
-            seconds: after which a session ends.
-            clock: seconds.
+            tokens: the tokens that open sessions; a session ends with its token.
+            seconds: how long a session lasts.
+            clock: monotonic time in seconds.
         """
         self.seconds = seconds
         self._tokens, self._clock = tokens, clock
         self._open: dict[str, _Session] = {}
 
     def sign_in(self, token: str) -> str | None:
-        """The cookie of a new session; ``None`` if the token is no clinician's."""
+        """Open a session and return its cookie; ``None`` if the token is not a clinician's."""
         digest = digest_of(token)
-        caller = self._tokens.whose(digest)
+        caller = self._tokens.find_caller(digest)
         if caller is None or caller.role != "clinician":
             return None
         now = self._clock()
@@ -137,12 +137,12 @@ class Sessions:
         self._open[digest_of(cookie)] = _Session(digest, now + self.seconds)
         return cookie
 
-    def whose(self, cookie: str) -> Caller | None:
-        """Who is signed in with this cookie."""
+    def find_caller(self, cookie: str) -> Caller | None:
+        """The caller who is signed in with this cookie."""
         session = self._open.get(digest_of(cookie))
         if session is None or session.ends <= self._clock():
             return None
-        return self._tokens.whose(session.token)
+        return self._tokens.find_caller(session.token)
 
     def sign_out(self, cookie: str) -> None:
         """End a session."""

@@ -1,4 +1,4 @@
-"""A request's parts: an image and what is told of it. File names are never looked at, nothing is spooled."""
+"""Read an upload: an image and its metadata. File names are never read, nothing is spooled to disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dermafed.client.clinic.intake.refusals import Refused
 
 _METADATA_BYTES = 16 * 1024
 
-DOCUMENTED: dict[str, Any] = {
+UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -40,10 +40,10 @@ DOCUMENTED: dict[str, Any] = {
         },
     }
 }
-"""What OpenAPI says of the body: the framework would read it before the token is looked at."""
+"""The OpenAPI description of the body: the framework would read the body before the token is checked."""
 
 
-# It logs bytes of what it cannot read.
+# It logs bytes of what it cannot parse.
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 
@@ -54,14 +54,14 @@ class _InMemory(MultiPartParser):
 
 
 async def read_parts(request: Request) -> dict[str, bytes]:
-    """The body's parts by name, each once.
+    """Read the body's parts by name, each once.
 
     Raises:
-        Refused: the body is no form, or a part is there twice.
+        Refused: the body is not a form, or a part is there twice.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refused(
-            "content-type", "The body is no form", remedy="Send multipart/form-data with a part 'image'"
+            "content-type", "The body is not a form", remedy="Send multipart/form-data with a part 'image'"
         )
     parser = _InMemory(
         request.headers, request.stream(), max_files=8, max_fields=8, max_part_size=_METADATA_BYTES
@@ -69,7 +69,7 @@ async def read_parts(request: Request) -> dict[str, bytes]:
     try:
         form = await parser.parse()
     except (MultiPartException, ValueError) as error:  # the parser beneath raises the latter
-        raise Refused("multipart", "The form cannot be read", remedy="Send it anew") from error
+        raise Refused("multipart", "The form cannot be read", remedy="Send it again") from error
     parts: dict[str, bytes] = {}
     for name, value in form.multi_items():
         if name in parts:

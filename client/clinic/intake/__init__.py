@@ -1,1 +1,1 @@
-"""What comes to a clinic's node from outside, made safe: from bytes to pixels, and nothing else kept."""
+"""From the bytes that a clinic's node receives to pixels and clinical data; nothing else of them is used."""

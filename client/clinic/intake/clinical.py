@@ -1,4 +1,4 @@
-"""Clinical metadata M_i of an image (paper, section 3.1): what a device may tell, and nothing that names."""
+"""Clinical metadata M_i of an image (paper, section 3.1): what a device may send, and nothing that names."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ OLDEST = 90  # an older person could be known by the age alone
 SEXES = ("female", "male")
 
 _REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_SITE = re.compile(r"[^\W\d_]([^\W\d_]|[ ,/()'-]){0,63}")  # letters of any script: no dates, no numbers
+_BODY_SITE = re.compile(r"[^\W\d_]([^\W\d_]|[ ,/()'-]){0,63}")  # letters of any script: no dates, no numbers
 _FIELD = re.compile(r"[A-Za-z_]\w{0,31}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Clinical:
-    """What is known of the person, without who it is.
+    """What is known of the person, without the identity.
 
     Attributes:
-        age: whole years, 0 to 120, or ``None``; what comes from outside is kept as 90 from 90 on.
+        age: whole years, 0 to 120, or ``None``; from 90 on, what a device sends is saved as 90.
         sex: ``"female"``, ``"male"`` or ``None``.
-        site: body site in the sender's words, or ``None``.
+        site: body site as the sender names it, or ``None``.
     """
 
     age: int | None = None
@@ -39,7 +39,7 @@ class Clinical:
 
 
 def read_clinical(text: bytes | str) -> tuple[Clinical, str | None]:
-    """Reads what a device tells of an image: a JSON object, each field optional, ``null`` where unknown.
+    """Read what a device says of an image: a JSON object, each field optional, ``null`` where unknown.
 
     Args:
         text: JSON in UTF-8, such as ``{"age": 54, "sex": "female", "site": "back", "request": "a-1"}``.
@@ -48,7 +48,7 @@ def read_clinical(text: bytes | str) -> tuple[Clinical, str | None]:
         What is known of the person, and the sender's name for the request.
 
     Raises:
-        Refused: it is no such object; no value is repeated in the message.
+        Refused: it is not such an object; no value is repeated in the message.
     """
     fields = _parse(text)
     for name in fields:
@@ -59,16 +59,16 @@ def read_clinical(text: bytes | str) -> tuple[Clinical, str | None]:
         raise _wrong("age", f"Give whole years, 0 to {MAX_AGE}")
     if sex is not None and sex not in SEXES:
         raise _wrong("sex", "Give female or male, or leave it out")
-    if site is not None and not is_site(site):
+    if site is not None and not is_body_site(site):
         raise _wrong("site", "Name a part of the body in at most 64 letters, without digits")
     if request is not None and not (isinstance(request, str) and _REQUEST.fullmatch(request)):
         raise _wrong("request", "Use 1 to 64 letters, digits, dots, dashes, underscores or colons")
     return Clinical(None if age is None else min(age, OLDEST), sex, site), request
 
 
-def is_site(value: object) -> bool:
-    """Whether this can be the name of a body site: short, and no room for a date or a number."""
-    return isinstance(value, str) and _SITE.fullmatch(value) is not None
+def is_body_site(value: object) -> bool:
+    """Whether this can be the name of a body site: short, without room for a date or a number."""
+    return isinstance(value, str) and _BODY_SITE.fullmatch(value) is not None
 
 
 def _parse(text: bytes | str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _refuse_constant(_: str) -> None:
 def _malformed() -> Refused:
     return Refused(
         "metadata-malformed",
-        "The metadata are no JSON object in UTF-8",
+        "The metadata are not a JSON object in UTF-8",
         where="metadata",
         remedy='Send such as {"age": 54, "sex": "female", "site": "back"}, each field once',
     )
@@ -109,7 +109,7 @@ def _unknown(name: str) -> Refused:
     called = f" '{name}'" if _FIELD.fullmatch(name) else ""  # else it may be a value in the wrong place
     return Refused(
         "metadata-unknown",
-        f"The metadata have a field{called} that is not taken",
+        f"The metadata have a field{called} that is not accepted",
         where="metadata",
         remedy="Send age, sex, site and request only: nothing that names a person",
     )

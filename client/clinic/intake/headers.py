@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.multival import MultiValue
 
-from dermafed.client.clinic.intake.clinical import MAX_AGE, OLDEST, Clinical, is_site
+from dermafed.client.clinic.intake.clinical import MAX_AGE, OLDEST, Clinical, is_body_site
 from dermafed.client.clinic.intake.elements import malformed
 from dermafed.client.clinic.intake.pixels import SAMPLES, PixelHeader, wrong_colours
 from dermafed.client.clinic.intake.refusals import Refused
@@ -155,4 +155,4 @@ def _site(dataset: Dataset) -> str | None:
     regions = dataset.get("AnatomicRegionSequence") or []
     named = str(regions[0].get("CodeMeaning", "")).strip() if len(regions) == 1 else ""
     part = str(dataset.get("BodyPartExamined", "")).strip().lower()
-    return next((site for site in (named, part) if is_site(site)), None)
+    return next((site for site in (named, part) if is_body_site(site)), None)

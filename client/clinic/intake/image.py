@@ -1,4 +1,4 @@
-"""A JPEG or PNG from outside becomes pixels; nothing else of the file is kept."""
+"""Decode a JPEG or PNG; its parts are counted before a decoder opens it, and only its pixels are used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,16 @@ MAX_PIXELS = 50_000_000  # the largest a telephone makes; some 600 MB while it i
 MAX_SIDE = 20_000
 MIN_SIDE = 32
 
-_SAMPLE, _ONE_COLOUR = 256, 4  # rows and columns looked at; levels that a covered lens's noise stays under
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+MAX_SCANS = 100  # a progressive JPEG has some ten; every scan visits every pixel again
+MAX_SEGMENTS = 2_000  # EXIF, profile, comments: a camera writes some twenty
+MAX_CHUNKS = 100_000  # a PNG's pixels come in chunks of 8 kB or more
+
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # neither stuffing nor a restart
+_SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JFIF, _ADOBE, _LOSSLESS = 0xE0, 0xEE, 0xC3
+_SAMPLE, _ONE_COLOUR = 256, 4  # rows and columns sampled; levels that a covered lens's noise stays under
 _LARGE = 12_000_000  # pixels; larger ones are decoded one at a time, so that many at once do not fill memory
 _one_large = threading.Lock()
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16")
@@ -45,17 +54,17 @@ def read_picture(data: bytes) -> tuple[NDArray[np.uint8], tuple[Caution, ...]]:
     """
     size = _read_size(data)
     check_size(*size)
-    cautions = _look_at_header(data)
+    cautions = _check_header(data)
     with _one_large if size[0] * size[1] > _LARGE else nullcontext():
         try:
             pixels = decode_image(data)
         except ImageError:
             raise damaged() from None  # the error's text may repeat the file's
-    return pixels, (*cautions, *usable(pixels))
+    return pixels, (*cautions, *check_usable(pixels))
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuses a picture by its sides alone, before a decoder opens it.
+    """Check the sides of a picture before a decoder opens it.
 
     Raises:
         Refused: it is too large or too small.
@@ -68,8 +77,8 @@ def check_size(width: int, height: int) -> None:
         raise Refused("too-small", what, where="image", remedy="Send the original, not a thumbnail")
 
 
-def usable(pixels: NDArray[np.uint8]) -> tuple[Caution, ...]:
-    """What makes a picture's diagnosis less sure.
+def check_usable(pixels: NDArray[np.uint8]) -> tuple[Caution, ...]:
+    """Check that a picture shows something; return what makes its diagnosis less sure.
 
     Raises:
         Refused: it shows one colour and nothing else.
@@ -96,14 +105,14 @@ def _read_size(data: bytes) -> tuple[int, int]:
     raise Refused("unsupported-type", what, where="image", remedy=_AGAIN)
 
 
-def _look_at_header(data: bytes) -> tuple[Caution, ...]:
+def _check_header(data: bytes) -> tuple[Caution, ...]:
     try:
         with Image.open(BytesIO(data), formats=("JPEG", "PNG")) as image:
             size, mode, profile = image.size, image.mode, image.info.get("icc_profile", b"")
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception:  # Pillow raises whatever it meets: OSError, SyntaxError, struct.error
         raise damaged() from None
-    check_size(*size)  # a second header may say otherwise than the first
+    check_size(*size)  # a second header may contradict the first
     if mode not in _MODES:
         what = "The picture's colours are not gray or RGB"
         raise Refused("colour-mode", what, where="image", remedy=_AGAIN)
@@ -121,20 +130,9 @@ def _profile_cautions(profile: bytes) -> tuple[Caution, ...]:
     return (Caution("profile", text),)
 
 
-JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-MAX_SCANS = 100  # a progressive JPEG has some ten; every scan visits every pixel again
-MAX_SEGMENTS = 2_000  # EXIF, profile, comments: a camera writes some twenty
-MAX_CHUNKS = 100_000  # a PNG's pixels come in chunks of 8 kB or more
-
-_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # neither stuffing nor a restart
-_SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JFIF, _ADOBE, _LOSSLESS = 0xE0, 0xEE, 0xC3
-
-
 @dataclass(frozen=True, slots=True)
 class JpegLayout:
-    """What a JPEG says of itself.
+    """The layout of a JPEG, as its markers give it.
 
     Attributes:
         size: width and height, as stored.
@@ -148,12 +146,12 @@ class JpegLayout:
 
 
 def read_jpeg_layout(data: bytes) -> JpegLayout:
-    """Walks a JPEG's markers to its end.
+    """Read a JPEG's markers up to its end.
 
     Raises:
         Refused: it has more scans or segments than a picture needs, or no frame.
     """
-    said: dict[int, str | None] = {}
+    by_source: dict[int, str | None] = {}
     frame, scans = b"", 0
     for kind, segment in _segments(data):
         if kind == _SCAN:
@@ -161,21 +159,21 @@ def read_jpeg_layout(data: bytes) -> JpegLayout:
             if scans > MAX_SCANS:
                 raise too_many_parts(f"{MAX_SCANS} scans")
         elif scans == 0 and kind == _JFIF and segment.startswith(b"JFIF\0"):
-            said[_JFIF] = "YCbCr"
+            by_source[_JFIF] = "YCbCr"
         elif scans == 0 and kind == _ADOBE and segment.startswith(b"Adobe") and len(segment) >= 12:
-            said[_ADOBE] = {0: "RGB", 1: "YCbCr"}.get(segment[11])
+            by_source[_ADOBE] = {0: "RGB", 1: "YCbCr"}.get(segment[11])
         elif kind in _FRAMES and not frame and len(segment) >= 6:
-            frame, said[_SCAN] = segment, "RGB" if kind == _LOSSLESS else _colours(segment)
+            frame, by_source[_SCAN] = segment, "RGB" if kind == _LOSSLESS else _colours(segment)
     if not frame:
         raise damaged()
     size = (int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3]))
-    # libjpeg's order of belief, so that what is said here is what it decodes.
-    colours = next((word for source in (_JFIF, _ADOBE, _SCAN) if (word := said.get(source))), None)
+    # libjpeg's order of precedence, so that this is what it decodes.
+    colours = next((name for source in (_JFIF, _ADOBE, _SCAN) if (name := by_source.get(source))), None)
     return JpegLayout(size, frame[5], colours)
 
 
 def read_png_size(data: bytes) -> tuple[int, int]:
-    """Walks a PNG's chunks to its end.
+    """Read a PNG's chunks up to its end.
 
     Returns:
         Width and height.

@@ -1,4 +1,4 @@
-"""The pixels of a DICOM object, checked against its header."""
+"""Decode the pixels of a DICOM object, and check size and colours against its header."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from numpy.typing import NDArray
 from dermafed.client.clinic.intake.image import (
     JPEG,
     check_size,
+    check_usable,
     damaged,
     read_jpeg_layout,
     read_picture,
-    usable,
 )
 from dermafed.client.clinic.intake.quality import Caution
 from dermafed.client.clinic.intake.refusals import Refused
+
+_SAMPLE = 128  # rows and columns sampled
+_ROUNDING = 6.0  # levels outside 0-255 that rounding alone explains
+_SHARE = 0.01  # of pixels outside
+_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]])  # JFIF, from Y, Cb-128, Cr-128
 
 SAMPLES = {"MONOCHROME1": 1, "MONOCHROME2": 1, "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class PixelHeader:
-    """What a DICOM header says of its pixels (PS3.3, C.7.6.3).
+    """The header of the pixels (PS3.3, C.7.6.3).
 
     Attributes:
         rows, columns: the picture's sides.
@@ -42,7 +47,7 @@ class PixelHeader:
 
 
 def decode_native(header: PixelHeader, data: memoryview) -> tuple[NDArray[np.uint8], tuple[Caution, ...]]:
-    """The picture of pixel data that are not compressed; 16-bit values keep the high byte of what is stored.
+    """Decode pixel data that are not compressed; 16-bit values keep the high byte of what is stored.
 
     Returns:
         RGB uint8 (H, W, 3), and what makes its diagnosis less sure.
@@ -60,16 +65,16 @@ def decode_native(header: PixelHeader, data: memoryview) -> tuple[NDArray[np.uin
     if header.allocated == 16:
         samples = (samples >> (header.stored - 8)).astype(np.uint8)
     pixels = _arrange(header, samples[: length * 8 // header.allocated].view(np.uint8))
-    return pixels, usable(pixels)
+    return pixels, check_usable(pixels)
 
 
 def decode_jpeg(header: PixelHeader, data: bytes) -> tuple[NDArray[np.uint8], tuple[Caution, ...]]:
-    """The picture of a JPEG in pixel data: the same pixels as of the JPEG as a file, by the same decoder.
+    """Decode a JPEG in pixel data: the same pixels as of the JPEG as a file, by the same decoder.
 
-    Where the JPEG leaves no doubt of its colours, they count, whatever the header says.
+    Where the JPEG states its colours, they count, whatever the header says.
 
     Raises:
-        Refused: it is no JPEG, or its size or colours are not as the header says.
+        Refused: it is not a JPEG, or its size or colours are not as the header says.
     """
     if not data.startswith(JPEG):
         raise damaged()
@@ -91,7 +96,7 @@ def wrong_colours() -> Refused:
 
 
 def _arrange(header: PixelHeader, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB (H, W, 3) of the samples as they stand."""
+    """Arrange the samples as RGB (H, W, 3)."""
     size = (header.rows, header.columns)
     if header.photometric.startswith("MONOCHROME"):
         gray = samples.reshape(size)
@@ -111,12 +116,6 @@ def _arrange(header: PixelHeader, samples: NDArray[np.uint8]) -> NDArray[np.uint
     if not is_possible_ybr(values):
         raise wrong_colours()
     return to_rgb(values)
-
-
-_SAMPLE = 128  # rows and columns looked at
-_ROUNDING = 6.0  # levels outside 0-255 that rounding alone explains
-_SHARE = 0.01  # of pixels outside
-_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]])  # JFIF, from Y, Cb-128, Cr-128
 
 
 def is_possible_ybr(values: NDArray[np.uint8]) -> bool:

@@ -1,4 +1,4 @@
-"""What about an image makes its diagnosis less sure, measured on a copy whose shorter side has 256 pixels.
+"""Find what makes an image's diagnosis less sure: blur, light, ink, rulers, hair; on a copy of 256 pixels.
 
 Thresholds were chosen on dermoscopic images of HAM10000 and ISIC 2017; ``docs/bad-input.md`` says how often
 each is crossed, and how often rightly.
@@ -20,6 +20,15 @@ _BLURRED, _EMPTY = -0.6, 0.45  # log of fine detail over coarse; levels of coars
 _DARK, _BRIGHT, _CLIPPED = 112, 250, 0.05  # levels; share of the view
 _UNLIT = 40  # level: the tube around a round view
 _GRAY = 6  # levels between the colours of a pixel
+
+_LENGTH = 11  # pixels: wider than a hair
+_HAIR_DARKER, _HAIR_LONG, _HAIR_WIDE, _HAIRY = 18, 28, 5, 0.021  # levels, pixels, pixels, share of the image
+_LINE_DARKER, _LINE_LONG, _LINES = 12, 60, 12  # levels, pixels, how many are examined
+_POINTS = 512  # of the Fourier transform
+_LONGEST, _SHORTEST, _TICKS = 12.0, 3.5, 9  # pixels between ticks; how many at least
+_RHYTHM = 0.72  # share of what varies along a ruler that its ticks explain
+_HUES, _SATURATED, _LIT, _LESS_YELLOW = (38, 155), 50, 70, 14  # OpenCV's half degrees; levels
+_INKED = 0.003  # share of the view
 
 TEXTS = {
     "small": "The picture is small: details that the model looks for may be missing.",
@@ -48,7 +57,7 @@ class Caution:
 
 
 def assess(image: NDArray[np.uint8]) -> tuple[Caution, ...]:
-    """Looks for what makes a diagnosis less sure; some 20 ms for 6 megapixels.
+    """Find what makes a diagnosis less sure; some 20 ms for 6 megapixels.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -59,16 +68,16 @@ def assess(image: NDArray[np.uint8]) -> tuple[Caution, ...]:
     rgb = _reduced(image)
     gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
     view = _view(gray)
-    lines = dark_lines(gray) * view
+    lines = _dark_lines(gray) * view
     found = {
         "small": min(image.shape[:2]) < SMALL,
         "blur": _is_blurred(gray),
         "dark": np.percentile(gray[view], 90) < _DARK,
         "bright": (gray[view] >= _BRIGHT).mean() > _CLIPPED,
         "gray": _is_gray(rgb),
-        "ink": has_ink(rgb, view),
-        "ruler": has_ruler(lines),
-        "hair": has_hair(lines),
+        "ink": _has_ink(rgb, view),
+        "ruler": _has_ruler(lines),
+        "hair": _has_hair(lines),
     }
     return tuple(Caution(code, text) for code, text in TEXTS.items() if found[code])
 
@@ -116,17 +125,7 @@ def _is_blurred(gray: NDArray[np.uint8]) -> bool:
     return bool(coarser < _EMPTY or np.log((finer + 0.05) / (coarser + 0.05)) < _BLURRED)
 
 
-_LENGTH = 11  # pixels: wider than a hair
-_HAIR_DARKER, _HAIR_LONG, _HAIR_WIDE, _HAIRY = 18, 28, 5, 0.021  # levels, pixels, pixels, share of the image
-_LINE_DARKER, _LINE_LONG, _LINES = 12, 60, 12  # levels, pixels, how many are looked at
-_POINTS = 512  # of the Fourier transform
-_LONGEST, _SHORTEST, _TICKS = 12.0, 3.5, 9  # pixels between ticks; how many at least
-_RHYTHM = 0.72  # share of what varies along a ruler that its ticks explain
-_HUES, _SATURATED, _LIT, _LESS_YELLOW = (38, 155), 50, 70, 14  # OpenCV's half degrees; levels
-_INKED = 0.003  # share of the view
-
-
-def dark_lines(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _dark_lines(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """How much darker a thin dark line is than what lies beside it: DullRazor's closings (Lee et al. 1997),
     along lines of four directions.
     """
@@ -136,8 +135,8 @@ def dark_lines(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(np.maximum.reduce(hats), np.uint8)
 
 
-def has_hair(lines: NDArray[np.uint8]) -> bool:
-    """Whether much of the image is dark lines that are long and thin, from :func:`dark_lines`."""
+def _has_hair(lines: NDArray[np.uint8]) -> bool:
+    """Whether much of the image is dark lines that are long and thin, from :func:`_dark_lines`."""
     dark = (lines > _HAIR_DARKER).astype(np.uint8)
     _, _, parts, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
     sides, areas = parts[1:, 2:4], parts[1:, 4]
@@ -146,7 +145,7 @@ def has_hair(lines: NDArray[np.uint8]) -> bool:
     return bool(hair.sum() > _HAIRY * lines.size)
 
 
-def has_ruler(lines: NDArray[np.uint8]) -> bool:
+def _has_ruler(lines: NDArray[np.uint8]) -> bool:
     """Whether ticks stand at equal distances along one of the longest straight dark lines."""
     dark = (lines > _LINE_DARKER).astype(np.uint8) * 255
     found = cv2.HoughLinesP(dark, 1, np.pi / 180, 45, minLineLength=_LINE_LONG, maxLineGap=4)
@@ -157,7 +156,7 @@ def has_ruler(lines: NDArray[np.uint8]) -> bool:
     return any(_rhythm(lines, *ends[line]) > _RHYTHM for line in longest)
 
 
-def has_ink(rgb: NDArray[np.uint8], view: NDArray[np.bool_]) -> bool:
+def _has_ink(rgb: NDArray[np.uint8], view: NDArray[np.bool_]) -> bool:
     """Whether there is green, blue or violet far from the skin's colour, and more of it outside than in the
     middle, where a blue lesion would be.
     """

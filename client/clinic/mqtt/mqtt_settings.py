@@ -18,16 +18,16 @@ def _clinic(name: str) -> str:
 
 
 class MqttSettings(BaseModel):
-    """Where the broker is, and who the node is there.
+    """The table ``[serve.mqtt]``: the broker, and the node's account there.
 
     Attributes:
-        host: the broker's name, as its certificate has it.
-        port: of its TLS listener; there is no other way.
-        user: the node's.
-        password_file: a file with the password, readable for its owner only.
-        ca: who vouches for the broker; by default those that the system trusts.
-        clinic: the clinic's name in every topic.
-        client_id: names the session that the broker keeps while the node is down; by default the user.
+        host: host name of the broker, as in its certificate.
+        port: port of its TLS listener; there is no connection without TLS.
+        user: user name of the node.
+        password_file: file with the password, readable only by its owner.
+        ca: PEM file of the broker's authority; by default the authorities that the system trusts.
+        clinic: name of the clinic, in every topic.
+        client_id: name of the session that the broker stores while the node is down; by default the user.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,7 +41,7 @@ class MqttSettings(BaseModel):
     client_id: str = ""
 
     def beside(self, folder: Path) -> MqttSettings:
-        """The same with its files' paths from this folder on."""
+        """The same, with relative paths resolved from this folder."""
         ca = None if self.ca is None else folder / self.ca
         return self.model_copy(update={"password_file": folder / self.password_file, "ca": ca})
 
@@ -50,22 +50,22 @@ class MqttSettings(BaseModel):
         return self.client_id or self.user
 
     def password(self) -> str:
-        """What the password file says.
+        """Read the password file.
 
         Raises:
             StorageError: it cannot be read, or others can read it.
-            SettingsError: it holds no password.
+            SettingsError: it has no password.
         """
         check_private(self.password_file)
         password = self.password_file.read_text("utf-8").strip("\r\n")
         if not password:
             raise SettingsError(
-                "The file holds no password", where=self.password_file, remedy="Write it as the only line"
+                "The file has no password", where=self.password_file, remedy="Write it as the only line"
             )
         return password
 
     def tls(self) -> ssl.SSLContext:
-        """What the broker's certificate is checked with.
+        """The TLS context that checks the broker's certificate.
 
         Raises:
             SettingsError: the authority's certificate cannot be read.

@@ -1,4 +1,4 @@
-"""What a device asks by MQTT: read from a message, or refused."""
+"""A device's request by MQTT, and the response to it (MQTT 5, request and response)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 
+MAX_BYTES = 32 * 2**20
 _REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+log = logging.getLogger("dermafed.mqtt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,10 @@ class Request:
     """One image to diagnose.
 
     Attributes:
-        device: who asks; the broker lets nobody else write to its topic.
-        name: the device's own of this request.
-        image: the file.
-        clinical: what was told of the person.
+        device: name of the device; the broker lets nobody else write to its topic.
+        name: the device's name of this request.
+        image: the image file.
+        clinical: what the device says of the person.
     """
 
     device: str
@@ -39,25 +42,25 @@ class Request:
 
 
 def image_topic(clinic: str, device: str) -> str:
-    """Where a device sends its images; of the device ``+``, the filter for all."""
+    """The topic of a device's images; of the device ``+``, the filter for all devices."""
     return f"clinic/{clinic}/device/{device}/image"
 
 
-def usual_answer_topic(message: Message) -> str:
-    """Where the answer goes unless the message names a place beneath."""
+def default_answer_topic(message: Message) -> str:
+    """The topic of the answer, unless the message names one beneath it."""
     return f"{str(message.topic).rpartition('/')[0]}/answer"
 
 
 def answer_topic(message: Message) -> str:
-    """Where the answer goes.
+    """The topic of the answer.
 
     Raises:
-        Refused: the message names a topic that is not its device's: one device could make the node write to
-            another, or to itself without an end.
+        Refused: the message names a topic that is not its device's: a device could make the node write to
+            another device, or to itself without end.
     """
-    usual = usual_answer_topic(message)
-    wanted = str(getattr(message.properties, "ResponseTopic", usual))
-    if not (wanted == usual or wanted.startswith(f"{usual}/")) or re.search(r"[+#\0]", wanted):
+    default = default_answer_topic(message)
+    wanted = str(getattr(message.properties, "ResponseTopic", default))
+    if not (wanted == default or wanted.startswith(f"{default}/")) or re.search(r"[+#\0]", wanted):
         raise Refused(
             "response-topic",
             "The response topic is not the device's own",
@@ -68,18 +71,18 @@ def answer_topic(message: Message) -> str:
 
 
 def correlation(message: Message) -> bytes | None:
-    """What the device knows its request by; goes back as it came."""
+    """The correlation data of the device; they go back as they came."""
     return getattr(message.properties, "CorrelationData", None)
 
 
 def read_request(message: Message) -> Request:
-    """What a message asks.
+    """Read the request of a message.
 
     Raises:
         Refused: its device, its metadata or its request's name cannot be used.
     """
     clinical, name = _metadata(message.properties)
-    return Request(_device(message), name or _named(correlation(message)), message.payload, clinical)
+    return Request(_device(message), name or _name(correlation(message)), message.payload, clinical)
 
 
 def _device(message: Message) -> str:
@@ -96,8 +99,8 @@ def _metadata(properties: Properties | None) -> tuple[Clinical, str | None]:
     return read_clinical(given[0]) if given else (Clinical(), None)
 
 
-def _named(data: bytes | None) -> str:
-    """A request needs a name: without one, its repetition would be diagnosed and kept again."""
+def _name(data: bytes | None) -> str:
+    """A request needs a name: without one, its repetition would be diagnosed and saved again."""
     text = (data or b"").decode("ascii", "replace")
     if not _REQUEST.fullmatch(text):
         raise Refused(
@@ -109,20 +112,15 @@ def _named(data: bytes | None) -> str:
     return text
 
 
-MAX_BYTES = 32 * 2**20
-
-log = logging.getLogger("dermafed.mqtt")
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What to publish.
 
     Attributes:
-        topic: the device's.
-        status: the HTTP status that says the same.
+        topic: topic of the device.
+        status: the HTTP status of the same answer.
         content: a diagnosis, or ``code``, ``error`` and ``remedy``.
-        correlation: as the device sent it.
+        correlation: correlation data, as the device sent them.
     """
 
     topic: str
@@ -136,11 +134,11 @@ class Answer:
 
 
 def answer(service: DiagnosticService, message: Message) -> Answer:
-    """Diagnoses the image of a message; the diagnosis is on the disk when this returns.
+    """Diagnose the image of a message; the diagnosis is on the disk when this returns.
 
-    Whatever goes wrong is an answer too: a message without one would come again for ever.
+    Every error is an answer too: a message without one would come again for ever.
     """
-    topic = usual_answer_topic(message)
+    topic = default_answer_topic(message)
     try:
         topic = answer_topic(message)
         status, content = 200, _diagnose(service, message)

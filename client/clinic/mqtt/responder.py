@@ -1,4 +1,4 @@
-"""A connection to the broker on which a message is acknowledged only once it is answered."""
+"""Answer the images at the clinic's broker: each exactly once, whichever side restarts meanwhile."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from dermafed.client.clinic.service import DiagnosticService
 AT_ONCE = 4  # more would only wait for the model
 _SESSION_SECONDS = 7 * 24 * 3600
 _HEADERS = 64 * 2**10
-_NOT_THE_KEPT_ONES = 2
+_NO_RETAINED = 2  # the broker sends no retained messages at the subscription
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds before connecting again
+
+log = logging.getLogger("dermafed.mqtt")
 
 
 class Connection(aiomqtt.Client):
-    """MQTT 5 over TLS, in a session that outlives it."""
+    """MQTT 5 over TLS, in a session that outlives the connection; messages are acknowledged by hand."""
 
     def __init__(self, settings: MqttSettings) -> None:
-        """Prepares it; entering it connects."""
+        """Prepare the connection; entering it connects."""
         super().__init__(
             settings.host,
             settings.port,
@@ -49,9 +52,9 @@ class Connection(aiomqtt.Client):
         """Subscribe to the images of all devices.
 
         Raises:
-            MqttError: the broker does not let the node.
+            MqttError: the broker refuses the subscription.
         """
-        options = SubscribeOptions(qos=1, retainHandling=_NOT_THE_KEPT_ONES)
+        options = SubscribeOptions(qos=1, retainHandling=_NO_RETAINED)
         (granted,) = await self.subscribe(image_topic(clinic, "+"), options=options)
         if granted != 1:
             raise aiomqtt.MqttError(f"the broker refuses the subscription: {granted}")
@@ -79,20 +82,15 @@ def _properties(packet: int, **values: Any) -> Properties:
     return properties
 
 
-FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
-
-log = logging.getLogger("dermafed.mqtt")
-
-
 async def run_mqtt(service: DiagnosticService, settings: MqttSettings) -> None:
-    """Answers images until it is cancelled; connects again whenever it has to.
+    """Answer images until it is cancelled; connect again whenever the connection is lost.
 
     A message is acknowledged after its diagnosis is on the disk and the broker has its answer. Until then the
-    broker keeps it, and sends it again to the next connection; the request's name then finds the diagnosis.
+    broker stores it, and sends it again to the next connection; the request's name then finds the diagnosis.
 
     Args:
         service: diagnoses and saves.
-        settings: of the broker.
+        settings: settings of the broker.
 
     Raises:
         StorageError: the password cannot be read, or others can read it.
@@ -121,6 +119,6 @@ async def _answer_all(connection: Connection, service: DiagnosticService) -> Non
 
 
 async def _answer(connection: Connection, service: DiagnosticService, message: Message) -> None:
-    if not message.retain:  # what lay at the broker was asked by nobody now
+    if not message.retain:  # a retained message is not a request of now
         await connection.send(await asyncio.to_thread(answer, service, message))
     connection.acknowledge(message)

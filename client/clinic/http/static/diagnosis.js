@@ -67,31 +67,31 @@ function fail(text) {
 form.addEventListener("change", () => { $("label-field").hidden = form.agrees.value !== "no"; });
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (!form.agrees.value) return fail("Say whether you agree.");
+  if (!form.agrees.value) return fail("Choose whether you agree.");
   const agrees = form.agrees.value === "yes";
   const given = { agrees, label: agrees ? null : $("label").value, reason: $("reason").value.trim(), confirmed_by: $("confirmed").value || null };
   const headers = { "Content-Type": "application/json" };
   try {
     const response = await fetch(`/v1/diagnoses/${id}/opinions`, { method: "POST", headers, body: JSON.stringify(given) });
-    const kept = await response.json();
-    if (!response.ok) return fail(`${kept.error}. ${kept.remedy}.`);
-    add(kept);
+    const saved = await response.json();
+    if (!response.ok) return fail(`${saved.error}. ${saved.remedy}.`);
+    add(saved);
   } catch {
     fail("The node does not answer. Try again in a moment.");
   }
 });
 
-function add(kept) {
+function add(saved) {
   const line = document.createElement("li");
-  const verdict = kept.agrees ? "agrees" : `disagrees: ${kept.label.replaceAll("_", " ")}`;
-  const sure = kept.confirmed_by ? `, confirmed by ${kept.confirmed_by}` : "";
-  line.append(Object.assign(document.createElement("b"), { textContent: kept.who }));
-  line.append(` ${verdict}${sure}${kept.reason ? `. ${kept.reason}` : ""}`);
+  const verdict = saved.agrees ? "agrees" : `disagrees: ${saved.label.replaceAll("_", " ")}`;
+  const sure = saved.confirmed_by ? `, confirmed by ${saved.confirmed_by}` : "";
+  line.append(Object.assign(document.createElement("b"), { textContent: saved.who }));
+  line.append(` ${verdict}${sure}${saved.reason ? `. ${saved.reason}` : ""}`);
   $("opinions").append(line);
   fail("");
   form.reset();
   $("label-field").hidden = true;
-  say("Your opinion is kept.");
+  say("Your opinion is saved.");
 }
 
 show();

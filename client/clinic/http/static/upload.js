@@ -1,4 +1,4 @@
-// A new image: chosen, dropped or photographed, sent with what is told of the person.
+// A new image: chosen, dropped or photographed, sent with the clinical data.
 const $ = (id) => document.getElementById(id);
 const form = $("upload"), drop = $("drop"), send = $("send"), preview = $("preview");
 let image = null;
@@ -20,10 +20,10 @@ function choose(file) {
   $("hint").hidden = true;
   $("chosen").textContent = `${(file.size / 2 ** 20).toFixed(1)} MiB`;
   send.disabled = false;
-  say("The image is chosen.");
+  say("The image is selected.");
 }
 
-// DICOM is no picture to a browser: it is sent all the same.
+// A browser cannot show DICOM: it is sent all the same.
 preview.addEventListener("error", () => { preview.hidden = true; });
 for (const input of [$("file"), $("camera")]) {
   input.addEventListener("change", () => choose(input.files[0]));
@@ -41,18 +41,18 @@ drop.addEventListener("drop", (event) => {
 });
 
 function metadata() {
-  const told = {};
-  if ($("age").value) told.age = Number($("age").value);
-  if ($("sex").value) told.sex = $("sex").value;
-  if ($("site").value.trim()) told.site = $("site").value.trim();
-  return JSON.stringify(told);
+  const metadata = {};
+  if ($("age").value) metadata.age = Number($("age").value);
+  if ($("sex").value) metadata.sex = $("sex").value;
+  if ($("site").value.trim()) metadata.site = $("site").value.trim();
+  return JSON.stringify(metadata);
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (!image) return;
   if (!$("age").checkValidity()) {
-    fail("The age is a whole number from 0 to 120.");
+    fail("The age must be a whole number from 0 to 120.");
     return $("age").focus();
   }
   const body = new FormData();
@@ -60,8 +60,8 @@ form.addEventListener("submit", async (event) => {
   body.append("image", image, "image");
   fail("");
   send.disabled = true;
-  send.textContent = "Looking at the image …";
-  say("Looking at the image.");
+  send.textContent = "Diagnosing …";
+  say("Diagnosing the image.");
   try {
     const response = await fetch("/v1/diagnoses", { method: "POST", body });
     const answer = await response.json();

@@ -20,7 +20,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.http.app import build_app
 from dermafed.client.clinic.http.certificate import certificate_for
-from dermafed.client.clinic.http.listening import Place, make_server
+from dermafed.client.clinic.http.listening import ListenAddress, make_server
 from dermafed.client.clinic.http.model_facts import model_facts
 from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.client.clinic.http.tokens import TOKENS, Tokens
@@ -110,7 +110,7 @@ def running(diagnoser: Diagnoser, folder: Path, **settings: object) -> Iterator[
     home = make_home(folder, "graz", folder)
     store, tokens = open_store(home, chosen.retention_days), Tokens(home.serving / TOKENS)
     service = DiagnosticService(diagnoser, store)
-    place = Place("127.0.0.1", 0)
+    place = ListenAddress("127.0.0.1", 0)
     certificate = certificate_for(home.serving, "graz", place.names(chosen), chosen)
     facts = model_facts(diagnoser.model, None, "graz")
     app = build_app(service, tokens, facts, chosen, place.names(chosen))

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from dermafed.client.clinic.http.certificate import certificate_for
-from dermafed.client.clinic.http.listening import Place
+from dermafed.client.clinic.http.listening import ListenAddress
 from dermafed.client.clinic.http.serve_settings import ServeSettings, read_serve_settings
 from dermafed.client.node.home import Home, make_home, read_settings
 from dermafed.shared.errors import InputError, SettingsError, StorageError
@@ -105,23 +105,23 @@ def test_a_key_that_others_can_read_or_that_fits_not_is_refused(home: Home, tmp_
 @pytest.mark.parametrize("host", ["0.0.0.0", "derma.graz.example", "10.1.2.3", "::"])
 def test_without_tls_only_this_machine_may_ask(host: str) -> None:
     with pytest.raises(SettingsError, match="Without TLS"):
-        Place(host, 0, tls=False)
-    Place("127.0.0.1", 0, tls=False)
+        ListenAddress(host, 0, tls=False)
+    ListenAddress("127.0.0.1", 0, tls=False)
 
 
 def test_a_port_in_use_is_told() -> None:
-    with Place("127.0.0.1", 0).bound() as bound:
+    with ListenAddress("127.0.0.1", 0).bound() as bound:
         bound.listen()
         port = bound.getsockname()[1]
         with (
             pytest.raises(InputError, match=f"Port {port} cannot be opened"),
-            Place("127.0.0.1", port).bound(),
+            ListenAddress("127.0.0.1", port).bound(),
         ):
             pass
 
 
 def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:
-    with Place("127.0.0.1", 0).bound() as bound:
+    with ListenAddress("127.0.0.1", 0).bound() as bound:
         bound.listen()
         with socket.create_connection(bound.getsockname()), bound.accept()[0] as accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -129,5 +129,5 @@ def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:
 
 def test_a_node_is_reached_by_the_names_that_it_is_given() -> None:
     settings = ServeSettings(hosts=("derma.graz.example",))
-    assert Place("0.0.0.0", 0).names(settings)[0] == "derma.graz.example"
-    assert Place("10.1.2.3", 0).names(settings)[:2] == ("10.1.2.3", "derma.graz.example")
+    assert ListenAddress("0.0.0.0", 0).names(settings)[0] == "derma.graz.example"
+    assert ListenAddress("10.1.2.3", 0).names(settings)[:2] == ("10.1.2.3", "derma.graz.example")

@@ -38,10 +38,10 @@ def test_a_token_is_long_and_only_its_digest_is_kept(tokens: Tokens, tmp_path: P
 
 def test_each_token_is_its_own(tokens: Tokens) -> None:
     camera, anna = tokens.make("camera-1", "device"), tokens.make("anna", "clinician")
-    assert tokens.whose(digest_of(camera)) == Caller("camera-1", "device")
-    assert tokens.whose(digest_of(anna)) == Caller("anna", "clinician")
-    assert tokens.whose(digest_of(anna + "x")) is None
-    assert tokens.whose("") is None
+    assert tokens.find_caller(digest_of(camera)) == Caller("camera-1", "device")
+    assert tokens.find_caller(digest_of(anna)) == Caller("anna", "clinician")
+    assert tokens.find_caller(digest_of(anna + "x")) is None
+    assert tokens.find_caller("") is None
 
 
 def test_a_name_has_one_token_until_it_is_revoked(tokens: Tokens) -> None:
@@ -49,7 +49,7 @@ def test_a_name_has_one_token_until_it_is_revoked(tokens: Tokens) -> None:
     with pytest.raises(SettingsError, match="has a token"):
         tokens.make("camera-1", "device")
     tokens.revoke("camera-1")
-    assert tokens.whose(digest_of(first)) is None
+    assert tokens.find_caller(digest_of(first)) is None
     assert tokens.make("camera-1", "device") != first
     with pytest.raises(SettingsError, match="has no token"):
         tokens.revoke("camera-2")
@@ -70,8 +70,8 @@ def test_a_file_that_is_no_token_lets_nobody_in(tokens: Tokens, tmp_path: Path) 
         ("d", f'{{"role":"x","sha256":"{digest_of("t")}"}}'),
     ):
         (tmp_path / "tokens" / f"{name}.json").write_text(text)
-    assert tokens.whose(digest_of("t")) is None
-    assert tokens.whose(digest_of(token)) == Caller("anna", "clinician")
+    assert tokens.find_caller(digest_of("t")) is None
+    assert tokens.find_caller(digest_of(token)) == Caller("anna", "clinician")
 
 
 def test_a_session_ends_by_time_by_hand_and_with_its_token(tokens: Tokens) -> None:
@@ -79,21 +79,21 @@ def test_a_session_ends_by_time_by_hand_and_with_its_token(tokens: Tokens) -> No
     sessions, token = Sessions(tokens, 60, clock), tokens.make("anna", "clinician")
     late, out, gone = (sessions.sign_in(token) or "" for _ in range(3))
     assert len({late, out, gone}) == 3
-    assert sessions.whose(late) == Caller("anna", "clinician")
+    assert sessions.find_caller(late) == Caller("anna", "clinician")
     sessions.sign_out(out)
-    assert sessions.whose(out) is None
+    assert sessions.find_caller(out) is None
     clock.now += 60
-    assert sessions.whose(late) is None
+    assert sessions.find_caller(late) is None
     gone = sessions.sign_in(token) or ""
     tokens.revoke("anna")
-    assert sessions.whose(gone) is None
+    assert sessions.find_caller(gone) is None
 
 
 def test_no_session_for_a_device_or_a_guess(tokens: Tokens) -> None:
     sessions = Sessions(tokens, 60)
     assert sessions.sign_in(tokens.make("camera-1", "device")) is None
     assert sessions.sign_in("guess") is None
-    assert sessions.whose("") is None
+    assert sessions.find_caller("") is None
 
 
 def test_a_new_token_of_the_same_name_does_not_revive_a_session(tokens: Tokens) -> None:
@@ -101,7 +101,7 @@ def test_a_new_token_of_the_same_name_does_not_revive_a_session(tokens: Tokens) 
     cookie = sessions.sign_in(tokens.make("anna", "clinician")) or ""
     tokens.revoke("anna")
     tokens.make("anna", "clinician")
-    assert sessions.whose(cookie) is None
+    assert sessions.find_caller(cookie) is None
 
 
 def test_a_bucket_holds_a_minutes_requests_and_refills_steadily() -> None:

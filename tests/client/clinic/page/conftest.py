@@ -43,7 +43,7 @@ class Screen:
     def diagnose(self) -> None:
         self.page.locator("#file").set_input_files(self.image)
         self.page.get_by_role("button", name="Diagnose").click()
-        self.page.get_by_role("heading", name="What the model says").wait_for()
+        self.page.get_by_role("heading", name="Diagnosis by the model").wait_for()
         self.ready("main")
         self.page.locator("#news", has_text="%").wait_for(state="attached")
 

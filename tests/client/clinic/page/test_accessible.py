@@ -37,7 +37,7 @@ def test_no_view_has_a_serious_fault(screen: Screen) -> None:
     assert faults(page) == []
     screen.diagnose()
     page.get_by_text("Compare two classes").click()
-    page.get_by_text("Who looked at this").click()
+    page.get_by_text("Who viewed this diagnosis").click()
     page.get_by_label("I disagree").check()
     screen.ready("side-1")
     assert faults(page) == []

@@ -38,12 +38,12 @@ def test_from_the_image_to_the_days_list(screen: Screen) -> None:
     page.get_by_label("It is").select_option(label)
     page.get_by_label("Confirmed by").select_option("histopathology")
     page.get_by_label("Reason").fill("the network at its edge")
-    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("button", name="Save").click()
     page.get_by_text("the network at its edge").wait_for()
     (opinion,) = store.list_opinions(said.id)
     assert (opinion.who, opinion.agrees, opinion.label) == ("anna", False, label)
     assert (opinion.confirmed_by, opinion.reason) == ("histopathology", "the network at its edge")
-    assert screen.say() == "Your opinion is kept."
+    assert screen.say() == "Your opinion is saved."
 
     page.get_by_role("link", name="Today").click()
     page.locator(f"a[href='/diagnoses/{said.id}']").click()
@@ -93,7 +93,7 @@ def test_an_image_chosen_before_the_script_has_come(screen: Screen) -> None:
     page.locator("#file").set_input_files(screen.image)
     waiting[0].continue_()
     page.get_by_role("button", name="Diagnose").click()
-    page.get_by_role("heading", name="What the model says").wait_for()
+    page.get_by_role("heading", name="Diagnosis by the model").wait_for()
 
 
 def test_by_keyboard_alone(screen: Screen) -> None:
@@ -110,7 +110,7 @@ def test_by_keyboard_alone(screen: Screen) -> None:
     page.locator("#send:enabled").wait_for()
     page.get_by_role("button", name="Diagnose").focus()
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="What the model says").wait_for()
+    page.get_by_role("heading", name="Diagnosis by the model").wait_for()
     stops = tab_stops(page)
     for id in ("opacity", "hide", "keys", "target", "against", "confirmed", "reason"):
         assert id in stops

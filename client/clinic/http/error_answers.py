@@ -1,4 +1,4 @@
-"""From what went wrong to an answer that says what to do, and nothing of a patient or of the code."""
+"""Answer errors: what went wrong and what to do, and nothing of a patient or of the code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.shared.errors import InputError, StorageError
 
 Answer = Callable[[Scope, Refused], Response]
-"""How a refusal is told: as JSON to a program, as a page to a person."""
+"""How a refusal is answered: as JSON to a program, as a page to a person."""
 
-_LINGER_SECONDS, _LINGER_BYTES = 2.0, 2**26
+_DRAIN_SECONDS, _DRAIN_BYTES = 2.0, 2**26
 _HTTP = {
     404: ("not-found", "There is nothing here", "Check the address"),
     405: ("method-not-allowed", "This cannot be done here", "Check the method"),
@@ -31,14 +31,14 @@ _HTTP = {
 log = logging.getLogger("dermafed.serving")
 
 
-class Failures:
-    """ASGI middleware that answers whatever is raised beneath it."""
+class ErrorMiddleware:
+    """ASGI middleware that answers every exception of the application."""
 
     def __init__(self, app: ASGIApp, answer: Answer) -> None:
         self._app, self._answer = app, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, and answers in its place where that fails."""
+        """Pass a request on, and answer in its place where that fails."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -58,14 +58,14 @@ class Failures:
         try:
             await self._app(scope, noted_receive, noted_send)
         except ClientDisconnect:
-            return  # nobody is there to be told
+            return  # there is nobody to answer
         except Exception as error:
             if started:
-                raise ConnectionAbortedError from None  # half an answer is out: uvicorn ends the connection
+                raise ConnectionAbortedError from None  # half an answer is out: uvicorn closes the connection
             log_failure(error)
             response = self._answer(scope, refusal_of(error))
             if more and _has_body(scope):
-                await _linger(scope, receive)
+                await _drain(scope, receive)
                 response.headers["connection"] = "close"
             await response(scope, receive, send)
 
@@ -80,7 +80,7 @@ def log_failure(error: Exception) -> None:
         log.error("%s at %s", type(error).__name__, where)
 
 
-def as_json(refused: Refused) -> Response:
+def refusal_json(refused: Refused) -> Response:
     """A refusal for programs."""
     response = JSONResponse(refused.to_dict(), refused.status)
     if refused.retry_after is not None:
@@ -90,8 +90,8 @@ def as_json(refused: Refused) -> Response:
     return response
 
 
-def say_what_http_refuses(app: FastAPI) -> None:
-    """Turn the framework's own refusals into ours."""
+def translate_http_errors(app: FastAPI) -> None:
+    """Translate the framework's own errors into refusals."""
 
     def refuse(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -115,13 +115,13 @@ def _has_body(scope: Scope) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
-async def _linger(scope: Scope, receive: Receive) -> None:
-    """Take what still comes, for a moment: who is cut off while sending would not read the answer."""
+async def _drain(scope: Scope, receive: Receive) -> None:
+    """Read on for a moment: a client that is cut off while it sends would not read the answer."""
     if "expect" in Headers(scope=scope):
         return
     with suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_SECONDS):
+        async with asyncio.timeout(_DRAIN_SECONDS):
             taken, more = 0, True
-            while more and taken < _LINGER_BYTES:
+            while more and taken < _DRAIN_BYTES:
                 message = await receive()
                 taken, more = taken + len(message.get("body", b"")), message.get("more_body", False)
