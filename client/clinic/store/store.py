@@ -71,12 +71,12 @@ class Store:
 
     def __init__(self, vault: Vault, reviewed: Path, retention_days: int | None) -> None:
         self._vault, self._reviewed, self._days = vault, reviewed, retention_days
-        self._open_database = ExitStack()
-        self._open_database.enter_context(vault.database.stay_open())
+        self._database = ExitStack()
+        self._database.enter_context(vault.database.stay_open())
 
     def close(self) -> None:
         """Close the database; a store that is used afterwards is only slower."""
-        self._open.close()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
