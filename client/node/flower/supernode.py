@@ -72,8 +72,8 @@ def run_supernode() -> None:
 def _receive(receive: Callable[..., int | None], /, **arguments: Any) -> int | None:
     """Flower's receive; a run that ends meanwhile is an ordinary error, after which the task is taken back.
 
-    Flower's own exception leaves the task: a worker waits for it for ever, or its reply is sent in the turn of
-    the next task, and every reply after it one turn late.
+    Flower's own exception leaves the task: a worker waits for it for ever, or its reply is sent in the next
+    task's turn, and every later reply one turn late.
     """
     calls = {name: _ending(arguments[name]) for name in ("pull_object", "confirm_message_received")}
     return receive(**{**arguments, **calls})

@@ -72,9 +72,7 @@ def test_the_sums_are_of_the_validation_images(home: Home, weights: NDArray[np.f
     assert (found.before.images.sum(axis=1) == expected.before.images.sum(axis=1)).all()
 
 
-def test_the_trust_lies_beside_the_model_that_was_calibrated(
-    home: Home, weights: NDArray[np.float32]
-) -> None:
+def test_the_calibration_is_saved_beside_its_model(home: Home, weights: NDArray[np.float32]) -> None:
     own = calibrator(home)
     sums = own.sums(asked(weights, 2.0))
     own.save(Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, sums, clinics=3))
@@ -88,7 +86,7 @@ def test_the_trust_lies_beside_the_model_that_was_calibrated(
 
 
 @pytest.mark.parametrize("changed", [{"model": "1" * 64}, {"classes": ("nevus", "melanoma")}])
-def test_the_trust_of_another_model_is_refused(
+def test_the_calibration_of_another_model_is_refused(
     home: Home, weights: NDArray[np.float32], changed: dict[str, object]
 ) -> None:
     own = calibrator(home)
@@ -100,7 +98,9 @@ def test_the_trust_of_another_model_is_refused(
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, 1e9, float("nan")])
-def test_no_such_temperature(home: Home, weights: NDArray[np.float32], temperature: float) -> None:
+def test_an_impossible_temperature_is_refused(
+    home: Home, weights: NDArray[np.float32], temperature: float
+) -> None:
     with pytest.raises(FederationError, match="no temperature"):
         calibrator(home).sums(asked(weights, temperature))
 

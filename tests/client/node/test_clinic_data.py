@@ -16,7 +16,7 @@ from tests.client.a_clinic import CLASSES, OFFER, data_set, offer
 
 @pytest.mark.parametrize("split", ["drawn", "even"])
 @pytest.mark.parametrize("seed", [0, 3])
-def test_site_folders_are_equal(
+def test_the_split_is_the_simulations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str, seed: int
 ) -> None:
     monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
@@ -40,7 +40,7 @@ def test_site_folders_are_equal(
     assert count_training_images(site, CLASSES).tolist() == sums
 
 
-def test_data_that_changed_since_are_refused(tmp_path: Path) -> None:
+def test_data_that_changed_after_the_start_are_refused(tmp_path: Path) -> None:
     folder = OfferFolder(tmp_path / "offer", "graz")
     split_clinic_data(ClinicData("graz", data_set(tmp_path / "data")), OFFER, folder)
     with pytest.raises(DatasetError, match="not those that this run began with"):

@@ -57,7 +57,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "Graz"
 
 
-def test_a_trainer_has_its_sites_images(site: Path, tmp_path: Path) -> None:
+def test_a_trainer_has_its_clinics_images(site: Path, tmp_path: Path) -> None:
     trainer = build_clinic_trainer(site, PLAN, tmp_path / "state")
     assert trainer.data.images.shape == (6, 32, 32, 3)
     np.testing.assert_array_equal(trainer.data.images[:, 16, 16, 0], [0, 10, 20, 30, 40, 50])
@@ -78,7 +78,7 @@ def test_metadata_and_own_batch_norm_where_the_plan_asks(site: Path, tmp_path: P
     assert trainer.memory == BatchNormFiles(tmp_path / "state") == batch_norm_files(plan, tmp_path / "state")
 
 
-def test_a_clinics_seed_is_its_names_and_the_runs(site: Path, tmp_path: Path) -> None:
+def test_a_clinics_seed_depends_on_its_name_and_the_run(site: Path, tmp_path: Path) -> None:
     graz = read_clinic_split(site)
     wien = replace(graz, name="Wien")
     assert clinic_seed(graz, 1) == clinic_seed(replace(graz, splits=Splits((), (), ())), 1)
@@ -92,7 +92,7 @@ def test_a_label_of_no_class_is_named(tmp_path: Path) -> None:
     assert caught.value.where == str(record.path)
 
 
-def test_no_site_no_trainer(tmp_path: Path) -> None:
+def test_a_folder_without_a_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
         build_clinic_trainer(tmp_path, PLAN, tmp_path)
 
@@ -157,7 +157,7 @@ def test_a_repeated_round_starts_from_the_same_values(tmp_path: Path) -> None:
     np.testing.assert_array_equal(clinic(tmp_path).train(first, 2, {}).weights, second)
 
 
-def test_a_model_is_judged_with_the_clinics_own_values_of_its_round(tmp_path: Path) -> None:
+def test_a_model_is_evaluated_with_the_clinics_own_values_of_its_round(tmp_path: Path) -> None:
     site, data = clinic(tmp_path), lesions(8)
     trained = site.train(start(LOCAL), 1, {}).weights
     averaged = np.where(own_mask(), np.float32(0.5), trained)

@@ -1,4 +1,4 @@
-"""What the clinic's app answers, by what the clinic's folder says; no network."""
+"""The answers of the clinic's app, by the consent in the clinic's folder; without a network."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def test_a_refusal_counts_from_the_next_message_on(ask: Asking) -> None:
 
 
 @pytest.mark.parametrize("explain", [True, False])
-def test_explanations_are_measured_only_where_the_plan_says_so(ask: Asking, explain: bool) -> None:
+def test_explanations_are_measured_only_if_the_plan_asks(ask: Asking, explain: bool) -> None:
     ask(OFFER_QUERY, encode_offer(offer(explain=explain).to_text()))
     assert ask(EXPLAIN_QUERY, encode_instruction(WEIGHTS, 3, {})).has_content() == explain
 
 
-def test_every_reason_for_a_refusal_has_its_word(ask: Asking) -> None:
+def test_every_reason_for_a_refusal_is_answered(ask: Asking) -> None:
     for text, reason in (
         (offer(rounds=4).to_text(), Reason.BEYOND_LIMITS),
         ("{}", Reason.UNREADABLE),

@@ -68,7 +68,7 @@ def out(kind: str, content: RecordDict, classes: int | None = 2) -> Message:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_defined_leaves_as_it_is(kind: str) -> None:
+def test_defined_content_passes_unchanged(kind: str) -> None:
     assert out(kind, CONTENTS[kind]()).content == CONTENTS[kind]()
 
 
@@ -151,7 +151,7 @@ def test_nothing_planted_leaves(kind: str, plant: Callable[[RecordDict], None]) 
         ("query.other", encode_ready(1)),
     ],
 )
-def test_what_belongs_elsewhere_does_not_leave(kind: str, content: RecordDict) -> None:
+def test_content_of_another_kind_does_not_leave(kind: str, content: RecordDict) -> None:
     assert out(kind, content).error.code == Refusal.HELD_BACK
 
 
@@ -161,7 +161,7 @@ def test_an_unreadable_offer_is_answered_without_counts() -> None:
     assert out(OFFER_QUERY, encode_answer(ANSWER), None).error.code == Refusal.HELD_BACK
 
 
-def test_nothing_but_errors_leaves_for_a_run_nobody_asked_about() -> None:
+def test_only_errors_leave_for_a_run_that_was_never_offered() -> None:
     assert out("train", CONTENTS["train"](), None).error.code == Refusal.HELD_BACK
 
 
@@ -175,7 +175,7 @@ def test_nothing_but_errors_leaves_for_a_run_nobody_asked_about() -> None:
         (None, None),
     ],
 )
-def test_an_error_is_its_code_and_a_type(reason: str | None, left: str | None) -> None:
+def test_an_error_leaves_as_its_code_and_type(reason: str | None, left: str | None) -> None:
     message = asked("train")
     reply = filter_reply(Message(Error(1001, reason), reply_to=message), message, None)
     assert (reply.error.code, reply.error.reason) == (1001, left)

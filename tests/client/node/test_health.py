@@ -26,7 +26,7 @@ from tests.client.superlink import superlink
 
 @contextmanager
 def tls_server(made: Certificate, ahead: float = 0) -> Iterator[str]:
-    """A server that tells a time ``ahead`` seconds from now."""
+    """A server whose clock is ``ahead`` seconds ahead."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made.chain, made.key)
     listening = socket.create_server(("127.0.0.1", 0))
@@ -52,7 +52,7 @@ def found(address: str, ca: Path) -> dict[str, Check]:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "state", "told"),
+    ("ahead", "state", "message"),
     [
         (0, "ok", ""),
         (120, "warning", "1(19|20) s behind"),
@@ -61,16 +61,16 @@ def found(address: str, ca: Path) -> dict[str, Check]:
         (-600, "failed", "60[01] s ahead of"),
     ],
 )
-def test_clocks_are_compared(tmp_path: Path, ahead: float, state: str, told: str) -> None:
+def test_clocks_are_compared(tmp_path: Path, ahead: float, state: str, message: str) -> None:
     made = certificate(tmp_path)
     with tls_server(made, ahead) as address:
         checks = found(address, made.ca)
     assert [check.state for check in checks.values()] == ["ok", "ok", "ok", state]
-    assert re.search(told, checks["clock"].what)
+    assert re.search(message, checks["clock"].what)
 
 
-def test_certificates_are_told_apart(tmp_path: Path) -> None:
-    for name, made, said in (
+def test_each_bad_certificate_is_named(tmp_path: Path) -> None:
+    for name, made, message in (
         ("expired", certificate(tmp_path / "expired", days=(-30, -1)), "has expired"),
         ("early", certificate(tmp_path / "early", days=(1, 30)), "is not valid yet"),
         ("name", certificate(tmp_path / "name", "other.example.org"), "is not for 127.0.0.1"),
@@ -78,7 +78,7 @@ def test_certificates_are_told_apart(tmp_path: Path) -> None:
         with tls_server(made) as address:
             check = found(address, made.ca)["tls"]
         assert check.state == "failed", name
-        assert said in check.what
+        assert message in check.what
         assert check.remedy
     with tls_server(certificate(tmp_path / "one")) as address:
         check = found(address, certificate(tmp_path / "two").ca)["tls"]
@@ -94,7 +94,7 @@ def test_a_closed_port_and_an_unknown_name(tmp_path: Path) -> None:
     assert [check.state for check in unknown.values()] == ["failed"]
 
 
-def test_a_network_that_lets_nothing_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dermafed.client.node.connection._SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         checks = found(f"127.0.0.1:{listening.getsockname()[1]}", certificate(tmp_path).ca)
@@ -102,7 +102,7 @@ def test_a_network_that_lets_nothing_back_is_named(tmp_path: Path, monkeypatch: 
     assert "whether the server runs" in checks["tls"].remedy
 
 
-def test_the_way_may_lead_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connection_may_use_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = certificate(tmp_path)
     with tls_server(made) as address, socket.create_server(("127.0.0.1", 0)) as proxy:
         asked: list[bytes] = []
@@ -141,13 +141,13 @@ def test_a_proxy_that_refuses_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("named", ["http://graz:p@ss:word", "http://127.0.0.1:99999", "http://[::1"])
-def test_a_proxy_that_is_no_address_is_named(
+def test_a_proxy_without_a_valid_address_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     monkeypatch.setenv("https_proxy", named)
     with pytest.raises(SettingsError, match="proxy") as error:
         found("derma.example.org:9443", certificate(tmp_path).ca)
-    assert named not in str(error.value)  # it may hold a password
+    assert named not in str(error.value)  # it may contain a password
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:
@@ -179,7 +179,7 @@ def test_a_key_is_known_unknown_or_revoked(tmp_path: Path) -> None:
         assert check_registration(server.address, home).state == "failed"
 
 
-def test_a_running_node_is_not_called_unknown(tmp_path: Path) -> None:
+def test_the_key_of_a_running_node_is_not_reported_as_unknown(tmp_path: Path) -> None:
     home = clinic(tmp_path / "graz", data_set(tmp_path / "data"))
     made = certificate(tmp_path / "trust")
     with superlink(tmp_path, made) as server:

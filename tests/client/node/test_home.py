@@ -1,4 +1,4 @@
-"""The clinic's folder: what it holds, who may read it, and which invitations it takes."""
+"""The clinic's folder: its files, who may read them, and which invitations it accepts."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def home(tmp_path: Path) -> Home:
 def invitation(home: Home, tmp_path: Path) -> Invitation:
     pem = certificate(tmp_path / "trust").ca.read_text()
     key = fingerprint(read_public_key(home.public_key))
-    told = certificate_fingerprint(read_ca(pem))
-    return Invitation("alps", "derma.example.org:9443", "graz", key, pem, told)
+    ca_fingerprint = certificate_fingerprint(read_ca(pem))
+    return Invitation("alps", "derma.example.org:9443", "graz", key, pem, ca_fingerprint)
 
 
 def test_only_the_public_key_may_be_read_by_others(home: Home) -> None:
@@ -51,7 +51,7 @@ def test_the_keys_are_a_pair_on_p384(home: Home) -> None:
     assert len(home.secret.read_bytes()) == 32
 
 
-def test_settings_start_at_their_defaults(home: Home, tmp_path: Path) -> None:
+def test_new_settings_are_the_defaults(home: Home, tmp_path: Path) -> None:
     assert read_settings(home) == ClinicSettings("graz", tmp_path / "data", 0, Limits())
 
 
@@ -93,11 +93,11 @@ def test_joining_pins_address_and_authority(home: Home, tmp_path: Path) -> None:
 def test_an_invitation_for_another_is_refused(home: Home, tmp_path: Path) -> None:
     given = invitation(home, tmp_path)
     other = make_home(tmp_path / "other", "graz", tmp_path)
-    for wrong, said in (
+    for wrong, message in (
         (replace(given, clinic="wien"), "for wien"),
         (replace(given, key_fingerprint=fingerprint(read_public_key(other.public_key))), "another key"),
     ):
-        with pytest.raises(SettingsError, match=said):
+        with pytest.raises(SettingsError, match=message):
             pin_server(home, wrong)
     assert not home.server_file.exists()
 

@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
         yield clinic(tmp_path / "graz", data_set(tmp_path / "data"), policy='"limits"')
 
 
-def test_a_run_trains_as_a_simulation_does_and_keeps_the_model(home: Home) -> None:
+def test_a_run_trains_as_a_simulation_does_and_saves_the_model(home: Home) -> None:
     app, consent = build_node_app(home)
     context = Context(1, 1000, {}, RecordDict(), {})
 
@@ -54,7 +54,7 @@ def test_a_run_trains_as_a_simulation_does_and_keeps_the_model(home: Home) -> No
     assert alone.data.images.shape == (14, 32, 32, 3)
     np.testing.assert_array_equal(update.weights, alone.train(weights, 1, {}).weights)
     assert ask("evaluate", encode_instruction(update.weights, 1, {})).has_content()
-    (kept,) = list_saved_models(home.models)
-    np.testing.assert_array_equal(kept.weights(), update.weights)
-    assert (kept.card.round, kept.card.model) == (1, MODEL)
+    (saved,) = list_saved_models(home.models)
+    np.testing.assert_array_equal(saved.weights(), update.weights)
+    assert (saved.card.round, saved.card.model) == (1, MODEL)
     assert consent.classes(1) == 2

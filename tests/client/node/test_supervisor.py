@@ -1,4 +1,4 @@
-"""The clinic's node as it runs: a real SuperNode, a worker, and a server over TLS on this machine."""
+"""The running node of a clinic: a real SuperNode, a worker, and a server over TLS on this machine."""
 
 from __future__ import annotations
 
@@ -155,8 +155,8 @@ def test_a_run_from_offer_to_evaluation(node: Node) -> None:
     approve(node)
     update, _ = decode_update(node.train().content, 5)
     np.testing.assert_array_equal(update.weights, WEIGHTS + 1)
-    judged, _ = decode_evaluation(node.ask("evaluate", encode_instruction(WEIGHTS, 1, {})).content, 2)
-    assert judged.confusion.tolist() == [[1, 0], [0, 1]]
+    evaluation, _ = decode_evaluation(node.ask("evaluate", encode_instruction(WEIGHTS, 1, {})).content, 2)
+    assert evaluation.confusion.tolist() == [[1, 0], [0, 1]]
     failed = node.train(fail=1)
     assert (failed.error.code, failed.error.reason) == (Refusal.TRAINING_FAILED, "ValueError")
     kinds = [line.entry.kind for line in read_log(node.home.audit)]
@@ -214,7 +214,7 @@ def test_a_task_survives_one_death_of_its_worker(node: Node) -> None:
 
 
 @pytest.mark.slow
-def test_a_task_that_kills_two_workers_is_given_up(node: Node) -> None:
+def test_a_task_that_kills_two_workers_is_not_tried_again(node: Node) -> None:
     approve(node)
     number = _kill_worker_over_a_task(node)
     until(lambda: json.loads((node.home.node / "task.json").read_text())["again"])
@@ -259,8 +259,8 @@ def test_a_stopped_node_says_goodbye(node: Node) -> None:
 def test_a_revoked_key_is_named(node: Node) -> None:
     node.server.remove(node.number)
 
-    def told() -> bool:
+    def revoked() -> bool:
         status = read_status(node.home.node)
         return status is not None and "unknown or revoked" in status.cause
 
-    until(told)
+    until(revoked)

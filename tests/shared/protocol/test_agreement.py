@@ -1,4 +1,4 @@
-"""What is said before a run: offers, answers and counts survive the way, and nothing else is taken in."""
+"""The messages before a run: offers, answers and counts are decoded as encoded; nothing else is accepted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OFFER = Offer(
 )
 
 
-def test_an_offer_survives_the_way_and_keeps_its_hash() -> None:
+def test_an_offer_is_decoded_with_the_same_hash() -> None:
     there = Offer.from_text(decode_offer(encode_offer(OFFER.to_text())))
     assert there == OFFER
     assert there.hash == OFFER.hash
@@ -62,7 +62,7 @@ def test_every_change_of_an_offer_changes_its_hash(change: dict[str, object]) ->
         OFFER.to_text().replace("3", "0"),
     ],
 )
-def test_what_is_no_offer_is_refused(text: str) -> None:
+def test_text_that_is_not_an_offer_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         Offer.from_text(text)
 
@@ -72,7 +72,7 @@ def test_an_offer_becomes_a_plan_with_the_counts_of_those_who_join() -> None:
     assert (plan.class_counts, plan.rounds, plan.threads) == ((3, 5), 3, 2)
 
 
-def test_an_approval_tells_versions_and_counts() -> None:
+def test_an_approval_has_versions_and_counts() -> None:
     answer = Answer(Decision.APPROVED, versions={"dermafed": "0.1.0"}, class_counts=np.array([3, 5]))
     there = decode_answer(encode_answer(answer), 2)
     assert (there.decision, there.versions) == (Decision.APPROVED, {"dermafed": "0.1.0"})
@@ -80,20 +80,20 @@ def test_an_approval_tells_versions_and_counts() -> None:
     assert there.class_counts.tolist() == [3, 5]
 
 
-def test_a_refusal_tells_its_reason() -> None:
+def test_a_refusal_has_its_reason() -> None:
     there = decode_answer(encode_answer(Answer(Decision.REFUSED, Reason.BY_HAND)), 2)
     assert (there.decision, there.reason, there.class_counts) == (Decision.REFUSED, Reason.BY_HAND, None)
 
 
 @pytest.mark.parametrize(
-    "told", [{"decision": "approved", "reason": "Jane Doe"}, {"decision": "maybe", "reason": ""}, {}]
+    "record", [{"decision": "approved", "reason": "Jane Doe"}, {"decision": "maybe", "reason": ""}, {}]
 )
-def test_an_answer_of_other_words_is_refused(told: dict[str, str]) -> None:
+def test_an_unknown_answer_is_refused(record: dict[str, str]) -> None:
     with pytest.raises(FederationError):
-        decode_answer(RecordDict({"answer": ConfigRecord(told)}), 2)
+        decode_answer(RecordDict({"answer": ConfigRecord(record)}), 2)
 
 
-def test_counts_and_seconds_survive_the_way() -> None:
+def test_counts_and_seconds_are_decoded_as_encoded() -> None:
     assert decode_counts(encode_counts([1, 2]), 2).tolist() == [1, 2]
     assert decode_ready(encode_ready(1.5)) == 1.5
     with pytest.raises(FederationError, match="fewer than 0"):

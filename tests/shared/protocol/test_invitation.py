@@ -52,12 +52,12 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value", "told"), DAMAGE)
-def test_damage_to_a_field_is_named(path: Path, field: str, value: Any, told: str) -> None:
+@pytest.mark.parametrize(("field", "value", "message"), DAMAGE)
+def test_damage_to_a_field_is_named(path: Path, field: str, value: Any, message: str) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
     with pytest.raises(InputError) as caught:
         read_invitation(path)
-    assert told in caught.value.what
+    assert message in caught.value.what
     assert caught.value.where == str(path)
     assert caught.value.remedy
 
@@ -74,7 +74,7 @@ def test_a_missing_and_an_unknown_field_are_named(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 60_000, b" " * 70_000])
-def test_what_is_no_invitation_is_refused(path: Path, content: bytes) -> None:
+def test_other_files_are_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match="invitation cannot be used"):
         read_invitation(path)

@@ -37,7 +37,7 @@ def test_update() -> None:
     assert (read.weight, read.metrics, seconds) == (12, {"loss": 0.5}, 3.5)
 
 
-def test_a_view_of_a_larger_array_travels_as_itself() -> None:
+def test_a_view_of_a_larger_array_is_sent_without_the_rest() -> None:
     matrix = np.arange(9, dtype=np.float32).reshape(3, 3)
     read, _ = decode_update(encode_update(Update(matrix[:, 1], 1, {}), 0.0), 3)
     np.testing.assert_array_equal(read.weights, [1, 4, 7])

@@ -21,7 +21,7 @@ def test_the_pem_is_that_of_ssh_keygen() -> None:
     assert to_pem(KEY) == KEY_PEM
 
 
-def test_a_comment_is_left_behind(tmp_path: Path) -> None:
+def test_a_comment_is_removed(tmp_path: Path) -> None:
     (tmp_path / "key.pub").write_text(f"{KEY} dr.who@clinic\n")
     assert read_public_key(tmp_path / "key.pub") == KEY
 
@@ -29,7 +29,7 @@ def test_a_comment_is_left_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "key", P256, KEY[:-20], KEY.replace("nistp384", "nistp521", 1), f"{KEY}\n{KEY}", "ä\0"]
 )
-def test_what_is_no_p384_key_is_refused(text: str, tmp_path: Path) -> None:
+def test_other_keys_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "key.pub").write_text(text)
     with pytest.raises(InputError, match=r"not an EC P-384 public key .*key\.pub\)\. Give the key\.pub"):
         read_public_key(tmp_path / "key.pub")

@@ -13,7 +13,7 @@ from dermafed.shared.errors import DermaFedError
 from dermafed.shared.storage.atomic_files import write_atomically, write_json, write_private
 
 
-def test_replaces_the_whole_file(tmp_path: Path) -> None:
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_atomically(path, b"a longer content")
     write_atomically(path, b"short")
@@ -21,7 +21,7 @@ def test_replaces_the_whole_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
 
@@ -35,7 +35,7 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
 
@@ -49,7 +49,7 @@ def test_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_json(tmp_path: Path) -> None:
+def test_json_is_readable_and_strict(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     write_json(path, {"name": "Zürich", "auc": None, "images": [1, 2]})
     assert json.loads(path.read_text(encoding="utf-8")) == {"name": "Zürich", "auc": None, "images": [1, 2]}
@@ -58,7 +58,7 @@ def test_json(tmp_path: Path) -> None:
     assert "Zürich" in path.read_text(encoding="utf-8")
 
 
-def test_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DermaFedError, match="Choose a folder that can be written"):
         write_atomically(tmp_path / "file" / "a.bin", b"new")

@@ -25,7 +25,7 @@ def message() -> Message:
     return Message(encode_instruction(np.arange(4, dtype=np.float32), 3, {}), 9, "train", group_id="3")
 
 
-def test_a_message_survives_the_disk() -> None:
+def test_a_message_is_the_same_after_it_was_saved() -> None:
     there = from_bytes(to_bytes(message()))
     np.testing.assert_array_equal(decode_instruction(there.content).weights, [0, 1, 2, 3])
     assert (there.metadata.group_id, there.metadata.dst_node_id) == ("3", 9)
@@ -35,11 +35,11 @@ def test_the_parts_that_are_sent_are_the_whole_message() -> None:
     assert b"".join(message_parts(message())).count(np.arange(4, dtype=np.float32).tobytes()) == 1
 
 
-def test_a_supernode_says_and_exits_what_the_supervisor_reads() -> None:
+def test_a_supernode_writes_what_the_supervisor_reads() -> None:
     code = "from flwr.supercore.exit import ExitCode, flwr_exit; flwr_exit({})"
     refused = code.format(int(ExitCode.SUPERNODE_CONNECTION_ERROR))
-    said = subprocess.run([sys.executable, "-c", refused], capture_output=True, text=True, timeout=120)
-    assert CONNECTION_ERROR in said.stdout + said.stderr
+    output = subprocess.run([sys.executable, "-c", refused], capture_output=True, text=True, timeout=120)
+    assert CONNECTION_ERROR in output.stdout + output.stderr
     node, retry = inspect.getsource(start_client_internal), inspect.getsource(http_retry)
     assert f'"{CONNECTED[0]} %s"' in node
     assert CONNECTED[1] in retry
@@ -67,7 +67,7 @@ def test_flower_fetches_and_retries_by_the_names_that_are_replaced() -> None:
         (httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired"), True),
     ],
 )
-def test_only_a_wrong_certificate_ends_the_tries(error: httpx.TransportError, stops: bool) -> None:
-    judge = patient_retries().should_giveup
-    assert judge is not None
-    assert judge(error) is stops
+def test_only_a_wrong_certificate_ends_the_retries(error: httpx.TransportError, stops: bool) -> None:
+    gives_up = patient_retries().should_giveup
+    assert gives_up is not None
+    assert gives_up(error) is stops
