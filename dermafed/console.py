@@ -32,7 +32,7 @@ Version = Annotated[
 def run_app(app: typer.Typer) -> None:
     """Runs a command line: exits 0, 1 (failed), 2 (bad usage or input) or 130 (Ctrl-C, by typer).
 
-    No bad input ends in a traceback, nor does a file or disk that fails where nobody expected it.
+    Neither bad input nor an unexpected error of a file or disk ends in a traceback.
     """
     try:
         app()

@@ -1,4 +1,4 @@
-"""The preprocessing cache: each image is preprocessed once per settings, whatever it is called.
+"""The preprocessing cache: each image is preprocessed once per settings, under any file name.
 
 ``FOLDER/<digest of the settings>/<2 digits>/<62 digits>`` is one image (:mod:`cache_entry`),
 named by the SHA-256 of its source file's bytes. Deleting any of it is safe at any time.

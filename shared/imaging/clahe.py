@@ -1,4 +1,4 @@
-"""Equalises local contrast: eq. (4) of the paper."""
+"""Equalises local contrast with CLAHE: eq. (4) of the paper."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 def clahe(image: NDArray[np.uint8], clip: float, grid: int) -> NDArray[np.uint8]:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) of lightness.
 
-    Only L of CIELAB changes, in 8 bits; a* and b*, the colours a diagnosis rests on, are kept (equalising
+    Only L of CIELAB changes, in 8 bits; a* and b*, the colours a diagnosis rests on, stay (equalising
     R, G and B instead shifts them by 6 units on average).
 
     Args:

@@ -1,8 +1,8 @@
-"""Reads image files: the one decoder of DermaFed, so that training and serving see the same pixels.
+"""Decodes image files: the only decoder of DermaFed, so that training and serving get the same pixels.
 
-Pillow decodes (libjpeg's accurate DCT). Unlike OpenCV it tells colour modes apart and refuses truncated
-files; what it does quietly wrong (16-bit gray becomes white, CMYK is converted without its profile, a
-missing tail becomes gray) is caught here. Colour profiles are not applied: the values are taken as sRGB.
+Pillow decodes (libjpeg's accurate DCT). Unlike OpenCV it distinguishes colour modes and refuses truncated
+files. Its silent errors (16-bit gray becomes white, CMYK is converted without its profile, a missing tail
+becomes gray) are refused or corrected here. Colour profiles are not applied: the values are taken as sRGB.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         RGB image (H, W, 3), uint8 in 0-255, upright (EXIF orientation applied).
 
     Raises:
-        ImageError: the file is missing, unreadable, empty, truncated, too large, no image, or in a colour
-            mode without a faithful RGB form.
+        ImageError: the file is missing, unreadable, empty, truncated, too large, not an image, or in a
+            colour mode without a faithful RGB form.
     """
     return decode_image(read_bytes(path), where=path)
 
@@ -59,12 +59,12 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
     """Decodes the bytes of an image file.
 
-    Gray becomes three equal channels, 16-bit values keep their high byte, and transparent pixels are laid
-    over white, as a viewer shows them.
+    Gray becomes three equal channels, 16-bit values are cut to their high byte, and transparent pixels are
+    put on white, as a viewer shows them.
 
     Args:
         data: the whole file.
-        where: what to call it in an error.
+        where: name of the image in an error.
 
     Returns:
         RGB image (H, W, 3), uint8 in 0-255, upright.
@@ -89,9 +89,7 @@ def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
         raise ImageError("This is not an image that can be read", where=where, remedy=_RESAVE) from error
     except Image.DecompressionBombError as error:
         raise ImageError("The image has too many pixels", where=where, remedy=_too_large()) from error
-    except (
-        Exception
-    ) as error:  # Pillow's decoders raise whatever they meet: OSError, SyntaxError, struct.error
+    except Exception as error:  # Pillow's decoders raise errors of many types
         what = f"The image is damaged or truncated: {error}"
         raise ImageError(what, where=where, remedy=_REPLACE) from error
 
@@ -100,10 +98,10 @@ def read_bytes(path: Path) -> bytes:
     """Reads a whole image file, at most ``MAX_BYTES``.
 
     Raises:
-        ImageError: it is missing, no regular file, unreadable, or too large.
+        ImageError: it is missing, not a regular file, unreadable, or too large.
     """
     try:
-        if not path.is_file():  # opening a named pipe would wait for ever
+        if not path.is_file():  # opening a named pipe would block
             raise ImageError("There is no such image file", where=path, remedy="Check the path")
         if path.stat().st_size > MAX_BYTES:
             raise ImageError(f"The file is larger than {MAX_BYTES >> 20} MiB", where=path, remedy=_RESAVE)
@@ -123,7 +121,7 @@ def content_digest(path: Path) -> str:
 
 
 def _has_lost_tail(data: bytes) -> bool:
-    """Tells a JPEG cut short in a file of full length, as interrupted copies leave it; libjpeg accepts it."""
+    """Whether a JPEG ends early in a file of full length, as after a broken copy; libjpeg accepts it."""
     if not data.startswith(b"\xff\xd8"):
         return False
     body = data.rstrip(b"\0")
@@ -131,7 +129,7 @@ def _has_lost_tail(data: bytes) -> bool:
 
 
 def _refuse_missing_end(image: Image.Image, where: object) -> None:
-    """Refuses a JPEG that was cut and closed again: libjpeg fills what is missing with exact mid-gray."""
+    """Refuses a JPEG that was cut and closed again: libjpeg fills the missing part with exact mid-gray."""
     if image.format not in ("JPEG", "MPO"):
         return
     last = image.crop((0, image.height - 1, image.width, image.height)).convert("RGB")

@@ -1,8 +1,8 @@
 """The preprocessing pipeline: resize, BM3D, CLAHE on lightness.
 
 The paper standardises first (eq. 2) and then denoises. BM3D commutes with an affine map that all channels
-share, if sigma is scaled along. So DermaFed denoises and equalises in 8 bits, which can be cached and looked
-at, and the network standardises in its own first layers.
+share, if sigma is scaled along. So DermaFed denoises and equalises in 8 bits, which can be cached and
+shown, and the network standardises in its own first layers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Preprocessed:
     Attributes:
         image: RGB (S, S, 3), uint8 in 0-255: the input of an EfficientNet.
         noise_sigma: the noise level after resizing, estimated or as set; 8-bit units.
-        denoised: whether the noise was worth denoising (and denoising was on).
+        denoised: whether denoising was on and the noise was not negligible.
     """
 
     image: NDArray[np.uint8]
@@ -42,10 +42,10 @@ def preprocess(image: NDArray[np.uint8], settings: PreprocessSettings, threads: 
     Args:
         image: RGB (H, W, 3), uint8, any size.
         settings: the steps.
-        threads: for one image to be ready sooner; of many, each is best left to one thread.
+        threads: number of threads of BM3D: more for a single image, one each for many images.
 
     Returns:
-        The image as the network and the reader see it.
+        The image that the network gets and that is shown.
 
     Raises:
         SettingsError: the package ``bm3d`` was chosen but is not installed.
@@ -53,12 +53,12 @@ def preprocess(image: NDArray[np.uint8], settings: PreprocessSettings, threads: 
     resized = resize(image, settings.image_size, settings.fit)
     sigma = _noise_level(resized, settings)
     denoised = denoise(resized, sigma, settings.denoise, threads)
-    worth = settings.denoise != "none" and sigma >= NEGLIGIBLE_SIGMA
-    return Preprocessed(_equalise(denoised, settings), sigma, worth)
+    was_denoised = settings.denoise != "none" and sigma >= NEGLIGIBLE_SIGMA
+    return Preprocessed(_equalise(denoised, settings), sigma, was_denoised)
 
 
 def stages(image: NDArray[np.uint8], settings: PreprocessSettings) -> dict[str, NDArray[np.uint8]]:
-    """Returns the image after each step that is on, in order, for showing.
+    """Returns the image after each step that is on, in order, to be shown.
 
     Args:
         image: RGB (H, W, 3), uint8, any size.

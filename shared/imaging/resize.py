@@ -1,4 +1,4 @@
-"""Brings an image of any shape to a square of a given side, its aspect ratio kept."""
+"""Resizes an image of any shape to a square, without changing its aspect ratio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def resize(image: NDArray[np.uint8], size: int, fit: Fit) -> NDArray[np.uint8]:
     Args:
         image: RGB (H, W, 3), uint8.
         size: the result's side, pixels.
-        fit: ``"crop"`` keeps the centred square, ``"pad"`` the whole image with a mirrored margin.
+        fit: ``"crop"`` uses the centred square, ``"pad"`` the whole image with a mirrored margin.
 
     Returns:
         RGB (size, size, 3), uint8; a new array.

@@ -99,7 +99,7 @@ class TrainingNetwork:
 
 @lru_cache(maxsize=2)
 def shared_classifier(settings: ModelSettings) -> keras.Model:
-    """The process's one classifier of an architecture; its weights are whatever was set last."""
+    """Returns the process's one classifier of an architecture; its weights are those that were set last."""
     return build_classifier(settings)
 
 
@@ -107,7 +107,7 @@ def shared_classifier(settings: ModelSettings) -> keras.Model:
 def training_network(
     settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool = False
 ) -> TrainingNetwork:
-    """The process's one network for these settings, with its batch normalisation fixed or not."""
+    """Returns the process's one network for these settings, with its batch normalisation fixed or not."""
     return TrainingNetwork(settings, recipe, proximal_mu, fixed)
 
 

@@ -107,16 +107,16 @@ def _transform_stack(blocks: Floats, members: NDArray[np.int32]) -> Floats:
 
 @compiled
 def _hard_threshold(stack: Floats, threshold: np.float32) -> np.float32:
-    """Drop small coefficients in place (eq. 6); return one over the number kept (eq. 10)."""
+    """Drop small coefficients in place (eq. 6); return one over the number that is left (eq. 10)."""
     mean = stack[0]
     stack[0] = 0
-    kept = np.float32(1)
+    count = np.float32(1)
     for t in range(stack.size):
-        keep = np.float32(abs(stack[t]) > threshold)
-        kept += keep
-        stack[t] *= keep
+        is_large = np.float32(abs(stack[t]) > threshold)
+        count += is_large
+        stack[t] *= is_large
     stack[0] = mean
-    return np.float32(1) / kept
+    return np.float32(1) / count
 
 
 @compiled

@@ -60,7 +60,7 @@ def match_blocks(
     for r in range(rows.size):
         distances.fill(np.inf)
         for n in range(columns.size):
-            distances[n, 0] = -1  # keeps the reference first
+            distances[n, 0] = -1  # the reference stays first
             members[r, n, 0] = rows[r] % depth * positions + columns[n]
         for o in range(offsets.shape[0]):
             other, shift = rows[r] + offsets[o, 0], offsets[o, 1]

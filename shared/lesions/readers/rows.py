@@ -89,7 +89,7 @@ def to_records(
 
     Raises:
         DatasetError: two rows for an image, a label without image, an image without label, a field that
-            cannot be read, or nothing left.
+            cannot be read, or no labelled image.
     """
     _refuse_repeats(rows)
     absent = [f"{row.image_id} ({row.place})" for row in rows if row.image_id not in files.images]
