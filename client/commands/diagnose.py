@@ -76,7 +76,7 @@ def diagnose(
 
 def _writer(classes: Sequence[str], as_json: bool, as_csv: bool) -> Callable[[Line], None]:
     """What prints a line on stdout, at once."""
-    from dermafed.client.clinic.diagnosis.diagnose_files import csv_header, csv_row, in_words
+    from dermafed.client.clinic.diagnosis.diagnose_files import csv_header, csv_row, describe
 
     out = sys.stdout  # as it is now: a bar that runs takes it over
     table = csv.writer(out, lineterminator="\n")
@@ -87,7 +87,7 @@ def _writer(classes: Sequence[str], as_json: bool, as_csv: bool) -> Callable[[Li
         if as_csv:
             table.writerow(csv_row(line, classes))
         else:
-            text = json.dumps(line, allow_nan=False, ensure_ascii=False) if as_json else plain(in_words(line))
+            text = json.dumps(line, allow_nan=False, ensure_ascii=False) if as_json else plain(describe(line))
             out.write(f"{text}\n")
         out.flush()
 

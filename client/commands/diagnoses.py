@@ -1,4 +1,4 @@
-"""``fl-client diagnoses``, ``forget`` and ``quarantine``: what the clinic keeps, and its end."""
+"""``fl-client diagnoses``, ``forget`` and ``quarantine``: what the clinic stores, and its removal."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def diagnoses(
     day: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d"], help="Of the clinic's clock.  [default: today]", show_default=False
+            formats=["%Y-%m-%d"], help="A day of the clinic's clock.  [default: today]", show_default=False
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the diagnoses of a day, the last first.
+    """Show the diagnoses of a day, newest first.
 
     **Examples**
 
@@ -47,9 +47,9 @@ def diagnoses(
             return
         out = Console(highlight=False, markup=False, soft_wrap=True)
         for each in found:
-            out.print(plain(in_words(each)))
+            out.print(plain(describe(each)))
             for opinion in store.list_opinions(each.id):
-                out.print(plain(f"    {opinion.in_words()}"))
+                out.print(plain(f"    {opinion.describe()}"))
     if not found:
         Console(stderr=True).print("No diagnosis was made on this day.")
 
@@ -57,13 +57,13 @@ def diagnoses(
 def forget(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", show_default=False)] = None,
     folder: Folder = HERE,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask on a terminal.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove all that is kept of diagnoses, for good; without ID, list what was forgotten.
+    """Remove diagnoses and all that belongs to them, for good; without ID, list what was forgotten.
 
-    Image, answer, opinions and training record go; a line stays that says when this id was forgotten. What a
-    model has learnt from a training record stays in it.
+    Image, answer, opinions and training record are removed; a line stays that says when this id was
+    forgotten. What a model has learnt from a training record stays in the model.
 
     **Examples**
 
@@ -79,12 +79,12 @@ def forget(
             if sys.stdin.isatty() and not yes:
                 typer.confirm(f"Remove {len(ids)} for good?", abort=True)
             store.forget(*dict.fromkeys(ids))
-        told = {id: time for id, time in store.list_forgotten().items() if not ids or id in ids}
+        forgotten = {id: time for id, time in store.list_forgotten().items() if not ids or id in ids}
     if as_json:
-        print_json(told)
+        print_json(forgotten)
         return
     out = Console(highlight=False, markup=False, soft_wrap=True)
-    for id, time in told.items():
+    for id, time in forgotten.items():
         out.print(f"{id}  forgotten {time}")
 
 
@@ -98,9 +98,9 @@ def quarantine(
     delete: Annotated[bool, typer.Option("--delete", help="Remove the object for good.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the objects that were not diagnosed since they may show a name, or decide on one.
+    """Show the objects that were not diagnosed because they may show a name, or decide on one.
 
-    They are kept encrypted until a person releases or deletes them, or they expire.
+    They are stored encrypted until a person releases or deletes them, or they expire.
 
     **Examples**
 
@@ -129,10 +129,10 @@ def quarantine(
         out.print(plain(f"{each.id}  {each.time}  from {each.device}: {each.why}"))
 
 
-def in_words(diagnosis: Diagnosis) -> str:
+def describe(diagnosis: Diagnosis) -> str:
     """A diagnosis on a line."""
     time = datetime.fromisoformat(diagnosis.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    notes = [word for word in ("unsure", "outside") if getattr(diagnosis, word)]
+    notes = [name for name in ("unsure", "outside") if getattr(diagnosis, name)]
     sure = f"{diagnosis.prediction} {diagnosis.probabilities[diagnosis.prediction]:.0%}"
     return "  ".join([diagnosis.id, time, ", ".join([sure, *notes]), f"from {diagnosis.device}"])
 
@@ -143,7 +143,7 @@ def _decide(store: Store, id: str, release: Path | None) -> None:
     data = store.load_quarantined(id)
     if release is not None:
         if release.exists():
-            raise SettingsError("The file is there already", where=release, remedy="Name a new one")
+            raise SettingsError("The file exists already", where=release, remedy="Choose another name")
         write_private(release, data)
     store.delete_quarantined(id)
 
@@ -151,6 +151,6 @@ def _decide(store: Store, id: str, release: Path | None) -> None:
 def _as_dict(store: Store, diagnosis: Diagnosis) -> dict[str, object]:
     return {
         **diagnosis.to_dict(),
-        "looks": [asdict(look) for look in store.list_views(diagnosis.id)],
+        "looks": [asdict(view) for view in store.list_views(diagnosis.id)],
         "opinions": [asdict(opinion) for opinion in store.list_opinions(diagnosis.id)],
     }

@@ -47,7 +47,7 @@ def evaluate(
         bool, typer.Option("--json", help="Print the metrics as JSON, and nothing else, on stdout.")
     ] = False,
 ) -> None:
-    """Judge a saved model on labelled images, with 95 % intervals.
+    """Evaluate a saved model on labelled images, with 95 % intervals.
 
     DATA is a folder with a CSV manifest, a folder per class, COCO or LabelMe; or a manifest.
     Research use only; not a medical device.
@@ -63,13 +63,13 @@ def evaluate(
         fl-client evaluate ours.csv --model model.keras --classes "melanoma=MM,nevus=NZN+dys" --json
     """
     folder = _free_folder(out) if out else _new_folder(f"evaluation-{data.resolve().stem}")
-    # Imported now, so that --help and bad usage answer at once.
-    from dermafed.client.evaluation.evaluate import evaluate as judge
+    # Imported only now, so that --help and wrong usage are answered at once.
+    from dermafed.client.evaluation.evaluate import evaluate as evaluate_model
     from dermafed.client.evaluation.evaluate import write_evaluation
     from dermafed.client.evaluation.result_tables import print_evaluation
 
     with stages() as stage:
-        evaluation = judge(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
+        evaluation = evaluate_model(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
     summary = write_evaluation(folder, evaluation)
     if as_json:
         sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
@@ -124,14 +124,14 @@ def explain(
         fl-client explain a.jpg b.jpg --model model.keras --class melanoma --against nevus --json
     """
     folder = _free_folder(out) if out else _new_folder("explanations")
-    from dermafed.client.evaluation.explain_images import Question, in_words
+    from dermafed.client.evaluation.explain_images import Question, describe
     from dermafed.client.evaluation.explain_images import explain as explain_images
 
     with stages() as stage:
         question = Question(method, exact, target, against)
         lines = explain_images(images, model, question, folder, stage)
     for line in lines:
-        text = json.dumps(line, allow_nan=False, ensure_ascii=False) if as_json else in_words(line)
+        text = json.dumps(line, allow_nan=False, ensure_ascii=False) if as_json else describe(line)
         sys.stdout.write(f"{text}\n")
     if not as_json:
         stderr().print(f"Overlays, maps and explanations.jsonl: {folder}", soft_wrap=True, markup=False)
@@ -170,8 +170,8 @@ def _free_folder(folder: Path) -> Path:
         raise SettingsError(
             "The output folder is in use", where=folder, remedy="Choose another --out, or remove it"
         )
-    there = next(parent for parent in folder.resolve().parents if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    parent = next(parent for parent in folder.resolve().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise SettingsError(
             "The output folder cannot be made", where=folder, remedy="Choose an --out in a folder of yours"
         )

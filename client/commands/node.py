@@ -1,4 +1,4 @@
-"""``fl-client start``, ``status``, ``audit`` and ``models``: the running node, and what it has done."""
+"""``fl-client start``, ``status``, ``audit`` and ``models``: run the node, and show what it did."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_
 def start(folder: Folder = HERE) -> None:
     """Run the clinic's node in the foreground, until Ctrl-C.
 
-    It prints a ready line, and a line with cause and remedy whenever it is not connected. Logs are in
-    DIR/node.
+    It prints a line when it is ready, and cause and remedy while it is not connected. Logs are in DIR/node.
 
     **Examples**
 
@@ -39,11 +38,13 @@ def status(
     folder: Folder = HERE,
     ready: Annotated[
         bool,
-        typer.Option("--ready", help="Print nothing; exit 1 unless a round could begin: for health checks."),
+        typer.Option(
+            "--ready", help="Print nothing; exit 1 unless it is ready for a round: for health checks."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how the node is, what it works on, and what it sent last.
+    """Show the node's state, its work, and what it sent last.
 
     **Examples**
 
@@ -58,19 +59,19 @@ def status(
     now = read_status(home.node)
     if ready:
         raise typer.Exit(0 if now is not None and now.ready else 1)
-    told: dict[str, Any] = {
+    state: dict[str, Any] = {
         "clinic": read_settings(home).clinic,
-        "node": "has never run" if now is None else _in_words(now),
+        "node": "has never run" if now is None else _describe(now),
         "cause": "" if now is None else now.cause,
         "since": None if now is None else now.since,
         "plans_waiting": _waiting(home.offers),
         "last_sent": _last_line(home.audit),
     }
     if as_json:
-        print_json(told)
+        print_json(state)
         return
     out = Console(highlight=False, markup=False, soft_wrap=True)
-    for name, value in told.items():
+    for name, value in state.items():
         if value not in ("", None, 0):
             out.print(f"{name.replace('_', ' '):14} {plain(value)}")
 
@@ -143,7 +144,7 @@ def models(
         Console(stderr=True).print("No global model has come yet.")
 
 
-def _in_words(now: Any) -> str:
+def _describe(now: Any) -> str:
     if not now.running:
         return "is not running"
     if not now.connected:

@@ -1,8 +1,9 @@
-"""``fl-client plans``, ``approve`` and ``refuse``: what the clinic agrees to."""
+"""``fl-client plans``, ``approve`` and ``refuse``: decide on the coordinator's plans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ Plan = Annotated[str, typer.Argument(show_default=False)]
 
 
 def plans(folder: Folder = HERE, as_json: AsJson = False) -> None:
-    """Show what the coordinator asks, and what this clinic said.
+    """Show the coordinator's plans, and this clinic's decisions.
 
     **Examples**
 
@@ -70,7 +71,7 @@ def refuse(plan: Plan, folder: Folder = HERE) -> None:
     _decide(plan, folder, "refused")
 
 
-def _decide(plan: str, folder: Any, word: str) -> None:
+def _decide(plan: str, folder: Path, decision: str) -> None:
     from dermafed.client.node.home import open_home, read_settings
     from dermafed.client.node.offers import Offers
     from dermafed.shared.protocol.agreement import Decision
@@ -78,19 +79,19 @@ def _decide(plan: str, folder: Any, word: str) -> None:
     home = open_home(folder)
     offers = Offers(home.offers)
     hash, _ = offers.find_plan(plan)
-    offers.decide(hash, Decision(word))
+    offers.decide(hash, Decision(decision))
     _print(hash, offers.find_plan(hash)[1], read_settings(home).limits)
 
 
 def _print(hash: str, known: StoredOffer, limits: Limits) -> None:
     out = Console(highlight=False, markup=False, soft_wrap=True)
     out.print(f"{hash[:12]}  {plain(known.offer.name)}: {_decision(known)}")
-    for line in in_words(known, limits):
+    for line in describe(known, limits):
         out.print(f"    {plain(line)}")
 
 
-def in_words(known: StoredOffer, limits: Limits) -> list[str]:
-    """What a plan asks, and what the clinic would send, for someone who has to decide."""
+def describe(known: StoredOffer, limits: Limits) -> list[str]:
+    """What a plan asks for and what the clinic would send, in lines for the person who decides."""
     offer = known.offer
     model, recipe = offer.model, offer.recipe
     private = "none" if offer.epsilon is None else f"epsilon {offer.epsilon:g}"

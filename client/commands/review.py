@@ -1,4 +1,4 @@
-"""``fl-client review``: what clinicians said becomes training data, or does not."""
+"""``fl-client review``: decide which diagnoses become training data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from dermafed.client.commands.diagnoses import in_words
+from dermafed.client.commands.diagnoses import describe
 from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 from dermafed.shared.errors import SettingsError
 
@@ -27,10 +27,10 @@ def review(
     ] = False,
     label: Annotated[
         str | None,
-        typer.Option(help="Its class.  [default: what clinicians said, if they agree]", show_default=False),
+        typer.Option(help="Its class.  [default: the clinicians' class, if they agree]", show_default=False),
     ] = None,
     reject: Annotated[
-        bool, typer.Option("--reject", help="Keep it out of the data, or take it out again.")
+        bool, typer.Option("--reject", help="Leave it out of the data, or take it out again.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +49,7 @@ def review(
         raise SettingsError(
             "An ID goes with --accept or --reject, and --label with --accept",
             where="review",
-            remedy="Give one of the two, or nothing to see what waits",
+            remedy="Give one of the two, or nothing to list what waits for review",
         )
     from dermafed.client.clinic.store.store import open_store
     from dermafed.client.node.home import open_home
@@ -86,9 +86,9 @@ def _reviewer() -> str:
 def _print(waiting: list[PendingReview]) -> None:
     out = Console(highlight=False, markup=False, soft_wrap=True)
     for each in waiting:
-        out.print(plain(in_words(each.diagnosis)))
+        out.print(plain(describe(each.diagnosis)))
         for opinion in each.opinions:
-            out.print(plain(f"    {opinion.in_words()}"))
+            out.print(plain(f"    {opinion.describe()}"))
         label = each.label or "a --label that you choose: clinicians do not agree on a class"
         out.print(plain(f"    to accept as {label}"))
     if not waiting:

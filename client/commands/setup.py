@@ -1,4 +1,4 @@
-"""``fl-client init``, ``join`` and ``check``: from nothing to a clinic that can start."""
+"""``fl-client init``, ``join`` and ``check``: set up a clinic's node."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def join(
     pin_server(open_home(folder), read)
     out = Console(highlight=False)
     out.print(f"Joined {plain(read.federation)} at {read.address}.", soft_wrap=True)
-    out.print("Compare the authority's fingerprint with the coordinator, by telephone:", soft_wrap=True)
+    out.print("Compare the authority's fingerprint with the coordinator by telephone:", soft_wrap=True)
     out.print(read.ca_fingerprint, soft_wrap=True)
 
 
 def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
-    """Look at everything that can go wrong, before it does.
+    """Check everything that the node needs.
 
     Key, name, TCP, TLS, clock, registration, data, disk and memory. Exits 1 if anything failed.
 

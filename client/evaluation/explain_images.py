@@ -84,7 +84,7 @@ def explain(
     return lines
 
 
-def in_words(line: Mapping[str, Any]) -> str:
+def describe(line: Mapping[str, Any]) -> str:
     """A line of ``explanations.jsonl`` for the reader."""
     prediction = line["prediction"]
     text = f"{line['image']}: {prediction}, probability {line['probabilities'][prediction]:.2f}"

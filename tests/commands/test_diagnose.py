@@ -18,8 +18,8 @@ from dermafed.client.clinic.diagnosis.diagnose_files import (
     SUFFIXES,
     csv_header,
     csv_row,
+    describe,
     diagnose_files,
-    in_words,
 )
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.opened_model import open_model
@@ -156,12 +156,12 @@ def test_words_for_the_reader() -> None:
         "quality": [{"code": "blur", "text": "The image is blurred"}],
     }
     sure = {**line, "unsure": None, "outside": False, "quality": []}
-    assert in_words(line) == (
+    assert describe(line) == (
         "a.png: nevus, probability 0.75; unsure: too close to call; "
         "may be outside what the model has seen; blur"
     )
-    assert in_words(sure) == "a.png: nevus, probability 0.75"
-    assert in_words({"image": "b.png", "error": "It is empty", "code": "empty"}) == (
+    assert describe(sure) == "a.png: nevus, probability 0.75"
+    assert describe({"image": "b.png", "error": "It is empty", "code": "empty"}) == (
         "b.png: cannot be used: It is empty"
     )
 

@@ -76,7 +76,7 @@ def diagnose_files(
             yield {"image": name, "error": error.what, "code": _code(error)}
 
 
-def in_words(line: Line) -> str:
+def describe(line: Line) -> str:
     """A line for the reader."""
     if "error" in line:
         return f"{line['image']}: cannot be used: {line['error']}"

@@ -53,7 +53,7 @@ def save(
 def find_request(vault: Vault, device: str, request: str) -> Diagnosis | None:
     """The diagnosis of a sender's request, if there was one."""
     with vault.database.reading() as db:
-        asked = vault.seal.digest("request", device, request)
+        asked = vault.cipher.digest("request", device, request)
         row = db.execute("SELECT * FROM diagnoses WHERE asked = ?", (asked,)).fetchone()
     return None if row is None else decrypt_diagnosis(vault, row)
 
@@ -96,33 +96,33 @@ def load_picture(vault: Vault, id: str, kind: str) -> NDArray[np.uint8]:
 def load_reference(vault: Vault, id: str) -> Reference | None:
     """What an answer in DICOM needs, if the image came as DICOM and has not expired."""
     with vault.database.reading() as db:
-        sealed = find_row(db, id)["reference"]
-    return None if sealed is None else Reference(vault.open_json(sealed, _REFERENCE, id))
+        encrypted = find_row(db, id)["reference"]
+    return None if encrypted is None else Reference(vault.decrypt_json(encrypted, _REFERENCE, id))
 
 
 def decrypt_diagnosis(vault: Vault, row: sqlite3.Row) -> Diagnosis:
     """The diagnosis in a row of the database."""
-    return Diagnosis.from_dict(vault.open_json(row["content"], _DIAGNOSIS, row["id"]))
+    return Diagnosis.from_dict(vault.decrypt_json(row["content"], _DIAGNOSIS, row["id"]))
 
 
 def encrypt_diagnosis(vault: Vault, diagnosis: Diagnosis) -> bytes:
     """A diagnosis as a row stores it."""
-    return vault.seal.close_json(diagnosis.to_dict(), _DIAGNOSIS, diagnosis.id)
+    return vault.cipher.encrypt_json(diagnosis.to_dict(), _DIAGNOSIS, diagnosis.id)
 
 
 def _row_of(vault: Vault, diagnosis: Diagnosis, reference: Reference | None) -> dict[str, object]:
-    asked, sealed = None, None
+    asked, encrypted = None, None
     if diagnosis.request is not None:
-        asked = vault.seal.digest("request", diagnosis.device, diagnosis.request)
+        asked = vault.cipher.digest("request", diagnosis.device, diagnosis.request)
     if reference is not None:
-        sealed = vault.seal.close_json(reference.headers, _REFERENCE, diagnosis.id)
+        encrypted = vault.cipher.encrypt_json(reference.headers, _REFERENCE, diagnosis.id)
     return {
         "id": diagnosis.id,
         "made": to_milliseconds(datetime.fromisoformat(diagnosis.time)),
         "device": diagnosis.device,
         "asked": asked,
         "content": encrypt_diagnosis(vault, diagnosis),
-        "reference": sealed,
+        "reference": encrypted,
     }
 
 

@@ -1,4 +1,4 @@
-"""Encryption of all that the store keeps: AES-256-GCM, each text bound to its place."""
+"""Encryption of the store: AES-256-GCM, its key file, and the encrypted files of pictures."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ KEY_BYTES = 32
 _NONCE_BYTES = 12  # drawn at random: one key is good for 2**32 of them (NIST SP 800-38D, 8.3)
 
 
-class Unsealable(ValueError):
-    """Another key, another place, or other bytes than were sealed."""
+class DecryptionError(ValueError):
+    """The key, the context or the bytes are not those of the encryption."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
-    """Seals bytes under one key.
+class StoreCipher:
+    """Encrypts and authenticates bytes under one key.
 
     Attributes:
         key: 32 random bytes.
@@ -37,48 +37,48 @@ class Seal:
 
     key: bytes = field(repr=False)
 
-    def close(self, data: bytes, *place: str) -> bytes:
-        """Encrypt bytes for a place, such as ``("image", id)``: elsewhere they cannot be opened."""
+    def encrypt(self, data: bytes, *context: str) -> bytes:
+        """Encrypt bytes for a context such as ``("image", id)``: no other context decrypts them."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, data, _in_one(place))
+        return nonce + self._aes.encrypt(nonce, data, _joined(context))
 
-    def open(self, sealed: bytes, *place: str) -> bytes:
-        """Decrypt what was sealed for this place.
+    def decrypt(self, sealed: bytes, *context: str) -> bytes:
+        """Decrypt what was encrypted with this context.
 
         Raises:
-            Unsealable: it was not, or not by this key, or it was changed.
+            DecryptionError: another context or another key, or the bytes were changed.
         """
         try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _in_one(place))
+            return self._aes.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _joined(context))
         except (InvalidTag, ValueError) as error:
-            raise Unsealable from error
+            raise DecryptionError from error
 
-    def close_json(self, value: Any, *place: str) -> bytes:
-        """As :meth:`close`, of JSON types."""
-        return self.close(json.dumps(value, allow_nan=False).encode(), *place)
+    def encrypt_json(self, value: Any, *context: str) -> bytes:
+        """As :meth:`encrypt`, of JSON types."""
+        return self.encrypt(json.dumps(value, allow_nan=False).encode(), *context)
 
-    def open_json(self, sealed: bytes, *place: str) -> Any:
-        """As :meth:`open`, of JSON types."""
-        return json.loads(self.open(sealed, *place))
+    def decrypt_json(self, sealed: bytes, *context: str) -> Any:
+        """As :meth:`decrypt`, of JSON types."""
+        return json.loads(self.decrypt(sealed, *context))
 
     def digest(self, *names: str) -> bytes:
-        """HMAC-SHA-256 of names: who has no key can neither read nor guess them."""
-        return hmac.digest(self._derived(b"digest"), _in_one(names), hashlib.sha256)
+        """HMAC-SHA-256 of names: without the key they can be neither read nor guessed."""
+        return hmac.digest(self._derived(b"digest"), _joined(names), hashlib.sha256)
 
     @property
-    def _cipher(self) -> AESGCM:
+    def _aes(self) -> AESGCM:
         return AESGCM(self._derived(b"seal"))
 
     def _derived(self, use: bytes) -> bytes:
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"dermafed store " + use).derive(self.key)
 
 
-def _in_one(names: tuple[str, ...]) -> bytes:
-    """Names as bytes; other names give other bytes."""
+def _joined(names: tuple[str, ...]) -> bytes:
+    """Names as bytes; different names give different bytes."""
     return json.dumps(names).encode()
 
 
-_RESTORE = "Restore it from your backup; without it, nobody can read what is kept"
+_RESTORE = "Restore it from your backup; without it, nobody can read the store"
 
 
 def make_key(path: Path) -> None:
@@ -90,8 +90,8 @@ def make_key(path: Path) -> None:
     write_private(path, f"{os.urandom(KEY_BYTES).hex()}\n".encode())
 
 
-def read_key(path: Path) -> Seal:
-    """The seal of a key file.
+def read_key(path: Path) -> StoreCipher:
+    """The cipher of a key file.
 
     Raises:
         StorageError: it is missing, damaged, or others may read it.
@@ -105,22 +105,22 @@ def read_key(path: Path) -> Seal:
         key = b""  # the cause of this error would show a part of the key
     if len(key) != KEY_BYTES:
         raise StorageError("The store's key is damaged", where=path, remedy=_RESTORE)
-    return Seal(key)
+    return StoreCipher(key)
 
 
 IMAGE, PREPARED, OBJECT = KINDS = ("image", "prepared", "object")
 
 
 @dataclass(frozen=True, slots=True)
-class SealedFiles:
-    """Files by id and kind, each sealed for just these two.
+class EncryptedFiles:
+    """Files by id and kind, each encrypted with these two as context.
 
     A file counts only while the database has its id, so that none needs a temporary name: one that was half
-    written when its process died belongs to nobody, and is swept away.
+    written when its process died belongs to no row, and is removed when the store is opened.
     """
 
     folder: Path
-    seal: Seal
+    cipher: StoreCipher
 
     def write(self, id: str, parts: Mapping[str, bytes]) -> None:
         """Write the files of an id, by kind; they are on the disk when this returns.
@@ -130,7 +130,7 @@ class SealedFiles:
         """
         try:
             for kind, data in parts.items():
-                _write_through(self._path(id, kind), self.seal.close(data, kind, id))
+                _write_through(self._path(id, kind), self.cipher.encrypt(data, kind, id))
             sync_folder(self.folder)
         except OSError as error:
             raise unwritable(error, self.folder) from error
@@ -143,13 +143,13 @@ class SealedFiles:
         """
         path = self._path(id, kind)
         try:
-            return self.seal.open(path.read_bytes(), kind, id)
+            return self.cipher.decrypt(path.read_bytes(), kind, id)
         except FileNotFoundError:
             what = "A file of the store is missing"
         except OSError as error:
             what = f"A file of the store cannot be read: {error.strerror}"
-        except Unsealable:
-            what = "A file of the store is damaged, or lies in another's place"
+        except DecryptionError:
+            what = "A file of the store is damaged, or is the file of another id"
         raise StorageError(what, where=path, remedy="Restore the store from your backup")
 
     def remove(self, *ids: str) -> None:
@@ -160,14 +160,14 @@ class SealedFiles:
         """
         self._remove(self._path(id, kind) for id in ids for kind in KINDS)
 
-    def sweep(self, kept: Collection[str]) -> None:
+    def remove_others(self, ids: Collection[str]) -> None:
         """Remove the files of all other ids.
 
         Raises:
             StorageError: they cannot be removed.
         """
         names = os.listdir(self.folder)  # noqa: PTH208  (of hundred thousands, paths would take seconds)
-        self._remove(self.folder / name for name in names if name.partition(".")[0] not in kept)
+        self._remove(self.folder / name for name in names if name.partition(".")[0] not in ids)
 
     def _remove(self, paths: Iterable[Path]) -> None:
         try:

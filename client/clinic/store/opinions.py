@@ -9,7 +9,7 @@ from typing import Any
 
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.diagnoses import load
-from dermafed.client.clinic.store.vault import Vault, find_row, in_words, now
+from dermafed.client.clinic.store.vault import Vault, find_row, now, to_iso
 
 OTHER = "other"
 CONFIRMATIONS = ("histopathology", "follow-up", "consensus")
@@ -54,7 +54,7 @@ class Opinion:
         """Whether it disagrees, or confirms the diagnosis: something to train with."""
         return not self.agrees or self.confirmed_by is not None
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """The opinion on a line."""
         verdict = "agrees" if self.agrees else f"says {self.label}"
         confirmed = f", confirmed by {self.confirmed_by}" if self.confirmed_by else ""
@@ -98,9 +98,9 @@ def add_event(vault: Vault, db: sqlite3.Connection, id: str, kind: str, content:
     """
     find_row(db, id)
     time = now()
-    sealed = vault.seal.close_json(content, kind, id, str(time))
+    encrypted = vault.cipher.encrypt_json(content, kind, id, str(time))
     db.execute(
-        "INSERT INTO events (diagnosis, time, kind, content) VALUES (?, ?, ?, ?)", (id, time, kind, sealed)
+        "INSERT INTO events (diagnosis, time, kind, content) VALUES (?, ?, ?, ?)", (id, time, kind, encrypted)
     )
     return time
 
@@ -110,13 +110,15 @@ def events(vault: Vault, db: sqlite3.Connection, id: str, kind: str) -> list[dic
     find_row(db, id)
     rows = db.execute("SELECT * FROM events WHERE diagnosis = ? AND kind = ? ORDER BY number", (id, kind))
     return [
-        {**decrypt_event(vault, row), "number": row["number"], "time": in_words(row["time"])} for row in rows
+        {**decrypt_event(vault, row), "number": row["number"], "time": to_iso(row["time"])} for row in rows
     ]
 
 
 def decrypt_event(vault: Vault, row: sqlite3.Row) -> dict[str, Any]:
     """The content of an event."""
-    content: dict[str, Any] = vault.open_json(row["content"], row["kind"], row["diagnosis"], str(row["time"]))
+    content: dict[str, Any] = vault.decrypt_json(
+        row["content"], row["kind"], row["diagnosis"], str(row["time"])
+    )
     return content
 
 
@@ -141,7 +143,7 @@ def add_opinion(vault: Vault, id: str, opinion: Opinion) -> Opinion:
     check_opinion(opinion, tuple(load(vault, id).probabilities))
     content = {name: value for name, value in asdict(opinion).items() if name != "time"}
     with vault.database.writing() as db:
-        return replace(opinion, time=in_words(add_event(vault, db, id, OPINION, content)))
+        return replace(opinion, time=to_iso(add_event(vault, db, id, OPINION, content)))
 
 
 def list_opinions(vault: Vault, id: str) -> list[Opinion]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encrypt_diagnosis
 from dermafed.client.clinic.store.opinions import OPINION, decrypt_event
-from dermafed.client.clinic.store.vault import Vault, find_row, in_words, note_traces, now, to_milliseconds
+from dermafed.client.clinic.store.vault import Vault, find_row, note_traces, now, to_iso, to_milliseconds
 
 
 def expire(vault: Vault, today: datetime, days: int) -> int:
@@ -61,7 +61,7 @@ def list_forgotten(vault: Vault) -> dict[str, str]:
     """The ids that were forgotten, each with the time, oldest first."""
     with vault.database.reading() as db:
         rows = db.execute("SELECT * FROM forgotten ORDER BY time, rowid").fetchall()
-    return {row["id"]: in_words(row["time"]) for row in rows}
+    return {row["id"]: to_iso(row["time"]) for row in rows}
 
 
 def _strip(vault: Vault, db: sqlite3.Connection, row: sqlite3.Row) -> None:
@@ -73,6 +73,6 @@ def _strip(vault: Vault, db: sqlite3.Connection, row: sqlite3.Row) -> None:
     for opinion in db.execute(
         "SELECT * FROM events WHERE diagnosis = ? AND kind = ?", (row["id"], OPINION)
     ).fetchall():
-        place = (opinion["kind"], opinion["diagnosis"], str(opinion["time"]))
-        sealed = vault.seal.close_json({**decrypt_event(vault, opinion), "reason": ""}, *place)
-        db.execute("UPDATE events SET content = ? WHERE number = ?", (sealed, opinion["number"]))
+        context = (opinion["kind"], opinion["diagnosis"], str(opinion["time"]))
+        encrypted = vault.cipher.encrypt_json({**decrypt_event(vault, opinion), "reason": ""}, *context)
+        db.execute("UPDATE events SET content = ? WHERE number = ?", (encrypted, opinion["number"]))

@@ -145,4 +145,4 @@ def _patient(vault: Vault, id: str) -> str:
     if reference is None:
         return ""
     values = json.loads(reference.headers).get(_PATIENT_ID, {}).get("Value") or [""]
-    return vault.seal.digest("patient", str(values[0])).hex()[:_GROUP_DIGITS] if values[0] else ""
+    return vault.cipher.digest("patient", str(values[0])).hex()[:_GROUP_DIGITS] if values[0] else ""

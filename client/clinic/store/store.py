@@ -21,7 +21,7 @@ from dermafed.client.clinic.store.diagnoses import encode_lossless, encode_photo
 from dermafed.client.clinic.store.encryption import IMAGE, OBJECT, PREPARED
 from dermafed.client.clinic.store.opinions import Opinion, View
 from dermafed.client.clinic.store.review import PendingReview
-from dermafed.client.clinic.store.vault import Vault, in_words, now, open_vault
+from dermafed.client.clinic.store.vault import Vault, now, open_vault, to_iso
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import ReviewedRow, remove_reviewed
 from dermafed.shared.errors import SettingsError
@@ -198,7 +198,7 @@ class Store:
         """The objects that wait for a person, oldest first."""
         with self._vault.database.reading() as db:
             rows = db.execute("SELECT * FROM quarantine ORDER BY made, rowid").fetchall()
-        return [Quarantined(row["id"], in_words(row["made"]), row["device"], row["why"]) for row in rows]
+        return [Quarantined(row["id"], to_iso(row["made"]), row["device"], row["why"]) for row in rows]
 
     def load_quarantined(self, id: str) -> bytes:
         """An object as it came."""

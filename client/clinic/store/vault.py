@@ -1,4 +1,4 @@
-"""The store's database."""
+"""The parts of an open store, and how it is opened: database, encrypted files, key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.encryption import Seal, SealedFiles, Unsealable, make_key, read_key
+from dermafed.client.clinic.store.encryption import (
+    DecryptionError,
+    EncryptedFiles,
+    StoreCipher,
+    make_key,
+    read_key,
+)
 from dermafed.shared.errors import StorageError
 from dermafed.shared.storage.atomic_files import make_private_folder
 from dermafed.shared.storage.database import Database
@@ -23,11 +29,11 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class StoreDatabase(Database):
-    """What the store knows; contents are sealed, and times are milliseconds since 1970.
+    """The store's tables; contents are encrypted, and times are milliseconds since 1970.
 
-    ``about`` holds a seal that only the right key opens, and whether traces of what was removed may be left.
+    ``about`` has a text that only the right key decrypts, and whether traces of what was removed may be left.
     In ``diagnoses``, ``asked`` is a keyed digest of device and request, and ``pictures`` tells whether the
-    sealed files are there. ``events`` is only ever added to: who looked, what was said, what a review found.
+    encrypted files are there. Events are only ever added: who looked, opinions, results of reviews.
     """
 
     name = "store"
@@ -54,13 +60,13 @@ CREATE TABLE quarantine (id TEXT PRIMARY KEY, made INTEGER NOT NULL, device TEXT
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """As always, but threads take turns: SQLite would let each sleep up to 0.1 s and then look again."""
+        """Also lets threads take turns: SQLite would let each sleep up to 0.1 s and then try again."""
         with self._turn, super().writing() as connection:
             yield connection
 
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
-        """As always, but what is deleted is overwritten."""
+        """Also overwrites what is deleted."""
         with super().connected() as connection:
             connection.execute("PRAGMA secure_delete = ON")
             yield connection
@@ -88,22 +94,22 @@ CREATE TABLE quarantine (id TEXT PRIMARY KEY, made INTEGER NOT NULL, device TEXT
 
 
 def note_traces(db: sqlite3.Connection) -> None:
-    """Remember, in the transaction that removes something, that traces of it are left."""
+    """Note, in the transaction that removes something, that traces of it are left."""
     db.execute("INSERT OR IGNORE INTO about VALUES (?, x'')", (TRACES,))
 
 
 def to_milliseconds(time: datetime) -> int:
-    """A moment as the tables hold it."""
+    """A moment as the tables store it."""
     return round(time.timestamp() * 1000)
 
 
 def now() -> int:
-    """This moment as the tables hold it."""
+    """This moment as the tables store it."""
     return to_milliseconds(datetime.now(UTC))
 
 
-def in_words(time: int) -> str:
-    """A moment as diagnoses tell it: ISO 8601 in UTC, to the millisecond."""
+def to_iso(time: int) -> str:
+    """A moment as diagnoses write it: ISO 8601 in UTC, to the millisecond."""
     return (_START + timedelta(milliseconds=time)).isoformat(timespec="milliseconds")
 
 
@@ -112,21 +118,21 @@ KEY, DATABASE, FILES = "store.key", "store.sqlite", "files"
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """What every part of the store works with."""
+    """The database, the files and the cipher of an open store."""
 
     database: StoreDatabase
-    files: SealedFiles
-    seal: Seal
+    files: EncryptedFiles
+    cipher: StoreCipher
 
-    def open_json(self, sealed: bytes, *place: str) -> Any:
-        """What a row of the database says, in JSON types.
+    def decrypt_json(self, encrypted: bytes, *context: str) -> Any:
+        """A content of the database, as JSON types.
 
         Raises:
-            StorageError: it was changed, or lies in another's place.
+            StorageError: it was changed, or moved from another row.
         """
         try:
-            return self.seal.open_json(sealed, *place)
-        except Unsealable as error:
+            return self.cipher.decrypt_json(encrypted, *context)
+        except DecryptionError as error:
             raise StorageError(
                 "The store's database was changed, or is damaged",
                 where=self.database.path,
@@ -135,7 +141,7 @@ class Vault:
 
 
 def open_vault(folder: Path) -> Vault:
-    """Open the store in a folder, made at first use; what a sudden death left behind is swept away.
+    """Open the store in a folder, made at first use; what a killed process left behind is removed.
 
     Raises:
         StorageError: a part is missing or damaged, the key is another's, or the disk fails.
@@ -146,11 +152,11 @@ def open_vault(folder: Path) -> Vault:
         make_private_folder(folder / FILES)
         if not database.path.exists():
             _make(database.path, key, folder / FILES)
-        seal = read_key(key)
+        cipher = read_key(key)
         database.complete()
-        _check_key(database, seal, key)
-    vault = Vault(database, SealedFiles(folder / FILES, seal), seal)
-    _sweep(vault)
+        _check_key(database, cipher, key)
+    vault = Vault(database, EncryptedFiles(folder / FILES, cipher), cipher)
+    _remove_leftovers(vault)
     return vault
 
 
@@ -169,7 +175,7 @@ def find_row(db: sqlite3.Connection, id: str) -> sqlite3.Row:
 
 
 def gone() -> Refused:
-    """The answer to whoever asks for what is no longer kept."""
+    """The refusal of what has expired or was forgotten."""
     return Refused(
         "no-longer-kept",
         "This is no longer kept at the clinic",
@@ -178,7 +184,7 @@ def gone() -> Refused:
 
 
 def _make(database: Path, key: Path, files: Path) -> None:
-    """A new store, unless this is what is left of an old one."""
+    """Make a new store, unless files of an old one are left."""
     if any(files.iterdir()):
         raise StorageError("The store's database is missing", where=database, remedy="Restore your backup")
     if not key.exists():
@@ -186,17 +192,17 @@ def _make(database: Path, key: Path, files: Path) -> None:
     StoreDatabase.create(database)
 
 
-def _check_key(database: StoreDatabase, seal: Seal, key: Path) -> None:
-    """Refuse a key that did not seal this database; a new database learns its key."""
+def _check_key(database: StoreDatabase, cipher: StoreCipher, key: Path) -> None:
+    """Refuse a key that is not this database's; a new database stores a check of its key."""
     with database.reading() as db:
         row = db.execute("SELECT value FROM about WHERE name = ?", (KEY_CHECK,)).fetchone()
     if row is None:
         with database.writing() as db:
-            db.execute("INSERT INTO about VALUES (?, ?)", (KEY_CHECK, seal.close(b"", KEY_CHECK)))
+            db.execute("INSERT INTO about VALUES (?, ?)", (KEY_CHECK, cipher.encrypt(b"", KEY_CHECK)))
         return
     try:
-        seal.open(row["value"], KEY_CHECK)
-    except Unsealable as error:
+        cipher.decrypt(row["value"], KEY_CHECK)
+    except DecryptionError as error:
         raise StorageError(
             "This is not the key of this store",
             where=key,
@@ -204,9 +210,9 @@ def _check_key(database: StoreDatabase, seal: Seal, key: Path) -> None:
         ) from error
 
 
-def _sweep(vault: Vault) -> None:
-    """In a transaction, so that nobody is keeping a diagnosis meanwhile."""
+def _remove_leftovers(vault: Vault) -> None:
+    """Remove files without a row, in a transaction, so that no diagnosis is being saved meanwhile."""
     with vault.database.writing() as db:
-        kept = db.execute("SELECT id FROM diagnoses WHERE pictures UNION SELECT id FROM quarantine")
-        vault.files.sweep({row["id"] for row in kept})
+        rows = db.execute("SELECT id FROM diagnoses WHERE pictures UNION SELECT id FROM quarantine")
+        vault.files.remove_others({row["id"] for row in rows})
     vault.database.erase_traces()

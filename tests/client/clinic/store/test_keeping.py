@@ -17,7 +17,7 @@ from PIL import Image
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.diagnoses import encode_photograph
-from dermafed.client.clinic.store.encryption import SealedFiles
+from dermafed.client.clinic.store.encryption import EncryptedFiles
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home
@@ -191,14 +191,14 @@ def test_a_store_that_is_opened_waits_for_one_that_keeps(
     home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the files and the row, a diagnosis looks like what a sudden death left behind."""
-    written, write = threading.Event(), SealedFiles.write
+    written, write = threading.Event(), EncryptedFiles.write
 
-    def write_slowly(files: SealedFiles, id: str, parts: Mapping[str, bytes]) -> None:
+    def write_slowly(files: EncryptedFiles, id: str, parts: Mapping[str, bytes]) -> None:
         write(files, id, parts)
         written.set()
         time.sleep(0.5)
 
-    monkeypatch.setattr(SealedFiles, "write", write_slowly)
+    monkeypatch.setattr(EncryptedFiles, "write", write_slowly)
     with ThreadPoolExecutor(1) as pool:
         keeping = pool.submit(kept, store)
         assert written.wait(60)

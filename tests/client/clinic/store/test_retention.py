@@ -116,7 +116,7 @@ def test_what_is_too_old_goes_when_the_store_is_opened(home: Home, store: Store)
     old = kept(store, 1, time=ago(days=10))
     store.close()
     with open_store(home) as same, open_store(home, 11) as other:
-        assert same.image(old.id).any()
+        assert same.load_image(old.id).any()
         assert other.load_image(old.id).any()
     with open_store(home, 9) as opened:
         is_gone(opened, old.id)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store.encryption import Seal
+from dermafed.client.clinic.store.encryption import StoreCipher
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.clinic_data import (
@@ -73,7 +73,7 @@ def test_an_accepted_diagnosis_is_a_labelled_record(home: Home, store: Store) ->
     image = home.reviewed / f"{id}.jpg"
     with (home.reviewed / "metadata.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    key = Seal(bytes.fromhex((home.store / "store.key").read_text()))
+    key = StoreCipher(bytes.fromhex((home.store / "store.key").read_text()))
     assert row == {
         "image_id": id,
         "lesion_id": hashlib.sha256(image.read_bytes()).hexdigest()[:16],

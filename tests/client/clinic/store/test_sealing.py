@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermafed.client.clinic.store.encryption import Seal, Unsealable
+from dermafed.client.clinic.store.encryption import DecryptionError, StoreCipher
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
@@ -25,8 +25,8 @@ places = st.lists(st.text(max_size=8), max_size=3).map(tuple)
 def test_a_seal_opens_in_its_place_only(
     data: bytes, place: tuple[str, ...], other: tuple[str, ...], at: int, bit: int
 ) -> None:
-    sealed = Seal(KEY).close(data, *place)
-    assert Seal(KEY).open(sealed, *place) == data
+    sealed = StoreCipher(KEY).encrypt(data, *place)
+    assert StoreCipher(KEY).decrypt(sealed, *place) == data
     changed = bytearray(sealed)
     changed[at % len(sealed)] ^= 1 << bit
     wrong = [
@@ -38,8 +38,8 @@ def test_a_seal_opens_in_its_place_only(
     if other != place:
         wrong.append((KEY, sealed, other))
     for key, text, where in wrong:
-        with pytest.raises(Unsealable):
-            Seal(key).open(text, *where)
+        with pytest.raises(DecryptionError):
+            StoreCipher(key).decrypt(text, *where)
 
 
 def test_the_cipher_is_aes_gcm_under_a_key_derived_by_hkdf() -> None:
@@ -51,7 +51,7 @@ def test_the_cipher_is_aes_gcm_under_a_key_derived_by_hkdf() -> None:
 
     extracted = hmac.digest(bytes(32), KEY, hashlib.sha256)
     derived = hmac.digest(extracted, b"dermafed store seal\x01", hashlib.sha256)
-    sealed = Seal(KEY).close(b"sixteen bytes ok", "image", "7f")
+    sealed = StoreCipher(KEY).encrypt(b"sixteen bytes ok", "image", "7f")
     counter = modes.CTR(sealed[:12] + (2).to_bytes(4, "big"))
     plain = Cipher(algorithms.AES(derived), counter).decryptor().update(sealed[12:-16])
     assert plain == b"sixteen bytes ok"
@@ -89,7 +89,7 @@ def test_swapped_files_are_noticed(home: Home, store: Store, kinds: tuple[str, s
     first = kept(store, 1).id
     second = first if kinds[0] != kinds[1] else kept(store, 2).id
     swap(home.store / "files" / f"{first}.{kinds[0]}", home.store / "files" / f"{second}.{kinds[1]}")
-    with pytest.raises(StorageError, match="damaged, or lies in another's place"):
+    with pytest.raises(StorageError, match="damaged, or is the file of another id"):
         store.load_image(first)
 
 
@@ -141,7 +141,7 @@ def test_a_key_that_is_wrong_is_told_and_nothing_is_changed(
     key.unlink(missing_ok=True)
     shutil.copy2(backup, key)
     with open_store(home, 30) as restored:
-        assert restored.get(made.id) == made
+        assert restored.load(made.id) == made
 
 
 def test_a_lost_database_is_told_and_its_images_stay(home: Home, store: Store) -> None:
@@ -158,6 +158,6 @@ def test_a_restored_backup_of_a_store_in_use_can_be_read(home: Home, store: Stor
     copy = Home(tmp_path / "copy")
     store.close()
     shutil.copytree(home.store, copy.store)
-    assert open_vault(copy.store).seal.key == open_vault(home.store).seal.key
+    assert open_vault(copy.store).cipher.key == open_vault(home.store).cipher.key
     with open_store(copy, 30) as restored:
-        assert restored.get(made.id) == made
+        assert restored.load(made.id) == made
