@@ -1,4 +1,4 @@
-"""One image by every way in to one running node: the page's form, the API, STOW-RS, C-STORE, MQTT, a file."""
+"""One image by every way in to one running node: the page, the API, STOW-RS, C-STORE, MQTT, a file."""
 
 from __future__ import annotations
 
@@ -147,29 +147,30 @@ def jpeg() -> bytes:
 
 @pytest.fixture(scope="module")
 def expected(node: Node, jpeg: bytes) -> dict[str, Any]:
-    """What ``fl-client diagnose`` says of the file, in a process of its own."""
+    """The diagnosis of the file by ``fl-client diagnose``, in its own process."""
     image = node.folder / "lesion.jpg"
     image.write_bytes(jpeg)
-    said = json.loads(fl_client("diagnose", image, "--model", node.folder / "model.keras", "--json"))
-    assert max(said["probabilities"].values()) - min(said["probabilities"].values()) > 0.01
-    return dict(said)
+    diagnosis = json.loads(fl_client("diagnose", image, "--model", node.folder / "model.keras", "--json"))
+    probabilities = diagnosis["probabilities"].values()
+    assert max(probabilities) - min(probabilities) > 0.01
+    return dict(diagnosis)
 
 
 def test_the_api(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
     with node.client("phone") as device:
-        said = device.post("/v1/diagnoses", files={"image": jpeg}).raise_for_status().json()
-        assert said["probabilities"] == expected["probabilities"]
-        bundle = device.get(f"/v1/diagnoses/{said['id']}/fhir").raise_for_status()
+        diagnosis = device.post("/v1/diagnoses", files={"image": jpeg}).raise_for_status().json()
+        assert diagnosis["probabilities"] == expected["probabilities"]
+        bundle = device.get(f"/v1/diagnoses/{diagnosis['id']}/fhir").raise_for_status()
         values = re.findall(r'"valueQuantity": {"value": ([0-9.e-]+)', bundle.text)
         assert {*map(float, values)} >= set(expected["probabilities"].values())
-        answer = device.get(f"/v1/diagnoses/{said['id']}/dicom").raise_for_status()
+        answer = device.get(f"/v1/diagnoses/{diagnosis['id']}/dicom").raise_for_status()
         assert answer.content.count(b"DICM") == 2
 
 
 def test_the_page(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
     browser = node.client("anna", "clinician")
-    said = browser.post("/v1/diagnoses", files={"image": jpeg}).raise_for_status().json()
-    assert said["probabilities"] == expected["probabilities"]
+    diagnosis = browser.post("/v1/diagnoses", files={"image": jpeg}).raise_for_status().json()
+    assert diagnosis["probabilities"] == expected["probabilities"]
 
 
 def test_stow(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
@@ -190,8 +191,8 @@ def test_c_store(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
     sent: FileDataset = encapsulated(jpeg, instance="2.25.778")
     assert Sender(node.dicom).store(sent) == 0
     listed = json.loads(fl_client("diagnoses", "--json", "--dir", node.folder / "home"))
-    (said,) = [each for each in listed if each["request"] == "2.25.778"]
-    assert (said["device"], said["probabilities"]) == ("camera", expected["probabilities"])
+    (diagnosis,) = [each for each in listed if each["request"] == "2.25.778"]
+    assert (diagnosis["device"], diagnosis["probabilities"]) == ("camera", expected["probabilities"])
 
 
 @needs_mosquitto
@@ -199,3 +200,6 @@ def test_mqtt(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
     assert node.broker is not None
     with Device(node.broker, "scope") as scope:
         assert scope.ask(jpeg, b"one")["probabilities"] == expected["probabilities"]
+        file = BytesIO()
+        encapsulated(jpeg, instance="2.25.779").save_as(file, enforce_file_format=True)
+        assert scope.ask(file.getvalue(), b"two")["probabilities"] == expected["probabilities"]
