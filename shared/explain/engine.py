@@ -122,7 +122,7 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
     compiled = compiled_model(masked, network)
     queue = openvino.AsyncInferQueue(compiled, cores())
 
-    open_mask, nothing = np.ones((1, *network.cells), np.float32), np.zeros((1, *network.size, 3), np.float32)
+    open_mask, black = np.ones((1, *network.cells), np.float32), np.zeros((1, *network.size, 3), np.float32)
 
     def passes(same: dict[int, Float], each: Iterable[dict[int, Float]], count: int) -> Outputs:
         outputs = Outputs(*np.empty((2, count, network.classes), np.float32))
@@ -144,17 +144,17 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
         return passes({1: image[None], 2: fill[None]}, ({0: mask[None]} for mask in masks), len(masks))
 
     def predict(images: Float) -> Outputs:
-        return passes({0: open_mask, 2: nothing}, ({1: image[None]} for image in images), len(images))
+        return passes({0: open_mask, 2: black}, ({1: image[None]} for image in images), len(images))
 
     def forward(image: Float) -> tuple[Float, Outputs]:
-        result = compiled([open_mask, image[None], nothing])
+        result = compiled([open_mask, image[None], black])
         return result[0][0].copy(), Outputs(result[1].copy(), result[2].copy())
 
     return Engine("openvino", run, forward, predict)
 
 
 def _openvino() -> Any:
-    """The package, kept from calling home: its telemetry sends an event at import unless that is missing."""
+    """The package without its telemetry, which would send an event at import."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 

@@ -24,14 +24,14 @@ class Explanation:
     Attributes:
         heatmap: the method's own map brought to [0, 1], float32 (H, W), of the network's input size.
         low: the least value of the method's own map.
-        high: its largest.
+        high: its largest value.
         target: the class explained, and the one against it if any.
-        probabilities: of every class, float32 (C,).
-        method: its name.
+        probabilities: probability of every class, float32 (C,).
+        method: the method's name.
         agreement: of an estimated map, Pearson's r with the estimate before; 1 for an exact one; ``None`` for
             methods that estimate nothing.
-        passes: masked passes of the network.
-        seconds: of work.
+        passes: number of masked passes of the network.
+        seconds: seconds of work.
     """
 
     heatmap: Float
@@ -56,7 +56,7 @@ class Explanation:
 
 
 class Explainer:
-    """Explains one classifier, image after image; what is expensive to build is built once.
+    """Explains one classifier, image by image; expensive parts are built once.
 
     It explains the weights that the classifier has now: after changing them, make a new one. It serves one
     thread at a time.
@@ -105,8 +105,7 @@ class Explainer:
             against: another class: explains why `target` rather than this, by the difference of their scores.
 
         Returns:
-            The map and what is known of it. In an image of one colour nothing can have moved the score: its
-            map is zero.
+            The map, with its scale and support. The map of an image of one colour is zero.
 
         Raises:
             ImageError: the image is of another size or type.

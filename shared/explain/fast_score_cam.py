@@ -2,8 +2,8 @@
 
 Many channels of a network light up alike. Their masks are clustered, the medoid of each cluster is passed,
 and each channel takes the scores of the passed masks nearest to its own. The number of clusters doubles, and
-what was passed before is kept, until two maps in succession agree; with every mask passed, the map is exact.
-A channel weighs in the clustering as its map's range, by which an error of its score changes the map.
+the scores passed before are reused, until two maps in succession agree; with every mask passed, the map is
+exact. A channel weighs in the clustering as its map's range, by which an error of its score changes the map.
 
 Where a network is sure, its scores differ so much that the softmax leaves the map to a few channels, and an
 error of theirs is an error of the map. So the channels that weigh most by the estimate are passed too, until
@@ -95,7 +95,7 @@ def medoids(points: Float, weights: Float, clusters: int) -> NDArray[np.int64]:
     """
     if clusters >= len(points):
         return np.arange(len(points))
-    # One thread: so few points keep no second one busy, and waiting for it costs ten times the work.
+    # One thread: with so few points, a second one costs ten times the work by waiting.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # points that coincide
         found = KMeans(clusters, n_init=1, max_iter=30, random_state=0).fit(points, sample_weight=weights)

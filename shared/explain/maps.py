@@ -68,7 +68,7 @@ def activation_maps(activations: Float, size: tuple[int, int]) -> ActivationMaps
     raw = np.ascontiguousarray(np.moveaxis(activations, -1, 0), np.float32)
     extremes = rows[_turns(size[0], height)] @ raw @ columns[_turns(size[1], width)].T
     low, high = extremes.min((1, 2)), extremes.max((1, 2))
-    # What rounding alone can make of a constant map is no contrast.
+    # Rounding errors of a constant map are no contrast.
     alive = high - low > 1e-6 * np.maximum(np.abs(low), np.abs(high))
     low, high = low[alive, None, None], high[alive, None, None]
     return ActivationMaps(raw[alive], (raw[alive] - low) / (high - low), size)
@@ -91,7 +91,7 @@ def interpolation(size: int, cells: int) -> Float:
 
 
 def _places(size: int, cells: int) -> NDArray[np.float64]:
-    """Where pixel centres lie among the cells' centres, held inside them at the margin."""
+    """Places of pixel centres among the cells' centres, clipped to them at the margin."""
     return np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
 
 
@@ -107,7 +107,7 @@ def _turns(size: int, cells: int) -> NDArray[np.bool_]:
 
 
 def no_map(size: tuple[int, int]) -> Float:
-    """The map of nothing: zeros of this height and width."""
+    """A map of zeros of this height and width."""
     return np.zeros(size, np.float32)
 
 

@@ -85,7 +85,7 @@ class Network:
 def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
     """Opens a classifier at its last activation maps, or at those of a layer named.
 
-    The network shares the classifier's layers. Inputs beside the image are held at zero, which is how
+    The network shares the classifier's layers. Inputs beside the image are set to zero, which is how
     :mod:`dermafed.shared.model.metadata` writes "unknown".
 
     Args:
@@ -127,7 +127,7 @@ def connected_layers(model: keras.Model) -> list[ConnectedLayer]:
     Raises:
         ModelError: the model is neither functional nor sequential, or not built.
     """
-    # Keras keeps a graph's nodes to itself; a sequential model keeps its graph beside.
+    # Keras has no public access to a graph's nodes; a sequential model has its graph in an attribute.
     nodes = getattr(getattr(model, "_functional", model), "_nodes_by_depth", None)
     if nodes is None:
         raise ModelError(
@@ -211,9 +211,8 @@ def _linear(dense: keras.layers.Dense, shape: tuple[int | None, ...]) -> keras.L
 
 def _without_other_inputs(model: keras.Model, images: keras.KerasTensor) -> keras.Model:
     image = keras.Input(images.shape[1:], name="image")
-    nothing = keras.ops.zeros_like(image[:, :1, 0, 0])
+    zero = keras.ops.zeros_like(image[:, :1, 0, 0])
     inputs = [
-        image if tensor is images else keras.ops.tile(nothing, (1, tensor.shape[-1]))
-        for tensor in model.inputs
+        image if tensor is images else keras.ops.tile(zero, (1, tensor.shape[-1])) for tensor in model.inputs
     ]
     return keras.Model(image, model(inputs))

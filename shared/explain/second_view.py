@@ -1,10 +1,10 @@
-"""A second view: the part of a photograph that a map points at, enlarged for the same network to look at.
+"""A second view: the part of a photograph that a map points at, enlarged and predicted by the same network.
 
-An explanation by itself changes no prediction. What "CAM-guided" can honestly mean is this: the map says
-where to look again, the network classifies what it sees there too, and the two answers are averaged. Guan et
-al. 2018, "Diagnose like a radiologist" (arXiv:1801.09927), look again so, at the box around what a threshold
-leaves of the map. Here the window has one size for all images, so that one laid at random, or in the middle,
-is a fair control.
+An explanation by itself changes no prediction. "CAM-guided" prediction means here: the map
+gives a window, the network classifies that window too, and the two predictions are averaged. Guan et al.
+2018, "Diagnose like a radiologist" (arXiv:1801.09927), use the box around the part of the map above a
+threshold. Here the window has one size for all images, so that one laid at random, or in the middle, is a
+fair control.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ NEUTRAL = np.array([123.675, 116.28, 103.53], np.float32)
 
 RISE and Score-CAM remove by setting the network's standardised input to zero: this colour. No colour is free
 of meaning: a lesion classifier takes any plain or blurred image, of whatever colour, for a certain nevus. So
-deletion, insertion and drop tell methods apart on lesions taken for something else, and hardly on nevi.
+deletion, insertion and drop separate methods on lesions predicted as something else, and hardly on nevi.
 """
 
 _GRID = 7  # tiles a side, as many as the cells of the classifiers' last maps
@@ -35,7 +35,7 @@ def ranking(heatmap: Heatmap) -> NDArray[np.intp]:
 
     Equal pixels go tile by tile, 7 x 7 tiles in a fixed order that jumps about the image, row by row within a
     tile. So a constant map removes regions of a real map's size from anywhere, and gets chance level. Other
-    orders are not fair: from the centre, a map that says nothing would be right about dermoscopy's centred
+    orders are not fair: from the centre, a constant map would be right about dermoscopy's centred
     lesions; from the border, worse than chance; single pixels at random riddle the whole image with holes,
     which upsets a network more than the removal of any region.
 
@@ -152,7 +152,7 @@ class ConfidenceChange:
 
 
 def confidence_change(
-    predict: Predict, image: Image, heatmap: Heatmap, target: int, *, kept: float = 0.5
+    predict: Predict, image: Image, heatmap: Heatmap, target: int, *, shown: float = 0.5
 ) -> ConfidenceChange:
     """Compare the class's probability on the image and on its masked form.
 
@@ -161,18 +161,18 @@ def confidence_change(
         image: uint8 (S, S, 3).
         heatmap: float32 (S, S) in [0, 1].
         target: index of the class. One of probability 0 has nothing to lose: its drop is 0.
-        kept: share of the pixels, by the map, that are shown at all: 0.5 is Wang's protocol, 1
+        shown: share of the pixels, by the map, that are shown at all: 0.5 is Wang's protocol, 1
             Chattopadhyay's.
 
     Raises:
         ValueError: the map does not fit the image.
     """
-    frames = np.stack([image.astype(np.float32), masked(image, heatmap, kept=kept)])
+    frames = np.stack([image.astype(np.float32), masked(image, heatmap, shown=shown)])
     whole, part = (float(score) for score in predict(frames)[:, target])
     return ConfidenceChange(drop=max(0.0, whole - part) / whole if whole > 0 else 0.0, increase=part > whole)
 
 
-def masked(image: Image, heatmap: Heatmap, *, kept: float) -> NDArray[np.float32]:
+def masked(image: Image, heatmap: Heatmap, *, shown: float) -> NDArray[np.float32]:
     """Multiply the image with its map point by point.
 
     The product is taken where the network's standardised input would be: a value of 0 gives the neutral
@@ -181,11 +181,11 @@ def masked(image: Image, heatmap: Heatmap, *, kept: float) -> NDArray[np.float32
     Args:
         image: uint8 (S, S, 3).
         heatmap: float32 (S, S) in [0, 1].
-        kept: share of the pixels in (0, 1] that keep their value of the map; it is 0 for the others.
+        shown: share of the pixels in (0, 1] that are shown with their value of the map; the others get 0.
 
     Returns:
         float32 (S, S, 3) in 0-255.
     """
     weights = checked_heatmap(heatmap, image).copy()
-    weights.flat[ranking(weights)[round(kept * weights.size) :]] = 0
+    weights.flat[ranking(weights)[round(shown * weights.size) :]] = 0
     return NEUTRAL + weights[..., None] * (image - NEUTRAL)

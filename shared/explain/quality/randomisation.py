@@ -1,9 +1,10 @@
-"""The randomised-weights check: an explanation of the model must change when the model forgets everything.
+"""Sanity check by randomised weights: a map must change when the model's weights are shuffled.
 
 Adebayo et al. 2018, "Sanity checks for saliency maps" (arXiv:1810.03292), section 3: the model parameter
 randomisation test, here at two of its levels, the last layer alone and all layers. The trained values are
-permuted within each weight tensor, so that activations keep their scale; freshly initialised, a deep network
-with batch normalisation's start values answers every image alike, and its maps would differ for that alone.
+permuted within each weight tensor, so that activations have the same scale; freshly initialised, a deep
+network with batch normalisation's start values answers every image alike, and its maps would differ for that
+alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dermafed.shared.explain.maps import Explain, Image
 from dermafed.shared.explain.quality.stability import correlation
 
 LARGEST_CORRELATION = 0.5
-"""A mean correlation above this with the maps of a model that knows nothing fails the check."""
+"""A mean correlation above this with the maps of a randomised model fails the check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ class WeightDependence:
     """Mean Pearson correlation of the trained model's maps with those of randomised models.
 
     Attributes:
-        head: with the last layer randomised: what the map owes to the features rather than to the class.
-        everything: with all layers randomised: what it owes to the image and the architecture alone.
+        head: with the last layer randomised: the part of the map that depends on the features, not on the
+        class.
+        everything: with all layers randomised: the part that depends on the image and the architecture alone.
     """
 
     head: float
@@ -54,9 +56,9 @@ def weight_dependence(
 
     Args:
         explain_for: the method, for a model.
-        model: the trained model; stays as it is.
+        model: the trained model; it is not changed.
         images: uint8 (S, S, 3) each, with the class to explain; one at least.
-        seed: of the permutations.
+        seed: seed of the permutations.
 
     Raises:
         ModelError: the model cannot be rebuilt or has no weights.
@@ -72,12 +74,12 @@ def weight_dependence(
 
 
 def randomised(model: keras.Model, scope: Literal["head", "everything"], *, seed: int = 0) -> keras.Model:
-    """A copy of a model that has forgotten what it learnt; constants of input normalisation stay.
+    """A copy of a model with its weights permuted; constants of input normalisation stay.
 
     Args:
-        model: stays as it is.
+        model: the model; it is not changed.
         scope: permute the values of the last layer with weights, or of every layer.
-        seed: of the permutations.
+        seed: seed of the permutations.
 
     Raises:
         ModelError: the model cannot be rebuilt or has no weights.

@@ -1,4 +1,4 @@
-"""Stability: does the map stay where it is when the photograph changes in ways that do not matter?"""
+"""Stability: correlation of the map with that of a shifted, noisy or recompressed image."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stability(explain: Explain, image: Image, heatmap: Heatmap, target: int, *, 
         image: uint8 (S, S, 3).
         heatmap: the method's map of the image itself, float32 (S, S) in [0, 1].
         target: index of the class, the same for all.
-        seed: of the noise.
+        seed: seed of the noise.
 
     Raises:
         ValueError: a map does not fit the image.
@@ -62,7 +62,7 @@ def correlation(first: Heatmap, second: Heatmap) -> float:
     """Pearson's r of two maps.
 
     Returns:
-        r in [-1, 1]; 0 if either map is constant, since a map that says nothing must not count as stable.
+        r in [-1, 1]; 0 if either map is constant, since a constant map must not count as stable.
     """
     a, b = (np.ravel(heatmap).astype(np.float64) for heatmap in (first, second))
     if min(a.std(), b.std()) < _CONSTANT:

@@ -2,7 +2,7 @@
 
 Lee, Lee, Lee and Shin 2018 measure the distance of the pooled features from the training images'. Here the
 features are divided by their length first, as Müller and Hein 2025 do, and one mean serves all classes:
-measured (``docs/trust.md``), the first helps and a mean for each class does not. The covariance is shrunk
+measured (``docs/calibration.md``), the first helps and a mean for each class does not. The covariance is shrunk
 (Ledoit and Wolf 2004), since a clinic may have fewer images than the network has features.
 """
 

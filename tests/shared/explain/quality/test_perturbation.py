@@ -177,7 +177,7 @@ def test_drop_by_both_protocols() -> None:
     wang = confidence_change(whole_redness, white(), two_halves(), 0)
     assert wang.drop == pytest.approx((1 - GONE) / 2, rel=1e-5)
     assert not wang.increase
-    chattopadhyay = confidence_change(whole_redness, white(), two_halves(), 0, kept=1)
+    chattopadhyay = confidence_change(whole_redness, white(), two_halves(), 0, shown=1)
     assert chattopadhyay.drop == pytest.approx((1 - GONE) / 4, rel=1e-5)
 
 
@@ -188,7 +188,7 @@ def test_an_increase_is_no_drop() -> None:
 
 def test_the_whole_image_neither_drops_nor_increases() -> None:
     everything = np.ones((SIDE, SIDE), np.float32)
-    change = confidence_change(whole_redness, random_image(0), everything, 0, kept=1)
+    change = confidence_change(whole_redness, random_image(0), everything, 0, shown=1)
     assert change.drop == pytest.approx(0, abs=1e-6)
 
 
@@ -201,7 +201,7 @@ def test_a_class_of_probability_0_has_nothing_to_lose() -> None:
 
 def test_masked_pixels() -> None:
     image = random_image(1)
-    shown = masked(image, two_halves(), kept=0.5)
+    shown = masked(image, two_halves(), shown=0.5)
     np.testing.assert_allclose(shown[: SIDE // 2], image[: SIDE // 2], rtol=1e-6)
     np.testing.assert_allclose(shown[SIDE // 2 :], np.broadcast_to(NEUTRAL, (SIDE // 2, SIDE, 3)))
     assert shown.dtype == np.float32
@@ -209,5 +209,5 @@ def test_masked_pixels() -> None:
 
 def test_the_map_is_left_as_it_was() -> None:
     heatmap = two_halves()
-    masked(white(), heatmap, kept=0.5)
+    masked(white(), heatmap, shown=0.5)
     np.testing.assert_array_equal(heatmap, two_halves())
