@@ -1,4 +1,4 @@
-"""``fl-client diagnose``: a model's word on image files, without a server."""
+"""``fl-client diagnose`` and ``calibrate``: diagnose image files without a server; calibrate a model."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def diagnose(
     model: Annotated[
         str,
         typer.Option(
-            help="A model file (.keras), or with --dir a kept model: NAME or last.", show_default=False
+            help="A model file (.keras), or with --dir a saved model: NAME or last.", show_default=False
         ),
     ],
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", help="The clinic's folder, for its kept models.", show_default=False),
+        typer.Option("--dir", help="The clinic's folder, for its saved models.", show_default=False),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line for each image, and nothing else, on stdout.")
@@ -78,7 +78,7 @@ def _writer(classes: Sequence[str], as_json: bool, as_csv: bool) -> Callable[[Li
     """What prints a line on stdout, at once."""
     from dermafed.client.clinic.diagnosis.diagnose_files import csv_header, csv_row, describe
 
-    out = sys.stdout  # as it is now: a bar that runs takes it over
+    out = sys.stdout  # fetched now: a running progress bar replaces it
     table = csv.writer(out, lineterminator="\n")
     if as_csv:
         table.writerow(csv_header(classes))
@@ -119,11 +119,11 @@ def calibrate(
     folder: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Fit how far a model's numbers can be trusted, on the clinic's own labelled images.
+    """Calibrate a model on the clinic's own labelled images.
 
-    Writes MODEL.trust.json beside the model: a temperature for its probabilities, the least sure answers that
-    are called unsure, and (MODEL.trust.npz, which stays here) what lies outside the images that were seen.
-    Validation images judge; training images only tell what was seen; test images are left alone.
+    Writes MODEL.trust.json beside the model: a temperature for its probabilities, the threshold below which
+    an answer is unsure, and (MODEL.trust.npz, which stays here) the out-of-distribution rule. All are fitted
+    to validation images, the last one to training images too; test images are not used.
     Research use only; not a medical device.
 
     **Examples**

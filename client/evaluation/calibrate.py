@@ -1,4 +1,4 @@
-"""Fitting what is known of a model's numbers to a clinic's own labelled images."""
+"""Calibrate a model on a clinic's own labelled images."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ SEED = 0  # of the split of images that no run has split; fl-simulate's default
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
-    """The images to fit to.
+class CalibrationImages:
+    """The images that a calibration is fitted to.
 
     Attributes:
         splits: labelled with the model's classes; the test side is left alone.
@@ -39,23 +39,25 @@ class Images:
     note: str
 
 
-def calibrate(model: OpenedModel, images: Images, stage: Stage) -> Calibration:
-    """Fit a model's trust; writes only to the preprocessing cache.
+def calibrate(model: OpenedModel, images: CalibrationImages, stage: Stage) -> Calibration:
+    """Calibrate a model; writes only to the preprocessing cache.
 
     Args:
-        model: what to judge.
+        model: the model to calibrate.
         images: of the clinic.
-        stage: called with the name of a stage; gives what is told the images done and their number.
+        stage: called with the name of a stage; returns its progress callback (images done, images).
 
     Raises:
         DatasetError: there are too few validation images.
         ImageError: an image cannot be read.
     """
-    looks = {side: _look(model, images.splits, side, stage) for side in ("train", "validation")}
-    return fit_calibration(model.used.sha256, model.card.model.classes, looks["train"], looks["validation"])
+    outputs = {side: _outputs(model, images.splits, side, stage) for side in ("train", "validation")}
+    return fit_calibration(
+        model.used.sha256, model.card.model.classes, outputs["train"], outputs["validation"]
+    )
 
 
-def own_images(model: OpenedModel, home: Home) -> Images:
+def own_images(model: OpenedModel, home: Home) -> CalibrationImages:
     """The clinic's images, split as in the run that the model comes from where the clinic took part in it.
 
     Raises:
@@ -66,11 +68,11 @@ def own_images(model: OpenedModel, home: Home) -> Images:
     hash = _offer(model, home)
     if hash is None:
         return given_images(model, settings.data)
-    site = read_clinic_split(OfferFolder(home.offers / hash, settings.clinic).split)
-    return Images(site.splits, "Split as in the run that the model comes from")
+    split = read_clinic_split(OfferFolder(home.offers / hash, settings.clinic).split)
+    return CalibrationImages(split.splits, "Split as in the run that the model comes from")
 
 
-def given_images(model: OpenedModel, data: Path) -> Images:
+def given_images(model: OpenedModel, data: Path) -> CalibrationImages:
     """A data set's images, split anew.
 
     Raises:
@@ -79,23 +81,25 @@ def given_images(model: OpenedModel, data: Path) -> Images:
     records = load_dataset(data).records
     places = {record.label: str(record.path) for record in reversed(records)}
     class_map = class_map_for(model.card.model.classes, places, of=model.card.labels, places=places)
-    kept, _ = class_map.apply(records)
-    splits = split_records(sorted(kept, key=lambda record: record.image_id), seed=SEED)
+    mapped, _ = class_map.apply(records)
+    splits = split_records(sorted(mapped, key=lambda record: record.image_id), seed=SEED)
     check_no_duplicates([splits])
-    return Images(splits, "Split anew: figures of images that the model was trained on look too good")
+    return CalibrationImages(
+        splits, "Split anew: metrics on images that the model was trained on look too good"
+    )
 
 
 def _offer(model: OpenedModel, home: Home) -> str | None:
     """The offer of the model's run, if its images were split here."""
-    told = str(model.card.data.get("offer") or model.used.name.rpartition("-")[2])
+    prefix = str(model.card.data.get("offer") or model.used.name.rpartition("-")[2])
     known = Offers(home.offers).load_all()
-    found = [hash for hash in known if len(told) >= 8 and hash.startswith(told)]
+    found = [hash for hash in known if len(prefix) >= 8 and hash.startswith(prefix)]
     clinic = read_settings(home).clinic
     split = [hash for hash in found if OfferFolder(home.offers / hash, clinic).split.is_dir()]
     return split[0] if len(split) == 1 else None
 
 
-def _look(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> NetworkOutputs:
+def _outputs(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> NetworkOutputs:
     records, card = splits.sides()[side], model.card
     if not records:
         raise DatasetError(f"There is no {side} image", remedy="Give images of more lesions")
@@ -103,4 +107,4 @@ def _look(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> Networ
         [record.path for record in records], card.preprocess, progress=stage(f"Preprocessing, {side}")
     )
     data = label_images(records, cached.images, card.model)
-    return network_outputs(model.classifier, data, stage(f"Looking, {side}"))
+    return network_outputs(model.classifier, data, stage(f"Predicting, {side}"))

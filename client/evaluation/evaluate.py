@@ -1,4 +1,4 @@
-"""Judging a saved model on a labelled data set: a clinic's question before it joins."""
+"""Evaluate a saved model on a labelled data set, as a clinic does before it joins."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ CHUNK = 256  # images between two reports of progress
 Progress = Callable[[int, int], None]
 Stage = Callable[[str], Progress]
 
-UNKNOWN_TRAINING = "A model looks better than it is on images that it was trained on: judge it on others"
+UNKNOWN_TRAINING = "A model looks better than it is on images that it was trained on: evaluate it on others"
 FEDBN = "In its federation each clinic kept its own batch normalisation; this model has their mean instead"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """A model judged on a data set.
+    """A model's evaluation on a data set.
 
     Attributes:
         model: the model file.
-        card: what the model says of itself.
+        card: of the model.
         data: the data set.
-        records: the N images judged, labelled with the model's classes.
+        records: the N images evaluated, labelled with the model's classes.
         probabilities: float32 (N, C).
-        metrics: the figures.
+        metrics: of the predictions.
         excluded: number of images of each diagnosis that the model does not know.
         unreadable: the image files that were skipped, each with the reason.
-        notes: what else a reader of the figures must know.
+        notes: what else a reader of the metrics must know.
     """
 
     model: Path
@@ -63,14 +63,14 @@ class Evaluation:
 
 
 def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, stage: Stage) -> Evaluation:
-    """Judges a model on labelled images; writes only to the preprocessing cache.
+    """Evaluate a model on labelled images; writes only to the preprocessing cache.
 
     Args:
         data: a folder or manifest.
         model: the ``.keras`` file; its card lies beside it.
         classes: how labels map to the model's classes; ``None``: as when it was trained, else by diagnosis.
         skip_bad: leave unreadable images and incomplete labels out instead of raising.
-        stage: called with the name of a stage; gives what is told the images done and their number.
+        stage: called with the name of a stage; returns its progress callback (images done, images).
 
     Raises:
         DatasetError: the data cannot be used.
@@ -85,7 +85,7 @@ def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, st
     cached = _preprocessed(mapped, card, skip_bad, stage("Preprocessing images"))
     records = tuple(mapped[index] for index in cached.positions)
     images = label_images(records, cached.images, card.model)
-    probabilities = _predict(classifier, images, model, stage("Judging images"))
+    probabilities = _predict(classifier, images, model, stage("Evaluating images"))
     return Evaluation(
         model,
         card,
@@ -110,7 +110,7 @@ def _class_map(records: Sequence[LesionRecord], card: ModelInfo, spec: str | Non
     foreign = [name for name in asked.names if name not in known]
     if foreign:
         raise SettingsError(
-            f"--classes names '{foreign[0]}', which is no class of the model",
+            f"--classes names '{foreign[0]}', which is not a class of the model",
             where=f"--classes {spec}",
             remedy=f"The model's classes are {', '.join(known)}",
         )
@@ -192,7 +192,7 @@ def predictions_table(evaluation: Evaluation) -> str:
 
 
 def summarise(evaluation: Evaluation, predictions: Path) -> dict[str, Any]:
-    """The figures, and what they are of, as JSON types."""
+    """The content of ``metrics.json``: the metrics, and the model and the data that they belong to."""
     card = evaluation.card
     return {
         "model": str(evaluation.model.resolve()),

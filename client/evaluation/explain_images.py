@@ -1,4 +1,4 @@
-"""Explaining a saved model's predictions of images, where the images are."""
+"""Explain a saved model's predictions of images: overlays, maps, and a line for each image."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def explain(
         model: the ``.keras`` file; its card lies beside it.
         question: what to explain.
         out: a new or empty folder.
-        stage: called with the name of a stage; gives what is told the images done and their number.
+        stage: called with the name of a stage; returns its progress callback (images done, images).
 
     Returns:
         The content of ``explanations.jsonl``, a line for each image.
@@ -103,7 +103,7 @@ def _method(question: Question) -> str:
         )
     if question.exact and name != "scorecam-exact":
         raise SettingsError(
-            f"--exact is of Score-CAM; {name} has no faster form", remedy="Leave out --exact or --method"
+            f"--exact belongs to Score-CAM; {name} has no faster form", remedy="Leave out --exact or --method"
         )
     return name
 

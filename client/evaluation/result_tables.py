@@ -1,4 +1,4 @@
-"""An evaluation as tables on the terminal."""
+"""Evaluations and calibrations as tables on the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dermafed.shared.metrics.intervals import Interval, wilson
 
 
 def print_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Prints what was judged, the figures with their 95 % intervals, and what was left out."""
+    """Print the model and the data, the metrics with their 95 % intervals, and what was left out."""
     console, metrics = Console(highlight=False), evaluation.metrics
     for line in _heading(evaluation):
         console.print(escape(line), soft_wrap=True)
@@ -43,7 +43,7 @@ def _heading(evaluation: Evaluation) -> list[str]:
     return [
         f"Model: {evaluation.model} ({card.model.backbone}, round {card.round}{source})",
         f"First weights: {card.origin}",
-        f"Data: {evaluation.data}, {evaluation.metrics.images} images judged",
+        f"Data: {evaluation.data}, {evaluation.metrics.images} images evaluated",
     ]
 
 
@@ -59,7 +59,7 @@ def _overall(metrics: ClassificationMetrics) -> Table:
         "Log loss, nats": (metrics.log_loss, None),
     }
     for name, (value, interval) in rows.items():
-        table.add_row(name, _figure(value), _range(interval))
+        table.add_row(name, _number(value), _range(interval))
     return table
 
 
@@ -68,8 +68,8 @@ def _per_class(metrics: ClassificationMetrics) -> Table:
         "Each class, recall with its 95 % interval", "Class", "Images", "Recall", "Precision", "F1", "AUC"
     )
     for name, own in metrics.per_class.items():
-        figures = (_figure(own.precision), _figure(own.f1), _figure(own.auc))
-        recall = f"{_figure(own.recall)} ({_range(metrics.intervals.recall[name])})"
+        figures = (_number(own.precision), _number(own.f1), _number(own.auc))
+        recall = f"{_number(own.recall)} ({_range(metrics.intervals.recall[name])})"
         table.add_row(escape(name), str(own.support), recall, *figures)
     return table
 
@@ -103,7 +103,7 @@ def _table(title: str, first: str, *others: str) -> Table:
     return table
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
@@ -114,7 +114,7 @@ def _range(interval: Interval | None) -> str:
 def print_calibration(
     name: str, calibration: Calibration, notes: Sequence[str], files: Sequence[str]
 ) -> None:
-    """Prints the figures before and after with their 95 % intervals, the rules, and what to know of them."""
+    """Print the metrics before and after with their 95 % intervals, the rules, and notes."""
     console = Console(highlight=False)
     clinics = f"{calibration.clinics} clinic{'' if calibration.clinics == 1 else 's'}"
     console.print(escape(f"Model: {name}; {calibration.sums.images} validation images of {clinics}"))
@@ -164,7 +164,7 @@ def _rules(calibration: Calibration) -> list[str]:
     ]
     if calibration.out_of_distribution is not None:
         lines.append(
-            f"Outside: beyond {calibration.out_of_distribution.threshold:.3f}, "
+            f"Out of distribution: beyond {calibration.out_of_distribution.threshold:.3f}, "
             f"as {1 - SEEN:.0%} of the validation images are"
         )
     return lines
@@ -174,9 +174,9 @@ def _warnings(calibration: Calibration) -> list[str]:
     lines = []
     if calibration.out_of_distribution is None:
         lines.append(
-            f"No rule for what lies outside: it needs {FEWEST_IMAGES} training and validation images each"
+            f"No out-of-distribution rule: it needs {FEWEST_IMAGES} training and validation images each"
         )
     if not TEMPERATURES[0] < calibration.sums.temperature < TEMPERATURES[-1]:
         lines.append("The temperature is at the end of its range: the images are too few, or not the model's")
-    lines.append("The figures are of the images that the rules were fitted to: on others they are worse")
+    lines.append("The metrics are of the images that the rules were fitted to: on others they are worse")
     return lines

@@ -152,7 +152,7 @@ def test_the_text_tells_figures_origin_and_limits(
     )
     for words in (
         "EfficientNetB0, round 7, from 15 images of 1 clinic)",
-        "22 images judged",
+        "22 images evaluated",
         "Balanced accuracy",
         "Confusion matrix",
         "does not know their diagnosis: 1 bcc",
@@ -202,7 +202,7 @@ def test_metadata_enters_a_model_that_uses_it(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--classes", "cancer=melanoma,nevus=nevus"), "'cancer', which is no class of the model"),
+        (("--classes", "cancer=melanoma,nevus=nevus"), "'cancer', which is not a class of the model"),
         (("--classes", "melanoma=nevus,nevus=blue"), "'blue'"),
         (("--classes", "melanoma+"), "malformed"),
     ],

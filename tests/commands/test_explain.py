@@ -142,7 +142,7 @@ def test_an_image_of_one_colour_is_explained_by_zeros_and_said_so(tmp_path: Path
         (("--class", "nevus", "--against", "nevus"), "another one"),
         (("--against", "nevus"), "--against needs a --class"),
         (("--method", "scorecamm"), "scorecam, scorecam-exact, gradcam, gradcam++, gradient-weighted, cam"),
-        (("--method", "cam", "--exact"), "--exact is of Score-CAM"),
+        (("--method", "cam", "--exact"), "--exact belongs to Score-CAM"),
     ],
 )
 def test_unknown_classes_and_methods_are_told_the_choices(

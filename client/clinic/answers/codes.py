@@ -1,6 +1,8 @@
-"""The standard codes that answers carry; where none is known for sure, a class has its name only.
+"""Standard codes, identifiers and sentences that all formats of an answer share.
 
-``tests/client/clinic/answers/test_codes.py`` holds each code against where it was looked up.
+A class without a code that is known for sure has its name only.
+
+``tests/client/clinic/answers/test_codes.py`` compares each code with its source.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ def concept_of(name: str) -> Concept | None:
     return _CLASSES.get(canonical(name))
 
 
-def spoken(name: str) -> str:
+def display_name(name: str) -> str:
     """The name of a class as people write it."""
     return name.replace("_", " ")
 
@@ -72,21 +74,21 @@ UNVERIFIED = "Made by a program; no clinician has verified it."
 
 def doubts(diagnosis: Diagnosis) -> list[str]:
     """What makes a diagnosis less sure, a sentence each."""
-    said = []
+    sentences = []
     if diagnosis.unsure:
-        said.append("The probabilities are too close to call: the model is unsure.")
+        sentences.append("The probabilities are too close to call: the model is unsure.")
     if diagnosis.outside:
-        said.append("The image may be outside what the model has seen.")
-    return said + [caution.text for caution in diagnosis.cautions]
+        sentences.append("The image may be outside what the model has seen.")
+    return sentences + [caution.text for caution in diagnosis.cautions]
 
 
 def conclusion(diagnosis: Diagnosis) -> str:
-    """The diagnosis, its doubts, and what it is not."""
+    """The diagnosis and its doubts in sentences."""
     likeliest = diagnosis.probabilities[diagnosis.prediction]
-    first = f"Most probable of {len(diagnosis.probabilities)} classes: {spoken(diagnosis.prediction)}"
+    first = f"Most probable of {len(diagnosis.probabilities)} classes: {display_name(diagnosis.prediction)}"
     return " ".join([f"{first}, probability {likeliest:.2f}.", *doubts(diagnosis), UNVERIFIED, USE])
 
 
 def version(diagnosis: Diagnosis) -> str:
-    """Which weights said it."""
+    """The version of the model, for a reader."""
     return f"round {diagnosis.model.round}, sha256 {diagnosis.model.sha256}"

@@ -1,4 +1,7 @@
-"""Codes as FHIR R4 writes them."""
+"""A diagnosis as a FHIR R4 bundle: a preliminary report, its observations, and the model.
+
+No resource names a person: R4 lets a report have no subject, and who files the bundle knows the person.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from dermafed.client.clinic.answers.codes import (
     Concept,
     concept_of,
     conclusion,
-    spoken,
+    display_name,
     uuid_of,
 )
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
@@ -36,7 +39,7 @@ def hl7(system: str, code: str, display: str) -> dict[str, str]:
 def class_concept(name: str) -> dict[str, Any]:
     """A class as a CodeableConcept: by its code where one is known for sure, and always by its name."""
     concept = concept_of(name)
-    return {"text": spoken(name)} | ({} if concept is None else {"coding": [coding(concept)]})
+    return {"text": display_name(name)} | ({} if concept is None else {"coding": [coding(concept)]})
 
 
 def dimensionless(value: float) -> dict[str, Any]:
@@ -51,11 +54,11 @@ def observations(diagnosis: Diagnosis, device: str) -> list[Resource]:
     """The observations of a diagnosis.
 
     Args:
-        diagnosis: what was said.
+        diagnosis: to write.
         device: the URL of the model's resource.
     """
-    said = [_probability(name, value) for name, value in diagnosis.probabilities.items()]
-    said += [_prediction(diagnosis), _unsure(diagnosis), _outside(diagnosis), *_quality(diagnosis)]
+    found = [_probability(name, value) for name, value in diagnosis.probabilities.items()]
+    found += [_prediction(diagnosis), _unsure(diagnosis), _outside(diagnosis), *_quality(diagnosis)]
     return [
         {
             "resourceType": "Observation",
@@ -66,14 +69,14 @@ def observations(diagnosis: Diagnosis, device: str) -> list[Resource]:
             "issued": diagnosis.time,
             "device": {"reference": device},
         }
-        for each in said
+        for each in found
     ]
 
 
 def _probability(name: str, value: float) -> Resource:
     # The class is a component: as the observation's own code it would read as a finding of that class.
     return {
-        "code": {"coding": [coding(PROBABILITY)], "text": f"Probability of {spoken(name)}"},
+        "code": {"coding": [coding(PROBABILITY)], "text": f"Probability of {display_name(name)}"},
         "valueQuantity": dimensionless(value),
         "component": [{"code": {"text": "Class"}, "valueCodeableConcept": class_concept(name)}],
     }
@@ -87,15 +90,17 @@ def _prediction(diagnosis: Diagnosis) -> Resource:
 
 
 def _unsure(diagnosis: Diagnosis) -> Resource:
-    return {"code": {"text": "Too close to call: the model is unsure"}} | _judged(diagnosis.unsure)
+    return {"code": {"text": "Too close to call: the model is unsure"}} | _value(diagnosis.unsure)
 
 
 def _outside(diagnosis: Diagnosis) -> Resource:
-    said: Resource = {"code": {"text": "May be outside what the model has seen"}} | _judged(diagnosis.outside)
+    observation: Resource = {"code": {"text": "May be outside what the model has seen"}} | _value(
+        diagnosis.outside
+    )
     if diagnosis.outside_score is not None:
         score = {"code": {"text": "Score, higher is farther"}}
-        said["component"] = [score | {"valueQuantity": dimensionless(diagnosis.outside_score)}]
-    return said
+        observation["component"] = [score | {"valueQuantity": dimensionless(diagnosis.outside_score)}]
+    return observation
 
 
 def _quality(diagnosis: Diagnosis) -> list[Resource]:
@@ -105,7 +110,7 @@ def _quality(diagnosis: Diagnosis) -> list[Resource]:
     return [{"code": {"text": "Image quality"}, "component": components}] if components else []
 
 
-def _judged(value: bool | None) -> Resource:
+def _value(value: bool | None) -> Resource:
     if value is not None:
         return {"valueBoolean": value}
     return {"dataAbsentReason": {"coding": [hl7("data-absent-reason", "not-performed", "Not Performed")]}}
@@ -116,23 +121,23 @@ ASSERTED_BY_AI = hl7("v3-ObservationValue", "AIAST", "Artificial Intelligence as
 
 
 def to_fhir(diagnosis: Diagnosis, heatmap_png: bytes | None = None) -> dict[str, Any]:
-    """Writes a diagnosis as a bundle.
+    """Write a diagnosis as a bundle.
 
     Args:
-        diagnosis: what was said.
+        diagnosis: to write.
         heatmap_png: the overlay, to go with it; the image itself never does.
 
     Returns:
         A Bundle of type ``collection`` as JSON types; the same for the same diagnosis.
     """
     device = _urn(diagnosis, "device")
-    said = {
+    results = {
         _urn(diagnosis, f"observation {number}"): observation
         for number, observation in enumerate(observations(diagnosis, device))
     }
     media = {} if heatmap_png is None else {_urn(diagnosis, "media"): _media(diagnosis, device, heatmap_png)}
-    report = {_urn(diagnosis, "report"): _report(diagnosis, list(said), list(media))}
-    asserted = {**report, **said, **media}
+    report = {_urn(diagnosis, "report"): _report(diagnosis, list(results), list(media))}
+    asserted = {**report, **results, **media}
     provenance = {_urn(diagnosis, "provenance"): _provenance(diagnosis, device, list(asserted))}
     resources = {**asserted, device: _device(diagnosis), **provenance}
     return {
@@ -176,6 +181,7 @@ def _report(diagnosis: Diagnosis, results: list[str], media: list[str]) -> Resou
 
 
 def _media(diagnosis: Diagnosis, device: str, heatmap: bytes) -> Resource:
+    prediction = display_name(diagnosis.prediction)
     return {
         "resourceType": "Media",
         "status": "completed",
@@ -188,7 +194,7 @@ def _media(diagnosis: Diagnosis, device: str, heatmap: bytes) -> Resource:
             "data": base64.b64encode(heatmap).decode(),
             "size": len(heatmap),
             "hash": base64.b64encode(hashlib.sha1(heatmap, usedforsecurity=False).digest()).decode(),
-            "title": f"What moved the score of {spoken(diagnosis.prediction)}; does not outline the lesion",
+            "title": f"What moved the score of {prediction}; does not outline the lesion",
         },
         "note": [{"text": USE}],
     }
@@ -219,7 +225,7 @@ def _provenance(diagnosis: Diagnosis, device: str, targets: list[str]) -> Resour
         "agent": [
             {
                 "type": {"coding": [hl7("provenance-participant-type", "performer", "Performer")]},
-                "who": {"reference": device, "display": spoken(diagnosis.model.name)},
+                "who": {"reference": device, "display": display_name(diagnosis.model.name)},
             }
         ],
         "entity": [{"role": "source", "what": {"identifier": image}}],

@@ -10,24 +10,24 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dermafed.client.clinic.answers.codes import conclusion, spoken, uid_of
+from dermafed.client.clinic.answers.codes import conclusion, display_name, uid_of
 from dermafed.client.clinic.answers.dicom_source import has_image, local_time, mark, share, source_of, text
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from dermafed.client.clinic.intake.receive import Reference
 from dermafed.shared.explain.overlay import CAVEAT
 
 SERIES = 9001  # far from those of the modality
-_SIDE = 512  # at least so wide, for the words to be readable
+_SIDE = 512  # at least so wide, for the text to be readable
 _MARGIN, _LINE = 8, 22
 
 
 def secondary_capture(
     diagnosis: Diagnosis, overlay: NDArray[np.uint8], reference: Reference | None = None
 ) -> SCImage:
-    """Writes the overlay as a derived image; what it is not stands in its pixels and in its header.
+    """Write the overlay as a derived image; its pixels and its header say what it is not.
 
     Args:
-        diagnosis: what was said.
+        diagnosis: to write.
         overlay: the map of the predicted class over the image, RGB uint8 (H, W, 3).
         reference: of the DICOM object that came, if one did.
 
@@ -36,7 +36,7 @@ def secondary_capture(
     """
     source, made = source_of(diagnosis, reference), local_time(diagnosis)
     image = SCImage(
-        pixel_array=_captioned(overlay, f"What moved the score: {spoken(diagnosis.prediction)}"),
+        pixel_array=_captioned(overlay, f"What moved the score: {display_name(diagnosis.prediction)}"),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",

@@ -1,4 +1,7 @@
-"""Codes as DICOM's structured reports write them; what no standard names has a code of DermaFed's own."""
+"""A diagnosis as a DICOM structured report by template TID 1500: preliminary, and verified by nobody.
+
+What no standard names has a code of DermaFed's own.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from dermafed.client.clinic.answers.codes import (
     PROBABILITY,
     Concept,
     concept_of,
-    spoken,
+    display_name,
     uid_of,
     version,
 )
@@ -56,11 +59,11 @@ def coded(concept: Concept) -> CodedConcept:
 def class_code(name: str) -> CodedConcept:
     """A class by its code where one is known for sure, else by its name."""
     concept = concept_of(name)
-    return own(name, spoken(name)) if concept is None else coded(concept)
+    return own(name, display_name(name)) if concept is None else coded(concept)
 
 
 def yes_or_no(value: bool) -> CodedConcept:
-    """A judgement."""
+    """A yes or no as a code."""
     return CodedConcept.from_code(codes.SCT.Yes if value else codes.SCT.No)
 
 
@@ -76,10 +79,10 @@ SERIES = 9002
 
 
 def structured_report(diagnosis: Diagnosis, reference: Reference | None = None) -> ComprehensiveSR:
-    """Writes the probabilities, the doubts, and which model said them.
+    """Write the probabilities, the doubts, and the model.
 
     Args:
-        diagnosis: what was said.
+        diagnosis: to write.
         reference: of the DICOM object that came, if one did.
 
     Returns:
@@ -120,12 +123,12 @@ def _evidence(diagnosis: Diagnosis, source: Dataset) -> list[Dataset]:
 
 
 def _content(diagnosis: Diagnosis, source: Dataset) -> MeasurementReport:
-    whole = _group(diagnosis, source, "Diagnosis", _judgements(diagnosis))
+    whole = _group(diagnosis, source, "Diagnosis", _evaluations(diagnosis))
     classes = [
         _group(
             diagnosis,
             source,
-            f"Probability of {spoken(name)}",
+            f"Probability of {display_name(name)}",
             [QualitativeEvaluation(CLASS, class_code(name))],
             [Measurement(coded(PROBABILITY), value, codes.UCUM.NoUnits)],
         )
@@ -146,7 +149,7 @@ def _group(
     evaluations: list[QualitativeEvaluation],
     measurements: list[Measurement] | None = None,
 ) -> MeasurementsAndQualitativeEvaluations:
-    # The class is an evaluation, not the group's finding: nobody shall read that it was found.
+    # The class is an evaluation, not the group's finding: it must not read as if it was found.
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid_of(diagnosis.id, name), text(name)),
         algorithm_id=_algorithm(diagnosis),
@@ -162,13 +165,13 @@ def _images(source: Dataset) -> list[SourceImageForMeasurementGroup] | None:
     return [SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)]
 
 
-def _judgements(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
-    """What is said of the image as a whole; what was not judged is not there."""
-    judged = {UNSURE: diagnosis.unsure, OUTSIDE: diagnosis.outside}
-    said = [(PREDICTION, class_code(diagnosis.prediction))]
-    said += [(name, yes_or_no(value)) for name, value in judged.items() if value is not None]
-    said += [(QUALITY, own(caution.code, caution.text)) for caution in diagnosis.cautions]
-    return [QualitativeEvaluation(name, value) for name, value in said]
+def _evaluations(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
+    """The results for the image as a whole; those that were not fitted are left out."""
+    rules = {UNSURE: diagnosis.unsure, OUTSIDE: diagnosis.outside}
+    found = [(PREDICTION, class_code(diagnosis.prediction))]
+    found += [(name, yes_or_no(value)) for name, value in rules.items() if value is not None]
+    found += [(QUALITY, own(caution.code, caution.text)) for caution in diagnosis.cautions]
+    return [QualitativeEvaluation(name, value) for name, value in found]
 
 
 def _algorithm(diagnosis: Diagnosis) -> AlgorithmIdentification:

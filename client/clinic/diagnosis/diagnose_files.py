@@ -1,4 +1,4 @@
-"""Diagnosing image files: what ``fl-client serve`` would answer, with nothing kept."""
+"""Diagnose image files as ``fl-client serve`` would, and save nothing."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def open_diagnoser(model: str, home: Home | None = None) -> tuple[Diagnoser, Calibration | None]:
-    """A model, ready, and what is known of its numbers, as ``fl-client serve`` opens them.
+    """A model, ready for use, and its calibration, as ``fl-client serve`` opens them.
 
     Args:
         model: see :func:`dermafed.client.clinic.diagnosis.opened_model.open_model`.
-        home: the clinic's folder, for its kept models.
+        home: the clinic's folder, for its saved models.
 
     Raises:
         ModelError: there is no such model, or it is damaged.
@@ -62,7 +62,7 @@ def diagnose_files(
     Args:
         files: images, and DICOM objects with one.
         diagnoser: the model.
-        trust: what is known of its numbers.
+        calibration: of the model, if it was fitted.
 
     Yields:
         For each file its line; of one that cannot be used, ``image``, ``error`` and ``code``.
@@ -70,14 +70,14 @@ def diagnose_files(
     for file in files:
         name = os.fsencode(file).decode("utf-8", "replace")
         try:
-            said, _ = diagnose_image(diagnoser, calibration, receive(read_bytes(file)), DEVICE)
-            yield _line(name, said)
+            diagnosis, _ = diagnose_image(diagnoser, calibration, receive(read_bytes(file)), DEVICE)
+            yield _line(name, diagnosis)
         except InputError as error:
             yield {"image": name, "error": error.what, "code": _code(error)}
 
 
 def describe(line: Line) -> str:
-    """A line for the reader."""
+    """A line as text for the terminal."""
     if "error" in line:
         return f"{line['image']}: cannot be used: {line['error']}"
     prediction = line["prediction"]
@@ -118,11 +118,12 @@ _MIDDLE = ("unsure", "outside")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def _line(name: str, said: Diagnosis) -> Line:
-    told = said.to_dict()
+def _line(name: str, diagnosis: Diagnosis) -> Line:
+    values = diagnosis.to_dict()
     fields = ("prediction", "probabilities", "unsure", "outside", "quality", "model", "seconds")
-    # Nothing is recorded, so no id could be looked up: the image's own tells whose line it is.
-    return {"id": said.image_sha256[: len(said.id)], "image": name, **{each: told[each] for each in fields}}
+    # Nothing is saved, so an id could not be looked up; the start of the image's digest is used.
+    id = diagnosis.image_sha256[: len(diagnosis.id)]
+    return {"id": id, "image": name, **{each: values[each] for each in fields}}
 
 
 def _code(error: InputError) -> str:

@@ -1,4 +1,4 @@
-"""One model, loaded once: from pixels to probabilities, and to heatmaps."""
+"""A model that is loaded once: from pixels to probabilities, heatmaps and diagnoses."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from dermafed.shared.process import cores
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What the network says of one image.
+    """The network's outputs for one image.
 
     Attributes:
-        prepared: what it saw, RGB uint8 (S, S, 3).
+        prepared: its input, RGB uint8 (S, S, 3).
         logits: float32 (C,).
         features: its pooled last activations, float32 (K,).
     """
@@ -39,17 +39,16 @@ class Prediction:
 
 
 class Diagnoser:
-    """Preprocesses and classifies single images; one at a time, whoever asks.
+    """Preprocesses and classifies single images, one at a time; safe for many threads.
 
-    The same pixels and metadata give the same numbers to the last bit, since every image is a batch of its
-    own in one engine.
+    The same pixels and metadata give the same numbers to the last bit: every image is a batch of its own.
     """
 
     def __init__(self, model: OpenedModel, engine: str | None = None) -> None:
         """Opens the engine and warms it up, which takes some ten seconds.
 
         Args:
-            model: what to diagnose with.
+            model: that diagnoses.
             engine: see :class:`dermafed.shared.explain.Explainer`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What a diagnosis is."""
+"""A diagnosis: the result of a model on one image, as data and as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dermafed.client.clinic.intake.quality import Caution
 
 @dataclass(frozen=True, slots=True)
 class ModelUsed:
-    """Which model said it.
+    """The model that made a diagnosis.
 
     Attributes:
         name: the run's, or the file's.
@@ -26,7 +26,7 @@ class ModelUsed:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What the model said of one image; the clinician decides.
+    """A model's result on one image; the clinician decides.
 
     Attributes:
         id: a random UUID, 32 hexadecimal digits.
@@ -34,14 +34,14 @@ class Diagnosis:
         device: who sent the image.
         request: the sender's own name of the request, if it gave one: the same is answered with the same.
         image_sha256: of the bytes that came.
-        clinical: what was told of the person.
-        probabilities: of every class, in the model's order; calibrated where the model's trust file is there.
+        clinical: what the sender sent about the person.
+        probabilities: of every class, in the model's order; calibrated where the model has a calibration.
         prediction: the most probable class.
         unsure: whether the probabilities are too close to call; ``None`` where no rule was fitted.
-        outside: whether the image lies outside what the model has seen; ``None`` where no rule was fitted.
-        outside_score: what that was judged by, higher is farther outside; ``None`` where no rule was fitted.
+        outside: whether the image is out of distribution; ``None`` where no rule was fitted.
+        outside_score: of out-of-distribution, higher is farther; ``None`` where no rule was fitted.
         cautions: about the image.
-        model: which model.
+        model: that made it.
         seconds: from the decoded image to the probabilities.
     """
 

@@ -1,4 +1,4 @@
-"""The model that a clinic diagnoses with: a saved one, or one that its node took home from a run."""
+"""Open the model that a clinic diagnoses with: a file, or a model that its node saved from a run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class OpenedModel:
     Attributes:
         classifier: see :func:`dermafed.shared.model.classifier.build_classifier`.
         card: how images are prepared for it, and where it comes from.
-        used: its name in every answer.
-        file: what its trust file lies beside: ``FILE.trust.json``.
+        used: how every answer names it.
+        file: its calibration lies beside it: ``FILE.trust.json``.
     """
 
     classifier: keras.Model
@@ -35,11 +35,11 @@ class OpenedModel:
 
 
 def open_model(model: str, home: Home | None = None) -> OpenedModel:
-    """Opens a model file, or a model that the clinic's node has kept.
+    """Opens a model file, or a model that the clinic's node has saved.
 
     Args:
-        model: a ``.keras`` file with its card beside it; or a kept model's name, its run's, or ``last``.
-        home: the clinic's folder, for the kept ones.
+        model: a ``.keras`` file with its card beside it; or a saved model's name, its run's, or ``last``.
+        home: the clinic's folder, for the saved ones.
 
     Raises:
         ModelError: there is no such model, or it is damaged.
@@ -50,10 +50,10 @@ def open_model(model: str, home: Home | None = None) -> OpenedModel:
         return _opened(
             classifier, card, path.stem if path.stem != "model" else path.absolute().parent.name, path
         )
-    kept = _kept(model, home)
-    classifier = build_classifier(kept.card.model)
-    set_flat(classifier, kept.weights())
-    return _opened(classifier, kept.card, kept.name, kept.folder / "model")
+    saved = _find_saved(model, home)
+    classifier = build_classifier(saved.card.model)
+    set_flat(classifier, saved.weights())
+    return _opened(classifier, saved.card, saved.name, saved.folder / "model")
 
 
 def _opened(classifier: keras.Model, card: ModelInfo, name: str, file: Path) -> OpenedModel:
@@ -61,17 +61,17 @@ def _opened(classifier: keras.Model, card: ModelInfo, name: str, file: Path) -> 
     return OpenedModel(classifier, card, ModelUsed(name, card.round, digest), file)
 
 
-def _kept(name: str, home: Home) -> SavedModel:
-    kept = list_saved_models(home.models)
-    found = [each for each in kept if name in (each.name, each.name.rpartition("-")[0])]
-    if name == "last" and kept:
-        found = [max(kept, key=lambda each: each.folder.joinpath("model.json").stat().st_mtime)]
+def _find_saved(name: str, home: Home) -> SavedModel:
+    saved = list_saved_models(home.models)
+    found = [each for each in saved if name in (each.name, each.name.rpartition("-")[0])]
+    if name == "last" and saved:
+        found = [max(saved, key=lambda each: each.folder.joinpath("model.json").stat().st_mtime)]
     if not found:
-        names = ", ".join(each.name for each in kept) or "none"
+        names = ", ".join(each.name for each in saved) or "none"
         raise ModelError(
             f"There is no model '{name}'",
             where=home.models,
-            remedy=f"Give a .keras file, or one of those kept: {names}",
+            remedy=f"Give a .keras file, or one of the saved models: {names}",
         )
     if len(found) > 1:
         raise ModelError(
