@@ -1,4 +1,4 @@
-"""A model card as files: ``card.md`` for the Hugging Face Hub and for people, ``card.html`` for a browser."""
+"""Write a model card: ``card.md`` for the Hugging Face Hub and for people, ``card.html`` for a browser."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 import dermafed.shared.report
-from dermafed.server.model_card.card_facts import CardFacts, enough_of_each, told, told_tests
+from dermafed.server.model_card.card_facts import (
+    CardFacts,
+    has_enough_of_each_class,
+    publishable_counts,
+    publishable_tests,
+)
 from dermafed.shared.explain.quality.quality_sums import MEASURES
 from dermafed.shared.lesions.diagnoses import canonical
-from dermafed.shared.report import sentences as words
+from dermafed.shared.report import sentences
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
 MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
@@ -26,11 +31,11 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|&#~!$])")
 
 
 def write_card(folder: Path, facts: CardFacts) -> tuple[Path, Path]:
-    """Write a run's model card, in place of one that is there.
+    """Write a run's model card, in place of an existing one.
 
     Args:
-        folder: made where it is not there.
-        facts: of the run.
+        folder: the folder of the card; created if it does not exist.
+        facts: the facts of the run.
 
     Returns:
         The Markdown and the HTML file.
@@ -47,35 +52,35 @@ def write_card(folder: Path, facts: CardFacts) -> tuple[Path, Path]:
 
 
 def card_text(facts: CardFacts) -> str:
-    """The card in Markdown, without its head."""
+    """The card in Markdown, without its front matter."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_plain,
+        finalize=_escaped,
     )
     environment.filters |= {
-        "number": words.number,
-        "spaced": words.spaced,
-        "setting": words.setting,
+        "number": sentences.number,
+        "spaced": sentences.spaced,
+        "setting": sentences.setting,
         "interval": _interval,
     }
     return environment.get_template("card.md").render(
         facts=facts,
-        clinics=told(facts.clinics),
-        images=told(facts.images),
+        clinics=publishable_counts(facts.clinics),
+        images=publishable_counts(facts.images),
         lowest=_lowest_clinic(facts),
         melanoma=next((name for name in facts.model.model.classes if canonical(name) == "melanoma"), None),
         measures=MEASURES,
-        tests=told_tests(facts.tests),
-        enough_of_each=enough_of_each,
+        tests=publishable_tests(facts.tests),
+        has_enough_of_each_class=has_enough_of_each_class,
     )
 
 
-def _plain(value: object) -> str:
-    """A value as text that no Markdown is read from: names come from the clinics."""
+def _escaped(value: object) -> str:
+    """Escape a value so that it contains no Markdown: names come from the clinics."""
     return _SPECIAL.sub(r"\\\1", re.sub(r"\s", " ", str(value)))
 
 
@@ -86,15 +91,19 @@ def _interval(interval: Mapping[str, Any] | None) -> str:
 
 
 def _lowest_clinic(facts: CardFacts) -> str | None:
-    """The clinic whose test images the model does worst on, where several can be judged."""
-    clinics = {name: test for name, test in list(told_tests(facts.tests).items())[1:] if enough_of_each(test)}
+    """The clinic with the lowest balanced accuracy, if several clinics may be reported."""
+    clinics = {
+        name: test
+        for name, test in list(publishable_tests(facts.tests).items())[1:]
+        if has_enough_of_each_class(test)
+    }
     if len(clinics) < 2:
         return None
     return min(clinics, key=lambda name: float(clinics[name]["balanced_accuracy"]))
 
 
 def _page(title: str, body: str) -> str:
-    # Without raw HTML: what a clinic's name holds stays text.
+    # Without raw HTML: a clinic's name stays text.
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
     html = html.replace("<table>", _SCROLLING).replace("</table>", "</table></div>")
     folders = [_TEMPLATES, Path(dermafed.shared.report.__file__).parent]
@@ -108,7 +117,7 @@ _METRICS = {
     "auc": ("roc_auc", "AUC, mean of each class against the rest"),
     "f1": ("f1", "F1, mean over the classes"),
 }
-"""Our figures: their names on the Hub, and for people."""
+"""Our metrics: their names on the Hub, and for people."""
 
 _TASK = {"type": "image-classification", "name": "Skin lesion classification"}
 
@@ -116,10 +125,10 @@ _TASK = {"type": "image-classification", "name": "Skin lesion classification"}
 def front_matter(facts: CardFacts) -> str:
     """The YAML between the two lines ``---``.
 
-    The licence is ``unknown`` until whoever publishes the model states it: the images' licences bind it.
+    The licence is ``unknown`` until the publisher of the model states it, since the licences of the images bind it.
 
     Args:
-        facts: of the run.
+        facts: the facts of the run.
     """
     content = {
         "license": "unknown",
@@ -135,27 +144,27 @@ def front_matter(facts: CardFacts) -> str:
 
 def _results(facts: CardFacts) -> Iterator[dict[str, Any]]:
     if facts.training["batch_norm"] == "local":
-        return  # the clinics were judged with models that are not in the file
-    for name, figures in told_tests(facts.tests).items():
-        told = figures if enough_of_each(figures) else {"accuracy": figures["accuracy"]}
-        yield _result(f"Test images of {name}", "test", told)
+        return  # the clinics were evaluated with models that are not in the file
+    for name, metrics in publishable_tests(facts.tests).items():
+        published = metrics if has_enough_of_each_class(metrics) else {"accuracy": metrics["accuracy"]}
+        yield _result(f"Test images of {name}", "test", published)
     if not facts.tests and facts.validation is not None:
-        judged = {
+        validation = {
             name.removeprefix("validation_"): value
             for name, value in facts.validation.items()
             if name.startswith("validation_")
         }
-        yield _result("Validation images of all clinics", "validation", judged)
+        yield _result("Validation images of all clinics", "validation", validation)
 
 
-def _result(name: str, split: str, figures: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = [
-        {"type": kind, "name": label, "value": round(figures[figure], 4)}
-        for figure, (kind, label) in _METRICS.items()
-        if figures.get(figure) is not None
+def _result(name: str, split: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [
+        {"type": kind, "name": label, "value": round(metrics[key], 4)}
+        for key, (kind, label) in _METRICS.items()
+        if metrics.get(key) is not None
     ]
     return {
-        "task": dict(_TASK),  # one of its own: YAML would name and reuse the first
+        "task": dict(_TASK),  # a copy: YAML would refer to the first otherwise
         "dataset": {"type": "dermoscopy", "name": name, "split": split},
-        "metrics": metrics,
+        "metrics": rows,
     }

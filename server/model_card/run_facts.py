@@ -1,4 +1,4 @@
-"""What the record of a federation tells of a run's last model."""
+"""Collect the facts of a model card, from a federation's record or from a simulation's folder."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def federated_facts(record: Record, run: Run) -> CardFacts:
     """The facts of the model of a run's last round; of single clinics only their names.
 
     Args:
-        record: of the federation.
+        record: the federation's database.
         run: one of its runs.
 
     Raises:
-        SettingsError: no round of it is finished.
-        FederationError: a file of it cannot be read.
+        SettingsError: no round of the run is finished.
+        FederationError: a file of the run cannot be read.
     """
     folder = record.path.parent / RUNS / run.folder_name
     if not run.rounds_done or not has_state(folder):
@@ -96,7 +96,7 @@ def is_simulation(run: Path) -> bool:
 
 
 def simulated_facts(run: Path) -> CardFacts:
-    """The facts of a simulation's federated model, from its result; no path of this machine is among them.
+    """The facts of a simulation's federated model, from its result; without any path of this machine.
 
     Args:
         run: the run's folder.
@@ -157,12 +157,12 @@ def group_lines(run: Path) -> list[dict[str, Any]] | None:
         run: the folder of a run; in a study's ``runs/ROW/seed-N``.
 
     Returns:
-        Lines of ``attribute``, ``group``, ``images`` and figures, each with ``value``, ``low`` and ``high``
-        (``None`` without an interval), or ``None`` where it must not be told; ``None`` in all where nothing
-        was judged by group.
+        Lines of ``attribute``, ``group``, ``images`` and metrics, each with ``value``, ``low`` and ``high``
+        (``None`` without an interval), or ``None`` if it must not be published; ``None`` as a whole if the
+        model was not evaluated by group.
 
     Raises:
-        SettingsError: the judgement cannot be read.
+        SettingsError: the file cannot be read.
     """
     row, runs = run.resolve().parent, run.resolve().parent.parent
     of_study, of_run = runs.parent / FAIRNESS_FILE, run / FAIRNESS_FILE
@@ -176,5 +176,5 @@ def group_lines(run: Path) -> list[dict[str, Any]] | None:
         return [line for line in own if not in_study or slug(line["row"]) == row.name]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise SettingsError(
-            "The judgement by group cannot be read", where=path, remedy="Run the same command again"
+            "The evaluation by group cannot be read", where=path, remedy="Run the same command again"
         ) from error

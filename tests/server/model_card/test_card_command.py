@@ -90,24 +90,24 @@ def test_a_federations_run_tells_what_its_coordinator_knows(fl_server: Coordinat
         ("accuracy", 0.5),
     }
     assert {line.dataset_split for line in card.data.eval_results} == {"validation"}
-    assert "| graz | not told |" in card.text
+    assert "| graz | not published |" in card.text
     assert "linz" not in card.text
     assert "| melanoma | 40 |" in card.text
     assert "| 0.600 | 0.500 | – | 1.000 |" in card.text
-    assert "take no probability of this model at its word" in card.text
+    assert "do not rely on a probability of this model" in card.text
 
 
-@pytest.mark.parametrize(("round", "told"), [(2, True), (1, False)])
-def test_only_what_was_measured_of_the_last_model_is_told(
-    fl_server: Coordinator, round: int, told: bool
+@pytest.mark.parametrize(("round", "published"), [(2, True), (1, False)])
+def test_only_what_was_measured_of_the_last_model_is_published(
+    fl_server: Coordinator, round: int, published: bool
 ) -> None:
     fl_server.train()
     fl_server.measured(round)
     assert fl_server("models", "card", "1", "--out", "card").code == 0
     text = Path("card/card.md").read_text("utf-8")
     error = fitted().sums.before.error
-    assert (f"| as the model says | {error:.3f} (" in text) is told
-    assert ("| deletion | 0.300 (" in text) is told
+    assert (f"| as predicted | {error:.3f} (" in text) is published
+    assert ("| deletion | 0.300 (" in text) is published
 
 
 def test_a_run_without_a_round_and_damage_are_refused(fl_server: Coordinator) -> None:
@@ -126,7 +126,7 @@ def test_a_card_that_somebody_completed_is_not_overwritten(fl_server: Coordinato
     card = Path("card-simulated/card.md")
     card.write_text("mine")
     done = fl_server("models", "card", run)
-    assert (done.code, "There is a card already" in done.err) == (2, True)
+    assert (done.code, "There is already a card" in done.err) == (2, True)
     assert card.read_text() == "mine"
 
 

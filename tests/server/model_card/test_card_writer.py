@@ -1,4 +1,4 @@
-"""What clinics call themselves stays text, in Markdown and in HTML."""
+"""Names of clinics stay text, in Markdown and in HTML."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_name_is_shown_as_it_is(facts: CardFacts, name: str) -> None:
     assert len(shown) == len(cells(card_text(named(facts, "plain"))))
 
 
-def test_a_name_is_no_html(facts: CardFacts, tmp_path: Path) -> None:
+def test_a_name_is_not_html(facts: CardFacts, tmp_path: Path) -> None:
     _, html = write_card(tmp_path, replace(named(facts, HOSTILE), name="<script>alert(1)</script>"))
     text = html.read_text("utf-8")
     for tag in ("<script", "<img", "<strong>bold", "<a "):

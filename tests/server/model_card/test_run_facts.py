@@ -1,4 +1,4 @@
-"""The card of a simulation: its figures, read as the Hugging Face Hub does and as a person does."""
+"""The card of a simulation: its metrics, read as the Hugging Face Hub does and as a person does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def row(text: str, start: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_hub_reads_the_figures_of_every_test(tmp_path: Path) -> None:
+def test_the_hub_reads_the_metrics_of_every_test(tmp_path: Path) -> None:
     markdown, _ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run")))
     data = ModelCard.load(markdown).data
     assert (data.license, data.library_name, data.pipeline_tag) == (
@@ -71,7 +71,7 @@ def test_no_image_no_person_and_no_folder_is_named(tmp_path: Path) -> None:
             assert secret not in text, (file, secret)
 
 
-def test_small_cells_are_not_told(tmp_path: Path) -> None:
+def test_small_cells_are_not_published(tmp_path: Path) -> None:
     content = result({"north": NORTH, "south": "mm mm mn nn nn nn nm"})
     content["clinics"][1]["images"] = {"melanoma": 4, "nevus": 5}
     facts = simulated_facts(simulation(tmp_path, content))
@@ -79,10 +79,10 @@ def test_small_cells_are_not_told(tmp_path: Path) -> None:
     # With the 17 of all and north's 10 anybody could tell south's 7, and its right answers.
     assert not any(line.startswith(("| north | 1", "| south | 7")) for line in text.splitlines())
     assert "| all clinics | 17 |" in text
-    assert "Clinic by clinic there are too few test images to tell" in text
+    assert "There are too few test images to report by clinic" in text
     assert "Clinics differ" not in text
-    # 9 images at south: north's 200 are not told either, or the classes' sum would give south's away.
-    assert "| north | not told |\n| south | not told |" in text
+    # 9 images at south: north's 200 are not published either, or the classes' sum would give south's away.
+    assert "| north | not published |\n| south | not published |" in text
     markdown, _ = write_card(tmp_path, facts)
     head = str(ModelCard.load(markdown).data.to_dict())
     assert "all clinics" in head
@@ -90,9 +90,9 @@ def test_small_cells_are_not_told(tmp_path: Path) -> None:
     assert "south" not in head
 
 
-def test_with_fewer_than_ten_test_images_no_figure_is_told(tmp_path: Path) -> None:
+def test_with_fewer_than_ten_test_images_no_metric_is_published(tmp_path: Path) -> None:
     text = text_of(simulation(tmp_path, result({"north": "mm mm mn nn"})))
-    assert "There are too few test images to tell." in text
+    assert "There are too few test images to report." in text
     assert "0.750" not in text
 
 
@@ -113,26 +113,26 @@ def test_a_mean_over_classes_does_not_rest_on_one_melanoma(tmp_path: Path) -> No
 
 def test_a_simulation_says_that_it_is_one(tmp_path: Path) -> None:
     text = text_of(simulation(tmp_path))
-    assert "**simulated on one machine**, which held all images; clinics: 2 (`iid:2`)" in text
+    assert "**simulated on one machine**, which had all images; clinics: 2 (`iid:2`)" in text
     assert "images stayed at" not in text
 
 
-def test_figures_of_models_that_are_not_in_the_file_are_not_given_as_its_own(tmp_path: Path) -> None:
+def test_metrics_of_models_that_are_not_in_the_file_are_not_given_as_its_own(tmp_path: Path) -> None:
     content = result({"north": NORTH, "south": SOUTH})
     content["settings"]["batch_norm"] = "local"
     markdown, _ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run", content)))
-    assert "**These are figures of other models than the file:**" in markdown.read_text("utf-8")
+    assert "**These are metrics of other models than the one in the file:**" in markdown.read_text("utf-8")
     assert ModelCard.load(markdown).data.to_dict()["model-index"][0]["results"] == []
 
 
 def test_a_class_with_few_test_images_is_not_broken_down(tmp_path: Path) -> None:
     text = text_of(simulation(tmp_path, result({"north": "mm mm mm mn " + "nn " * 10})))
-    assert "Class by class there are too few test images to tell." in text
+    assert "There are too few test images to report by class." in text
     assert "it finds" not in text
     assert "called" not in text
 
 
-def test_the_trust_of_this_model_is_told_and_that_of_another_is_refused(tmp_path: Path) -> None:
+def test_the_calibration_of_this_model_is_published_and_that_of_another_is_refused(tmp_path: Path) -> None:
     run = simulation(tmp_path)
     calibration = replace(fitted(), model=hashlib.sha256(WEIGHTS.tobytes()).hexdigest())
     save_calibration(run / "model.keras", calibration)
@@ -144,7 +144,7 @@ def test_the_trust_of_this_model_is_told_and_that_of_another_is_refused(tmp_path
         simulated_facts(run)
 
 
-def test_explanations_are_told_with_what_is_better(tmp_path: Path) -> None:
+def test_explanations_are_published_with_what_is_better(tmp_path: Path) -> None:
     content = result({"north": NORTH, "south": SOUTH})
     measure = {"count": 20, "mean": 0.25, "interval": {"low": 0.2, "high": 0.3}}
     content["explanations"] = {"all": {"images": 20, "measures": {"deletion": measure}}}
@@ -188,7 +188,7 @@ def test_groups_are_those_of_the_row_in_its_study(tmp_path: Path) -> None:
     (tmp_path / "fairness.json").write_text(json.dumps({"title": "", "lines": lines}))
     text = text_of(run)
     assert row(text, "age: 40-59")[1:] == ["44", "0.625 (0.500–0.750)", "–", "–"]
-    assert row(text, "age: 80-")[1:] == ["not told", "–", "–", "–"]
+    assert row(text, "age: 80-")[1:] == ["not published", "–", "–", "–"]
     assert "of another" not in text
     run = simulation(tmp_path / "alone")
     (run / "fairness.json").write_text(json.dumps({"title": "", "lines": [lines[0] | {"row": "this run"}]}))

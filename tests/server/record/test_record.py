@@ -179,7 +179,7 @@ def test_damage_a_missing_file_and_another_version_are_told(record: Record, tmp_
         Record.create(record.path)
     with sqlite3.connect(record.path) as connection:
         connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(InputError, match="of version 9"):
+    with pytest.raises(InputError, match="has version 9"):
         list_runs(record)
     (tmp_path / "junk.db").write_bytes(b"junk" * 500)
     with pytest.raises(StorageError, match="not a database"):
