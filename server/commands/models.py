@@ -109,7 +109,7 @@ def export(
     directory: Dir = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model of a federation's run as a .keras file, its card beside it.
+    """Write a model of a federation's run as a .keras file, with a .json file beside it.
 
     RUN is the run's number or name; ROUND is the number of a saved round (see fl-server models), or best or
     last, best by balanced accuracy on validation; FILE is new and ends in .keras. Research use only.
@@ -124,11 +124,11 @@ def export(
     from dermafed.server.record.runs_table import find_run
 
     record = open_record(directory)
-    card = export_model(record, find_run(record, run), round, file)
+    info = export_model(record, find_run(record, run), round, file)
     if as_json:
-        print_json({"model": str(file), "round": card.round, "classes": list(card.model.classes)})
+        print_json({"model": str(file), "round": info.round, "classes": list(info.model.classes)})
     else:
-        text = f"Written: {file} (round {card.round}), and {file.with_suffix('.json').name} beside it"
+        text = f"Written: {file} (round {info.round}), and {file.with_suffix('.json').name} beside it"
         stderr().print(text, soft_wrap=True, markup=False)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint of a federation's run as a model file that ``fl-client`` and Keras can read."""
+"""Export a checkpoint of a federation's run as a model file for ``fl-client`` and Keras."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dermafed.shared.protocol.offer import Offer
 
 
 def export_model(record: Record, run: Run, round: str, file: Path) -> ModelInfo:
-    """Write the model of a round and its card, and its trust if it is the one that was calibrated.
+    """Write the model of a round and its ``model.json``, and its calibration if this model was calibrated.
 
     Args:
         record: of the federation.
@@ -29,40 +29,42 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelInfo:
         file: new, ``.keras``.
 
     Returns:
-        The card.
+        The content of ``model.json``.
 
     Raises:
-        InputError: the file is in use or of another kind, or the round was not kept.
+        InputError: the file is in use or of another kind, or the round is not saved.
         FederationError: the run has no model that can be read.
     """
     _check_free(file)
     folder = record.path.parent / RUNS / run.folder_name
     state = _state(folder, round)
-    card = model_card(record, run, folder, state)
+    info = model_info(record, run, folder, state)
     from dermafed.shared.model.model_file import save_model
 
-    save_model(file, state.weights, card)
+    save_model(file, state.weights, info)
     calibration = load_run_calibration(folder)
     if calibration is not None and calibration.model == weights_digest(state.weights):
         save_calibration(file, calibration)
-    return card
+    return info
 
 
-def model_card(record: Record, run: Run, folder: Path, state: RunState) -> ModelInfo:
-    """The card of a run's model.
+def model_info(record: Record, run: Run, folder: Path, state: RunState) -> ModelInfo:
+    """The description of a run's model.
 
     Args:
-        record: of the federation.
+        record: the federation's database.
         run: one of its runs.
-        folder: the run's.
-        state: the model's.
+        folder: the run's folder.
+        state: the state with the model.
 
     Raises:
         FederationError: the run's first weights cannot be read.
     """
     offer = Offer.from_text(run.offer)
     joined = [
-        name for name, said in list_answers(record, run.number).items() if said.decision == Decision.APPROVED
+        name
+        for name, answer in list_answers(record, run.number).items()
+        if answer.decision == Decision.APPROVED
     ]
     counts = dict(zip(offer.model.classes, run.class_counts or (), strict=False))
     return ModelInfo(
@@ -79,13 +81,13 @@ def _state(folder: Path, round: str) -> RunState:
     if round in ("best", "last"):
         return load_best(folder) if round == "best" else load_state(folder)
     if not (round.isascii() and round.isdigit()):
-        raise SettingsError(f"'{round}' is no round", where="ROUND", remedy="Give a number, best or last")
-    kept = sorted(int(path.stem.removeprefix("round-")) for path in folder.glob("round-*.npz"))
-    if int(round) not in kept:
+        raise SettingsError(f"'{round}' is not a round", where="ROUND", remedy="Give a number, best or last")
+    saved = sorted(int(path.stem.removeprefix("round-")) for path in folder.glob("round-*.npz"))
+    if int(round) not in saved:
         raise SettingsError(
-            f"Round {int(round)} was not kept",
+            f"Round {int(round)} is not saved",
             where=folder,
-            remedy=f"Choose one of {', '.join(map(str, kept)) or 'those of a run that has started'}",
+            remedy=f"Choose one of {', '.join(map(str, saved)) or 'those of a run that has started'}",
         )
     return load_state(folder, int(round))
 

@@ -1,4 +1,4 @@
-"""``server.toml``: what a federation's folder says about its server."""
+"""A federation's folder: ``server.toml`` and the certificates."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _HEADER = "# Settings of a DermaFed server. After a change of hosts: fl-server r
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """A server, as its coordinator set it up.
+    """The settings of a server.
 
     Attributes:
-        federation: its name.
-        hosts: names and IP addresses by which clinics reach it; invitations carry the first.
-        port: that clinics connect to.
-        health_port: on this machine only: whether the server works, and its figures.
-        listen: the address of this machine that ``port`` is opened on.
+        federation: the federation's name.
+        hosts: names and IP addresses of the server for the clinics; invitations contain the first.
+        port: the port that clinics connect to.
+        health_port: the port of the health checks and metrics, on this machine only.
+        listen: the address of this machine on which ``port`` is opened.
     """
 
     federation: str
@@ -54,25 +54,27 @@ class ServerSettings:
     def __post_init__(self) -> None:
         check_name(self.federation, "federation")
         if not self.hosts:
-            raise SettingsError("The server has no host", where="hosts", remedy="Name one at least")
+            raise SettingsError("The server has no host", where="hosts", remedy="Name at least one")
         for name, host in (*(("hosts", host) for host in self.hosts), ("listen", self.listen)):
             if not isinstance(host, str) or not is_host(host):
-                raise SettingsError(f"{host!r} is no host", where=name, remedy="Give a name or an IP address")
+                raise SettingsError(
+                    f"{host!r} is not a host", where=name, remedy="Give a name or an IP address"
+                )
         for name in ("port", "health_port"):
             value = getattr(self, name)
             if type(value) is not int or not 0 < value < 65536:
-                raise SettingsError(f"{value!r} is no port", where=name, remedy="Choose 1 to 65535")
+                raise SettingsError(f"{value!r} is not a port", where=name, remedy="Choose 1 to 65535")
         if self.port == self.health_port:
             raise SettingsError("Both ports are the same", where="health_port", remedy="Choose another")
 
     @property
     def address(self) -> str:
-        """What clinics connect to, ``host:port``."""
+        """The address that clinics connect to, ``host:port``."""
         return join_address(self.hosts[0], self.port)
 
 
 def save_settings(folder: Path, settings: ServerSettings) -> None:
-    """Write ``server.toml``; a folder that has one is a federation's.
+    """Write ``server.toml``; with it a folder is a federation's.
 
     Raises:
         StorageError: it cannot be written.
@@ -82,7 +84,7 @@ def save_settings(folder: Path, settings: ServerSettings) -> None:
 
 
 def load_settings(folder: Path) -> ServerSettings:
-    """Read ``server.toml`` of a federation's folder, which must be closed to other users.
+    """Read ``server.toml`` of a federation's folder, which other users must not be able to read.
 
     Raises:
         SettingsError: the folder is not a federation's, or the settings cannot be used.
@@ -91,9 +93,9 @@ def load_settings(folder: Path) -> ServerSettings:
     path = folder / SETTINGS_FILE
     if not path.is_file():
         raise SettingsError(
-            "This folder holds no federation",
+            "This is not a federation's folder",
             where=folder,
-            remedy="Give --dir with the folder of fl-server init, or make one with it",
+            remedy="Give --dir with a folder made by fl-server init, or make one",
         )
     check_private(folder)
     try:
@@ -112,7 +114,7 @@ _RESTORE = "Restore the folder 'trust' from your backup"
 
 
 def authority_pem(trust: Path) -> str:
-    """The authority's certificate, as an invitation carries it.
+    """The authority's certificate, as an invitation contains it.
 
     Raises:
         StorageError: it cannot be read.
@@ -126,7 +128,7 @@ def authority_pem(trust: Path) -> str:
 
 
 def authority_fingerprint(trust: Path) -> str:
-    """The fingerprint that the coordinator and the clinics compare.
+    """The authority's fingerprint, which the coordinator and the clinics compare.
 
     Raises:
         InputError: the certificate cannot be read.
@@ -135,15 +137,15 @@ def authority_fingerprint(trust: Path) -> str:
 
 
 def check_server_certificate(trust: Path, now: datetime | None = None) -> timedelta:
-    """How long the server's certificate is still good.
+    """Check the server's certificate; returns how long it is still valid.
 
     Args:
-        trust: the folder.
-        now: the time by which to judge; the clock's by default.
+        trust: the folder of the keys and certificates.
+        now: the time of the check; the current time by default.
 
     Raises:
-        InputError: a key is missing or open to others, the certificate comes from another authority, has
-            expired, or is not valid yet.
+        InputError: a key is missing or readable by others, or the certificate comes from another authority,
+            has expired, or is not valid yet.
     """
     for name in (CA_KEY, SERVER_KEY):
         check_private(trust / name)
@@ -153,7 +155,7 @@ def check_server_certificate(trust: Path, now: datetime | None = None) -> timede
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise InputError(
-            "The server's certificate is not of this federation's authority", where=path, remedy=_RENEW
+            "The server's certificate is not from this federation's authority", where=path, remedy=_RENEW
         ) from error
     if moment < certificate.not_valid_before_utc:
         began = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
@@ -162,12 +164,12 @@ def check_server_certificate(trust: Path, now: datetime | None = None) -> timede
             where=path,
             remedy="Set this machine's clock",
         )
-    _check_not_over("authority", authority, moment, trust / CA_CERTIFICATE, "Make a new federation")
-    _check_not_over("server", certificate, moment, path, _RENEW)
+    _check_not_expired("authority", authority, moment, trust / CA_CERTIFICATE, "Create a new federation")
+    _check_not_expired("server", certificate, moment, path, _RENEW)
     return certificate.not_valid_after_utc - moment
 
 
-def _check_not_over(
+def _check_not_expired(
     whose: str, certificate: x509.Certificate, moment: datetime, path: Path, remedy: str
 ) -> None:
     if moment > certificate.not_valid_after_utc:

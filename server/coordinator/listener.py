@@ -1,4 +1,4 @@
-"""Ports that the server listens on, each served from a thread."""
+"""Serve an ASGI app on a port, from a thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _START_SECONDS, _STOP_SECONDS = 30.0, 2
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a TLS listener shows of itself.
+    """The certificate of a TLS listener.
 
     Attributes:
         chain: the certificate, PEM.
@@ -39,14 +39,14 @@ def listening(app: ASGIApp, host: str, port: int, certificate: Certificate | Non
     Args:
         app: an ASGI app; its lifespan is not run, and it gets no websockets.
         host: address to listen on.
-        port: port; 0 for any that is free.
+        port: the port; 0 for any free port.
         certificate: for TLS 1.2 or later; without one, plain HTTP.
 
     Yields:
         The port.
 
     Raises:
-        SettingsError: the port is taken, or the certificate cannot be used.
+        SettingsError: the port is in use, or the certificate cannot be used.
     """
     server = uvicorn.Server(_config(app, certificate))
     with closing(_bind(host, port)) as bound:
@@ -66,7 +66,7 @@ def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
         app,
         lifespan="off",
         ws="none",
-        http="h11",  # strict about a body that tells two lengths
+        http="h11",  # strict about a body with two lengths
         access_log=False,
         log_level="warning",
         log_config=None,
@@ -96,10 +96,10 @@ def _bind(host: str, port: int) -> socket.socket:
         raise SettingsError(
             f"Port {port} cannot be listened on: {error.strerror}",
             where=f"{host}:{port}",
-            remedy="Stop the other program that has it, or choose another port in server.toml",
+            remedy="Stop the other program that uses it, or choose another port in server.toml",
         ) from error
-    # Those accepted inherit it. Without it an answer's second part waits 40 ms for the first one's
-    # acknowledgement; asyncio sees to that only for sockets that name their protocol.
+    # Accepted sockets inherit it. Without it the second part of a response waits 40 ms for the first one's
+    # acknowledgement; asyncio sets it only for sockets that name their protocol.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound
 

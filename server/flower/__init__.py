@@ -1,1 +1,1 @@
-"""Flower's SuperLink in this process: the only place that imports Flower's private names."""
+"""Flower's SuperLink in this process: the only place with Flower's private names on the server."""

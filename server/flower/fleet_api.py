@@ -1,7 +1,7 @@
-"""What the outside may ask of Flower's app: a node's own calls, and nothing else.
+"""Restrict Flower's app to the calls of a node.
 
-Flower has all its APIs in one app: Control, which starts runs, and Runtime, which takes tasks, know no
-authentication. The calls that a node makes are few and known, so they are listed and the rest is not there.
+Flower has all its APIs in one app; Control, which starts runs, and Runtime, which takes tasks, have no
+authentication. The calls of a node are few and known, so only these are allowed; all others return 404.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LARGEST_BODY = 16 * 2**20
 
 
 def fleet_only(superlink: FastAPI) -> ASGIApp:
-    """The app that may face the outside: it hands the calls of nodes to Flower's app and hides the others.
+    """The public app: it passes the calls of nodes to Flower's app and hides all others.
 
     Args:
         superlink: Flower's app, with authentication of nodes; a check is added to it.
@@ -58,13 +58,13 @@ def fleet_only(superlink: FastAPI) -> ASGIApp:
 
 
 def _refusal(scope: Scope) -> int | None:
-    """The HTTP status of a refusal; ``None`` for what a node may ask."""
-    # As it came over the wire: a path that was escaped in any way is no node's.
+    """The HTTP status of a refusal; ``None`` for an allowed call."""
+    # The path as sent: a node never escapes it.
     if scope["method"] != "POST" or scope["raw_path"] not in _RAW_CALLS or scope["query_string"]:
         return 404
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"")
-    # A body without a length told in advance could go on for ever.
+    # A body without a declared length could be endless.
     if b"transfer-encoding" in headers or not length.isdigit():
         return 411
     return 413 if int(length[:20]) > LARGEST_BODY else None
@@ -74,24 +74,24 @@ _RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS)
 
 
 def _as_called(scope: Scope) -> Scope:
-    """The request without the caller's say in how Flower reads its address."""
+    """The request without the parts by which a caller could change how Flower reads its address."""
     headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
     return {**scope, "path": scope["raw_path"].decode("ascii"), "root_path": "", "headers": headers}
 
 
 class _OwnMessagesOnly(BaseHTTPMiddleware):
-    """A node replies in its own name: Flower checks who calls, but not whose reply the call brings."""
+    """Refuse replies in another node's name: Flower checks who calls, but not whose reply it is."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        asked = getattr(request.state, "protobuf_request", None)
-        if isinstance(asked, PushMessagesRequest) and not _is_own(asked):
+        pushed = getattr(request.state, "protobuf_request", None)
+        if isinstance(pushed, PushMessagesRequest) and not _is_own(pushed):
             return JSONResponse({"detail": "A node replies once, in its own name"}, status_code=403)
         return await call_next(request)
 
 
-def _is_own(asked: PushMessagesRequest) -> bool:
-    messages, trees = asked.messages_list, asked.message_object_trees
+def _is_own(pushed: PushMessagesRequest) -> bool:
+    messages, trees = pushed.messages_list, pushed.message_object_trees
     if len(messages) != 1 or len(trees) != 1:
         return False
     metadata = messages[0].metadata
-    return bool(metadata.src_node_id == asked.node.node_id and metadata.reply_to_message_id)
+    return bool(metadata.src_node_id == pushed.node.node_id and metadata.reply_to_message_id)

@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 
 from dermafed.server.flower.message_store import (
     delete_message,
-    lacking_objects,
+    missing_objects,
     object_keys,
     read_message,
     store_message,
@@ -36,29 +36,29 @@ _POLL_SECONDS = 0.2
 
 @dataclass
 class _Arrival:
-    """A reply whose objects are on their way.
+    """A reply whose objects are still arriving.
 
     Attributes:
-        reply: without content.
-        lacking: objects that were not there when it was last looked at.
-        since: when one last came.
+        reply: the reply, without content.
+        missing: objects that had not arrived at the last check.
+        since: time of the last arrival.
     """
 
     reply: Message
-    lacking: set[str]
+    missing: set[str]
     since: float
 
 
 class LinkGrid(Grid):
     """Sends to and receives from the given clinics only.
 
-    What a clinic has sent, and what was sent to it, is deleted from the state once it is pulled, or once the
-    same clinic is sent something else. A reply that does not arrive in full becomes an error.
+    A message and its reply are deleted from the state once the reply is pulled, or once the same clinic is
+    sent another message. A reply that does not arrive in full becomes an error.
 
     Args:
-        state: of the server.
+        state: Flower's state.
         run_id: the open run.
-        clinics: node id to name of those that belong to the run.
+        clinics: node id to name of the run's clinics.
         stopped: once it is set, every call raises a FederationError.
         stalled_seconds: how long a reply may stay incomplete without anything new of it arriving.
     """
@@ -76,7 +76,7 @@ class LinkGrid(Grid):
         self._clinics = dict(clinics)
         self._stopped = stopped
         self._stalled_seconds = stalled_seconds
-        self._sent: dict[int, str] = {}  # node id to the message it has to answer
+        self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
         self._arriving: dict[str, _Arrival] = {}  # by the message it answers
 
     def set_run(self, run: Run) -> None:
@@ -147,7 +147,7 @@ class LinkGrid(Grid):
         if node not in self._clinics:
             return None
         if earlier := self._sent.pop(node, None):
-            self._forget(earlier)
+            self._delete(earlier)
         message_id = store_message(self._state, self._run_id, message)
         if message_id:
             self._sent[node] = message_id
@@ -158,13 +158,13 @@ class LinkGrid(Grid):
         arrival = self._arriving.get(message_id) or self._arrival(message_id)
         if arrival is None:
             return None
-        lacking = lacking_objects(self._state, arrival.lacking)
-        if len(lacking) < len(arrival.lacking):
-            arrival.lacking, arrival.since = lacking, time.monotonic()
-        if lacking and time.monotonic() - arrival.since < self._stalled_seconds:
+        missing = missing_objects(self._state, arrival.missing)
+        if len(missing) < len(arrival.missing):
+            arrival.missing, arrival.since = missing, time.monotonic()
+        if missing and time.monotonic() - arrival.since < self._stalled_seconds:
             return None
         reply = self._read(arrival)
-        self._forget(message_id)
+        self._delete(message_id)
         return reply
 
     def _arrival(self, message_id: str) -> _Arrival | None:
@@ -182,17 +182,17 @@ class LinkGrid(Grid):
         reply = arrival.reply
         if reply.has_error():
             return reply
-        if arrival.lacking:
+        if arrival.missing:
             return error_instead(reply, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, "incomplete")
         try:
             return read_message(self._state, reply.metadata.message_id)
         except StorageError:
             raise
-        except Exception as error:  # a clinic sends what it likes
+        except Exception as error:  # a clinic can send anything
             log.warning("A reply could not be read (%s)", type(error).__name__)
             return error_instead(reply, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, "unreadable")
 
-    def _forget(self, message_id: str) -> None:
+    def _delete(self, message_id: str) -> None:
         arrival = self._arriving.pop(message_id, None)
         delete_message(self._state, message_id, arrival.reply.metadata.message_id if arrival else None)
 
@@ -202,7 +202,7 @@ class LinkGrid(Grid):
 
 
 def _keys(state: LinkState, reply: Message) -> set[str]:
-    """The objects of a reply; what cannot be told apart counts as one that never comes."""
+    """The objects of a reply; a reply without readable objects counts as one that never arrives."""
     try:
         return object_keys(state, reply.metadata.message_id)
     except StorageError:

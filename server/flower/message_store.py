@@ -1,7 +1,7 @@
-"""Messages in Flower's state: stored, awaited, read and deleted.
+"""Store, await, read and delete messages in Flower's state.
 
-Flower keeps a message apart from its objects, the records and chunks of arrays it is made of. A clinic's
-reply is there before its objects are, and nothing is deleted unless one does.
+Flower stores a message apart from its objects, which are its records and the chunks of its arrays. A clinic's
+reply arrives before its objects, and nothing is deleted automatically.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from dermafed.shared.errors import StorageError
 
 _BUSY_SECONDS = 60.0
 
-_Given = ParamSpec("_Given")
+_Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Say what it means that Flower's database failed."""
+    """Turn errors of Flower's database into a StorageError."""
     try:
         yield
     except SQLAlchemyError as error:
         raise StorageError(
             f"Flower's database cannot be used ({type(error).__name__})",
             where="flower.db",
-            remedy="See that its disk is not full and its folder can be written",
+            remedy="Check that its disk is not full and its folder can be written",
         ) from error
 
 
-def _patient(call: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """Try again while the database is busy, which on a machine under load is longer than Flower waits."""
+def _retry_while_busy(call: Callable[_Params, _Result]) -> Callable[_Params, _Result]:
+    """Retry while the database is busy, which under load takes longer than Flower waits."""
 
     @wraps(call)
-    def patient(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+    def retrying(*args: _Params.args, **kwargs: _Params.kwargs) -> _Result:
         end = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
@@ -61,15 +61,15 @@ def _patient(call: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
                     raise
             time.sleep(0.1)
 
-    return patient
+    return retrying
 
 
-@_patient
+@_retry_while_busy
 def store_message(state: LinkState, run_id: int, message: Message) -> str | None:
-    """Put a message where its node finds it.
+    """Store a message for its node.
 
     Returns:
-        Its id, or ``None`` if the state refused it: the node was removed, or the run is over.
+        Its id, or ``None`` if the state refused it: the node was removed, or the run has ended.
 
     Raises:
         StorageError: the database cannot be written.
@@ -78,17 +78,17 @@ def store_message(state: LinkState, run_id: int, message: Message) -> str | None
         message_id = label(message)
         objects = get_all_nested_objects(message)
         session = state.start_session(run_id)
-        stored, lacking = state.store_message_and_object_tree(
+        stored, missing = state.store_message_and_object_tree(
             remove_content_from_message(message), get_object_tree(message), session
         )
-        for key in lacking:
+        for key in missing:
             stored = stored and state.store_object(run_id, session, key, objects[key].deflate())
         return message_id if stored else None
 
 
-@_patient
+@_retry_while_busy
 def take_reply(state: LinkState, run_id: int, message_id: str) -> Message | None:
-    """The reply to a message, without its content, or Flower's error if there will be none; once.
+    """The reply to a message, without its content, or Flower's error if there will be none; only once.
 
     Raises:
         StorageError: the database cannot be used.
@@ -96,31 +96,31 @@ def take_reply(state: LinkState, run_id: int, message_id: str) -> Message | None
     return next(iter(state.get_message_res({message_id}, run_id)), None)
 
 
-@_patient
-def lacking_objects(state: LinkState, keys: Iterable[str]) -> set[str]:
-    """Those objects that have not arrived."""
+@_retry_while_busy
+def missing_objects(state: LinkState, keys: Iterable[str]) -> set[str]:
+    """The objects that have not arrived."""
     return {key for key in keys if not state.object_store.get(key)}
 
 
-@_patient
+@_retry_while_busy
 def object_keys(state: LinkState, message_id: str) -> set[str]:
-    """The ids of the objects that a message is made of."""
+    """The ids of a message's objects."""
     return {node.object_id for node in iterate_object_tree(state.object_store.get_object_tree(message_id))}
 
 
 def read_message(state: LinkState, message_id: str) -> Message:
-    """A message whose objects have all arrived.
+    """Read a message whose objects have all arrived.
 
     Raises:
-        Exception: of any kind, if the objects make no message; a clinic sends what it likes.
+        Exception: of any kind, if the objects are not a message; a clinic can send anything.
     """
     contents = {key: state.object_store.get(key) or b"" for key in object_keys(state, message_id)}
     return inflate(message_id, contents)
 
 
-@_patient
+@_retry_while_busy
 def delete_message(state: LinkState, message_id: str, reply_id: str | None = None) -> None:
-    """Forget a message, its reply, and the objects that no other message shares."""
+    """Delete a message, its reply, and the objects that no other message shares."""
     state.delete_messages({message_id})
     for key in filter(None, (message_id, reply_id)):
         state.object_store.delete(key)

@@ -125,7 +125,7 @@ _TASK = {"type": "image-classification", "name": "Skin lesion classification"}
 def front_matter(facts: CardFacts) -> str:
     """The YAML between the two lines ``---``.
 
-    The licence is ``unknown`` until the publisher of the model states it, since the licences of the images bind it.
+    The licence is ``unknown`` until the publisher of the model states it: the images' licences bind it.
 
     Args:
         facts: the facts of the run.

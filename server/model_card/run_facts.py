@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dermafed.server.coordinator.export import model_card
+from dermafed.server.coordinator.export import model_info
 from dermafed.server.coordinator.federation_folder import RUNS
 from dermafed.server.model_card.card_facts import CardFacts
 from dermafed.server.record.record_database import Record
@@ -43,7 +43,7 @@ def federated_facts(record: Record, run: Run) -> CardFacts:
             f"No round of the run '{run.name}' is finished", where=folder, remedy="See: fl-server status"
         )
     state, offer = load_state(folder), Offer.from_text(run.offer)
-    card = model_card(record, run, folder, state)
+    card = model_info(record, run, folder, state)
     return CardFacts(
         name=run.name,
         version=version("dermafed"),

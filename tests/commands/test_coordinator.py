@@ -197,7 +197,7 @@ def test_following_a_run_that_paused_fails_with_its_reason(trained: Coordinator)
     change_status(record, 1, list(Status), Status.STOPPED, "because")
     from dermafed.server.commands.status import follow_run
 
-    with pytest.raises(Exception, match=r"The run is stopped \(because\)\. To go on: fl-server resume 1"):
+    with pytest.raises(Exception, match=r"The run is stopped \(because\)\. To continue: fl-server resume 1"):
         follow_run(record, "spring")
 
 
@@ -220,8 +220,8 @@ def test_export_refuses_before_any_work(trained: Coordinator) -> None:
     for arguments, told in (
         (("spring", "best", "model.h5"), "does not end in .keras"),
         (("spring", "best", "there.keras"), "a file of this name"),
-        (("spring", "7", "new.keras"), "Round 7 was not kept"),
-        (("spring", "first", "new.keras"), "is no round"),
+        (("spring", "7", "new.keras"), "Round 7 is not saved"),
+        (("spring", "first", "new.keras"), "is not a round"),
         (("winter", "best", "new.keras"), "no run 'winter'"),
         (("spring", "best", "no/new.keras"), "folder does not exist"),
     ):
@@ -242,4 +242,4 @@ def test_a_folder_that_is_no_federation_is_refused(
 ) -> None:
     done = command(cli.main, capsys, name, "--dir", tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert "This folder holds no federation" in done.err
+    assert "This is not a federation's folder" in done.err

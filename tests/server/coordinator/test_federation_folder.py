@@ -114,10 +114,10 @@ def test_an_expired_and_a_future_certificate_are_told(trust: Path) -> None:
         check_server_certificate(trust, now + timedelta(days=3651))
 
 
-def test_a_certificate_of_another_authority_is_told(trust: Path, tmp_path: Path) -> None:
+def test_a_certificate_of_another_authority_is_named(trust: Path, tmp_path: Path) -> None:
     make_authority(tmp_path / "other", "alps")
     shutil.copy(tmp_path / "other" / "ca.pem", trust / "ca.pem")
-    with pytest.raises(InputError, match="not of this federation's authority"):
+    with pytest.raises(InputError, match="not from this federation's authority"):
         check_server_certificate(trust)
 
 

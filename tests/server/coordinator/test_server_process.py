@@ -92,7 +92,7 @@ FAULTS: list[tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = [
     (lambda folder, _: folder.chmod(0o755), r"Others may read this .*chmod go="),
     (lambda folder, _: (folder / "record.db").chmod(0o644), r"Others may read this .*record\.db"),
     (lambda folder, _: (folder / "record.db").unlink(), r"Cannot read: No such file .*record\.db"),
-    (lambda folder, _: (folder / "server.toml").unlink(), r"holds no federation .*fl-server init"),
+    (lambda folder, _: (folder / "server.toml").unlink(), r"not a federation.s folder .*fl-server init"),
     (lambda folder, _: (folder / "server.toml").write_text("port = "), r"settings cannot be read"),
     (lambda folder, _: (folder / "server.toml").write_text('federation = "a"'), "'hosts'"),
     (expire, "server's certificate expired on .*fl-server renew"),
@@ -136,9 +136,9 @@ def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("port = ", "port = 7", "no port"),
-        ('"derma.example.org"', '"a b"', "no host"),
-        ('"derma.example.org",', "", "no host"),
+        ("port = ", "port = 7", "not a port"),
+        ('"derma.example.org"', '"a b"', "not a host"),
+        ('"derma.example.org",', "", "not a host"),
         ('federation = "alps"', 'federation = "a/b"', "not a valid name for a federation"),
         ("port = ", "porto = ", "porto"),
     ],

@@ -23,7 +23,7 @@ from google.protobuf.message import Message as Proto
 
 from dermafed.server.coordinator.listener import Certificate
 from dermafed.server.flower.link import Link
-from dermafed.server.flower.message_store import lacking_objects, object_keys, read_message, store_message
+from dermafed.server.flower.message_store import missing_objects, object_keys, read_message, store_message
 
 PEM = serialization.Encoding.PEM
 
@@ -102,7 +102,7 @@ class Caller:
 def received(link: Link, message_id: str) -> Message:
     """A message as its node has it once all of it has come."""
     keys = object_keys(link.state, message_id)
-    while lacking_objects(link.state, keys):
+    while missing_objects(link.state, keys):
         time.sleep(0.01)
     message = read_message(link.state, message_id)
     message.metadata.__dict__["_message_id"] = message_id
