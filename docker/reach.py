@@ -1,4 +1,4 @@
-"""Tell how far a TCP connection to ``HOST PORT`` gets: open, closed, no way or no name."""
+"""Print the result of a TCP connection to ``HOST PORT``: open, closed, no way or no name."""
 
 import socket
 import sys

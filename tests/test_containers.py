@@ -21,6 +21,13 @@ STAGES = {
 }
 
 
+def test_the_images_are_built_from_all_packages() -> None:
+    copied = {word for line in STAGES["source"].splitlines() if line[:5] == "COPY " for word in line.split()}
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line[:1] == "!"}
+    needed = {"pyproject.toml", "setup.py", "dermafed", "shared", "server", "client", "simulation"}
+    assert needed <= copied & sent
+
+
 @pytest.mark.parametrize("target", ["server", "clinic"])
 def test_an_image_runs_as_nobody_special_and_tells_its_health(target: str) -> None:
     instructions = [line for line in STAGES[target].splitlines() if line[:1].isupper()]
