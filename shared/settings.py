@@ -16,7 +16,6 @@ import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
@@ -157,7 +156,6 @@ class Settings:
             raise SettingsError(error.what, where=place, remedy=error.remedy) from None
 
 
-@cache
 def keys_of(settings: type[Settings]) -> dict[str, KeyInfo]:
     """The fields of settings, by name."""
     return {name: _info(name, field) for name, field in settings.__pydantic_fields__.items()}
@@ -208,8 +206,9 @@ def _range(bounds: Mapping[str, float]) -> str:
 
 
 def _settings_error(error: ValidationError, keys: Mapping[str, KeyInfo]) -> SettingsError:
-    """The first fault that pydantic found, in the form of our errors."""
-    fault = error.errors(include_url=False)[0]
+    """An unknown key, or else the first fault that pydantic found, in the form of our errors."""
+    faults = error.errors(include_url=False)
+    fault = next((one for one in faults if one["type"] == "unexpected_keyword_argument"), faults[0])
     kind, name, value = fault["type"], str(fault["loc"][0]), fault["input"]
     if kind == "unexpected_keyword_argument":
         return unknown_key(name, keys)

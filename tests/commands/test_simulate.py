@@ -159,7 +159,6 @@ def test_malformed_classes_are_refused(refused: Refused, data: Path, spec: str) 
         ("--batch-norm", "thawed"),
         ("--learning-rate", "-1"),
         ("--learning-rate", "nan"),
-        ("--image-size", "5000"),
     ],
 )
 def test_an_unknown_setting_is_refused_before_any_work(
@@ -167,6 +166,12 @@ def test_an_unknown_setting_is_refused_before_any_work(
 ) -> None:
     monkeypatch.setattr("dermafed.simulation.runs.run.generate_dataset", nothing_may_start)
     assert value.lstrip("-") in refused(option, value)
+
+
+def test_a_number_out_of_range_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = command(cli.main, capsys, "--image-size", "5000")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "5000 is not in the range 32<=x<=2048" in " ".join(outcome.err.replace("│", "").split())
 
 
 @pytest.mark.parametrize(
