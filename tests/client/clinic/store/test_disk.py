@@ -16,7 +16,7 @@ from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import StorageError
-from tests.client.clinic.store.making import diagnosis, kept, noise, prepared, received
+from tests.client.clinic.store.samples import diagnosis, noise, prepared, received, save_one
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
 
@@ -62,7 +62,7 @@ def test_a_full_disk_keeps_nothing_half(disk: Home, leave: int) -> None:
     """From no room at all, to room for one file, to room for some but not for a row."""
     of = received(2, image=noise(2, 100, 120))
     with open_store(disk, 30) as store:
-        made = [kept(store, 1, "r-1")]
+        made = [save_one(store, 1, "r-1")]
         ballast = fill(disk.folder, leave)
 
         def keep(number: int) -> None:
@@ -83,9 +83,9 @@ def test_a_full_disk_keeps_nothing_half(disk: Home, leave: int) -> None:
 
 
 def works_again(store: Store, first: Diagnosis) -> None:
-    second = kept(store, 3, "r-3")
+    second = save_one(store, 3, "r-3")
     store.forget(second.id)
-    third = kept(store, 3, "r-3")
+    third = save_one(store, 3, "r-3")
     assert store.find_request("camera-1", "r-3") == third
     assert store.load(first.id) == first
 
@@ -96,4 +96,4 @@ def test_a_store_cannot_be_made_on_a_full_disk_but_then_can(disk: Home) -> None:
         open_store(disk, 30)
     ballast.unlink()
     with open_store(disk, 30) as store:
-        kept(store)
+        save_one(store)

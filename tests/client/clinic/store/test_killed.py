@@ -22,8 +22,8 @@ from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home
 from dermafed.shared.imaging.decoding import decode_image
-from tests.client.clinic.store.keeper import keep_on
-from tests.client.clinic.store.making import CLINICAL, prepared, received
+from tests.client.clinic.store.busy_process import keep_busy
+from tests.client.clinic.store.samples import CLINICAL, prepared, received
 
 pytestmark = pytest.mark.journey
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.journey
 class Acknowledged:
     """What the killed processes were told is done."""
 
-    kept: dict[str, int] = field(default_factory=dict)
+    saved: dict[str, int] = field(default_factory=dict)
     old: dict[str, int] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)
     doubtful: set[str] = field(default_factory=set)
@@ -40,13 +40,13 @@ class Acknowledged:
 
     def take(self, word: tuple[Any, ...]) -> None:
         match word:
-            case ("kept", id, number):
-                self.kept[id] = number
+            case ("saved", id, number):
+                self.saved[id] = number
             case ("old", id, number):
                 self.old[id] = number
             case ("forgetting", id):
                 self.doubtful.add(id)
-                del self.kept[id]
+                del self.saved[id]
             case ("forgot", id):
                 self.doubtful.remove(id)
                 self.forgotten.add(id)
@@ -57,9 +57,9 @@ class Acknowledged:
 def run_and_kill(folder: Path, seed: int, heard: int, wait: float, done: Acknowledged) -> bool:
     """Starts a keeper, kills it `wait` seconds after so many words; tells whether the store was open."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.client.clinic.store.keeper"])
+    context.set_forkserver_preload(["tests.client.clinic.store.busy_process"])
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=keep_on, args=(folder, seed, theirs))
+    process = context.Process(target=keep_busy, args=(folder, seed, theirs))
     process.start()
     theirs.close()
     words: list[tuple[Any, ...]] = []
@@ -89,9 +89,9 @@ def rest_of(pipe: Connection) -> list[tuple[Any, ...]]:
 
 def is_whole(store: Store, home: Home, done: Acknowledged, last: int | None = None) -> None:
     """Checks what was acknowledged, or only the last so many of it, and that there is nothing else."""
-    for id, number in list(done.kept.items())[-last if last else None :]:
-        of, kept = received(number), store.load(id)
-        assert (kept.image_sha256, kept.clinical, kept.request) == (of.sha256, CLINICAL, f"r-{number}")
+    for id, number in list(done.saved.items())[-last if last else None :]:
+        of, saved = received(number), store.load(id)
+        assert (saved.image_sha256, saved.clinical, saved.request) == (of.sha256, CLINICAL, f"r-{number}")
         np.testing.assert_array_equal(store.load_prepared(id), prepared(number))
         np.testing.assert_array_equal(store.load_image(id), decode_image(encode_photograph(of.image)))
         assert store.load_reference(id) == of.reference
@@ -122,7 +122,7 @@ def check_kills(home: Home, times: int) -> Acknowledged:
 
 def test_sixty_kills_lose_nothing(home: Home) -> None:
     done = check_kills(home, 60)
-    assert len(done.kept) > 60
+    assert len(done.saved) > 60
     assert done.forgotten
     assert done.old
 
@@ -130,7 +130,7 @@ def test_sixty_kills_lose_nothing(home: Home) -> None:
 @pytest.mark.slow
 def test_hundreds_of_kills_lose_nothing(home: Home) -> None:
     done = check_kills(home, 200)
-    assert len(done.kept) > 200
+    assert len(done.saved) > 200
 
 
 def test_a_kill_while_the_store_is_made_leaves_one_that_opens(tmp_path: Path) -> None:

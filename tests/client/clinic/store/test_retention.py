@@ -15,7 +15,7 @@ from dermafed.client.clinic.store.retention import forget
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home
-from tests.client.clinic.store.making import all_bytes, kept
+from tests.client.clinic.store.samples import all_bytes, save_one
 
 NOW = datetime.now(UTC)
 
@@ -49,12 +49,12 @@ def is_gone(store: Store, id: str) -> None:
 
 def test_what_is_forgotten_leaves_no_byte(home: Home, store: Store) -> None:
     """Among two hundred others, whose coming and going moves rows from page to page."""
-    target = kept(store, 1, "1.2.3.4711")
+    target = save_one(store, 1, "1.2.3.4711")
     store.add_opinion(
         target.id, Opinion("dr-huber", False, "melanoma", "Obermoser, the second", "histopathology")
     )
     store.add_view(target.id, "dr-huber")
-    others = [kept(store, seed, f"r-{seed}") for seed in range(2, 100)]
+    others = [save_one(store, seed, f"r-{seed}") for seed in range(2, 100)]
     for each in others[::3]:
         store.add_opinion(each.id, Opinion("dr-huber", True, reason="x" * 700))
     sealed = sealed_bytes(home, store, target.id)
@@ -75,15 +75,15 @@ def test_what_is_forgotten_leaves_no_byte(home: Home, store: Store) -> None:
 
 
 def test_nothing_is_forgotten_if_one_is_unknown(store: Store) -> None:
-    made = kept(store)
+    made = save_one(store)
     with pytest.raises(Refused, match="no such diagnosis"):
         store.forget(made.id, "0" * 32)
     assert store.load(made.id) == made
 
 
 def test_what_expires_leaves_the_bare_account(home: Home, store: Store) -> None:
-    old = kept(store, 1, "1.2.3.4711", time=ago(days=30, seconds=1))
-    young = kept(store, 2, time=ago(days=30, seconds=-60))
+    old = save_one(store, 1, "1.2.3.4711", time=ago(days=30, seconds=1))
+    young = save_one(store, 2, time=ago(days=30, seconds=-60))
     for each in (old, young):
         store.add_opinion(each.id, Opinion("dr-huber", False, "melanoma", "the second", "histopathology"))
         store.add_view(each.id, "dr-huber")
@@ -113,7 +113,7 @@ def test_what_expires_leaves_the_bare_account(home: Home, store: Store) -> None:
 
 
 def test_what_is_too_old_goes_when_the_store_is_opened(home: Home, store: Store) -> None:
-    old = kept(store, 1, time=ago(days=10))
+    old = save_one(store, 1, time=ago(days=10))
     store.close()
     with open_store(home) as same, open_store(home, 11) as other:
         assert same.load_image(old.id).any()
@@ -124,7 +124,7 @@ def test_what_is_too_old_goes_when_the_store_is_opened(home: Home, store: Store)
 
 
 def test_an_expired_diagnosis_can_be_forgotten(home: Home, store: Store) -> None:
-    old = kept(store, 1, "r", time=ago(days=31))
+    old = save_one(store, 1, "r", time=ago(days=31))
     store.expire(NOW)
     store.forget(old.id)
     with pytest.raises(Refused, match="no longer kept"):
@@ -132,7 +132,7 @@ def test_an_expired_diagnosis_can_be_forgotten(home: Home, store: Store) -> None
 
 
 def test_looks_and_opinions_add_up(store: Store) -> None:
-    made = kept(store)
+    made = save_one(store)
     first = store.add_opinion(made.id, Opinion("dr-a", True))
     second = store.add_opinion(
         made.id, Opinion("dr-b", False, "other", "no lesion", None, "1999-01-01T00:00:00.000+00:00")
@@ -157,7 +157,7 @@ def test_looks_and_opinions_add_up(store: Store) -> None:
     ],
 )
 def test_an_opinion_that_cannot_be_is_refused(store: Store, opinion: Opinion) -> None:
-    made = kept(store)
+    made = save_one(store)
     with pytest.raises(Refused) as caught:
         store.add_opinion(made.id, opinion)
     assert caught.value.status == 400
@@ -167,7 +167,7 @@ def test_an_opinion_that_cannot_be_is_refused(store: Store, opinion: Opinion) ->
 def test_a_death_before_the_traces_are_erased_is_made_good(
     home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = kept(store, 1, "r")
+    target = save_one(store, 1, "r")
     sealed = sealed_bytes(home, store, target.id)
 
     def die(*_: object) -> None:

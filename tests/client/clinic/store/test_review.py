@@ -32,13 +32,13 @@ from dermafed.shared.imaging.cache import default_cache_folder
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.lesions.record import LesionRecord
 from tests.client.a_clinic import CLASSES, data_set, offer
-from tests.client.clinic.store.making import all_bytes, diagnosis, kept, noise, prepared, received
+from tests.client.clinic.store.samples import all_bytes, diagnosis, noise, prepared, received, save_one
 
 SAYS = Opinion("dr-huber", False, "melanoma", "streaks", "histopathology")
 
 
 def waiting(store: Store, seed: int, *opinions: Opinion, **changes: object) -> str:
-    made = kept(store, seed, **changes)
+    made = save_one(store, seed, **changes)
     for opinion in opinions:
         store.add_opinion(made.id, opinion)
     return made.id
@@ -46,7 +46,7 @@ def waiting(store: Store, seed: int, *opinions: Opinion, **changes: object) -> s
 
 def test_disagreements_and_confirmed_diagnoses_wait_until_reviewed(store: Store) -> None:
     agrees, sure = Opinion("dr-a", True), Opinion("dr-a", True, confirmed_by="follow-up")
-    kept(store, 1)
+    save_one(store, 1)
     waiting(store, 2, agrees)
     ids = [waiting(store, 3, sure), waiting(store, 4, agrees, SAYS), waiting(store, 5, SAYS, sure)]
     ids.append(waiting(store, 6, Opinion("dr-b", False, "other")))

@@ -1,4 +1,4 @@
-"""The diagnostic service over the real store; a stand-in looks at the images."""
+"""The diagnostic service over the real store, with a stand-in for the network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store
-from tests.client.clinic.store.making import received
+from tests.client.clinic.store.samples import received
 
 
 class Corner:

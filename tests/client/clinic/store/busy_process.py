@@ -1,4 +1,4 @@
-"""A process that keeps, forgets and lets expire until it is killed, and tells what was acknowledged."""
+"""A process that saves, forgets and lets expire until it is killed, and reports what was acknowledged."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import open_store
 from dermafed.client.node.home import Home
-from tests.client.clinic.store.making import diagnosis, prepared, received
+from tests.client.clinic.store.samples import diagnosis, prepared, received
 
 OLD_DAYS = 90
 
 
-def keep_on(folder: Path, seed: int, told: Connection) -> None:
-    """Opens the store and works; every word is sent once the store has returned."""
+def keep_busy(folder: Path, seed: int, reports: Connection) -> None:
+    """Opens the store and works; every report is sent once the store has returned."""
     draw = random.Random(seed)
     with open_store(Home(folder), 30) as store:
-        told.send(("open",))
+        reports.send(("open",))
         mine: list[str] = []
         while True:
             what = draw.random()
@@ -28,19 +28,19 @@ def keep_on(folder: Path, seed: int, told: Connection) -> None:
                 of = received(number)
                 made = store.save(diagnosis(of, f"r-{number}"), of, prepared(number))
                 mine.append(made.id)
-                told.send(("kept", made.id, number))
+                reports.send(("saved", made.id, number))
             elif what < 0.75:
                 number = draw.randrange(2**30)
                 time = (datetime.now(UTC) - timedelta(OLD_DAYS)).isoformat(timespec="milliseconds")
                 made = store.save(diagnosis(received(number), time=time), received(number), prepared(number))
-                told.send(("old", made.id, number))
+                reports.send(("old", made.id, number))
             elif what < 0.85:
                 id = mine.pop(draw.randrange(len(mine)))
-                told.send(("forgetting", id))
+                reports.send(("forgetting", id))
                 store.forget(id)
-                told.send(("forgot", id))
+                reports.send(("forgot", id))
             elif what < 0.95:
                 store.add_opinion(mine[-1], Opinion("dr", True, reason="as I thought"))
-                told.send(("said", mine[-1]))
+                reports.send(("said", mine[-1]))
             else:
                 store.expire(datetime.now(UTC))

@@ -14,7 +14,7 @@ from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import read_reviewed
-from tests.client.clinic.store.making import kept
+from tests.client.clinic.store.samples import save_one
 from tests.commands.making import Outcome, command
 
 SAYS = Opinion("dr-huber", False, "melanoma", "streaks\x1b[2J", "histopathology")
@@ -43,8 +43,8 @@ def client(home: Home, store: Store, capsys: pytest.CaptureFixture[str]) -> Clie
 
 def test_diagnoses_of_a_day(client: Client, store: Store) -> None:
     yesterday = datetime.now(UTC) - timedelta(1)
-    old = kept(store, 1, time=yesterday.isoformat(timespec="milliseconds"))
-    first, second = kept(store, 2), kept(store, 3)
+    old = save_one(store, 1, time=yesterday.isoformat(timespec="milliseconds"))
+    first, second = save_one(store, 2), save_one(store, 3)
     said = store.add_opinion(first.id, SAYS)
     store.add_view(first.id, "dr-huber")
     found = client.json("diagnoses")
@@ -70,7 +70,7 @@ def test_diagnoses_of_a_day(client: Client, store: Store) -> None:
 
 
 def test_review(client: Client, store: Store, home: Home) -> None:
-    ids = [kept(store, seed).id for seed in range(3)]
+    ids = [save_one(store, seed).id for seed in range(3)]
     for id in ids:
         store.add_opinion(id, SAYS)
     assert [(each["id"], each["label"], each["confirmed_by"]) for each in client.json("review")] == [
@@ -111,7 +111,7 @@ def test_bad_usage_is_told(client: Client, arguments: tuple[str, ...]) -> None:
 
 
 def test_forget(client: Client, store: Store) -> None:
-    ids = [kept(store, seed).id for seed in range(3)]
+    ids = [save_one(store, seed).id for seed in range(3)]
     assert client("forget", *ids[:2]).out.count("forgotten") == 2
     assert [each.id for each in store.list_day(date.today())] == [ids[2]]
     assert list(client.json("forget")) == ids[:2]

@@ -1,4 +1,4 @@
-"""Diagnoses to keep, and what they are of."""
+"""Sample diagnoses, their images, and a clinic's folder."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def prepared(seed: int = 0) -> NDArray[np.uint8]:
     return noise(seed + 1000, SIDE, SIDE)
 
 
-def kept(store: Store, seed: int = 0, request: str | None = None, **changes: object) -> Diagnosis:
-    """A diagnosis of the image of this seed, kept."""
+def save_one(store: Store, seed: int = 0, request: str | None = None, **changes: object) -> Diagnosis:
+    """Save a diagnosis of the image of this seed."""
     of = received(seed)
     return store.save(diagnosis(of, request, **changes), of, prepared(seed))
 
 
 def all_bytes(folder: Path) -> bytes:
-    """All that is on the disk below a folder."""
+    """The bytes of all files below a folder."""
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())

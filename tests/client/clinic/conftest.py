@@ -7,7 +7,7 @@ import pytest
 
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home
-from tests.client.clinic.store.making import home as make
+from tests.client.clinic.store.samples import home as make
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import StorageError
-from tests.client.clinic.store.making import all_bytes, kept, noise
+from tests.client.clinic.store.samples import all_bytes, noise, save_one
 
 KEY = bytes(range(32))
 places = st.lists(st.text(max_size=8), max_size=3).map(tuple)
@@ -58,7 +58,7 @@ def test_the_cipher_is_aes_gcm_under_a_key_derived_by_hkdf() -> None:
 
 
 def test_nothing_can_be_read_without_the_key(home: Home, store: Store) -> None:
-    made = kept(store, 1, "1.2.840.4711")
+    made = save_one(store, 1, "1.2.840.4711")
     store.add_opinion(made.id, Opinion("dr-huber", False, "melanoma", "Obermoser's second", "histopathology"))
     store.add_view(made.id, "dr-huber")
     content = all_bytes(home.store)
@@ -86,15 +86,15 @@ def swap(first: Path, second: Path) -> None:
 
 @pytest.mark.parametrize("kinds", [("image", "image"), ("image", "prepared")])
 def test_swapped_files_are_noticed(home: Home, store: Store, kinds: tuple[str, str]) -> None:
-    first = kept(store, 1).id
-    second = first if kinds[0] != kinds[1] else kept(store, 2).id
+    first = save_one(store, 1).id
+    second = first if kinds[0] != kinds[1] else save_one(store, 2).id
     swap(home.store / "files" / f"{first}.{kinds[0]}", home.store / "files" / f"{second}.{kinds[1]}")
     with pytest.raises(StorageError, match="damaged, or is the file of another id"):
         store.load_image(first)
 
 
 def test_swapped_rows_are_noticed(store: Store) -> None:
-    first, second = kept(store, 1), kept(store, 2)
+    first, second = save_one(store, 1), save_one(store, 2)
     with store._vault.database.writing() as db:
         (content,) = db.execute("SELECT content FROM diagnoses WHERE id = ?", (second.id,)).fetchone()
         db.execute("UPDATE diagnoses SET content = ? WHERE id = ?", (content, first.id))
@@ -104,7 +104,7 @@ def test_swapped_rows_are_noticed(store: Store) -> None:
 
 
 def test_a_lost_file_is_told(home: Home, store: Store) -> None:
-    made = kept(store)
+    made = save_one(store)
     (home.store / "files" / f"{made.id}.prepared").unlink()
     assert store.load(made.id) == made
     with pytest.raises(StorageError, match="is missing"):
@@ -125,7 +125,7 @@ def test_a_lost_file_is_told(home: Home, store: Store) -> None:
 def test_a_key_that_is_wrong_is_told_and_nothing_is_changed(
     home: Home, store: Store, harm: object, told: str
 ) -> None:
-    made = kept(store)
+    made = save_one(store)
     store.close()
     key = home.store / "store.key"
     backup = shutil.copy2(key, home.folder / "backup.key")
@@ -145,7 +145,7 @@ def test_a_key_that_is_wrong_is_told_and_nothing_is_changed(
 
 
 def test_a_lost_database_is_told_and_its_images_stay(home: Home, store: Store) -> None:
-    made = kept(store)
+    made = save_one(store)
     store.close()
     (home.store / "store.sqlite").unlink()
     with pytest.raises(StorageError, match="database is missing"):
@@ -154,7 +154,7 @@ def test_a_lost_database_is_told_and_its_images_stay(home: Home, store: Store) -
 
 
 def test_a_restored_backup_of_a_store_in_use_can_be_read(home: Home, store: Store, tmp_path: Path) -> None:
-    made = kept(store)
+    made = save_one(store)
     copy = Home(tmp_path / "copy")
     store.close()
     shutil.copytree(home.store, copy.store)

@@ -1,4 +1,4 @@
-"""What is kept comes back, once for a request, and nothing else of the file that came."""
+"""What is saved is loaded again, once for each request, and nothing else of the file that came."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home
 from dermafed.shared.imaging.decoding import decode_image
-from tests.client.clinic.store.making import HEADERS, diagnosis, kept, noise, prepared, received
+from tests.client.clinic.store.samples import HEADERS, diagnosis, noise, prepared, received, save_one
 
 
-def test_what_is_kept_comes_back(store: Store, home: Home) -> None:
+def test_what_is_saved_is_loaded_again(store: Store, home: Home) -> None:
     of = received(1)
     made = diagnosis(of, "r-1", outside_score=0.1 + 0.2)
     assert store.save(made, of, prepared(1)) == made
@@ -111,7 +111,7 @@ def test_the_same_diagnosis_twice_is_one(store: Store) -> None:
 
 
 def test_another_device_may_use_the_same_name(store: Store) -> None:
-    first, second = kept(store, 7, "r"), kept(store, 8, "r", device="camera-2")
+    first, second = save_one(store, 7, "r"), save_one(store, 8, "r", device="camera-2")
     assert first.id != second.id
     assert store.find_request("camera-2", "r") == second
 
@@ -125,7 +125,7 @@ def test_a_day_is_the_clinics_own_even_when_the_clock_changes(
         # On 29 March 2026 Vienna goes from UTC+1 to UTC+2: its day is 23 hours long.
         times = ["2026-03-28T22:59:59.999", "2026-03-28T23:00:00.000", "2026-03-29T21:59:59.999"]
         times.append("2026-03-29T22:00:00.000")
-        ids = [kept(store, n, time=f"{text}+00:00").id for n, text in enumerate(times)]
+        ids = [save_one(store, n, time=f"{text}+00:00").id for n, text in enumerate(times)]
         found = {day: [each.id for each in store.list_day(date(2026, 3, day))] for day in (28, 29, 30)}
         assert found == {28: [ids[0]], 29: [ids[2], ids[1]], 30: [ids[3]]}
         assert [each.id for each in store.list_day(date(2026, 3, 29), limit=1, skip=1)] == [ids[1]]
@@ -151,7 +151,7 @@ def test_what_is_not_there_is_refused(store: Store) -> None:
 
 
 def test_a_store_is_for_its_owner_only(home: Home, store: Store) -> None:
-    kept(store)
+    save_one(store)
     paths = [home.store, *home.store.rglob("*")]
     assert len(paths) > 5
     assert {path: oct(path.stat().st_mode & 0o077) for path in paths if path.name != ".lock"} == {
@@ -168,18 +168,18 @@ def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, s
     """Other processes sweep and rewrite the store while it keeps: only what no row knows may go."""
     stop = threading.Event()
 
-    def keep_on() -> list[Diagnosis]:
+    def save_on() -> list[Diagnosis]:
         made: list[Diagnosis] = []
         while not stop.is_set():
-            made.append(kept(store, len(made)))
+            made.append(save_one(store, len(made)))
             time.sleep(0.002)  # or nobody else would get a turn: SQLite has no queue
         return made
 
     with ThreadPoolExecutor(1) as pool:
-        keeping = pool.submit(keep_on)
+        keeping = pool.submit(save_on)
         for number in range(20):
             with open_store(home, 30) as other:
-                other.forget(kept(other, 10_000 + number).id)
+                other.forget(save_one(other, 10_000 + number).id)
         stop.set()
     made = keeping.result()
     assert len(made) > 5
@@ -200,7 +200,7 @@ def test_a_store_that_is_opened_waits_for_one_that_keeps(
 
     monkeypatch.setattr(EncryptedFiles, "write", write_slowly)
     with ThreadPoolExecutor(1) as pool:
-        keeping = pool.submit(kept, store)
+        keeping = pool.submit(save_one, store)
         assert written.wait(60)
         open_store(home, 30).close()
         np.testing.assert_array_equal(store.load_prepared(keeping.result().id), prepared())
