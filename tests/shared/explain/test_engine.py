@@ -1,4 +1,4 @@
-"""The engines: the same scores by each, TensorFlow where the other is missing, and no call home."""
+"""The engines: the same scores by each, TensorFlow where OpenVINO is missing, and no telemetry."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_tensorflow_takes_over_where_openvino_is_missing_or_fails(monkeypatch: p
         _ = Explainer(small_classifier(), engine="torch").opened.engine
 
 
-def test_openvino_is_kept_from_calling_home(tmp_path: Path) -> None:
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     """Its telemetry package writes an identifier under HOME, and sends an event, when it is imported."""
     pytest.importorskip("openvino")
     program = (

@@ -1,4 +1,4 @@
-"""Fast Score-CAM: exact in the end, the same twice, and honest about its agreement."""
+"""Fast Score-CAM: exact in the end, the same twice, and with an agreement that can be relied on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def maps() -> ActivationMaps:
 
 
 def lower_left(masks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A network that likes to see the lower left corner."""
+    """A network whose score grows with the lower left corner."""
     return 6 * masks[:, 4:, :3].mean((1, 2))
 
 
@@ -47,7 +47,7 @@ def test_few_passes_agree_with_all(maps: ActivationMaps) -> None:
 
 
 @pytest.mark.parametrize("liked", [0, 3, 7, 20])
-def test_a_network_that_likes_one_mask_above_all_is_no_exception(maps: ActivationMaps, liked: int) -> None:
+def test_a_network_with_one_dominant_mask_gets_the_same_map(maps: ActivationMaps, liked: int) -> None:
     def scores(masks: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(20 * np.exp(-((masks - maps.masks[liked]) ** 2).sum((1, 2))), np.float32)
 
@@ -55,10 +55,10 @@ def test_a_network_that_likes_one_mask_above_all_is_no_exception(maps: Activatio
     assert map_agreement(fast_score_cam(cam, clusters=8).heatmap, exact_score_cam(cam)) > 0.999
 
 
-def test_a_doubling_that_brings_no_mask_passes_the_heaviest_all_the_same(
+def test_a_doubling_without_new_masks_still_passes_the_largest_contributions(
     maps: ActivationMaps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the map before it would be compared with itself, and be believed."""
+    """Otherwise the map would be compared with itself, and accepted."""
     monkeypatch.setattr(
         "dermafed.shared.explain.fast_score_cam.medoids", lambda points, weights, clusters: np.arange(8)
     )
@@ -76,7 +76,7 @@ def test_it_is_exact_when_every_mask_is_passed(maps: ActivationMaps) -> None:
         assert (estimate.agreement, estimate.passes, sum(passed)) == (1, CHANNELS, CHANNELS)
 
 
-def test_the_same_twice(maps: ActivationMaps) -> None:
+def test_the_same_image_gives_the_same_map(maps: ActivationMaps) -> None:
     one, other = fast_score_cam(cam_of(maps)), fast_score_cam(cam_of(maps))
     assert np.array_equal(one.heatmap, other.heatmap)
     assert one[1:] == other[1:]

@@ -1,4 +1,4 @@
-"""The family: what is known of Grad-CAM, CAM and the others on networks small enough to say so."""
+"""Grad-CAM, CAM and the other methods on networks small enough to compute by hand."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def zero_network() -> keras.Model:
 
 
 @pytest.mark.parametrize("target", [None, 2])
-def test_a_network_that_sees_nothing_has_maps_of_zeros(target: int | None) -> None:
+def test_a_network_of_constant_activations_has_maps_of_zeros(target: int | None) -> None:
     explainer = Explainer(zero_network(), engine="tensorflow")
     for method in METHODS:
         found = explainer.explain(small_image(), method=method, target=target)
@@ -139,7 +139,7 @@ def test_a_class_of_probability_zero_has_a_finite_map(convention: str) -> None:
         (small_image() / 255, {}, ImageError, "float64"),
     ],
 )
-def test_what_cannot_be_explained_is_refused(
+def test_images_and_classes_that_do_not_fit_are_refused(
     explainer: Explainer,
     image: NDArray[np.uint8],
     arguments: dict[str, object],

@@ -1,4 +1,4 @@
-"""The overlay: the colours of the map where it is high, the image where it is not, and the words."""
+"""The overlay: the colours of the map where it is high, the image where it is not, and the captions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def explanation(heatmap: np.ndarray, against: int | None = None) -> Explanation:
     )
 
 
-def test_the_image_shows_through_as_the_map_says() -> None:
+def test_the_opacity_follows_the_map() -> None:
     image = np.full((1, 3, 3), 100, np.uint8)
     mixed = blend(image, np.array([[0, 0.5, 1]], np.float32))
     assert mixed[0, 0].tolist() == [100, 100, 100]
@@ -49,7 +49,7 @@ def test_the_picture_is_a_png_that_shows_image_and_map() -> None:
         (np.zeros((64, 64)), None, "The map is zero everywhere"),
     ],
 )
-def test_the_words(
+def test_the_captions(
     heatmap: np.ndarray, against: int | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []

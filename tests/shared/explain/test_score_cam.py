@@ -95,14 +95,14 @@ def test_constant_maps_are_left_out() -> None:
 
 
 def by_brightness(activations: NDArray[np.float32], convention: Convention) -> NDArray[np.float32]:
-    """Score-CAM with a network that likes open masks."""
+    """Score-CAM of a network whose score grows with the mask."""
     maps = activation_maps(activations, SIZE)
     return to_unit(exact_score_cam(ScoreCam(maps, lambda masks: masks.mean((1, 2)), convention)))
 
 
 @settings(max_examples=40)
 @given(ACTIVATIONS, st.sampled_from(EVERY), st.randoms(use_true_random=False))
-def test_maps_lie_in_the_unit_interval_and_the_channels_order_is_nothing(
+def test_maps_lie_in_the_unit_interval_and_do_not_depend_on_the_channels_order(
     activations: NDArray[np.float32], convention: Convention, random: object
 ) -> None:
     activations[0, 0] += np.arange(6, dtype=np.float32)  # no two maps, nor all, are constant
@@ -116,7 +116,9 @@ def test_maps_lie_in_the_unit_interval_and_the_channels_order_is_nothing(
 
 @settings(max_examples=40)
 @given(ACTIVATIONS, st.sampled_from([2.0, 0.25, 16.0]))
-def test_the_scale_of_the_activations_is_nothing(activations: NDArray[np.float32], scale: float) -> None:
+def test_maps_do_not_depend_on_the_scale_of_the_activations(
+    activations: NDArray[np.float32], scale: float
+) -> None:
     activations[0, 0] += np.arange(6, dtype=np.float32)
     for convention in EVERY[::9]:
         assert np.array_equal(
@@ -126,5 +128,5 @@ def test_the_scale_of_the_activations_is_nothing(activations: NDArray[np.float32
 
 
 @pytest.mark.parametrize("values", [(0.0, 0.0), (3.0, 3.0), (np.nan, 1.0), (np.inf, 1.0), (5.0, 5.0000002)])
-def test_what_says_nothing_is_zero_everywhere(values: tuple[float, float]) -> None:
+def test_a_constant_map_is_zero_everywhere(values: tuple[float, float]) -> None:
     assert not to_unit(np.array([values], np.float32)).any()

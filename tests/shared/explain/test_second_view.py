@@ -1,4 +1,4 @@
-"""Where the second view looks, and what it sees."""
+"""Windows of the second view, and the image that is cut there."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def blob(size: int, top: int, left: int, height: int = 1, width: int = 1) -> np.
     return heatmap
 
 
-def test_the_hottest_window_holds_the_blob_in_its_middle() -> None:
+def test_the_hottest_window_has_the_blob_in_its_middle() -> None:
     # Windows of 4 that hold rows 4 and 5 begin at 2, 3 or 4; those that hold columns 2 and 3 at 0, 1 or 2.
     assert hottest_window(blob(8, 4, 2, 2, 2), 0.5) == Window(3 / 8, 1 / 8, 0.5)
     assert hottest_window(blob(8, 0, 7), 0.5) == Window(0, 4 / 8, 0.5)
 
 
-def test_a_map_that_says_nothing_leaves_the_window_in_the_middle() -> None:
+def test_a_constant_map_gives_the_central_window() -> None:
     assert hottest_window(np.zeros((8, 8), np.float32), 0.5) == central_window(0.5) == Window(0.25, 0.25, 0.5)
     assert hottest_window(np.ones((9, 9), np.float32), 1.0) == Window(0, 0, 1)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.3, 0.5, 0.75]))
-def test_no_window_holds_more_of_the_map(seed: int, side: float) -> None:
+def test_no_window_contains_more_of_the_map(seed: int, side: float) -> None:
     heatmap = np.random.default_rng(seed).random((12, 12), np.float32)
     pixels = round(side * 12)
     places = range(13 - pixels)
@@ -76,7 +76,7 @@ def test_the_second_view_is_cut_from_the_centred_square_of_the_photograph() -> N
     assert np.array_equal(seen, photograph[16:48, 16 + 32 : 16 + 64])
 
 
-def test_a_padded_photographs_window_may_hold_its_mirrored_margin() -> None:
+def test_a_padded_photographs_window_may_contain_its_mirrored_margin() -> None:
     settings = plain(48, "pad")
     photograph = np.random.default_rng(0).integers(0, 256, (64, 96, 3)).astype(np.uint8)
     seen = second_view(photograph, Window(0, 0, 0.5), settings)

@@ -67,7 +67,7 @@ def test_bound_is_tight_where_a_clinic_is_of_usual_size() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 1000))
-def test_merged_sites_are_the_pooled_images(sizes: list[int], seed: int) -> None:
+def test_merged_clinics_are_the_pooled_images(sizes: list[int], seed: int) -> None:
     labels, scores = random_case(sum(sizes), 3, seed)
     ends = np.cumsum(sizes)[:-1]
     parts = zip(np.split(labels, ends), np.split(scores, ends), strict=True)
@@ -83,8 +83,8 @@ def test_merged_sites_are_the_pooled_images(sizes: list[int], seed: int) -> None
     assert merged.loss == pytest.approx(report.log_loss)
 
 
-def test_mean_of_sites_would_be_wrong() -> None:
-    """One site has only melanoma, all wrong; the other only nevus, all right."""
+def test_a_mean_over_clinics_would_be_wrong() -> None:
+    """One clinic has only melanoma, all wrong; the other only nevus, all right."""
     bad = ClinicEvaluation.from_predictions([0], [[0.3, 0.7]])
     good = ClinicEvaluation.from_predictions([1] * 9, [[0.2, 0.8]] * 9)
     assert (bad + good).accuracy == 0.9
@@ -93,7 +93,7 @@ def test_mean_of_sites_would_be_wrong() -> None:
     assert (bad + good).auc == 0.0 + 1.0  # 0.3 > 0.2 for class 0; 0.8 > 0.7 for class 1
 
 
-def test_sites_of_other_models_do_not_add() -> None:
+def test_clinics_of_different_models_do_not_add() -> None:
     with pytest.raises(FederationError, match="different classes"):
         evaluation(classes=3) + evaluation(classes=4)
 

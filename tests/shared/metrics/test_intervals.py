@@ -88,7 +88,7 @@ def test_rare_class_is_in_every_resample_even_within_mixed_lesions() -> None:
     assert samples.auc == pytest.approx(1.0)
 
 
-def test_intervals_contain_the_figures_and_depend_on_the_seed_only() -> None:
+def test_intervals_contain_the_metrics_and_depend_on_the_seed_only() -> None:
     labels, scores = random_case(300, 3, seed=5)
     first, again = (classification_report(labels, scores, "abc", seed=4) for _ in range(2))
     assert first.intervals == again.intervals

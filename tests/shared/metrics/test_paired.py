@@ -22,7 +22,7 @@ def test_no_difference_at_all_is_no_evidence() -> None:
 
 
 def test_rounding_is_no_difference() -> None:
-    """Two equal means of recalls part in their last digit, on one side only."""
+    """Two equal means of recalls differ in their last digit, on one side only."""
     assert bootstrap_p(np.full(50, 0.1 + 0.2 - 0.3)) == 1
 
 
@@ -57,7 +57,7 @@ def test_holm_by_hand() -> None:
 
 
 @given(p_values)
-def test_holm_lies_between_none_and_bonferroni_and_keeps_the_order(values: list[float]) -> None:
+def test_holm_lies_between_none_and_bonferroni_in_the_same_order(values: list[float]) -> None:
     adjusted = holm(values)
     for before, after in zip(values, adjusted, strict=True):
         assert before <= after <= min(1.0, len(values) * before) + 1e-12

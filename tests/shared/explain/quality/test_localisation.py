@@ -53,7 +53,7 @@ def test_a_map_without_energy_gets_chance_level() -> None:
 
 
 @pytest.mark.parametrize("mask", [np.zeros((4, 4), bool), np.ones((3, 4), bool), np.ones((4, 4), np.uint8)])
-def test_masks_that_cannot_be(mask: np.ndarray) -> None:
+def test_impossible_masks_are_refused(mask: np.ndarray) -> None:
     with pytest.raises(ValueError, match="is no lesion"):
         energy_pointing(np.ones((4, 4), np.float32), mask)
 

@@ -150,12 +150,12 @@ def test_ties_are_regions_that_jump_about() -> None:
         (np.full((SIDE, SIDE), np.nan, np.float32), "outside"),
     ],
 )
-def test_maps_that_cannot_be(heatmap: NDArray[np.float32], message: str) -> None:
+def test_impossible_maps_are_refused(heatmap: NDArray[np.float32], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         causal_curves(redness, white(), heatmap, 0)
 
 
-def test_images_that_cannot_be() -> None:
+def test_impossible_images_are_refused() -> None:
     with pytest.raises(ValueError, match="not uint8"):
         causal_curves(redness, white().astype(np.float32), on_quadrant(), 0)
 
@@ -192,7 +192,7 @@ def test_the_whole_image_neither_drops_nor_increases() -> None:
     assert change.drop == pytest.approx(0, abs=1e-6)
 
 
-def test_a_class_of_probability_0_has_nothing_to_lose() -> None:
+def test_a_class_of_probability_0_does_not_drop() -> None:
     nothing = confidence_change(
         lambda images: np.zeros((len(images), 2), np.float32), white(), two_halves(), 1
     )
@@ -207,7 +207,7 @@ def test_masked_pixels() -> None:
     assert shown.dtype == np.float32
 
 
-def test_the_map_is_left_as_it_was() -> None:
+def test_the_map_is_not_changed() -> None:
     heatmap = two_halves()
     masked(white(), heatmap, shown=0.5)
     np.testing.assert_array_equal(heatmap, two_halves())

@@ -1,4 +1,4 @@
-"""Sums that merge, intervals, and what is refused."""
+"""Sums that merge, their intervals, and impossible ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_two_halves_make_the_whole(first: list[dict[str, float]], second: list[d
 
 @settings(max_examples=30, deadline=None)
 @given(scored)
-def test_what_is_sent_is_what_is_read(scores: list[dict[str, float]]) -> None:
+def test_a_round_trip_changes_nothing(scores: list[dict[str, float]]) -> None:
     quality = ExplanationQuality.from_scores(scores)
     assert ExplanationQuality.from_flat(quality.to_flat()) == quality
     for name, moments in quality.moments.items():
@@ -64,7 +64,7 @@ def test_what_is_sent_is_what_is_read(scores: list[dict[str, float]]) -> None:
         assert moments.mean - 1e-9 <= interval.high <= high
 
 
-def test_sites_may_have_measures_that_others_lack() -> None:
+def test_clinics_may_have_measures_that_others_lack() -> None:
     with_masks = ExplanationQuality.from_scores([{"drop": 0.5, "pointing": 0.25}] * 6)
     merged = ExplanationQuality.from_scores(SCORES) + with_masks
     assert merged.images == 11
@@ -72,7 +72,7 @@ def test_sites_may_have_measures_that_others_lack() -> None:
     assert merged.moments["drop"].count == 11
 
 
-def test_few_images_have_no_figures() -> None:
+def test_too_few_images_are_refused() -> None:
     with pytest.raises(DatasetError, match="4 images are too few"):
         ExplanationQuality.from_scores(SCORES[:4])
     few_masks = [{"drop": 0.5, "pointing": 0.5}] * 4 + [{"drop": 0.5}] * 4
@@ -80,7 +80,7 @@ def test_few_images_have_no_figures() -> None:
     assert FEWEST_IMAGES == 5
 
 
-def test_the_order_of_the_images_leaves_no_trace() -> None:
+def test_the_sums_do_not_depend_on_the_order_of_the_images() -> None:
     values = [{"drop": value} for value in np.random.default_rng(0).uniform(size=20)]
     assert ExplanationQuality.from_scores(values) == ExplanationQuality.from_scores(values[::-1])
 
@@ -114,13 +114,13 @@ FIELDS = ExplanationQuality.from_scores(SCORES).to_flat()
         ({"pointing.sum": 0.5}, "1 fields are unknown"),
     ],
 )
-def test_figures_that_no_images_give(changed: Mapping[str, float], message: str) -> None:
+def test_impossible_sums_are_refused(changed: Mapping[str, float], message: str) -> None:
     with pytest.raises(FederationError, match=message):
         ExplanationQuality.from_flat({**FIELDS, **changed})
 
 
 @pytest.mark.parametrize("missing", ["images", "drop.sum", "drop.squares"])
-def test_missing_figures(missing: str) -> None:
+def test_missing_fields_are_refused(missing: str) -> None:
     fields = {name: value for name, value in FIELDS.items() if name != missing}
     with pytest.raises(FederationError, match="missing"):
         ExplanationQuality.from_flat(fields)

@@ -1,4 +1,4 @@
-"""The check fails what does not look at the weights, and changes no model that it is given."""
+"""Randomised weights: methods that ignore the weights fail, and the model is not changed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_method_that_does_not_fails(explain: Explain) -> None:
     assert not found.passed
 
 
-def test_the_model_stays_as_it_is() -> None:
+def test_the_model_is_not_changed() -> None:
     model = classifier()
     before, picture = model.get_weights(), random_image(9, SIDE)[None].astype(np.float32)
     answer = model.predict_on_batch(picture)

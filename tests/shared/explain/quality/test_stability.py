@@ -1,4 +1,4 @@
-"""Maps that move with the image, maps that stay, and maps that say nothing."""
+"""Maps that move with the image, maps that do not, and constant maps."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_constant_map_is_not_stable(value: float) -> None:
     assert stability(explain, image, explain(image, 0), 0) == Stability(0.0, 0.0, 0.0)
 
 
-def test_the_class_is_kept() -> None:
+def test_all_forms_are_explained_for_the_same_class() -> None:
     asked = []
 
     def explain(image: np.ndarray, target: int) -> np.ndarray:

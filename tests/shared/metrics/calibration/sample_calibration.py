@@ -1,4 +1,4 @@
-"""Logits whose temperature is known: labels are drawn from what they say at that temperature."""
+"""Logits whose temperature is known: labels are drawn from their probabilities at that temperature."""
 
 from __future__ import annotations
 

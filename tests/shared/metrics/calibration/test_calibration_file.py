@@ -48,7 +48,7 @@ def test_the_methods_of_one_image(model: Path) -> None:
     assert not alone.is_out_of_distribution(1e9)
 
 
-def test_what_was_written_is_read_again(model: Path) -> None:
+def test_a_saved_calibration_is_loaded_again(model: Path) -> None:
     written = with_rule()
     save_calibration(model, written)
     read = load_calibration(model, SHA)
@@ -64,7 +64,7 @@ def test_what_was_written_is_read_again(model: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in calibration_files(model)} == {0o600}
 
 
-def test_without_a_rule_there_are_no_arrays(model: Path) -> None:
+def test_without_a_detector_there_are_no_arrays(model: Path) -> None:
     save_calibration(model, fitted())
     read = load_calibration(model, SHA)
     assert read is not None
@@ -72,11 +72,11 @@ def test_without_a_rule_there_are_no_arrays(model: Path) -> None:
     assert not calibration_files(model)[1].exists()
 
 
-def test_no_file_is_no_trust(model: Path) -> None:
+def test_without_a_file_there_is_no_calibration(model: Path) -> None:
     assert load_calibration(model, SHA) is None
 
 
-def test_the_file_tells_the_figures_before_and_after(model: Path) -> None:
+def test_the_file_has_the_metrics_before_and_after(model: Path) -> None:
     save_calibration(model, calibration := with_rule())
     told = json.loads(calibration_files(model)[0].read_text())["figures"]
     assert told["images"] == 400

@@ -47,7 +47,7 @@ def test_clinics_sums_add_up_to_those_of_all_images(
     assert merged.after.error == pytest.approx(together.after.error)
 
 
-def test_scaling_mends_an_overconfident_model() -> None:
+def test_scaling_corrects_an_overconfident_model() -> None:
     logits, labels = drawn(5000, 5, temperature=2.5)
     temperature = CalibrationSums.of(logits, labels).best_temperature
     sums = CalibrationSums.of(logits, labels, temperature)

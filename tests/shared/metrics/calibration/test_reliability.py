@@ -50,7 +50,7 @@ def test_the_error_is_the_one_of_the_paper(seed: int, count: int, classes: int) 
     assert bins.error == pytest.approx(error_written_out(labels, probabilities))
 
 
-def test_the_interval_holds_the_error_and_narrows_with_more_images() -> None:
+def test_the_interval_contains_the_error_and_narrows_with_more_images() -> None:
     widths = []
     for count in (200, 5000):
         logits, labels = drawn(count, 3, temperature=2.5)

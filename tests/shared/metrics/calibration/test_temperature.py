@@ -82,5 +82,5 @@ def test_a_model_that_is_always_wrong_is_as_unsure_as_the_grid_allows() -> None:
     assert best_temperature(losses(logits, np.array([1, 0, 1]))) == TEMPERATURES[-1]
 
 
-def test_logits_that_say_nothing_keep_their_temperature() -> None:
+def test_constant_logits_have_temperature_1() -> None:
     assert best_temperature(losses(np.zeros((9, 3), np.float32), np.zeros(9, np.int64))) == 1.0

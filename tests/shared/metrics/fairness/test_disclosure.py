@@ -25,21 +25,21 @@ def test_nothing_small_nothing_hidden() -> None:
     assert shown([[5, 20], [30, 6]]) == ["5 20", "30 6"]
 
 
-def test_a_cell_that_subtraction_would_tell_has_company() -> None:
+def test_a_second_cell_is_hidden_where_subtraction_would_reveal_the_first() -> None:
     # The totals 93 and 53 are known: the smallest of the 3's class and group go too, and then the fourth.
     assert shown([[20, 3, 30], [30, 40, 60], [40, 50, 70]]) == ["x x 30", "x x 60", "40 50 70"]
 
 
-def test_a_small_group_is_not_told_and_takes_another_with_it() -> None:
+def test_a_small_group_is_hidden_together_with_another() -> None:
     assert shown([[3, 6], [40, 20], [70, 90]]) == ["x x X", "x x X", "70 90"]
 
 
-def test_of_two_groups_neither_is_told_where_one_is_small() -> None:
+def test_both_of_two_groups_are_hidden_where_one_is_small() -> None:
     assert shown([[2, 2], [400, 500]]) == ["x x X", "x x X"]
 
 
 def every_table(counts: NDArray[np.int64], hidden: Hidden) -> NDArray[np.int64]:
-    """All tables of whole numbers that what is published allows, by trying."""
+    """All tables of whole numbers that agree with what is published, by exhaustive search."""
     places = np.argwhere(hidden.cells)
     ranges = [range(int(counts[:, column].sum()) + 1) for _, column in places]
     found = []
@@ -53,7 +53,7 @@ def every_table(counts: NDArray[np.int64], hidden: Hidden) -> NDArray[np.int64]:
 
 
 @pytest.mark.parametrize("groups", [[False] * 3, [True, True, False]])
-def test_what_is_possible_is_what_trying_finds(groups: list[bool]) -> None:
+def test_the_possible_range_is_that_of_an_exhaustive_search(groups: list[bool]) -> None:
     counts = np.array([[2, 5], [4, 3], [3, 1]])
     hidden = Hidden(np.array([[True, True], [True, True], [True, False]]), np.array(groups))
     tables = every_table(counts, hidden)
@@ -72,7 +72,7 @@ tables = st.integers(2, 4).flatmap(
 
 @settings(max_examples=40, deadline=None)
 @given(tables)
-def test_every_hidden_number_stays_in_doubt(rows: list[list[int]]) -> None:
+def test_every_hidden_number_stays_uncertain(rows: list[list[int]]) -> None:
     counts = np.array(rows)
     hidden = hide_small(counts)
     assert hidden.cells[counts < 5].all()

@@ -1,4 +1,4 @@
-"""Figures by group against values worked out by hand."""
+"""Metrics by group against values computed by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MELANOMA, NEVUS = 0, 1
 
 
 def images(of: list[tuple[str, int, int, int]]) -> tuple[ImagePredictions, list[str]]:
-    """Images told as group, class, seed and how many of them are found; two of three, sure by 0.8."""
+    """Images given by group, class, seed and number of correct ones; all with a confidence of 0.8."""
     groups, labels, seeds, sure = [], [], [], []
     for group, label, seed, found in of:
         for place in range(12):
@@ -42,7 +42,7 @@ def compared(of: list[tuple[str, int, int, int]], draws: int = 2000) -> GroupCom
 ONE_SEED = [("old", MELANOMA, 0, 9), ("old", NEVUS, 0, 12), ("young", MELANOMA, 0, 3), ("young", NEVUS, 0, 6)]
 
 
-def test_figures_by_hand() -> None:
+def test_metrics_by_hand() -> None:
     values = dict(zip(METRICS, compared(ONE_SEED).values, strict=True))
     assert values["melanoma_sensitivity"] == pytest.approx([9 / 12, 3 / 12])
     assert values["balanced_accuracy"] == pytest.approx([(9 / 12 + 1) / 2, (3 / 12 + 6 / 12) / 2])
@@ -57,7 +57,7 @@ def test_the_interval_is_a_binomial() -> None:
     assert (interval.low, interval.high) == pytest.approx(expected)
 
 
-def test_the_gap_is_between_the_furthest_and_against_groups_by_lot() -> None:
+def test_the_gap_is_between_the_furthest_and_against_permuted_groups() -> None:
     gap = compared(ONE_SEED).gap("melanoma_sensitivity")
     assert gap is not None
     assert (gap.highest, gap.lowest, gap.value) == ("old", "young", pytest.approx(0.5))
