@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import difflib
 import math
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
@@ -228,3 +230,19 @@ def _settings_error(error: ValidationError, keys: Mapping[str, KeyInfo]) -> Sett
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SettingsError: it cannot be read, or is not valid TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        remedy = "Check its permissions"
+        raise SettingsError(f"Cannot read: {error.strerror}", where=path, remedy=remedy) from error
+    except ValueError as error:
+        remedy = "Correct that line"
+        raise SettingsError(f"This is not valid TOML: {error}", where=path, remedy=remedy) from error

@@ -12,7 +12,7 @@ from rich.console import Console
 from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
 
 if TYPE_CHECKING:
-    from dermafed.client.node.limits import Limits
+    from dermafed.client.node.clinic_settings import Limits
     from dermafed.client.node.offers import StoredOffer
     from dermafed.shared.protocol.offer import Offer
 

@@ -1,15 +1,20 @@
-"""The settings that a clinic may edit: ``clinic.toml`` in its folder."""
+"""The settings that a clinic may edit, ``clinic.toml`` in its folder, with the limits of what runs there."""
 
 from __future__ import annotations
 
 import json
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any, Literal, get_args
 
-from dermafed.client.node.limits import Limits, default_limits
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
+from dermafed.shared.protocol.agreement import Decision, Reason
+from dermafed.shared.protocol.messages import SENT
+from dermafed.shared.protocol.offer import Offer, offer_keys
+from dermafed.shared.settings import KeyInfo, read_toml, unknown_key
 
 _TEMPLATE = """\
 clinic = {clinic}
@@ -24,6 +29,73 @@ port = 0
 policy = "ask"
 {limits}
 """
+
+
+Mode = Literal["ask", "limits"]
+
+
+@cache
+def limited_keys() -> dict[str, tuple[str, KeyInfo]]:
+    """The limits that ``clinic.toml`` may set, by name: the part of the offer, and the key that is limited.
+
+    A number KEY is limited by ``max_KEY``, the strategy by ``strategies``, and true or false by its own name.
+    """
+    return {_name(key): (part, key) for part, key in offer_keys() if key.key.asks}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an offer may ask for at most.
+
+    Attributes:
+        policy: ``ask`` waits for a person; ``limits`` approves what is within them and refuses the rest.
+        values: the limits that are not at their default, by the names of :func:`limited_keys`.
+    """
+
+    policy: Mode = "ask"
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: object) -> Limits:
+        """Limits from a settings file.
+
+        Raises:
+            SettingsError: a field is unknown or of another type.
+        """
+        own = dict(values)
+        policy = own.pop("policy", "ask")
+        if policy not in get_args(Mode):
+            raise SettingsError(
+                f"There is no policy {policy!r}", where=where, remedy="Use one of ask, limits"
+            )
+        for name, value in own.items():
+            if name not in limited_keys():
+                raise unknown_key(name, ["policy", *limited_keys()], where=f"{where}, limits.{name}")
+            _check(name, value, limited_keys()[name][1], where)
+        return cls(policy, {name: value for name, value in own.items() if value != _default_of(name)})
+
+    def beyond(self, offer: Offer) -> list[str]:
+        """What of an offer is beyond the limits, in words; empty if nothing is."""
+        faults: list[str] = []
+        for name, (part, key) in limited_keys().items():
+            most = self.values.get(name, _default_of(name))
+            value = getattr(getattr(offer, part) if part else offer, key.name)
+            if key.name == "epsilon" and value is None and most is not None:
+                faults.append(f"no differential privacy, epsilon at most {most}")
+            elif None not in (value, most) and (value not in most if key.choices else value > most):
+                numbers = most and not key.choices
+                faults.append(key.key.asks.format(value) + (f", at most {most}" if numbers else ""))
+        return faults
+
+    def decide(self, offer: Offer) -> tuple[Decision, Reason]:
+        """The clinic's answer to an offer before a person has decided."""
+        if set(offer.sends) != set(SENT):  # people approve the list of what this node's code sends
+            return Decision.REFUSED, Reason.OTHER_VERSION
+        if self.policy == "ask":
+            return Decision.WAITING, Reason.ASKS_A_PERSON
+        if self.beyond(offer):
+            return Decision.REFUSED, Reason.BEYOND_LIMITS
+        return Decision.APPROVED, Reason.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +130,47 @@ def load_settings(path: Path) -> ClinicSettings:
     Raises:
         SettingsError: they are damaged; the message names the field.
     """
+    values = read_toml(path)
+    values.pop("serve", None)  # dermafed.client.clinic.http.serve_settings reads it
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-        values.pop("serve", None)  # dermafed.client.clinic.http.serve_settings reads it
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
-            f"The settings cannot be read: {error}", where=path, remedy="Correct them"
+            f"The settings cannot be used: {error}", where=path, remedy="Correct the file"
         ) from error
     if values:
         raise SettingsError(f"There is no setting '{min(values)}'", where=path, remedy="Remove it")
     return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits)
+
+
+def default_limits() -> str:
+    """The lines of ``clinic.toml`` with every limit at its default; those without one are commented out."""
+    lines = []
+    for name in limited_keys():
+        most = _default_of(name)
+        value = json.dumps(8.0 if most is None else most)
+        lines.append(f"# {name} = {value}" if most is None else f"{name} = {value}")
+    return "\n".join(lines)
+
+
+def _name(key: KeyInfo) -> str:
+    if key.choices:
+        return "strategies" if key.name == "strategy" else f"{key.name}s"
+    return key.name if key.kind is bool else f"max_{key.name}"
+
+
+def _default_of(name: str) -> Any:
+    key = limited_keys()[name][1]
+    return list(key.choices) if key.choices else key.key.limit
+
+
+def _check(name: str, value: Any, key: KeyInfo, where: object) -> None:
+    types, kind = {
+        bool: ((bool,), "true or false"),
+        int: ((int,), "a whole number"),
+        float: ((int, float), "a number"),
+        str: ((list,), f"a list of some of {', '.join(key.choices)}"),
+    }[key.kind]
+    if type(value) not in types:
+        raise SettingsError(f"The limit '{name}' is {value!r}", where=where, remedy=f"Give {kind}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 from cryptography import x509
@@ -24,6 +22,7 @@ from dermafed.shared.protocol.certificates import (
     read_ca,
 )
 from dermafed.shared.protocol.invitation import is_host, join_address
+from dermafed.shared.settings import read_toml
 from dermafed.shared.storage.atomic_files import check_private, write_private
 
 SETTINGS_FILE = "server.toml"
@@ -98,14 +97,14 @@ def load_settings(folder: Path) -> ServerSettings:
             remedy="Give --dir with a folder made by fl-server init, or make one",
         )
     check_private(folder)
+    values = read_toml(path)
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         return ServerSettings(**{**values, "hosts": tuple(values["hosts"])})
     except InputError as error:
         raise SettingsError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise SettingsError(
-            f"The settings cannot be read: {error}", where=path, remedy="Correct the file"
+            f"The settings cannot be used: {error}", where=path, remedy="Correct the file"
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.invitation import is_host
+from dermafed.shared.settings import read_toml
 
 
 def _host(text: str) -> str:
@@ -77,15 +77,10 @@ def read_serve_settings(path: Path) -> ServeSettings:
     Raises:
         SettingsError: they cannot be used; names the field.
     """
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-        table = content.get("serve", {})
-        if "mqtt" in table:
-            table["mqtt"] = {"clinic": content.get("clinic"), **table["mqtt"]}
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"The settings cannot be read: {error}", where=path, remedy="Correct them"
-        ) from error
+    content = read_toml(path)
+    table = content.get("serve", {})
+    if "mqtt" in table:
+        table["mqtt"] = {"clinic": content.get("clinic"), **table["mqtt"]}
     try:
         settings = ServeSettings.model_validate(table)
     except ValidationError as error:

@@ -10,9 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key, load_ssh_public_key
 
-from dermafed.client.node.clinic_settings import ClinicSettings
+from dermafed.client.node.clinic_settings import ClinicSettings, Limits
 from dermafed.client.node.home import Home, make_home, open_home, pin_server, read_settings, server_address
-from dermafed.client.node.limits import Limits
 from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol.certificates import certificate_fingerprint, read_ca
 from dermafed.shared.protocol.invitation import Invitation, read_invitation, write_invitation

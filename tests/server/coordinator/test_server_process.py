@@ -93,7 +93,7 @@ FAULTS: list[tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = [
     (lambda folder, _: (folder / "record.db").chmod(0o644), r"Others may read this .*record\.db"),
     (lambda folder, _: (folder / "record.db").unlink(), r"Cannot read: No such file .*record\.db"),
     (lambda folder, _: (folder / "server.toml").unlink(), r"not a federation.s folder .*fl-server init"),
-    (lambda folder, _: (folder / "server.toml").write_text("port = "), r"settings cannot be read"),
+    (lambda folder, _: (folder / "server.toml").write_text("port = "), r"not valid TOML"),
     (lambda folder, _: (folder / "server.toml").write_text('federation = "a"'), "'hosts'"),
     (expire, "server's certificate expired on .*fl-server renew"),
 ]

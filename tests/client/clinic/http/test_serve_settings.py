@@ -51,7 +51,7 @@ def test_the_table_is_read_and_the_node_of_the_federation_minds_it_not(home: Hom
         ("max_body_mib = 100000", "serve.max_body_mib"),
         ('hosts = ["https://derma"]', "serve.hosts.0"),
         ('certificate = "a.pem"', "belong together"),
-        ("waiting = [", "cannot be read"),
+        ("waiting = [", "not valid TOML"),
     ],
 )
 def test_a_fault_is_told_with_file_and_field(home: Home, table: str, field: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.client.node.limits import Limits, default_limits, limited_keys
+from dermafed.client.node.clinic_settings import Limits, default_limits, limited_keys
 from dermafed.client.node.offers import Offers
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.model_settings import ModelSettings
