@@ -57,7 +57,7 @@ def test_a_name_has_one_token_until_it_is_revoked(tokens: Tokens) -> None:
 
 @pytest.mark.parametrize("name", ["../key", "", "a b", "x" * 64, ".hidden"])
 def test_a_name_is_no_path(tokens: Tokens, name: str) -> None:
-    with pytest.raises(SettingsError, match="no name"):
+    with pytest.raises(SettingsError, match="not a valid name"):
         tokens.make(name, "device")
 
 
