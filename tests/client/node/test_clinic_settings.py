@@ -1,16 +1,14 @@
-"""A clinic's limits, with offers made by hand."""
+"""The limits in ``clinic.toml``, with offers made by hand."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from dermafed.client.node.clinic_settings import Limits, default_limits, limited_keys
-from dermafed.client.node.offers import Offers
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import Decision, Reason
@@ -27,7 +25,7 @@ def test_by_default_a_person_is_asked() -> None:
     assert Limits().decide(OFFER) == (Decision.WAITING, Reason.ASKS_A_PERSON)
 
 
-def test_what_keeps_the_limits_is_approved() -> None:
+def test_a_plan_within_the_limits_is_approved() -> None:
     assert LIMITS.beyond(OFFER) == []
     assert LIMITS.decide(OFFER) == (Decision.APPROVED, Reason.NONE)
 
@@ -36,7 +34,7 @@ METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=
 
 
 @pytest.mark.parametrize(
-    ("changes", "limits", "said"),
+    ("changes", "limits", "fault"),
     [
         ({"rounds": 4}, {}, "4 rounds, at most 3"),
         ({"recipe": replace(OFFER.recipe, epochs=0.5)}, {}, "0.5 epochs a round, at most 0.25"),
@@ -49,20 +47,18 @@ METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=
         ({"epsilon": 9.0}, {"max_epsilon": 8.0}, "epsilon 9.0, at most 8.0"),
     ],
 )
-def test_what_goes_beyond_one_limit_is_refused_and_named(
-    changes: dict[str, object], limits: dict[str, object], said: str
+def test_a_plan_beyond_one_limit_is_refused_and_named(
+    changes: dict[str, object], limits: dict[str, object], fault: str
 ) -> None:
-    asked, own = offer(**changes), more(limits)
-    assert own.beyond(asked) == [said]
-    assert own.decide(asked) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
+    plan, own = offer(**changes), more(limits)
+    assert own.beyond(plan) == [fault]
+    assert own.decide(plan) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
 
 
 @pytest.mark.parametrize(
     ("changes", "limits"), [({"epsilon": 8.0}, {"max_epsilon": 8.0}), ({"epsilon": 9.0}, {})]
 )
-def test_epsilon_is_judged_only_where_a_limit_is_set(
-    changes: dict[str, object], limits: dict[str, float]
-) -> None:
+def test_epsilon_counts_only_if_it_has_a_limit(changes: dict[str, object], limits: dict[str, float]) -> None:
     assert more(limits).decide(offer(**changes))[0] is Decision.APPROVED
 
 
@@ -72,44 +68,12 @@ def test_another_list_of_what_is_sent_belongs_to_another_version(limits: Limits)
 
 
 @pytest.mark.parametrize("values", [{"rounds": 3}, {"max_rounds": "3"}, {"policy": "yes"}, {"explain": 1}])
-def test_limits_that_cannot_be_meant_are_refused(values: dict[str, object]) -> None:
+def test_impossible_limits_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match=r"limit|policy"):
         Limits.from_dict(values, "clinic.toml")
 
 
 WAITING = (Decision.WAITING, Reason.ASKS_A_PERSON)
-
-
-def test_a_person_has_the_last_word(tmp_path: Path) -> None:
-    offers = Offers(tmp_path)
-    offers.add(OFFER, 1, WAITING)
-    offers.decide(OFFER.hash, Decision.REFUSED)
-    known = offers.add(OFFER, 2, (Decision.APPROVED, Reason.NONE))
-    assert (known.decision, known.reason, known.by) == (Decision.REFUSED, Reason.BY_HAND, "person")
-    assert known.runs == (1, 2)
-    assert offers.find_run(2) == (OFFER.hash, known)
-    assert offers.find_run(3) is None
-
-
-def test_plans_are_found_by_name_or_start_of_hash(tmp_path: Path) -> None:
-    offers = Offers(tmp_path)
-    for each in (OFFER, offer(rounds=2), offer(name="second")):
-        offers.add(each, 1, WAITING)
-    assert offers.find_plan(OFFER.hash[:12])[0] == OFFER.hash
-    assert offers.find_plan("second")[1].offer.name == "second"
-    with pytest.raises(SettingsError, match="2 plans"):
-        offers.find_plan("first")
-    with pytest.raises(SettingsError, match="No plans"):
-        offers.find_plan("third")
-
-
-def test_a_plan_changed_on_disk_is_no_plan(tmp_path: Path) -> None:
-    offers = Offers(tmp_path)
-    offers.add(OFFER, 1, WAITING)
-    (path,) = tmp_path.glob("*.json")
-    path.write_text(path.read_text().replace('\\"rounds\\":3', '\\"rounds\\":9'))
-    with pytest.raises(SettingsError, match="the text was changed"):
-        offers.load(OFFER.hash)
 
 
 def test_the_limits_are_those_that_the_keys_of_a_plan_declare() -> None:
@@ -123,14 +87,14 @@ def test_the_limits_are_those_that_the_keys_of_a_plan_declare() -> None:
 
 def test_the_default_limits_are_what_their_text_says() -> None:
     written = Limits.from_dict(tomllib.loads(default_limits()), "clinic.toml")
-    for asked in (OFFER, offer(rounds=101), offer(explain=True)):
-        assert written.beyond(asked) == Limits().beyond(asked)
+    for plan in (OFFER, offer(rounds=101), offer(explain=True)):
+        assert written.beyond(plan) == Limits().beyond(plan)
 
 
 def test_a_limit_of_steps_may_be_raised() -> None:
-    asked = offer(recipe=replace(OFFER.recipe, steps=100))
-    assert more({"max_steps": 100}).beyond(asked) == []
-    assert more({"max_steps": 99}).beyond(asked) == ["100 steps a round, however few images, at most 99"]
+    plan = offer(recipe=replace(OFFER.recipe, steps=100))
+    assert more({"max_steps": 100}).beyond(plan) == []
+    assert more({"max_steps": 99}).beyond(plan) == ["100 steps a round, however few images, at most 99"]
 
 
 def test_an_unknown_limit_is_named_with_a_near_one() -> None:
