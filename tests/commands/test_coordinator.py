@@ -79,9 +79,9 @@ def test_init_refuses_a_folder_in_use_and_impossible_settings(fl_server: Coordin
 
 
 def test_enrol_writes_an_invitation_that_a_clinic_can_read(fl_server: Coordinator) -> None:
-    told = fl_server.json("enrol", "graz", "../graz.pub")
-    assert told["key_fingerprint"] == KEY_FINGERPRINT
-    invitation = read_invitation(Path(told["invitation"]))
+    output = fl_server.json("enrol", "graz", "../graz.pub")
+    assert output["key_fingerprint"] == KEY_FINGERPRINT
+    invitation = read_invitation(Path(output["invitation"]))
     assert (invitation.federation, invitation.clinic) == ("alps", "graz")
     assert (invitation.address, invitation.key_fingerprint) == ("derma.example.org:9443", KEY_FINGERPRINT)
     assert invitation.ca_pem == Path("trust/ca.pem").read_text()
@@ -122,10 +122,10 @@ def test_train_prints_what_it_understood_and_asks(fl_server: Coordinator) -> Non
     done = fl_server("train", "../spring.toml")
     assert (done.code, "No clinic is enrolled" in done.err) == (2, True)
     fl_server("enrol", "graz", "../graz.pub")
-    told = fl_server.json("train", "../spring.toml")
-    assert (told["number"], told["clinics"], told["rules"]["approval"]) == (1, ["graz"], "1d")
+    output = fl_server.json("train", "../spring.toml")
+    assert (output["number"], output["clinics"], output["rules"]["approval"]) == (1, ["graz"], "1d")
     run = find_run(Record(Path("record.db")), "spring")
-    assert (run.status, run.plan, run.hash) == (Status.ASKED, PLAN, told["hash"])
+    assert (run.status, run.plan, run.hash) == (Status.ASKED, PLAN, output["hash"])
     done = fl_server("train", "../spring.toml")
     assert (done.code, "a run 'spring' already" in done.err) == (2, True)
 
@@ -134,13 +134,13 @@ def test_train_names_clinics_that_are_not_enrolled_and_a_quorum_beyond_them(
     fl_server: Coordinator, tmp_path: Path
 ) -> None:
     fl_server("enrol", "graz", "../graz.pub")
-    for lines, told in (
+    for lines, output in (
         ('clinics = ["graz", "linz"]', "Not enrolled: linz"),
         ("rules.quorum = 2", "quorum is 2"),
     ):
         (tmp_path / "plan.toml").write_text(f'name = "p"\nweights = "none"\n{lines}\n')
         done = fl_server("train", "../plan.toml")
-        assert (done.code, told in done.err) == (2, True), done.err
+        assert (done.code, output in done.err) == (2, True), done.err
     assert fl_server.json("runs")["runs"] == []
 
 
@@ -207,17 +207,17 @@ def test_history_and_models_take_a_number_a_name_or_a_folder(trained: Coordinato
     assert [kept["round"] for kept in trained.json("models", name)["models"]] == [1, 2]
 
 
-def test_a_run_without_rounds_or_that_nobody_knows_is_told(trained: Coordinator) -> None:
+def test_a_run_without_rounds_and_an_unknown_run_are_named(trained: Coordinator) -> None:
     Path("../p.toml").write_text('name = "next"\nweights = "none"')
     assert trained("train", "../p.toml").code == 0
-    for name, told in (("next", "has no model yet"), ("7", "There is no run '7'")):
+    for name, output in (("next", "has no model yet"), ("7", "There is no run '7'")):
         done = trained("models", name)
-        assert (done.code, told in done.err) == (2, True), done.err
+        assert (done.code, output in done.err) == (2, True), done.err
 
 
 def test_export_refuses_before_any_work(trained: Coordinator) -> None:
     Path("there.keras").write_text("mine")
-    for arguments, told in (
+    for arguments, output in (
         (("spring", "best", "model.h5"), "does not end in .keras"),
         (("spring", "best", "there.keras"), "a file of this name"),
         (("spring", "7", "new.keras"), "Round 7 is not saved"),
@@ -226,7 +226,7 @@ def test_export_refuses_before_any_work(trained: Coordinator) -> None:
         (("spring", "best", "no/new.keras"), "folder does not exist"),
     ):
         done = trained("export", *arguments)
-        assert (done.code, told in done.err) == (2, True), done.err
+        assert (done.code, output in done.err) == (2, True), done.err
     assert Path("there.keras").read_text() == "mine"
 
 

@@ -1,4 +1,4 @@
-"""Whole runs on a few real images: train, judge what came out, be killed and go on."""
+"""Whole runs on a few real images: train, evaluate the model, be killed and continue."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return answer
 
 
-def test_a_run_gives_its_table_and_a_model_that_can_be_judged(data: Path, tmp_path: Path) -> None:
+def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(data: Path, tmp_path: Path) -> None:
     (data / "images" / "unreadable.jpg").write_bytes(b"no image")
     with (data / "metadata.csv").open("a") as file:
         file.write("unreadable,none,nv,consensus,50,male,back,north\n")
@@ -67,8 +67,8 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_judged(data: Path, tmp_pa
     assert 0 <= result["federated"]["calibration"]["expected_calibration_error"] <= 1
     card = (folder / "card.md").read_text("utf-8")
     assert "Clinic by clinic there are too few test images to tell" in card
-    assert "| sex: female |" in card, "groups of patients are judged too"
-    judged = read_json(
+    assert "| sex: female |" in card, "groups of patients are evaluated too"
+    evaluation = read_json(
         run(
             "fl-client",
             "evaluate",
@@ -81,20 +81,20 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_judged(data: Path, tmp_pa
             "--json",
         )
     )
-    assert judged["images"] == 2 * IMAGES
-    assert [len(judged["unreadable"]), judged["round"]] == [1, 2]
-    assert_same_on_test_images(result, judged, folder)
+    assert evaluation["images"] == 2 * IMAGES
+    assert [len(evaluation["unreadable"]), evaluation["round"]] == [1, 2]
+    assert_same_on_test_images(result, evaluation, folder)
     rounds = read_json(run("fl-server", "history", folder, "--json"))["rounds"]
     assert [row["round"] for row in rounds] == [1, 2]
 
 
-def assert_same_on_test_images(result: dict[str, Any], judged: dict[str, Any], folder: Path) -> None:
-    """The saved model, judged by another command, hits the same share of the run's test images."""
+def assert_same_on_test_images(result: dict[str, Any], evaluation: dict[str, Any], folder: Path) -> None:
+    """The saved model, evaluated by another command, has the same accuracy on the run's test images."""
     tests: set[str] = set()
     for path in folder.glob("sites/clinics/*/site.csv"):
         with path.open(newline="") as file:
             tests |= {row["image_id"] for row in csv.DictReader(file) if row["split"] == "test"}
-    with Path(judged["predictions"]).open(newline="") as file:
+    with Path(evaluation["predictions"]).open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["image"] in tests]
     hits = sum(max(LABELS, key=lambda name: float(row[name])) == row["label"] for row in rows)
     assert hits / len(rows) == pytest.approx(result["federated"]["accuracy"])

@@ -92,7 +92,7 @@ def test_a_damaged_history_is_named_with_its_row(
     assert f"history.csv, row {4 if old == '3,1.5' else 2}" in done.err
 
 
-def test_models_that_are_all_damaged_are_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_models_are_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (run / "arms" / "federated").glob("round-*.npz"):
         path.write_bytes(b"")
     done = command(cli.main, capsys, "models", run)

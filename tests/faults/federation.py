@@ -19,7 +19,7 @@ from tests.faults.processes import Processes, free_port, wait_for
 
 CLINICS = ("graz", "linz")
 SERVER = "server"
-HELD = ("asked", "agreeing", "running", "stopping")
+ACTIVE = ("asked", "agreeing", "running", "stopping")
 
 _PLAN = """\
 name = "{name}"
@@ -162,11 +162,11 @@ class Federation(Processes):
         return list(json.loads(self.coordinator("history", name, "--json"))["rounds"])
 
     def in_round(self, name: str, round: int, clinic: str) -> None:
-        """Wait until a clinic is at work in a round."""
+        """Wait until a clinic is working in a round."""
 
         def at_work() -> bool:
             run = self.run(name)
-            assert run["status"] in HELD, run["why"]
+            assert run["status"] in ACTIVE, run["why"]
             begun = run["status"] == "running" and run["rounds_done"] == round - 1
             return begun and (self.home(clinic) / "node" / "task.json").exists()
 
@@ -174,12 +174,12 @@ class Federation(Processes):
 
     def ends(self, name: str, status: str = "finished") -> dict[str, Any]:
         """The run, once it has come to rest in this status."""
-        run = wait_for(lambda: run if (run := self.run(name))["status"] not in HELD else None)
+        run = wait_for(lambda: run if (run := self.run(name))["status"] not in ACTIVE else None)
         assert run["status"] == status, run["why"]
         return run
 
     def has_kept(self, name: str, history: Sequence[Mapping[str, Any]], rounds: int = 3) -> None:
-        """Nothing that was told is lost: the rounds of before are as they were, models are kept."""
+        """Nothing that was reported is lost: earlier rounds are unchanged, models are still there."""
         rows = self.history(name)
         assert rows[: len(history)] == history
         assert [row["round"] for row in rows] == list(range(1, rounds + 1))
@@ -190,14 +190,14 @@ class Federation(Processes):
         assert all(Path(model["path"]).stat().st_size == model["size"] for model in models)
 
     def heal(self) -> None:
-        """Everything runs and is connected, and no run is held."""
+        """Everything runs and is connected, and no run is active."""
         if SERVER not in self.running:
             self.start_server()
         for clinic in CLINICS:
             if clinic not in self.running:
                 self.start_clinic(clinic)
         for run in json.loads(self.coordinator("runs", "--json"))["runs"]:
-            if run["status"] in HELD:
+            if run["status"] in ACTIVE:
                 self.coordinator("stop", run["number"])
                 self.ends(run["name"], "stopped")
         wait_for(lambda: self.connected(*CLINICS))

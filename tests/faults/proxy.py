@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 
 class Way:
-    """Forwards TCP; while it is cut, not one byte passes, and nobody is told.
+    """Forwards TCP; while it is cut, no byte passes, and neither side is notified.
 
     Connections of before a cut stay dead when it is over, as behind a firewall that has forgotten them.
     """
@@ -44,7 +44,7 @@ class Way:
 
     def _serve(self, node: socket.socket) -> None:
         with suppress(OSError), node:
-            self._open.wait()  # a connection that is asked for in vain is one that nobody accepts
+            self._open.wait()  # a refused connection is one that nobody accepts
             with socket.create_connection(("127.0.0.1", self._server)) as server:
                 back = threading.Thread(target=self._pump, args=(server, node, self._cuts), daemon=True)
                 back.start()

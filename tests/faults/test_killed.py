@@ -81,6 +81,6 @@ def test_a_run_goes_on_by_itself_from_its_last_round(federation: Federation, kil
     for clinic in killed[1:]:
         federation.start_clinic(clinic)
     federation.ends(name)
-    assert f"{name}: goes on" in federation.log(SERVER)
+    assert f"{name}: continues" in federation.log(SERVER)
     federation.has_kept(name, history)
     assert equals_undisturbed(federation, name)

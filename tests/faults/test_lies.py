@@ -1,4 +1,4 @@
-"""A clinic that is registered and lies: nothing of it enters the model, and each lie is told by name."""
+"""A registered clinic that sends false replies: none enters the model, and each is reported by name."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def test_each_lie_is_refused_by_name_and_the_run_finishes(with_a_liar: Federatio
 
 
 def answers_for_another_run(federation: Federation) -> None:
-    """A reply that says it belongs to the run before: its own SuperNode refuses it, and is started anew.
+    """A reply with the id of an earlier run: its own SuperNode refuses it, and is restarted.
 
-    What a server says to a SuperNode that lies too, ``tests/server/flower/test_fleet_api.py`` tests.
+    ``tests/server/flower/test_fleet_api.py`` tests a SuperNode that lies too.
     """
     (federation.home("linz") / "lie").touch()
     federation.train("replay", rounds=1, quorum=1)

@@ -54,8 +54,8 @@ def test_a_long_cut_is_told_on_both_sides_and_ends_by_itself(federation: Federat
     federation.in_round("long-cut", 2, "linz")
     way.cut()
     begun = time.monotonic()
-    told = wait_for(lambda: federation.cause_at("linz"))
-    assert "does not answer. Ask whether the server runs" in told
+    cause = wait_for(lambda: federation.cause_at("linz"))
+    assert "does not answer. Ask whether the server runs" in cause
     wait_for(lambda: "linz: " in federation.history("long-cut")[-1]["left_out"])
     wait_for(lambda: not federation.online("linz"))
     time.sleep(max(0.0, begun + OUTAGE - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Keys, certificates, clocks and consent that are not right: each is told where it can be mended."""
+"""Keys, certificates, clocks and consent that are wrong: each is reported where it can be fixed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_key_unknown_then_enrolled_then_revoked_then_replaced(
     wait_for(lambda: federation.connected("wels"))
     federation.coordinator("revoke", "wels")
     assert REFUSED in wait_for(lambda: federation.cause_at("wels"), 60)
-    assert "wels may connect no more" in federation.log(SERVER)
+    assert "wels may no longer connect" in federation.log(SERVER)
     with pytest.raises(SettingsError, match=r"was revoked on .*make a new key, in a new folder"):
         federation.enrol("wels")
     federation.end("wels")
@@ -71,14 +71,14 @@ def test_a_second_node_with_one_key_is_told_and_disturbs_nobody(federation: Fede
     federation.end("twin")
 
 
-def test_a_wrong_authority_is_told(federation: Federation, tmp_path: Path) -> None:
+def test_a_wrong_authority_is_reported(federation: Federation, tmp_path: Path) -> None:
     authority.make_authority(tmp_path / "other", "other")
     pinned = (federation.home("linz") / "ca.pem").read_bytes()
     with restarted(federation, "linz"):
         shutil.copy(tmp_path / "other" / "ca.pem", federation.home("linz") / "ca.pem")
-    told = wait_for(lambda: federation.cause_at("linz"))
-    assert "not issued by the pinned authority" in told
-    assert "ask by telephone, then join again" in told
+    cause = wait_for(lambda: federation.cause_at("linz"))
+    assert "not issued by the pinned authority" in cause
+    assert "ask by telephone, then join again" in cause
     assert federation.check_at("linz", "tls")["state"] == "failed"
     with restarted(federation, "linz"):
         (federation.home("linz") / "ca.pem").write_bytes(pinned)
@@ -101,9 +101,9 @@ def test_an_expired_certificate_is_told_and_renewed(
     assert "certificate expires in 0 days; run: fl-server renew" in federation.log(SERVER)
     time.sleep(max(0.0, issued + 2 * needs + 11 - time.monotonic()))
     federation.start_clinic("linz")
-    told = wait_for(lambda: federation.cause_at("linz"))
-    assert "the server's certificate has expired" in told
-    assert "the coordinator must renew the certificate" in told
+    cause = wait_for(lambda: federation.cause_at("linz"))
+    assert "the server's certificate has expired" in cause
+    assert "the coordinator must renew the certificate" in cause
     federation.end(SERVER)
     with pytest.raises(RuntimeError, match=r"certificate expired on .*Run: fl-server renew"):
         federation.start_server()
@@ -113,12 +113,12 @@ def test_an_expired_certificate_is_told_and_renewed(
 
 
 @pytest.mark.parametrize(("ahead", "word"), [(600, "ahead of"), (-600, "behind"), (20, "ahead of")])
-def test_a_clock_that_is_wrong_is_told(federation: Federation, ahead: float, word: str) -> None:
+def test_a_wrong_clock_is_reported(federation: Federation, ahead: float, word: str) -> None:
     federation.end("linz")
     federation.start_clinic("linz", PYTHONPATH=f"{CLOCK}:{ROOT}", CLOCK_AHEAD=str(ahead))
-    told = wait_for(lambda: federation.cause_at("linz"))
-    found = re.search(rf"the clock is (\d+) s {word} the server's. Set it by NTP", told)
-    assert found, told
+    cause = wait_for(lambda: federation.cause_at("linz"))
+    found = re.search(rf"the clock is (\d+) s {word} the server's. Set it by NTP", cause)
+    assert found, cause
     assert abs(int(found[1]) - abs(ahead)) <= 5
     with restarted(federation, "linz"):
         pass

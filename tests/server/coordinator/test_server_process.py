@@ -1,4 +1,4 @@
-"""``fl-server start``: what it checks, what it says, and how it ends."""
+"""The server process: its checks at the start, its ready message, and its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dermafed.server.commands.start import place_and_code
-from dermafed.server.coordinator import server_process as start
+from dermafed.server.coordinator import server_process
 from dermafed.server.coordinator.federation_folder import (
     ServerSettings,
     authority_fingerprint,
@@ -40,7 +40,7 @@ def free_port() -> int:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As ``fl-server init`` makes it."""
-    monkeypatch.setattr(start, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(server_process, "_LOCK_SECONDS", 0.2)
     federation = tmp_path / "alps"
     make_private_folder(federation)
     make_private_folder(federation / "runs")
@@ -64,11 +64,11 @@ def never(ready: Ready) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_tells_what_clinics_need_and_ends_on_a_signal(folder: Path, number: int) -> None:
-    told: list[Ready] = []
+    message: list[Ready] = []
     handler = signal.getsignal(number)
 
     def ready(what: Ready) -> None:
-        told.append(what)
+        message.append(what)
         assert is_locked(folder)
         with pytest.raises(SettingsError, match="Another process works in this folder"):
             serve(folder, never, start_engine=engine)
@@ -77,7 +77,7 @@ def test_it_tells_what_clinics_need_and_ends_on_a_signal(folder: Path, number: i
     serve(folder, ready, start_engine=engine)
     settings = load_settings(folder)
     fingerprint = authority_fingerprint(folder / "trust")
-    assert told == [Ready("alps", settings.address, fingerprint, settings.health_port)]
+    assert message == [Ready("alps", settings.address, fingerprint, settings.health_port)]
     assert not is_locked(folder)
     assert signal.getsignal(number) is handler
 
@@ -99,15 +99,15 @@ FAULTS: list[tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "told"), FAULTS)
+@pytest.mark.parametrize(("damage", "message"), FAULTS)
 def test_it_does_not_start_with_a_fault(
     folder: Path,
     damage: Callable[[Path, pytest.MonkeyPatch], object],
-    told: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     damage(folder, monkeypatch)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         serve(folder, never, start_engine=engine)
 
 
@@ -134,7 +134,7 @@ def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("port = ", "port = 7", "not a port"),
         ('"derma.example.org"', '"a b"', "not a host"),
@@ -143,12 +143,12 @@ def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
         ("port = ", "porto = ", "porto"),
     ],
 )
-def test_settings_that_cannot_be_used_are_named(folder: Path, old: str, new: str, told: str) -> None:
+def test_settings_that_cannot_be_used_are_named(folder: Path, old: str, new: str, message: str) -> None:
     path = folder / "server.toml"
     lines = path.read_text()
     assert old in lines
     path.write_text(lines.replace(old, new, 1).replace("port = 7", "port = 700000"))
-    with pytest.raises(SettingsError, match=told) as caught:
+    with pytest.raises(SettingsError, match=message) as caught:
         load_settings(folder)
     assert str(path) in caught.value.where
 
