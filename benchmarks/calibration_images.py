@@ -38,8 +38,8 @@ class CachedOutputs:
     def outputs(self, name: str, images: Callable[[], LabelledImages]) -> NetworkOutputs:
         file = None if self.keep is None else self.keep / f"{name}.npz"
         if file is not None and file.exists():
-            with np.load(file) as kept:
-                return NetworkOutputs(kept["logits"], kept["features"], kept["labels"])
+            with np.load(file) as saved:
+                return NetworkOutputs(saved["logits"], saved["features"], saved["labels"])
         stderr().print(f"Predicting {name}")
         outputs = network_outputs(self.classifier, images())
         if file is not None:
@@ -81,11 +81,13 @@ class ImageSets:
 def all_outputs(run: Path, ham: Path, isic: Path, keep: Path | None) -> ImageSets:
     classifier, card = load_model(run / "model.keras")
     cached, side = CachedOutputs(classifier, card, keep), card.model.image_size
-    sites = {site.name: site for site in map(read_clinic_split, sorted((run / "sites/clinics").iterdir()))}
+    clinics = {
+        clinic.name: clinic for clinic in map(read_clinic_split, sorted((run / "sites/clinics").iterdir()))
+    }
     parts = {
         part: {
-            name: cached.outputs_for_records(f"{part}-{name}", site.splits.sides()[part])
-            for name, site in sites.items()
+            name: cached.outputs_for_records(f"{part}-{name}", clinic.splits.sides()[part])
+            for name, clinic in clinics.items()
         }
         for part in ("train", "validation", "test")
     }

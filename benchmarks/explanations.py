@@ -187,9 +187,9 @@ def run_images(run: Path, side: Literal["validation", "test"]) -> RunImages:
     """The images of one side of the split, from the folder that ``fl-simulate --out`` wrote."""
     classifier, card = load_model(run / "model.keras")
     explainer = Explainer(classifier)
-    sites = [read_clinic_split(folder) for folder in sorted((run / "sites/clinics").iterdir())]
+    clinics = [read_clinic_split(folder) for folder in sorted((run / "sites/clinics").iterdir())]
     records = sorted(
-        (record for site in sites for record in site.splits.sides()[side]), key=lambda one: one.image_id
+        (record for clinic in clinics for record in clinic.splits.sides()[side]), key=lambda one: one.image_id
     )
     data = load_labelled(records, card.model, card.preprocess)
     return RunImages(

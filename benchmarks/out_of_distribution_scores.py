@@ -44,8 +44,8 @@ def relative(training: NetworkOutputs) -> Score:
 
 def neighbour(training: NetworkOutputs) -> Score:
     """Sun et al. 2022: the distance from the tenth nearest training image, features of length 1."""
-    seen = _unit(training.features)
-    return lambda outputs: -np.sort(_unit(outputs.features) @ seen.T, axis=1)[:, -NEIGHBOUR]
+    training_features = _unit(training.features)
+    return lambda outputs: -np.sort(_unit(outputs.features) @ training_features.T, axis=1)[:, -NEIGHBOUR]
 
 
 def mahalanobis_by_class_of_directions(training: NetworkOutputs) -> Score:
@@ -56,8 +56,8 @@ def mahalanobis_by_class_of_directions(training: NetworkOutputs) -> Score:
 
 def product(training: NetworkOutputs) -> Score:
     """What DermaFed uses: the distance from the mean of all classes, features of length 1."""
-    rule = OutOfDistribution.fit(training.features, training.features)
-    return lambda outputs: rule.scores(outputs.features)
+    detector = OutOfDistribution.fit(training.features, training.features)
+    return lambda outputs: detector.scores(outputs.features)
 
 
 CANDIDATES: dict[str, Callable[[NetworkOutputs], Score]] = {

@@ -80,12 +80,12 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    figures = measure([record for record in load_dataset(options.data).records if record.mask])
+    metrics = measure([record for record in load_dataset(options.data).records if record.mask])
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps(metrics))
         return
     table = Table("Typology angle", "")
-    for name, value in figures.items():
+    for name, value in metrics.items():
         table.add_row(name, f"{value:.3g}" if isinstance(value, float) else str(value))
     Console().print(table)
 

@@ -33,7 +33,7 @@ from benchmarks.calibration_images import ImageSets, all_outputs, together
 from benchmarks.out_of_distribution_scores import CANDIDATES
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs
-from dermafed.shared.metrics.calibration.out_of_distribution import SEEN
+from dermafed.shared.metrics.calibration.out_of_distribution import WITHIN_THRESHOLD
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins, ReliabilityBin
 from dermafed.shared.metrics.calibration.selective_prediction import select
 from dermafed.shared.metrics.intervals import wilson
@@ -89,10 +89,14 @@ def abstaining(sets: ImageSets) -> list[Row]:
     """Coverage and risk of the rule that validation images gave."""
     validation = together(sets.validation)
     temperature = CalibrationSums.of(validation.logits, validation.labels).best_temperature
-    rule = select(counted(validation, temperature))
+    selection = select(counted(validation, temperature))
     sides = {"validation": validation, "test": together(sets.test), "ISIC 2017": sets.isic}
     return [
-        {"part": name, "threshold": rule.threshold, **sure(counted(outputs, temperature), rule.first_bin)}
+        {
+            "part": name,
+            "threshold": selection.threshold,
+            **sure(counted(outputs, temperature), selection.first_bin),
+        }
         for name, outputs in sides.items()
     ]
 
@@ -112,7 +116,7 @@ def sure(bins: ConfidenceBins, first: int) -> Row:
     }
 
 
-def outside(
+def out_of_distribution(
     training: dict[str, NetworkOutputs],
     validation: dict[str, NetworkOutputs],
     sets: ImageSets,
@@ -124,7 +128,7 @@ def outside(
     rows: list[Row] = []
     for name in names:
         score = CANDIDATES[name](together(training))
-        threshold = np.quantile(score(together(validation)), SEEN, method="higher")
+        threshold = np.quantile(score(together(validation)), WITHIN_THRESHOLD, method="higher")
         known = score(inside)
         for other, outputs in {"test": inside, **sets.others, "ISIC 2017": sets.isic}.items():
             found = score(outputs)
@@ -143,12 +147,12 @@ def measure(sets: ImageSets) -> dict[str, list[Row]]:
     own = [
         row
         for name in sets.train
-        for row in outside({name: sets.train[name]}, {name: sets.validation[name]}, sets, used)
+        for row in out_of_distribution({name: sets.train[name]}, {name: sets.validation[name]}, sets, used)
     ]
     return {
         "calibration": calibration(sets),
         "unsure": abstaining(sets),
-        "outside": outside(sets.train, sets.validation, sets, list(CANDIDATES)) + own,
+        "outside": out_of_distribution(sets.train, sets.validation, sets, list(CANDIDATES)) + own,
     }
 
 
@@ -157,7 +161,7 @@ def draw(sets: ImageSets, file: Path) -> None:
     clinic = max(sets.test, key=lambda name: len(sets.test[name].labels))
     test, validation = sets.test[clinic], sets.validation[clinic]
     own = CalibrationSums.of(validation.logits, validation.labels).best_temperature
-    reliability_figure(counted(test, 1.0), counted(test, own)).savefig(file)
+    reliability_diagram(counted(test, 1.0), counted(test, own)).savefig(file)
 
 
 def cell(value: Any) -> str:
@@ -177,7 +181,7 @@ def show(found: dict[str, list[Row]]) -> None:
 _BAR, _LINE = "#4477aa", "#bb5566"  # told apart by the colour-blind (Paul Tol's)
 
 
-def reliability_figure(before: ConfidenceBins, after: ConfidenceBins) -> Figure:
+def reliability_diagram(before: ConfidenceBins, after: ConfidenceBins) -> Figure:
     """Draw both sides by side; each bar has its 95 % interval, a faithful model follows the diagonal."""
     drawing = Figure(figsize=(7.0, 3.4), layout="constrained")
     sides = {"before": before, "after scaling": after}

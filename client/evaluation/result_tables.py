@@ -12,7 +12,7 @@ from rich.table import Table
 
 from dermafed.client.evaluation.evaluate import Evaluation
 from dermafed.shared.metrics.calibration.calibration import Calibration
-from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES, SEEN
+from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES, WITHIN_THRESHOLD
 from dermafed.shared.metrics.calibration.reliability import ECE_BINS, ConfidenceBins
 from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
 from dermafed.shared.metrics.classification import ClassificationMetrics
@@ -165,7 +165,7 @@ def _rules(calibration: Calibration) -> list[str]:
     if calibration.out_of_distribution is not None:
         lines.append(
             f"Out of distribution: beyond {calibration.out_of_distribution.threshold:.3f}, "
-            f"as {1 - SEEN:.0%} of the validation images are"
+            f"as {1 - WITHIN_THRESHOLD:.0%} of the validation images are"
         )
     return lines
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.imaging.decoding import read_image, read_mask
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.fairness.groups import AGES, REGIONS, age_group, sex, site_group
+from dermafed.shared.metrics.fairness.groups import AGES, REGIONS, age_group, body_site_group, sex
 from dermafed.shared.metrics.fairness.skin_tone import THIRDS, TONES, thirds, tone, typology_angle
 from dermafed.shared.model.metadata import SEXES
 from dermafed.shared.process import cores
@@ -58,7 +58,7 @@ def groups_of(tests: TestImages, angles: Angles) -> dict[str, Groups]:
     return {
         "age": [age_group(record) for record in records],
         "sex": [sex(record) for record in records],
-        "body site": [site_group(record) for record in records],
+        "body site": [body_site_group(record) for record in records],
         "clinic": [name for name, own in clinics for _ in own],
         "skin tone": [None if np.isnan(a) else tone(a) for own in by_clinic for a in own],
         "skin tone within the clinic": [third for own in by_clinic for third in thirds(own)],

@@ -16,7 +16,7 @@ import numpy as np
 from dermafed.shared.errors import FederationError, ModelError
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
-from dermafed.shared.metrics.calibration.out_of_distribution import SEEN, OutOfDistribution
+from dermafed.shared.metrics.calibration.out_of_distribution import WITHIN_THRESHOLD, OutOfDistribution
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.selective_prediction import COVERAGE
 from dermafed.shared.storage.atomic_files import write_private
@@ -170,7 +170,7 @@ def calibration_metrics(calibration: Calibration) -> dict[str, Any]:
         "outside": None
         if calibration.out_of_distribution is None
         else {
-            "rule": f"beyond {SEEN:.0%} of the clinic's own validation images",
+            "rule": f"beyond {WITHIN_THRESHOLD:.0%} of the clinic's own validation images",
             "threshold": calibration.out_of_distribution.threshold,
             "images": calibration.out_of_distribution.images,
         },

@@ -2,8 +2,8 @@
 
 Lee, Lee, Lee and Shin 2018 measure the distance of the pooled features from the training images'. Here the
 features are divided by their length first, as Müller and Hein 2025 do, and one mean serves all classes:
-measured (``docs/calibration.md``), the first helps and a mean for each class does not. The covariance is shrunk
-(Ledoit and Wolf 2004), since a clinic may have fewer images than the network has features.
+measured (``docs/calibration.md``), the first helps and a mean for each class does not. The covariance is
+shrunk (Ledoit and Wolf 2004), since a clinic may have fewer images than the network has features.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.errors import DatasetError
 
-SEEN = 0.95
+WITHIN_THRESHOLD = 0.95
 """The share of validation images that lie within the threshold."""
 
 FEWEST_IMAGES = 20
@@ -64,7 +64,7 @@ class OutOfDistribution:
         covariance, _ = ledoit_wolf(directions - mean, assume_centered=True)
         whitening = np.linalg.inv(np.linalg.cholesky(covariance))
         placed = cls(mean.astype(np.float32), whitening.astype(np.float32), np.inf, len(validation))
-        threshold = np.quantile(placed.scores(validation), SEEN, method="higher")
+        threshold = np.quantile(placed.scores(validation), WITHIN_THRESHOLD, method="higher")
         return cls(placed.mean, placed.whitening, float(threshold), placed.images)
 
     def scores(self, features: Features) -> NDArray[np.float64]:

@@ -30,13 +30,13 @@ def sex(record: LesionRecord) -> str | None:
     return record.sex if record.sex in SEXES else None
 
 
-def site_group(record: LesionRecord) -> str | None:
+def body_site_group(record: LesionRecord) -> str | None:
     """The name in REGIONS of the lesion's body site, or ``None``."""
     region = body_region(record.body_site)
     return None if region is None else region.replace("_", " ")
 
 
-GROUPINGS = {"age": age_group, "sex": sex, "site": site_group}
+GROUPINGS = {"age": age_group, "sex": sex, "site": body_site_group}
 
 
 def group_weights(
