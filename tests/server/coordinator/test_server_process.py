@@ -138,7 +138,7 @@ def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
     [
         ("port = ", "port = 7", "not a port"),
         ('"derma.example.org"', '"a b"', "not a host"),
-        ('"derma.example.org",', "", "not a host"),
+        ('"derma.example.org",', "", "The server has no host"),
         ('federation = "alps"', 'federation = "a/b"', "not a valid name for a federation"),
         ("port = ", "porto = ", "porto"),
     ],
