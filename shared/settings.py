@@ -26,8 +26,11 @@ from pydantic.fields import FieldInfo
 
 from dermafed.shared.errors import SettingsError
 
-STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-"""No type is converted: 2.5 and true are not whole numbers, and no number is NaN or infinite."""
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+"""No type is converted: 2.5 and true are not whole numbers, and no number is NaN or infinite.
+
+What checks a class is built when it is first used, so that ``--help`` answers at once.
+"""
 
 
 def _as_written(value: Any, check: Callable[[Any], float]) -> Any:

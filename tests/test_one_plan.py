@@ -22,7 +22,7 @@ module = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = module
 exec(compile(source.replace("    focus: Annotated[", field), spec.origin, "exec"), module.__dict__)
 
-from dermafed.client.commands.plans import in_words
+from dermafed.client.commands.plans import describe
 from dermafed.client.node.limits import Limits, default_limits
 from dermafed.client.node.offers import _new as stored
 from dermafed.server.coordinator.plan_file import documented_plan, parse_plan
@@ -43,7 +43,7 @@ assert Offer.from_text(asked.offer.to_text()).recipe.sharpness == 2.5
 assert "sharpness = 1.5               # How sharp it is" in documented_plan()
 assert "max_sharpness = 2" in default_limits()
 assert Limits("limits").beyond(asked.offer) == ["sharpness 2.5, at most 2"]
-assert any("sharpness 2.5" in line for line in in_words(stored(asked.offer), Limits()))
+assert any("sharpness 2.5" in line for line in describe(stored(asked.offer), Limits()))
 assert "sharpness" in inspect.signature(simulate).parameters
 assert (RunSettings().sharpness, RunSettings(data="images").sharpness) == (3, 1.5)
 plan = RunSettings(sharpness=0.5).plan(("a", "b"), (1, 1), threads=1)

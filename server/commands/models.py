@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
@@ -20,9 +20,11 @@ from typer.core import TyperGroup
 from dermafed.console import stderr
 from dermafed.server.commands.card import card
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
-from dermafed.server.rounds.checkpoint import Checkpoint, federated_folder, find_checkpoints, has_state
 from dermafed.server.rounds.history import HistoryRow, best_round, read_history, row_values
 from dermafed.shared.errors import SettingsError
+
+if TYPE_CHECKING:
+    from dermafed.server.rounds.checkpoint import Checkpoint
 
 
 def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
@@ -89,6 +91,8 @@ def list_models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> No
 
         fl-server models list 3 --json
     """
+    from dermafed.server.rounds.checkpoint import find_checkpoints
+
     folder = _folder(run, directory)
     checkpoints = find_checkpoints(folder)
     if as_json:
@@ -135,6 +139,7 @@ def export(
 def _folder(run: str, directory: Path) -> Path:
     """The folder of a run's files: a given path, or the folder of a federation's run."""
     from dermafed.server.coordinator.federation_folder import RUNS, SETTINGS_FILE
+    from dermafed.server.rounds.checkpoint import federated_folder, has_state
 
     try:
         return federated_folder(Path(run))
