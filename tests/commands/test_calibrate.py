@@ -90,7 +90,7 @@ def test_the_table_has_both_columns_and_the_rules(model: Path, data: Path, capsy
         "After",
         "Expected calibration error",
         "Unsure: ",
-        "Outside: ",
+        "Out of distribution: ",
         "Research use only",
     ):
         assert part in done.out
