@@ -23,7 +23,7 @@ from dermafed.shared.model.model_file import load_model
 from dermafed.shared.protocol.offer import Offer
 from tests.commands.making import command
 from tests.commands.test_coordinator import PLAN
-from tests.server.trusted import KEY
+from tests.server.example_keys import KEY
 from tests.shared.metrics.calibration.sample_calibration import fitted
 
 

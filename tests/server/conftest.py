@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dermafed.server.flower.link import Link
-from tests.server.clinics import NAMES
 from tests.server.flower.link_side import new_key, public_pem
+from tests.server.small_clinics import NAMES
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ from dermafed.shared.protocol.messages import (
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.predict import loaded_classifier
 from dermafed.simulation.engines.local import LocalGrid, become_server_task, run_local
-from tests.server.clinics import PARAMETERS, server, start_weights, trainer_for
+from tests.server.small_clinics import PARAMETERS, server, start_weights, trainer_for
 from tests.shared.explain.quality.toy_models import darkness, random_image, redness
 from tests.shared.training.tiny import CLASSES, plain, start, tiny, tiny_backbones
 

@@ -27,7 +27,7 @@ from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.shared.errors import FederationError
 from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.engines.local import LocalGrid, become_server_task
-from tests.server.clinics import PARAMETERS, joining_app, start_weights, trainer_for
+from tests.server.small_clinics import PARAMETERS, joining_app, start_weights, trainer_for
 
 CLINICS = ("graz", "linz", "wels")
 

@@ -30,8 +30,8 @@ from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from dermafed.simulation.engines.local import run_local
-from tests.server.clinics import server, trainer_for
 from tests.server.coordinator.runs_in_process import CLINICS, Server, public_key
+from tests.server.small_clinics import server, trainer_for
 
 ROUNDS = 4
 

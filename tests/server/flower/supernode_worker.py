@@ -22,7 +22,7 @@ from flwr.supercore.retry import make_simple_http_retry_invoker
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
-from tests.server.clinics import joining_app
+from tests.server.small_clinics import joining_app
 
 
 def connect(address: str, *interceptors: object) -> RuntimeHttpClient:

@@ -24,8 +24,8 @@ from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.shared.errors import FederationError, SettingsError, StorageError
 from dermafed.shared.protocol.messages import encode_instruction
 from dermafed.simulation.engines.local import run_local
-from tests.server.clinics import NAMES, server, trainer_for
 from tests.server.flower.link_side import new_key, node_in_process, public_pem
+from tests.server.small_clinics import NAMES, server, trainer_for
 
 
 @pytest.fixture

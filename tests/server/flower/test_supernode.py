@@ -26,7 +26,6 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.simulation.engines.local import run_local
 from tests.paths import ROOT
-from tests.server.clinics import CLASSES, SIZES, joining_app, lesions, server, trainer_for
 from tests.server.coordinator.test_agree import OFFERED
 from tests.server.flower.link_side import (
     make_certificates,
@@ -35,6 +34,7 @@ from tests.server.flower.link_side import (
     public_pem,
     write_private,
 )
+from tests.server.small_clinics import CLASSES, SIZES, joining_app, lesions, server, trainer_for
 
 pytestmark = pytest.mark.journey
 

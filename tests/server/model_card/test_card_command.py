@@ -25,8 +25,8 @@ from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from tests.commands.making import Outcome, command
 from tests.commands.test_coordinator import PLAN
-from tests.server.model_card.making import WEIGHTS, simulation
-from tests.server.trusted import KEY
+from tests.server.example_keys import KEY
+from tests.server.model_card.simulated_run import WEIGHTS, simulation
 from tests.shared.metrics.calibration.sample_calibration import fitted
 
 

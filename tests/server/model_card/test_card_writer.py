@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from dermafed.server.model_card.card_facts import CardFacts
 from dermafed.server.model_card.card_writer import card_text, write_card
 from dermafed.server.model_card.run_facts import simulated_facts
-from tests.server.model_card.making import simulation
+from tests.server.model_card.simulated_run import simulation
 
 HOSTILE = "<img src=x onerror=alert(1)> | **bold** [link](http://a.example) `code` & more"
 NAMES = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=30)

@@ -14,7 +14,7 @@ from dermafed.server.model_card.card_writer import card_text, write_card
 from dermafed.server.model_card.run_facts import simulated_facts
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.metrics.calibration.calibration_file import save_calibration
-from tests.server.model_card.making import NORTH, SOUTH, WEIGHTS, result, simulation
+from tests.server.model_card.simulated_run import NORTH, SOUTH, WEIGHTS, result, simulation
 from tests.shared.metrics.calibration.sample_calibration import fitted
 
 

@@ -22,7 +22,7 @@ from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import run_local
 from tests.paths import ROOT
-from tests.server.clinics import SIZES, Regression, lesions, server, trainer_for
+from tests.server.small_clinics import SIZES, Regression, lesions, server, trainer_for
 
 ROUNDS = 5
 

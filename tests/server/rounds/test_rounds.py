@@ -21,7 +21,7 @@ from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import encode_update
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import LocalGrid, run_local
-from tests.server.clinics import (
+from tests.server.small_clinics import (
     CLASSES,
     NAMES,
     PARAMETERS,

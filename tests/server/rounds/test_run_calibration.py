@@ -20,7 +20,7 @@ from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.simulation.engines.local import run_local
-from tests.server.clinics import SIZES, lesions, pooled, probabilities, server, trainer_for
+from tests.server.small_clinics import SIZES, lesions, pooled, probabilities, server, trainer_for
 
 NAMES = ("vienna", "graz", "linz")
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")

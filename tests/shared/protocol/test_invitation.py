@@ -10,7 +10,7 @@ import pytest
 
 from dermafed.shared.errors import InputError
 from dermafed.shared.protocol.invitation import join_address, read_invitation, split_address, write_invitation
-from tests.server.trusted import CA, LEAF, an_invitation
+from tests.server.example_keys import CA, LEAF, an_invitation
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from dermafed.shared.errors import InputError
 from dermafed.shared.protocol.node_key import fingerprint, read_public_key, to_pem
-from tests.server.trusted import KEY, KEY_FINGERPRINT, KEY_PEM, P256
+from tests.server.example_keys import KEY, KEY_FINGERPRINT, KEY_PEM, P256
 
 
 def test_the_fingerprint_is_that_of_ssh_keygen() -> None:

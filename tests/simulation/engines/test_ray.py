@@ -16,7 +16,7 @@ from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
-from tests.server.clinics import SIZES, server, trainer_for
+from tests.server.small_clinics import SIZES, server, trainer_for
 
 NAMES = ("vienna", "graz", "linz")
 

@@ -1,4 +1,4 @@
-"""Small clinics for the federation's tests: softmax regression on given arrays, in NumPy."""
+"""Small clinics for the server's tests: softmax regression on given arrays, in NumPy."""
 
 from __future__ import annotations
 
