@@ -5,6 +5,6 @@ from setuptools import find_packages, setup
 PARTS = ("shared", "server", "client", "simulation")
 packages = find_packages(include=[pattern for part in PARTS for pattern in (part, f"{part}.*")])
 setup(
-    packages=["dermafed", *(f"dermafed.{package}" for package in packages)],
+    packages=[*find_packages(include=["dermafed*"]), *(f"dermafed.{package}" for package in packages)],
     package_dir={f"dermafed.{part}": part for part in PARTS},
 )
