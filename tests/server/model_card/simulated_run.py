@@ -1,4 +1,4 @@
-"""The folder of a finished simulation with figures worked out by hand, and none of its training."""
+"""The folder of a finished simulation with metrics computed by hand, without training."""
 
 from __future__ import annotations
 
