@@ -1,4 +1,4 @@
-"""An authority, a leaf and a clinic's key made by openssl and ssh-keygen, with the fingerprints they print."""
+"""An authority, a leaf and a clinic's key by openssl and ssh-keygen, with the fingerprints they print."""
 
 from __future__ import annotations
 
