@@ -1,8 +1,8 @@
-"""Our BM3D against the ``bm3d`` package, in one run: PSNR to the clean image, and seconds an image.
+"""Compares our BM3D with the ``bm3d`` package: PSNR to the clean image, and seconds an image.
 
 Both use every core. Run it as ``python benchmarks/bm3d.py FOLDER``, a folder with photographs. White Gaussian
-noise is added to them. The package's licence allows non-commercial use only; without it, our column stands
-alone.
+noise is added to them. The package's licence allows non-commercial use only; without it, the table has only
+our column.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SIGMAS = (5, 15, 25)
 
 def main(
     data: Annotated[Path, typer.Argument(help="Folder of images, searched with its subfolders.")],
-    images: Annotated[int, typer.Option(min=1, help="How many, evenly spaced in the sorted list.")] = 6,
+    images: Annotated[int, typer.Option(min=1, help="Number of images, evenly spaced by name.")] = 6,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     clean = [read(path) for path in chosen(data, images)]
@@ -65,7 +65,7 @@ def read(path: Path) -> Image:
 
 
 def package() -> dict[str, Denoiser]:
-    """Return the ``bm3d`` package's function, past this file, which has the package's name."""
+    """Return the function of the ``bm3d`` package; skips this file, which has the same name."""
     here = Path(__file__).resolve().parent
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != here]
     try:

@@ -1,4 +1,4 @@
-"""What the federation itself costs: many small clinics, and few with a model of EfficientNetB0's size.
+"""The cost of the federation itself: many small clinics, and few with a model of EfficientNetB0's size.
 
     python -m benchmarks.federation [--clinics 1000] [--rounds 3] [--json]
 
@@ -13,7 +13,6 @@ import multiprocessing
 import resource
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cost.idle_node import IMAGES, IdleTrainer
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.aggregate import StreamingMean, check_update
 from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.strategies import make_strategy
-from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import (
     decode_instruction,
     decode_update,
@@ -39,31 +38,12 @@ from dermafed.simulation.engines.local import run_local
 
 EFFICIENTNETB0 = 4_053_414  # weights of the classifier with three classes, running statistics included
 TINY = 700
-IMAGES = 64
-
-
-class Idle:
-    """A trainer that gives back what it gets."""
-
-    def __init__(self, evaluation: ClinicEvaluation) -> None:
-        self._evaluation = evaluation
-
-    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
-        return Update(weights, IMAGES, {"loss": 1.0})
-
-    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        return self._evaluation
-
-
-def evaluation() -> ClinicEvaluation:
-    scores = np.random.default_rng(0).dirichlet(np.ones(3), IMAGES)
-    return ClinicEvaluation.from_predictions(np.arange(IMAGES) % 3, scores)
 
 
 def run_case(clinics: int, parameters: int, rounds: int) -> dict[str, Any]:
-    """A round's seconds (mean, without the first) and the peak memory of a run whose clinics do nothing."""
+    """Seconds of a round (mean, without the first) and the peak memory of a run with idle clinics."""
     weights = np.random.default_rng(0).normal(size=parameters).astype(np.float32)
-    idle = Idle(evaluation())
+    trainer = IdleTrainer()
     marks: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         app = build_server_app(
@@ -73,7 +53,7 @@ def run_case(clinics: int, parameters: int, rounds: int) -> dict[str, Any]:
             Path(folder),
             on_round=lambda row: marks.append((time.perf_counter(), time.process_time())),
         )
-        run_local(app, build_client_app(lambda context: idle), clinics)
+        run_local(app, build_client_app(lambda context: trainer), clinics)
         assert load_state(Path(folder)).history[-1].replied == clinics
     return {
         "clinics": clinics,
@@ -85,7 +65,7 @@ def run_case(clinics: int, parameters: int, rounds: int) -> dict[str, Any]:
 
 
 def parts_of_a_round(clinics: int, parameters: int) -> dict[str, float]:
-    """Seconds that the parts of a round take, all clinics together; the best of three."""
+    """Seconds of each part of a round, for all clinics together; the best of three."""
     start = np.random.default_rng(0).normal(size=parameters).astype(np.float32)
     return {name: min(times) for name, times in _repeat(3, clinics, start).items()}
 
@@ -109,9 +89,9 @@ def _one_round(clinics: int, start: FloatVector) -> dict[str, float]:
 
     content = encode_instruction(start, 1, {})
     lap("server encodes the model (train, evaluate)", 2)
-    asked = decode_instruction(content)
+    instruction = decode_instruction(content)
     lap("clinics decode it (train, evaluate)", 2 * clinics)
-    reply = encode_update(Update(asked.weights, IMAGES, {"loss": 1.0}), 0.0)
+    reply = encode_update(Update(instruction.weights, IMAGES, {"loss": 1.0}), 0.0)
     lap("clinics encode their updates", clinics)
     update, _ = decode_update(reply, start.size)
     lap("server decodes them", clinics)
@@ -140,16 +120,16 @@ def in_own_process(function: Any, *arguments: Any) -> Any:
 def main() -> None:
     """Run both cases and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--clinics", type=int, default=1000, help="clinics of the first case")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds that are timed")
+    parser.add_argument("--clinics", type=int, default=1000, help="number of clinics of the first case")
+    parser.add_argument("--rounds", type=int, default=3, help="number of timed rounds")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     cases = [
-        in_own_process(run_case, asked.clinics, TINY, asked.rounds),
-        in_own_process(run_case, 4, EFFICIENTNETB0, asked.rounds),
+        in_own_process(run_case, options.clinics, TINY, options.rounds),
+        in_own_process(run_case, 4, EFFICIENTNETB0, options.rounds),
     ]
     parts = in_own_process(parts_of_a_round, 4, EFFICIENTNETB0)
-    if asked.json:
+    if options.json:
         print(json.dumps({"cases": cases, "parts": parts}))
     else:
         _print_tables(cases, parts)

@@ -1,10 +1,10 @@
-"""Fuzzes the intake with atheris: whatever comes is received or refused, in under 1 GB and ten seconds.
+"""Fuzzes the intake with atheris: every input is accepted or refused, in under 1 GB and ten seconds.
 
     python -m benchmarks.fuzz_intake [--runs 1000000] [--corpus FOLDER]
 
-Needs ``pip install atheris``. Prints every ten thousand executions what came of them. An input that breaks
-the rule is written to the current folder as ``crash-...``; give its path as --replay to see what it does.
-What leads to new code is kept in the corpus folder, and the next run starts from it.
+Needs ``pip install atheris``. Prints the outcomes after every ten thousand executions. An input that breaks
+the rule is written to the current folder as ``crash-...``; give its path as --replay to repeat it. Inputs
+that reach new code are saved in the corpus folder, and the next run starts from them.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ MEGABYTES = 1024
 
 
 class Tally:
-    """What came of all executions."""
+    """Counts the outcomes of all executions."""
 
     def __init__(self) -> None:
-        self.words: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.start = time.monotonic()
 
     def run(self, data: bytes) -> None:
         """One execution; atheris calls it."""
-        self.words[take(data)] += 1
-        if self.words.total() % EVERY == 0:
+        self.outcomes[take(data)] += 1
+        if self.outcomes.total() % EVERY == 0:
             print(self.line(), flush=True)
 
     def line(self) -> str:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         assert peak < MEGABYTES
-        told = {"executions": self.words.total(), "seconds": round(time.monotonic() - self.start)}
-        return json.dumps({**told, "peak_mb": peak, **dict(self.words.most_common())})
+        progress = {"executions": self.outcomes.total(), "seconds": round(time.monotonic() - self.start)}
+        return json.dumps({**progress, "peak_mb": peak, **dict(self.outcomes.most_common())})
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--replay", type=Path)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    warnings.simplefilter("ignore")  # Pillow's remarks on damaged tags
+    warnings.simplefilter("ignore")  # Pillow's warnings about damaged tags
     if options.replay:
         print(take(options.replay.read_bytes()))
         return

@@ -1,16 +1,16 @@
-"""How fast a real node answers over HTTPS, for how long, and how much memory it takes.
+"""Response times and memory of a real node over HTTPS.
 
     python -m benchmarks.serving MODEL IMAGES [--minutes 10] [--repeats 5] [--json]
 
-MODEL is a .keras file, IMAGES a folder of full-size images as devices send them. A new clinic's node is made
-(``fl-client init``, ``token``, ``serve``) in a folder that is removed at the end. Every request is new to it,
-and its diagnosis is on the disk when it is answered. The devices run on the same machine and take their share
-of it. Anything else that runs there is in the figures: measure on a quiet machine.
+MODEL is a .keras file, IMAGES a folder of full-size images as devices send them. The benchmark sets up a new
+clinic's node (``fl-client init``, ``token``, ``serve``) in a folder that is removed at the end. Every request
+is new, and its diagnosis is on the disk before the response. The devices run on the same machine and use part
+of it. Other programs affect the results: measure on a quiet machine.
 
-alone     one device, one image at a time: to the probabilities, and from the image in to the heatmap out
-training  the same beside a real training at the priority of the node's worker
-crowd     8 devices at once, each with a heatmap for every image, for some minutes: what was refused (429 and
-          503 are the node's stated limits), what was lost (acknowledged, but not known afterwards), and the
+alone     one device, one image at a time: time to the probabilities, and to the heatmap
+training  the same during a real training at the priority of the node's worker
+crowd     8 devices at once, each with a heatmap for every image, for some minutes: requests that were refused
+          (429 and 503 are the node's stated limits) or lost (acknowledged, but not found afterwards), and the
           node's memory, with its slope after the first fifth of the time
 """
 
@@ -20,10 +20,13 @@ import argparse
 import json
 import os
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +34,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.serve.device import BUSY, Device
-from benchmarks.serve.memory import watched
-from benchmarks.serve.node import Node, running_node
+from benchmarks.serve.node import BUSY, Device, Node, running_node
 from benchmarks.serve.training import training
 
 CROWD = 8
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _WARM_UP = 3
+_POLL_SECONDS = 2.0
+_UNSETTLED = 0.2  # share of the time that the slope ignores: pools and caches fill
 
 
 def alone(node: Node, images: Sequence[bytes], repeats: int) -> dict[str, float]:
@@ -58,7 +61,7 @@ def alone(node: Node, images: Sequence[bytes], repeats: int) -> dict[str, float]
 
 
 def crowd(node: Node, images: Sequence[bytes], minutes: float) -> dict[str, float]:
-    """Many devices at once, as fast as the node lets them."""
+    """Many devices at once, as fast as the node allows."""
     devices = [Device(node, token) for token in node.tokens]
     end = time.monotonic() + 60 * minutes
 
@@ -68,7 +71,7 @@ def crowd(node: Node, images: Sequence[bytes], minutes: float) -> dict[str, floa
             devices[number].diagnose(images[at % len(images)], heatmap=True)
             at += 1
 
-    with watched(node.pid) as memory, ThreadPoolExecutor(CROWD) as threads:
+    with measured_memory(node.pid) as memory, ThreadPoolExecutor(CROWD) as threads:
         list(threads.map(work, range(CROWD)))
     refused = sum((device.refused for device in devices), Counter[int]())
     return {
@@ -82,6 +85,54 @@ def crowd(node: Node, images: Sequence[bytes], minutes: float) -> dict[str, floa
         "peak_mb": max(memory.mb),
         "mb_per_minute": memory.slope(),
     }
+
+
+@dataclass
+class Memory:
+    """Resident sets of a process.
+
+    Attributes:
+        seconds: times of the measurements, from the start.
+        mb: the resident sets, in MB.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    mb: list[float] = field(default_factory=list)
+
+    def slope(self) -> float:
+        """Slope in MB a minute, by least squares, after the first fifth of the time."""
+        first = int(_UNSETTLED * len(self.mb))
+        minutes = np.array(self.seconds[first:]) / 60
+        return float(np.polyfit(minutes, self.mb[first:], 1)[0]) if len(minutes) > 1 else float("nan")
+
+
+@contextmanager
+def measured_memory(pid: int) -> Iterator[Memory]:
+    """Measures a process's memory until the context ends."""
+    memory, ended, start = Memory(), threading.Event(), time.monotonic()
+
+    def watch() -> None:
+        while True:
+            memory.mb.append(resident_mb(pid))
+            memory.seconds.append(time.monotonic() - start)
+            if ended.wait(_POLL_SECONDS):
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield memory
+    finally:
+        ended.set()
+        thread.join()
+
+
+def resident_mb(pid: int) -> float:
+    """The resident set of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1000
+    raise ProcessLookupError(pid)
 
 
 def percentiles(name: str, seconds: Sequence[float]) -> dict[str, float]:
@@ -119,12 +170,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("images", type=Path)
-    parser.add_argument("--minutes", type=float, default=10, help="of the crowd")
-    parser.add_argument("--repeats", type=int, default=5, help="of all images, alone")
+    parser.add_argument("--minutes", type=float, default=10, help="duration of the crowd")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats of all images, alone")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    given = parser.parse_args()
-    found = measure(given.model, given.images, given.minutes, given.repeats)
-    if given.json:
+    options = parser.parse_args()
+    found = measure(options.model, options.images, options.minutes, options.repeats)
+    if options.json:
         print(json.dumps(found))
     else:
         show(found)

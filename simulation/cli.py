@@ -32,7 +32,7 @@ def simulate(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on with the run in this folder, with its settings.", rich_help_panel="Run"),
+        typer.Option(help="Continue the run in this folder, with its settings.", rich_help_panel="Run"),
     ] = None,
     as_json: Annotated[
         bool,
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> None:
-    # Imported now, so that --help and bad usage answer at once.
+    # Imported here, so that --help and bad usage answer at once.
     from dermafed.simulation.runs.progress import LiveWatcher, print_result
     from dermafed.simulation.runs.run import simulate as run
     from dermafed.simulation.studies.fairness import write_group_comparison
@@ -83,9 +83,9 @@ def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> No
     with LiveWatcher() as watcher:
         command = shlex.join(["fl-simulate", *sys.argv[1:]])
         result = run(settings, folder, threads=threads, command=command, watcher=watcher)
-        told = watcher.stage("Judging groups of patients")
+        progress = watcher.stage("Comparing groups of patients")
         write_group_comparison(settings, folder)
-        told(1, 1)
+        progress(1, 1)
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
     else:

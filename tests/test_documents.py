@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dermafed.simulation.studies.marks import by_hand
-from dermafed.simulation.studies.publish import documents, parted
+from dermafed.simulation.studies.publish import documents, outdated_documents
 from tests.paths import ROOT
 
 MEND = "python -m dermafed.simulation.studies.publish"
 
 
 def test_every_marked_figure_is_the_one_of_its_result_file() -> None:
-    assert not parted(ROOT), MEND
+    assert not outdated_documents(ROOT), MEND
 
 
 def test_where_all_figures_are_to_be_marked_none_is_written_by_hand() -> None:

@@ -1,12 +1,63 @@
-"""``fl-client start`` with the idle worker: FOLDER."""
+"""``fl-client start`` with a trainer that takes no time, so that a round's cost is that of the federation.
+
+Arguments: FOLDER for the node; FOLDER ADDRESS for its worker, which the node starts.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from flwr.app import Context
+
+from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import open_home
 from dermafed.client.node.supervisor import run_node
+from dermafed.client.node.worker import StopRequested, answer_tasks, stop_on_signals
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
+from dermafed.shared.process import end_with_parent
+from dermafed.shared.training.trainer import FloatVector, Trainer, Update
+
+IMAGES = 64
+
+
+class IdleTrainer:
+    """A trainer that returns the weights that it gets."""
+
+    def __init__(self) -> None:
+        scores = np.random.default_rng(0).dirichlet(np.ones(3), IMAGES)
+        self._evaluation = ClinicEvaluation.from_predictions(np.arange(IMAGES) % 3, scores)
+
+    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        return Update(weights, IMAGES, {"loss": 1.0})
+
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
+        return self._evaluation
+
+
+def run_worker(folder: Path, address: str) -> None:
+    """A clinic's worker with everything of the real one but the training."""
+    end_with_parent()
+    stop_on_signals()
+    home = open_home(folder)
+    consent, trainer = ClinicConsent(home), IdleTrainer()
+
+    def trainer_for(context: Context) -> Trainer:
+        consent.approved(context)
+        return trainer
+
+    try:
+        answer_tasks(home, address, build_client_app(trainer_for, consent=consent), consent)
+    except StopRequested:
+        return
+
 
 if __name__ == "__main__":
-    run_node(open_home(Path(sys.argv[1])), print, ("-m", "benchmarks.cost.idle_worker"))
+    folder, *address = sys.argv[1:]
+    if address:
+        run_worker(Path(folder), *address)
+    else:
+        run_node(open_home(Path(folder)), print, ("-m", "benchmarks.cost.idle_node"))

@@ -1,7 +1,7 @@
-"""Many nodes in one process, by Flower's own calls of a SuperNode; they agree to every run and train nothing.
+"""Many nodes in one process, by Flower's own calls of a SuperNode; they accept every run and train nothing.
 
 Arguments: the server's address, its CA, and the private key of each node. A node is a thread here, without a
-supervisor, a worker, an audit log or a gate: enough to load a server, no measure of a clinic.
+supervisor, a worker, an audit log or a gate: it loads the server, but does not measure a clinic.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from flwr.supercore.inflatable.inflatable_utils import (
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.fleet_http_connection import http_request_response
 
-from benchmarks.cost.idle import Idle
+from benchmarks.cost.idle_node import IdleTrainer
 from dermafed.client.node.client_app import build_client_app
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 
@@ -40,9 +40,9 @@ POLL_SECONDS = 0.5  # as ours
 
 
 def joining_app() -> ClientApp:
-    """The clinics' app, which joins whatever it is offered."""
-    idle = Idle()
-    app = build_client_app(lambda context: idle)
+    """The clinics' app, which accepts every offer."""
+    trainer = IdleTrainer()
+    app = build_client_app(lambda context: trainer)
 
     @app.query(OFFER)
     def offer(message: Message, context: Context) -> Message:
@@ -59,7 +59,7 @@ def joining_app() -> ClientApp:
 
 
 def serve(address: str, ca: Path, key: Path, app: ClientApp) -> None:
-    """One node, for ever."""
+    """Runs one node without an end."""
     private = load_ssh_private_key(key.read_bytes(), None)
     assert isinstance(private, ec.EllipticCurvePrivateKey)
     keys = (private, private.public_key())
@@ -67,11 +67,11 @@ def serve(address: str, ca: Path, key: Path, app: ClientApp) -> None:
         node, receive, send, _, _, pull, push, confirm = connection
         context = Context(0, node, {}, RecordDict(), {})
         while True:
-            asked = receive()
-            if asked is None:
+            task = receive()
+            if task is None:
                 time.sleep(POLL_SECONDS)
                 continue
-            stub, tree = asked
+            stub, tree = task
             run, number = stub.metadata.run_id, stub.metadata.message_id
             keys_of = [part.object_id for part in iterate_object_tree(tree)]
             message = inflate_object_from_contents(number, pull_objects(keys_of, partial(pull, run)))
@@ -80,13 +80,13 @@ def serve(address: str, ca: Path, key: Path, app: ClientApp) -> None:
             reply = app(message, context)
             with no_object_id_recompute():
                 reply.metadata.__dict__["_message_id"] = reply.object_id
-                lacking, session = send(reply, get_object_tree(reply), 0.0)
+                missing, session = send(reply, get_object_tree(reply), 0.0)
                 objects = get_all_nested_objects(reply)
-                push_objects(objects, partial(push, run, session), object_ids_to_push=lacking)
+                push_objects(objects, partial(push, run, session), object_ids_to_push=missing)
 
 
 def main(address: str, ca: Path, keys: list[Path]) -> None:
-    # Flower wants one in a process that makes messages; replies take theirs from what is asked.
+    # Flower requires one in a process that makes messages; replies take theirs from the request.
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
     app = joining_app()
     threads = [threading.Thread(target=serve, args=(address, ca, key, app)) for key in keys]

@@ -33,7 +33,7 @@ def names(clinics: int) -> list[str]:
 
 
 def our_rounds(folder: Path, clinics: int, rounds: int) -> Cost:
-    """The cost of a round with whole nodes: supervisor, SuperNode, worker with gate and audit log."""
+    """The cost of a round with full nodes: supervisor, SuperNode, worker with gate and audit log."""
     behind, members = free_port(), names(clinics)
     data = draw_dataset(folder / "data", ("all",))
     with relay(behind) as counter, whole_run(folder) as run:
@@ -64,7 +64,7 @@ def server_memory(folder: Path, clinics: int, rounds: int) -> float:
 
 
 def enrolled(run: WholeRun, port: int, members: Sequence[str]) -> Iterator[str]:
-    """Keys of clinics that the server knows."""
+    """Enrols the clinics at the server; yields the path of each one's key."""
     run.found(port, {})
     for name in members:
         home = make_home(run.home(name), name, run.folder)
@@ -73,8 +73,8 @@ def enrolled(run: WholeRun, port: int, members: Sequence[str]) -> Iterator[str]:
 
 
 def all_connected(run: WholeRun) -> bool:
-    told = json.loads(run.coordinator("clinics", "--json"))
-    return all(clinic["online"] for clinic in told["clinics"])
+    found = json.loads(run.coordinator("clinics", "--json"))
+    return all(clinic["online"] for clinic in found["clinics"])
 
 
 def history(run: WholeRun) -> Path:
@@ -82,6 +82,6 @@ def history(run: WholeRun) -> Path:
 
 
 def peak_mb(process: int) -> float:
-    """Linux' record of the largest resident set."""
-    told = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
-    return int(told["VmHWM"].split()[0]) * 1024 / 1e6
+    """The process's largest resident set, as Linux reports it."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024 / 1e6

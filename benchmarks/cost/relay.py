@@ -1,4 +1,4 @@
-"""A relay between nodes and their server that counts the bytes, and the moments at which rounds end."""
+"""A relay between nodes and their server that counts the bytes, and the times at which rounds end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIECE = 1 << 18
 
 @dataclass
 class Relay:
-    """Bytes that have passed in both directions, and the port for the nodes."""
+    """The port for the nodes, and the number of bytes in both directions."""
 
     port: int = 0
     passed: int = 0
@@ -23,7 +23,7 @@ class Relay:
 
 @dataclass(frozen=True)
 class Cost:
-    """A round of all clinics together: wall-clock seconds, and bytes on the wire in both directions."""
+    """The cost of a round of all clinics together: wall-clock seconds, and bytes in both directions."""
 
     seconds: float
     bytes: float
@@ -66,9 +66,9 @@ def cost_of_rounds(rows: Path, rounds: int, counter: Relay, check: Callable[[], 
 
     Args:
         rows: a file with one line at the start and one more at the end of each round.
-        rounds: how many there are.
-        counter: sees all that nodes and server say.
-        check: raises if the run goes on no more.
+        rounds: number of rounds.
+        counter: the relay of all traffic between nodes and server.
+        check: raises an error if the run has stopped.
     """
     marks: list[tuple[float, int]] = []
     while len(marks) < rounds + 1:

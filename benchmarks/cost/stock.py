@@ -50,6 +50,6 @@ def stock_rounds(folder: Path, clinics: int, rounds: int, shapes: list[tuple[int
             "shapes": str(folder / "shapes.json"),
             "marks": str(marks),
         }
-        told = " ".join(f"{name}={json.dumps(value)}" for name, value in values.items())
-        run.call("flwr", "run", folder / "app", "here", "--run-config", told)
+        settings = " ".join(f"{name}={json.dumps(value)}" for name, value in values.items())
+        run.call("flwr", "run", folder / "app", "here", "--run-config", settings)
         return cost_of_rounds(marks, rounds, counter, run.check)

@@ -1,15 +1,18 @@
-"""A real clinic's node: ``fl-client init``, ``token`` and ``serve``, each its own process."""
+"""A real clinic's node (``fl-client init``, ``token``, ``serve``, each its own process) and its devices."""
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import subprocess
 import sys
 import time
+import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -20,13 +23,13 @@ _START_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node that answers.
+    """A running node.
 
     Attributes:
-        address: where.
-        trusted: verifies its certificate.
-        tokens: of devices.
-        pid: of its process.
+        address: its address.
+        trusted: the TLS context that verifies its certificate.
+        tokens: tokens of the devices.
+        pid: its process.
     """
 
     address: str
@@ -37,7 +40,7 @@ class Node:
 
 @contextmanager
 def running_node(model: str, images: Path, folder: Path, devices: int) -> Iterator[Node]:
-    """A new clinic's node with this model, from its first answer to its end."""
+    """A new clinic's node with this model, from its first response to its end."""
     home, port = folder / "clinic", _free_port()
     _fl_client("init", str(home), "--clinic", "bench", "--data", str(images))
     tokens = [_fl_client("token", f"device-{number}", "--dir", str(home)) for number in range(devices)]
@@ -46,7 +49,7 @@ def running_node(model: str, images: Path, folder: Path, devices: int) -> Iterat
         process = subprocess.Popen([*FL_CLIENT, *serve], stdout=log, stderr=log)
     try:
         address = f"https://127.0.0.1:{port}"
-        trusted = _when_it_answers(address, home / "serving" / "ca.pem", process, folder / "serve.log")
+        trusted = _wait_until_healthy(address, home / "serving" / "ca.pem", process, folder / "serve.log")
         yield Node(address, trusted, tuple(tokens), process.pid)
     finally:
         process.terminate()
@@ -58,7 +61,9 @@ def _fl_client(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _when_it_answers(address: str, ca: Path, process: subprocess.Popen[bytes], log: Path) -> ssl.SSLContext:
+def _wait_until_healthy(
+    address: str, ca: Path, process: subprocess.Popen[bytes], log: Path
+) -> ssl.SSLContext:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
@@ -78,3 +83,64 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+BUSY = (429, 503)  # the node's stated limits: requests a minute, requests in progress
+_PATIENCE = 900.0  # seconds; a machine may sleep
+
+
+@dataclass
+class Device:
+    """A device: sends images, and measures the responses with probabilities and heatmaps.
+
+    Attributes:
+        node: its node.
+        token: its token.
+        diagnosed: seconds from the image to the probabilities.
+        explained: seconds from the image to the heatmap.
+        ids: the diagnoses that it got.
+        refused: number of responses by status, except success.
+    """
+
+    node: Node
+    token: str
+    diagnosed: list[float] = field(default_factory=list)
+    explained: list[float] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._client = httpx.Client(
+            base_url=self.node.address,
+            verify=self.node.trusted,
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=_PATIENCE,
+        )
+
+    def diagnose(self, image: bytes, *, heatmap: bool) -> None:
+        """Send an image as a new request, and get its heatmap if asked."""
+        start = time.perf_counter()
+        metadata = {"metadata": json.dumps({"request": uuid.uuid4().hex})}
+        response = self._client.post("/v1/diagnoses", files={"image": image}, data=metadata)
+        if not self._accepted(response):
+            return
+        self.diagnosed.append(time.perf_counter() - start)
+        self.ids.append(response.json()["id"])
+        if heatmap and self._accepted(self._client.get(f"/v1/diagnoses/{self.ids[-1]}/heatmap.png")):
+            self.explained.append(time.perf_counter() - start)
+
+    def lost(self) -> int:
+        """Number of its diagnoses that the node cannot find."""
+        return sum(not self._exists(id) for id in self.ids)
+
+    def _exists(self, id: str) -> bool:
+        while (response := self._client.get(f"/v1/diagnoses/{id}")).status_code in BUSY:
+            time.sleep(float(response.headers.get("Retry-After", 1)))
+        return response.is_success
+
+    def _accepted(self, response: httpx.Response) -> bool:
+        if response.status_code in BUSY:
+            time.sleep(float(response.headers.get("Retry-After", 1)))
+        if not response.is_success:
+            self.refused[response.status_code] += 1
+        return response.is_success

@@ -1,8 +1,8 @@
-"""A clinic's training, beside a node that serves: the project's trainer, round after round.
+"""A clinic's training while its node serves: the project's trainer, round after round.
 
     python -m benchmarks.serve.training MODEL
 
-prints a line when the first round is done, and ends when its standard input closes.
+prints a line after each round, and ends when its standard input closes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ IMAGES = 64
 
 
 def train(model: Path) -> None:
-    """Trains from a model's weights, without an end; the images are noise, which takes as long as any."""
+    """Trains from a model's weights without an end; the images are noise, which takes the same time."""
     from dermafed.shared.model.classifier import to_flat
     from dermafed.shared.model.model_file import load_model
     from dermafed.shared.process import end_with_parent, lower_priority
@@ -31,14 +31,14 @@ def train(model: Path) -> None:
     end_with_parent()
     lower_priority()  # as the node's worker does
     configure_backend(1)
-    classifier, card = load_model(model)
-    rng, side, classes = np.random.default_rng(0), card.model.image_size, len(card.model.classes)
+    classifier, info = load_model(model)
+    rng, side, classes = np.random.default_rng(0), info.model.image_size, len(info.model.classes)
     pixels = rng.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
     images = LabelledImages(pixels, np.arange(IMAGES, dtype=np.int64) % classes)
     rounds = 10**6
     recipe = Recipe(epochs=1, batch_size=32, learning_rate=1e-3)
     trainer = KerasTrainer(
-        card.model,
+        info.model,
         recipe,
         train=images,
         validation=images,

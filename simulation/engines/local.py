@@ -1,6 +1,6 @@
 """The engine ``local``: all clinics in this process, one after the other, without Ray.
 
-A clinic works when its reply is pulled, so only one reply is in memory at a time.
+A clinic works when its reply is pulled, so there is only one reply in memory at a time.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def run_local(
 
     Args:
         server_app: the server.
-        client_app: what each clinic runs; its context has ``partition-id`` and ``num-partitions``.
+        client_app: the app of each clinic; its context has ``partition-id`` and ``num-partitions``.
         clinics: the clinics' names in order of their partition, or their number.
         run_config: the run configuration of all contexts.
 
     Raises:
-        DermaFedError: whatever the server app raises.
+        DermaFedError: any error of the server app.
     """
     become_server_task()
     grid = LocalGrid(client_app, clinic_names(clinics), run_config or {})
@@ -62,7 +62,7 @@ class LocalGrid(Grid):
         self._ids = itertools.count(1)
 
     def set_run(self, run: Run) -> None:
-        """There is one run only."""
+        """Does nothing, since there is only one run."""
 
     @property
     def run(self) -> Run:
@@ -77,7 +77,7 @@ class LocalGrid(Grid):
         group_id: str,
         ttl: float | None = None,
     ) -> Message:
-        """A message; deprecated by Flower in favour of the class itself."""
+        """Builds a message; deprecated by Flower in favour of the class itself."""
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> Iterable[int]:
@@ -89,13 +89,13 @@ class LocalGrid(Grid):
         return [NodeInfo(node_id=node, name=name) for node, name in self._names.items()]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Keep the messages until their replies are pulled."""
+        """Store the messages until their replies are pulled."""
         sent = {str(next(self._ids)): message for message in messages}
         self._waiting |= sent
         return list(sent)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Let the clinics work on these messages, now, and return their replies."""
+        """Run the clinics on these messages now, and return their replies."""
         return [self._work(self._waiting.pop(key)) for key in message_ids if key in self._waiting]
 
     def send_and_receive(
@@ -124,7 +124,7 @@ SERVER_NODE = 1
 
 
 def become_server_task() -> None:
-    """Give this process the identity that Flower requires of one that makes messages."""
+    """Give this process the identity that Flower requires for making messages."""
     TaskIdentity.task_id = 1
     TaskIdentity.run_id = 1
     TaskIdentity.node_id = SERVER_NODE

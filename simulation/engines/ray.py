@@ -29,22 +29,22 @@ def run_ray(
     run_config: UserConfig | None = None,
     cpus_per_clinic: float = 1,
 ) -> None:
-    """Run a federation with Ray; as many clinics work at a time as cores allow.
+    """Run a federation with Ray; the number of clinics that work at a time depends on the cores.
 
-    The client app travels to the worker processes by cloudpickle, with every message: let it load its data
+    The client app is sent to the worker processes by cloudpickle, with every message: it should load its data
     there (:class:`TrainerCache`). The server app runs in a thread of this process.
 
     Args:
         server_app: the server.
-        client_app: what each clinic runs; its context has ``partition-id`` and ``num-partitions``.
+        client_app: the app of each clinic; its context has ``partition-id`` and ``num-partitions``.
         clinics: the clinics' names in order of their partition, or their number.
         run_config: the run configuration of all contexts.
-        cpus_per_clinic: cores that a working clinic takes.
+        cpus_per_clinic: cores of a working clinic.
 
     Raises:
         SettingsError: Ray is not installed.
-        FederationError: Ray could not start or went down.
-        DermaFedError: whatever the server app raises.
+        FederationError: Ray did not start, or stopped.
+        DermaFedError: any error of the server app.
     """
     if importlib.util.find_spec("ray") is None:
         raise SettingsError("The engine 'ray' needs Ray", remedy="Install dermafed[ray], or choose 'local'")
@@ -81,7 +81,7 @@ def _in_thread(
     failures: list[BaseException],
     stopped: threading.Event,
 ) -> ServerApp:
-    """The server app with its run configuration and named clinics; keeps what it raises."""
+    """The server app with its run configuration and named clinics; collects its errors in ``failures``."""
     app = ServerApp()
 
     @app.main()
@@ -96,7 +96,7 @@ def _in_thread(
 
 
 def _configured(client_app: ClientApp, config: UserConfig) -> ClientApp:
-    """The client app with its run configuration; it also tells which partition its node has."""
+    """The client app with its run configuration, and a query of its node's partition."""
     app = ClientApp()
 
     def forward(message: Message, context: Context) -> Message:
@@ -107,8 +107,8 @@ def _configured(client_app: ClientApp, config: UserConfig) -> ClientApp:
         return reply
 
     def partition(message: Message, context: Context) -> Message:
-        told = MetricRecord({"partition-id": int(context.node_config["partition-id"])})
-        return Message(RecordDict({"node": told}), reply_to=message)
+        node = MetricRecord({"partition-id": int(context.node_config["partition-id"])})
+        return Message(RecordDict({"node": node}), reply_to=message)
 
     app.train()(forward)
     app.evaluate()(forward)
@@ -136,8 +136,8 @@ class NamedGrid(Grid):
         while waiting:
             for reply in self.pull_messages(waiting):
                 waiting.discard(reply.metadata.reply_to_message_id)
-                told = reply.content.metric_records["node"]["partition-id"]
-                partitions[reply.metadata.src_node_id] = cast(int, told)
+                partition = reply.content.metric_records["node"]["partition-id"]
+                partitions[reply.metadata.src_node_id] = cast(int, partition)
             time.sleep(0.1)
         return partitions
 
@@ -146,12 +146,12 @@ class NamedGrid(Grid):
             raise FederationError("Ray has stopped")
 
     def set_run(self, run: Run) -> None:
-        """As the grid beneath."""
+        """As Flower's grid."""
         self._grid.set_run(run)
 
     @property
     def run(self) -> Run:
-        """As the grid beneath."""
+        """As Flower's grid."""
         return self._grid.run
 
     def create_message(
@@ -162,11 +162,11 @@ class NamedGrid(Grid):
         group_id: str,
         ttl: float | None = None,
     ) -> Message:
-        """A message; deprecated by Flower in favour of the class itself."""
+        """Builds a message; deprecated by Flower in favour of the class itself."""
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> Iterable[int]:
-        """As the grid beneath."""
+        """As Flower's grid."""
         return self._grid.get_node_ids()
 
     def get_nodes(self) -> Iterable[NodeInfo]:
@@ -174,16 +174,16 @@ class NamedGrid(Grid):
         return [NodeInfo(node_id=node, name=self._names[node]) for node in self.get_node_ids()]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """As the grid beneath."""
+        """As Flower's grid."""
         return self._grid.push_messages(messages)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """As the grid beneath, until the simulation has stopped: then there is nothing to wait for."""
+        """As Flower's grid, until the simulation has stopped: after that, no reply can come."""
         self._check_running()
         return self._grid.pull_messages(message_ids)
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        """As the grid beneath."""
+        """As Flower's grid."""
         return self._grid.send_and_receive(messages, timeout=timeout)

@@ -1,7 +1,7 @@
-"""The arms of a run: the federation, and the two baselines that say what joining gives.
+"""The arms of a run: the federation, and the two baselines that it is compared with.
 
-Each arm is a federation, of all clinics, of one clinic alone, or of one that holds everyone's
-images; so recipe and budget are the same by construction.
+Each arm is a federation: of all clinics, of one clinic alone, or of one clinic with the images of all. So
+recipe and budget are the same by construction.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ PREDICTIONS_FILE = "test.npz"
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One federation to train, and the sites to test it on.
+    """One federation to train, and the clinics to test it on.
 
     Attributes:
-        name: ``federated``, ``pooled`` or ``local:SITE``.
-        folder: where its states, history and test predictions go.
-        members: site folders of the clinics that train.
-        tests: site folders whose test images it is judged on.
+        name: ``federated``, ``pooled`` or ``local:CLINIC``.
+        folder: the folder of its states, history and test predictions.
+        members: split folders of the clinics that train.
+        tests: split folders of the clinics whose test images it is tested on.
         plan: the model, the preprocessing and the recipe.
-        strategy: the server's strategy, by name.
+        strategy: name of the server's strategy.
         engine: ``local`` or ``ray``.
-        weights: the origin of the first weights.
-        tune: passes that each clinic goes on alone after the last round, to be judged with its own model too.
-        model: where to save the final model, if at all, and its card.
+        weights: the origin of the initial weights.
+        tune: passes of each clinic's own training after the last round, whose model is tested too; 0: none.
+        model: path of the final model, with the facts saved in it; ``None``: it is not saved.
         explain: whether the clinics measure explanations of the final model.
     """
 
@@ -55,58 +55,58 @@ class Arm:
 
     @property
     def tuned_predictions(self) -> Path:
-        """Where the predictions of the clinics' tuned models go."""
+        """The file of the predictions of the clinics' tuned models."""
         return self.folder.parent / TUNED / PREDICTIONS_FILE
 
-    def state_of(self, site: Path) -> Path:
-        """Where a clinic keeps what it does not share."""
-        return self.folder / "clinics" / site.name
+    def state_folder(self, clinic: Path) -> Path:
+        """The folder of what a clinic does not share, by its split folder."""
+        return self.folder / "clinics" / clinic.name
 
 
-def make_arms(federated: Arm, pooled_site: Path | None) -> list[Arm]:
-    """The federated arm and, where there is a pooled site, the baselines.
+def make_arms(federated: Arm, pooled: Path | None) -> list[Arm]:
+    """The federated arm and, with the split folder of the pooled images, the baselines.
 
     In order of their size: the longest start first, so that two processes end together.
     """
-    if pooled_site is None:
+    if pooled is None:
         return [federated]
-    alone = [(f"{LOCAL}{site.name}", site) for site in federated.members]
-    return [federated, *(_baseline(federated, name, site) for name, site in [(POOLED, pooled_site), *alone])]
+    members = {POOLED: pooled} | {f"{LOCAL}{clinic.name}": clinic for clinic in federated.members}
+    return [federated, *(_baseline(federated, name, member) for name, member in members.items())]
 
 
-def _baseline(federated: Arm, name: str, site: Path) -> Arm:
+def _baseline(federated: Arm, name: str, member: Path) -> Arm:
     folder = federated.folder.parent / name.replace(":", "-")
-    return Arm(name, folder, (site,), federated.tests, federated.plan, "fedavg", "local", federated.weights)
+    return Arm(name, folder, (member,), federated.tests, federated.plan, "fedavg", "local", federated.weights)
 
 
 def run_arm(arm: Arm) -> None:
     """Trains and tests an arm; for a process of its own."""
-    # Here, so that the process that only waits never loads TensorFlow.
+    # Imported here, so that the waiting process never loads TensorFlow.
     from dermafed.simulation.runs.train_arm import train_and_test
 
     train_and_test(arm)
 
 
 def load_predictions(arm: Arm) -> dict[str, NDArray[np.float32]]:
-    """An arm's probabilities (N, C) on each site's test images, by site folder name."""
-    return read_predictions(arm.folder / PREDICTIONS_FILE, [site.name for site in arm.tests])
+    """An arm's probabilities (N, C) on each clinic's test images, by the name of its split folder."""
+    return read_predictions(arm.folder / PREDICTIONS_FILE, [clinic.name for clinic in arm.tests])
 
 
-def load_tuned(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """The same of the clinics' tuned models, under their name; empty where none were tuned."""
-    sites = [site.name for site in arm.tests]
-    return {TUNED: read_predictions(arm.tuned_predictions, sites)} if arm.tune else {}
+def load_tuned_predictions(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """The same of the clinics' tuned models, under the name ``tuned``; empty where none were tuned."""
+    clinics = [clinic.name for clinic in arm.tests]
+    return {TUNED: read_predictions(arm.tuned_predictions, clinics)} if arm.tune else {}
 
 
-def read_predictions(path: Path, sites: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-    """The probabilities (N, C) of :func:`save_predictions`, by the sites' names in their order."""
+def read_predictions(path: Path, clinics: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """The probabilities (N, C) of :func:`save_predictions`, by the clinics' names in their order."""
     with np.load(path) as file:
-        return {site: file[str(number)] for number, site in enumerate(sites)}
+        return {clinic: file[str(number)] for number, clinic in enumerate(clinics)}
 
 
-def save_predictions(path: Path, sites: Iterable[NDArray[np.float32]]) -> None:
-    """Writes the probabilities (N, C) on each site's test images, in the sites' order."""
+def save_predictions(path: Path, predictions: Iterable[NDArray[np.float32]]) -> None:
+    """Writes the probabilities (N, C) on each clinic's test images, in the clinics' order."""
     content = io.BytesIO()
-    named: Any = {str(number): own for number, own in enumerate(sites)}
+    named: Any = {str(number): own for number, own in enumerate(predictions)}
     np.savez(content, **named)
     write_atomically(path, content.getvalue())

@@ -1,4 +1,4 @@
-"""Example images for the report: the preprocessing steps, and a sheet of what each clinic sees."""
+"""Example images for the report: the preprocessing steps, and a sheet of each clinic's training images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Image = NDArray[np.uint8]
 
 def example_stages(prepared: Prepared, preprocess: PreprocessSettings) -> list[tuple[str, dict[str, Image]]]:
     """One training image of each class that has any, through the preprocessing steps."""
-    training = [record for site in prepared.sites for record in site.splits.train]
+    training = [record for clinic in prepared.clinics for record in clinic.splits.train]
     first = {record.label: record for record in reversed(training)}
     return [
         (name, stages(read_image(first[name].path), preprocess))
@@ -31,12 +31,12 @@ def example_stages(prepared: Prepared, preprocess: PreprocessSettings) -> list[t
 
 
 def contact_sheet(prepared: Prepared) -> Image:
-    """Training images, uint8 (clinics x tile, tiles x tile, 3): a row a clinic, for the first ten clinics."""
-    return np.concatenate([_row(site) for site in prepared.sites[:10]])
+    """Training images, uint8 (clinics x tile, tiles x tile, 3): a row for each of the first ten clinics."""
+    return np.concatenate([_row(clinic) for clinic in prepared.clinics[:10]])
 
 
-def _row(site: ClinicSplit) -> Image:
-    records = site.splits.train
+def _row(clinic: ClinicSplit) -> Image:
+    records = clinic.splits.train
     step = max(1, len(records) // TILES)
     tiles = [_tile(record) for record in records[::step][:TILES]]
     blank = np.full((TILE, TILE, 3), 255, np.uint8)

@@ -1,4 +1,4 @@
-"""The options of ``fl-simulate``, as typer takes them, and what is to be run by them."""
+"""The options of ``fl-simulate`` for typer, and the run that they ask for."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def _parameters() -> Iterator[inspect.Parameter]:
 
 def _option(key: KeyInfo, default: Any) -> Any:
     name, info = f"--{key.name.replace('_', '-')}", key.key
-    told = info.otherwise
+    default_text = info.otherwise
     if info.synthetic is not None:
-        told = f"{info.synthetic} synthetic, {key.default} real data"
+        default_text = f"{info.synthetic} synthetic, {key.default} real data"
     return typer.Option(
         f"{name}/--no-{name[2:]}" if default is True else name,
-        help=f"{key.help_with_choices}  [default: {told}]" if told else key.help_with_choices,
+        help=f"{key.help_with_choices}  [default: {default_text}]" if default_text else key.help_with_choices,
         min=key.bounds.get("ge"),
         max=key.bounds.get("le"),
         show_default=default is not None,
@@ -85,7 +85,7 @@ def new_run(out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path
 
 
 def resumed_run(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
-    """The settings, folder and threads of a run to go on with, by its own settings; for use within a command.
+    """The settings, folder and threads of a run to resume, by its own settings; for use within a command.
 
     Args:
         resume: the run's folder.
@@ -93,7 +93,7 @@ def resumed_run(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple
         values: the options, by name; those typed must be the run's own.
 
     Raises:
-        SettingsError: the folder holds no run, or an option differs from the run's.
+        SettingsError: the folder has no run, or an option differs from the run's.
     """
     settings, threads = load_settings(resume)
     context = get_current_context()
@@ -105,5 +105,5 @@ def resumed_run(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple
     with named_as_options():
         check_same(settings, given, resume)
     if out is not None:
-        raise SettingsError("--out does not go with --resume", remedy="The run goes on in its own folder")
+        raise SettingsError("--out does not go with --resume", remedy="The run continues in its own folder")
     return settings, resume.resolve(), threads

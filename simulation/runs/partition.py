@@ -1,4 +1,4 @@
-"""Partitions: dividing one data set into the clinics of a federation."""
+"""Divides one data set into the clinics of a federation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dermafed.shared.lesions.lesion_groups import draw, lesion_groups
 from dermafed.shared.lesions.record import LesionRecord
 
 FEWEST_GROUPS = 10
-"""Lesions that a clinic of a Dirichlet partition gets at least, as far as there are so many."""
+"""The fewest lesions of a clinic of a Dirichlet partition, where there are enough lesions."""
 
 ALPHA_RANGE = (1e-3, 1e6)
 
@@ -25,11 +25,11 @@ def partition(records: Sequence[LesionRecord], spec: str, *, seed: int) -> dict[
 
     Args:
         records: the data set, labels mapped to classes.
-        spec: the name of a column that tells the clinic; ``iid:N`` for N clinics of like mix and size; or
+        spec: the name of a column with the clinic; ``iid:N`` for N clinics of equal mix and size; or
             ``dirichlet:N:ALPHA`` for N clinics whose shares of each class are drawn from Dir(ALPHA), the
             label skew of Hsu et al. 2019, drawn by class as in Yurochkin et al. 2019: the smaller ALPHA, the
             more the clinics differ. Lesions and patients stay whole in the two drawn forms.
-        seed: fixes the draw, whatever the order of the records.
+        seed: seed of the draw, which does not depend on the order of the records.
 
     Returns:
         The records of each clinic, clinics in order of name, records in order of ``image_id``.
@@ -55,7 +55,7 @@ def _by_column(records: Sequence[LesionRecord], column: str) -> dict[str, list[L
     columns = list(dict.fromkeys(name for record in records for name in record.attributes))
     if column not in columns:
         raise SettingsError(
-            f"there is no column {column!r} to tell the clinics",
+            f"There is no column {column!r} with the clinics",
             where="--clinics",
             remedy=f"Name one of: {', '.join(columns)}; or use iid:N or dirichlet:N:ALPHA",
         )

@@ -1,4 +1,4 @@
-"""From a data set to site folders: classes, clinics, splits, preprocessing."""
+"""From a data set to the clinics of a federation: classes, preprocessing, partition, splits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics, without_copies
 from dermafed.simulation.runs.partition import partition
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.runs.thinning import keep_images, take_part
+from dermafed.simulation.runs.subsets import limit_training_images, select_clinics
 
 Progress = Callable[[int, int], None]
 
@@ -29,17 +29,17 @@ class Prepared:
 
     Attributes:
         class_map: the model's classes.
-        sites: the clinics, by name.
-        notes: what a reader of the results must know about the data.
+        clinics: each clinic's split, in order of name.
+        notes: remarks on the data for readers of the results.
     """
 
     class_map: ClassMap
-    sites: tuple[ClinicSplit, ...]
+    clinics: tuple[ClinicSplit, ...]
     notes: tuple[str, ...]
 
     def class_counts(self) -> list[int]:
         """Training images of each class over all clinics, in the order of the classes."""
-        labels = [record.label for site in self.sites for record in site.splits.train]
+        labels = [record.label for clinic in self.clinics for record in clinic.splits.train]
         return [labels.count(name) for name in self.class_map.names]
 
 
@@ -50,8 +50,8 @@ def prepare(
 
     Args:
         data: the data set.
-        settings: resolved.
-        preprocess: how images are prepared.
+        settings: the run's settings.
+        preprocess: the preprocessing of the images.
         progress: called with the images preprocessed and their number.
 
     Raises:
@@ -60,38 +60,39 @@ def prepare(
     """
     dataset = load_dataset(data, skip_bad=settings.skip_bad)
     class_map, records, excluded = map_classes(dataset.records, settings.classes)
-    _sites(records, settings)  # what is wrong with the clinics is told before minutes of preprocessing
+    _clinics(records, settings)  # an error in the clinics is raised before minutes of preprocessing
     records, skipped = _readable(records, preprocess, settings.skip_bad, progress)
-    sites = _sites(records, settings)
-    check_no_duplicates(site.splits for site in sites)
+    clinics = _clinics(records, settings)
+    check_no_duplicates(clinic.splits for clinic in clinics)
     notes = [*dataset.notes, *skipped]
-    if settings.split == "held-out" and (images := len(records) - _count(sites)):
+    if settings.split == "held-out" and (images := len(records) - _count(clinics)):
         notes.append(f"Images left out of training, for they show lesions of the test: {images}")
     if excluded:
         counts = ", ".join(f"{count} {label}" for label, count in sorted(excluded.items()))
         notes.append(f"Left out, for their diagnosis belongs to none of the classes: {counts}")
     if class_map.note:
         notes.append(class_map.note[0].upper() + class_map.note[1:])
-    return Prepared(class_map, sites, tuple(notes))
+    return Prepared(class_map, clinics, tuple(notes))
 
 
-def write_sites(folder: Path, sites: Sequence[ClinicSplit]) -> tuple[tuple[Path, ...], Path]:
-    """Writes a folder for each clinic and one for all their images pooled.
+def write_clinic_splits(folder: Path, clinics: Sequence[ClinicSplit]) -> tuple[tuple[Path, ...], Path]:
+    """Writes a split folder for each clinic and one for the pooled images of all.
 
     Returns:
         The clinics' folders and the pooled one.
     """
-    clinics = tuple(split_folder(folder / "clinics", site.name) for site in sites)
-    for path, site in zip(clinics, sites, strict=True):
-        write_clinic_split(path, site.splits)
+    paths = tuple(split_folder(folder / "clinics", clinic.name) for clinic in clinics)
+    for path, clinic in zip(paths, clinics, strict=True):
+        write_clinic_split(path, clinic.splits)
     sides = (
-        tuple(r for site in sites for r in site.splits.sides()[side]) for side in sites[0].splits.sides()
+        tuple(record for clinic in clinics for record in clinic.splits.sides()[side])
+        for side in clinics[0].splits.sides()
     )
     write_clinic_split(folder / "pooled", Splits(*sides))
-    return clinics, folder / "pooled"
+    return paths, folder / "pooled"
 
 
-def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[ClinicSplit, ...]:
+def _clinics(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[ClinicSplit, ...]:
     seed = settings.seed if settings.split_seed is None else settings.split_seed
     clinics = partition(records, settings.clinics, seed=seed)
     splits = split_clinics(
@@ -103,13 +104,14 @@ def _sites(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Clin
     )
     if settings.split == "held-out":
         splits = {name: without_copies(own) for name, own in splits.items()}
-    # After the split, so that a smaller federation is judged on the same images.
-    kept = keep_images(take_part(splits, settings.only), settings.train_images, seed=settings.seed)
-    return tuple(ClinicSplit(name, kept[name]) for name in sorted(kept))
+    # After the split, so that a smaller federation is tested on the same images.
+    splits = select_clinics(splits, settings.only)
+    splits = limit_training_images(splits, settings.train_images, seed=settings.seed)
+    return tuple(ClinicSplit(name, splits[name]) for name in sorted(splits))
 
 
-def _count(sites: Sequence[ClinicSplit]) -> int:
-    return sum(len(records) for site in sites for records in site.splits.sides().values())
+def _count(clinics: Sequence[ClinicSplit]) -> int:
+    return sum(len(records) for clinic in clinics for records in clinic.splits.sides().values())
 
 
 def _readable(

@@ -1,4 +1,4 @@
-"""Work spread over processes, one thread of the backend each, which end when their parent does."""
+"""Runs work in several processes, which end when their parent does."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ POLL_SECONDS = 0.5
 def run_in_processes(
     work: Callable[[Item], None], items: Iterable[Item], *, processes: int
 ) -> Iterator[None]:
-    """Runs ``work`` on each item in fresh processes, and yields now and then until all are done.
+    """Runs ``work`` on each item in fresh processes, and yields every half second until all are done.
 
     Args:
-        work: called in another process; pickled by name.
-        items: in order of their start.
-        processes: how many at a time.
+        work: the function to call in another process; pickled by name.
+        items: its arguments, in order of their start.
+        processes: number of processes at a time.
 
     Yields:
-        Nothing, every half second, so that the caller can show progress.
+        ``None``, so that the caller can show progress.
 
     Raises:
         Exception: what the first failing call raised; the others are stopped.
-        DermaFedError: a process was ended from outside.
+        DermaFedError: another program ended a process.
     """
     # TensorFlow does not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_die_with, initargs=(os.getpid(),)
+        processes, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
     ) as pool:
         waiting: set[Future[None]] = {pool.submit(work, item) for item in items}
         try:
@@ -50,7 +50,7 @@ def run_in_processes(
                 yield
         except BrokenProcessPool as error:
             raise DermaFedError(
-                "A process was ended from outside, perhaps for want of memory", remedy="Go on with --resume"
+                "Another program ended a process, perhaps for lack of memory", remedy="Continue with --resume"
             ) from error
         except BaseException:
             _stop(pool)
@@ -63,10 +63,10 @@ def _stop(pool: ProcessPoolExecutor) -> None:
         process.terminate()
 
 
-def _die_with(parent: int) -> None:
-    """Ends this process soon after its parent: an orphan would go on writing into the run.
+def _end_with(parent: int) -> None:
+    """Ends this process soon after its parent: an orphan would continue to write into the run.
 
-    Ctrl-C reaches every process of a terminal; only the parent answers it, and stops the others.
+    Ctrl-C reaches every process of a terminal; only the parent handles it, and stops the others.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""A run's progress, drawn on stderr."""
+"""Shows a run's progress on stderr, and its result on stdout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rich.table import Table
 from dermafed.console import stderr
 from dermafed.server.rounds.history import HISTORY_FILE, read_history
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
-from dermafed.simulation.runs.results import FIGURES, summary_rows
+from dermafed.simulation.runs.results import METRICS, summary_rows
 from dermafed.simulation.runs.run import Watcher
 
 
@@ -55,15 +55,15 @@ class LiveWatcher(Watcher):
     ) -> None:
         self._bars.stop()
 
-    def stage(self, what: str) -> Callable[[int, int], None]:
+    def stage(self, title: str) -> Callable[[int, int], None]:
         """Adds a bar, once for each stage."""
-        if what not in self._stages:
-            self._stages[what] = self._bars.add_task(what, state="", total=None)
-        task = self._stages[what]
+        if title not in self._stages:
+            self._stages[title] = self._bars.add_task(title, state="", total=None)
+        task = self._stages[title]
         return lambda done, total: self._bars.update(task, completed=done, total=total)
 
     def training(self, arms: list[Arm]) -> None:
-        """Reads every arm's history, which its process writes after each round."""
+        """Shows every arm's history, which its process writes after each round."""
         for arm in arms:
             if arm.name not in self._arms:
                 self._arms[arm.name] = self._bars.add_task(
@@ -83,20 +83,20 @@ class LiveWatcher(Watcher):
 
 
 def _title(arm: Arm) -> str:
-    name, _, site = arm.name.partition(":")
-    return f"{unquote(site)} alone" if site else f"{name.capitalize()} training"
+    name, _, clinic = arm.name.partition(":")
+    return f"{unquote(clinic)} alone" if clinic else f"{name.capitalize()} training"
 
 
 def print_result(result: Mapping[str, Any]) -> None:
-    """Prints which model does how well on whose test images, and where the report is."""
+    """Prints the metrics of every model on each clinic's test images, and the path of the report."""
     table = Table(title="Test images that no model was trained or chosen on")
     for heading in ("Test images of", "Model", "Balanced accuracy", "Accuracy", "AUC"):
         table.add_column(heading, justify="left" if heading in ("Test images of", "Model") else "right")
     before = ""
-    for clinic, model, figures in summary_rows(result):
+    for clinic, model, metrics in summary_rows(result):
         if before and clinic != before:
             table.add_section()
-        shown = [_figure(figures[name]) for name in FIGURES]
+        shown = [_number(metrics[name]) for name in METRICS]
         table.add_row(clinic if clinic != before else "", model, *shown)
         before = clinic
     console = Console()
@@ -105,5 +105,5 @@ def print_result(result: Mapping[str, Any]) -> None:
     console.print("Research use only; not a medical device.")
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"

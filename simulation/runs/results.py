@@ -1,4 +1,4 @@
-"""What a run found: the local, pooled and federated models judged on the same test images."""
+"""A run's results: metrics of the local, pooled and federated models on the same test images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,38 +16,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.server.rounds.history import read_history, row_values
+from dermafed.server.rounds.run_explanations import load_explanations
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.storage.atomic_files import write_atomically
-from dermafed.simulation.runs.arms import FEDERATED, POOLED, TUNED, Arm
+from dermafed.simulation.runs.arms import FEDERATED, LOCAL, POOLED, TUNED, Arm
+from dermafed.simulation.runs.prepare import Prepared
+from dermafed.simulation.runs.run_settings import RunSettings
 
-FIGURES = ("balanced_accuracy", "accuracy", "auc")
+METRICS = ("balanced_accuracy", "accuracy", "auc")
 Predictions = dict[str, NDArray[np.float32]]
 HistoryRows = list[dict[str, Any]]
 
 
 class TestImages:
-    """Every clinic's test images: labels, groups, and how a model did on them."""
+    """Every clinic's test images, by the name of its split folder, and the metrics of models on them."""
 
     def __init__(
-        self, sites: Sequence[ClinicSplit], folders: Sequence[Path], classes: tuple[str, ...]
+        self, clinics: Sequence[ClinicSplit], folders: Sequence[Path], classes: tuple[str, ...]
     ) -> None:
+        by_folder = dict(zip((folder.name for folder in folders), clinics, strict=True))
         self.classes = classes
-        self.records = {folder.name: site.splits.test for folder, site in zip(folders, sites, strict=True)}
-        self.names = {folder.name: site.name for folder, site in zip(folders, sites, strict=True)}
+        self.records = {folder: clinic.splits.test for folder, clinic in by_folder.items()}
+        self.names = {folder: clinic.name for folder, clinic in by_folder.items()}
 
-    def at(self, site: str, predictions: Predictions) -> ClassificationMetrics:
-        """A model's figures on one clinic's test images."""
-        return self._report(self.records[site], predictions[site])
+    def at(self, clinic: str, predictions: Predictions) -> ClassificationMetrics:
+        """A model's metrics on one clinic's test images."""
+        return self._report(self.records[clinic], predictions[clinic])
 
     def pooled(self, predictions: Predictions) -> ClassificationMetrics:
-        """A model's figures on all clinics' test images together."""
+        """A model's metrics on all clinics' test images together."""
         return self._report(*self._together(predictions))
 
     def calibration(self, predictions: Predictions) -> dict[str, Any]:
-        """How far a model's top probabilities are from how often it is right, on all test images together."""
+        """The expected calibration error of a model's top probabilities, on all test images together."""
         bins = ConfidenceBins.count(*self.roc_input(predictions))
         return {"expected_calibration_error": bins.error, "interval": asdict(bins.error_interval())}
 
@@ -56,7 +62,7 @@ class TestImages:
 
     def _together(self, predictions: Predictions) -> tuple[list[LesionRecord], NDArray[np.float32]]:
         records = [record for own in self.records.values() for record in own]
-        return records, np.concatenate([predictions[site] for site in self.records])
+        return records, np.concatenate([predictions[clinic] for clinic in self.records])
 
     def _labels(self, records: Sequence[LesionRecord]) -> NDArray[np.int64]:
         return np.array([self.classes.index(record.label) for record in records], np.int64)
@@ -68,12 +74,54 @@ class TestImages:
         return classification_report(self._labels(records), probabilities, self.classes, groups=groups)
 
 
-def arm_result(tests: TestImages, predictions: Predictions) -> dict[str, Any]:
-    """The figures of the federated or the pooled model."""
-    pooled = tests.pooled(predictions).to_dict()
-    clinics = {tests.names[site]: tests.at(site, predictions).to_dict() for site in tests.records}
+def run_result(
+    settings: RunSettings,
+    prepared: Prepared,
+    arms: list[Arm],
+    tests: TestImages,
+    predictions: dict[str, Predictions],
+) -> dict[str, Any]:
+    """A run's ``result.json`` but for its command, files and duration.
+
+    Args:
+        settings: the run's settings.
+        prepared: the clinics.
+        arms: the trained arms, the federated one first.
+        tests: the test images.
+        predictions: every model's predictions on them, by the name of its arm.
+    """
+    local = {arm.members[0].name: predictions[arm.name] for arm in arms if arm.name.startswith(LOCAL)}
     return {
-        **{name: pooled[name] for name in FIGURES},
+        "title": f"Federation of {len(prepared.clinics)} clinics",
+        "version": version("dermafed"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": settings.to_dict(),
+        "classes": list(prepared.class_map.names),
+        "clinics": [_clinic(clinic, prepared) for clinic in prepared.clinics],
+        "federated": arm_result(tests, predictions[FEDERATED]),
+        "tuned": arm_result(tests, predictions[TUNED]) if TUNED in predictions else None,
+        "local": local_result(tests, local) if local else None,
+        "pooled": arm_result(tests, predictions[POOLED]) if POOLED in predictions else None,
+        "explanations": load_explanations(arms[0].folder) if settings.explain else None,
+        "notes": list(prepared.notes),
+    }
+
+
+def _clinic(clinic: ClinicSplit, prepared: Prepared) -> dict[str, Any]:
+    sides = clinic.splits.sides()
+    return {
+        "name": clinic.name,
+        "images": clinic.images_per_class(prepared.class_map.names),
+        "splits": {side: len(records) for side, records in sides.items()},
+    }
+
+
+def arm_result(tests: TestImages, predictions: Predictions) -> dict[str, Any]:
+    """The metrics of the federated or the pooled model."""
+    pooled = tests.pooled(predictions).to_dict()
+    clinics = {name: tests.at(clinic, predictions).to_dict() for clinic, name in tests.names.items()}
+    return {
+        **{name: pooled[name] for name in METRICS},
         "test": pooled,
         "calibration": tests.calibration(predictions),
         "clinics": clinics,
@@ -82,18 +130,18 @@ def arm_result(tests: TestImages, predictions: Predictions) -> dict[str, Any]:
 
 
 def local_result(tests: TestImages, models: Mapping[str, Predictions]) -> dict[str, Any]:
-    """The figures of the clinics' own models.
+    """The metrics of the clinics' own models.
 
     Args:
         tests: the test images.
-        models: each clinic's own model's predictions, by site folder name.
+        models: predictions of each clinic's own model, by the name of its split folder.
     """
-    on_all = {site: tests.pooled(predictions).to_dict() for site, predictions in models.items()}
-    everywhere = [_mean([tests.at(s, p).to_dict() for s in tests.records]) for p in models.values()]
+    on_all = {clinic: tests.pooled(predictions).to_dict() for clinic, predictions in models.items()}
+    everywhere = [_mean([tests.at(c, p).to_dict() for c in tests.records]) for p in models.values()]
     return {
         **_mean(on_all.values()),
-        "models": {tests.names[site]: figures for site, figures in on_all.items()},
-        "clinics": {tests.names[site]: tests.at(site, own).to_dict() for site, own in models.items()},
+        "models": {tests.names[clinic]: metrics for clinic, metrics in on_all.items()},
+        "clinics": {tests.names[clinic]: tests.at(clinic, own).to_dict() for clinic, own in models.items()},
         "mean_over_clinics": _mean(everywhere),
     }
 
@@ -113,22 +161,22 @@ def write_history_table(path: Path, rows: HistoryRows) -> None:
 
 
 def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """The result as rows for a table: test images of, model, figures."""
+    """The result as rows for a table: the clinic of the test images, the model, its metrics."""
     rows: list[tuple[str, str, dict[str, Any]]] = []
     arms = [(arm, result[arm]) for arm in ("local", FEDERATED, TUNED, POOLED) if result.get(arm)]
     for clinic in (entry["name"] for entry in result["clinics"]):
         rows += [
-            (clinic, "own" if arm == "local" else arm, figures["clinics"][clinic]) for arm, figures in arms
+            (clinic, "own" if arm == "local" else arm, metrics["clinics"][clinic]) for arm, metrics in arms
         ]
     rows += [
-        ("all clinics", "own, mean" if arm == "local" else arm, figures)
-        for arm, figures in arms
+        ("all clinics", "own, mean" if arm == "local" else arm, metrics)
+        for arm, metrics in arms
         if arm != TUNED
     ]
     return rows
 
 
-def _mean(figures: Collection[Mapping[str, Any]]) -> dict[str, float | None]:
-    """The mean of each figure over several test sets or models; those without it are left out."""
-    values = {name: [row[name] for row in figures if row[name] is not None] for name in FIGURES}
+def _mean(results: Collection[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The mean of each metric over several test sets or models; those without it are left out."""
+    values = {name: [row[name] for row in results if row[name] is not None] for name in METRICS}
     return {name: fmean(known) if known else None for name, known in values.items()}

@@ -1,73 +1,67 @@
-"""A whole run: prepare the clinics, train the arms, judge them once, write what was found."""
+"""Runs a simulation: prepares the clinics, trains the arms, tests them once, writes the results."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from dermafed.server.model_card.card_writer import write_card
 from dermafed.server.model_card.run_facts import simulated_facts
-from dermafed.server.rounds.run_explanations import load_explanations
-from dermafed.shared.lesions.clinic_split import ClinicSplit
+from dermafed.shared.errors import DermaFedError, SettingsError
 from dermafed.shared.model.model_info import ModelInfo, weights_origin
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.report.html import write_report
 from dermafed.shared.storage.atomic_files import write_json
+from dermafed.shared.storage.lock import lock_folder
 from dermafed.simulation.runs.arms import (
     FEDERATED,
-    LOCAL,
-    POOLED,
-    TUNED,
     Arm,
     load_predictions,
-    load_tuned,
+    load_tuned_predictions,
     make_arms,
     run_arm,
 )
 from dermafed.simulation.runs.example_images import contact_sheet, example_stages
-from dermafed.simulation.runs.prepare import Prepared, prepare, write_sites
+from dermafed.simulation.runs.prepare import Prepared, prepare, write_clinic_splits
 from dermafed.simulation.runs.processes import run_in_processes
-from dermafed.simulation.runs.results import (
-    Predictions,
-    TestImages,
-    arm_result,
-    arms_history,
-    local_result,
-    write_history_table,
+from dermafed.simulation.runs.results import TestImages, arms_history, run_result, write_history_table
+from dermafed.simulation.runs.run_settings import (
+    SETTINGS_FILE,
+    SYNTHETIC,
+    RunSettings,
+    check_settings,
+    save_settings,
 )
-from dermafed.simulation.runs.run_folder import run_folder
-from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings, check_settings, save_settings
 from dermafed.simulation.synthetic.dataset import generate_dataset
 
 
 class Watcher:
-    """Told how a run goes on; the command line draws it."""
+    """Receives a run's progress, which the command line shows."""
 
-    def stage(self, what: str) -> Callable[[int, int], None]:
-        """A stage of preparation begins; returns what is told the items done and their number."""
+    def stage(self, title: str) -> Callable[[int, int], None]:
+        """Starts a stage; returns a function to call with the number of finished items and of all items."""
         return lambda done, total: None
 
     def training(self, arms: list[Arm]) -> None:
-        """The arms are being trained; called now and then."""
+        """Called every half second while the arms are being trained."""
 
 
 @dataclass(frozen=True)
-class Begun:
+class PreparedRun:
     """A run whose clinics are prepared.
 
     Attributes:
-        settings: resolved.
+        settings: the run's settings.
         out: the run's folder.
         prepared: the clinics.
-        arms: to be trained, in any process.
+        arms: the arms to train, in any process.
     """
 
     settings: RunSettings
@@ -79,51 +73,51 @@ class Begun:
 def simulate(
     settings: RunSettings, out: Path, *, threads: int, command: str, watcher: Watcher
 ) -> dict[str, Any]:
-    """Runs, or goes on with, a simulation.
+    """Runs a simulation, or continues one.
 
     Args:
-        settings: resolved.
-        out: the run's folder; it holds what an earlier start of this run left, or is not there.
-        threads: of the backend in each process.
-        command: what the user typed, for the report.
-        watcher: told of the progress.
+        settings: the run's settings.
+        out: the run's folder: a new one, or that of an earlier start of this run.
+        threads: threads of the backend in each process.
+        command: the user's command line, for the report.
+        watcher: receives the progress.
 
     Returns:
         The content of ``result.json``.
 
     Raises:
-        DermaFedError: the input cannot be used, in which case nothing stays behind, or the run failed.
+        DermaFedError: the input cannot be used, in which case no file remains, or the run failed.
     """
     start = time.monotonic()
     with run_folder(out):
-        begun = begin(settings, out, threads=threads, watcher=watcher)
-        _train(begun.arms, watcher)
-    return finish(begun, command=command, seconds=time.monotonic() - start)
+        run = prepare_run(settings, out, threads=threads, watcher=watcher)
+        _train(run.arms, watcher)
+    return finish_run(run, command=command, seconds=time.monotonic() - start)
 
 
-def begin(settings: RunSettings, out: Path, *, threads: int, watcher: Watcher) -> Begun:
-    """Prepares a run's clinics; arguments and errors as of :func:`simulate`, whose folder it must be."""
+def prepare_run(settings: RunSettings, out: Path, *, threads: int, watcher: Watcher) -> PreparedRun:
+    """Prepares a run's clinics within :func:`run_folder`; arguments and errors as of :func:`simulate`."""
     check_settings(settings)
     save_settings(out, settings, threads)
     prepared = _prepare(settings, out, watcher)
-    return Begun(settings, out, prepared, _arms(settings, prepared, out, threads))
+    return PreparedRun(settings, out, prepared, _arms(settings, prepared, out, threads))
 
 
-def finish(begun: Begun, *, command: str, seconds: float) -> dict[str, Any]:
-    """Judges the trained arms once and writes the run's results.
+def finish_run(run: PreparedRun, *, command: str, seconds: float) -> dict[str, Any]:
+    """Tests the trained arms once and writes the run's results.
 
     Args:
-        begun: its arms are trained.
-        command: what the user typed, for the report.
-        seconds: that it took.
+        run: a run whose arms are trained.
+        command: the user's command line, for the report.
+        seconds: the run's duration.
 
     Returns:
         The content of ``result.json``.
     """
-    settings, out, prepared, arms = begun.settings, begun.out, begun.prepared, begun.arms
-    tests = TestImages(prepared.sites, arms[0].tests, prepared.class_map.names)
-    predictions = {arm.name: load_predictions(arm) for arm in arms} | load_tuned(arms[0])
-    result = _result(settings, prepared, arms, tests, predictions)
+    settings, out, prepared, arms = run.settings, run.out, run.prepared, run.arms
+    tests = TestImages(prepared.clinics, arms[0].tests, prepared.class_map.names)
+    predictions = {arm.name: load_predictions(arm) for arm in arms} | load_tuned_predictions(arms[0])
+    result = run_result(settings, prepared, arms, tests, predictions)
     result |= {"command": command, "report": str(out / "report.html"), "model": str(out / "model.keras")}
     result["seconds"] = round(seconds, 1)
     history = arms_history(arms)
@@ -153,24 +147,24 @@ def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
 
 def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) -> list[Arm]:
     plan = settings.plan(prepared.class_map.names, prepared.class_counts(), threads)
-    sites, pooled = write_sites(out / "sites", prepared.sites)
+    clinics, pooled = write_clinic_splits(out / "sites", prepared.clinics)
     federated = Arm(
         FEDERATED,
         out / "arms" / FEDERATED,
-        sites,
-        sites,
+        clinics,
+        clinics,
         plan,
         settings.strategy,
         settings.engine,
         settings.weights,
         settings.tune,
-        (out / "model.keras", _card(settings, prepared, plan)),
+        (out / "model.keras", _model_info(settings, prepared, plan)),
         explain=settings.explain,
     )
     return make_arms(federated, pooled if settings.baselines else None)
 
 
-def _card(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelInfo:
+def _model_info(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelInfo:
     return ModelInfo(
         plan.model,
         plan.preprocess,
@@ -183,13 +177,13 @@ def _card(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelInfo:
 
 
 def _fingerprint(prepared: Prepared) -> dict[str, Any]:
-    """Counts, and a digest of the image names on each side: tells data sets apart, shows no image."""
+    """Counts, and a digest of the image names on each side: identifies a data set without its images."""
     digest = hashlib.sha256()
-    for site in prepared.sites:
-        for side, records in site.splits.sides().items():
+    for clinic in prepared.clinics:
+        for side, records in clinic.splits.sides().items():
             names = "\n".join(sorted(record.image_id for record in records))
-            digest.update(f"{site.name}\0{side}\0{names}\0".encode())
-    counts = {site.name: site.images_per_class(prepared.class_map.names) for site in prepared.sites}
+            digest.update(f"{clinic.name}\0{side}\0{names}\0".encode())
+    counts = {clinic.name: clinic.images_per_class(prepared.class_map.names) for clinic in prepared.clinics}
     return {"clinics": counts, "sha256": digest.hexdigest()}
 
 
@@ -199,34 +193,43 @@ def _train(arms: list[Arm], watcher: Watcher) -> None:
     watcher.training(arms)
 
 
-def _result(
-    settings: RunSettings,
-    prepared: Prepared,
-    arms: list[Arm],
-    tests: TestImages,
-    by_name: dict[str, Predictions],
-) -> dict[str, Any]:
-    local = {arm.members[0].name: by_name[arm.name] for arm in arms if arm.name.startswith(LOCAL)}
-    return {
-        "title": f"Federation of {len(prepared.sites)} clinics",
-        "version": version("dermafed"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": settings.to_dict(),
-        "classes": list(prepared.class_map.names),
-        "clinics": [_clinic(site, prepared) for site in prepared.sites],
-        "federated": arm_result(tests, by_name[FEDERATED]),
-        "tuned": arm_result(tests, by_name[TUNED]) if TUNED in by_name else None,
-        "local": local_result(tests, local) if local else None,
-        "pooled": arm_result(tests, by_name[POOLED]) if POOLED in by_name else None,
-        "explanations": load_explanations(arms[0].folder) if settings.explain else None,
-        "notes": list(prepared.notes),
-    }
+# Two checkpoints and the best model of an arm, of 16 MB for B0; the larger backbones take more.
+BYTES_PER_ARM = 200_000_000
 
 
-def _clinic(site: ClinicSplit, prepared: Prepared) -> dict[str, Any]:
-    sides = site.splits.sides()
-    return {
-        "name": site.name,
-        "images": site.images_per_class(prepared.class_map.names),
-        "splits": {side: len(records) for side, records in sides.items()},
-    }
+@contextmanager
+def run_folder(out: Path) -> Iterator[None]:
+    """Locks a run's folder for this process; removes its content if the run fails before its first state.
+
+    Args:
+        out: the folder of an earlier start of this run, or an empty or new one.
+
+    Raises:
+        StorageError: it cannot be made.
+        SettingsError: another process works in it, or there is not enough space.
+    """
+    made = not out.exists()
+    with lock_folder(out):
+        is_new = not (out / SETTINGS_FILE).exists()
+        try:
+            _check_space(out)
+            yield
+        except (DermaFedError, OSError):
+            # Trained states are never removed: such a run can be resumed.
+            if is_new and not any(out.glob("arms/*/round-*.npz")):
+                _remove_content(out, made)
+            raise
+
+
+def _remove_content(out: Path, made: bool) -> None:
+    shutil.rmtree(out, ignore_errors=True)
+    if not made:
+        out.mkdir(exist_ok=True)
+
+
+def _check_space(out: Path) -> None:
+    free = shutil.disk_usage(out).free
+    if free < BYTES_PER_ARM:
+        raise SettingsError(
+            f"Only {free / 1e6:.0f} MB are free", where=out, remedy="Free some space or choose another --out"
+        )

@@ -169,7 +169,7 @@ def check_settings(settings: RunSettings) -> None:
         SettingsError: names the option and what it may be.
     """
     # Here, so that --help answers at once.
-    from dermafed.simulation.runs.thinning import parse_train_images
+    from dermafed.simulation.runs.subsets import parse_train_images
 
     with named_as_options():
         if settings.train_images is not None:

@@ -1,10 +1,10 @@
-"""Training and testing one arm, in a process of its own."""
+"""Trains and tests one arm, in a process of its own."""
 
 from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -27,6 +27,7 @@ from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.classifier import to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
+from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
@@ -36,7 +37,6 @@ from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm, save_predictions
-from dermafed.simulation.runs.tuning import tuned_model
 
 
 @dataclass(frozen=True)
@@ -47,39 +47,39 @@ class ClinicTrainers:
 
     def __call__(self, context: Context) -> KerasTrainer:
         """The trainer of the context's clinic."""
-        site = _site(self.arm, context)
-        return build_clinic_trainer(site, self.arm.plan, self.arm.state_of(site))
+        clinic = _clinic(self.arm, context)
+        return build_clinic_trainer(clinic, self.arm.plan, self.arm.state_folder(clinic))
 
 
 @dataclass(frozen=True)
 class ClinicQualities:
-    """How the clinic of a context's partition measures explanations, by Score-CAM."""
+    """Builds the measure of explanations, by Score-CAM, at the clinic of a context's partition."""
 
     arm: Arm
 
     def __call__(self, context: Context) -> ClinicExplanationQuality:
-        """What measures at the context's clinic."""
-        site = _site(self.arm, context)
-        return build_explanation_quality(site, self.arm.plan, self.arm.state_of(site), score_cam)
+        """The measure of the context's clinic."""
+        clinic = _clinic(self.arm, context)
+        return build_explanation_quality(clinic, self.arm.plan, self.arm.state_folder(clinic), score_cam)
 
 
-def _site(arm: Arm, context: Context) -> Path:
+def _clinic(arm: Arm, context: Context) -> Path:
     return arm.members[int(context.node_config["partition-id"])]
 
 
 def train_and_test(arm: Arm) -> None:
-    """Trains an arm from where it stopped, tests its last model once, and saves it.
+    """Trains an arm from its last round on, tests its final model once, and saves it.
 
     Raises:
-        DermaFedError: the run cannot start or go on.
+        DermaFedError: the run cannot start or continue.
     """
     configure_backend(arm.plan.threads)
     with lock_folder(arm.folder):
         _train(arm)
         weights = load_state(arm.folder).weights
         if arm.model is not None:
-            path, card = arm.model
-            save_model(path, weights, card)
+            path, info = arm.model
+            save_model(path, weights, info)
         if not (arm.folder / PREDICTIONS_FILE).exists():
             if arm.tune:
                 _test_tuned(arm, weights)
@@ -107,36 +107,54 @@ def _train(arm: Arm) -> None:
     client = build_client_app(trainers, ClinicQualities(arm))
     run = run_ray if arm.engine == "ray" else run_local
     try:
-        run(server, client, [unquote(site.name) for site in arm.members])
+        run(server, client, [unquote(clinic.name) for clinic in arm.members])
     finally:
         trainers.clear()
 
 
 def _first_model(arm: Arm) -> keras.Model:
-    # Two arms start at a time, and Keras does not guard a download against another process.
+    # Two arms start at a time, and Keras does not protect a download from another process.
     alone = lock_folder(arm.folder.parent, math.inf) if arm.weights == "imagenet" else nullcontext()
     with alone:
         return initial_classifier(arm.plan.model, arm.weights, seed=arm.plan.seed)
 
 
 def _test_tuned(arm: Arm, weights: FloatVector) -> None:
-    """Predicts every member's test images with the model it tuned for itself."""
+    """Predicts every member's test images with its own tuned model."""
     model, predictions = arm.plan.model, []
-    for site in arm.members:
-        images = load_labelled(read_clinic_split(site).splits.test, model, arm.plan.preprocess)
-        own = tuned_model(site, arm.plan, arm.state_of(site), weights, arm.tune)
+    for clinic in arm.members:
+        images = load_labelled(read_clinic_split(clinic).splits.test, model, arm.plan.preprocess)
+        own = tune(clinic, arm.plan, arm.state_folder(clinic), weights, arm.tune)
         predictions.append(predict(model, own, images))
     arm.tuned_predictions.parent.mkdir(exist_ok=True)
     save_predictions(arm.tuned_predictions, predictions)
 
 
 def _test(arm: Arm, weights: FloatVector) -> None:
-    """Predicts every site's test images, with the site's own batch normalisation if it has one."""
+    """Predicts every clinic's test images, with the clinic's own batch normalisation if it has one."""
     plan = arm.plan
     predictions = []
-    for site in arm.tests:
-        images = load_labelled(read_clinic_split(site).splits.test, plan.model, plan.preprocess)
-        # A baseline's only member judges every site.
-        own = batch_norm_files(plan, arm.state_of(site if site in arm.members else arm.members[0]))
+    for clinic in arm.tests:
+        images = load_labelled(read_clinic_split(clinic).splits.test, plan.model, plan.preprocess)
+        # A baseline's only member predicts for every clinic.
+        member = clinic if clinic in arm.members else arm.members[0]
+        own = batch_norm_files(plan, arm.state_folder(member))
         predictions.append(predict(plan.model, weights, images, round=plan.rounds, memory=own))
     save_predictions(arm.folder / PREDICTIONS_FILE, predictions)
+
+
+def tune(clinic: Path, plan: Plan, state: Path, weights: FloatVector, passes: float) -> FloatVector:
+    """Trains a clinic's own model from the federation's final one: one more round, on its images alone.
+
+    The simplest way to personal models (Yu, Bagdasaryan and Shmatikov 2020, arXiv:2002.04758). The learning
+    rates are those of the recipe.
+
+    Args:
+        clinic: the clinic's split folder.
+        plan: the federation's plan.
+        state: the folder of what the clinic does not share.
+        weights: the federation's final weights, float32 (P,).
+        passes: passes over the clinic's training images.
+    """
+    alone = replace(plan, rounds=1, recipe=replace(plan.recipe, epochs=passes, steps=None))
+    return build_clinic_trainer(clinic, alone, state).train(weights, 1, {}).weights

@@ -1,7 +1,7 @@
-"""What a training budget gives: passes over the images, rounds and the learning rate, on validation images.
+"""Results of training budgets: passes over the images, rounds and learning rates, on validation images.
 
-A budget is chosen by this, so the test stays untouched. What the weights' journeys and the minutes are is
-said in :mod:`dermafed.simulation.studies.cost`.
+A budget is chosen by these results, so they use no test images. See
+:mod:`dermafed.simulation.studies.cost` for the transfers of the weights and the minutes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def budgets(runs: Iterable[StudyRun]) -> list[Line]:
 
 def _budget(run: StudyRun) -> Line:
     if run.settings.steps:
-        raise SettingsError("A budget is of passes, not of steps", where=run.row, remedy="Set epochs")
+        raise SettingsError("A budget counts passes, not steps", where=run.row, remedy="Set epochs")
     rounds = read_history(federated_folder(run.folder))
     epochs = run.settings.epochs
     return {
@@ -91,9 +91,9 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def draw(lines: Sequence[Line], path: Path) -> None:
-    """Draws AUC against passes and against gigabytes, a line for each length of a round and learning rate.
+    """Draws AUC by passes and by gigabytes, a line for each number of passes a round and learning rate.
 
-    Balanced accuracy is left to the table: it moves with each class's threshold by more than budgets differ.
+    Balanced accuracy is in the table only: it depends on each class's threshold more than on the budget.
     """
     figure, axes = panels(2)
     for panel, (label, name) in zip(

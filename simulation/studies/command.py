@@ -1,4 +1,4 @@
-"""``fl-simulate study``: runs a study, or goes on with it, and writes its tables."""
+"""``fl-simulate study``: runs a study, or continues one, and writes its tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +19,7 @@ from dermafed.simulation.studies.study import Study, read_study
 
 if TYPE_CHECKING:
     from dermafed.simulation.runs.run import Watcher
+    from dermafed.simulation.studies.study_runs import StudyRun
 
 STUDY_FILE = "study.json"
 
@@ -36,33 +39,34 @@ def study(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="First weights of every run, as of fl-simulate.  [default: the study's]", show_default=False
+            help="Initial weights of every run, as for fl-simulate.  [default: the study's]",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the study; one that is begun is gone on with.  [default: dermafed-study-NAME]",
+            help="Folder of the study; a study started there is continued.  [default: dermafed-study-NAME]",
             show_default=False,
         ),
     ] = None,
     row: Annotated[
         list[str] | None,
         typer.Option(
-            help="Run this row only, without tables; may be given several times.  [default: all rows]",
+            help="Run this row only, without tables; may be repeated.  [default: all rows]",
             show_default=False,
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="The whole way on few synthetic images, in minutes.")
+        bool, typer.Option("--quick", help="Run the whole study on a few synthetic images, in minutes.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the figures as JSON, and nothing else, on stdout.")
+        bool, typer.Option("--json", help="Print the metrics as JSON, and nothing else, on stdout.")
     ] = False,
 ) -> None:
-    """Run every row of a study with every seed, and judge them together.
+    """Run every row of a study with every seed, and compare the results.
 
-    What was done is not done again: the same command goes on where the last one stopped.
+    Finished runs are not repeated: the same command continues a study that was stopped.
     Research use only; not a medical device.
 
     **Examples**
@@ -83,7 +87,7 @@ def study(
 
 
 def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) -> None:
-    # Imported now, so that --help and bad usage answer at once.
+    # Imported here, so that --help and bad usage answer at once.
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -91,8 +95,6 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     from dermafed.server.model_card.run_facts import simulated_facts
     from dermafed.shared.storage.atomic_files import write_json
     from dermafed.simulation.runs.progress import LiveWatcher
-    from dermafed.simulation.studies.analyses import analyse
-    from dermafed.simulation.studies.command import with_synthetic_data
     from dermafed.simulation.studies.guided import with_views
     from dermafed.simulation.studies.study_runs import run_all, study_runs
     from dermafed.simulation.studies.summary import markdown, published_lines, summarise
@@ -105,13 +107,13 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
         run_all(trained, command=command, watcher=watcher)
         runs = with_views(study, trained, watcher)
         lines = [] if study.validation_only else summarise(runs) + published_lines(study.published)
-        for done, name in enumerate(study.judgements if whole else ()):
-            watcher.stage("Judging the runs")(done, len(study.judgements))
-            write_json(folder / f"{name}.json", {"title": study.title, "lines": analyse(name, runs, folder)})
-        if "fairness" in study.judgements and whole:
-            for run in trained:  # their cards tell of groups too
+        for done, name in enumerate(study.analyses if whole else ()):
+            watcher.stage("Analysing the runs")(done, len(study.analyses))
+            write_json(folder / f"{name}.json", {"title": study.title, "lines": _analyse(name, runs, folder)})
+        if "fairness" in study.analyses and whole:
+            for run in trained:  # their cards have metrics by group too
                 write_card(run.folder, simulated_facts(run.folder))
-        if whole:  # of a part, tables would take the place of the whole study's; last: it is finished then
+        if whole:  # a part must not replace the tables of the whole study; last: the study is finished then
             _write(study, folder, lines, command)
     if as_json:
         sys.stdout.write(json.dumps(lines, allow_nan=False) + "\n")
@@ -122,6 +124,12 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
         console.print(Markdown(markdown(lines)))
     console.print(f"{'Tables' if whole else 'Runs'}: {folder}", soft_wrap=True, highlight=False)
     console.print("Research use only; not a medical device.")
+
+
+def _analyse(name: str, runs: Sequence[StudyRun], folder: Path) -> list[dict[str, Any]]:
+    module = import_module(f"{__package__}.{name.replace('-', '_')}")
+    lines: list[dict[str, Any]] = module.analyse(runs, folder)
+    return lines
 
 
 def _write(study: Study, folder: Path, lines: list[dict[str, Any]], command: str) -> None:
@@ -140,13 +148,13 @@ def _write(study: Study, folder: Path, lines: list[dict[str, Any]], command: str
     write_json(folder / STUDY_FILE, content)
 
 
-IMAGES = 80  # of each clinic
+IMAGES = 80  # in each clinic
 _SIDE = 96  # pixels
 
 
 def with_synthetic_data(study: Study, folder: Path, watcher: Watcher) -> Study:
-    """The study, with a data set drawn into its folder where it asks for synthetic data; drawn once."""
-    # Imported now, so that --help answers at once.
+    """The study with a synthetic data set in its folder, drawn once, for the rows that need one."""
+    # Imported here, so that --help answers at once.
     from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
     from dermafed.simulation.synthetic.dataset import generate_dataset
 
@@ -156,8 +164,8 @@ def with_synthetic_data(study: Study, folder: Path, watcher: Watcher) -> Study:
     if not (data / "metadata.csv").exists():
         shutil.rmtree(data, ignore_errors=True)
         clinics = [replace(clinic, images=IMAGES) for clinic in DEFAULT_CLINICS]
-        told = watcher.stage("Drawing synthetic lesions")
-        generate_dataset(data, profiles=clinics, seed=0, image_size=_SIDE, progress=told)
+        progress = watcher.stage("Drawing synthetic lesions")
+        generate_dataset(data, profiles=clinics, seed=0, image_size=_SIDE, progress=progress)
     rows = {
         name: replace(row, data=str(data)) if row.data == SYNTHETIC else row
         for name, row in study.rows.items()

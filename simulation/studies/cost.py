@@ -1,8 +1,8 @@
-"""What a federation costs, and how well it does, against the number of its clinics.
+"""The cost of a federation, and its balanced accuracy, by the number of its clinics.
 
-The weights travel three times a clinic and round: to it for training, back, and to it again for validation.
-Seconds are of this machine, where the clinics work one after the other; the overhead is what the server takes
-while none does.
+The weights are sent three times for each clinic and round: to the clinic for training, back, and to it again
+for validation. Seconds are those of this machine, where the clinics work one after the other; the overhead is
+the server's time while no clinic works.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dermafed.simulation.studies.plots import line, panels, save
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell, over_seeds
 
-JOURNEYS = 3
+TRANSFERS = 3
 MEGABYTE = 10**6
 
 Line = dict[str, Any]
@@ -56,11 +56,11 @@ def costs(runs: Iterable[StudyRun]) -> list[Line]:
 
 
 def means_by_row(runs: Iterable[StudyRun], measure: Callable[[StudyRun], Line]) -> list[Line]:
-    """A line for each row: what is measured of its runs, as means over the seeds.
+    """A line for each row: measures of its runs, as means over the seeds.
 
     Args:
-        runs: finished.
-        measure: gives numbers by name, one of them ``balanced_accuracy``.
+        runs: the finished runs.
+        measure: returns a run's numbers by name, one of them ``balanced_accuracy``.
 
     Returns:
         ``row``, the numbers' means, and balanced accuracy as ``values`` by seed, ``mean`` and ``half_width``.
@@ -72,9 +72,9 @@ def means_by_row(runs: Iterable[StudyRun], measure: Callable[[StudyRun], Line]) 
 
 
 def megabytes_a_round(run: StudyRun) -> float:
-    """What a finished run's weights take on their journeys, of all clinics."""
+    """Size of the weights that a finished run sends in each round, for all clinics together."""
     weights = load_state(federated_folder(run.folder)).weights
-    return JOURNEYS * len(run.result()["clinics"]) * weights.nbytes / MEGABYTE
+    return TRANSFERS * len(run.result()["clinics"]) * weights.nbytes / MEGABYTE
 
 
 def _cost(run: StudyRun) -> Line:

@@ -1,4 +1,4 @@
-"""The groups' figures, gaps and changes as Markdown tables, and the figures as CSV."""
+"""Metrics by group of patients, their gaps and changes as Markdown tables, CSV and a plot."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from dermafed.simulation.studies.plots import as_svg
 
 Line = Mapping[str, Any]
 
-NAMES = {figure: heading(figure) for figure in METRICS}
-_INTRODUCTION = f"""Means over the seeds, 95 % intervals by a bootstrap over lesions. *By lot*: what the gap
-exceeds once in twenty if groups are drawn by lot, and p by that permutation, not corrected for the number of
-gaps. –: fewer than {FEWEST_IMAGES} images or {FEWEST_OF_CLASS} of a class, or what would give that away."""
+NAMES = {metric: heading(metric) for metric in METRICS}
+_INTRODUCTION = f"""Means over the seeds, 95 % intervals by a bootstrap over lesions. *By chance*: the
+gap of randomly drawn groups exceeds this one time in twenty; p is of the same permutation test, not corrected
+for the number of gaps. –: fewer than {FEWEST_IMAGES} images or {FEWEST_OF_CLASS} of a class, or a value that
+would disclose such a count."""
 
 
 def markdown(lines: Sequence[Line]) -> str:
@@ -35,14 +36,14 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def as_csv(lines: Iterable[Line]) -> str:
-    """The lines of the kind ``group`` as CSV; what is not told is empty."""
+    """The lines of the kind ``group`` as CSV; a cell that is not disclosed is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("row", "arm", "attribute", "group", "images")
-    writer.writerow([*names, *(f"{figure}{end}" for figure in METRICS for end in ("", "_low", "_high"))])
+    writer.writerow([*names, *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high"))])
     for line in lines:
-        told = [line[figure] or {} for figure in METRICS]
-        values = [figure.get(end) for figure in told for end in ("value", "low", "high")]
+        disclosed = [line[metric] or {} for metric in METRICS]
+        values = [metric.get(end) for metric in disclosed for end in ("value", "low", "high")]
         writer.writerow([*(line[name] for name in names), *("" if v is None else f"{v:.4f}" for v in values)])
     return text.getvalue()
 
@@ -69,7 +70,7 @@ def _gaps(lines: Iterable[Line]) -> str:
         for line in lines
         if line["kind"] == "gap"
     ]
-    return _table(["By", "Figure", "Lowest; highest", "Gap", "By lot", "p"], rows, 3)
+    return _table(["By", "Metric", "Lowest; highest", "Gap", "By chance", "p"], rows, 3)
 
 
 def _changes(lines: Iterable[Line]) -> str:
@@ -85,23 +86,23 @@ def _changes(lines: Iterable[Line]) -> str:
         for line in lines
         if line["kind"] == "change"
     ]
-    return _table(["Row", "Trained", "By", "Figure", "Worst group", "Gap"], rows, 4)
+    return _table(["Row", "Trained", "By", "Metric", "Worst group", "Gap"], rows, 4)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> str:
-    return markdown_table(head, rows, names=names).rstrip() if rows else "None that may be told."
+    return markdown_table(head, rows, names=names).rstrip() if rows else "None that may be disclosed."
 
 
 def _count(images: int | None) -> str:
     return "–" if images is None else str(images)
 
 
-def _cell(figure: Line | None, form: str = ".3f") -> str:
-    if figure is None:
+def _cell(metric: Line | None, form: str = ".3f") -> str:
+    if metric is None:
         return "–"
-    if figure["low"] is None:
-        return f"{figure['value']:{form}}"
-    return f"{figure['value']:{form}} ({figure['low']:{form}} to {figure['high']:{form}})"
+    if metric["low"] is None:
+        return f"{metric['value']:{form}}"
+    return f"{metric['value']:{form}} ({metric['low']:{form}} to {metric['high']:{form}})"
 
 
 _COLOURS = {"federated": "#4477aa", "pooled": "#ee6677", "own": "#228833"}  # Paul Tol's: for the colour-blind
@@ -109,11 +110,11 @@ _MARKERS = {"federated": "o", "pooled": "s", "own": "^"}
 _STYLE: Any = {"font.size": 9}
 
 
-def group_figure(lines: Sequence[Line], row: str) -> bytes:
-    """Draws a row's models by group; a group of whom nothing may be told has no mark.
+def group_plot(lines: Sequence[Line], row: str) -> bytes:
+    """Draws a row's metrics by group; a group without disclosed metrics has no mark.
 
     Args:
-        lines: of groups.
+        lines: lines of the kind ``group``.
         row: the study's row to draw.
 
     Returns:
@@ -123,41 +124,41 @@ def group_figure(lines: Sequence[Line], row: str) -> bytes:
     places = _places(drawn)
     with mpl.rc_context(_STYLE):
         height = 1.2 + 0.22 * (max(places.values(), default=0) + 1)
-        drawing = Figure(figsize=(9.0, height), layout="constrained")
-        panels = drawing.subplots(1, len(METRICS), sharey=True)
-        for axes, figure in zip(panels, METRICS, strict=True):
-            _draw(axes, drawn, figure, places)
+        figure = Figure(figsize=(9.0, height), layout="constrained")
+        panels = figure.subplots(1, len(METRICS), sharey=True)
+        for axes, metric in zip(panels, METRICS, strict=True):
+            _draw(axes, drawn, metric, places)
         _label(panels[0], places)
-        drawing.legend(
+        figure.legend(
             *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False
         )
-    return as_svg(drawing)
+    return as_svg(figure)
 
 
 def _places(lines: Sequence[Line]) -> dict[tuple[str, str], float]:
-    """From top to bottom, with a gap between the attributes."""
+    """Heights of the groups from top to bottom, with a gap between the attributes."""
     keys = list(dict.fromkeys((line["attribute"], line["group"]) for line in lines))
     attributes = list(dict.fromkeys(attribute for attribute, _ in keys))
     return {key: place + 1.2 * attributes.index(key[0]) for place, key in enumerate(keys)}
 
 
-def _draw(axes: Axes, lines: Sequence[Line], figure: str, places: Mapping[tuple[str, str], float]) -> None:
+def _draw(axes: Axes, lines: Sequence[Line], metric: str, places: Mapping[tuple[str, str], float]) -> None:
     arms = list(dict.fromkeys(line["arm"] for line in lines))
     for number, arm in enumerate(arms):
-        told = [line for line in lines if line["arm"] == arm and line[figure] is not None]
+        disclosed = [line for line in lines if line["arm"] == arm and line[metric] is not None]
         shift = 0.25 * (number - (len(arms) - 1) / 2)
-        values = [line[figure]["value"] for line in told]
-        heights = [places[line["attribute"], line["group"]] + shift for line in told]
+        values = [line[metric]["value"] for line in disclosed]
+        heights = [places[line["attribute"], line["group"]] + shift for line in disclosed]
         ends = [
-            (line[figure]["low"], line[figure]["high"], height)
-            for line, height in zip(told, heights, strict=True)
-            if line[figure]["low"] is not None
+            (line[metric]["low"], line[metric]["high"], height)
+            for line, height in zip(disclosed, heights, strict=True)
+            if line[metric]["low"] is not None
         ]
         lows, highs, at = zip(*ends, strict=True) if ends else ((), (), ())
         axes.hlines(at, lows, highs, color=_COLOURS[arm], linewidth=1.2)
         axes.plot(values, heights, _MARKERS[arm], color=_COLOURS[arm], markersize=4, label=arm)
-    axes.set_xlabel(NAMES[figure])
-    axes.set_xlim(0, 1 if figure != "calibration_error" else None)
+    axes.set_xlabel(NAMES[metric])
+    axes.set_xlim(0, 1 if metric != "calibration_error" else None)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -1,4 +1,4 @@
-"""HAM10000 by the place of its acquisition, and ISIC 2017 where that is known, as one data set.
+"""Joins HAM10000 by the place of its acquisition, and ISIC 2017 where that is known, to one data set.
 
     python -m dermafed.simulation.studies.five_clinics HAM10000 ISIC2017 OUT
 
@@ -30,21 +30,21 @@ def join(sources: list[Path], out: Path) -> int:
 
     Args:
         sources: folders with ``metadata.csv`` and images.
-        out: a folder that is not there yet.
+        out: a new folder.
 
     Returns:
         The number of its images.
 
     Raises:
-        DatasetError: a source lacks its manifest, an image or a column, two images have one name, or ``out``
-            is there.
+        DatasetError: a source lacks its manifest, an image or a column, two images have the same name, or
+            ``out`` exists.
     """
     rows = [(row, path) for source in sources for row, path in _rows(source)]
     names = Counter(path.name for _, path in rows)
     if twice := [name for name, times in names.items() if times > 1]:
         raise DatasetError(f"Two images are named {twice[0]}", where=out, remedy="Rename one")
     if out.exists():
-        raise DatasetError("The folder is there already", where=out, remedy="Choose another")
+        raise DatasetError("The folder exists already", where=out, remedy="Choose another")
     make_folder(out / "images")
     for _, path in rows:
         (out / "images" / path.name).symlink_to(path.resolve())
@@ -74,9 +74,9 @@ def _rows(source: Path) -> list[tuple[dict[str, str], Path]]:
 
 def main(
     sources: Annotated[list[Path], typer.Argument(show_default=False, help="Folders with metadata.csv.")],
-    out: Annotated[Path, typer.Argument(show_default=False, help="A folder that is not there yet.")],
+    out: Annotated[Path, typer.Argument(show_default=False, help="A new folder.")],
 ) -> None:
-    """Join data sets that name their clinics to one, with links to their images."""
+    """Join data sets with a column of clinics to one data set, with links to their images."""
     Console().print(f"{join(sources, out)} images: {out}", soft_wrap=True, highlight=False)
 
 

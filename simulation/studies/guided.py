@@ -1,7 +1,7 @@
-"""Rows that look twice: the models of a trained row look at their test images, then again at a part of each.
+"""Rows with a second view: the models of a trained row also predict on a part of each of their test images.
 
-Every such row gets run folders of its own, like those of a row that was trained, with the mean of both looks'
-probabilities: whatever judges runs judges it too.
+Every such row gets its own run folders, like those of a trained row, with the mean of both views'
+probabilities: every analysis of runs can read them.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
 
 SECOND_FILE = "second.npz"
 
-Look = Callable[["Image", int, LesionRecord], "Window"]
-"""The preprocessed image, the class it was taken for and its record, to where to look again."""
+ChooseWindow = Callable[["Image", int, LesionRecord], "Window"]
+"""From the preprocessed image, its predicted class and its record to the window of the second view."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecondViews:
-    """The second looks of one model, which is opened once for all of them.
+    """The second views of one model, which is loaded once for all of them.
 
     Attributes:
-        source: the run of that model.
-        views: what is asked for, by the folder to write.
+        source: the model's run.
+        views: the second views, by the run folder to write.
     """
 
     source: StudyRun
@@ -58,36 +58,36 @@ class SecondViews:
 
 
 def with_views(study: Study, runs: Sequence[StudyRun], watcher: Watcher) -> list[StudyRun]:
-    """Looks twice where that is not done yet.
+    """Adds the runs of the rows with a second view; predicts those that are not done yet.
 
     Args:
-        study: says which rows look twice.
-        runs: of the trained rows, finished.
-        watcher: told of the progress.
+        study: the study.
+        runs: the finished runs of its trained rows.
+        watcher: receives the progress.
 
     Returns:
         The runs of all rows, in the order of the study's file.
 
     Raises:
-        SettingsError: a folder holds a second look of another kind.
-        DermaFedError: a model cannot be explained so.
+        SettingsError: a folder has a second view of another kind.
+        DermaFedError: the method is not defined for a model.
     """
-    asked = [
+    viewed = [
         (run, run.folder.parents[1] / slug(row) / run.folder.name, row, view)
         for row, view in study.views.items()
         for run in runs
         if run.row == view.of
     ]
     waiting: dict[Path, SecondViews] = {}
-    for run, out, _, view in asked:
+    for run, out, _, view in viewed:
         if not _is_done(out, view):
             waiting.setdefault(run.folder, SecondViews(run, {})).views[out] = view
     if waiting:
-        awaited = [out for looks in waiting.values() for out in looks.views]
-        told = watcher.stage("Second looks")
+        folders = [out for second in waiting.values() for out in second.views]
+        progress = watcher.stage("Second views")
         for _ in run_in_processes(predict_second_views, waiting.values(), processes=cores()):
-            told(sum((out / RESULT_FILE).exists() for out in awaited), len(awaited))
-    every = [*runs, *(StudyRun(row, run.settings, out) for run, out, row, _ in asked)]
+            progress(sum((out / RESULT_FILE).exists() for out in folders), len(folders))
+    every = [*runs, *(StudyRun(row, run.settings, out) for run, out, row, _ in viewed)]
     return sorted(every, key=lambda run: study.order.index(run.row))
 
 
@@ -97,19 +97,19 @@ def _is_done(out: Path, view: View) -> bool:
         return False
     if json.loads(path.read_text("utf-8")).get("view") != asdict(view):
         raise SettingsError(
-            "This row of the study looked elsewhere before",
+            "This row of the study had another second view before",
             where=out,
             remedy="Choose another --out, or remove that folder",
         )
     return True
 
 
-def predict_second_views(looks: SecondViews) -> None:
-    """Predicts a run's test images once more, and writes the second looks' folders; for a process of its own.
+def predict_second_views(second_views: SecondViews) -> None:
+    """Predicts a run's test images in the second views, and writes their folders; for a process of its own.
 
     Raises:
-        ModelError: the model cannot be read, or not be explained so.
-        ImageError: an image cannot be read any more.
+        ModelError: the model cannot be read, or the method is not defined for it.
+        ImageError: an image can no longer be read.
     """
     from dermafed.shared.explain.explainer import Explainer
     from dermafed.shared.model.model_file import load_model
@@ -117,22 +117,22 @@ def predict_second_views(looks: SecondViews) -> None:
     from dermafed.shared.training.data import load_labelled
 
     configure_backend(1)
-    source = looks.source
-    model, card = load_model(source.folder / "model.keras")
+    source = second_views.source
+    model, info = load_model(source.folder / "model.keras")
     explainer = Explainer(model)
     tests, (first,) = saved_tests(source), saved_predictions(source)[FEDERATED]
-    prepared = {site: load_labelled(tests.records[site], card.model, card.preprocess) for site in first}
-    for out, view in looks.views.items():
-        where = _way(view.look, explainer, source.settings.seed)
+    prepared = {name: load_labelled(tests.records[name], info.model, info.preprocess) for name in first}
+    for out, view in second_views.views.items():
+        window = _choose_window(view.look, explainer, source.settings.seed)
         second = {
-            site: _second(model, card, prepared[site], tests.records[site], own, where)
-            for site, own in first.items()
+            name: _predict_view(model, info, prepared[name], tests.records[name], own, window)
+            for name, own in first.items()
         }
-        both = {site: (own + second[site]) / np.float32(2) for site, own in first.items()}
+        both = {name: (own + second[name]) / np.float32(2) for name, own in first.items()}
         _write(source, out, view, tests, both, second)
 
 
-def _way(name: str, explainer: Explainer, seed: int) -> Look:
+def _choose_window(name: str, explainer: Explainer, seed: int) -> ChooseWindow:
     from dermafed.shared.explain.second_view import central_window, hottest_window, random_window
 
     if name == "centre":
@@ -145,23 +145,23 @@ def _way(name: str, explainer: Explainer, seed: int) -> Look:
     return lambda image, target, record: hottest_window(explain(image, target))
 
 
-def _second(
+def _predict_view(
     model: keras.Model,
-    card: ModelInfo,
+    info: ModelInfo,
     data: LabelledImages,
     records: Sequence[LesionRecord],
     first: NDArray[np.float32],
-    where: Look,
+    window: ChooseWindow,
 ) -> NDArray[np.float32]:
-    """The second look's probabilities, float32 (N, C), on a clinic's test images."""
+    """The second view's probabilities, float32 (N, C), on a clinic's test images."""
     from dermafed.shared.explain.second_view import second_view
     from dermafed.shared.imaging.decoding import read_image
     from dermafed.shared.training.predict import apply_classifier
 
-    seen = zip(records, data.images, first.argmax(axis=1), strict=True)
+    images = zip(records, data.images, first.argmax(axis=1), strict=True)
     views = [
-        second_view(read_image(record.path), where(image, int(target), record), card.preprocess)
-        for record, image, target in seen
+        second_view(read_image(record.path), window(image, int(target), record), info.preprocess)
+        for record, image, target in images
     ]
     return apply_classifier(model, replace(data, images=np.stack(views)))
 
@@ -169,12 +169,12 @@ def _second(
 def _write(
     source: StudyRun, out: Path, view: View, tests: TestImages, both: Predictions, second: Predictions
 ) -> None:
-    """Writes the folder, ``result.json`` last: with it, the second look is done."""
+    """Writes the folder, ``result.json`` last: with it, the second view is done."""
     arm = out / "arms" / FEDERATED
     make_folder(arm)
     shutil.copytree(source.folder / "sites", out / "sites", dirs_exist_ok=True)
     save_predictions(arm / SECOND_FILE, second.values())
     save_predictions(arm / PREDICTIONS_FILE, both.values())
-    figures = {"federated": arm_result(tests, both), "second_look": arm_result(tests, second)}
+    results = {"federated": arm_result(tests, both), "second_look": arm_result(tests, second)}
     nothing = dict.fromkeys(("local", "tuned", "pooled", "explanations"))
-    write_json(out / RESULT_FILE, {**source.result(), **nothing, **figures, "view": asdict(view)})
+    write_json(out / RESULT_FILE, {**source.result(), **nothing, **results, "view": asdict(view)})

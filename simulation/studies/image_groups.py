@@ -27,17 +27,17 @@ ORDER = {
     "skin tone": tuple(TONES),
     "skin tone within the clinic": THIRDS,
 }
-"""What images are grouped by, and the groups in order; clinics are as they come."""
+"""The attributes of the groups, with the groups in order; clinics have no order of their own."""
 
 
 def measure_angles(records: Iterable[LesionRecord]) -> Angles:
-    """The typology angle of each image file, NaN where hardly any skin is seen.
+    """The typology angle of each image file, NaN where hardly any skin is visible.
 
     Args:
-        records: the images, each path once or more often.
+        records: the images; a path may be repeated.
 
     Raises:
-        ImageError: an image or a mask cannot be read any more.
+        ImageError: an image or a mask can no longer be read.
     """
     by_path = {str(record.path): record for record in records}
     with ThreadPoolExecutor(cores()) as pool:
@@ -52,7 +52,7 @@ def _angle(record: LesionRecord) -> float:
 
 def groups_of(tests: TestImages, angles: Angles) -> dict[str, Groups]:
     """The group of each test image, clinic by clinic, for everything in ORDER."""
-    clinics = [(tests.names[site], records) for site, records in tests.records.items()]
+    clinics = [(tests.names[folder], records) for folder, records in tests.records.items()]
     records = [record for _, own in clinics for record in own]
     by_clinic = [_angles(own, angles) for _, own in clinics]
     return {

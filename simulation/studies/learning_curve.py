@@ -1,7 +1,7 @@
-"""What a clinic gains by joining, against the number of its training images.
+"""The gain of a clinic that joins a federation, by the number of its training images.
 
 A run of one clinic is that clinic alone; so are the clinics' own models of a run with baselines. All are
-judged on the clinic's own test images, which the number of training images leaves as they are.
+tested on the clinic's own test images, which do not depend on the number of training images.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def _points(run: StudyRun) -> Iterator[tuple[str, str, int, float]]:
     if result["local"] and not alone:
         models.append((ALONE, result["local"]))
     for clinic in result["clinics"]:
-        for trained, figures in models:
-            value = figures["clinics"][clinic["name"]]["balanced_accuracy"]
+        for trained, metrics in models:
+            value = metrics["clinics"][clinic["name"]]["balanced_accuracy"]
             yield clinic["name"], trained + steps, clinic["splits"]["train"], value
 
 

@@ -1,4 +1,4 @@
-"""Tables in Markdown, all alike."""
+"""Writes tables in Markdown."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, names: int) -> str:
-    """A table whose first columns, ``names`` of them, stand left, and whose figures stand right.
+    """A table whose columns of names are aligned left, and whose columns of numbers are aligned right.
 
     Args:
-        head: the columns' names.
-        rows: as many cells each.
-        names: how many columns are words.
+        head: the headings of the columns.
+        rows: the cells of each row.
+        names: number of columns, the first ones, with names.
     """
     rule = ["---"] * names + ["---:"] * (len(head) - names)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
 
 
 def heading(name: str) -> str:
-    """A figure's name as it stands above a column.
+    """A metric's name as the heading of a column.
 
     Example:
         "balanced_accuracy" is "Balanced accuracy", and "challenge_auc" is "Challenge AUC".

@@ -1,17 +1,17 @@
-"""Figures in a document that are written from result files, never by hand.
+"""Writes marked numbers of a document from result files.
 
-Two comments that no reader sees stand around each. The first says which lines of which file are shown::
+Each is between two comments, which are invisible to readers. The first names the lines of the file to show::
 
     <!-- figures ablation/table by=row across=figure tests=all arm=federated -->
-    (a table: a line for each row of the study, a column for each figure)
+    (a table: a line for each row of the study, a column for each metric)
     <!-- /figures -->
 
     ... reaches <!-- figures ablation/table row=plain tests=all figure=auc -->0.879<!-- /figures --> ...
 
-``ablation/table`` are the lines ``table`` of ``ablation.json``. Of these, ``KEY=VALUE`` (or ``KEY=A|B``)
-keeps those with that value. ``by`` and ``across`` make a table: keys whose values begin its lines, and one
-whose values head its columns. ``show`` is the key, or the keys, of what is printed, ``mean`` by default;
-``digits`` is how many there are after the point, of all that is shown or, as ``3|1``, of each key.
+``ablation/table`` are the lines ``table`` of ``ablation.json``. ``KEY=VALUE`` (or ``KEY=A|B``) selects the
+lines with that value. ``by`` and ``across`` make a table: the keys of the first columns, and the key whose
+values are the headings of the others. ``show`` is the key, or the keys, of the printed values, ``mean`` by
+default; ``digits`` is the number of decimals, of all of them or, as ``3|1``, of each key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dermafed.simulation.studies.markdown_table import heading, markdown_table
 
 Line = Mapping[str, Any]
 
-_MARK = re.compile(r"(<!-- figures (?P<asked>.*?) -->).*?(<!-- /figures -->)", re.DOTALL)
+_MARK = re.compile(r"(<!-- figures (?P<query>.*?) -->).*?(<!-- /figures -->)", re.DOTALL)
 _EDGE = re.compile(r"<!-- /?figures\b")
 _BY_HAND = re.compile(r"\d\.\d\d")
 _ALL_MARKED = "<!-- every figure is from results -->"
@@ -36,22 +36,22 @@ _OPTIONS = ("by", "across", "show", "digits")
 
 
 def renew(text: str, results: Path, where: object = "") -> str:
-    """A document with every marked figure as its result file has it.
+    """Returns a document with every marked number renewed from its result file.
 
     Args:
         text: Markdown.
         results: the folder of the result files.
-        where: names the document in messages.
+        where: name of the document in messages.
 
     Raises:
-        SettingsError: a mark is not closed, or asks for what is not there.
+        SettingsError: a mark is not closed, or names missing numbers.
     """
 
     def renewed(mark: re.Match[str]) -> str:
         try:
-            return f"{mark[1]}{_shown(mark['asked'], results)}{mark[3]}"
+            return f"{mark[1]}{_shown(mark['query'], results)}{mark[3]}"
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            raise SettingsError(f"No such figures: {mark['asked']} ({error})", where=where) from error
+            raise SettingsError(f"No such figures: {mark['query']} ({error})", where=where) from error
 
     if 2 * len(_MARK.findall(text)) != len(_EDGE.findall(text)):
         raise SettingsError("A mark of figures is not closed, or not opened", where=where)
@@ -59,15 +59,15 @@ def renew(text: str, results: Path, where: object = "") -> str:
 
 
 def by_hand(text: str) -> list[str]:
-    """Figures outside of all marks, in a document that says that it has none; code does not count."""
+    """Lines with numbers outside of all marks, in a document that declares none; code is ignored."""
     if _ALL_MARKED not in text:
         return []
     prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", _MARK.sub("", text), flags=re.DOTALL | re.MULTILINE)
     return [line for line in prose.splitlines() if _BY_HAND.search(line)]
 
 
-def _shown(asked: str, results: Path) -> str:
-    source, *pairs = shlex.split(asked)
+def _shown(query: str, results: Path) -> str:
+    source, *pairs = shlex.split(query)
     given = dict(pair.split("=", 1) for pair in pairs)
     options = {name: given.pop(name) for name in _OPTIONS if name in given}
     file, lines_of = source.split("/")
@@ -95,14 +95,14 @@ def _table(
     show: Sequence[str],
     cell: Callable[[Line, str], str],
 ) -> str:
-    """A line for each value of ``by``; columns are what is shown, or the values of ``across``."""
+    """A line for each value of ``by``; the columns are the shown keys, or the values of ``across``."""
     if not lines:
         raise LookupError("0 lines")
     table: dict[tuple[str, ...], dict[str, str]] = {}
     for line in lines:
         if across is None:
             cells = {key: cell(line, key) for key in show}
-        else:  # a line about nothing is a row without figures
+        else:  # a line without a metric is a row of empty cells
             cells = {} if line[across] is None else {str(line[across]): cell(line, *show)}
         row = table.setdefault(tuple(str(line[key]) for key in by), {})
         if row.keys() & cells.keys():
@@ -117,12 +117,12 @@ def _table(
 def _cell(line: Line, key: str, digits: int) -> str:
     """A value, with its interval where the line has one."""
     value = line[key]
-    told = value if isinstance(value, dict) else line if key in ("mean", "difference") else {}
-    text = _number(told["value"] if isinstance(value, dict) else value, digits, p=key in ("p", "p_holm"))
-    if told.get("half_width") is not None:
-        return f"{text} ± {_number(told['half_width'], digits)}"
-    if told.get("low") is not None:
-        return f"{text} ({_number(told['low'], digits)} to {_number(told['high'], digits)})"
+    interval = value if isinstance(value, dict) else line if key in ("mean", "difference") else {}
+    text = _number(interval["value"] if isinstance(value, dict) else value, digits, p=key in ("p", "p_holm"))
+    if interval.get("half_width") is not None:
+        return f"{text} ± {_number(interval['half_width'], digits)}"
+    if interval.get("low") is not None:
+        return f"{text} ({_number(interval['low'], digits)} to {_number(interval['high'], digits)})"
     return text
 
 

@@ -1,4 +1,4 @@
-"""How good each method's explanations of one run's model are, on some of the run's test images."""
+"""Measures the quality of each method's explanations of one run's model, on some of its test images."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str
     """Measures methods on a run's model.
 
     Args:
-        run: finished, with its model.
+        run: a finished run with its model.
         methods: of :data:`dermafed.shared.explain.METHODS`, or ``centre``.
-        count: of test images, evenly spaced over all clinics' by name.
+        count: number of test images, evenly spaced over those of all clinics by name.
 
     Returns:
-        By method, each measure's mean over the images that have it.
+        By method, the mean of each measure over the images that have it.
 
     Raises:
         ModelError: the model cannot be read, or a method is not defined for it.
         ImageError: an image or mask cannot be read.
     """
     configure_backend(1)
-    model, card = load_model(run.folder / "model.keras")
+    model, info = load_model(run.folder / "model.keras")
     records = _chosen(run, count)
-    pixels = load_labelled(records, card.model, card.preprocess).images
-    images = [(image, _mask(record, card.preprocess)) for image, record in zip(pixels, records, strict=True)]
+    pixels = load_labelled(records, info.model, info.preprocess).images
+    images = [(image, _mask(record, info.preprocess)) for image, record in zip(pixels, records, strict=True)]
     explainer = Explainer(model)
-    ways = {name: centre if name == CENTRE else explainer.method(name) for name in methods}
-    return {name: _means(explainer, explain, images) for name, explain in ways.items()}
+    explain = {name: centre if name == CENTRE else explainer.method(name) for name in methods}
+    return {name: _means(explainer, method, images) for name, method in explain.items()}
 
 
 def centre(image: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
-    """A Gaussian in the middle, whatever the image."""
+    """A heatmap that ignores the image: a Gaussian in the middle."""
     place = np.linspace(-2, 2, len(image), dtype=np.float32)
     return np.exp(-(place[:, None] ** 2 + place**2) / 2)
 

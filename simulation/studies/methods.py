@@ -1,8 +1,8 @@
-"""The methods of the paper's Table 1, as far as they exist here, on the same models and the same images.
+"""Compares the methods of the paper's Table 1 that exist here, on the same models and the same images.
 
-All explain one network, so the table is of explanations: what the network itself scores is the study's own
-table. A blob in the middle of the image, which never looks at it, stands beside them: lesions lie in the
-middle of photographs, and a method that does not beat the blob has found nothing.
+All methods explain one network, so these are metrics of explanations; the network's own metrics are in the
+study's table. The control is a blob in the middle of the image, which ignores the image: lesions lie in the
+middle of photographs, so a method that is not better than the blob has found nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.studies.markdown_table import markdown_table
-from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, lying_panels
+from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, horizontal_panels
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import as_csv, cell, over_seeds
 
@@ -25,7 +25,7 @@ METHODS_FILE = "methods.json"
 IMAGES = 50
 NOT_BUILT = "not built yet"
 
-FIGURES = {
+METRICS = {
     "deletion": "Deletion ↓",
     "insertion": "Insertion ↑",
     "stability_noise": "Stable under noise ↑",
@@ -45,15 +45,15 @@ class Entry:
     """A row of Table 1.
 
     Attributes:
-        work: whose.
-        idea: what they do.
-        figures: what that work is about, of :data:`FIGURES`.
-        methods: what stands for it here, by name; none where nothing does yet.
+        work: the authors.
+        idea: their idea.
+        metrics: the metrics that the idea is about, of :data:`METRICS`.
+        methods: names of the methods that represent it here; empty where none does yet.
     """
 
     work: str
     idea: str
-    figures: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
 
 
@@ -70,8 +70,8 @@ TABLE_1 = (
         "Aasem et al. 2022", "localisation", ("pointing_gain", "box_overlap"), ("cam", "gradcam", "scorecam")
     ),
     Entry("Bianchini", "explanation of single pixels"),
-    Entry("this system", "Score-CAM", tuple(FIGURES), ("scorecam",)),
-    Entry("control", "a blob in the middle", tuple(FIGURES), (BLOB,)),
+    Entry("this system", "Score-CAM", tuple(METRICS), ("scorecam",)),
+    Entry("control", "a blob in the middle", tuple(METRICS), (BLOB,)),
 )
 
 
@@ -85,12 +85,12 @@ def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     write_atomically(folder / "methods.csv", as_csv(lines).encode())
     write_atomically(folder / "methods.md", markdown(lines).encode())
     less_blob = [line for line in lines if line["measured"] == LESS_BLOB]
-    write_atomically(folder / "methods.svg", methods_figure(less_blob, FIGURES))
+    write_atomically(folder / "methods.svg", methods_plot(less_blob, METRICS))
     return lines
 
 
 def measure(run: StudyRun) -> None:
-    """Keeps the scores of Table 1's methods in a run's folder; for a process of its own."""
+    """Writes the scores of Table 1's methods into a run's folder; for a process of its own."""
     from dermafed.simulation.studies.method_scores import method_scores
 
     used = dict.fromkeys(name for entry in TABLE_1 for name in entry.methods)
@@ -98,7 +98,7 @@ def measure(run: StudyRun) -> None:
 
 
 def _lines(runs: Sequence[StudyRun]) -> Iterator[Line]:
-    """Lines for each of the study's rows, entry of Table 1, method and figure; one for what is not built."""
+    """Lines for each row, entry of Table 1, method and metric; one for an entry without methods."""
     for row in dict.fromkeys(run.row for run in runs):
         files = [run.folder / METHODS_FILE for run in runs if run.row == row]
         seeds = [json.loads(path.read_text("utf-8")) for path in files]
@@ -107,23 +107,23 @@ def _lines(runs: Sequence[StudyRun]) -> Iterator[Line]:
             if not entry.methods:
                 nothing: Line = {"figure": None, "measured": ITSELF, "values": []}
                 yield {**about, "method": NOT_BUILT, **nothing, "mean": None, "half_width": None}
-            for method, figure in ((method, figure) for method in entry.methods for figure in entry.figures):
-                named = {**about, "method": method, "figure": figure}
-                for measured, values in _measured(seeds, method, figure).items():
+            for method, metric in ((method, metric) for method in entry.methods for metric in entry.metrics):
+                named = {**about, "method": method, "figure": metric}
+                for measured, values in _measured(seeds, method, metric).items():
                     yield {**named, "measured": measured, **over_seeds(values)}
 
 
-def _measured(seeds: Sequence[Any], method: str, figure: str) -> dict[str, list[float]]:
-    """A figure of each seed, and how far it is from the blob's: the models differ more than the methods."""
-    own = [seed for seed in seeds if figure in seed[method]]
-    found = {ITSELF: [seed[method][figure] for seed in own]}
+def _measured(seeds: Sequence[Any], method: str, metric: str) -> dict[str, list[float]]:
+    """A metric of each seed, and its difference to the blob's: the models differ more than the methods."""
+    own = [seed for seed in seeds if metric in seed[method]]
+    found = {ITSELF: [seed[method][metric] for seed in own]}
     if method != BLOB:
-        found[LESS_BLOB] = [seed[method][figure] - seed[BLOB][figure] for seed in own]
+        found[LESS_BLOB] = [seed[method][metric] - seed[BLOB][metric] for seed in own]
     return {measured: values for measured, values in found.items() if values}
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """For each of the study's rows a table of the figures, and one of what the blob leaves of them."""
+    """For each row of the study a table of the metrics, and one of their differences to the blob's."""
     rows = dict.fromkeys(line["row"] for line in lines)
     return "\n".join(
         f"## {row}, {measured}\n\n{_table(own)}"
@@ -139,17 +139,17 @@ def _table(lines: Sequence[Line]) -> str:
         own = cells.setdefault((line["work"], line["idea"], line["method"]), {})
         if line["figure"]:
             own[line["figure"]] = cell(line)
-    head = ["Work", "Idea", "Here", *FIGURES.values()]
-    body = [[*names, *(own.get(figure, "") for figure in FIGURES)] for names, own in cells.items()]
+    head = ["Work", "Idea", "Here", *METRICS.values()]
+    body = [[*names, *(own.get(metric, "") for metric in METRICS)] for names, own in cells.items()]
     return markdown_table(head, body, names=3)
 
 
-def methods_figure(lines: Sequence[Line], figures: Mapping[str, str]) -> bytes:
-    """Draws the methods that exist from top to bottom.
+def methods_plot(lines: Sequence[Line], metrics: Mapping[str, str]) -> bytes:
+    """Draws the methods from top to bottom, a panel for each metric.
 
     Args:
-        lines: of :func:`analyse`, those less the blob; works may share a method.
-        figures: what is drawn, with its heading.
+        lines: the lines of :func:`analyse` that are less the blob; works may share a method.
+        metrics: headings of the metrics to draw, by name.
 
     Returns:
         SVG.
@@ -157,12 +157,12 @@ def methods_figure(lines: Sequence[Line], figures: Mapping[str, str]) -> bytes:
     points = {(line["figure"], line["method"], line["row"]): line for line in lines if line["figure"]}
     methods = list(dict.fromkeys(method for _, method, _ in points))
     rows = list(dict.fromkeys(row for _, _, row in points))
-    drawing, axes = lying_panels(len(figures), methods)
-    for panel, (figure, name) in zip(axes, figures.items(), strict=True):
+    figure, axes = horizontal_panels(len(metrics), methods)
+    for panel, (metric, name) in zip(axes, metrics.items(), strict=True):
         panel.set_xlabel(name)
         panel.axvline(0, color="0.5", linewidth=1)
         for (of, method, row), line in points.items():
-            if of == figure:
+            if of == metric:
                 number = rows.index(row)
                 panel.errorbar(
                     line["mean"],
@@ -173,8 +173,8 @@ def methods_figure(lines: Sequence[Line], figures: Mapping[str, str]) -> bytes:
                     markersize=4,
                     linestyle="",
                     label=f"{row}, less the blob"
-                    if (figure, method) == (next(iter(figures)), methods[0])
+                    if (metric, method) == (next(iter(metrics)), methods[0])
                     else None,
                 )
-    drawing.legend(loc="outside upper center", ncols=3, frameon=False)
-    return as_svg(drawing)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return as_svg(figure)

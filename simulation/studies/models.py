@@ -1,4 +1,4 @@
-"""Every model's own figures, with intervals over other images and other trainings."""
+"""Every model's metrics, with intervals over other images and other trainings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from dermafed.shared.metrics.intervals import BOOTSTRAP, percentile_interval
 from dermafed.shared.storage.atomic_files import write_atomically
-from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, lying_panels
+from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, horizontal_panels
 from dermafed.simulation.studies.resampled_metrics import (
     ALL,
     FEWEST_LESIONS,
@@ -30,19 +30,19 @@ Line = dict[str, Any]
 
 def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Writes ``models.csv``, ``models.md`` and ``models.svg`` into a study's folder."""
-    lines = figures(runs)
-    write_atomically(folder / "models.svg", models_figure(lines))
+    lines = model_metrics(runs)
+    write_atomically(folder / "models.svg", models_plot(lines))
     write_atomically(folder / "models.csv", as_csv(lines).encode())
     write_atomically(folder / "models.md", markdown(lines).encode())
     return lines
 
 
-def figures(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Line]:
-    """Every figure of every model on each clinic's test images, on all, and as the mean over the clinics.
+def model_metrics(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Line]:
+    """Every metric of every model on each clinic's test images, on all, and as the mean over the clinics.
 
     Args:
-        runs: finished.
-        resamples: of the bootstrap.
+        runs: the finished runs.
+        resamples: number of resamples of the bootstrap.
 
     Returns:
         A line for each: ``row``, ``arm``, ``tests``, ``figure``, ``seeds`` (their number), ``mean`` over the
@@ -56,16 +56,16 @@ def figures(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
 
 
 def _lines(by_seed: Mapping[int, ModelResamples]) -> Iterator[Line]:
-    first, *others = (judged.values for judged in by_seed.values())
-    for tests, figure in first:
-        if all((tests, figure) in values for values in others):
-            values = np.stack([judged.values[tests, figure] for judged in by_seed.values()])
+    first, *others = (model.values for model in by_seed.values())
+    for tests, metric in first:
+        if all((tests, metric) in values for values in others):
+            values = np.stack([model.values[tests, metric] for model in by_seed.values()])
             fewest = by_seed[min(by_seed)].fewest[tests]
             drawn = over_images_and_seeds(values).clip(0, 1)
             interval = percentile_interval(drawn, BOOTSTRAP) if fewest >= FEWEST_LESIONS else None
             yield {
                 "tests": tests,
-                "figure": figure,
+                "figure": metric,
                 "seeds": len(by_seed),
                 "mean": float(values[:, 0].mean()),
                 "low": None if interval is None else interval.low,
@@ -76,7 +76,7 @@ def _lines(by_seed: Mapping[int, ModelResamples]) -> Iterator[Line]:
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """The figures as Markdown, a table for all images and one for the mean over clinics."""
+    """The metrics as Markdown, a table for all images and one for the mean over clinics."""
     text = ["# Models: mean over the seeds, 95 % over images and trainings; of one seed, over images only"]
     for tests in (ALL, MEAN):
         own = [line for line in lines if line["tests"] == tests]
@@ -96,11 +96,11 @@ _PANELS = {
 }
 
 
-def models_figure(lines: Sequence[Line]) -> bytes:
-    """Draws the models from top to bottom, a panel for each figure that they have.
+def models_plot(lines: Sequence[Line]) -> bytes:
+    """Draws the models from top to bottom, a panel for each metric that they have.
 
     Args:
-        lines: as of :func:`dermafed.simulation.studies.models.figures`.
+        lines: the lines of :func:`model_metrics`.
 
     Returns:
         SVG.
@@ -110,7 +110,7 @@ def models_figure(lines: Sequence[Line]) -> bytes:
     shown = {key: own for key, own in shown.items() if own}
     arms = list(dict.fromkeys(arm for _, arm in models))
     names = [", ".join(model) if len(arms) > 1 else model[0] for model in models]
-    figure, axes = lying_panels(len(shown), names)
+    figure, axes = horizontal_panels(len(shown), names)
     for panel, (key, own) in zip(axes, shown.items(), strict=True):
         for line in own:
             _draw(panel, models.index((line["row"], line["arm"])), arms.index(line["arm"]), line)

@@ -1,9 +1,9 @@
-"""Which rows of a study really differ: every pair of models, judged on the same images and seeds.
+"""Tests which rows of a study differ: every pair of models, on the same images and seeds.
 
-A difference's interval and p-value are of a bootstrap over images and trainings
-(:mod:`test_predictions`); of one common seed, over images only. Accuracy has McNemar's exact test
-instead, on one image of each lesion. Holm's adjustment is over all pairs of one figure on the same tests with
-as many seeds: rows that are run once to look around take nothing from a study's main rows.
+The interval and p-value of a difference come from a bootstrap over images and trainings
+(:mod:`resampled_metrics`); with one common seed, over images only. Accuracy has McNemar's exact test instead,
+on one image of each lesion. Holm's adjustment is over all pairs of one metric on the same tests with the same
+number of seeds, so exploratory rows with one seed do not weaken the comparison of the main rows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from dermafed.simulation.studies.markdown_table import markdown_table
 from dermafed.simulation.studies.resampled_metrics import (
     ALL,
     FEWEST_LESIONS,
-    FIGURES,
     MEAN,
+    METRICS,
     RESAMPLES,
     Floats,
     Model,
@@ -49,14 +49,14 @@ def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
 
 
 def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Line]:
-    """Compares every pair of models that were judged on the same images with the same seeds.
+    """Compares every pair of models that were tested on the same images with the same seeds.
 
     Args:
-        runs: finished.
-        resamples: of the bootstrap.
+        runs: the finished runs.
+        resamples: number of resamples of the bootstrap.
 
     Returns:
-        A line for each pair, test set and figure: ``a``, ``b``, ``tests``, ``figure``, ``seeds`` (how many
+        A line for each pair, test set and metric: ``a``, ``b``, ``tests``, ``figure``, ``seeds`` (how many
         both have), ``difference`` (a - b, mean over them), ``low`` and ``high`` (95 %, ``None`` for
         accuracy), ``p``, ``values`` by seed, ``p_holm``. Neither interval nor p-value where a clinic's test
         has too few lesions of a class.
@@ -70,16 +70,16 @@ def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
 def _pair(
     a: Model, b: Model, mine: Mapping[int, ModelResamples], yours: Mapping[int, ModelResamples]
 ) -> Iterator[Line]:
-    """The lines of one pair, over the seeds in which both were judged on the same images."""
+    """The lines of one pair, over the seeds in which both were tested on the same images."""
     both = [(mine[s], yours[s]) for s in mine if s in yours and mine[s].images == yours[s].images]
     if not both:
         return
     names = {"a": ", ".join(a), "b": ", ".join(b)}
-    for tests, figure in both[0][0].values:
-        if figure in FIGURES and all((tests, figure) in judged.values for pair in both for judged in pair):
-            values = np.stack([p.values[tests, figure] - q.values[tests, figure] for p, q in both])
-            enough = all(judged.fewest[tests] >= FEWEST_LESIONS for judged, _ in both)
-            yield names | {"tests": tests, "figure": figure} | _difference(values, enough)
+    for tests, metric in both[0][0].values:
+        if metric in METRICS and all((tests, metric) in model.values for pair in both for model in pair):
+            values = np.stack([p.values[tests, metric] - q.values[tests, metric] for p, q in both])
+            enough = all(model.fewest[tests] >= FEWEST_LESIONS for model, _ in both)
+            yield names | {"tests": tests, "figure": metric} | _difference(values, enough)
     for tests in (tests for tests in both[0][0].right if tests in both[0][1].right):
         right = [(p.right[tests], q.right[tests]) for p, q in both]
         yield names | {"tests": tests, "figure": ACCURACY} | _mcnemar(right)

@@ -1,4 +1,4 @@
-"""Figures of studies: lines with intervals, told apart without colour vision, as SVG files."""
+"""Plots of studies as SVG: lines with intervals, which differ in marker as well as in colour."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STYLE: Any = {
 
 
 def panels(count: int, *, shared: bool = True) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of so many panels side by side, whose y axis may be shared."""
+    """A figure with ``count`` panels side by side, which may share their y axis."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(1.2 + 3.2 * count, 3.0), layout="constrained")
         return figure, figure.subplots(1, count, sharey=shared, squeeze=False)[0]
@@ -41,8 +41,8 @@ def line(axes: Axes, number: int, label: str, points: Sequence[tuple[float, floa
 
     Args:
         axes: the panel.
-        number: of the line, for its colour and marker.
-        label: for the legend.
+        number: number of the line, for its colour and marker.
+        label: its label in the legend.
         points: x, y and half the width of y's interval, if it has one.
     """
     x, y, half = zip(*sorted(points, key=lambda point: point[0]), strict=True)
@@ -51,8 +51,8 @@ def line(axes: Axes, number: int, label: str, points: Sequence[tuple[float, floa
     axes.errorbar(x, y, yerr=widths, color=colour, marker=marker, markersize=4, capsize=2, label=label)
 
 
-def lying_panels(count: int, names: Sequence[str]) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of so many panels side by side, whose lines have names, from top to bottom."""
+def horizontal_panels(count: int, names: Sequence[str]) -> tuple[Figure, Sequence[Axes]]:
+    """A figure with ``count`` panels side by side, whose shared y axis has names, from top to bottom."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(3.0 + 2.4 * count, 0.8 + 0.2 * len(names)), layout="constrained")
         axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]

@@ -13,21 +13,23 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import slug
 from dermafed.shared.settings import unknown_key
 from dermafed.simulation.runs.run_settings import RunSettings, option_keys
-from dermafed.simulation.studies.analyses import ANALYSES
 
-LOOKS = ("cam", "scorecam", "centre", "random")
+ANALYSES = ("budget", "cost", "fairness", "learning-curve", "methods", "models", "pairs")
+"""Names of the analyses of finished runs; each is a module of this folder with a function ``analyse``."""
+
+VIEWS = ("cam", "scorecam", "centre", "random")
 
 _KEYS = {"title", "seeds", "judgements", "validation_only", "base", "rows", "quick", "published"}
-_FIGURES = {"accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc"}
+_METRICS = {"accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc"}
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A row that trains nothing: the models of another row look twice (:mod:`guided`).
+    """A row without a training: the models of another row get a second view of each image (:mod:`guided`).
 
     Attributes:
-        of: that row.
-        look: where they look again: one of :data:`LOOKS`.
+        of: name of the other row.
+        look: the part of the image that the second view shows, one of :data:`VIEWS`.
     """
 
     of: str
@@ -36,26 +38,26 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What is to be run.
+    """A study's file.
 
     Attributes:
-        name: of the file.
-        title: for people.
-        seeds: a row is run once with each, unless it has its own.
-        rows: the runs' settings but for the seed, by the row's name.
-        judgements: what is found out from the finished runs, besides their table.
-        views: the rows that look twice, by name.
+        name: name of the file.
+        title: title of the results.
+        seeds: seeds of the runs of each row without its own.
+        rows: the runs' settings except the seed, by the row's name.
+        analyses: analyses of the finished runs, besides their table; names of :data:`ANALYSES`.
+        views: the rows with a second view, by name.
         order: the names of all rows, as in the file.
-        published: figures that others published of a row, by row and figure.
-        own_seeds: of the rows that have others than the study's.
-        validation_only: whether it tells no figure of the tests, since it is there to choose by.
+        published: metrics that others published for a row, by row and metric.
+        own_seeds: seeds of the rows with their own.
+        validation_only: whether no metric of the test is written, since the study chooses settings.
     """
 
     name: str
     title: str
     seeds: tuple[int, ...]
     rows: dict[str, RunSettings]
-    judgements: tuple[str, ...] = ()
+    analyses: tuple[str, ...] = ()
     views: dict[str, View] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     published: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class Study:
     validation_only: bool = False
 
     def seeds_of(self, row: str) -> tuple[int, ...]:
-        """The seeds of a row that trains."""
+        """The seeds of a row with a training."""
         return self.own_seeds.get(row, self.seeds)
 
     def runs(self) -> Iterator[tuple[str, RunSettings]]:
@@ -75,20 +77,20 @@ class Study:
                     yield row, settings.with_seed(seeds[row][turn])
 
     def only(self, chosen: Collection[str]) -> Study:
-        """The study without its other rows; a chosen row that looks twice keeps the row whose models it uses.
+        """The study with the chosen rows only, and the rows whose models their second views use.
 
         Raises:
             SettingsError: there is no such row.
         """
         _refuse(Path(self.name), "row", set(chosen) - set(self.order), set(self.order))
         views = {row: view for row, view in self.views.items() if row in chosen}
-        kept = {*chosen, *(view.of for view in views.values())}
+        needed = {*chosen, *(view.of for view in views.values())}
         return replace(
             self,
-            rows={row: settings for row, settings in self.rows.items() if row in kept},
+            rows={row: settings for row, settings in self.rows.items() if row in needed},
             views=views,
-            order=tuple(row for row in self.order if row in kept),
-            published={row: figures for row, figures in self.published.items() if row in kept},
+            order=tuple(row for row in self.order if row in needed),
+            published={row: metrics for row, metrics in self.published.items() if row in needed},
         )
 
 
@@ -102,14 +104,14 @@ def read_study(name: str, given: Mapping[str, Any], *, quick: bool = False) -> S
 
     Args:
         name: one of :func:`study_names`, or a TOML file.
-        given: settings that take the place of the file's in every row, such as ``data``.
-        quick: whether the file's table ``quick`` takes the place of its seeds, rows and settings.
+        given: settings that replace those of the file in every row, such as ``data``.
+        quick: whether the file's table ``quick`` replaces its seeds, rows and settings.
 
     Raises:
         SettingsError: there is no such study, or it cannot be used; names the file and the key.
     """
-    own = name in study_names()
-    path = Path(str(files(__package__) / f"{name}.toml")) if own else Path(name)
+    is_ours = name in study_names()
+    path = Path(str(files(__package__) / f"{name}.toml")) if is_ours else Path(name)
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
@@ -122,8 +124,8 @@ def read_study(name: str, given: Mapping[str, Any], *, quick: bool = False) -> S
 
 def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], quick: bool) -> Study:
     _refuse(path, "key", set(content) - _KEYS, _KEYS)
-    judgements = tuple(map(str, _typed(path, content, "judgements", list)))
-    _refuse(path, "judgement", set(judgements) - set(ANALYSES), set(ANALYSES))
+    analyses = tuple(map(str, _typed(path, content, "judgements", list)))
+    _refuse(path, "analysis", set(analyses) - set(ANALYSES), set(ANALYSES))
     fast = dict(_typed(path, content, "quick", dict)) if quick else {}
     seeds = _seeds(path, "seeds", fast.pop("seeds", content.get("seeds", [0])))
     base = _typed(path, content, "base", dict)
@@ -149,14 +151,14 @@ def _study(content: Mapping[str, Any], path: Path, given: Mapping[str, Any], qui
     published = {} if quick else _published(path, _tables(path, content, "published"), set(given_rows))
     title = content.get("title", path.stem)
     order, untested = tuple(given_rows), content.get("validation_only", False)
-    return Study(path.stem, title, seeds, rows, judgements, views, order, published, own_seeds, untested)
+    return Study(path.stem, title, seeds, rows, analyses, views, order, published, own_seeds, untested)
 
 
 def _seeds(path: Path, where: str, seeds: Any) -> tuple[int, ...]:
     whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         remedy = "Write, for instance, seeds = [0, 1, 2]"
-        raise SettingsError(f"The {where} are not different whole numbers from 0", where=path, remedy=remedy)
+        raise SettingsError(f"The {where} are not different whole numbers", where=path, remedy=remedy)
     return tuple(seeds)
 
 
@@ -164,7 +166,7 @@ def _view(path: Path, row: str, own: Mapping[str, Any], rows: Mapping[str, RunSe
     _refuse(path, f"setting in the row '{row}'", set(own) - {"of", "look"}, {"of", "look"})
     of, look = str(own["of"]), str(own.get("look", ""))
     _refuse(path, f"trained row for '{row}'", {of} - set(rows), set(rows))
-    _refuse(path, f"way to look in the row '{row}'", {look} - set(LOOKS), set(LOOKS))
+    _refuse(path, f"second view in the row '{row}'", {look} - set(VIEWS), set(VIEWS))
     if rows[of].batch_norm == "local":
         remedy = "Name a row that ends with one model"
         raise SettingsError(f"'{of}' has another model at each clinic", where=path, remedy=remedy)
@@ -175,25 +177,25 @@ def _tables(path: Path, content: Mapping[str, Any], key: str) -> dict[str, dict[
     found: dict[str, dict[str, Any]] = content.get(key, {})
     if not isinstance(found, dict) or not all(isinstance(own, dict) for own in found.values()):
         remedy = f'Write [{key}."NAME"] and below it what it sets'
-        raise SettingsError(f"'{key}' does not hold tables", where=path, remedy=remedy)
+        raise SettingsError(f"'{key}' is not a table of tables", where=path, remedy=remedy)
     return found
 
 
 def _published(
     path: Path, content: Mapping[str, Mapping[str, Any]], rows: set[str]
 ) -> dict[str, dict[str, float]]:
-    _refuse(path, "row for published figures", set(content) - rows, rows)
-    for row, figures in content.items():
-        _refuse(path, f"figure published of '{row}'", set(figures) - _FIGURES, _FIGURES)
-        if not all(isinstance(value, int | float) for value in figures.values()):
-            raise SettingsError(f"A figure published of '{row}' is no number", where=path)
+    _refuse(path, "row for published metrics", set(content) - rows, rows)
+    for row, metrics in content.items():
+        _refuse(path, f"published metric of '{row}'", set(metrics) - _METRICS, _METRICS)
+        if not all(isinstance(value, int | float) for value in metrics.values()):
+            raise SettingsError(f"A published metric of '{row}' is not a number", where=path)
     return {row: {name: float(value) for name, value in own.items()} for row, own in content.items()}
 
 
 def _typed(path: Path, content: Mapping[str, Any], key: str, kind: type) -> Any:
     value, word = content.get(key, kind()), "table" if kind is dict else "list"
     if not isinstance(value, kind):
-        raise SettingsError(f"'{key}' is no {word}", where=path, remedy=f"Write it as a {word}")
+        raise SettingsError(f"'{key}' is not a {word}", where=path, remedy=f"Write it as a {word}")
     return value
 
 
@@ -201,7 +203,7 @@ def _refuse_same_folders(path: Path, rows: Collection[str]) -> None:
     folders: dict[str, str] = {}
     for row in rows:
         if (other := folders.setdefault(slug(row), row)) != row:
-            what = f"The rows '{other}' and '{row}' would have one folder"
+            what = f"The rows '{other}' and '{row}' would have the same folder"
             raise SettingsError(what, where=path, remedy="Name them with different letters or digits")
 
 

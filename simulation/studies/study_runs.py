@@ -1,4 +1,4 @@
-"""All runs of a study as one queue: a process a core, each at an arm of some run, and nothing done twice."""
+"""Runs all arms of a study's runs in one queue, a process for each core, and loads the finished runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from dermafed.simulation.runs.arms import (
 )
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import Predictions, TestImages
-from dermafed.simulation.runs.run import Begun, Watcher, begin, finish
-from dermafed.simulation.runs.run_folder import run_folder
+from dermafed.simulation.runs.run import PreparedRun, Watcher, finish_run, prepare_run, run_folder
 from dermafed.simulation.runs.run_settings import SETTINGS_FILE, RunSettings, load_settings
 from dermafed.simulation.studies.study import Study
 
@@ -38,9 +37,9 @@ class StudyRun:
     """One run of a study.
 
     Attributes:
-        row: the study's row.
-        settings: with the seed.
-        folder: as ``fl-simulate --out`` would leave it.
+        row: name of the study's row.
+        settings: the run's settings, with the seed.
+        folder: the run's folder, as ``fl-simulate --out`` writes it.
     """
 
     row: str
@@ -48,7 +47,7 @@ class StudyRun:
     folder: Path
 
     def result(self) -> dict[str, Any]:
-        """The run's ``result.json``, once it is there."""
+        """The finished run's ``result.json``."""
         found: dict[str, Any] = json.loads((self.folder / RESULT_FILE).read_text("utf-8"))
         return found
 
@@ -62,23 +61,23 @@ def study_runs(study: Study, out: Path) -> list[StudyRun]:
 
 
 def run_all(runs: Sequence[StudyRun], *, command: str, watcher: Watcher) -> None:
-    """Runs what is not done yet; an interrupted call goes on where it was.
+    """Runs all that are not done yet; an interrupted call can be repeated, and continues.
 
     Raises:
-        SettingsError: a folder holds a run with other settings.
-        DermaFedError: a run failed; those before it are kept.
+        SettingsError: a folder has a run with other settings.
+        DermaFedError: a run failed; those before it remain.
     """
-    waiting = [_begin(run, watcher) for run in runs if not _is_done(run)]
-    arms = [arm for begun in waiting for arm in begun.arms]
-    told, total = watcher.stage("Rounds of all runs"), sum(arm.plan.rounds for arm in arms)
+    waiting = [_prepare(run, watcher) for run in runs if not _is_done(run)]
+    arms = [arm for run in waiting for arm in run.arms]
+    progress, total = watcher.stage("Rounds of all runs"), sum(arm.plan.rounds for arm in arms)
     for _ in run_in_processes(run_arm, arms, processes=cores()):
-        waiting = [begun for begun in waiting if not _finished(begun, command)]
-        told(sum(_rounds_done(arm) for arm in arms), total)
+        waiting = [run for run in waiting if not _finish(run, command)]
+        progress(sum(_rounds_done(arm) for arm in arms), total)
 
 
-def _begin(run: StudyRun, watcher: Watcher) -> Begun:
+def _prepare(run: StudyRun, watcher: Watcher) -> PreparedRun:
     with run_folder(run.folder):
-        return begin(run.settings, run.folder, threads=1, watcher=watcher)
+        return prepare_run(run.settings, run.folder, threads=1, watcher=watcher)
 
 
 def _rounds_done(arm: Arm) -> int:
@@ -95,11 +94,12 @@ def _is_done(run: StudyRun) -> bool:
     return (run.folder / RESULT_FILE).exists()
 
 
-def _finished(begun: Begun, command: str) -> bool:
-    done = all((arm.folder / PREDICTIONS_FILE).exists() for arm in begun.arms)
+def _finish(run: PreparedRun, command: str) -> bool:
+    """Finishes a run whose arms are all trained; whether they are."""
+    done = all((arm.folder / PREDICTIONS_FILE).exists() for arm in run.arms)
     if done:
-        rounds = [row for arm in begun.arms for row in read_history(arm.folder)]
-        finish(begun, command=command, seconds=sum(row.seconds for row in rounds))
+        rounds = [row for arm in run.arms for row in read_history(arm.folder)]
+        finish_run(run, command=command, seconds=sum(row.seconds for row in rounds))
     return done
 
 
@@ -114,12 +114,12 @@ def saved_tests(run: StudyRun) -> TestImages:
 
 
 def saved_predictions(run: StudyRun) -> dict[str, list[Predictions]]:
-    """The models of a finished run, as their probabilities on each clinic's test images.
+    """The probabilities of a finished run's models on each clinic's test images.
 
     Returns:
-        By who trained them: ``federated``, and where the run has them ``tuned`` (one, put together: at every
-        clinic what it made of the federated one), ``pooled``, ``local`` (each clinic's model on everyone's
-        images, to be averaged over) and ``own`` (one, put together: at every clinic its own model).
+        Predictions by arm: ``federated``, and where the run has them ``tuned`` (at every clinic those of the
+        model that it tuned), ``pooled``, ``local`` (one for each clinic's model, on the images of all
+        clinics) and ``own`` (at every clinic those of its own model).
     """
     clinics = [folder.name for folder in _clinics(run)]
     whole = (arm for arm in (FEDERATED, TUNED, POOLED) if _file(run, arm).exists())
@@ -132,12 +132,12 @@ def saved_predictions(run: StudyRun) -> dict[str, list[Predictions]]:
 
 
 def differs_by_clinic(arm: str, settings: RunSettings) -> bool:
-    """Whether it is not one model, but at every clinic another: its own, tuned, or with its own norm."""
+    """Whether every clinic has another model: its own, a tuned one, or its own batch normalisation."""
     return arm in (TUNED, OWN) or (arm == FEDERATED and settings.batch_norm == "local")
 
 
 def _clinics(run: StudyRun) -> list[Path]:
-    """The site folders, in the order of the kept predictions."""
+    """The clinics' split folders, in the order of the saved predictions."""
     parent = run.folder / "sites" / "clinics"
     return [split_folder(parent, clinic["name"]) for clinic in run.result()["clinics"]]
 

@@ -1,4 +1,4 @@
-"""A study's rows as one table: the mean over the seeds, and how far another seed could be from it."""
+"""A study's rows as one table: the mean over the seeds, and its interval over other seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dermafed.simulation.studies.markdown_table import heading, markdown_table
 from dermafed.simulation.studies.resampled_metrics import ALL, MEAN
 from dermafed.simulation.studies.study_runs import StudyRun, differs_by_clinic
 
-FIGURES = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
+METRICS = ("balanced_accuracy", "auc", "accuracy", "precision", "recall", "f1", "challenge_auc")
 ARMS = ("federated", "tuned", "pooled", "local")
 PUBLISHED = "as published"
 
@@ -25,24 +25,24 @@ _CHALLENGE = ("melanoma", "seborrheic_keratosis")
 
 @dataclass(frozen=True, slots=True)
 class OverSeeds:
-    """A figure of several seeds.
+    """A metric of several seeds.
 
     Attributes:
-        values: one a seed.
+        values: the value of each seed.
     """
 
     values: tuple[float, ...]
 
     @property
     def mean(self) -> float:
-        """Their mean."""
+        """The mean over the seeds."""
         return fmean(self.values)
 
     @property
     def half_width(self) -> float:
         """Half of the mean's 95 % interval by Student's t, NaN for one seed.
 
-        It tells how the mean of other seeds could differ on the same test images; nothing of other images.
+        It covers the mean of other seeds on the same test images; it says nothing about other images.
 
         Example:
             0.60, 0.62 and 0.64 have the mean 0.62 and t(0.975, 2) * 0.02 / sqrt(3) = 0.0497.
@@ -54,7 +54,7 @@ class OverSeeds:
 
 
 def summarise(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
-    """A line for each row, arm and figure: on all test images, and the mean over clinics.
+    """A line for each row, arm and metric: on all test images, and the mean over clinics.
 
     Returns:
         ``row``, ``arm``, ``tests`` (``all`` or ``mean over clinics``), ``figure``, ``values`` by seed,
@@ -62,48 +62,48 @@ def summarise(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
     """
     found: dict[tuple[str, str, str, str], list[float]] = {}
     for run in runs:
-        for arm, tests, figures in _judged(run.result()):
+        for arm, tests, metrics in _arm_metrics(run.result()):
             if tests == ALL and differs_by_clinic(arm, run.settings):
-                continue  # several models that guess differently would look like skill together
-            for figure in FIGURES:
-                if figures.get(figure) is not None:
-                    found.setdefault((run.row, arm, tests, figure), []).append(figures[figure])
+                continue  # differences between the clinics' models would count as skill there
+            for metric in METRICS:
+                if metrics.get(metric) is not None:
+                    found.setdefault((run.row, arm, tests, metric), []).append(metrics[metric])
     names = ("row", "arm", "tests", "figure")
     return [dict(zip(names, key, strict=True)) | over_seeds(values) for key, values in found.items()]
 
 
-def _judged(result: Mapping[str, Any]) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+def _arm_metrics(result: Mapping[str, Any]) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
     for arm in ARMS:
         if result.get(arm):
-            figures = result[arm].get("test", result[arm])
-            yield arm, ALL, {**figures, "challenge_auc": challenge_auc(figures)}
+            metrics = result[arm].get("test", result[arm])
+            yield arm, ALL, {**metrics, "challenge_auc": challenge_auc(metrics)}
             yield arm, MEAN, result[arm]["mean_over_clinics"]
     if result.get("local"):
         yield "own", MEAN, _mean(result["local"]["clinics"].values())
 
 
 def _mean(clinics: Collection[Mapping[str, Any]]) -> dict[str, float]:
-    """The mean over the clinics of each figure that all of them have."""
-    told = (figure for figure in FIGURES if all(own.get(figure) is not None for own in clinics))
-    return {figure: fmean(own[figure] for own in clinics) for figure in told}
+    """The mean over the clinics of each metric that all of them have."""
+    common = (metric for metric in METRICS if all(own.get(metric) is not None for own in clinics))
+    return {metric: fmean(own[metric] for own in clinics) for metric in common}
 
 
-def challenge_auc(figures: Mapping[str, Any]) -> float | None:
+def challenge_auc(metrics: Mapping[str, Any]) -> float | None:
     """Mean AUC of melanoma and of seborrheic keratosis, each against the rest.
 
-    The figure that ranked ISIC 2017's entries (Codella et al. 2018, arXiv:1710.05006); ``None`` where a
-    model's figures do not have both.
+    The metric that ranked ISIC 2017's entries (Codella et al. 2018, arXiv:1710.05006); ``None`` where a
+    model's metrics do not have both.
     """
-    found = [figures.get("per_class", {}).get(name, {}).get("auc") for name in _CHALLENGE]
+    found = [metrics.get("per_class", {}).get(name, {}).get("auc") for name in _CHALLENGE]
     return None if None in found else fmean(found)
 
 
 def published_lines(published: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """What others published of the rows, as lines like :func:`summarise`'s; on their own images."""
+    """Published metrics of the rows, as lines like those of :func:`summarise`; on other images."""
     return [
-        {"row": row, "arm": PUBLISHED, "tests": "all", "figure": figure, **over_seeds([value])}
-        for row, figures in published.items()
-        for figure, value in figures.items()
+        {"row": row, "arm": PUBLISHED, "tests": "all", "figure": metric, **over_seeds([value])}
+        for row, metrics in published.items()
+        for metric, value in metrics.items()
     ]
 
 
@@ -115,15 +115,15 @@ def over_seeds(values: Sequence[float]) -> dict[str, Any]:
 
 
 def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
-    """The lines of one kind of tests as a Markdown table, a row and arm to a line, figures in columns."""
+    """The lines of one kind of tests as a Markdown table, a line for each arm, a column for each metric."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for line in lines:
         if line["tests"] == tests:
             cells.setdefault((line["row"], line["arm"]), {})[line["figure"]] = cell(line)
-    figures = dict.fromkeys((*FIGURES, *(figure for row in cells.values() for figure in row)))
-    shown = [figure for figure in figures if any(figure in row for row in cells.values())]
+    metrics = dict.fromkeys((*METRICS, *(metric for row in cells.values() for metric in row)))
+    shown = [metric for metric in metrics if any(metric in row for row in cells.values())]
     head = ["Row", "Trained", *map(heading, shown)]
-    rows = [[row, arm, *(found.get(figure, "") for figure in shown)] for (row, arm), found in cells.items()]
+    rows = [[row, arm, *(found.get(metric, "") for metric in shown)] for (row, arm), found in cells.items()]
     return markdown_table(head, rows, names=2)
 
 

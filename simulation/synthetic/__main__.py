@@ -1,4 +1,4 @@
-"""A small synthetic data set for each of three clinics, to try a federation with.
+"""Writes a small synthetic data set for each of three clinics, to try a federation.
 
 python -m dermafed.simulation.synthetic FOLDER
 """
@@ -18,10 +18,10 @@ from dermafed.simulation.synthetic.dataset import generate_dataset
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(show_default=False, help="Gets a folder for each clinic.")],
-    images: Annotated[int, typer.Option(min=3, help="Of each clinic.")] = 60,
+    folder: Annotated[Path, typer.Argument(show_default=False, help="Folder for the clinics' folders.")],
+    images: Annotated[int, typer.Option(min=3, help="Images of each clinic.")] = 60,
     image_size: Annotated[int, typer.Option(min=32, help="Side in pixels.")] = 96,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
 ) -> None:
     """Draw synthetic lesions for three clinics that differ in patients and cameras."""
     for number, clinic in enumerate(DEFAULT_CLINICS):

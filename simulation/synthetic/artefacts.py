@@ -1,4 +1,4 @@
-"""What lies on the skin or the lens: hair, ruler marks, air bubbles, glare."""
+"""Artefacts on the skin or the lens: hair, ruler marks, air bubbles, glare."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def add_hair(image: Map, canvas: Canvas, rng: np.random.Generator) -> Map:
 
     Args:
         image: RGB in [0, 1], ``(pixels, pixels, 3)``.
-        canvas: the plane it is painted on.
-        rng: source of randomness.
+        canvas: the plane of the image.
+        rng: the random generator.
     """
     pale = _strands(canvas, int(rng.integers(0, 14)), 0.5, (0.1, 0.4), rng)
     image = scatter(image, 0.22 * canvas.blur(pale, 0.004), _VELLUS)

@@ -1,4 +1,4 @@
-"""A clinic's camera: what the same lesion looks like through it."""
+"""A clinic's camera: photographs a painted lesion."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Camera:
 
     Attributes:
         white_balance: gain of red, green and blue.
-        saturation: 1 keeps colours, above 1 strengthens them.
+        saturation: 1 leaves colours unchanged, above 1 strengthens them.
         gamma: exponent on [0, 1] values: above 1 darkens the middle tones.
         magnification: above 1 shows lesions larger.
         blur: standard deviation of the lens blur, in half fields of view.
@@ -60,9 +60,9 @@ def photograph(
 
     Args:
         scene: the lesion.
-        camera: what takes the picture.
+        camera: the camera.
         size: side of the picture, in pixels.
-        rng: source of randomness.
+        rng: the random generator.
 
     Returns:
         RGB uint8 ``(size, size, 3)`` and the lesion's mask, uint8 ``(size, size)`` of 0 and 255.
@@ -95,7 +95,7 @@ def _viewpoint(
 
 
 def _light(image: Map, field: Canvas, camera: Camera, rng: np.random.Generator) -> Map:
-    """A lamp that is never quite even, and the shade towards the corners."""
+    """An uneven lamp, and the loss of light towards the corners."""
     slope, angle = rng.uniform(0, 0.08), rng.uniform(0, 2 * math.pi)
     lamp = 1 + slope * (math.cos(angle) * field.x + math.sin(angle) * field.y)
     distance = np.hypot(field.x, field.y)

@@ -1,4 +1,4 @@
-"""The plane a lesion is painted on: coordinates, noise of a given wavelength, and round marks.
+"""The plane of a painted lesion: coordinates, noise of a given wavelength, and round marks.
 
 Lengths are in units of half the camera's field of view, so a picture looks the same at every size.
 """
@@ -51,9 +51,9 @@ class Canvas:
         """Smooth random map of mean 0 and standard deviation 1.
 
         Args:
-            rng: source of randomness.
+            rng: the random generator.
             wavelength: size of its coarsest features.
-            octaves: how many further halvings of the wavelength to add, each weaker.
+            octaves: number of wavelengths, each half of the one before, and weaker.
 
         Returns:
             float32 ``(pixels, pixels)``.

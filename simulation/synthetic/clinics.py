@@ -1,4 +1,4 @@
-"""Three clinics that differ: in size, in cameras, in patients and in what they are sent."""
+"""Profiles of three clinics with different sizes, cameras, patients and diagnoses."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dermafed.simulation.synthetic.camera import Camera
 
 @dataclass(frozen=True)
 class ClinicProfile:
-    """Where images come from.
+    """A clinic's images.
 
     Attributes:
         name: the value of the manifest's ``clinic`` column.
-        images: how many.
+        images: number of images.
         class_mix: share of melanoma, nevus and seborrheic keratosis, in the order of
             :data:`dermafed.shared.lesions.record.PAPER_CLASSES`; scaled to add up to 1.
         phototypes: share of each of Fitzpatrick's six skin types; scaled to add up to 1.
         older: years by which its patients are older than usual.
-        camera: what it photographs with.
+        camera: its camera.
     """
 
     name: str
@@ -84,7 +84,7 @@ DEFAULT_CLINICS = (
 
 # Mean and standard deviation of the age, in years, by class, as in HAM10000 (Tschandl et al. 2018).
 _AGES = dict(zip(PAPER_CLASSES, ((61, 15), (47, 14), (66, 13)), strict=True))
-_SITES = (
+_BODY_SITES = (
     "back",
     "trunk",
     "lower extremity",
@@ -96,7 +96,7 @@ _SITES = (
     "scalp",
     "foot",
 )
-_SITE_SHARES = dict(
+_BODY_SITE_SHARES = dict(
     zip(
         PAPER_CLASSES,
         (
@@ -112,11 +112,11 @@ _MISSING = 0.04
 
 @dataclass(frozen=True)
 class Patient:
-    """Clinical metadata; ``""`` where the record has none."""
+    """Clinical metadata; ``""`` for a missing value."""
 
     age: str
     sex: str
-    site: str
+    body_site: str
 
 
 def draw_patient(diagnosis: str, older: float, rng: np.random.Generator) -> Patient:
@@ -125,16 +125,16 @@ def draw_patient(diagnosis: str, older: float, rng: np.random.Generator) -> Pati
     Args:
         diagnosis: one of :data:`dermafed.shared.lesions.record.PAPER_CLASSES`.
         older: years to add to the usual age.
-        rng: source of randomness.
+        rng: the random generator.
 
     Returns:
-        The age in steps of five years, the sex and the site, each missing now and then.
+        The age in steps of five years, the sex and the body site, each missing with a small probability.
     """
     mean, deviation = _AGES[diagnosis]
     age = 5 * round(min(max(rng.normal(mean + older, deviation), 10), 85) / 5)
     sex = "male" if rng.random() < 0.54 else "female"
-    site = _SITES[rng.choice(len(_SITES), p=_SITE_SHARES[diagnosis])]
+    body_site = _BODY_SITES[rng.choice(len(_BODY_SITES), p=_BODY_SITE_SHARES[diagnosis])]
     known = rng.random(3) >= _MISSING
     return Patient(
-        *(value if there else "" for value, there in zip((str(age), sex, site), known, strict=True))
+        *(value if there else "" for value, there in zip((str(age), sex, body_site), known, strict=True))
     )

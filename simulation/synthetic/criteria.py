@@ -1,4 +1,4 @@
-"""What a dermatologist looks for: how often, and how strongly, each class shows each criterion.
+"""Dermoscopic criteria: how often, and how strongly, each class shows each of them.
 
 The rules use the terms of the International Dermoscopy Society (Kittler et al. 2016) and weigh them as
 pattern analysis and the ABCD rule (Stolz et al. 1994) do: a melanoma is asymmetric in shape and colour,
@@ -16,13 +16,13 @@ import numpy as np
 
 from dermafed.shared.lesions.record import PAPER_CLASSES
 
-# Share of criteria that a lesion borrows from any class: no rule of dermoscopy is without exceptions.
+# Share of criteria that a lesion takes from the rules of any class: every rule of dermoscopy has exceptions.
 AMBIGUITY = 0.02
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """The look of one lesion; 0 means absent, 1 as strong as it gets, unless said otherwise.
+    """The criteria of one lesion, from 0 (absent) to 1 (strongest) unless noted.
 
     Attributes:
         radius: mean radius, in half fields of view.
@@ -173,7 +173,7 @@ def draw_criteria(diagnosis: str, rng: np.random.Generator) -> Criteria:
 
     Args:
         diagnosis: one of :data:`dermafed.shared.lesions.record.PAPER_CLASSES`.
-        rng: source of randomness.
+        rng: the random generator.
     """
     drawn = {}
     for name, rule in _RULES[diagnosis].items():

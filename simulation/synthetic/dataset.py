@@ -1,4 +1,4 @@
-"""Write a synthetic dermoscopy set: images, lesion masks and a manifest, as real sets come."""
+"""Writes a synthetic dermoscopy data set in the form of real ones: images, lesion masks and a manifest."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def generate_dataset(
     The same arguments give the same bytes, whatever the number of cores. The manifest is written last.
 
     Args:
-        folder: where to write.
+        folder: the new or empty folder.
         profiles: the clinics; each gets exactly its number of images.
-        seed: source of all randomness, 0 or above.
+        seed: seed of all random draws, 0 or above.
         image_size: side of the square images, in pixels, at least 32.
         progress: called with the number of images written so far and in all.
 
@@ -144,7 +144,7 @@ def _write_case(folder: Path, case: _Case, size: int) -> list[tuple[str, ...]]:
                 case.diagnosis,
                 patient.age,
                 patient.sex,
-                patient.site,
+                patient.body_site,
                 case.clinic.name,
             )
         )

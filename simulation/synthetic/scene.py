@@ -1,4 +1,4 @@
-"""Shape and border: a noise-warped ellipse, as a map of depth below the border."""
+"""Paints a lesion on skin; its shape is a noise-warped ellipse, as a map of depth inside the border."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import numpy.typing as npt
 from dermafed.simulation.synthetic.artefacts import add_hair
 from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
 from dermafed.simulation.synthetic.criteria import Criteria
-from dermafed.simulation.synthetic.keratin import add_keratin
-from dermafed.simulation.synthetic.pigment import lesion_melanin
 from dermafed.simulation.synthetic.skin import Colour, absorb, draw_skin, scatter
+from dermafed.simulation.synthetic.structures import add_keratin, lesion_melanin
 
 
 def lesion_depth(canvas: Canvas, criteria: Criteria, rng: np.random.Generator) -> Map:
@@ -74,7 +73,7 @@ class Scene:
     """A lesion on its skin.
 
     Attributes:
-        canvas: the plane it is painted on.
+        canvas: the plane of the image.
         image: RGB in [0, 1], float32 ``(pixels, pixels, 3)``.
         mask: 255 in the lesion, 0 elsewhere, uint8 ``(pixels, pixels)``.
     """
@@ -89,9 +88,9 @@ def paint_scene(canvas: Canvas, criteria: Criteria, phototype: int, rng: np.rand
 
     Args:
         canvas: the plane to paint on.
-        criteria: what the lesion shows.
+        criteria: the lesion's criteria.
         phototype: Fitzpatrick's skin type, 1 to 6.
-        rng: source of randomness.
+        rng: the random generator.
     """
     melanin, blood = draw_skin(canvas, phototype, rng)
     depth = lesion_depth(canvas, criteria, rng)

@@ -59,7 +59,7 @@ def draw_skin(canvas: Canvas, phototype: int, rng: np.random.Generator) -> tuple
     Args:
         canvas: the plane to paint on.
         phototype: Fitzpatrick's, 1 to 6.
-        rng: source of randomness.
+        rng: the random generator.
 
     Returns:
         Optical densities of melanin and of blood, each float32 ``(pixels, pixels)``.

@@ -1,11 +1,9 @@
-"""``fl-simulate`` on input that cannot be used: a message, exit code 2, nothing left behind."""
+"""``fl-simulate`` on input that cannot be used: a message, exit code 2, no files."""
 
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import signal
 from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +11,10 @@ from typing import NoReturn
 
 import pytest
 
-from dermafed.shared.errors import DermaFedError, ImageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.simulation import cli
 from dermafed.simulation.runs.example_images import example_stages
 from dermafed.simulation.runs.prepare import prepare
-from dermafed.simulation.runs.processes import run_in_processes
-from dermafed.simulation.runs.run_folder import run_folder
 from dermafed.simulation.runs.run_settings import RunSettings, save_settings
 from tests.commands.making import LABELS, Outcome, command, draw_dataset, draw_image, edit_manifest
 
@@ -35,7 +30,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Runs fl-simulate, which must refuse; gives the message."""
+    """Runs fl-simulate, which must refuse; returns the message."""
 
     def run(*arguments: object) -> str:
         before = set(tmp_path.iterdir())
@@ -56,7 +51,7 @@ def message_of(outcome: Outcome) -> str:
 
 
 def nothing_may_start(*_: object, **__: object) -> NoReturn:
-    raise AssertionError("the work began")
+    raise AssertionError("the work started")
 
 
 def test_a_missing_folder_is_named(refused: Refused, tmp_path: Path) -> None:
@@ -92,26 +87,26 @@ def test_an_image_without_label_is_named(refused: Refused, data: Path) -> None:
     assert "stray" in message
 
 
-@pytest.mark.parametrize("keep", [0, 60], ids=["empty", "truncated"])
-def test_a_bad_image_is_named(refused: Refused, data: Path, keep: int) -> None:
-    spoil(data / "images" / "image_007.png", keep)
+@pytest.mark.parametrize("size", [0, 60], ids=["empty", "truncated"])
+def test_a_bad_image_is_named(refused: Refused, data: Path, size: int) -> None:
+    spoil(data / "images" / "image_007.png", size)
     assert "image_007.png" in refused("--data", data, "--image-size", 32)
 
 
-def test_bad_images_are_skipped_on_demand_and_counted(data: Path) -> None:
+def test_bad_images_are_skipped_on_request_and_counted(data: Path) -> None:
     spoil(data / "images" / "image_007.png", 60)
     spoil(data / "images" / "image_022.png", 0)
     prepared = prepare(data, RunSettings(skip_bad=True), SMALL)
     assert "Skipped 2 unreadable images, the first: image_007.png" in prepared.notes
-    assert sum(sum(site.images_per_class(LABELS).values()) for site in prepared.sites) == 28
+    assert sum(sum(clinic.images_per_class(LABELS).values()) for clinic in prepared.clinics) == 28
 
 
-def test_a_paper_class_that_no_clinic_has_does_no_harm(tmp_path: Path) -> None:
+def test_a_paper_class_that_no_clinic_has_is_allowed(tmp_path: Path) -> None:
     data = draw_dataset(tmp_path / "data", labels=["melanoma", "nevus"])
     prepared = prepare(data, RunSettings(), SMALL)
     assert all(
-        site.images_per_class(prepared.class_map.names)["seborrheic_keratosis"] == 0
-        for site in prepared.sites
+        clinic.images_per_class(prepared.class_map.names)["seborrheic_keratosis"] == 0
+        for clinic in prepared.clinics
     )
     assert [name for name, _ in example_stages(prepared, SMALL)] == ["melanoma", "nevus"]
 
@@ -175,29 +170,27 @@ def test_a_number_out_of_range_is_bad_usage(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "expected"),
     [
         (("--weights", "nowhere.h5"), "nowhere.h5"),
         (("--weights", "lite0", "--backbone", "EfficientNetB1"), "EfficientNetB0"),
         (("--weights", "none", "--batch-norm", "frozen"), "frozen"),
     ],
 )
-def test_weights_that_cannot_serve_are_refused_before_any_work(
+def test_unsuitable_weights_are_refused_before_any_work(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
-    words: str,
+    expected: str,
 ) -> None:
     monkeypatch.setattr("dermafed.simulation.runs.run.generate_dataset", nothing_may_start)
     message = message_of(command(cli.main, capsys, *arguments, "--out", tmp_path / "out"))
-    assert words in message
+    assert expected in message
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_in_use_is_left_alone(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_in_use_is_unchanged(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
     message = message_of(command(cli.main, capsys, "--data", data, "--out", tmp_path / "out"))
@@ -230,7 +223,7 @@ def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '"text"', '{"threads": 1, "colour": "red"}', "\xff"])
-def test_what_is_no_run_is_not_resumed(
+def test_a_folder_without_a_run_is_not_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
 ) -> None:
     if content is not None:
@@ -243,7 +236,7 @@ def test_a_file_is_not_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no run to resume" in message_of(command(cli.main, capsys, "--resume", tmp_path / "file"))
 
 
-def test_too_little_disk_space_is_told_at_once(
+def test_too_little_disk_space_is_an_error_at_once(
     refused: Refused, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
@@ -251,7 +244,7 @@ def test_too_little_disk_space_is_told_at_once(
     assert "1 MB are free" in refused("--data", data)
 
 
-def test_a_disk_that_fills_up_is_told(refused: Refused, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(refused: Refused, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device", "out/sites")
 
@@ -259,28 +252,5 @@ def test_a_disk_that_fills_up_is_told(refused: Refused, data: Path, monkeypatch:
     assert "No space left on device" in refused("--data", data, "--image-size", 32)
 
 
-def test_what_was_trained_is_kept_when_the_input_turns_bad(tmp_path: Path) -> None:
-    state = tmp_path / "out" / "arms" / "federated" / "round-0001.npz"
-
-    @run_folder(tmp_path / "out")
-    def train() -> None:
-        state.parent.mkdir(parents=True)
-        state.write_bytes(b"hours of work")
-        raise ImageError("an image vanished")
-
-    with pytest.raises(ImageError):
-        train()
-    assert state.read_bytes() == b"hours of work"
-
-
-def test_a_process_ended_from_outside_is_told() -> None:
-    with pytest.raises(DermaFedError, match="ended from outside"):
-        list(run_in_processes(end_at_once, [None], processes=1))
-
-
-def end_at_once(_: None) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def spoil(path: Path, keep: int) -> None:
-    path.write_bytes(path.read_bytes()[:keep])
+def spoil(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])

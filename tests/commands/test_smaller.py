@@ -20,9 +20,12 @@ def data(tmp_path: Path) -> Path:
     return draw_dataset(tmp_path / "data", clinics=("north", "south"), lesions=10)
 
 
-def test_a_smaller_federation_is_judged_on_the_same_images(data: Path) -> None:
+def test_a_smaller_federation_has_the_same_tests(data: Path) -> None:
     whole, few, alone = (
-        {site.name: site.splits for site in prepare(data, RunSettings(split_seed=3, **smaller), SMALL).sites}
+        {
+            clinic.name: clinic.splits
+            for clinic in prepare(data, RunSettings(split_seed=3, **smaller), SMALL).clinics
+        }
         for smaller in ({}, {"train_images": "north:6"}, {"train_images": "north:6", "only": "north"})
     )
     assert [(name, len(splits.train)) for name, splits in whole.items()] == [("north", 21), ("south", 21)]
@@ -33,18 +36,18 @@ def test_a_smaller_federation_is_judged_on_the_same_images(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("arguments", "message"),
     [
-        (["--train-images", "none"], "no number of images"),
+        (["--train-images", "none"], "not a number of images"),
         (["--train-images", "east:5"], "The clinics are north, south"),
         (["--only", "north,east"], "no clinic 'east'"),
     ],
 )
-def test_what_cannot_be_is_told_before_any_work(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[str], said: str
+def test_impossible_subsets_are_refused_before_any_work(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     small = ["--image-size", 32, "--denoise", "none", "--weights", "none", "--out", tmp_path / "out"]
-    ended = command(cli.main, capsys, "--data", data, *small, *asked)
+    ended = command(cli.main, capsys, "--data", data, *small, *arguments)
     assert ended.code == 2
-    assert said in " ".join(ended.err.split())
+    assert message in " ".join(ended.err.split())
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Flower's FedAvg and clients that give back what they get, one array per layer."""
+"""Flower's FedAvg and clients that return the weights that they get, one array per layer."""
 
 import json
 from pathlib import Path
@@ -29,10 +29,10 @@ def evaluate(message: Message, context: Context) -> Message:
 
 @server.main()
 def main(grid: Grid, context: Context) -> None:
-    told = context.run_config
-    clinics, marks = int(told["clinics"]), Path(str(told["marks"]))
+    config = context.run_config
+    clinics, marks = int(config["clinics"]), Path(str(config["marks"]))
     random = np.random.default_rng(0)
-    shapes = json.loads(Path(str(told["shapes"])).read_text())
+    shapes = json.loads(Path(str(config["shapes"])).read_text())
     weights = [random.normal(size=shape).astype(np.float32) for shape in shapes]
 
     def mark(round: int, arrays: ArrayRecord) -> None:
@@ -40,4 +40,4 @@ def main(grid: Grid, context: Context) -> None:
             file.write(f"{round}\n")
 
     strategy = FedAvg(min_available_nodes=clinics, min_train_nodes=clinics, min_evaluate_nodes=clinics)
-    strategy.start(grid, ArrayRecord(weights), num_rounds=int(told["rounds"]), evaluate_fn=mark)
+    strategy.start(grid, ArrayRecord(weights), num_rounds=int(config["rounds"]), evaluate_fn=mark)

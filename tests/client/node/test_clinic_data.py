@@ -9,7 +9,7 @@ import pytest
 from dermafed.client.node.clinic_data import ClinicData, OfferFolder, count_training_images, split_clinic_data
 from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.errors import DatasetError
-from dermafed.simulation.runs.prepare import prepare, write_sites
+from dermafed.simulation.runs.prepare import prepare, write_clinic_splits
 from dermafed.simulation.runs.run_settings import RunSettings
 from tests.client.a_clinic import CLASSES, OFFER, data_set, offer
 
@@ -31,11 +31,11 @@ def test_the_split_is_the_simulations(
     )
     settings = RunSettings(data=str(both), classes="melanoma=melanoma,nevus=nevus", seed=seed, split=split)
     prepared = prepare(both / "manifest.csv", settings, OFFER.preprocess)
-    (simulated, _), _ = write_sites(tmp_path / "simulated", prepared.sites)
+    (simulated, _), _ = write_clinic_splits(tmp_path / "simulated", prepared.clinics)
     folder = OfferFolder(tmp_path / "offer", "graz")
     site = split_clinic_data(ClinicData("graz", both / "graz.csv"), offer(seed=seed, split=split), folder)
     assert (folder.split / "site.csv").read_bytes() == (simulated / "site.csv").read_bytes()
-    assert clinic_seed(site, seed) == clinic_seed(prepared.sites[0], seed)
+    assert clinic_seed(site, seed) == clinic_seed(prepared.clinics[0], seed)
     sums = [sum(record.label == name for record in site.splits.train) for name in CLASSES]
     assert count_training_images(site, CLASSES).tolist() == sums
 

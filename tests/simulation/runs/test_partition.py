@@ -34,7 +34,7 @@ def datasets(draw: st.DrawFn) -> list[LesionRecord]:
     st.integers(0, 9),
     st.randoms(use_true_random=False),
 )
-def test_a_drawn_partition_keeps_lesions_whole_and_no_clinic_empty(
+def test_a_drawn_partition_has_whole_lesions_and_no_empty_clinic(
     records: list[LesionRecord], clinics: int, form: str, seed: int, shuffler: random.Random
 ) -> None:
     spec = form.format(clinics)
@@ -58,7 +58,7 @@ def test_a_column_names_the_clinics() -> None:
     assert list(parts) == ["east", "west"]
 
 
-def test_iid_clinics_are_of_like_size_and_mix() -> None:
+def test_iid_clinics_have_equal_size_and_mix() -> None:
     records = [record(f"i{n:04d}", "melanoma" if n % 4 == 0 else "nevus") for n in range(2000)]
     for own in partition(records, "iid:4", seed=5).values():
         assert len(own) == 500

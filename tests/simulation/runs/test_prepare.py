@@ -15,7 +15,7 @@ from tests.commands.making import draw_dataset, write_manifest
 SMALL = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=1)
 
 
-def test_what_shows_the_held_out_tests_lesions_is_left_out_of_training_and_told(
+def test_images_of_the_held_out_tests_lesions_are_left_out_of_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
@@ -28,10 +28,10 @@ def test_what_shows_the_held_out_tests_lesions_is_left_out_of_training_and_told(
     write_manifest(data, rows)
 
     prepared = prepare(data, RunSettings(clinics="iid:1", split="held-out"), SMALL)
-    splits = prepared.sites[0].splits
+    splits = prepared.clinics[0].splits
     assert [record.image_id for record in splits.test] == ["image_000", "image_006"]
-    kept = {record.image_id for record in (*splits.train, *splits.validation)}
-    assert kept == {f"image_{n:03d}" for n in range(18)} - {
+    remaining = {record.image_id for record in (*splits.train, *splits.validation)}
+    assert remaining == {f"image_{n:03d}" for n in range(18)} - {
         "image_000",
         "image_001",
         "image_006",

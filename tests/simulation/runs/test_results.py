@@ -13,7 +13,7 @@ from dermafed.simulation.runs.results import arm_result, local_result
 CLASSES = ("melanoma", "nevus")
 
 
-def site(name: str, labels: str) -> ClinicSplit:
+def clinic(name: str, labels: str) -> ClinicSplit:
     """A clinic whose test images have these labels, by their first letters."""
     names = {"m": "melanoma", "n": "nevus"}
     records = (LesionRecord(f"{name}{at}", Path(name), names[label]) for at, label in enumerate(labels))
@@ -26,7 +26,7 @@ def answers(words: str) -> np.ndarray:
 
 @pytest.fixture
 def tests() -> Images:
-    return Images([site("a/b", "mmnn"), site("c", "mnnnnn")], [Path("a%2Fb"), Path("c")], CLASSES)
+    return Images([clinic("a/b", "mmnn"), clinic("c", "mnnnnn")], [Path("a%2Fb"), Path("c")], CLASSES)
 
 
 def test_clinics_test_images_are_pooled_not_averaged(tests: Images) -> None:
@@ -40,7 +40,7 @@ def test_clinics_test_images_are_pooled_not_averaged(tests: Images) -> None:
     assert found["test"]["confusion"] == [[2, 1], [0, 7]]
 
 
-def test_a_clinics_own_model_is_judged_on_every_test_and_on_its_own(tests: Images) -> None:
+def test_a_clinics_own_model_is_tested_on_every_test_and_on_its_own(tests: Images) -> None:
     found = local_result(
         tests,
         {
@@ -49,14 +49,14 @@ def test_a_clinics_own_model_is_judged_on_every_test_and_on_its_own(tests: Image
         },
     )
     assert found["clinics"]["a/b"]["balanced_accuracy"] == found["clinics"]["c"]["balanced_accuracy"] == 1
-    on_all = {name: figures["balanced_accuracy"] for name, figures in found["models"].items()}
+    on_all = {name: metrics["balanced_accuracy"] for name, metrics in found["models"].items()}
     assert on_all == pytest.approx({"a/b": (2 / 3 + 1) / 2, "c": (1 / 3 + 1) / 2})
     assert found["balanced_accuracy"] == pytest.approx(0.75)
     # Each model's mean over the two clinics' tests: (1 + 0.5) / 2 and (0.5 + 1) / 2.
     assert found["mean_over_clinics"]["balanced_accuracy"] == 0.75
 
 
-def test_the_order_of_labels_and_scores_is_the_sites(tests: Images) -> None:
+def test_the_order_of_labels_and_scores_is_that_of_the_clinics(tests: Images) -> None:
     labels, scores = tests.roc_input({"c": answers("mnnnnn"), "a%2Fb": answers("mmnn")})
     assert labels.tolist() == [0, 0, 1, 1, 0, 1, 1, 1, 1, 1]
     assert scores.argmax(axis=1).tolist() == labels.tolist()

@@ -51,7 +51,7 @@ def test_a_synthetic_run_starts_from_what_is_there(
 
 
 @pytest.mark.parametrize(("weights", "blocks"), [("none", 0), ("lite0", 0), ("imagenet", 4), ("own.h5", 4)])
-def test_early_blocks_are_kept_where_they_know_something(weights: str, blocks: int) -> None:
+def test_early_blocks_of_trained_weights_are_frozen(weights: str, blocks: int) -> None:
     assert RunSettings(weights=weights).frozen_blocks == blocks
 
 
@@ -64,7 +64,7 @@ def test_defaults_depend_on_the_data() -> None:
     assert RunSettings(rounds=3).rounds == 3
 
 
-def test_a_setting_that_is_changed_leaves_the_others(tmp_path: Path) -> None:
+def test_one_changed_setting_leaves_the_others(tmp_path: Path) -> None:
     settings = RunSettings(image_size=64)
     assert replace(settings, image_size=32).preprocess().clahe_grid == 4
     assert (replace(settings, data=str(tmp_path)).rounds, settings.with_seed(7).split_seed) == (10, 7)
@@ -82,6 +82,17 @@ def test_settings_survive_their_file(tmp_path: Path) -> None:
 def test_a_malformed_number_of_images_is_refused_by_its_option() -> None:
     with pytest.raises(SettingsError, match="--train-images"):
         check_settings(RunSettings(train_images="many", weights="none"))
+
+
+@pytest.mark.parametrize("passes", [-1, float("nan"), float("inf"), "2", True])
+def test_impossible_passes_are_refused_before_any_work(passes: float) -> None:
+    with pytest.raises(SettingsError, match="tune"):
+        RunSettings(tune=passes, weights="none")
+
+
+def test_tuning_is_refused_with_fedbn() -> None:
+    with pytest.raises(SettingsError, match="tune does not go with"):
+        RunSettings(tune=1, batch_norm="local", weights="none")
 
 
 VERSION_0_1_0 = {

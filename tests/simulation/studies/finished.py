@@ -1,4 +1,4 @@
-"""Finished runs made by hand: site folders and predictions, without a training."""
+"""Makes finished runs without a training: split folders and predictions."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ Tests = Mapping[str, Sequence[tuple[str, str]]]
 
 
 def finished(
-    folder: Path, row: str, seed: int, tests: Tests, answers: Mapping[str, Sequence[str]]
+    folder: Path, row: str, seed: int, tests: Tests, predictions: Mapping[str, Sequence[str]]
 ) -> StudyRun:
-    """A run whose models gave these answers.
+    """A run whose models made these predictions.
 
     Args:
-        folder: of the study.
-        row: of the study.
-        seed: of the run.
-        tests: by clinic, in order of name.
-        answers: by arm, a word an image of all clinics: each letter the first of the class it names, in
-            capitals where the model is sure of it.
+        folder: the study's folder.
+        row: the study's row.
+        seed: the run's seed.
+        tests: the test images of each clinic, in order of name.
+        predictions: by arm, a word for each clinic with a letter for each image: the first letter of the
+            predicted class, in capitals with a high probability.
     """
     out = folder / row / str(seed)
     for clinic, images in tests.items():
         records = [_record(clinic, place, *image) for place, image in enumerate(images)]
         write_clinic_split(split_folder(out / "sites" / "clinics", clinic), Splits((), (), tuple(records)))
-    for arm, words in answers.items():
+    for arm, words in predictions.items():
         (out / "arms" / arm).mkdir(parents=True)
-        predictions = {str(n): _probabilities(word) for n, word in enumerate(words)}
-        np.savez(out / "arms" / arm / PREDICTIONS_FILE, **predictions)
+        arrays = {str(n): _probabilities(word) for n, word in enumerate(words)}
+        np.savez(out / "arms" / arm / PREDICTIONS_FILE, **arrays)
     content = {"classes": list(CLASSES), "clinics": [{"name": clinic} for clinic in tests]}
     (out / RESULT_FILE).write_text(json.dumps(content), "utf-8")
     return StudyRun(row, RunSettings(seed=seed), out)
@@ -51,5 +51,5 @@ def _record(clinic: str, place: int, lesion: str, label: str) -> LesionRecord:
 
 
 def _probabilities(word: str) -> np.ndarray:
-    sure = {"M": 0.9, "m": 0.6, "n": 0.4, "N": 0.1}
-    return np.array([[sure[letter], 1 - sure[letter]] for letter in word], np.float32)
+    melanoma = {"M": 0.9, "m": 0.6, "n": 0.4, "N": 0.1}
+    return np.array([[melanoma[letter], 1 - melanoma[letter]] for letter in word], np.float32)

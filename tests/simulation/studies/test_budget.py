@@ -30,16 +30,16 @@ def test_budgets_by_hand(tmp_path: Path) -> None:
     few, many = budgets(study(tmp_path))
     assert (few["row"], few["passes"], few["rounds"], few["minutes"]) == ("few", 2, 2, 2)
     assert (many["row"], many["passes"], many["rounds"], many["minutes"]) == ("many", 2, 8, 4)
-    assert many["gigabytes"] == pytest.approx(8 * 2 * 3 / 1000)  # rounds, clinics, journeys
+    assert many["gigabytes"] == pytest.approx(8 * 2 * 3 / 1000)  # rounds, clinics, transfers
     assert (many["auc"], many["values"]) == (0.7, [0.5, 0.5]), "of the validation, not of the test"
 
 
-def test_the_figure_and_the_table(tmp_path: Path) -> None:
+def test_the_plot_and_the_table(tmp_path: Path) -> None:
     analyse(study(tmp_path), tmp_path)
     assert (tmp_path / "budget.md").read_text("utf-8").splitlines()[-1] == (
         "| 2 | 8 | 0.25 | 0.001 | 0.0 | 4 | 0.700 | 0.500 ± 0.000 |"
     )
-    drawing = (tmp_path / "budget.svg").read_text("utf-8")
-    ElementTree.fromstring(drawing)
-    assert {"0.25, 0.001", "1, 0.001"} <= set(re.findall(r">([^<]+)<", drawing))
-    assert {">0.012<", ">0.048<"} <= set(re.findall(r">0\.0\d+<", drawing))
+    plot = (tmp_path / "budget.svg").read_text("utf-8")
+    ElementTree.fromstring(plot)
+    assert {"0.25, 0.001", "1, 0.001"} <= set(re.findall(r">([^<]+)<", plot))
+    assert {">0.012<", ">0.048<"} <= set(re.findall(r">0\.0\d+<", plot))

@@ -18,7 +18,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
-def test_a_quick_study_is_run_once_and_gone_on_with(tmp_path: Path) -> None:
+def test_a_quick_study_is_run_once_and_continued(tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = run("ablation", "--quick", "--out", out, "--json")
     assert first.returncode == 0, first.stderr
@@ -66,7 +66,7 @@ baselines = false
 """
 
 
-def test_a_study_by_group_tells_it_in_its_models_cards(tmp_path: Path) -> None:
+def test_model_cards_of_a_study_by_group_have_metrics_by_group(tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text(STUDY)
     out = tmp_path / "out"
     done = run(tmp_path / "one.toml", "--quick", "--out", out)

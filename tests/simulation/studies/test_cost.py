@@ -51,10 +51,10 @@ def test_costs_by_hand(tmp_path: Path) -> None:
     assert four["half_width"] is None
 
 
-def test_the_figure_and_the_table(tmp_path: Path) -> None:
+def test_the_plot_and_the_table(tmp_path: Path) -> None:
     analyse(study(tmp_path), tmp_path)
     table = (tmp_path / "cost.md").read_text("utf-8").splitlines()
     assert table[-1] == "| 4 | 25 | 12 | 6.0 | 0.60 | 0.500 |"
-    drawing = (tmp_path / "cost.svg").read_text("utf-8")
-    ElementTree.fromstring(drawing)
-    assert "MB a round" in drawing
+    plot = (tmp_path / "cost.svg").read_text("utf-8")
+    ElementTree.fromstring(plot)
+    assert "MB a round" in plot

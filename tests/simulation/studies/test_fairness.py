@@ -1,4 +1,4 @@
-"""What fairness tells of a study: the first row's groups, and what each other row changes."""
+"""Comparison of groups in a study: the first row's groups, and the changes of the other rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CELLS = [(sex, label) for sex in ("female", "male") for label in CLASSES]
 
 
 def finished(folder: Path, row: str, seed: int, found: tuple[int, int, int, int]) -> StudyRun:
-    """A run that finds so many of twelve women's melanomas, women's nevi, men's melanomas and men's nevi."""
+    """A run that finds so many of twelve melanomas of women, nevi of women, melanomas and nevi of men."""
     out = folder / "runs" / row / str(seed)
     records, right = [], []
     for (sex, label), count in zip(CELLS, found, strict=True):
@@ -33,8 +33,10 @@ def finished(folder: Path, row: str, seed: int, found: tuple[int, int, int, int]
             right.append((place < count) == (label == "melanoma"))
     write_clinic_split(out / "sites" / "clinics" / "east", Splits((), (), tuple(records)))
     (out / "arms" / "federated").mkdir(parents=True)
-    sure = np.where(right, 0.8, 0.2).astype(np.float32)
-    np.savez(out / "arms" / "federated" / PREDICTIONS_FILE, **{"0": np.stack([sure, 1 - sure], axis=1)})
+    melanoma = np.where(right, 0.8, 0.2).astype(np.float32)
+    np.savez(
+        out / "arms" / "federated" / PREDICTIONS_FILE, **{"0": np.stack([melanoma, 1 - melanoma], axis=1)}
+    )
     content = {"classes": CLASSES, "clinics": [{"name": "east"}]}
     (out / RESULT_FILE).write_text(json.dumps(content), "utf-8")
     return StudyRun(row, RunSettings(data="lesions", seed=seed), out)
@@ -71,7 +73,7 @@ def test_groups_gaps_and_changes_by_hand(study: list[StudyRun], tmp_path: Path) 
     assert change["worst"]["low"] <= 3 / 12 <= change["worst"]["high"]
 
 
-def test_what_is_written_says_the_same(study: list[StudyRun], tmp_path: Path) -> None:
+def test_the_written_files_have_the_same_lines(study: list[StudyRun], tmp_path: Path) -> None:
     lines = analyse(study, tmp_path)
     json.dumps(lines, allow_nan=False)
     with (tmp_path / "fairness.csv").open(newline="", encoding="utf-8") as file:
@@ -80,8 +82,8 @@ def test_what_is_written_says_the_same(study: list[StudyRun], tmp_path: Path) ->
     text = (tmp_path / "fairness.md").read_text("utf-8")
     assert "female" in text
     assert "balanced" in text
-    drawn = (tmp_path / "fairness.svg").read_text("utf-8")
-    assert ">female</text>" in drawn
+    plot = (tmp_path / "fairness.svg").read_text("utf-8")
+    assert ">female</text>" in plot
 
 
 def test_unknown_groups_are_left_out(study: list[StudyRun], tmp_path: Path) -> None:

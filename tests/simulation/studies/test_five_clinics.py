@@ -37,19 +37,19 @@ def test_images_with_a_clinic_are_joined(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    lacking = source(tmp_path / "lacking", [("a", "vienna")], ["b"])
+    incomplete = source(tmp_path / "incomplete", [("a", "vienna")], ["b"])
     with pytest.raises(DatasetError, match="no image 'a'"):
-        join([lacking], tmp_path / "out")
-    (lacking / "metadata.csv").write_text("image_id,clinic\n")
+        join([incomplete], tmp_path / "out")
+    (incomplete / "metadata.csv").write_text("image_id,clinic\n")
     with pytest.raises(DatasetError, match="no column 'age'"):
-        join([lacking], tmp_path / "out")
-    (lacking / "metadata.csv").unlink()
+        join([incomplete], tmp_path / "out")
+    (incomplete / "metadata.csv").unlink()
     with pytest.raises(DatasetError, match=r"cannot be read.*metadata\.csv|metadata\.csv"):
-        join([lacking], tmp_path / "out")
+        join([incomplete], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_manifest_that_is_none_and_a_name_that_is_there_twice_are_told(tmp_path: Path) -> None:
+def test_a_malformed_manifest_and_a_repeated_name_are_refused(tmp_path: Path) -> None:
     first = source(tmp_path / "first", [("a", "vienna")], ["a"])
     second = source(tmp_path / "second", [("a", "MSK")], ["a"])
     with pytest.raises(DatasetError, match="Two images are named a"):
@@ -61,8 +61,8 @@ def test_a_manifest_that_is_none_and_a_name_that_is_there_twice_are_told(tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_folder_is_unchanged(tmp_path: Path) -> None:
     whole = source(tmp_path / "whole", [("a", "vienna")], ["a"])
     (tmp_path / "out").mkdir()
-    with pytest.raises(DatasetError, match="there already"):
+    with pytest.raises(DatasetError, match="exists already"):
         join([whole], tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Second looks at a finished run's test images."""
+"""Second views of a finished run's test images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Path:
     return finished_run(tmp_path)
 
 
-def looked(run: Path, look: str, name: str = "again") -> Path:
+def second_view_of(run: Path, look: str, name: str = "again") -> Path:
     out = run.parents[1] / name / "seed-0"
     predict_second_views(SecondViews(StudyRun("plain", RunSettings(), run), {out: View("plain", look)}))
     return out
@@ -50,23 +50,23 @@ def predictions(path: Path) -> Any:
         return np.stack([file["0"], file["1"]])
 
 
-def seen_by_the_model(run: Path, parts: list[np.ndarray]) -> np.ndarray:
-    """Keras' own answer to parts of the photographs, (2, N, 3)."""
+def keras_predictions(run: Path, parts: list[np.ndarray]) -> np.ndarray:
+    """Keras' own predictions on parts of the photographs, (2, N, 3)."""
     model = keras.models.load_model(run / "model.keras", compile=False)
     views = [cv2.resize(part, (32, 32), interpolation=cv2.INTER_CUBIC) for part in parts]
     return keras.ops.convert_to_numpy(model(np.stack(views).astype(np.float32))).reshape(2, -1, 3)
 
 
 def photographs(run: Path) -> list[np.ndarray]:
-    sites = [read_clinic_split(run / "sites" / "clinics" / f"clinic {clinic}") for clinic in range(2)]
-    return [read_image(record.path) for site in sites for record in site.splits.test]
+    clinics = [read_clinic_split(run / "sites" / "clinics" / f"clinic {number}") for number in range(2)]
+    return [read_image(record.path) for clinic in clinics for record in clinic.splits.test]
 
 
-def test_the_answer_is_the_mean_of_both_looks(run: Path) -> None:
-    out = looked(run, "centre")
-    edge = SIDE // 8  # three quarters of the side are kept
+def test_the_prediction_is_the_mean_of_both_views(run: Path) -> None:
+    out = second_view_of(run, "centre")
+    edge = SIDE // 8  # three quarters of the side remain
     parts = [photograph[edge:-edge, edge:-edge] for photograph in photographs(run)]
-    expected = seen_by_the_model(run, parts)
+    expected = keras_predictions(run, parts)
     first, second = predictions(run / ARM / PREDICTIONS_FILE), predictions(out / ARM / SECOND_FILE)
     np.testing.assert_allclose(second, expected, atol=1e-5)
     both = predictions(out / ARM / PREDICTIONS_FILE)
@@ -82,24 +82,24 @@ def test_the_answer_is_the_mean_of_both_looks(run: Path) -> None:
 
 @pytest.mark.parametrize("look", ["cam", "scorecam"])
 def test_a_guided_look_goes_where_the_map_of_the_predicted_class_is_hottest(run: Path, look: str) -> None:
-    second = predictions(looked(run, look) / ARM / SECOND_FILE)
+    second = predictions(second_view_of(run, look) / ARM / SECOND_FILE)
     model = keras.models.load_model(run / "model.keras", compile=False)
     explain = Explainer(model).method(look)
     parts = []
     for number, photograph in enumerate(photographs(run)):
         small = cv2.resize(photograph, (32, 32), interpolation=cv2.INTER_AREA)
         parts.append(hottest_window(explain(small, number % 3)).cut(photograph))
-    np.testing.assert_allclose(second, seen_by_the_model(run, parts), atol=1e-5)
+    np.testing.assert_allclose(second, keras_predictions(run, parts), atol=1e-5)
 
 
 def test_a_look_at_random_is_the_same_again(run: Path) -> None:
-    first, again = (predictions(looked(run, "random", name) / ARM / SECOND_FILE) for name in "ab")
+    first, again = (predictions(second_view_of(run, "random", name) / ARM / SECOND_FILE) for name in "ab")
     assert np.array_equal(first, again)
-    assert not np.allclose(first, predictions(looked(run, "centre") / ARM / SECOND_FILE), atol=1e-4)
+    assert not np.allclose(first, predictions(second_view_of(run, "centre") / ARM / SECOND_FILE), atol=1e-4)
 
 
 def test_what_is_done_is_not_done_again_nor_taken_for_another_look(run: Path) -> None:
-    looked(run, "centre", "Looks-twice")
+    second_view_of(run, "centre", "Looks-twice")
     trained = StudyRun("plain", RunSettings(), run)
     order = ("Looks twice", "plain")
     study = Study("s", "", (0,), {"plain": RunSettings()}, (), {order[0]: View("plain", "centre")}, order)
@@ -108,5 +108,5 @@ def test_what_is_done_is_not_done_again_nor_taken_for_another_look(run: Path) ->
     assert runs[0].result()["view"]["look"] == "centre"
 
     study.views[order[0]] = View("plain", "random")
-    with pytest.raises(SettingsError, match="looked elsewhere"):
+    with pytest.raises(SettingsError, match="another second view"):
         with_views(study, [trained], Watcher())

@@ -61,19 +61,19 @@ def test_the_points_by_hand(tmp_path: Path) -> None:
     assert (lines["alone", "all"]["mean"], lines["alone", "all"]["half_width"]) == (0.66, None)
 
 
-def test_the_figure_and_the_table(tmp_path: Path) -> None:
+def test_the_plot_and_the_table(tmp_path: Path) -> None:
     analyse(study(tmp_path), tmp_path)
     table = (tmp_path / "learning-curve.md").read_text("utf-8")
     assert "| east | joined | 25 | 0.650 ± 0.635 |" in table
     assert table.index("| 25 |") < table.index("| 50 |")
-    drawing = (tmp_path / "learning-curve.svg").read_text("utf-8")
-    ElementTree.fromstring(drawing)
-    for words in ("joined", "alone, 8 steps a round", "training images of the clinic", ">25<", ">50<"):
-        assert words in drawing
+    plot = (tmp_path / "learning-curve.svg").read_text("utf-8")
+    ElementTree.fromstring(plot)
+    for text in ("joined", "alone, 8 steps a round", "training images of the clinic", ">25<", ">50<"):
+        assert text in plot
     again = tmp_path / "again"
     again.mkdir()
     analyse(study(again), again)
-    assert (again / "learning-curve.svg").read_text("utf-8") == drawing
+    assert (again / "learning-curve.svg").read_text("utf-8") == plot
 
 
 def test_runs_of_one_size_have_no_curve(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Figures between marks are those of the result file, and nothing else changes."""
+"""Numbers between marks are those of the result file, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def between(asked: str, text: str = "old") -> str:
-    return f"<!-- figures {asked} -->{text}<!-- /figures -->"
+def between(query: str, text: str = "old") -> str:
+    return f"<!-- figures {query} -->{text}<!-- /figures -->"
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("query", "number"),
     [
         ("s/table row=plain tests=all figure=auc", "0.812 ± 0.020"),
         ("s/table row='with, BM3D' figure=auc digits=1", "0.8"),
@@ -58,40 +58,40 @@ def between(asked: str, text: str = "old") -> str:
         ("s/groups group=40-59 show=recall digits=2", "0.50 (0.25 to 0.75)"),
     ],
 )
-def test_a_single_figure_stands_in_its_sentence(results: Path, asked: str, told: str) -> None:
+def test_a_single_number_is_written_in_its_sentence(results: Path, query: str, number: str) -> None:
     assert (
-        renew(f"It is {between(asked)}, *mark* it.", results) == f"It is {between(asked, told)}, *mark* it."
+        renew(f"It is {between(query)}, *mark* it.", results) == f"It is {between(query, number)}, *mark* it."
     )
 
 
-def test_a_table_has_a_line_for_each_row_and_a_column_for_each_figure(results: Path) -> None:
-    asked = "s/table by=row across=figure tests=all"
+def test_a_table_has_a_line_for_each_row_and_a_column_for_each_metric(results: Path) -> None:
+    query = "s/table by=row across=figure tests=all"
     table = (
         "\n| Row | AUC | Accuracy |\n| --- | ---: | ---: |\n"
         "| plain | 0.812 ± 0.020 | 0.750 |\n| with, BM3D | 0.800 |  |\n"
     )
-    assert renew(between(asked), results) == between(asked, table)
+    assert renew(between(query), results) == between(query, table)
 
 
-def test_a_line_about_nothing_is_a_row_without_figures(results: Path) -> None:
-    asked = "s/methods by=method across=figure"
+def test_a_line_without_a_metric_is_a_row_of_empty_cells(results: Path) -> None:
+    query = "s/methods by=method across=figure"
     table = "\n| Method | Deletion |\n| --- | ---: |\n| cam | 0.250 |\n| not built yet |  |\n"
-    assert renew(between(asked), results) == between(asked, table)
+    assert renew(between(query), results) == between(query, table)
 
 
 def test_a_table_may_show_several_keys(results: Path) -> None:
-    asked = "s/pairs by=a|b show=difference|p_holm a=x"
-    assert renew(between(asked), results) == between(
-        asked,
+    query = "s/pairs by=a|b show=difference|p_holm a=x"
+    assert renew(between(query), results) == between(
+        query,
         "\n| A | B | Difference | P holm |\n| --- | --- | ---: | ---: |\n"
         "| x | y | -0.031 (-0.050 to 0.010) | 0.500 |\n| x | z | 0.500 | – |\n",
     )
 
 
 def test_each_key_shown_may_have_its_own_digits(results: Path) -> None:
-    asked = "s/pairs by=b show=difference|p_holm b=y digits=1|2"
+    query = "s/pairs by=b show=difference|p_holm b=y digits=1|2"
     table = "\n| B | Difference | P holm |\n| --- | ---: | ---: |\n| y | 0.0 (-0.1 to 0.0) | 0.50 |\n"
-    assert renew(between(asked), results) == between(asked, table)
+    assert renew(between(query), results) == between(query, table)
 
 
 @pytest.mark.parametrize(
@@ -111,20 +111,20 @@ def test_each_key_shown_may_have_its_own_digits(results: Path) -> None:
         "0.8<!-- /figures -->",
     ],
 )
-def test_what_is_not_there_is_refused_with_its_place(results: Path, text: str) -> None:
+def test_missing_numbers_are_refused_with_the_document(results: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r"page\.md"):
         renew(text, results, "page.md")
 
 
 @given(st.text(st.characters(exclude_characters="<"), max_size=40), st.text(max_size=40))
-def test_only_what_stands_between_marks_changes_and_only_once(results: Path, outside: str, old: str) -> None:
-    asked = "s/table row=plain tests=mean"
-    text = outside + between(asked, old.replace("<", "")) + outside
-    assert renew(text, results) == outside + between(asked, "0.700") + outside
+def test_only_text_between_marks_changes_and_only_once(results: Path, around: str, old: str) -> None:
+    query = "s/table row=plain tests=mean"
+    text = around + between(query, old.replace("<", "")) + around
+    assert renew(text, results) == around + between(query, "0.700") + around
     assert renew(renew(text, results), results) == renew(text, results)
 
 
-def test_a_document_of_marked_figures_has_none_by_hand() -> None:
+def test_a_document_of_marked_numbers_has_no_others() -> None:
     marked = between("s/table row=plain tests=mean", "0.700")
     fine = f"Version 1.2 gives {marked}.\n\n```\nlr = 0.001\n```\n\n`0.25` of an epoch.\n"
     whole = "<!-- every figure is from results -->\n"

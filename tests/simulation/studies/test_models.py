@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.simulation.studies.models import analyse, figures, models_figure
+from dermafed.simulation.studies.models import analyse, model_metrics, models_plot
 from dermafed.simulation.studies.resampled_metrics import ImageSet
 from tests.simulation.studies.finished import finished
 
@@ -24,8 +24,8 @@ def found(lines: list[dict[str, Any]], tests: str, figure: str) -> dict[str, Any
     return line
 
 
-def test_figures_of_every_test_and_class(tmp_path: Path) -> None:
-    lines = figures([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], resamples=2000)
+def test_metrics_of_every_test_and_class(tmp_path: Path) -> None:
+    lines = model_metrics([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], resamples=2000)
     means = {(line["tests"], line["figure"]): line["mean"] for line in lines}
     assert means["east", "sensitivity of melanoma"] == pytest.approx(0.6)
     assert means["all", "sensitivity of melanoma"] == pytest.approx(11 / 15)
@@ -36,7 +36,7 @@ def test_figures_of_every_test_and_class(tmp_path: Path) -> None:
 
 def test_the_interval_is_of_the_found_melanomas_drawn_again(tmp_path: Path) -> None:
     """Six of ten are found: Binomial(10, 0.6) of the drawn ones are."""
-    lines = figures([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], resamples=4000)
+    lines = model_metrics([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS})], resamples=4000)
     line = found(lines, "east", "sensitivity of melanoma")
     expected = tuple(binom.ppf(share, 10, 0.6) / 10 for share in (0.025, 0.975))
     assert (line["low"], line["high"]) == pytest.approx(expected)
@@ -47,27 +47,27 @@ def test_seeds_that_differ_widen_it(tmp_path: Path) -> None:
         finished(tmp_path, "a", seed, {"one": TESTS["east"]}, {"federated": [word]})
         for seed, word in enumerate(("M" * 10 + "N" * 10, "N" * 20))
     ]
-    line = found(figures(runs, resamples=400), "all", "sensitivity of melanoma")
+    line = found(model_metrics(runs, resamples=400), "all", "sensitivity of melanoma")
     assert line["values"] == [1, 0]
     assert (line["mean"], line["low"], line["high"]) == pytest.approx((0.5, 0, 1))
 
 
-def test_nothing_is_said_of_how_far_a_class_that_was_never_found_may_be(tmp_path: Path) -> None:
+def test_a_class_that_was_never_found_has_no_interval(tmp_path: Path) -> None:
     (run,) = [finished(tmp_path, "a", 0, {"one": TESTS["east"]}, {"federated": ["N" * 20]})]
-    line = found(figures([run], resamples=50), "all", "sensitivity of melanoma")
+    line = found(model_metrics([run], resamples=50), "all", "sensitivity of melanoma")
     assert (line["mean"], line["low"], line["high"], line["seeds"]) == (0, None, None, 1)
 
 
-def test_no_interval_rests_on_a_handful_of_lesions(tmp_path: Path) -> None:
+def test_few_lesions_have_no_interval(tmp_path: Path) -> None:
     few = TESTS | {"west": TESTS["west"][1:]}  # four melanomas
     words = [WORDS[0], WORDS[1][1:]]
-    lines = figures([finished(tmp_path, "a", 0, few, {"federated": words})], resamples=50)
+    lines = model_metrics([finished(tmp_path, "a", 0, few, {"federated": words})], resamples=50)
     with_interval = {line["tests"] for line in lines if line["low"] is not None}
     assert with_interval == {"east", "all"}
     assert found(lines, "mean over clinics", "sensitivity of melanoma")["mean"] == pytest.approx(0.8)
 
 
-def test_a_diagnosis_has_one_name_whatever_the_classes_are_called() -> None:
+def test_a_diagnosis_has_one_name_for_all_names_of_classes() -> None:
     named = (("a", "mel"), ("b", "nv"), ("c", "mel"))
     records = [LesionRecord(name, Path(f"{name}.jpg"), label) for name, label in named]
     images = ImageSet(records, np.array([0, 1, 0]), ("mel", "nv"))
@@ -87,9 +87,9 @@ def test_tables_are_written(tmp_path: Path) -> None:
     assert head == "row,arm,tests,figure,seeds,mean,low,high,fewest,values"
 
 
-def test_every_model_has_a_place_and_every_figure_a_panel(tmp_path: Path) -> None:
+def test_every_model_has_a_row_and_every_metric_a_panel(tmp_path: Path) -> None:
     lines = analyse([finished(tmp_path, "a", 0, TESTS, {"federated": WORDS, "pooled": WORDS})], tmp_path)
-    drawn = (tmp_path / "models.svg").read_text("utf-8")
+    plot = (tmp_path / "models.svg").read_text("utf-8")
     for name in ("a, federated", "a, pooled", "AUC, all tests", "balanced accuracy, mean over clinics"):
-        assert f">{name}</text>" in drawn
-    assert models_figure(lines) == (tmp_path / "models.svg").read_bytes()
+        assert f">{name}</text>" in plot
+    assert models_plot(lines) == (tmp_path / "models.svg").read_bytes()

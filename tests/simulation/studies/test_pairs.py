@@ -25,9 +25,9 @@ def found(lines: list[dict], tests: str, figure: str = "balanced_accuracy") -> d
 
 def test_a_difference_is_the_mean_over_the_seeds(tmp_path: Path) -> None:
     runs = [
-        finished(tmp_path, row, seed, TESTS, {"federated": answers})
+        finished(tmp_path, row, seed, TESTS, {"federated": words})
         for row, by_seed in {"a": (GOOD, GOOD), "b": (POOR, GOOD)}.items()
-        for seed, answers in enumerate(by_seed)
+        for seed, words in enumerate(by_seed)
     ]
     lines = compare(runs, resamples=200)
     assert {line["tests"] for line in lines} == {"east", "west", "all", "mean over clinics"}
@@ -87,18 +87,18 @@ def test_the_clinics_own_models_are_one_and_the_mean_of_all(tmp_path: Path) -> N
     # east's own model finds all at home and no melanoma in the west; west's the other way round.
     east, west = "M" * 10 + "N" * 10, "M" * 5 + "N" * 15
     none = "N" * 20
-    answers = {"federated": [none, none], "local-east": [east, none], "local-west": [none, west]}
-    lines = compare([finished(tmp_path, "a", 0, TESTS, answers)], resamples=50)
+    predictions = {"federated": [none, none], "local-east": [east, none], "local-west": [none, west]}
+    lines = compare([finished(tmp_path, "a", 0, TESTS, predictions)], resamples=50)
     against = {line["b"]: line for line in lines if line["tests"] == "all" and line["a"] == "a, federated"}
     mean = next(line for line in lines if (line["b"], line["tests"]) == ("a, local", "mean over clinics"))
     assert mean["difference"] == pytest.approx(0.5 - (1 + 0.5) / 2)
     own = [line for line in lines if (line["a"], line["b"]) == ("a, federated", "a, own")]
     assert found(own, "mean over clinics")["difference"] == pytest.approx(0.5 - 1)
-    # On all images together models that guess differently would seem to know the clinics.
+    # On all images together, differences between the clinics' models would count as skill.
     assert set(against) == {"a, local"}
 
 
-def test_only_models_judged_on_the_same_images_are_compared(tmp_path: Path) -> None:
+def test_only_models_with_the_same_test_images_are_compared(tmp_path: Path) -> None:
     fewer = {"one": TESTS["east"][1:]}
     runs = [
         finished(tmp_path, "a", 0, {"one": TESTS["east"]}, {"federated": ["M" * 20]}),
@@ -108,7 +108,7 @@ def test_only_models_judged_on_the_same_images_are_compared(tmp_path: Path) -> N
     assert compare(runs, resamples=10) == []
 
 
-def test_holm_is_over_all_pairs_of_a_figure(tmp_path: Path) -> None:
+def test_holm_is_over_all_pairs_of_a_metric(tmp_path: Path) -> None:
     words = ("M" * 10 + "N" * 10, "M" * 5 + "N" * 15, "M" * 1 + "N" * 19)
     tests = {"one": TESTS["east"]}
     runs = [finished(tmp_path, str(n), 0, tests, {"federated": [w]}) for n, w in enumerate(words)]
@@ -130,7 +130,7 @@ def test_rows_of_fewer_seeds_are_a_family_of_their_own(tmp_path: Path) -> None:
     assert main["p_holm"] == main["p"]
 
 
-def test_no_p_value_nor_interval_rests_on_a_handful_of_lesions(tmp_path: Path) -> None:
+def test_few_lesions_have_no_p_value_and_no_interval(tmp_path: Path) -> None:
     few = TESTS | {"west": TESTS["west"][1:]}  # four melanomas
     words = [(word[0], word[1][1:]) for word in (GOOD, POOR)]
     runs = [finished(tmp_path, row, 0, few, {"federated": own}) for row, own in zip("ab", words, strict=True)]
@@ -141,7 +141,7 @@ def test_no_p_value_nor_interval_rests_on_a_handful_of_lesions(tmp_path: Path) -
     assert [found(lines, own)["low"] is None for own in tests] == [False, True, False, True]
 
 
-def test_the_tables_hold_every_line(tmp_path: Path) -> None:
+def test_the_tables_have_every_line(tmp_path: Path) -> None:
     runs = [
         finished(tmp_path / "runs", row, seed, TESTS, {"federated": GOOD if row == "a" else POOR})
         for row, seed in itertools.product("ab", range(2))

@@ -1,4 +1,4 @@
-"""A study's figures are kept without the machine's folders, and documents follow them."""
+"""A study's metrics are saved without the machine's folders, and the documents are updated."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.simulation.studies.publish import main, parted, publish, publish_benchmark
+from dermafed.simulation.studies.publish import main, outdated_documents, publish, publish_benchmark
 
 MARK = "<!-- figures trial/table row=plain -->"
-SAID = f"It reaches {MARK}0.700<!-- /figures -->.\n"
+TEXT = f"It reaches {MARK}0.700<!-- /figures -->.\n"
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ def study(tmp_path: Path) -> Path:
 def root(tmp_path: Path) -> Path:
     folder = tmp_path / "checkout"
     (folder / "docs").mkdir(parents=True)
-    (folder / "README.md").write_text(SAID)
+    (folder / "README.md").write_text(TEXT)
     (folder / "docs" / "other.md").write_text("Nothing of a study: 0.123.\n")
     return folder
 
 
-def test_the_result_file_holds_every_line_and_no_folder_of_the_machine(study: Path, root: Path) -> None:
+def test_the_result_file_has_every_line_and_no_folder_of_the_machine(study: Path, root: Path) -> None:
     path = publish(study, root)
     assert path == root / "docs" / "results" / "trial.json"
     content = json.loads(path.read_text("utf-8"))
@@ -58,7 +58,7 @@ def test_the_result_file_holds_every_line_and_no_folder_of_the_machine(study: Pa
 
 
 @pytest.mark.parametrize(
-    ("printed", "kept"),
+    ("printed", "saved"),
     [
         ([{"sigma": 5, "psnr": 0.12345678}], {"table": [{"sigma": 5, "psnr": 0.123457}]}),
         ([{"p": 1.26e-9, "q": 0.0}], {"table": [{"p": 1.3e-9, "q": 0.0}]}),
@@ -68,19 +68,19 @@ def test_the_result_file_holds_every_line_and_no_folder_of_the_machine(study: Pa
         ),
     ],
 )
-def test_what_a_benchmark_printed_is_kept_as_lines(
-    tmp_path: Path, root: Path, printed: object, kept: object
+def test_the_output_of_a_benchmark_is_saved_as_lines(
+    tmp_path: Path, root: Path, printed: object, saved: object
 ) -> None:
     output = tmp_path / "noise.json"
     output.write_text(json.dumps(printed))
     path = publish_benchmark(output, root)
     content = json.loads(path.read_text("utf-8"))
     assert path == root / "docs" / "results" / "noise.json"
-    assert content == {"command": "python -m benchmarks.noise", "lines": kept}
+    assert content == {"command": "python -m benchmarks.noise", "lines": saved}
 
 
 @pytest.mark.parametrize("printed", ["a table for people", "3", ""])
-def test_what_no_benchmark_printed_is_refused(
+def test_other_output_is_refused(
     tmp_path: Path, root: Path, printed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "noise.json"
@@ -91,24 +91,24 @@ def test_what_no_benchmark_printed_is_refused(
     assert not (root / "docs" / "results").exists()
 
 
-def test_documents_that_part_from_the_results_are_found_and_mended(
+def test_outdated_documents_are_found_and_updated(
     study: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish(study, root)
-    assert parted(root) == {}
-    (root / "README.md").write_text(SAID.replace("0.700", "0.710"))
+    assert outdated_documents(root) == {}
+    (root / "README.md").write_text(TEXT.replace("0.700", "0.710"))
     monkeypatch.chdir(root)
-    for arguments, code, told in (
+    for arguments, code, output in (
         (["--check"], 1, "Differs: README.md\n"),
         ([], 0, "Written: README.md\n"),
         (["--check"], 0, ""),
     ):
         monkeypatch.setattr(sys, "argv", ["publish", *arguments])
-        assert (main(), capsys.readouterr().out) == (code, told)
-    assert (root / "README.md").read_text() == SAID
+        assert (main(), capsys.readouterr().out) == (code, output)
+    assert (root / "README.md").read_text() == TEXT
 
 
-def test_where_no_documents_are_a_message_says_so(
+def test_missing_documents_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -117,7 +117,7 @@ def test_where_no_documents_are_a_message_says_so(
     assert "README.md" in capsys.readouterr().err
 
 
-def test_what_is_no_study_is_refused_and_nothing_is_written(
+def test_an_unfinished_study_is_refused_and_no_file_is_written(
     study: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(root)
@@ -125,5 +125,5 @@ def test_what_is_no_study_is_refused_and_nothing_is_written(
     for folder in (study, root):
         monkeypatch.setattr(sys, "argv", ["publish", str(folder)])
         assert main() == 2
-        assert "This is no finished study" in capsys.readouterr().err
+        assert "This is not a finished study" in capsys.readouterr().err
     assert not (root / "docs" / "results").exists()

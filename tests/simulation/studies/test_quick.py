@@ -32,5 +32,5 @@ def test_all_rows_of_the_quick_form_find_their_clinics_and_classes(
         check_settings(settings)
         plain = replace(settings, denoise="none", image_size=32)
         found = prepare(lesions, plain, plain.preprocess())
-        assert all(count for site in found.sites for count in map(len, site.splits.sides().values()))
+        assert all(count for clinic in found.clinics for count in map(len, clinic.splits.sides().values()))
         assert min(found.class_counts()) > 0

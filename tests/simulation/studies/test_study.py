@@ -80,7 +80,7 @@ def test_some_rows_only(tmp_path: Path) -> None:
         study.only(["plain", "far"])
 
 
-def test_rows_that_look_twice_train_nothing_and_keep_their_place(tmp_path: Path) -> None:
+def test_rows_with_a_second_view_train_nothing_and_stay_in_order(tmp_path: Path) -> None:
     text = """
 [rows.guided]
 of = "plain"
@@ -95,10 +95,10 @@ accuracy = 0.99
     assert study.order == ("guided", "plain")
     assert study.published == {"guided": {"accuracy": 0.99}}
     quick = read_study(written(tmp_path, text), {}, quick=True)
-    assert not quick.published, "synthetic images are no ground to compare on"
+    assert not quick.published, "published metrics are not comparable with those on synthetic images"
 
 
-def test_quick_takes_the_place_of_what_it_names(tmp_path: Path) -> None:
+def test_quick_replaces_the_settings_that_it_names(tmp_path: Path) -> None:
     study = read_study(written(tmp_path), {}, quick=True)
     assert study.seeds == (0,)
     assert [(s.data, s.image_size, s.denoise) for s in study.rows.values()] == [("synthetic", 32, "none")] * 2
@@ -111,15 +111,15 @@ def test_quick_may_have_rows_of_its_own(tmp_path: Path) -> None:
     assert (row[0], row[1].train_images, row[1].image_size) == ("few", "20", 32)
 
 
-def test_a_study_names_its_judgements(tmp_path: Path) -> None:
-    assert read_study(written(tmp_path, 'judgements = ["pairs"]\n' + FILE), {}).judgements == ("pairs",)
-    assert read_study(written(tmp_path), {}).judgements == ()
+def test_a_study_names_its_analyses(tmp_path: Path) -> None:
+    assert read_study(written(tmp_path, 'judgements = ["pairs"]\n' + FILE), {}).analyses == ("pairs",)
+    assert read_study(written(tmp_path), {}).analyses == ()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('judgements = ["paris"]\n[rows.a]', "no judgement named 'paris'"),
+        ('judgements = ["paris"]\n[rows.a]', "no analysis named 'paris'"),
         ("seeds = [0]", "needs rows"),
         ("seeds = []\n[rows.a]", "seeds"),
         ("seeds = [1, 1]\n[rows.a]", "The seeds are not different"),
@@ -130,33 +130,33 @@ def test_a_study_names_its_judgements(tmp_path: Path) -> None:
         ("[rows.a]\nseed = 3", "'seed'"),
         ("rows = [", "cannot be read"),
         ("[rows.a]\n[rows.b]\nof = 'c'\nlook = 'cam'", "trained row for 'b' named 'c'"),
-        ("[rows.a]\n[rows.b]\nof = 'a'\nlook = 'up'", "way to look in the row 'b' named 'up'"),
+        ("[rows.a]\n[rows.b]\nof = 'a'\nlook = 'up'", "second view in the row 'b' named 'up'"),
         ("[rows.a]\n[rows.b]\nof = 'a'\nlook = 'cam'\nclahe = false", "'b' named 'clahe'"),
         ("[rows.a]\nbatch_norm = 'local'\n[rows.b]\nof = 'a'\nlook = 'cam'", "another model at each"),
         ("[rows.a]\n[rows.b]\nof = ['a']\nlook = 'cam'", "trained row for 'b'"),
-        ("[rows.a]\n[rows.b]\nof = 'a'", "way to look in the row 'b'"),
-        ("[rows]\na = 3", "'rows' does not hold tables"),
-        ("published = 3\n[rows.a]", "'published' does not hold tables"),
-        ("[rows.a]\n[published.b]\nauc = 0.9", "row for published figures named 'b'"),
-        ("[rows.a]\n[published.a]\nacc = 0.9", "published of 'a' named 'acc'"),
-        ("[rows.a]\n[published.a]\nauc = 'high'", "no number"),
-        ("base = 3\n[rows.a]", "'base' is no table"),
-        ("judgements = 3\n[rows.a]", "'judgements' is no list"),
+        ("[rows.a]\n[rows.b]\nof = 'a'", "second view in the row 'b'"),
+        ("[rows]\na = 3", "'rows' is not a table of tables"),
+        ("published = 3\n[rows.a]", "'published' is not a table of tables"),
+        ("[rows.a]\n[published.b]\nauc = 0.9", "row for published metrics named 'b'"),
+        ("[rows.a]\n[published.a]\nacc = 0.9", "published metric of 'a' named 'acc'"),
+        ("[rows.a]\n[published.a]\nauc = 'high'", "is not a number"),
+        ("base = 3\n[rows.a]", "'base' is not a table"),
+        ("judgements = 3\n[rows.a]", "'judgements' is not a list"),
         ("[rows.a]\nrounds = 'many'", "'many' is not a whole number .*row 'a', rounds"),
         ("[rows.a]\nrounds = true", "True is not a whole number .*row 'a', rounds"),
         ("[rows.a]\ntrain_images = 20", "20 is not a text .*row 'a', train_images"),
         ("[rows.a]\nbaselines = 'no'", "'no' is not true or false .*row 'a', baselines"),
-        ("[rows.'α']\n[rows.'β']", "The rows 'α' and 'β' would have one folder"),
+        ("[rows.'α']\n[rows.'β']", "The rows 'α' and 'β' would have the same folder"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_error_in_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message) as error:
         read_study(written(tmp_path, text), {})
     assert "two.toml" in str(error.value)
 
 
-def test_a_quick_that_is_no_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="'quick' is no table"):
+def test_a_quick_that_is_not_a_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'quick' is not a table"):
         read_study(written(tmp_path, "quick = 3\n[rows.a]"), {}, quick=True)
 
 
@@ -164,7 +164,7 @@ def test_whole_numbers_are_numbers(tmp_path: Path) -> None:
     assert read_study(written(tmp_path, "[rows.a]\nepochs = 2"), {}).rows["a"].epochs == 2
 
 
-def test_a_study_that_is_not_there_names_those_that_are() -> None:
+def test_an_unknown_study_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="ablation"):
         read_study("abaltion", {})
 
@@ -173,7 +173,7 @@ def test_a_study_that_is_not_there_names_those_that_are() -> None:
 @pytest.mark.parametrize("quick", [False, True])
 def test_every_study_of_the_package_can_be_read(name: str, quick: bool) -> None:
     study = read_study(name, {"weights": "none"}, quick=quick)
-    in_one_row = "methods" in study.judgements or all(row.baselines for row in study.rows.values())
+    in_one_row = "methods" in study.analyses or all(row.baselines for row in study.rows.values())
     assert len(study.rows) > 1 or in_one_row, "it compares rows, or arms or methods of one"
-    once = {"budget": "chosen, not told", "clinics": "its cost is told, not who is better"}
+    once = {"budget": "a choice, not a result", "clinics": "a cost, not a comparison"}
     assert quick or len(study.seeds) > 2 or name in once

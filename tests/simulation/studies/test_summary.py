@@ -35,13 +35,13 @@ def test_the_interval_over_seeds_is_students() -> None:
     assert over.half_width == pytest.approx(4.302653 * 0.02 / 3**0.5)
 
 
-def test_figures_are_gathered_over_the_seeds(tmp_path: Path) -> None:
+def test_metrics_are_collected_over_the_seeds(tmp_path: Path) -> None:
     lines = summarise([finished(tmp_path, seed, value) for seed, value in enumerate((0.60, 0.62, 0.64))])
     found = {(line["tests"], line["figure"]): line for line in lines}
     assert found["all", "balanced_accuracy"]["values"] == [0.60, 0.62, 0.64]
     assert found["mean over clinics", "balanced_accuracy"]["mean"] == pytest.approx(0.52)
     assert found["all", "auc"]["half_width"] == 0
-    assert ("mean over clinics", "auc") not in found, "a figure that no seed has is no figure"
+    assert ("mean over clinics", "auc") not in found, "a metric that no seed has is left out"
     assert "| plain | federated | 0.620 ± 0.050 | 0.750 ± 0.000 |" in markdown(lines)
     assert as_csv(lines).splitlines()[1].startswith("plain,federated,all,balanced_accuracy,0.600000 0.62")
 
@@ -52,7 +52,7 @@ def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     assert "| plain | federated | 0.600 | 0.750 |" in markdown(lines)
 
 
-def test_the_clinics_own_and_tuned_models_are_judged_at_home_only(tmp_path: Path) -> None:
+def test_the_clinics_own_and_tuned_models_have_their_own_test_only(tmp_path: Path) -> None:
     run = finished(tmp_path, 0, 0.6)
     content = run.result()
     content["tuned"] = content["federated"]
@@ -66,21 +66,21 @@ def test_the_clinics_own_and_tuned_models_are_judged_at_home_only(tmp_path: Path
     assert found["local", "mean over clinics", "auc"] == 0.5
 
 
-def test_models_with_each_clinics_own_norm_are_judged_at_home_only(tmp_path: Path) -> None:
+def test_models_with_each_clinics_own_norm_have_their_own_test_only(tmp_path: Path) -> None:
     run = finished(tmp_path, 0, 0.6)
     own = replace(run, settings=RunSettings(batch_norm="local"))
     assert {line["tests"] for line in summarise([run])} == {"all", "mean over clinics"}
     assert {line["tests"] for line in summarise([own])} == {"mean over clinics"}
 
 
-def test_the_challenges_figure_is_the_mean_of_two_classes() -> None:
+def test_the_challenges_metric_is_the_mean_of_two_classes() -> None:
     of = {"melanoma": {"auc": 0.8}, "seborrheic_keratosis": {"auc": 0.9}, "nevus": {"auc": 0.1}}
     assert challenge_auc({"per_class": of}) == pytest.approx(0.85)
     assert challenge_auc({"per_class": of | {"melanoma": {"auc": None}}}) is None
     assert challenge_auc({"auc": 0.9}) is None
 
 
-def test_published_figures_stand_beside_the_rows_own(tmp_path: Path) -> None:
+def test_published_metrics_have_a_line_of_their_own(tmp_path: Path) -> None:
     lines = summarise([finished(tmp_path, 0, 0.6)]) + published_lines({"plain": {"accuracy": 0.992}})
     table = markdown(lines).splitlines()
     assert "| plain | federated | 0.600 | 0.750 |  |" in table

@@ -24,7 +24,7 @@ CLINICS = ("clinic 0", "clinic 1")
 
 
 def finished_run(parent: Path, seed: int = 0) -> Path:
-    """Two clinics of three test images each, taken for the class of their number; call within tiny_backbones.
+    """Two clinics of three test images each, predicted as the class of their number; call in tiny_backbones.
 
     Every lesion's mask is the image's upper left quarter.
     """

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from dermafed.shared.errors import SettingsError
 from dermafed.simulation.synthetic.canvas import Canvas
 from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
-from dermafed.simulation.synthetic.contact_sheet import contact_sheet
 from dermafed.simulation.synthetic.criteria import draw_criteria
 from dermafed.simulation.synthetic.dataset import COLUMNS, _apportion, generate_dataset
 from dermafed.simulation.synthetic.scene import lesion_depth, lesion_mask
@@ -93,12 +92,6 @@ class TestFiles:
         )
         assert seen[-1] == (12, 12)
         assert seen == sorted(seen)
-
-    def test_contact_sheet_is_a_picture(self, folder: Path, tmp_path: Path) -> None:
-        contact_sheet(folder, tmp_path / "sheet.png", per_class=3)
-        sheet = cv2.imread(str(tmp_path / "sheet.png"))
-        assert sheet is not None
-        assert min(sheet.shape[:2]) > 300
 
 
 class TestManifest:

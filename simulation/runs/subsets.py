@@ -1,4 +1,4 @@
-"""Smaller federations of the same data: fewer clinics, or fewer training images; the tests stay."""
+"""Smaller federations of the same data: fewer clinics, or fewer training images; the test is unchanged."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dermafed.shared.lesions.lesion_groups import draw, lesion_groups
 from dermafed.shared.lesions.record import LesionRecord, Splits
 
 
-def take_part(splits: Mapping[str, Splits], only: str | None) -> dict[str, Splits]:
-    """The clinics that take part.
+def select_clinics(splits: Mapping[str, Splits], only: str | None) -> dict[str, Splits]:
+    """Selects the clinics that take part.
 
     Args:
-        splits: by clinic.
+        splits: the split of each clinic.
         only: names separated by commas; ``None``: all.
 
     Raises:
@@ -28,18 +28,18 @@ def take_part(splits: Mapping[str, Splits], only: str | None) -> dict[str, Split
     return {clinic: own for clinic, own in splits.items() if clinic in names}
 
 
-def keep_images(splits: Mapping[str, Splits], spec: str | None, *, seed: int) -> dict[str, Splits]:
-    """Keeps only so many training images, whole lesions and patients, with the clinic's mix of classes.
+def limit_training_images(splits: Mapping[str, Splits], spec: str | None, *, seed: int) -> dict[str, Splits]:
+    """Limits the number of training images, with whole lesions and patients, and the clinic's mix of classes.
 
-    More of them always contain fewer: with the same seed, 100 images are 50 and another 50.
+    A larger selection contains each smaller one: with the same seed, 100 images are 50 and another 50.
 
     Args:
-        splits: by clinic.
+        splits: the split of each clinic.
         spec: ``N`` for every clinic or ``CLINIC:N`` for one; ``None``: all images.
-        seed: of which images.
+        seed: seed of the selection.
 
     Returns:
-        The splits with at most N training images, or one lesion; validation and test as they were.
+        The splits with at most N training images, or one lesion; validation and test are unchanged.
 
     Raises:
         SettingsError: the specification is malformed, or there is no such clinic.
@@ -56,7 +56,7 @@ def keep_images(splits: Mapping[str, Splits], spec: str | None, *, seed: int) ->
 
 
 def parse_train_images(spec: str) -> tuple[str | None, int]:
-    """The clinic, ``None`` for every one, and the number of ``N`` or ``CLINIC:N``.
+    """Reads ``N`` or ``CLINIC:N``: the clinic, ``None`` for every one, and the number.
 
     Raises:
         SettingsError: it is neither.
@@ -64,7 +64,7 @@ def parse_train_images(spec: str) -> tuple[str | None, int]:
     clinic, colon, number = spec.rpartition(":")
     if not number.isdecimal() or len(number) > 9 or int(number) < 1 or bool(colon) != bool(clinic):
         raise SettingsError(
-            f"{spec!r} is no number of images",
+            f"{spec!r} is not a number of images",
             where="--train-images",
             remedy="Write N or CLINIC:N, N of 1 or more",
         )
@@ -72,16 +72,16 @@ def parse_train_images(spec: str) -> tuple[str | None, int]:
 
 
 def _fewer(records: Sequence[LesionRecord], count: int, seed: int) -> tuple[LesionRecord, ...]:
-    kept: list[LesionRecord] = []
+    selected: list[LesionRecord] = []
     for group in _mixed([[records[i] for i in group] for group in lesion_groups(records)], seed):
-        if kept and len(kept) + len(group) > count:
-            break  # and not the next smaller one, or fewer images would not lie within more
-        kept += group
-    return tuple(sorted(kept, key=lambda record: record.image_id))
+        if selected and len(selected) + len(group) > count:
+            break  # without a try of the next smaller group: a larger selection must contain this one
+        selected += group
+    return tuple(sorted(selected, key=lambda record: record.image_id))
 
 
 def _mixed(groups: Iterable[list[LesionRecord]], seed: int) -> list[list[LesionRecord]]:
-    """Lesions in an order of which every beginning has about the whole's mix of classes."""
+    """Lesions in an order whose every beginning has about the mix of classes of them all."""
     drawn = sorted(groups, key=lambda group: draw(seed, "train images", group[0].image_id))
     total = Counter(group[0].label for group in drawn)
     seen: Counter[str] = Counter()

@@ -1,14 +1,16 @@
-"""Brown and black: network, globules, dots, blotches, and the pigment they lie in."""
+"""Dermoscopic structures: pigment (network, globules, dots, blotches) and keratin (wax, cysts, plugs)."""
 
 from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
 from dermafed.simulation.synthetic.criteria import Criteria
+from dermafed.simulation.synthetic.skin import Colour, scatter
 
 
 def lesion_melanin(canvas: Canvas, criteria: Criteria, depth: Map, rng: np.random.Generator) -> Map:
@@ -30,24 +32,24 @@ def lesion_melanin(canvas: Canvas, criteria: Criteria, depth: Map, rng: np.rando
 def scatter_points(
     depth: Map, canvas: Canvas, count: int, rng: np.random.Generator, *, weight: Map | None = None
 ) -> npt.NDArray[np.float64]:
-    """Random places inside the lesion, kept apart from its border.
+    """Random places inside the lesion, not at its border.
 
     Args:
         depth: from :func:`dermafed.simulation.synthetic.scene.lesion_depth`.
-        canvas: the plane it was drawn on.
-        count: how many places to try; those outside the lesion are dropped.
-        rng: source of randomness.
-        weight: chance in [0, 1] to keep a place, ``(pixels, pixels)``; ``None`` keeps all.
+        canvas: the plane of the depth map.
+        count: number of places to try; those outside the lesion are dropped.
+        rng: the random generator.
+        weight: probability of each place, in [0, 1], ``(pixels, pixels)``; ``None``: 1 everywhere.
 
     Returns:
         x and y, ``(n, 2)`` with n <= count.
     """
     pixel = rng.integers(0, canvas.pixels, (4 * count, 2))
     chance = rng.random(4 * count)
-    keep = depth[pixel[:, 0], pixel[:, 1]] > 0.08
+    chosen = depth[pixel[:, 0], pixel[:, 1]] > 0.08
     if weight is not None:
-        keep &= chance < weight[pixel[:, 0], pixel[:, 1]]
-    return np.asarray((pixel[keep][:count, ::-1] + 0.5) / canvas.unit - canvas.extent, np.float64)
+        chosen &= chance < weight[pixel[:, 0], pixel[:, 1]]
+    return np.asarray((pixel[chosen][:count, ::-1] + 0.5) / canvas.unit - canvas.extent, np.float64)
 
 
 def _body(canvas: Canvas, criteria: Criteria, depth: Map, rng: np.random.Generator) -> Map:
@@ -98,3 +100,52 @@ def _clods(
     weight = ramp(canvas.noise(rng, 0.5), 0.2, 1.2) if clustered else None
     places = scatter_points(depth, canvas, count, rng, weight=weight)
     return canvas.blur(canvas.marks(places, rng.uniform(*sizes, len(places))), 0.008)
+
+
+_WAX: tuple[Colour, ...] = ((0.76, 0.60, 0.47), (0.67, 0.56, 0.53), (0.60, 0.45, 0.38), (0.44, 0.33, 0.29))
+_CYST: Colour = (0.97, 0.93, 0.82)
+_PLUG: Colour = (0.22, 0.13, 0.08)
+_FURROW: Colour = (0.30, 0.19, 0.13)
+
+
+def add_keratin(image: Map, canvas: Canvas, criteria: Criteria, depth: Map, rng: np.random.Generator) -> Map:
+    """Cover a lesion with its keratin structures.
+
+    Args:
+        image: RGB in [0, 1], ``(pixels, pixels, 3)``.
+        canvas: the plane of the image.
+        criteria: the structures and their strengths.
+        depth: from :func:`dermafed.simulation.synthetic.scene.lesion_depth`.
+        rng: the random generator.
+    """
+    inside = ramp(depth, 0.0, 0.08)
+    if criteria.wax:
+        image = _wax(image, canvas, criteria.wax * inside, rng)
+    if criteria.fissures:
+        furrow = np.exp(-((canvas.noise(rng, 0.26, octaves=2) / 0.26) ** 2))
+        image = scatter(image, 0.5 * criteria.fissures * furrow * inside, _FURROW)
+    if criteria.comedones:
+        image = _comedones(image, canvas, criteria.comedones, depth, rng)
+    if criteria.milia:
+        places = scatter_points(depth, canvas, int(6 + 26 * criteria.milia), rng)
+        cysts = canvas.marks(places, 0.015 * rng.lognormal(0, 0.45, len(places)))
+        image = scatter(image, 0.95 * canvas.blur(cysts, 0.014), _CYST)
+    return image
+
+
+def _wax(image: Map, canvas: Canvas, amount: Map, rng: np.random.Generator) -> Map:
+    """A translucent yellow to grey layer with a bumpy, obliquely lit surface."""
+    height = canvas.noise(rng, 0.22, octaves=3)
+    colour = _WAX[rng.integers(len(_WAX))]
+    waxy = scatter(image, np.clip(amount * (0.45 + 0.14 * height), 0, 0.9), colour)
+    slope = cv2.Sobel(height, cv2.CV_32F, 1, 1, ksize=3) * canvas.unit / 80
+    return waxy * (1 + 0.10 * amount * np.clip(slope, -1.5, 1.5))[..., None]
+
+
+def _comedones(image: Map, canvas: Canvas, strength: float, depth: Map, rng: np.random.Generator) -> Map:
+    """Dark round plugs with a pale rim."""
+    places = scatter_points(depth, canvas, int(4 + 18 * strength), rng)
+    sizes = 0.02 * rng.lognormal(0, 0.45, len(places))
+    rim = canvas.blur(canvas.marks(places, 1.45 * sizes), 0.01)
+    image = scatter(image, 0.18 * rim, _CYST)
+    return scatter(image, 0.85 * canvas.blur(canvas.marks(places, sizes), 0.012), _PLUG)
