@@ -13,7 +13,6 @@ from there, by :func:`keys_of`.
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -223,16 +222,12 @@ def _settings_error(error: ValidationError, keys: Mapping[str, KeyInfo]) -> Sett
     place = ".".join(part for part in fault["loc"] if isinstance(part, str))
     if info.choices and isinstance(value, str):
         what, remedy = f"There is no {name.replace('_', ' ')} '{value}'", f"Use {info.allowed}"
-    elif _is_number(value) and (kind.startswith(("greater_than", "less_than")) or not math.isfinite(value)):
+    elif kind.startswith(("greater_than", "less_than", "finite_number")):
         what, remedy = f"{name} is {value}", f"Give {info.allowed}"
     else:
         expected = "a text" if place != name else _KINDS.get(info.kind, info.allowed)
         what, remedy = f"{value!r} is not {expected}", f"Give {expected if place != name else info.allowed}"
     return SettingsError(what, where=place, remedy=remedy)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ sys.modules[spec.name] = module
 exec(compile(source.replace("    focus: Annotated[", field), spec.origin, "exec"), module.__dict__)
 
 from dermafed.client.commands.plans import describe
-from dermafed.client.node.limits import Limits, default_limits
+from dermafed.client.node.clinic_settings import Limits, default_limits
 from dermafed.client.node.offers import _new as stored
 from dermafed.server.coordinator.plan_file import documented_plan, parse_plan
 from dermafed.shared.errors import SettingsError

@@ -52,7 +52,7 @@ class Strategy(Settings):
 
 @dataclass(frozen=True, config=STRICT)
 class FedAvg(Strategy):
-    """The mean of the clinics' models.
+    """The mean of the clinics' models (McMahan et al. 2017).
 
     Algorithm 1 of McMahan et al. 2017, Communication-Efficient Learning of Deep Networks from Decentralized
     Data, https://arxiv.org/abs/1602.05629
@@ -61,7 +61,7 @@ class FedAvg(Strategy):
 
 @dataclass(frozen=True, config=STRICT)
 class FedProx(Strategy):
-    """The mean; a proximal term keeps the clinics near the global model.
+    """The mean; a proximal term keeps the clinics near the global model (Li et al. 2020).
 
     Algorithm 2 of Li et al. 2020, Federated Optimization in Heterogeneous Networks,
     https://arxiv.org/abs/1812.06127: the trainer adds (mu / 2) * ||w - w0||**2 to its loss.
@@ -79,7 +79,7 @@ class FedProx(Strategy):
 
 @dataclass(frozen=True, config=STRICT)
 class FedAvgM(Strategy):
-    """Momentum on the server.
+    """Momentum on the server (Hsu et al. 2019).
 
     Section 4.3 of Hsu et al. 2019, Measuring the Effects of Non-Identical Data Distribution for Federated
     Visual Classification, https://arxiv.org/abs/1909.06335: v <- beta v + (mean - w), w <- w + rate v.
@@ -140,7 +140,9 @@ class FedOpt(Strategy):
 
 @dataclass(frozen=True, config=STRICT)
 class FedAdam(FedOpt):
-    """Adam on the server: m <- beta_1 m + (1 - beta_1) change, v <- beta_2 v + (1 - beta_2) change**2.
+    """Adam on the server (Reddi et al. 2021).
+
+    m <- beta_1 m + (1 - beta_1) change, v <- beta_2 v + (1 - beta_2) change**2.
 
     Attributes:
         beta_1: in [0, 1).
@@ -167,7 +169,9 @@ class FedAdam(FedOpt):
 
 @dataclass(frozen=True, config=STRICT)
 class FedYogi(FedOpt):
-    """Yogi on the server: m as in Adam, v <- v - (1 - beta_2) change**2 sign(v - change**2).
+    """Yogi on the server (Reddi et al. 2021).
+
+    m as in Adam, v <- v - (1 - beta_2) change**2 sign(v - change**2).
 
     Attributes:
         beta_1: in [0, 1).
@@ -188,7 +192,10 @@ class FedYogi(FedOpt):
 
 @dataclass(frozen=True, config=STRICT)
 class FedAdagrad(FedOpt):
-    """Adagrad on the server: m = change, v <- v + change**2."""
+    """Adagrad on the server (Reddi et al. 2021).
+
+    m = change, v <- v + change**2.
+    """
 
     def first_moment(self, moment: FloatVector, change: Means) -> Means:
         """No momentum."""
@@ -223,3 +230,12 @@ def make_strategy(name: str, options: Mapping[str, float] | None = None) -> Stra
 def describe_strategy(strategy: Strategy) -> dict[str, Any]:
     """The strategy's name and options, for the record of a run."""
     return {"strategy": type(strategy).__name__.lower(), **strategy.to_dict()}
+
+
+def strategies_table() -> str:
+    """The strategies with their options' defaults, as a Markdown table for the documentation."""
+    lines = ["| `--strategy` | The step | Options' defaults |", "|---|---|---|"]
+    for name, kind in STRATEGIES.items():
+        options = ", ".join(f"{option} {value:g}" for option, value in kind().to_dict().items())
+        lines.append(f"| `{name}` | {(kind.__doc__ or '').splitlines()[0].rstrip('.')} | {options} |")
+    return "\n".join(lines) + "\n"

@@ -11,10 +11,17 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import strategy as flower
 
 from dermafed.server.rounds.aggregate import StreamingMean
-from dermafed.server.rounds.strategies import STRATEGIES, State, describe_strategy, make_strategy
+from dermafed.server.rounds.strategies import (
+    STRATEGIES,
+    State,
+    describe_strategy,
+    make_strategy,
+    strategies_table,
+)
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.plan import StrategyName
 from dermafed.simulation.engines.local import LocalGrid, become_server_task
+from tests.paths import ROOT
 
 PEERS = {
     "fedavg": (flower.FedAvg, {}, {}),
@@ -124,3 +131,7 @@ def test_every_strategy_has_its_name_and_defaults() -> None:
 def test_wrong_strategy(name: str, options: dict[str, float], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         make_strategy(name, options)
+
+
+def test_the_documented_table_is_current() -> None:
+    assert strategies_table() in (ROOT / "docs" / "training.md").read_text("utf-8"), strategies_table()
