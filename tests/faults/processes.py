@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,11 +30,6 @@ def wait_for(what: Callable[[], _Found], seconds: float = PATIENCE) -> _Found:
             return found
         time.sleep(_PAUSE)
     raise AssertionError("it did not come")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @dataclass

@@ -16,7 +16,7 @@ from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.first_weights import START_FILE, read_first_weights
 from tests.commands.making import needs_real_images, real_dataset, write_manifest
 from tests.journeys.whole_run import whole_run
-from tests.server.flower.test_supernode import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, needs_real_images]
 

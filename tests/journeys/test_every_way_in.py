@@ -25,10 +25,11 @@ from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.client.clinic.dicom.making import encapsulated
-from tests.client.clinic.dicom.sending import Sender, free_port
+from tests.client.clinic.dicom.sending import Sender
 from tests.client.clinic.mqtt.broker import NODE, Broker, needs_mosquitto
 from tests.client.clinic.mqtt.device import Device
 from tests.paths import ROOT, SHARED
+from tests.ports import free_port
 
 SAMPLES = SHARED / "data" / "device_samples"
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")

@@ -18,7 +18,7 @@ import pytest
 from tests.journeys import lookups
 from tests.journeys.secrets import Needles, Secret, plant, search
 from tests.journeys.whole_run import WholeRun, whole_run
-from tests.server.flower.test_supernode import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

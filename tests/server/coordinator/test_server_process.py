@@ -28,13 +28,8 @@ from dermafed.shared.protocol import certificates as authority
 from dermafed.shared.protocol.certificates import issue_server_certificate, make_authority
 from dermafed.shared.storage.atomic_files import make_private_folder
 from dermafed.shared.storage.lock import is_locked, lock_folder
+from tests.ports import free_port
 from tests.server.coordinator.runs_in_process import LocalEngine
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

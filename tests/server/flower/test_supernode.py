@@ -26,6 +26,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.simulation.engines.local import run_local
 from tests.paths import ROOT
+from tests.ports import free_port
 from tests.server.coordinator.test_agree import OFFERED
 from tests.server.flower.link_side import (
     make_certificates,
@@ -39,11 +40,6 @@ from tests.server.small_clinics import CLASSES, SIZES, joining_app, lesions, ser
 pytestmark = pytest.mark.journey
 
 PATIENCE = 300.0  # seconds for what takes five on an idle machine
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @contextmanager

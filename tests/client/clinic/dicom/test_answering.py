@@ -21,7 +21,8 @@ from dermafed.client.clinic.dicom.sender import Outbox, start_answering
 from tests.client.clinic.answers.test_structured_report import numbers
 from tests.client.clinic.dicom.making import INSTANCE, STUDY, as_file, dciodvfy, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import Node
-from tests.client.clinic.dicom.sending import Sender, free_port
+from tests.client.clinic.dicom.sending import Sender
+from tests.ports import free_port
 
 PATIENCE = 300  # seconds; the machine may be busy
 

@@ -25,8 +25,9 @@ from tests.client.clinic.dicom.making import (
     uncompressed,
 )
 from tests.client.clinic.dicom.node import Node
-from tests.client.clinic.dicom.sending import Sender, free_port
+from tests.client.clinic.dicom.sending import Sender
 from tests.client.clinic.stores import fill_disk
+from tests.ports import free_port
 
 
 def test_an_echo_is_answered(open_port: Open) -> None:

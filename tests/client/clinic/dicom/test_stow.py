@@ -21,8 +21,8 @@ from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.dicom.making import DERMOSCOPIC, INSTANCE, STUDY, as_file, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import Node
-from tests.client.clinic.dicom.sending import free_port
 from tests.client.clinic.stores import fill_disk
+from tests.ports import free_port
 
 Post = Callable[..., httpx.Response]
 
