@@ -1,1 +1,1 @@
-"""Studies: many runs asked for by one file, judged together."""
+"""Studies: many runs of one file, and the analyses that compare them."""
