@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dermafed.console import run_app
+from dermafed.console import Version, run_app
 from dermafed.simulation.runs.options import new_run, resumed_run, takes_settings
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.command import study
 
-app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -40,6 +40,7 @@ def simulate(
             "--json", help="Print the result as JSON, and nothing else, on stdout.", rich_help_panel="Run"
         ),
     ] = False,
+    version: Version = False,
     **settings: Any,
 ) -> None:
     """Train a skin-lesion classifier across several clinics, simulated on this machine.

@@ -9,7 +9,7 @@ import pytest
 
 from tests.commands.test_help import script
 
-NAMES = ("fl-client", "fl-server")
+NAMES = ("fl-client", "fl-server", "fl-simulate")
 
 
 @pytest.mark.parametrize("name", NAMES)
