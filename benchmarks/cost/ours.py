@@ -37,13 +37,13 @@ def our_rounds(folder: Path, clinics: int, rounds: int) -> Cost:
     behind, members = free_port(), names(clinics)
     data = draw_dataset(folder / "data", ("all",))
     with relay(behind) as counter, whole_run(folder) as run:
-        run.found(counter.port, dict.fromkeys(members, data))
-        run.serve_behind(behind)
+        run.set_up(counter.port, dict.fromkeys(members, data))
+        run.listen_on(behind)
         run.start_server()
         for name in members:
             log, home = run.home(name).parent / "node.log", str(run.home(name))
             run.start(name, log, sys.executable, "-m", "benchmarks.cost.idle_node", home)
-        run.ask(PLAN.format(rounds=rounds, clinics=clinics), members)
+        run.start_run(PLAN.format(rounds=rounds, clinics=clinics), members)
         return cost_of_rounds(history(run), rounds, counter, run.check)
 
 
@@ -55,20 +55,20 @@ def server_memory(folder: Path, clinics: int, rounds: int) -> float:
         run.start_server()
         ca = run.server / "trust" / "ca.pem"
         light = (sys.executable, "-m", "benchmarks.cost.light_nodes", f"localhost:{port}", str(ca), *keys)
-        run.start("nodes", run.outside / "nodes.log", *light)
-        run.until(lambda: all_connected(run), pause=1)
-        run.ask(PLAN.format(rounds=rounds, clinics=clinics), ())
-        last = run.rest()
+        run.start("nodes", run.server_side / "nodes.log", *light)
+        run.wait_until(lambda: all_connected(run), pause=1)
+        run.start_run(PLAN.format(rounds=rounds, clinics=clinics), ())
+        last = run.finished_run()
         assert (last["status"], last["rounds_done"]) == ("finished", rounds), last
         return peak_mb(run.processes["server"].pid)
 
 
 def enrolled(run: WholeRun, port: int, members: Sequence[str]) -> Iterator[str]:
     """Enrols the clinics at the server; yields the path of each one's key."""
-    run.found(port, {})
+    run.set_up(port, {})
     for name in members:
         home = make_home(run.home(name), name, run.folder)
-        run.coordinator("enrol", name, home.public_key, "--out", run.outside / f"{name}.invitation")
+        run.coordinator("enrol", name, home.public_key, "--out", run.server_side / f"{name}.invitation")
         yield str(home.key)
 
 

@@ -40,7 +40,7 @@ def stock_rounds(folder: Path, clinics: int, rounds: int, shapes: list[tuple[int
         run.start(
             "link", folder / "link.log", str(bin / "flower-superlink"), insecure, offline, *here, str(port)
         )
-        run.until(lambda: answers(port))
+        run.wait_until(lambda: answers(port))
         for number in range(clinics):
             node = (str(bin / "flower-supernode"), insecure, "--superlink", f"127.0.0.1:{counter.port}")
             run.start(f"node{number}", folder / f"node{number}.log", *node, *here, str(free_port()))

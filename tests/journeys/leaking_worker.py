@@ -23,8 +23,8 @@ from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from tests.journeys.secrets import STAMP
 
 
-class Idle:
-    """Gives back what it gets."""
+class IdleTrainer:
+    """Returns the weights that it gets."""
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         return Update(weights, 16, {"loss": 0.5})
@@ -34,7 +34,7 @@ class Idle:
 
 
 def leak(home: Home, reply: Message) -> Message:
-    """Add to each kind of reply what must not leave."""
+    """Add private data to each kind of reply."""
     data = read_settings(home).data
     with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
         row = next(csv.DictReader(file))
@@ -54,11 +54,11 @@ def main(folder: Path, address: str) -> None:
     worker.stop_on_signals()
     home = open_home(folder)
     consent = ClinicConsent(home)
-    worker.filter_reply = lambda reply, asked, classes: leak(home, reply)
+    worker.filter_reply = lambda reply, request, classes: leak(home, reply)
 
     def trainer_for(context: Context) -> Trainer:
         consent.approved(context)
-        return Idle()
+        return IdleTrainer()
 
     try:
         worker.answer_tasks(home, address, build_client_app(trainer_for, consent=consent), consent)

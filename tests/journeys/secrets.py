@@ -1,4 +1,4 @@
-"""Secrets that are planted in a clinic, every form in which they could leave it, and the search for them."""
+"""Plants secrets in a clinic, and searches for all forms in which they could leave it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from PIL.PngImagePlugin import PngInfo
 
 SIDE = 64  # pixels, of the images and of the network's input: nothing is resized
 STAMP = slice(24, 28)  # rows that all images of a clinic share
-PIECE = 16  # pixels of a row that are looked for
-SHORTEST = 8  # bytes: fewer could be there by chance
+PIECE = 16  # pixels of a row to search for
+SHORTEST = 8  # bytes: fewer could occur by chance
 CLASSES = ("melanoma", "nevus")
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -31,17 +31,17 @@ SCALES = {
 }
 
 Needles = dict[bytes, str]
-"""Bytes that must be nowhere, with what they are."""
+"""Bytes that must not occur, with their descriptions."""
 
 
 @dataclass(frozen=True)
 class Secret:
-    """What a clinic must keep.
+    """A clinic's secret.
 
     Attributes:
-        patient: the name; its parts are secrets too.
-        file: how its files' names begin.
-        seed: of the pixels.
+        patient: the patient's name; its parts are secrets too.
+        file: prefix of the file names.
+        seed: seed of the pixels.
     """
 
     patient: str
@@ -50,13 +50,13 @@ class Secret:
 
     @property
     def stamp(self) -> NDArray[np.uint8]:
-        """Pixels that no other image has, uint8 (rows, SIDE, 3), without 0."""
+        """Pixels of this clinic only, uint8 (rows, SIDE, 3), without 0."""
         return np.random.default_rng(self.seed).integers(1, 256, (4, SIDE, 3), np.uint8)
 
     def needles(self) -> Needles:
         """Every form of the names and of the pixels."""
-        words = [self.patient, *self.patient.split(), self.file, *self.file.split("_")]
-        forms = [(form, f"{word!r}, {how}") for word in words for form, how in text_forms(word)]
+        texts = [self.patient, *self.patient.split(), self.file, *self.file.split("_")]
+        forms = [(form, f"{text!r}, {how}") for text in texts for form, how in text_forms(text)]
         for number, row in enumerate(self.stamp):
             forms += [(form, f"row {number} of pixels, {how}") for form, how in pixel_forms(row[:PIECE])]
         return dict(reversed(forms))  # of two descriptions of the same bytes, the first
@@ -72,20 +72,21 @@ def plant(folder: Path, secret: Secret, images: int = 24) -> Path:
         label, name = CLASSES[number % 2], f"{secret.file}_{number}"
         pixels = random.integers(0, 256, (SIDE, SIDE, 3), np.uint8) // 4 + (96 if number % 2 else 32)
         pixels[STAMP] = secret.stamp
-        told = PngInfo()
-        told.add_itxt("Description", secret.patient)
+        text = PngInfo()
+        text.add_itxt("Description", secret.patient)
         exif = Image.Exif()
         exif[0x010E], exif[0x013B] = secret.patient, secret.patient  # ImageDescription, Artist
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}.png", pnginfo=told, exif=exif)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}.png", pnginfo=text, exif=exif)
         who = f"{secret.patient} {number}"
         lines.append(f"{name},{label},{who},{name}-lesion,{who},{secret.patient}")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n", "utf-8")
     return folder
 
 
-def text_forms(word: str) -> Iterator[tuple[bytes, str]]:
-    """A text as bytes, in the ways in which programs write text."""
-    for text in {word, word.lower(), word.upper(), word.replace(" ", "_"), word.replace(" ", "")}:
+def text_forms(original: str) -> Iterator[tuple[bytes, str]]:
+    """A text as bytes, in the encodings that programs use."""
+    variants = {original.lower(), original.upper(), original.replace(" ", "_"), original.replace(" ", "")}
+    for text in {original} | variants:
         for code in ("utf-8", "latin-1", "utf-16-le"):
             yield from byte_forms(text.encode(code), code)
         yield urllib.parse.quote(text).encode(), "as in an address"
@@ -93,7 +94,7 @@ def text_forms(word: str) -> Iterator[tuple[bytes, str]]:
 
 
 def pixel_forms(row: NDArray[np.uint8]) -> Iterator[tuple[bytes, str]]:
-    """A piece (N, 3) of an image as bytes, as it may stand in an array."""
+    """A piece (N, 3) of an image as bytes, in the forms of arrays."""
     for turned, way in ((row, ""), (row[::-1], "mirrored, ")):
         for pixels, order in ((turned, "RGB"), (turned[:, ::-1], "BGR"), (turned.T, "planes")):
             for channels in pixels if order == "planes" else (pixels,):
@@ -106,20 +107,20 @@ def pixel_forms(row: NDArray[np.uint8]) -> Iterator[tuple[bytes, str]]:
 
 
 def byte_forms(content: bytes, how: str) -> Iterator[tuple[bytes, str]]:
-    """Bytes as they are, in hexadecimal, and in base64 wherever they begin in what is encoded."""
+    """Bytes as they are, in hexadecimal, and in base64 at any offset of the encoded text."""
     yield content, how
     yield content.hex().encode(), f"{how}, hexadecimal"
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + content)
-        # Characters that also hold a bit of what stands before or after.
+        # Without characters that also encode a bit of the text before or after.
         inner = encoded[(8 * before + 5) // 6 : 4 * ((before + len(content)) // 3)]
         yield inner, f"{how}, base64"
         yield inner.translate(bytes.maketrans(b"+/", b"-_")), f"{how}, base64 for addresses"
 
 
 def search(folder: Path, needles: Needles) -> dict[str, set[str]]:
-    """What of the needles each file of a folder has, in its name, its bytes or what unpacks from them."""
-    usable = {needle: what for needle, what in needles.items() if len(needle) >= SHORTEST}
+    """The needles in each file of a folder: in its name, its bytes, or the unpacked content."""
+    usable = {needle: text for needle, text in needles.items() if len(needle) >= SHORTEST}
     found = {}
     for path in sorted(folder.rglob("*")):
         names = str(path.relative_to(folder)).encode()
@@ -131,7 +132,7 @@ def search(folder: Path, needles: Needles) -> dict[str, set[str]]:
 
 
 def read_all(content: bytes) -> Iterator[bytes]:
-    """The content, and whatever zlib, gzip or zip has packed anywhere in it."""
+    """The content, and all content that zlib, gzip or zip packed anywhere in it."""
     yield content
     view = memoryview(content)
     for match in re.finditer(rb"PK\x03\x04.{26}|\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]", content, re.DOTALL):
@@ -148,7 +149,7 @@ def read_all(content: bytes) -> Iterator[bytes]:
 
 
 def occurring(content: bytes, needles: Needles, block: int = 1 << 24) -> set[str]:
-    """What of the needles is in the content; looks at places where one's first three bytes are."""
+    """The needles in the content; compares only at places with the first three bytes of one."""
     known = np.zeros(1 << 24, bool)
     known[[int.from_bytes(needle[:3], "little") for needle in needles]] = True
     by_start: dict[bytes, list[bytes]] = {}

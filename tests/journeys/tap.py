@@ -1,7 +1,7 @@
-"""A tap inside TLS: clinics take it for the server, whose certificate it has; it hands everything on.
+"""A tap inside TLS: it has the server's certificate, forwards all traffic, and records it.
 
-Every byte that a node sends, headers and bodies alike, is in a file a connection. Arguments: the port to
-listen on, the server's port, the server's name, its trust folder, and the folder for what was heard.
+All bytes that a node sends, headers and bodies, are written to a file for each connection. Arguments: the
+port to listen on, the server's port, the server's name, its certificates' folder, the folder of the records.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from dermafed.shared.protocol.certificates import CA_CERTIFICATE, SERVER_CERTIFI
 PIECE = 1 << 16
 
 
-async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, heard: BinaryIO | None) -> None:
+async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, sent: BinaryIO | None) -> None:
     with suppress(ConnectionError, ssl.SSLError):
         while piece := await source.read(PIECE):
-            if heard is not None:
-                heard.write(piece)
-                heard.flush()
+            if sent is not None:
+                sent.write(piece)
+                sent.flush()
             sink.write(piece)
             await sink.drain()
     sink.close()
 
 
-async def main(port: int, behind: int, host: str, trust: Path, folder: Path) -> None:
+async def main(port: int, server_port: int, host: str, trust: Path, folder: Path) -> None:
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ours.load_cert_chain(trust / SERVER_CERTIFICATE, trust / SERVER_KEY)
     theirs = ssl.create_default_context(cafile=str(trust / CA_CERTIFICATE))
@@ -38,12 +38,12 @@ async def main(port: int, behind: int, host: str, trust: Path, folder: Path) -> 
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            onward = await asyncio.open_connection("127.0.0.1", behind, ssl=theirs, server_hostname=host)
+            onward = await asyncio.open_connection("127.0.0.1", server_port, ssl=theirs, server_hostname=host)
         except OSError:
             writer.close()
             return
-        with (folder / f"{next(numbers):05d}.sent").open("wb") as heard:
-            await asyncio.gather(pump(reader, onward[1], heard), pump(onward[0], writer, None))
+        with (folder / f"{next(numbers):05d}.sent").open("wb") as sent:
+            await asyncio.gather(pump(reader, onward[1], sent), pump(onward[0], writer, None))
 
     async with await asyncio.start_server(connected, "127.0.0.1", port, ssl=ours) as listening:
         await listening.serve_forever()

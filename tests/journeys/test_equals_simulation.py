@@ -46,8 +46,8 @@ OPTIONS = (
 )
 
 
-def share(whole: Path, clinic: str, folder: Path) -> Path:
-    """The part of a data set that one clinic has."""
+def copy_part(whole: Path, clinic: str, folder: Path) -> Path:
+    """Copy one clinic's part of a data set."""
     with (whole / "metadata.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["clinic"] == clinic]
     (folder / "images").mkdir(parents=True)
@@ -59,7 +59,7 @@ def share(whole: Path, clinic: str, folder: Path) -> Path:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Commands that take a thread for each core take one."""
+    """Commands with a thread for each core use one thread."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -71,17 +71,17 @@ def one_core() -> Iterator[None]:
 def test_the_weights_are_those_of_the_simulation(tmp_path: Path) -> None:
     whole = real_dataset(tmp_path / "whole", LESIONS, CLINICS)
     with whole_run(tmp_path / "run") as run:
-        data = {name: share(whole, name, run.folder / "clinics" / name / "data") for name in CLINICS}
-        run.found(free_port(), data)
+        data = {name: copy_part(whole, name, run.folder / "clinics" / name / "data") for name in CLINICS}
+        run.set_up(free_port(), data)
         run.start_server()
         for name in CLINICS:
             run.start_node(name)
-        run.ask(PLAN, CLINICS)
-        last = run.rest()
+        run.start_run(PLAN, CLINICS)
+        last = run.finished_run()
         assert (last["status"], last["rounds_done"]) == ("finished", ROUNDS), last
         assert sum(last["class_counts"]) < 3 * LESIONS * len(CLINICS)
         for name in (*CLINICS, "server"):
-            assert run.end(name) == 0
+            assert run.stop(name) == 0
         with one_core():
             run.call("fl-simulate", "--data", whole, *OPTIONS, "--out", tmp_path / "simulated")
     there = load_state(run.server / "runs" / "0001-first")

@@ -34,7 +34,7 @@ from tests.ports import free_port
 SAMPLES = SHARED / "data" / "device_samples"
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 FL_CLIENT = (sys.executable, "-c", "from dermafed.client.cli import main; main()")
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 pytestmark = [
     pytest.mark.journey,
@@ -42,9 +42,9 @@ pytestmark = [
 ]
 
 
-def fl_client(*words: object) -> str:
+def fl_client(*arguments: object) -> str:
     done = subprocess.run(
-        [*FL_CLIENT, *map(str, words)], cwd=ROOT, check=True, capture_output=True, text=True
+        [*FL_CLIENT, *map(str, arguments)], cwd=ROOT, check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
 
@@ -54,10 +54,10 @@ class Node:
     """A running node.
 
     Attributes:
-        folder: holds the clinic's, ``home``, and the model.
-        url: of the page.
-        dicom: its DICOM port.
-        broker: where it answers; ``None`` without one.
+        folder: the folder with the clinic's ``home`` and the model.
+        url: the page's address.
+        dicom: the DICOM port.
+        broker: the MQTT broker, if there is one.
     """
 
     folder: Path
@@ -68,7 +68,7 @@ class Node:
     def client(self, name: str, role: str = "device") -> httpx.Client:
         token = fl_client("token", name, "--role", role, "--dir", self.folder / "home")
         tls = ssl.create_default_context(cafile=str(self.folder / "home" / "serving" / "ca.pem"))
-        client = httpx.Client(base_url=self.url, verify=tls, timeout=PATIENCE, trust_env=False)
+        client = httpx.Client(base_url=self.url, verify=tls, timeout=TIMEOUT, trust_env=False)
         if role == "device":
             client.headers["Authorization"] = f"Bearer {token}"
             return client
@@ -83,8 +83,8 @@ def save_small_model(path: Path) -> None:
     model = build_classifier(settings)
     kernel = model.get_layer("logits").kernel
     kernel.assign(kernel * 1e5)
-    card = ModelInfo(settings, PreprocessSettings(image_size=64), "random", 3)
-    save_model(path, to_flat(model), card)
+    info = ModelInfo(settings, PreprocessSettings(image_size=64), "random", 3)
+    save_model(path, to_flat(model), info)
 
 
 @contextmanager
@@ -122,9 +122,9 @@ def serving(folder: Path, broker: Broker | None) -> Iterator[Node]:
         )
     with (folder / "home" / "clinic.toml").open("a") as file:
         file.write(settings)
-    words = ("serve", "--model", folder / "model.keras", "--port", 0, "--dir", folder / "home")
+    arguments = ("serve", "--model", folder / "model.keras", "--port", 0, "--dir", folder / "home")
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*FL_CLIENT, *map(str, words)], cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen([*FL_CLIENT, *map(str, arguments)], cwd=ROOT, stdout=log, stderr=log)
     try:
         yield Node(folder, _url(folder / "log", process), port, broker)
     finally:
@@ -133,7 +133,7 @@ def serving(folder: Path, broker: Broker | None) -> Iterator[Node]:
 
 
 def _url(log: Path, process: subprocess.Popen[bytes]) -> str:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not (found := re.search(r"Ready: (\S+)", log.read_text())):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()

@@ -1,7 +1,7 @@
-"""What leaves a clinic, seen whole: nothing that was planted there, and no look-up but the server's name.
+"""All traffic of clinics: it has no planted secret, and no name look-up but that of the server.
 
-One run by the commands: two real clinics, and a third whose node leaks on purpose, so that the search is seen
-to find what there is. A tap inside TLS keeps every byte that the three send.
+One run by the commands: two real clinics, and a third whose node leaks on purpose, to show that the search
+finds leaks. A tap inside TLS records every byte that the three send.
 """
 
 from __future__ import annotations
@@ -50,33 +50,33 @@ wait = "1h"
 
 @dataclass
 class Outcome:
-    """A run that is over, and what was asked of the resolver, if that could be seen."""
+    """A finished run, and the names that were looked up, if they could be recorded."""
 
     run: WholeRun
     place: lookups.Place | None
-    asked: frozenset[str]
+    looked_up: frozenset[str]
 
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("whole")
     (folder / "lookups").mkdir()
-    hidden = lookups.why_not() is None
-    with lookups.place(folder / "lookups", HOST) if hidden else nullcontext() as place:
+    possible = lookups.why_not() is None
+    with lookups.place(folder / "lookups", HOST) if possible else nullcontext() as place:
         where = {"host": HOST, "prefix": place.prefix} if place else {"host": "localhost"}
         with whole_run(folder / "run", **where) as run:
-            hold(run)
-        yield Outcome(run, place, frozenset(place.asked() if place else ()))
+            run_federation(run)
+        yield Outcome(run, place, frozenset(place.names() if place else ()))
 
 
-def hold(run: WholeRun) -> None:
-    """A run that fails at first, over an image that cannot be read, and is resumed to its end."""
+def run_federation(run: WholeRun) -> None:
+    """Run a federation that is paused by an unreadable image, and resumed to its end."""
     run.folder.mkdir()
     data = {name: plant(run.folder / "clinics" / name, secret) for name, secret in SECRETS.items()}
-    told, behind = free_port(), free_port()
-    run.found(told, data)
-    run.serve_behind(behind)
-    start_tap(run, told, behind)
+    public, internal = free_port(), free_port()
+    run.set_up(public, data)
+    run.listen_on(internal)
+    start_tap(run, public, internal)
     run.start_server()
     for name in HONEST:
         run.start_node(name)
@@ -85,73 +85,73 @@ def hold(run: WholeRun) -> None:
     (image,) = data["linz"].glob("*_7.png")
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
-    run.ask(PLAN, list(SECRETS))
-    assert run.rest()["status"] == "paused"
+    run.start_run(PLAN, list(SECRETS))
+    assert run.finished_run()["status"] == "paused"
     image.write_bytes(whole)
     run.coordinator("resume", "first")
     first = run.server / "runs" / "0001-first" / "round-0001.npz"
-    run.until(lambda: first.exists() or run.run()["status"] == "paused", pause=2)
-    assert first.exists(), run.run()
-    shutil.copytree(run.server, run.outside / "in_mid_run", ignore=shutil.ignore_patterns("trust"))
-    last = run.rest()
+    run.wait_until(lambda: first.exists() or run.last_run()["status"] == "paused", pause=2)
+    assert first.exists(), run.last_run()
+    shutil.copytree(run.server, run.server_side / "in_mid_run", ignore=shutil.ignore_patterns("trust"))
+    last = run.finished_run()
     assert (last["status"], last["rounds_done"]) == ("finished", 2), last
     for name in (*SECRETS, "server", "tap"):
-        run.end(name)
+        run.stop(name)
 
 
-def start_tap(run: WholeRun, told: int, behind: int) -> None:
-    heard = run.outside / "sent"
-    heard.mkdir()
+def start_tap(run: WholeRun, public: int, internal: int) -> None:
+    sent = run.server_side / "sent"
+    sent.mkdir()
     run.start(
         "tap",
-        run.outside / "tap.log",
-        *(sys.executable, "-m", "tests.journeys.tap", str(told), str(behind), run.host),
-        *(str(run.server / "trust"), str(heard)),
+        run.server_side / "tap.log",
+        *(sys.executable, "-m", "tests.journeys.tap", str(public), str(internal), run.host),
+        *(str(run.server / "trust"), str(sent)),
     )
 
 
 def needles(*clinics: str) -> Needles:
-    return {needle: what for name in clinics for needle, what in SECRETS[name].needles().items()}
+    return {needle: text for name in clinics for needle, text in SECRETS[name].needles().items()}
 
 
-def test_nothing_of_the_clinics_data_is_outside(outcome: Outcome) -> None:
-    assert search(outcome.run.outside, needles(*HONEST)) == {}
+def test_no_data_of_the_clinics_is_at_the_server(outcome: Outcome) -> None:
+    assert search(outcome.run.server_side, needles(*HONEST)) == {}
 
 
-def test_the_capture_is_whole(outcome: Outcome) -> None:
-    """Each clinic sent a model a round, by calls that are all seen."""
-    sent = b"".join(path.read_bytes() for path in (outcome.run.outside / "sent").iterdir())
+def test_the_capture_is_complete(outcome: Outcome) -> None:
+    """Each clinic sent a model in each round, and the tap recorded all calls."""
+    sent = b"".join(path.read_bytes() for path in (outcome.run.server_side / "sent").iterdir())
     weights = (outcome.run.server / "runs" / "0001-first" / "round-0002.npz").stat().st_size
     assert len(sent) > 6 * 0.9 * weights
     for call in ("activate-node", "send-node-heartbeat", "pull-messages", "push-messages", "push-object"):
         assert f"POST /v1/fleet/{call}".encode() in sent
 
 
-def test_the_same_search_finds_what_a_node_leaks_on_purpose(outcome: Outcome) -> None:
-    found = search(outcome.run.outside / "sent", needles("leaking"))
+def test_the_same_search_finds_the_leaks_of_the_leaking_node(outcome: Outcome) -> None:
+    found = search(outcome.run.server_side / "sent", needles("leaking"))
     leaks = {leak.split(", ", 1)[1] for hits in found.values() for leak in hits}
     assert {"utf-8", "BGR, uint8", "0 to 1, float32", "utf-8, base64"} <= leaks
 
 
-def test_the_same_search_finds_the_clinics_data_at_home(outcome: Outcome) -> None:
-    """The network is given the very pixels that are looked for: nothing on the way changes them."""
+def test_the_same_search_finds_the_clinics_data_at_the_clinic(outcome: Outcome) -> None:
+    """The network gets exactly the planted pixels: no step changes them."""
     for name in HONEST:
-        at_home = search(outcome.run.folder / "clinics" / "cache", SECRETS[name].needles())
-        assert any("RGB, uint8" in hit for hits in at_home.values() for hit in hits)
+        found = search(outcome.run.folder / "clinics" / "cache", SECRETS[name].needles())
+        assert any("RGB, uint8" in hit for hits in found.values() for hit in hits)
         assert search(outcome.run.home(name), SECRETS[name].needles())
 
 
 def test_no_look_up_but_the_servers_name(outcome: Outcome) -> None:
     if outcome.place is None:
         pytest.skip(str(lookups.why_not()))
-    assert outcome.asked == {HOST}
+    assert outcome.looked_up == {HOST}
 
 
-def test_the_same_resolver_sees_what_stock_flower_asks_for(outcome: Outcome) -> None:
+def test_the_same_resolver_records_the_look_ups_of_stock_flower(outcome: Outcome) -> None:
     if outcome.place is None:
         pytest.skip(str(lookups.why_not()))
     stock = "from flwr.supercore.telemetry import EventType, event; event(EventType.PING).result()"
     clean = ["env", "-u", "FLWR_TELEMETRY_ENABLED", f"HOME={outcome.run.folder}", sys.executable, "-c", stock]
     subprocess.run([*outcome.place.prefix, *clean], check=True, capture_output=True)
-    (asked,) = outcome.place.asked() - {HOST}
-    assert asked.endswith("flower.ai")
+    (name,) = outcome.place.names() - {HOST}
+    assert name.endswith("flower.ai")

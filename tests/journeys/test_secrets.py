@@ -1,4 +1,4 @@
-"""The search that the planted secret test relies on: it finds every form, and nothing where nothing is."""
+"""The search of the planted secret test finds every form, and nothing in other data."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def test_nothing_is_found_in_noise_or_in_another_clinics_data(tmp_path: Path) ->
     assert search(tmp_path, SECRET.needles()) == {}
 
 
-def test_what_is_planted_is_found_where_it_was_planted(tmp_path: Path) -> None:
+def test_planted_secrets_are_found_in_their_files(tmp_path: Path) -> None:
     data = plant(tmp_path, SECRET, images=2)
     found = search(tmp_path, SECRET.needles())
     assert set(found) == {str(path.relative_to(tmp_path)) for path in (data, *data.iterdir())}
-    told = found["obermoeser_19540312/manifest.csv"]
-    assert {"'Wilhelmine Obermöser', utf-8", "'obermoeser_19540312', utf-8"} <= told
+    manifest = found["obermoeser_19540312/manifest.csv"]
+    assert {"'Wilhelmine Obermöser', utf-8", "'obermoeser_19540312', utf-8"} <= manifest
     image = "obermoeser_19540312/obermoeser_19540312_1.png"
     assert "'Wilhelmine Obermöser', utf-8" in found[image]
 

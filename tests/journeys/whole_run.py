@@ -1,6 +1,6 @@
 """A whole federation on this machine, by its commands: a server and its clinics, each in its own processes.
 
-Everything of the server and the coordinator is under ``outside``, everything of a clinic under ``clinics``.
+The files of the server and the coordinator are in ``server_side``, those of the clinics in ``clinics``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from dermafed.server.coordinator.federation_folder import load_settings, save_se
 from tests.commands.test_help import script
 from tests.paths import ROOT
 
-PATIENCE = 3600.0  # seconds for what takes a minute on an idle machine
+STOPPED = ("finished", "paused", "failed", "stopped")
+TIMEOUT = 3600.0  # seconds for what takes a minute on an idle machine
 
 
 @dataclass
@@ -29,10 +30,11 @@ class WholeRun:
     """A federation's folders and processes.
 
     Attributes:
-        folder: of everything.
-        host: the name by which clinics reach the server.
-        prefix: what every command is started with, such as ``nsenter`` and its arguments.
-        environment: beside this process's own.
+        folder: the folder of all files.
+        host: the server's name for the clinics.
+        prefix: the start of every command, such as ``nsenter`` and its arguments.
+        environment: variables besides this process's own.
+        processes: the running processes, by name.
     """
 
     folder: Path
@@ -42,18 +44,18 @@ class WholeRun:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
-    def outside(self) -> Path:
-        return self.folder / "outside"
+    def server_side(self) -> Path:
+        return self.folder / "server_side"
 
     @property
     def server(self) -> Path:
-        return self.outside / "alps"
+        return self.server_side / "alps"
 
     def home(self, clinic: str) -> Path:
         return self.folder / "clinics" / clinic / "home"
 
     def call(self, name: str, *arguments: object) -> str:
-        """What a command prints; it must succeed."""
+        """The output of a command, which must succeed."""
         command = [*self.prefix, script(name), *map(str, arguments)]
         done = subprocess.run(
             command, env=self._environment(), cwd=self.folder, capture_output=True, text=True, check=False
@@ -68,7 +70,7 @@ class WholeRun:
         return self.call("fl-client", *arguments, "--dir", self.home(clinic))
 
     def start(self, name: str, log: Path, *command: str) -> None:
-        """Start a process that stays, with its output in a file."""
+        """Start a process that runs until the end, with its output in a file."""
         with log.open("ab") as file:
             self.processes[name] = subprocess.Popen(
                 [*self.prefix, *command],
@@ -79,68 +81,70 @@ class WholeRun:
                 stderr=file,
             )
 
-    def found(self, port: int, clinics: Mapping[str, Path]) -> None:
-        """Everything up to ``join``: the server's folder, and those of the clinics with their data."""
-        self.outside.mkdir(parents=True)
+    def set_up(self, port: int, clinics: Mapping[str, Path]) -> None:
+        """Make the server's folder and those of the clinics with their data, which join the federation."""
+        self.server_side.mkdir(parents=True)
         self.call("fl-server", "init", self.server, "--host", self.host, "--port", port)
         for name, data in clinics.items():
-            home, invitation = self.home(name), self.outside / f"{name}.invitation"
+            home, invitation = self.home(name), self.server_side / f"{name}.invitation"
             home.parent.mkdir(parents=True, exist_ok=True)
             self.call("fl-client", "init", home, "--clinic", name, "--data", data)
             self.coordinator("enrol", name, home / "key.pub", "--out", invitation)
             self.clinic(name, "join", invitation)
 
-    def serve_behind(self, port: int) -> None:
-        """Let the server listen on another port than its clinics are told, as behind a load balancer."""
+    def listen_on(self, port: int) -> None:
+        """Let the server listen on another port than that of its invitations, as behind a load balancer."""
         save_settings(self.server, replace(load_settings(self.server), port=port, health_port=port + 1))
 
     def start_server(self) -> None:
-        log = self.outside / "server.log"
+        log = self.server_side / "server.log"
         self.start("server", log, script("fl-server"), "start", "--dir", str(self.server))
-        self.until(lambda: b"Ready:" in log.read_bytes())
+        self.wait_until(lambda: b"Ready:" in log.read_bytes())
 
     def start_node(self, clinic: str) -> None:
         log = self.home(clinic).parent / "node.log"
         self.start(clinic, log, script("fl-client"), "start", "--dir", str(self.home(clinic)))
 
-    def ask(self, plan: str, clinics: Sequence[str]) -> None:
-        """Ask for a run, and approve it at these clinics."""
-        path = self.outside / "plan.toml"
+    def start_run(self, plan: str, clinics: Sequence[str]) -> None:
+        """Start a run, and approve it at these clinics."""
+        path = self.server_side / "plan.toml"
         path.write_text(plan)
         name = tomllib.loads(plan)["name"]
         self.coordinator("train", path)
         for clinic in clinics:
-            self.until(lambda clinic=clinic: name in self.clinic(clinic, "plans"), pause=2)  # type: ignore[misc]
+            self.wait_until(lambda clinic=clinic: name in self.clinic(clinic, "plans"), pause=2)  # type: ignore[misc]
             self.clinic(clinic, "approve", name)
 
-    def run(self) -> dict[str, Any]:
-        """The last run, as ``fl-server runs`` tells it."""
+    def last_run(self) -> dict[str, Any]:
+        """The last run, as ``fl-server runs`` lists it."""
         values: dict[str, Any] = json.loads(self.coordinator("runs", "--json"))["runs"][-1]
         return values
 
-    def rest(self) -> dict[str, Any]:
-        """The last run once it goes on no more."""
-        self.until(lambda: self.run()["status"] in ("finished", "paused", "failed", "stopped"), pause=2)
-        return self.run()
+    def finished_run(self) -> dict[str, Any]:
+        """Wait until the last run has stopped, and return it."""
+        self.wait_until(
+            lambda: self.last_run()["status"] in ("finished", "paused", "failed", "stopped"), pause=2
+        )
+        return self.last_run()
 
-    def until(self, what: Callable[[], object], pause: float = 0.2) -> None:
-        """Wait for something while all processes go on."""
-        end = time.monotonic() + PATIENCE
-        while not what():
+    def wait_until(self, condition: Callable[[], object], pause: float = 0.2) -> None:
+        """Wait for a condition while all processes run."""
+        end = time.monotonic() + TIMEOUT
+        while not condition():
             self.check()
-            assert time.monotonic() < end, "it did not come"
+            assert time.monotonic() < end, "the condition was never true"
             time.sleep(pause)
 
     def check(self) -> None:
-        """See that all processes go on."""
+        """Check that all processes run."""
         for name, process in self.processes.items():
             assert process.poll() is None, f"{name} ended"
 
-    def end(self, name: str) -> int:
-        """End a process in good order; its exit code."""
+    def stop(self, name: str) -> int:
+        """Stop a process by SIGTERM; returns its exit code."""
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
-        return process.wait(PATIENCE)
+        return process.wait(TIMEOUT)
 
     def _environment(self) -> dict[str, str]:
         own = {"PYTHONPATH": str(ROOT), "DERMAFED_CACHE": str(self.folder / "clinics" / "cache")}
