@@ -1,6 +1,6 @@
 """How far a run's model can be trusted on images it never saw: calibration, abstaining, what lies outside.
 
-    python -m benchmarks.trust RUN HAM10000 ISIC2017 [--keep FOLDER] [--figure FILE] [--json]
+    python -m benchmarks.calibration RUN HAM10000 ISIC2017 [--keep FOLDER] [--figure FILE] [--json]
 
 RUN is the folder of an ``fl-simulate --out`` on HAM10000. Everything is fitted to its clinics' validation
 images (and, for what lies outside, training images), and measured on their test images and on ISIC 2017. What
