@@ -24,5 +24,5 @@ def heading(name: str) -> str:
     Example:
         "balanced_accuracy" is "Balanced accuracy", and "challenge_auc" is "Challenge AUC".
     """
-    words = re.sub(r"\b(auc|mb|psnr)\b", lambda found: found[0].upper(), name.replace("_", " "))
-    return words[:1].upper() + words[1:]
+    text = re.sub(r"\b(auc|mb|psnr)\b", lambda found: found[0].upper(), name.replace("_", " "))
+    return text[:1].upper() + text[1:]

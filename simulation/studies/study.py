@@ -193,9 +193,9 @@ def _published(
 
 
 def _typed(path: Path, content: Mapping[str, Any], key: str, kind: type) -> Any:
-    value, word = content.get(key, kind()), "table" if kind is dict else "list"
+    value, name = content.get(key, kind()), "table" if kind is dict else "list"
     if not isinstance(value, kind):
-        raise SettingsError(f"'{key}' is not a {word}", where=path, remedy=f"Write it as a {word}")
+        raise SettingsError(f"'{key}' is not a {name}", where=path, remedy=f"Write it as a {name}")
     return value
 
 

@@ -122,9 +122,7 @@ class WholeRun:
 
     def finished_run(self) -> dict[str, Any]:
         """Wait until the last run has stopped, and return it."""
-        self.wait_until(
-            lambda: self.last_run()["status"] in ("finished", "paused", "failed", "stopped"), pause=2
-        )
+        self.wait_until(lambda: self.last_run()["status"] in STOPPED, pause=2)
         return self.last_run()
 
     def wait_until(self, condition: Callable[[], object], pause: float = 0.2) -> None:

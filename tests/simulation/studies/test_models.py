@@ -3,13 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from scipy.stats import binom
 
-from dermafed.shared.lesions.record import LesionRecord
 from dermafed.simulation.studies.models import analyse, model_metrics, models_plot
-from dermafed.simulation.studies.resampled_metrics import ImageSet
 from tests.simulation.studies.finished import finished
 
 TESTS = {
@@ -65,15 +62,6 @@ def test_few_lesions_have_no_interval(tmp_path: Path) -> None:
     with_interval = {line["tests"] for line in lines if line["low"] is not None}
     assert with_interval == {"east", "all"}
     assert found(lines, "mean over clinics", "sensitivity of melanoma")["mean"] == pytest.approx(0.8)
-
-
-def test_a_diagnosis_has_one_name_for_all_names_of_classes() -> None:
-    named = (("a", "mel"), ("b", "nv"), ("c", "mel"))
-    records = [LesionRecord(name, Path(f"{name}.jpg"), label) for name, label in named]
-    images = ImageSet(records, np.array([0, 1, 0]), ("mel", "nv"))
-    values = images.values(np.array([[0.9, 0.1], [0.1, 0.9], [0.1, 0.9]], np.float32), 10)
-    assert values["sensitivity of melanoma"][0] == 0.5
-    assert "sensitivity of nevus" in values
 
 
 def test_tables_are_written(tmp_path: Path) -> None:
