@@ -59,7 +59,7 @@ class Arm:
         return self.folder.parent / TUNED / PREDICTIONS_FILE
 
     def state_folder(self, clinic: Path) -> Path:
-        """The folder of what a clinic does not share, by its split folder."""
+        """The folder of a clinic's private state, by its split folder."""
         return self.folder / "clinics" / clinic.name
 
 

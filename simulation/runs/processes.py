@@ -33,7 +33,7 @@ def run_in_processes(
         ``None``, so that the caller can show progress.
 
     Raises:
-        Exception: what the first failing call raised; the others are stopped.
+        Exception: the error of the first failing call; the others are stopped.
         DermaFedError: another program ended a process.
     """
     # TensorFlow does not survive a fork.

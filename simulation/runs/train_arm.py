@@ -152,7 +152,7 @@ def tune(clinic: Path, plan: Plan, state: Path, weights: FloatVector, passes: fl
     Args:
         clinic: the clinic's split folder.
         plan: the federation's plan.
-        state: the folder of what the clinic does not share.
+        state: the folder of the clinic's private state.
         weights: the federation's final weights, float32 (P,).
         passes: passes over the clinic's training images.
     """

@@ -176,7 +176,7 @@ def _view(path: Path, row: str, own: Mapping[str, Any], rows: Mapping[str, RunSe
 def _tables(path: Path, content: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = content.get(key, {})
     if not isinstance(found, dict) or not all(isinstance(own, dict) for own in found.values()):
-        remedy = f'Write [{key}."NAME"] and below it what it sets'
+        remedy = f'Write [{key}."NAME"] and its settings below'
         raise SettingsError(f"'{key}' is not a table of tables", where=path, remedy=remedy)
     return found
 
@@ -203,8 +203,8 @@ def _refuse_same_folders(path: Path, rows: Collection[str]) -> None:
     folders: dict[str, str] = {}
     for row in rows:
         if (other := folders.setdefault(slug(row), row)) != row:
-            what = f"The rows '{other}' and '{row}' would have the same folder"
-            raise SettingsError(what, where=path, remedy="Name them with different letters or digits")
+            message = f"The rows '{other}' and '{row}' would have the same folder"
+            raise SettingsError(message, where=path, remedy="Name them with different letters or digits")
 
 
 def _settings(path: Path, row: str, values: Mapping[str, Any]) -> RunSettings:
@@ -221,8 +221,8 @@ def _settings(path: Path, row: str, values: Mapping[str, Any]) -> RunSettings:
         ) from None
 
 
-def _refuse(path: Path, what: str, unknown: set[str], known: set[str]) -> None:
+def _refuse(path: Path, kind: str, unknown: set[str], known: set[str]) -> None:
     if unknown:
         raise SettingsError(
-            f"There is no {what} named '{min(unknown)}'", where=path, remedy=f"Use {', '.join(sorted(known))}"
+            f"There is no {kind} named '{min(unknown)}'", where=path, remedy=f"Use {', '.join(sorted(known))}"
         )

@@ -22,7 +22,7 @@ _GAIN = 0.6
 
 @dataclass(frozen=True)
 class Canvas:
-    """A square of skin, a little larger than what one photograph shows of it.
+    """A square of skin, a little larger than the field of one photograph.
 
     Attributes:
         pixels: its side, in pixels.
