@@ -50,6 +50,11 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def print_note(text: str) -> None:
+    """One line for people on stderr, as it is: not wrapped, and without markup."""
+    stderr().print(text, soft_wrap=True, markup=False)
+
+
 @contextmanager
 def progress_bar(description: str, after: float = 2.0) -> Iterator[Callable[[int, int], None]]:
     """Shows a progress bar on stderr once `after` seconds have passed.

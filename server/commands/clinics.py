@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dermafed.console import stderr
+from dermafed.console import print_note
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
-from dermafed.shared.errors import SettingsError
+from dermafed.shared.errors import InputError, SettingsError
 
 
 def enrol(
@@ -72,7 +72,7 @@ def enrol(
         f"Its key's fingerprint:  {invitation.key_fingerprint}",
         f"CA fingerprint:         {invitation.ca_fingerprint}",
     ):
-        stderr().print(line, soft_wrap=True, markup=False)
+        print_note(line)
 
 
 def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
@@ -93,7 +93,7 @@ def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None
     if as_json:
         print_json({"revoked": clinic})
     else:
-        stderr().print(f"{clinic} is revoked", soft_wrap=True, markup=False)
+        print_note(f"{clinic} is revoked")
 
 
 def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
@@ -133,7 +133,6 @@ def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
 def _check_replaceable(path: Path, invitation: object) -> None:
     """Refuse to overwrite anything but the same invitation."""
-    from dermafed.shared.errors import InputError
     from dermafed.shared.protocol.invitation import read_invitation
 
     if not path.exists():

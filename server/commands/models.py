@@ -17,13 +17,14 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from dermafed.console import stderr
-from dermafed.server.commands.card import card
+from dermafed.console import print_note
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
+from dermafed.server.record.runs_table import find_run
 from dermafed.server.rounds.history import HistoryRow, best_round, read_history, row_values
 from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
+    from dermafed.server.model_card.card_facts import CardFacts
     from dermafed.server.rounds.checkpoint import Checkpoint
 
 
@@ -103,7 +104,38 @@ def list_models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> No
         Console().print(_models_table(folder, checkpoints))
 
 
-models.command()(card)
+@models.command()
+def card(
+    run: Text,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A new folder for the card.  [default: card-RUN]", show_default=False),
+    ] = None,
+    directory: Dir = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Write the model card of a run's last model, as Markdown for the Hugging Face Hub and as HTML.
+
+    RUN is the number or name of a federation's run, or the --out folder of fl-simulate. All numbers are the
+    run's; the licence and the citation are left to you. It contains nothing about a single image or person.
+
+    **Examples**
+
+        fl-server models card 3 --out spring-card
+
+        fl-server models card dermafed-run --json
+    """
+    from dermafed.server.model_card.card_writer import HTML_FILE, MARKDOWN_FILE, write_card
+
+    folder = out or Path(f"card-{Path(run).resolve().name}")
+    for file in (folder / MARKDOWN_FILE, folder / HTML_FILE):
+        if file.exists():  # with a licence that somebody wrote into it
+            raise SettingsError("There is already a card", where=file, remedy="Choose another --out")
+    markdown, html = write_card(folder, _facts(run, directory))
+    if as_json:
+        print_json({"markdown": str(markdown), "html": str(html)})
+    else:
+        print_note(f"Written: {markdown} and {html}")
 
 
 def export(
@@ -125,7 +157,6 @@ def export(
         fl-server export spring-2027 last spring-last.keras --dir alps
     """
     from dermafed.server.coordinator.export import export_model
-    from dermafed.server.record.runs_table import find_run
 
     record = open_record(directory)
     info = export_model(record, find_run(record, run), round, file)
@@ -133,7 +164,17 @@ def export(
         print_json({"model": str(file), "round": info.round, "classes": list(info.model.classes)})
     else:
         text = f"Written: {file} (round {info.round}), and {file.with_suffix('.json').name} beside it"
-        stderr().print(text, soft_wrap=True, markup=False)
+        print_note(text)
+
+
+def _facts(run: str, directory: Path) -> CardFacts:
+    """The facts of a simulation, if RUN is its folder, or of a run of the federation."""
+    from dermafed.server.model_card.run_facts import federated_facts, is_simulation, simulated_facts
+
+    if is_simulation(Path(run)):
+        return simulated_facts(Path(run))
+    record = open_record(directory)
+    return federated_facts(record, find_run(record, run))
 
 
 def _folder(run: str, directory: Path) -> Path:
@@ -146,8 +187,6 @@ def _folder(run: str, directory: Path) -> Path:
     except SettingsError:
         if Path(run).exists() or not (directory / SETTINGS_FILE).is_file():
             raise
-    from dermafed.server.record.runs_table import find_run
-
     found = find_run(open_record(directory), run)
     folder = directory / RUNS / found.folder_name
     if not has_state(folder):
@@ -164,12 +203,7 @@ def _history_table(rows: list[HistoryRow]) -> Table:
     table.add_column("Left out")
     best = best_round(rows)
     for row in rows:
-        metrics = (
-            row.train_loss,
-            row.validation_loss,
-            row.validation_balanced_accuracy,
-            row.validation_auc,
-        )
+        metrics = (row.train_loss, row.validation_loss, row.validation_balanced_accuracy, row.validation_auc)
         mark = " best" if row.round == best else ""
         table.add_row(f"{row.round}{mark}", *map(_number, metrics), str(row.replied), escape(row.left_out))
     return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,8 @@ from rich.table import Table
 
 from dermafed.console import stderr
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json, when
+from dermafed.server.commands.status import follow_run, run_values
+from dermafed.server.record.runs_table import RESUMABLE, Status, change_status, find_run, list_runs
 from dermafed.shared.errors import SettingsError
 
 Follow = Annotated[
@@ -64,7 +65,7 @@ def train(plan: File, directory: Dir = HERE, follow: Follow = False, as_json: As
     if not is_locked(directory):
         stderr().print("The server is not running; the run starts with it: fl-server start")
     if follow:
-        _follow(directory, run.name)
+        follow_run(record, run.name)
 
 
 def stop(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
@@ -78,8 +79,6 @@ def stop(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server stop spring-2027 --dir alps
     """
-    from dermafed.server.record.runs_table import Status, change_status, find_run
-
     record = open_record(directory)
     found = find_run(record, run)
     moved = change_status(
@@ -107,23 +106,18 @@ def resume(run: Text, directory: Dir = HERE, follow: Follow = False, as_json: As
 
         fl-server resume spring-2027 --dir alps
     """
-    from dermafed.server.record.runs_table import RESUMABLE, Status, change_status, find_run
-
     record = open_record(directory)
     found = find_run(record, run)
     if not change_status(record, found.number, RESUMABLE, Status.ASKED):
-        remedy = (
-            "It continues by itself"
-            if found.status is not Status.FINISHED
-            else "There is nothing to continue"
-        )
+        finished = found.status is Status.FINISHED
+        remedy = "There is nothing to continue" if finished else "It continues by itself"
         raise SettingsError(f"The run '{found.name}' is {found.status}", where=run, remedy=remedy)
     if as_json:
         print_json({"run": found.number, "name": found.name, "status": Status.ASKED})
     else:
         stderr().print(f"Run {found.number}, '{found.name}', is requested again")
     if follow:
-        _follow(directory, found.name)
+        follow_run(record, found.name)
 
 
 def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
@@ -135,9 +129,6 @@ def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server runs --dir alps --json
     """
-    from dermafed.server.commands.status import run_values
-    from dermafed.server.record.runs_table import list_runs
-
     known = list_runs(open_record(directory))
     if as_json:
         print_json({"runs": [run_values(run) for run in known]})
@@ -159,9 +150,3 @@ def _print_plan(understood: dict[str, dict[str, object]], clinics: tuple[str, ..
         for key, value in values.items():
             table.add_row(escape(f"{section}.{key}" if section != "run" else key), escape(str(value)))
     Console().print(table)
-
-
-def _follow(directory: Path, name: str) -> None:
-    from dermafed.server.commands.status import follow_run
-
-    follow_run(open_record(directory), name)

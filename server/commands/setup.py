@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dermafed.console import stderr
+from dermafed.console import print_note
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, print_json
 from dermafed.shared.errors import SettingsError
 
@@ -68,9 +68,9 @@ def init(
     if as_json:
         print_json({"folder": folder, "address": settings.address, "ca_fingerprint": fingerprint})
         return
-    _print(f"The federation '{settings.federation}' is ready: clinics will connect to {settings.address}")
-    _print(f"CA fingerprint, to compare with each clinic by telephone:\n  {fingerprint}")
-    _print(f"Next: fl-server enrol CLINIC KEY.pub --dir {folder}, then fl-server start --dir {folder}")
+    print_note(f"The federation '{settings.federation}' is ready: clinics will connect to {settings.address}")
+    print_note(f"CA fingerprint, to compare with each clinic by telephone:\n  {fingerprint}")
+    print_note(f"Next: fl-server enrol CLINIC KEY.pub --dir {folder}, then fl-server start --dir {folder}")
 
 
 def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
@@ -93,14 +93,10 @@ def renew(directory: Dir = HERE, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"hosts": list(settings.hosts), "expires": expires.isoformat()})
         return
-    _print(f"The server's certificate is valid until {expires:%Y-%m-%d}, for {', '.join(settings.hosts)}")
-    _print("Restart the server to use it")
+    print_note(f"The server's certificate is valid until {expires:%Y-%m-%d}, for {', '.join(settings.hosts)}")
+    print_note("Restart the server to use it")
 
 
 def _check_free(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError("The folder is in use", where=folder, remedy="Choose a new one, or empty it")
-
-
-def _print(text: str) -> None:
-    stderr().print(text, soft_wrap=True, markup=False)

@@ -14,12 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dermafed.console import stderr
+from dermafed.console import print_note
 from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
+from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import list_rounds
-from dermafed.server.record.runs_table import RESUMABLE, Run, Status, find_run
+from dermafed.server.record.rounds_table import list_answers, list_rounds
+from dermafed.server.record.runs_table import ACTIVE, RESUMABLE, Run, Status, find_run, list_runs
 from dermafed.shared.errors import FederationError
+from dermafed.shared.storage.lock import is_locked
 
 _REFRESH_SECONDS = 1.0
 
@@ -52,14 +54,7 @@ def status(
 
 def current_state(directory: Path) -> dict[str, Any]:
     """The server, the active or last run, its last round, and the clinics; as JSON types."""
-    from dataclasses import asdict
-
-    from dermafed.server.commands.status import run_values
     from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
-    from dermafed.server.record.clinics_table import list_clinics
-    from dermafed.server.record.rounds_table import list_answers, list_rounds
-    from dermafed.server.record.runs_table import ACTIVE, list_runs
-    from dermafed.shared.storage.lock import is_locked
 
     record, settings = open_record(directory), load_settings(directory)
     serving, runs = is_locked(directory), list_runs(record)
@@ -102,14 +97,9 @@ def _render(state: dict[str, Any]) -> RenderableType:
 
 
 def _run_line(run: dict[str, Any], last_round: dict[str, Any] | None) -> str:
-    from dermafed.server.commands.status import round_line
-
     why = f" ({run['why']})" if run["why"] else ""
     line = f"\n{round_line(last_round, run['rounds'])}" if last_round else ""
     return f"Run {run['number']}, {run['name']}: {run['status']}{why}, {run['rounds_done']} rounds done{line}"
-
-
-_POLL_SECONDS = 1.0
 
 
 def run_values(run: Run) -> dict[str, Any]:
@@ -124,15 +114,15 @@ def follow_run(record: Record, name: str) -> None:
     Raises:
         FederationError: the run was paused or stopped, or failed.
     """
-    console, last, before = stderr(), -1, ""
+    last, before = -1, ""
     while True:
         run = find_run(record, name)
         if run.status != before:
-            console.print(f"{run.name}: {run.status}", soft_wrap=True, markup=False)
+            print_note(f"{run.name}: {run.status}")
             before = run.status
         for row in list_rounds(record, run.number):
             if row["round"] > last:
-                console.print(round_line(row, run.rounds), soft_wrap=True, markup=False)
+                print_note(round_line(row, run.rounds))
                 last = row["round"]
         if run.status is Status.FINISHED:
             return
@@ -142,7 +132,7 @@ def follow_run(record: Record, name: str) -> None:
                 where=run.why,
                 remedy=f"To continue: fl-server resume {run.number}",
             )
-        time.sleep(_POLL_SECONDS)
+        time.sleep(_REFRESH_SECONDS)
 
 
 def round_line(row: dict[str, Any], rounds: int) -> str:

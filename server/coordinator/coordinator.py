@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 
-from dermafed.server.coordinator.engine import Engine
 from dermafed.server.coordinator.run_execution import RunExecutor
+from dermafed.server.flower.link import Link
 from dermafed.server.record.clinics_table import list_clinics, save_online
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.runs_table import ACTIVE, Run, Status, change_status, find_run, list_runs
@@ -67,7 +67,7 @@ class Coordinator:
         """Read the record once and act on it.
 
         Raises:
-            DermaFedError: the record or the engine cannot be used now.
+            DermaFedError: the record or Flower's database cannot be used now.
         """
         self._stop_if_asked()
         self.admission.apply()
@@ -138,11 +138,11 @@ class Admission:
     """Admits enrolled clinics and disconnects revoked ones.
 
     Attributes:
-        engine: the link to the clinics.
+        link: the link to the clinics.
         record: the federation's database.
     """
 
-    engine: Engine
+    link: Link
     record: Record
     _nodes: dict[str, int | None] = field(default_factory=dict)  # key to node id; None: it was refused
 
@@ -150,23 +150,23 @@ class Admission:
         """Apply what changed in the record since the last call; save who is connected.
 
         Raises:
-            StorageError: the record or the engine's state cannot be used now.
+            StorageError: the record or Flower's state cannot be used now.
         """
         enrolled = {clinic.key: clinic.name for clinic in list_clinics(self.record, revoked=False)}
         self._nodes = {key: node for key, node in self._nodes.items() if key in enrolled}
-        before = self.engine.nodes()
+        before = self.link.nodes()
         for key in enrolled.keys() - self._nodes.keys():
             self._nodes[key] = self._register(enrolled[key], key)
         wanted = set(self._nodes.values())
         for node in before:
             if node.id not in wanted:
-                self.engine.remove(node.id)
+                self.link.remove(node.id)
                 log.info("%s may no longer connect", node.clinic)
         save_online(self.record, {node.clinic for node in before if node.online and node.id in wanted})
 
     def _register(self, clinic: str, key: str) -> int | None:
         try:
-            node = self.engine.register(clinic, to_pem(key))
+            node = self.link.register(clinic, to_pem(key))
         except SettingsError as error:
             log.error("%s cannot connect: %s", clinic, error)
             return None

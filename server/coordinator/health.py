@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dermafed.server.coordinator.engine import Engine
+from dermafed.server.flower.link import Link
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_rounds
 from dermafed.server.record.runs_table import ACTIVE, list_runs
@@ -51,9 +51,9 @@ _GAUGES = {
 }
 
 
-def server_state(engine: Engine, record: Record) -> ServerState:
+def server_state(link: Link, record: Record) -> ServerState:
     """The clinics, and the active run if there is one."""
-    nodes = engine.nodes()
+    nodes = link.nodes()
     online = sum(node.online for node in nodes)
     run = next((run for run in list_runs(record) if run.status in ACTIVE), None)
     if run is None:

@@ -49,7 +49,7 @@ def listening(app: ASGIApp, host: str, port: int, certificate: Certificate | Non
         SettingsError: the port is in use, or the certificate cannot be used.
     """
     server = uvicorn.Server(_config(app, certificate))
-    with closing(_bind(host, port)) as bound:
+    with closing(bind(host, port)) as bound:
         name = f"listener-{bound.getsockname()[1]}"
         thread = Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True, name=name)
         thread.start()
@@ -89,14 +89,19 @@ def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
     return config
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """Open a port.
+
+    Raises:
+        SettingsError: it is in use, or this machine or user may not open it.
+    """
     try:
         bound = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise SettingsError(
-            f"Port {port} cannot be listened on: {error.strerror}",
+            f"Port {port} cannot be opened: {error.strerror}",
             where=f"{host}:{port}",
-            remedy="Stop the other program that uses it, or choose another port in server.toml",
+            remedy="Stop the program that uses it, or choose another in server.toml",
         ) from error
     # Accepted sockets inherit it. Without it the second part of a response waits 40 ms for the first one's
     # acknowledgement; asyncio sets it only for sockets that name their protocol.

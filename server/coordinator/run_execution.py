@@ -13,9 +13,9 @@ from flwr.app import Context, RecordDict
 from flwr.serverapp import Grid
 
 from dermafed.server.coordinator.agree import Agreement, agree
-from dermafed.server.coordinator.engine import Engine
 from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_plan import RunPlan
+from dermafed.server.flower.link import Link
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
@@ -43,13 +43,13 @@ class RunExecutor:
     """Executes runs, one at a time.
 
     Attributes:
-        engine: the link to the clinics.
+        link: the link to the clinics.
         record: the federation's database.
         runs: the folder with a folder for each run.
         tensorboard: a folder for TensorBoard's event files; none are written without it.
     """
 
-    engine: Engine
+    link: Link
     record: Record
     runs: Path
     tensorboard: Path | None = None
@@ -70,16 +70,16 @@ class RunExecutor:
         plan, folder = parse_plan(run.plan, run.plan_path), self.runs / run.folder_name
         rules = plan.round_rules(len(run.clinics))
         _prepare_folder(folder, run)
-        clinics = {node.id: node.clinic for node in self.engine.nodes() if node.clinic in run.clinics}
+        clinics = {node.id: node.clinic for node in self.link.nodes() if node.clinic in run.clinics}
         if is_complete(folder, plan, rules):
             return _reason_for_early_end(folder, rules)
-        with self.engine.open_run() as flower_run:
-            grid = self.engine.grid(flower_run, clinics, stopped)
+        with self.link.open_run() as flower_run:
+            grid = self.link.grid(flower_run, clinics, stopped)
             agreement = self._agree(run, plan, grid, clinics)
             start = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
-            grid = self.engine.grid(flower_run, agreement.joined, stopped)
+            grid = self.link.grid(flower_run, agreement.joined, stopped)
             self._rounds(run, plan, rules, start, grid)
         return _reason_for_early_end(folder, rules)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from threading import Event
 from types import FrameType
 
 from dermafed.server.coordinator.coordinator import Admission, Coordinator
-from dermafed.server.coordinator.engine import Engine
 from dermafed.server.coordinator.federation_folder import (
     RECORD,
     RUNS,
@@ -26,13 +24,12 @@ from dermafed.server.coordinator.federation_folder import (
     load_settings,
 )
 from dermafed.server.coordinator.health import health_app, server_state
-from dermafed.server.coordinator.listener import Certificate, listening
+from dermafed.server.coordinator.listener import Certificate, bind, listening
 from dermafed.server.coordinator.run_execution import RunExecutor
 from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.link import Link
 from dermafed.server.record.record_database import Record
 from dermafed.server.rounds.history import check_tensorboard
-from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.certificates import SERVER_CERTIFICATE, SERVER_KEY
 from dermafed.shared.storage.atomic_files import check_private
 from dermafed.shared.storage.lock import lock_folder
@@ -41,8 +38,8 @@ log = logging.getLogger("dermafed.server")
 
 FLOWER_STATE = "flower.db"
 
-StartEngine = Callable[[Path, ServerSettings], AbstractContextManager[Engine]]
-"""Opens a federation's folder to its clinics, for as long as the context lasts."""
+OpenLink = Callable[[Path, ServerSettings], AbstractContextManager[Link]]
+"""Opens a federation's folder to its clinics, while the context lasts; a test has clinics in its process."""
 
 _WARN_BEFORE = timedelta(days=30)
 _LOCK_SECONDS = 2.0  # how long to wait for an earlier server's end
@@ -96,7 +93,7 @@ def serve(
     on_ready: Callable[[Ready], None],
     tensorboard: Path | None = None,
     *,
-    start_engine: StartEngine = start_flower,
+    open_link: OpenLink = start_flower,
 ) -> None:
     """Serve a federation until SIGINT or SIGTERM.
 
@@ -104,7 +101,7 @@ def serve(
         folder: the federation's folder, made by ``fl-server init``.
         on_ready: called once clinics can connect.
         tensorboard: a folder for TensorBoard's event files; none are written without it.
-        start_engine: opens the folder to the clinics.
+        open_link: opens the folder to the clinics.
 
     Raises:
         DermaFedError: the server cannot start; names the reason.
@@ -114,17 +111,13 @@ def serve(
         check_tensorboard()
     with lock_folder(folder, _LOCK_SECONDS):
         for host, port in ((settings.listen, settings.port), ("127.0.0.1", settings.health_port)):
-            check_port(host, port)
+            bind(host, port).close()
         record = Record(folder / RECORD)
-        with (
-            closing_on_signals() as closing,
-            record.stay_open(),
-            start_engine(folder, settings) as engine,
-        ):
-            executor = RunExecutor(engine, record, folder / RUNS, tensorboard)
+        with closing_on_signals() as closing, record.stay_open(), open_link(folder, settings) as link:
+            executor = RunExecutor(link, record, folder / RUNS, tensorboard)
             fingerprint = authority_fingerprint(folder / TRUST)
             on_ready(Ready(settings.federation, settings.address, fingerprint, settings.health_port))
-            Coordinator(Admission(engine, record), executor).serve(closing)
+            Coordinator(Admission(link, record), executor).serve(closing)
         log.info("The server has ended; active runs continue when it starts again")
 
 
@@ -140,25 +133,6 @@ def check_folder(folder: Path) -> ServerSettings:
     if left < _WARN_BEFORE:
         log.warning("The server's certificate expires in %d days; run: fl-server renew", left.days)
     return settings
-
-
-def check_port(host: str, port: int) -> None:
-    """Refuse a port that cannot be opened.
-
-    Raises:
-        SettingsError: it is in use, or this machine or user may not open it.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SettingsError(
-                f"Port {port} cannot be opened: {error.strerror}",
-                where=f"{host}:{port}",
-                remedy="Stop the program that uses it, or choose another in server.toml",
-            ) from error
 
 
 @contextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Event
 
-from flwr.app import Message, RecordDict
-from flwr.serverapp import Grid
+from flwr.app import Message
 
 from dermafed.server.flower.message_store import (
     delete_message,
@@ -27,11 +26,10 @@ from dermafed.server.flower.private_names import (
     Run,
     error_instead,
 )
+from dermafed.server.flower.run_grid import RunGrid
 from dermafed.shared.errors import FederationError, StorageError
 
 log = logging.getLogger("dermafed.server")
-
-_POLL_SECONDS = 0.2
 
 
 @dataclass
@@ -49,7 +47,7 @@ class _Arrival:
     since: float
 
 
-class LinkGrid(Grid):
+class LinkGrid(RunGrid):
     """Sends to and receives from the given clinics only.
 
     A message and its reply are deleted from the state once the reply is pulled, or once the same clinic is
@@ -79,28 +77,10 @@ class LinkGrid(Grid):
         self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
         self._arriving: dict[str, _Arrival] = {}  # by the message it answers
 
-    def set_run(self, run: Run) -> None:
-        """There is one run only."""
-
     @property
     def run(self) -> Run:
         """The open run."""
         return next(iter(self._state.get_run_info(run_ids=[self._run_id])))
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """A message; deprecated by Flower in favour of the class itself."""
-        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Node ids of the run's clinics that are connected."""
-        return [node.node_id for node in self.get_nodes()]
 
     def get_nodes(self) -> Iterable[NodeInfo]:
         """Node ids and names of the run's clinics that are connected."""
@@ -125,21 +105,6 @@ class LinkGrid(Grid):
             StorageError: the database cannot be used.
         """
         return list(filter(None, map(self._pull, message_ids)))
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """All replies, or those that came in time."""
-        waiting = set(self.push_messages(messages))
-        return list(self._receive(waiting, None if timeout is None else time.monotonic() + timeout))
-
-    def _receive(self, waiting: set[str], end: float | None) -> Iterator[Message]:
-        while waiting and (end is None or time.monotonic() < end):
-            for key in list(waiting):
-                for reply in self.pull_messages([key]):
-                    waiting.discard(key)
-                    yield reply
-            self._stopped.wait(_POLL_SECONDS)
 
     def _push(self, message: Message) -> str | None:
         self._check_stopped()

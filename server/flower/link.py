@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Lock
@@ -16,12 +15,10 @@ from threading import Event, Lock
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.message_store import database_errors
 from dermafed.server.flower.private_names import (
-    HEARTBEAT_PATIENCE,
     NOOP_ACCOUNT_NAME,
     NOOP_FEDERATION_ID,
     NOOP_FLWR_AID,
     LinkState,
-    NodeInfo,
     NodeStatus,
     Status,
     SubStatus,
@@ -35,6 +32,8 @@ from dermafed.server.flower.private_names import (
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import unwritable
 
+log = logging.getLogger("dermafed.server")
+
 _NODE_SECONDS = 30.0  # between the heartbeats of a node
 _PRESENT = (NodeStatus.REGISTERED, NodeStatus.ONLINE, NodeStatus.OFFLINE)
 
@@ -47,13 +46,11 @@ class Node:
         id: Flower's id of it.
         clinic: its name.
         online: whether it is connected.
-        last_seen: time of its last heartbeat or of its disconnection; ``None``: never connected.
     """
 
     id: int
     clinic: str
     online: bool
-    last_seen: datetime | None
 
 
 class Link:
@@ -114,7 +111,8 @@ class Link:
     def nodes(self) -> list[Node]:
         """The clinics that may connect, by name."""
         with database_errors():
-            nodes = [_node(info) for info in self.state.get_node_info(statuses=_PRESENT)]
+            found = self.state.get_node_info(statuses=_PRESENT)
+        nodes = (Node(info.node_id, info.name, info.status == NodeStatus.ONLINE) for info in found)
         return sorted(nodes, key=lambda node: node.clinic)
 
     def node_ids(self) -> dict[str, int]:
@@ -122,7 +120,7 @@ class Link:
         return {node.clinic: node.id for node in self.nodes()}
 
     def open_run(self) -> AbstractContextManager[int]:
-        """A run, open within the context; see :func:`dermafed.server.flower.link.open_run`."""
+        """A run, open within the context; see :func:`open_run`."""
         return open_run(self.state, self._database, self._one_run)
 
     def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> LinkGrid:
@@ -137,20 +135,6 @@ def _make_private(database: Path) -> None:
         database.chmod(0o600)
     except OSError as error:
         raise unwritable(error, database) from error
-
-
-def _node(info: NodeInfo) -> Node:
-    online = info.status == NodeStatus.ONLINE
-    seen: datetime | None = None
-    if online:
-        beat = timedelta(seconds=HEARTBEAT_PATIENCE * info.heartbeat_interval)
-        seen = datetime.fromtimestamp(info.online_until, UTC) - beat
-    elif info.last_deactivated_at:
-        seen = datetime.fromisoformat(info.last_deactivated_at)
-    return Node(info.node_id, info.name, online, seen)
-
-
-log = logging.getLogger("dermafed.server")
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from flwr.app import Error, Message
 from flwr.app.message import make_message, remove_content_from_message
 from flwr.common.constant import (
-    HEARTBEAT_PATIENCE,
     NOOP_ACCOUNT_NAME,
     NOOP_FLWR_AID,
     SUPERLINK_NODE_ID,
@@ -47,7 +46,6 @@ from flwr.superlink.main import create_app
 from sqlalchemy import update
 
 __all__ = [
-    "HEARTBEAT_PATIENCE",
     "NOOP_ACCOUNT_NAME",
     "NOOP_FEDERATION_ID",
     "NOOP_FLWR_AID",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from flwr.app import MessageType
+from flwr.app import MessageType, RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
@@ -28,6 +28,7 @@ from dermafed.shared.training.trainer import FloatVector
 log = logging.getLogger("dermafed.server")
 
 _Outcome = TypeVar("_Outcome")
+_Reply = TypeVar("_Reply")
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,38 @@ def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
     while len(clinics := _names(grid)) < rules.needed and time.monotonic() < end:
         time.sleep(0.2)
     return dict(sorted(clinics.items(), key=lambda item: item[1]))
+
+
+def collect(
+    grid: Grid,
+    assignment: Assignment,
+    rules: RoundRules,
+    decode: Callable[[RecordDict], tuple[_Reply, float]],
+) -> tuple[dict[str, _Reply], dict[str, str]]:
+    """Send a query to the connected clinics, and collect their replies; no quorum is needed.
+
+    Args:
+        grid: Flower's connection to the clinics.
+        assignment: the query.
+        rules: how long to wait for the clinics and their replies.
+        decode: decodes a reply and the clinic's seconds of work, or refuses it with a FederationError.
+
+    Returns:
+        Each accepted reply by the clinic's name, and the other clinics, each with the reason; both in
+        alphabetical order, since the sum of floats depends on the order.
+    """
+    received: list[_Reply] = []
+
+    def accept(content: RecordDict) -> float:
+        reply, seconds = decode(content)
+        received.append(reply)
+        return seconds
+
+    participation = exchange(grid, assignment, connected(grid, rules), rules.deadline, accept)
+    for why in _reasons(participation):
+        log.warning("%s: left out %s", assignment.kind, why)
+    replies = sorted(zip(participation.replied, received, strict=True), key=lambda pair: pair[0])
+    return dict(replies), dict(sorted(participation.left_out.items()))
 
 
 def _names(grid: Grid) -> dict[int, str]:

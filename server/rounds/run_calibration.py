@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
-from dermafed.server.rounds.exchange import Assignment, exchange
+from dermafed.server.rounds.exchange import Assignment
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.rounds import connected
+from dermafed.server.rounds.rounds import collect
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
@@ -32,8 +31,6 @@ from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
 
 CALIBRATION_FILE = "calibration.json"
-
-log = logging.getLogger("dermafed.server")
 
 
 @dataclass(frozen=True)
@@ -62,23 +59,6 @@ class ClinicsCalibration:
         }
 
 
-@dataclass
-class _SumsCollector:
-    """The sums of one exchange, in the order of the replies."""
-
-    classes: int
-    temperature: float
-    received: list[CalibrationSums] = field(default_factory=list)
-
-    def accept(self, content: RecordDict) -> float:
-        """Accept one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
-        sums, seconds = decode_calibration_sums(content, self.classes)
-        if sums.temperature != self.temperature:
-            raise FederationError("it used another temperature")
-        self.received.append(sums)
-        return seconds
-
-
 def calibrate_with_clinics(
     grid: Grid, weights: FloatVector, round: int, rules: RoundRules, classes: tuple[str, ...]
 ) -> ClinicsCalibration:
@@ -96,15 +76,14 @@ def calibrate_with_clinics(
     """
 
     def request_sums(temperature: float) -> tuple[dict[str, CalibrationSums], dict[str, str]]:
-        collector = _SumsCollector(len(classes), temperature)
-        content = encode_instruction(weights, round, {"temperature": temperature})
-        assignment = Assignment(CALIBRATE_QUERY, round, content)
-        participation = exchange(grid, assignment, connected(grid, rules), rules.deadline, collector.accept)
-        _log_left_out(participation.left_out)
-        # By name, since the sum of floats depends on the order.
-        return dict(
-            sorted(zip(participation.replied, collector.received, strict=True))
-        ), participation.left_out
+        def decode(content: RecordDict) -> tuple[CalibrationSums, float]:
+            sums, seconds = decode_calibration_sums(content, len(classes))
+            if sums.temperature != temperature:
+                raise FederationError("it used another temperature")
+            return sums, seconds
+
+        instruction = encode_instruction(weights, round, {"temperature": temperature})
+        return collect(grid, Assignment(CALIBRATE_QUERY, round, instruction), rules, decode)
 
     first, left_out = request_sums(1.0)
     if not first:
@@ -114,8 +93,8 @@ def calibrate_with_clinics(
         return ClinicsCalibration(round, None, {}, left_out)
     calibration = Calibration(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
     message = Assignment(CALIBRATION_QUERY, round, encode_calibration(calibration))
-    _log_left_out(exchange(grid, message, connected(grid, rules), rules.deadline, decode_ready).left_out)
-    return ClinicsCalibration(round, calibration, clinics, dict(sorted(left_out.items())))
+    collect(grid, message, rules, lambda reply: (None, decode_ready(reply)))
+    return ClinicsCalibration(round, calibration, clinics, left_out)
 
 
 def save_run_calibration(folder: Path, calibration: ClinicsCalibration) -> None:
@@ -150,8 +129,3 @@ def _summary(sums: CalibrationSums) -> dict[str, Any]:
         "error_before": sums.before.error,
         "error_after": sums.after.error,
     }
-
-
-def _log_left_out(left_out: dict[str, str]) -> None:
-    for clinic, reason in sorted(left_out.items()):
-        log.warning("Calibration: left out %s: %s", clinic, reason)

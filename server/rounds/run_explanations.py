@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any
 
-from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
-from dermafed.server.rounds.exchange import Assignment, exchange
+from dermafed.server.rounds.exchange import Assignment
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.rounds import connected
+from dermafed.server.rounds.rounds import collect
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, decode_explanation_quality, encode_instruction
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
 
 EXPLANATIONS_FILE = "explanations.json"
-
-log = logging.getLogger("dermafed.server")
 
 
 @dataclass(frozen=True)
@@ -51,17 +47,6 @@ class ClinicsExplanations:
         }
 
 
-@dataclass
-class _QualityCollector:
-    received: list[ExplanationQuality] = field(default_factory=list)
-
-    def accept(self, content: RecordDict) -> float:
-        """Accept one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
-        quality, seconds = decode_explanation_quality(content)
-        self.received.append(quality)
-        return seconds
-
-
 def measure_explanations(
     grid: Grid, weights: FloatVector, round: int, rules: RoundRules
 ) -> ClinicsExplanations:
@@ -76,12 +61,7 @@ def measure_explanations(
         rules: how long to wait for the clinics and their replies.
     """
     assignment = Assignment(EXPLAIN_QUERY, round, encode_instruction(weights, round, {}))
-    collector = _QualityCollector()
-    participation = exchange(grid, assignment, connected(grid, rules), rules.deadline, collector.accept)
-    for clinic, reason in sorted(participation.left_out.items()):
-        log.warning("Explanations: left out %s: %s", clinic, reason)
-    by_name = sorted(zip(participation.replied, collector.received, strict=True), key=lambda item: item[0])
-    return ClinicsExplanations(round, dict(by_name), dict(sorted(participation.left_out.items())))
+    return ClinicsExplanations(round, *collect(grid, assignment, rules, decode_explanation_quality))
 
 
 def save_run_explanations(folder: Path, explanations: ClinicsExplanations) -> None:

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Sequence
 from flwr.app import Context, Error, Message, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
 from flwr.proto.node_pb2 import NodeInfo
-from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp import ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from dermafed.server.flower.run_grid import RunGrid
+
 log = logging.getLogger("dermafed.simulation")
 
+SERVER_NODE = 1
 _FIRST_NODE = 1000
 
 
@@ -48,7 +51,7 @@ def clinic_names(clinics: int | Sequence[str]) -> list[str]:
     return [f"clinic {i + 1}" for i in range(clinics)] if isinstance(clinics, int) else list(clinics)
 
 
-class LocalGrid(Grid):
+class LocalGrid(RunGrid):
     """Flower's Grid over a ClientApp in this process."""
 
     def __init__(self, client_app: ClientApp, clinics: Sequence[str], run_config: UserConfig) -> None:
@@ -61,28 +64,10 @@ class LocalGrid(Grid):
         self._waiting: dict[str, Message] = {}
         self._ids = itertools.count(1)
 
-    def set_run(self, run: Run) -> None:
-        """Does nothing, since there is only one run."""
-
     @property
     def run(self) -> Run:
         """The only run."""
         return Run.create_empty(run_id=1)
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Builds a message; deprecated by Flower in favour of the class itself."""
-        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Every clinic's node id."""
-        return list(self._names)
 
     def get_nodes(self) -> Iterable[NodeInfo]:
         """Every clinic's node id and name."""
@@ -98,12 +83,6 @@ class LocalGrid(Grid):
         """Run the clinics on these messages now, and return their replies."""
         return [self._work(self._waiting.pop(key)) for key in message_ids if key in self._waiting]
 
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """All replies at once."""
-        return self.pull_messages(self.push_messages(messages))
-
     def _work(self, message: Message) -> Message:
         try:
             return self._app(message, self._contexts[message.metadata.dst_node_id])
@@ -116,11 +95,6 @@ def _context(node: int, node_config: UserConfig, run_config: UserConfig) -> Cont
     return Context(
         run_id=1, node_id=node, node_config=node_config, state=RecordDict(), run_config=dict(run_config)
     )
-
-
-__all__ = ["SERVER_NODE", "NodeInfo", "Run", "become_server_task"]
-
-SERVER_NODE = 1
 
 
 def become_server_task() -> None:

@@ -14,10 +14,13 @@ from typing import cast
 
 from flwr.app import Context, Message, MetricRecord, RecordDict, UserConfig
 from flwr.clientapp import ClientApp
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.run import Run
 
+from dermafed.server.flower.run_grid import RunGrid
 from dermafed.shared.errors import FederationError, SettingsError
-from dermafed.simulation.engines.local import NodeInfo, Run, clinic_names
+from dermafed.simulation.engines.local import clinic_names
 
 _ASK_PARTITION = "query.partition"
 
@@ -116,7 +119,7 @@ def _configured(client_app: ClientApp, config: UserConfig) -> ClientApp:
     return app
 
 
-class NamedGrid(Grid):
+class NamedGrid(RunGrid):
     """Flower's grid, with the clinics' names, which its simulation does not know."""
 
     def __init__(self, grid: Grid, names: Sequence[str], stopped: threading.Event) -> None:
@@ -145,33 +148,14 @@ class NamedGrid(Grid):
         if self._stopped.is_set():
             raise FederationError("Ray has stopped")
 
-    def set_run(self, run: Run) -> None:
-        """As Flower's grid."""
-        self._grid.set_run(run)
-
     @property
     def run(self) -> Run:
         """As Flower's grid."""
         return self._grid.run
 
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Builds a message; deprecated by Flower in favour of the class itself."""
-        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """As Flower's grid."""
-        return self._grid.get_node_ids()
-
     def get_nodes(self) -> Iterable[NodeInfo]:
         """Every connected clinic's node id and name."""
-        return [NodeInfo(node_id=node, name=self._names[node]) for node in self.get_node_ids()]
+        return [NodeInfo(node_id=node, name=self._names[node]) for node in self._grid.get_node_ids()]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """As Flower's grid."""
@@ -181,9 +165,3 @@ class NamedGrid(Grid):
         """As Flower's grid, until the simulation has stopped: after that, no reply can come."""
         self._check_running()
         return self._grid.pull_messages(message_ids)
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """As Flower's grid."""
-        return self._grid.send_and_receive(messages, timeout=timeout)

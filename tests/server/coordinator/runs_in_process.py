@@ -54,7 +54,7 @@ class LocalNode:
 
 
 @dataclass
-class LocalEngine:
+class LocalLink:
     """Clinics in this process; another ``trainer`` makes them fail."""
 
     trainer: Callable[[Context], Trainer] = trainer_for
@@ -98,7 +98,7 @@ class Server:
     """A folder with a record, and a coordinator that may be stopped and started again."""
 
     folder: Path
-    engine: LocalEngine = field(default_factory=LocalEngine)
+    link: LocalLink = field(default_factory=LocalLink)
     tensorboard: Path | None = None
 
     def __post_init__(self) -> None:
@@ -109,8 +109,8 @@ class Server:
                 enrol(self.record, name, public_key(number))
 
     def coordinator(self) -> Coordinator:
-        executor = RunExecutor(self.engine, self.record, self.folder / "runs", self.tensorboard)
-        return Coordinator(Admission(self.engine, self.record), executor)
+        executor = RunExecutor(self.link, self.record, self.folder / "runs", self.tensorboard)
+        return Coordinator(Admission(self.link, self.record), executor)
 
     @contextmanager
     def running(self) -> Iterator[Event]:

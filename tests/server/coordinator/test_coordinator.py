@@ -65,7 +65,7 @@ class Instead:
 
 
 def before_training(served: Server, before: Callable[[int], None]) -> None:
-    served.engine.trainer = lambda context: Instead(trainer_for(context), before)
+    served.link.trainer = lambda context: Instead(trainer_for(context), before)
 
 
 class Gate:
@@ -106,7 +106,7 @@ def test_runs_are_executed_one_at_a_time_in_their_order(served: Server) -> None:
         served.ask(name, 2)
     with served.running():
         runs = [served.await_status(name, Status.FINISHED) for name in ("first", "second", "third")]
-    assert served.engine.most_open == 1
+    assert served.link.most_open == 1
     assert [run.number for run in sorted(runs, key=lambda run: (run.ended or "", run.number))] == [1, 2, 3]
 
 
@@ -124,7 +124,7 @@ def test_a_missed_quorum_pauses_with_the_clinics_reasons_and_resume_continues(
         assert "Round 3 got 0 of the 3 replies" in run.why
         assert "graz: training failed there (FederationError)" in run.why
         assert run.rounds_done == 2
-        served.engine.trainer = trainer_for
+        served.link.trainer = trainer_for
         assert change_status(served.record, run.number, RESUMABLE, Status.ASKED)
         served.await_status("spring", Status.FINISHED)
     np.testing.assert_array_equal(model(served, "spring"), expected)
@@ -139,7 +139,7 @@ def test_a_stop_in_mid_round_keeps_the_last_round_and_resume_continues(
     with served.running():
         assert gate.reached.wait(30)
         assert change_status(served.record, run.number, [Status.RUNNING], Status.STOPPING)
-        assert served.engine.stopped.wait(30)
+        assert served.link.stopped.wait(30)
         gate.opened.set()
         run = served.await_status("spring", Status.STOPPED)
         assert (run.rounds_done, load_state(served.runs_folder(run)).round) == (2, 2)
@@ -158,7 +158,7 @@ def test_a_run_continues_by_itself_when_the_server_starts_again(
     with served.running() as closing:
         assert gate.reached.wait(30)
         closing.set()
-        assert served.engine.stopped.wait(30)
+        assert served.link.stopped.wait(30)
         gate.opened.set()
     run = find_run(served.record, "spring")
     assert (run.status, run.rounds_done) == (Status.RUNNING, 2)
@@ -285,7 +285,7 @@ def test_patience_finishes_a_run_early_and_says_so(served: Server) -> None:
 
 def test_clinics_are_let_in_and_out_as_the_record_says(served: Server) -> None:
     def connected() -> set[str]:
-        return {node.clinic for node in served.engine.nodes()}
+        return {node.clinic for node in served.link.nodes()}
 
     def until(names: set[str]) -> None:
         end = time.monotonic() + 30
@@ -293,17 +293,17 @@ def test_clinics_are_let_in_and_out_as_the_record_says(served: Server) -> None:
             assert time.monotonic() < end, connected()
             time.sleep(0.01)
 
-    served.engine.register("stranger", b"a key that nobody enrolled")
+    served.link.register("stranger", b"a key that nobody enrolled")
     with served.running():
         until(set(CLINICS))
-        before = {node.clinic: node.id for node in served.engine.nodes()}
+        before = {node.clinic: node.id for node in served.link.nodes()}
         revoke(served.record, "graz")
         until({"linz", "wels"})
         enrol(served.record, "graz", public_key(9))
         enrol(served.record, "steyr", public_key(10))
         until({*CLINICS, "steyr"})
         time.sleep(0.1)
-    after = {node.clinic: node.id for node in served.engine.nodes()}
+    after = {node.clinic: node.id for node in served.link.nodes()}
     assert after["linz"] == before["linz"]
     assert after["graz"] != before["graz"]
     assert all(clinic.online for clinic in list_clinics(served.record, revoked=False))

@@ -21,7 +21,8 @@ from dermafed.server.coordinator.federation_folder import (
     load_settings,
     save_settings,
 )
-from dermafed.server.coordinator.server_process import Ready, check_port, serve
+from dermafed.server.coordinator.listener import bind
+from dermafed.server.coordinator.server_process import Ready, serve
 from dermafed.server.record.record_database import Record
 from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol import certificates as authority
@@ -29,7 +30,7 @@ from dermafed.shared.protocol.certificates import issue_server_certificate, make
 from dermafed.shared.storage.atomic_files import make_private_folder
 from dermafed.shared.storage.lock import is_locked, lock_folder
 from tests.ports import free_port
-from tests.server.coordinator.runs_in_process import LocalEngine
+from tests.server.coordinator.runs_in_process import LocalLink
 
 
 @pytest.fixture
@@ -48,9 +49,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def engine(folder: Path, settings: ServerSettings) -> Iterator[LocalEngine]:
+def local_link(folder: Path, settings: ServerSettings) -> Iterator[LocalLink]:
     with socket.create_server((settings.listen, settings.port)):
-        yield LocalEngine()
+        yield LocalLink()
 
 
 def never(ready: Ready) -> None:
@@ -66,10 +67,10 @@ def test_it_tells_what_clinics_need_and_ends_on_a_signal(folder: Path, number: i
         message.append(what)
         assert is_locked(folder)
         with pytest.raises(SettingsError, match="Another process works in this folder"):
-            serve(folder, never, start_engine=engine)
+            serve(folder, never, open_link=local_link)
         os.kill(os.getpid(), number)
 
-    serve(folder, ready, start_engine=engine)
+    serve(folder, ready, open_link=local_link)
     settings = load_settings(folder)
     fingerprint = authority_fingerprint(folder / "trust")
     assert message == [Ready("alps", settings.address, fingerprint, settings.health_port)]
@@ -103,7 +104,7 @@ def test_it_does_not_start_with_a_fault(
 ) -> None:
     damage(folder, monkeypatch)
     with pytest.raises(InputError, match=message):
-        serve(folder, never, start_engine=engine)
+        serve(folder, never, open_link=local_link)
 
 
 @pytest.mark.parametrize("which", ["port", "health_port"])
@@ -113,12 +114,12 @@ def test_a_port_in_use_is_named(folder: Path, which: str) -> None:
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(SettingsError, match=f"Port {port} cannot be opened: Address already in use"),
     ):
-        serve(folder, never, start_engine=engine)
+        serve(folder, never, open_link=local_link)
 
 
 def test_an_address_that_is_not_this_machines_is_named() -> None:
     with pytest.raises(SettingsError, match=r"192\.0\.2\.1:9"):
-        check_port("192.0.2.1", 9443)
+        bind("192.0.2.1", 9443)
 
 
 def test_a_folder_is_held_by_one(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def test_tls_is_1_2_or_later_and_certified(place: Place) -> None:
 def test_a_port_that_is_taken_and_a_certificate_that_is_none(place: Place, tmp_path: Path) -> None:
     app = health_app(lambda: ServerState(0, 0))
     with (
-        pytest.raises(SettingsError, match="cannot be listened on"),
+        pytest.raises(SettingsError, match="cannot be opened"),
         listening(app, "127.0.0.1", place.stock),
     ):
         pass

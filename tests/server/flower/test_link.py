@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import time
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,21 +54,18 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         Link(tmp_path / "nowhere" / "flower.db")
 
 
-def test_clinics_are_listed_by_name_and_with_when_they_were_seen(fresh: Link) -> None:
+def test_clinics_are_listed_by_name_and_with_whether_they_are_connected(fresh: Link) -> None:
     for name in NAMES:
         fresh.register(name, public_pem(new_key()))
     assert [node.clinic for node in fresh.nodes()] == ["graz", "linz", "vienna"]
-    assert not any(node.online or node.last_seen for node in fresh.nodes())
+    assert not any(node.online for node in fresh.nodes())
     vienna = fresh.node_ids()["vienna"]
     fresh.state.activate_node(vienna, 30.0)
     seen = {node.clinic: node for node in fresh.nodes()}
     assert seen["vienna"].online
     assert not seen["graz"].online
-    assert abs(seen["vienna"].last_seen.timestamp() - time.time()) < 5  # type: ignore[union-attr]
     fresh.state.deactivate_node(vienna)
-    gone = {node.clinic: node for node in fresh.nodes()}["vienna"]
-    assert not gone.online
-    assert abs(gone.last_seen.timestamp() - time.time()) < 5  # type: ignore[union-attr]
+    assert not any(node.online for node in fresh.nodes())
 
 
 def test_a_key_is_one_clinics_and_never_comes_back(link: Link) -> None:
