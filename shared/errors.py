@@ -9,7 +9,7 @@
     │   ├── SettingsError          an option or a settings file
     │   ├── ModelError             a model or weights file
     │   ├── StorageError           a folder, file or disk that cannot be used
-    │   └── Refused                what came to a clinic's node from outside (client.clinic.intake.refusals)
+    │   └── Refused                what came to a clinic from outside (dermafed.client.clinic.intake.refusals)
     └── FederationError            a run that cannot go on
 """
 

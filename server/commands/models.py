@@ -108,8 +108,7 @@ def list_models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> No
 def card(
     run: Text,
     out: Annotated[
-        Path | None,
-        typer.Option(help="A new folder for the card.  [default: card-RUN]", show_default=False),
+        Path | None, typer.Option(help="A new folder for the card.  [default: card-RUN]", show_default=False)
     ] = None,
     directory: Dir = HERE,
     as_json: AsJson = False,

@@ -19,8 +19,7 @@ def init(
         typer.Option(help="Name or IP address by which clinics reach this machine.", show_default=False),
     ],
     name: Annotated[
-        str | None,
-        typer.Option(help="The federation's name.  [default: the folder's]", show_default=False),
+        str | None, typer.Option(help="The federation's name.  [default: the folder's]", show_default=False)
     ] = None,
     port: Annotated[int, typer.Option(help="The one port that clinics connect to.")] = 9443,
     health_port: Annotated[

@@ -30,6 +30,8 @@ TRUST, RECORD, RUNS = "trust", "record.db", "runs"
 
 DEFAULT_PORT = 9443
 _HEADER = "# Settings of a DermaFed server. After a change of hosts: fl-server renew.\n"
+_RENEW = "Run: fl-server renew"
+_RESTORE = "Restore the folder 'trust' from your backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,6 @@ def load_settings(folder: Path) -> ServerSettings:
         raise SettingsError(
             f"The settings cannot be used: {error}", where=path, remedy="Correct the file"
         ) from error
-
-
-_RENEW = "Run: fl-server renew"
-_RESTORE = "Restore the folder 'trust' from your backup"
 
 
 def authority_pem(trust: Path) -> str:

@@ -34,6 +34,7 @@ NODE_CALLS = frozenset(
 
 LARGEST_BODY = 16 * 2**20
 """Bytes of the largest request; Flower cuts arrays into chunks of 5 MB."""
+_RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS)
 
 
 def fleet_only(superlink: FastAPI) -> ASGIApp:
@@ -68,9 +69,6 @@ def _refusal(scope: Scope) -> int | None:
     if b"transfer-encoding" in headers or not length.isdigit():
         return 411
     return 413 if int(length[:20]) > LARGEST_BODY else None
-
-
-_RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS)
 
 
 def _as_called(scope: Scope) -> Scope:

@@ -11,7 +11,7 @@ from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.recipe import Recipe
 
 TestMetrics = Mapping[str, Any]
-"""The metrics of one test set: :class:`dermafed.shared.metrics.ClassificationMetrics` as JSON types."""
+"""A :class:`dermafed.shared.metrics.classification.ClassificationMetrics` as JSON types."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

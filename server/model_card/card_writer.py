@@ -28,6 +28,14 @@ MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCROLLING = '<div class="wide" role="group" aria-label="Table" tabindex="0"><table>'
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|&#~!$])")
+_METRICS = {
+    "balanced_accuracy": ("balanced_accuracy", "Balanced accuracy"),
+    "accuracy": ("accuracy", "Accuracy"),
+    "auc": ("roc_auc", "AUC, mean of each class against the rest"),
+    "f1": ("f1", "F1, mean over the classes"),
+}
+"""Our metrics: their names on the Hub, and for people."""
+_TASK = {"type": "image-classification", "name": "Skin lesion classification"}
 
 
 def write_card(folder: Path, facts: CardFacts) -> tuple[Path, Path]:
@@ -109,17 +117,6 @@ def _page(title: str, body: str) -> str:
     folders = [_TEMPLATES, Path(dermafed.shared.report.__file__).parent]
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folders), autoescape=True)
     return environment.get_template("card.html").render(title=title, body=Markup(html))
-
-
-_METRICS = {
-    "balanced_accuracy": ("balanced_accuracy", "Balanced accuracy"),
-    "accuracy": ("accuracy", "Accuracy"),
-    "auc": ("roc_auc", "AUC, mean of each class against the rest"),
-    "f1": ("f1", "F1, mean over the classes"),
-}
-"""Our metrics: their names on the Hub, and for people."""
-
-_TASK = {"type": "image-classification", "name": "Skin lesion classification"}
 
 
 def front_matter(facts: CardFacts) -> str:

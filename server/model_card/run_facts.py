@@ -25,6 +25,10 @@ from dermafed.shared.names import slug
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.recipe import Recipe
 
+RESULT_FILE, MODEL_FILE = "result.json", "model.keras"
+_SETTINGS = ("strategy", "rounds", "batch_norm", "frozen_blocks", "split", "seed")
+FAIRNESS_FILE = "fairness.json"
+
 
 def federated_facts(record: Record, run: Run) -> CardFacts:
     """The facts of the model of a run's last round; of single clinics only their names.
@@ -86,10 +90,6 @@ def _explanations(folder: Path, state: RunState) -> dict[str, Any] | None:
     return found
 
 
-RESULT_FILE, MODEL_FILE = "result.json", "model.keras"
-_SETTINGS = ("strategy", "rounds", "batch_norm", "frozen_blocks", "split", "seed")
-
-
 def is_simulation(run: Path) -> bool:
     """Whether the folder is one of ``fl-simulate``'s, finished or not."""
     return (run / "settings.json").is_file()
@@ -145,9 +145,6 @@ def _facts(run: Path, result: Mapping[str, Any], card: ModelInfo, state: RunStat
         explanations=(result.get("explanations") or {}).get("all"),
         groups=group_lines(run),
     )
-
-
-FAIRNESS_FILE = "fairness.json"
 
 
 def group_lines(run: Path) -> list[dict[str, Any]] | None:

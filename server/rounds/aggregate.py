@@ -20,6 +20,7 @@ from dermafed.shared.protocol.messages import decode_evaluation, decode_update
 from dermafed.shared.training.trainer import FloatVector, Update
 
 _BLOCK = 32_768  # values; the block's sums and temporaries stay in a core's cache
+Outcome = TypeVar("Outcome", covariant=True)
 
 
 def check_update(update: Update, most_images: int) -> None:
@@ -69,9 +70,6 @@ class StreamingMean:
     def result(self) -> NDArray[np.float64]:
         """The mean, float64 (P,)."""
         return (self._sum + self._error) / self.weight
-
-
-Outcome = TypeVar("Outcome", covariant=True)
 
 
 class Collector(Protocol[Outcome]):

@@ -58,11 +58,7 @@ class Participation:
 
 
 def exchange(
-    grid: Grid,
-    assignment: Assignment,
-    clinics: Mapping[int, str],
-    deadline: float,
-    accept: Accept,
+    grid: Grid, assignment: Assignment, clinics: Mapping[int, str], deadline: float, accept: Accept
 ) -> Participation:
     """Send the assignment to every clinic and accept the replies that come in time, never two at once.
 

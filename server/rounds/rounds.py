@@ -133,10 +133,7 @@ def _evaluate(
 
 
 def _until_quorum(
-    grid: Grid,
-    assignment: Assignment,
-    federation: Federation,
-    collector: Callable[[], Collector[_Outcome]],
+    grid: Grid, assignment: Assignment, federation: Federation, collector: Callable[[], Collector[_Outcome]]
 ) -> tuple[_Outcome, Participation]:
     """Exchange messages until one attempt has a quorum of accepted replies."""
     rules, number, kind = federation.rules, assignment.round, assignment.kind

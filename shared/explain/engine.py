@@ -104,7 +104,7 @@ def keras_engine(masked: keras.Model, network: Network) -> Engine:
 
 
 def openvino_engine(masked: keras.Model, network: Network) -> Engine:
-    """Compiles the masked model for this machine's CPU.
+    """Compile the masked model for this machine's CPU.
 
     One pass at a time on each core: measured, that is faster than batches (the activations of one image
     stay in the core's cache) and takes a tenth of their memory. A pass runs on one thread, so the

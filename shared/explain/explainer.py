@@ -70,7 +70,7 @@ class Explainer:
         convention: Convention | str = "default",
         engine: str | None = None,
     ) -> None:
-        """Opens the classifier at its last activation maps.
+        """Open the classifier at its last activation maps.
 
         Args:
             classifier: see :func:`dermafed.shared.explain.network.open_network`.
@@ -89,14 +89,9 @@ class Explainer:
         self.opened = OpenedClassifier(classifier, self.network, convention, engine)
 
     def explain(
-        self,
-        image: Image,
-        *,
-        method: str = "scorecam",
-        target: int | None = None,
-        against: int | None = None,
+        self, image: Image, *, method: str = "scorecam", target: int | None = None, against: int | None = None
     ) -> Explanation:
-        """Explains the score of a class.
+        """Explain the score of a class.
 
         Args:
             image: RGB uint8 (H, W, 3), preprocessed, of the network's input size.

@@ -62,7 +62,7 @@ class ActivationMaps:
 
 
 def activation_maps(activations: Float, size: tuple[int, int]) -> ActivationMaps:
-    """Normalises an image's activations (h, w, K) for images of this height and width."""
+    """Normalise an image's activations (h, w, K) for images of this height and width."""
     height, width, _ = activations.shape
     rows, columns = interpolation(size[0], height), interpolation(size[1], width)
     raw = np.ascontiguousarray(np.moveaxis(activations, -1, 0), np.float32)
@@ -75,7 +75,7 @@ def activation_maps(activations: Float, size: tuple[int, int]) -> ActivationMaps
 
 
 def enlarge(cells: Float, size: tuple[int, int]) -> Float:
-    """Enlarges a map (h, w) to this height and width, bilinearly."""
+    """Enlarge a map (h, w) to this height and width, bilinearly."""
     rows, columns = interpolation(size[0], cells.shape[0]), interpolation(size[1], cells.shape[1])
     return (rows @ cells @ columns.T).astype(np.float32, copy=False)
 

@@ -44,7 +44,7 @@ class Target:
     against: int | None = None
 
     def score(self, outputs: Outputs, kind: Score) -> Float:
-        """Picks the score out of logits and probabilities (N, C).
+        """Pick the score out of logits and probabilities (N, C).
 
         Returns:
             float32 (N,).
@@ -83,7 +83,7 @@ class Network:
 
 
 def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
-    """Opens a classifier at its last activation maps, or at those of a layer named.
+    """Open a classifier at its last activation maps, or at those of a layer named.
 
     The network shares the classifier's layers. Inputs beside the image are set to zero, which is how
     :mod:`dermafed.shared.model.metadata` writes "unknown".

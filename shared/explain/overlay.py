@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dermafed.shared.explain.explainer import Explanation
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.methods import METHODS
+from dermafed.shared.report.sentences import spaced
 
 COLOURS = mpl.colormaps["viridis"]  # perceptually uniform, and safe for the colour-blind
 OPACITY = 0.6  # where the map is highest; the lesion stays visible there, and clear where the map is low
@@ -24,7 +25,7 @@ USE = "Research use only; not a medical device."
 
 
 def blend(image: NDArray[np.uint8], heatmap: Float) -> NDArray[np.uint8]:
-    """Lays a map over its image, the more opaque the higher it is.
+    """Lay a map over its image, the more opaque the higher it is.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -39,7 +40,7 @@ def blend(image: NDArray[np.uint8], heatmap: Float) -> NDArray[np.uint8]:
 
 
 def overlay_png(image: NDArray[np.uint8], explanation: Explanation, classes: Sequence[str]) -> bytes:
-    """Draws the image beside its overlay, with the map's own scale, the prediction and what the map is not.
+    """Draw the image beside its overlay, with the map's own scale, the prediction and what the map is not.
 
     Args:
         image: RGB uint8 (H, W, 3), as it was explained.
@@ -84,16 +85,10 @@ def _scale(drawing: Figure, axes: Axes, explanation: Explanation) -> None:
 
 def _prediction(explanation: Explanation, classes: Sequence[str]) -> str:
     probability = explanation.probabilities[explanation.predicted]
-    return f"Prediction: {_spaced(classes[explanation.predicted])}, probability {probability:.2f}"
+    return f"Prediction: {spaced(classes[explanation.predicted])}, probability {probability:.2f}"
 
 
 def _question(explanation: Explanation, classes: Sequence[str]) -> str:
     target = explanation.target
-    question = f"What moved the score: {_spaced(classes[target.index])}"
-    return (
-        question if target.against is None else f"{question} rather than {_spaced(classes[target.against])}"
-    )
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
+    question = f"What moved the score: {spaced(classes[target.index])}"
+    return question if target.against is None else f"{question} rather than {spaced(classes[target.against])}"

@@ -55,8 +55,6 @@ CONVENTIONS = {
     # Among the best of twenty by insertion less deletion: docs/explanations.md.
     "default": Convention("signed", "logit", "mean", increase=True, softmax=True),
 }
-DEFAULT = CONVENTIONS["default"]
-
 
 BLUR = 0.1  # standard deviation, of the image's side: no structure of a lesion survives
 

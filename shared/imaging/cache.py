@@ -1,7 +1,8 @@
 """The preprocessing cache: each image is preprocessed once per settings, under any file name.
 
-``FOLDER/<digest of the settings>/<2 digits>/<62 digits>`` is one image (:mod:`cache_entry`),
-named by the SHA-256 of its source file's bytes. Deleting any of it is safe at any time.
+``FOLDER/<digest of the settings>/<2 digits>/<62 digits>`` is one image, see
+:mod:`dermafed.shared.imaging.cache_entry`, named by the SHA-256 of its source file's bytes.
+Deleting any of it is safe at any time.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class PreprocessCache:
         workers: int | None = None,
         on_bad: Literal["raise", "skip"] = "raise",
     ) -> CachedImages:
-        """Loads images, and preprocesses those that are not in the cache.
+        """Load images, and preprocess those that are not in the cache.
 
         Args:
             paths: image files.
@@ -119,7 +120,7 @@ class PreprocessCache:
         )
 
     def remove(self, path: Path) -> None:
-        """Removes the entries of an image file, under all settings.
+        """Remove the entries of an image file, under all settings.
 
         Raises:
             ImageError: the file cannot be read.
@@ -134,7 +135,7 @@ class PreprocessCache:
 
 
 def default_cache_folder() -> Path:
-    """Returns ``$DERMAFED_CACHE``, else ``$XDG_CACHE_HOME/dermafed``, else ``~/.cache/dermafed``."""
+    """Return ``$DERMAFED_CACHE``, else ``$XDG_CACHE_HOME/dermafed``, else ``~/.cache/dermafed``."""
     if chosen := os.environ.get("DERMAFED_CACHE"):
         return Path(chosen).expanduser()
     standard = os.environ.get("XDG_CACHE_HOME", "")
@@ -163,7 +164,7 @@ class _Entries:
         return cls(cache / _settings_digest(settings), scratch, settings)
 
     def load(self, path: Path, pixels: NDArray[np.uint8]) -> tuple[float, bool]:
-        """Fills `pixels` with a file's preprocessed image; returns its noise sigma and whether denoised."""
+        """Fill `pixels` with a file's preprocessed image; return its noise sigma and whether denoised."""
         data = read_bytes(path)
         digest = hashlib.sha256(data).hexdigest()
         entry = self.folder / digest[:2] / digest[2:]
@@ -182,7 +183,7 @@ def _settings_digest(settings: PreprocessSettings) -> str:
 
 
 def _remove_abandoned(scratch: Path) -> None:
-    """Removes unfinished files of writers that were killed."""
+    """Remove unfinished files of writers that were killed."""
     horizon = time.time() - _ABANDONED_AFTER
     for file in scratch.iterdir():
         try:

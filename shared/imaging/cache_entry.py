@@ -24,7 +24,7 @@ _MAGIC = b"DermaPre"
 
 
 def write_entry(path: Path, key: str, content: Preprocessed, scratch: Path) -> None:
-    """Writes an entry, readable by its owner alone; replaces one that is there.
+    """Write an entry, readable by its owner alone; replace one that is there.
 
     Args:
         path: the entry's file.
@@ -48,7 +48,7 @@ def write_entry(path: Path, key: str, content: Preprocessed, scratch: Path) -> N
 
 
 def read_entry(path: Path, key: str, pixels: NDArray[np.uint8]) -> tuple[float, bool] | None:
-    """Reads an entry straight into an array.
+    """Read an entry straight into an array.
 
     Args:
         path: the entry's file.
@@ -74,7 +74,7 @@ def read_entry(path: Path, key: str, pixels: NDArray[np.uint8]) -> tuple[float, 
 
 
 def make_private(folder: Path) -> None:
-    """Makes a folder, and those above it, for its owner alone; an existing one is not changed.
+    """Make a folder, and those above it, for its owner alone; an existing one is not changed.
 
     Raises:
         OSError: it cannot be made.

@@ -1,4 +1,4 @@
-"""Equalises local contrast with CLAHE: eq. (4) of the paper."""
+"""Equalise local contrast with CLAHE: eq. (4) of the paper."""
 
 from __future__ import annotations
 

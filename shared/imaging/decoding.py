@@ -1,4 +1,4 @@
-"""Decodes image files: the only decoder of DermaFed, so that training and serving get the same pixels.
+"""Decode image files: the only decoder of DermaFed, so that training and serving get the same pixels.
 
 Pillow decodes (libjpeg's accurate DCT). Unlike OpenCV it distinguishes colour modes and refuses truncated
 files. Its silent errors (16-bit gray becomes white, CMYK is converted without its profile, a missing tail
@@ -29,7 +29,7 @@ _REPLACE = "Copy the file again from its source, or leave it out"
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Reads a JPEG, PNG, TIFF, WebP or BMP file.
+    """Read a JPEG, PNG, TIFF, WebP or BMP file.
 
     Args:
         path: the file.
@@ -45,7 +45,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
-    """Reads a lesion mask, white on the lesion.
+    """Read a lesion mask, white on the lesion.
 
     Returns:
         bool (H, W).
@@ -57,7 +57,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 
 
 def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
-    """Decodes the bytes of an image file.
+    """Decode the bytes of an image file.
 
     Gray becomes three equal channels, 16-bit values are cut to their high byte, and transparent pixels are
     put on white, as a viewer shows them.
@@ -95,7 +95,7 @@ def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Reads a whole image file, at most ``MAX_BYTES``.
+    """Read a whole image file, at most ``MAX_BYTES``.
 
     Raises:
         ImageError: it is missing, not a regular file, unreadable, or too large.
@@ -112,7 +112,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def content_digest(path: Path) -> str:
-    """Returns the SHA-256 of a file's bytes, 64 hexadecimal digits.
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits.
 
     Raises:
         ImageError: see :func:`read_bytes`.
@@ -129,7 +129,7 @@ def _has_lost_tail(data: bytes) -> bool:
 
 
 def _refuse_missing_end(image: Image.Image, where: object) -> None:
-    """Refuses a JPEG that was cut and closed again: libjpeg fills the missing part with exact mid-gray."""
+    """Refuse a JPEG that was cut and closed again: libjpeg fills the missing part with exact mid-gray."""
     if image.format not in ("JPEG", "MPO"):
         return
     last = image.crop((0, image.height - 1, image.width, image.height)).convert("RGB")

@@ -1,4 +1,4 @@
-"""Estimates an image's noise, and removes it with BM3D (Dabov et al. 2007): eq. (3) of the paper."""
+"""Estimate an image's noise, and remove it with BM3D (Dabov et al. 2007): eq. (3) of the paper."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
 def estimate_noise(image: NDArray[Any]) -> float:
-    """Estimates the standard deviation of additive white noise (Immerkaer 1996, eq. (5)).
+    """Estimate the standard deviation of additive white noise (Immerkaer 1996, eq. (5)).
 
     The mean of the channels' estimates: BM3D takes one sigma for the noise in a channel, and luminance,
     an average of channels, would have a third less. Resizing and JPEG smooth noise away, so estimate on
@@ -48,7 +48,7 @@ def estimate_noise(image: NDArray[Any]) -> float:
 
 
 def denoise(image: NDArray[np.uint8], sigma: float, method: Denoise, threads: int = 1) -> NDArray[np.uint8]:
-    """Denoises an image; noise below ``NEGLIGIBLE_SIGMA`` is left in.
+    """Denoise an image; noise below ``NEGLIGIBLE_SIGMA`` is left in.
 
     Args:
         image: RGB (H, W, 3), uint8.
@@ -70,7 +70,7 @@ def denoise(image: NDArray[np.uint8], sigma: float, method: Denoise, threads: in
 
 @cache
 def denoiser(method: Denoise) -> Denoiser:
-    """Returns the engine of a method: a function of a float32 (H, W, 3) image, its sigma, and threads.
+    """Return the engine of a method: a function of a float32 (H, W, 3) image, its sigma, and threads.
 
     Raises:
         SettingsError: the package ``bm3d`` was chosen but is not installed.

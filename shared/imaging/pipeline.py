@@ -37,7 +37,7 @@ class Preprocessed:
 
 
 def preprocess(image: NDArray[np.uint8], settings: PreprocessSettings, threads: int = 1) -> Preprocessed:
-    """Runs every step that `settings` turns on.
+    """Run every step that `settings` turns on.
 
     Args:
         image: RGB (H, W, 3), uint8, any size.
@@ -58,7 +58,7 @@ def preprocess(image: NDArray[np.uint8], settings: PreprocessSettings, threads: 
 
 
 def stages(image: NDArray[np.uint8], settings: PreprocessSettings) -> dict[str, NDArray[np.uint8]]:
-    """Returns the image after each step that is on, in order, to be shown.
+    """Return the image after each step that is on, in order, to be shown.
 
     Args:
         image: RGB (H, W, 3), uint8, any size.

@@ -1,4 +1,4 @@
-"""Resizes an image of any shape to a square, without changing its aspect ratio."""
+"""Resize an image of any shape to a square, without changing its aspect ratio."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dermafed.shared.imaging.preprocess_settings import Fit
 
 
 def resize(image: NDArray[np.uint8], size: int, fit: Fit) -> NDArray[np.uint8]:
-    """Resizes to a square, by area averages when shrinking and bicubic when enlarging.
+    """Resize to a square, by area averages when shrinking and bicubic when enlarging.
 
     The margin of ``"pad"`` mirrors the image: it has the image's noise, where a black or smeared one lowers
     the noise estimate by a quarter (4:3 images), and it adds no edge that skin does not have.
@@ -34,7 +34,7 @@ def _centre_square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _scale(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Scales so that the longer side is `size` pixels."""
+    """Scale so that the longer side is `size` pixels."""
     height, width = image.shape[:2]
     factor = size / max(height, width)
     if factor == 1:

@@ -9,6 +9,12 @@ from pathlib import Path
 
 PAPER_CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 SIDES = ("train", "validation", "test")
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("val", "valid", "validation"), 1),
+    **dict.fromkeys(("test", "testing"), 2),
+}
+"""What data sets call the sides, each with its place in SIDES."""
 
 
 @dataclass(frozen=True, slots=True)

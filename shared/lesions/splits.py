@@ -1,4 +1,4 @@
-"""Splits images into training, validation and test, by lesion and patient, by class, without duplicates."""
+"""Split images into training, validation and test, by lesion and patient, by class, without duplicates."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ from pathlib import Path
 from dermafed.shared.errors import DatasetError, ImageError, SettingsError
 from dermafed.shared.imaging.decoding import content_digest
 from dermafed.shared.lesions.lesion_groups import Stratum, assign_groups, draw, lesion_groups
-from dermafed.shared.lesions.record import SIDES, LesionRecord, Splits
+from dermafed.shared.lesions.record import SIDES, SPLIT_NAMES, LesionRecord, Splits
 
 FRACTIONS = (0.7, 0.1, 0.2)
-_GIVEN = {
-    **dict.fromkeys(("train", "training"), 0),
-    **dict.fromkeys(("val", "valid", "validation"), 1),
-    **dict.fromkeys(("test", "testing"), 2),
-}
 
 
 def split_records(
@@ -148,13 +143,13 @@ def _given_sides(members: Sequence[tuple[str, LesionRecord]]) -> list[int]:
 
 def _given_side(record: LesionRecord) -> int:
     text = next((value for key, value in record.attributes.items() if key.casefold() == "split"), "")
-    if text.strip().casefold() not in _GIVEN:
+    if text.strip().casefold() not in SPLIT_NAMES:
         raise DatasetError(
             f"the given split of {record.image_id} is {text!r}",
             where="column split",
             remedy="Write train, validation or test, or let DermaFed draw the split",
         )
-    return _GIVEN[text.strip().casefold()]
+    return SPLIT_NAMES[text.strip().casefold()]
 
 
 def _refuse_empty(clinic: str, parts: Sequence[Sequence[LesionRecord]], needed: Sequence[bool]) -> None:

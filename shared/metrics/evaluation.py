@@ -11,6 +11,11 @@ from dermafed.shared.errors import DatasetError, FederationError
 
 PROBABILITY_FLOOR = 1e-7
 """The least probability a loss sees; Keras clips at the same value."""
+BINS = 1000
+"""Equal bins of [0, 1] in which scores are counted."""
+MAX_IMAGES = 10**9
+"""More images than any clinic has; every sum of counts stays far below the largest int64."""
+_REMEDY = "Install the same version of DermaFed at every clinic"
 
 
 def checked_predictions(
@@ -57,15 +62,6 @@ def cross_entropy(labels: NDArray[np.int64], probabilities: NDArray[np.float64])
     """
     true_class = probabilities[np.arange(labels.size), labels]
     return -np.log(np.clip(true_class, PROBABILITY_FLOOR, 1.0))
-
-
-BINS = 1000
-"""Equal bins of [0, 1] in which scores are counted."""
-
-MAX_IMAGES = 10**9
-"""More images than any clinic has; every sum of counts stays far below the largest int64."""
-
-_REMEDY = "Install the same version of DermaFed at every clinic"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

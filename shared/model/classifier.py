@@ -24,7 +24,7 @@ HEAD_SCALE = 0.1
 
 
 def build_classifier(settings: ModelSettings) -> keras.Model:
-    """Builds the classifier with random weights.
+    """Build the classifier with random weights.
 
     EfficientNet features A (eq. 6), global average pooling, batch normalisation and dropout
     (eq. 7), a dense layer named ``logits`` and a softmax named ``probabilities`` (eq. 8).
@@ -63,7 +63,7 @@ def logits_model(model: keras.Model) -> keras.Model:
 
 
 def normalise_like_imagenet(backbone: keras.Model) -> None:
-    """Fills eq. (2)'s constants into a B0-B7's normalisation layer; V2's has its own."""
+    """Fill eq. (2)'s constants into a B0-B7's normalisation layer; V2's has its own."""
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
             layer.adapt_mean.assign(np.array(IMAGENET_MEAN, np.float32))
@@ -72,7 +72,7 @@ def normalise_like_imagenet(backbone: keras.Model) -> None:
 
 
 def fix_batch_norm(model: keras.Model) -> None:
-    """Fixes all batch normalisation: it uses its moving statistics, and training does not change it."""
+    """Fix all batch normalisation: it uses its moving statistics, and training does not change it."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
@@ -85,7 +85,7 @@ def _pooled(features: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _freeze(model: keras.Model, backbone: keras.Model, settings: ModelSettings) -> None:
-    """Freezes blocks and batch normalisation by the settings."""
+    """Freeze blocks and batch normalisation by the settings."""
     last_frozen = settings.frozen_blocks
     for layer in backbone.layers:
         layer.trainable = block_of(layer.name) > last_frozen or not last_frozen
@@ -104,7 +104,7 @@ def block_of(name: str) -> int:
 
 
 def exchanged_variables(model: keras.Model) -> list[keras.Variable]:
-    """Returns the variables that make up the flat vector, in the model's own order.
+    """Return the variables that make up the flat vector, in the model's own order.
 
     All but those of the input normalisation, which are part of the architecture.
     """
@@ -118,13 +118,13 @@ def exchanged_variables(model: keras.Model) -> list[keras.Variable]:
 
 
 def to_flat(model: keras.Model) -> NDArray[np.float32]:
-    """Returns the model's weights as float32 (P,): what clinics send, what is averaged and saved."""
+    """Return the model's weights as float32 (P,): what clinics send, what is averaged and saved."""
     arrays = [np.ravel(keras.ops.convert_to_numpy(v.value)) for v in exchanged_variables(model)]
     return np.concatenate(arrays).astype(np.float32)
 
 
 def set_flat(model: keras.Model, weights: NDArray[np.float32]) -> None:
-    """Writes a flat vector into the model.
+    """Write a flat vector into the model.
 
     Raises:
         ModelError: the vector belongs to another architecture.

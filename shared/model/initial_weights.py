@@ -1,4 +1,4 @@
-"""Builds the first classifier of a run: weights from ImageNet through Keras, a file, lite0, or random."""
+"""Build the first classifier of a run: weights from ImageNet through Keras, a file, lite0, or random."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dermafed.shared.model.model_settings import ModelSettings
 
 
 def initial_classifier(settings: ModelSettings, weights: str, *, seed: int) -> keras.Model:
-    """Builds the classifier that a run starts from.
+    """Build the classifier that a run starts from.
 
     Args:
         settings: the architecture.
@@ -82,7 +82,7 @@ def _from_keras(build: Callable[..., keras.Model], side: int) -> keras.Model:
 
 
 def _copy_backbone(source: keras.Model, model: keras.Model, *, rescaled: bool) -> None:
-    """Copies every layer's weights by name, but for the input normalisation, which is fixed."""
+    """Copy every layer's weights by name, but for the input normalisation, which is fixed."""
     for layer in source.layers:
         if isinstance(layer, keras.layers.Normalization):
             _check_normalisation(layer)
@@ -107,7 +107,7 @@ def _check_normalisation(layer: keras.layers.Normalization) -> None:
 
 
 def _fold_rescaling(model: keras.Model) -> None:
-    """Folds Keras' second rescaling of ImageNet inputs, by 1/sqrt(std), into the first convolution.
+    """Fold Keras' second rescaling of ImageNet inputs, by 1/sqrt(std), into the first convolution.
 
     ``keras.applications`` inserts that layer for ``weights="imagenet"`` and leaves it out for a
     file. The convolution has no bias and pads with zeros, so scaling its kernel's input channels

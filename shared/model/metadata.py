@@ -1,4 +1,4 @@
-"""Encodes clinical metadata M_i (age, sex, body site) for the model's optional second input."""
+"""Encode clinical metadata M_i (age, sex, body site) for the model's optional second input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ METADATA_FEATURES = 2 + len(SEXES) + len(BODY_REGIONS)
 
 
 def encode_metadata(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
-    """Encodes each record's metadata.
+    """Encode each record's metadata.
 
     Returns:
         float32 (N, M): age / 100 and 1 if known (else 0, 0), then indicators for sex and region.

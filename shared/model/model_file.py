@@ -17,7 +17,7 @@ from dermafed.shared.storage.atomic_files import unwritable, write_atomically, w
 
 
 def save_model(path: Path, weights: NDArray[np.float32], info: ModelInfo) -> None:
-    """Writes the model file, then its description, each whole or not at all.
+    """Write the model file, then its description, each whole or not at all.
 
     Args:
         path: ends in ``.keras``.
@@ -40,7 +40,7 @@ def save_model(path: Path, weights: NDArray[np.float32], info: ModelInfo) -> Non
 
 
 def load_model(path: Path) -> tuple[keras.Model, ModelInfo]:
-    """Loads a model and its description.
+    """Load a model and its description.
 
     Raises:
         ModelError: either file is missing, damaged, or they do not belong together.

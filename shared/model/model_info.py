@@ -45,7 +45,7 @@ class ModelInfo:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the content of ``NAME.json``."""
+        """Return the content of ``NAME.json``."""
         return {
             "format": FORMAT,
             "classes": list(self.model.classes),
@@ -61,7 +61,7 @@ class ModelInfo:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelInfo:
-        """Reads what :meth:`to_dict` returns; raises KeyError or SettingsError on other content."""
+        """Read what :meth:`to_dict` returns; raise KeyError or SettingsError on other content."""
         return cls(
             ModelSettings.from_dict(values["model"]),
             PreprocessSettings.from_dict(values["preprocessing"]),
@@ -74,7 +74,7 @@ class ModelInfo:
 
 
 def weights_origin(weights: str) -> str:
-    """Describes first weights: their name or, for a file, its name without its folder and its SHA-256."""
+    """Describe first weights: their name or, for a file, its name without its folder and its SHA-256."""
     if weights in NAMED_WEIGHTS:
         return weights
     path = Path(weights)

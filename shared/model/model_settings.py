@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
@@ -30,7 +30,6 @@ Backbone = Literal[
     "EfficientNetV2M",
     "EfficientNetV2L",
 ]
-BACKBONES: tuple[str, ...] = get_args(Backbone)
 
 
 def default_frozen_blocks(weights: str) -> int:

@@ -29,6 +29,13 @@ OFFER, PREPARE = "offer", "prepare"
 OFFER_QUERY, PREPARE_QUERY = (f"{MessageType.QUERY}.{name}" for name in (OFFER, PREPARE))
 
 _LONGEST_VERSION = 40
+_PACKAGES = {
+    "dermafed": ("dermafed",),
+    "flwr": ("flwr",),
+    "keras": ("keras",),
+    "tensorflow": ("tensorflow-cpu", "tensorflow"),
+    "numpy": ("numpy",),
+}
 
 
 class Decision(StrEnum):
@@ -145,15 +152,6 @@ def _text(record: Mapping[str, object], name: str) -> str:
     if not isinstance(value, str):
         raise FederationError(f"the field '{name}' is not text")
     return value
-
-
-_PACKAGES = {
-    "dermafed": ("dermafed",),
-    "flwr": ("flwr",),
-    "keras": ("keras",),
-    "tensorflow": ("tensorflow-cpu", "tensorflow"),
-    "numpy": ("numpy",),
-}
 
 
 def installed_versions() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,13 +64,14 @@ def issue_server_certificate(folder: Path, hosts: Sequence[str]) -> x509.Certifi
     authority = load_certificate(folder / CA_CERTIFICATE)
     key = _server_key(folder)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
+    names = [_general_name(host) for host in dict.fromkeys((*hosts, *_LOCAL))]
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(_public(authority))
     builder = (
         _certificate(name, authority.subject, key.public_key(), SERVER_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(_names((*hosts, *_LOCAL))), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(issuer, critical=False)
     )
     certificate = builder.sign(_load_key(folder / CA_KEY), hashes.SHA384())
@@ -142,10 +143,6 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _names(hosts: Iterable[str]) -> list[x509.GeneralName]:
-    return [_general_name(host) for host in dict.fromkeys(hosts)]
 
 
 def _general_name(host: str) -> x509.GeneralName:

@@ -201,7 +201,7 @@ def encode_calibration_sums(sums: CalibrationSums, seconds: float) -> RecordDict
 
 
 def decode_calibration_sums(content: RecordDict, classes: int) -> tuple[CalibrationSums, float]:
-    """The server's reading of :func:`encode_calibration_sums`, and the clinic's seconds of work.
+    """Decode :func:`encode_calibration_sums` at the server: the sums and the clinic's seconds of work.
 
     Raises:
         FederationError: a field is missing, or impossible for any images.
@@ -220,12 +220,12 @@ def decode_calibration_sums(content: RecordDict, classes: int) -> tuple[Calibrat
 
 
 def encode_calibration(calibration: Calibration) -> RecordDict:
-    """Content of a trust message."""
+    """Content of the message that sends the calibration back."""
     return RecordDict({"trust": ConfigRecord({"document": json.dumps(to_document(calibration))})})
 
 
 def decode_calibration(content: RecordDict) -> Calibration:
-    """The clinic's reading of :func:`encode_calibration`.
+    """Decode :func:`encode_calibration` at the clinic.
 
     Raises:
         FederationError: it is not a calibration.

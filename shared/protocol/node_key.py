@@ -13,14 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dermafed.shared.errors import InputError, StorageError
 from dermafed.shared.storage.atomic_files import write_atomically, write_private
 
-KEY_TYPE = "ecdsa-sha2-nistp384"
-"""The type of key that Flower's nodes sign with, as OpenSSH names it."""
-
 _LONGEST = 4096  # bytes; a key has about 200
 
 
 def make_key_pair(private_key: Path, public_key: Path, comment: str) -> None:
-    """Make an EC P-384 key pair in two files of OpenSSH's format.
+    """Make an EC P-384 key pair, as Flower's nodes sign with, in two files of OpenSSH's format.
 
     Args:
         private_key: the file for the private key, readable for its owner only.

@@ -23,14 +23,11 @@ StrategyName = Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fe
 """The classes of :mod:`dermafed.server.rounds.strategies`, in lower case."""
 
 Rounds = Annotated[
-    int,
-    Field(ge=1, le=9999, description="Federated rounds"),
-    Key(synthetic=10, limit=100, asks="{} rounds"),
+    int, Field(ge=1, le=9999, description="Federated rounds"), Key(synthetic=10, limit=100, asks="{} rounds")
 ]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of all random draws"), Key(panel="Run")]
 Weights = Annotated[
-    str,
-    Field(description="First weights: imagenet (downloaded), none, lite0, or a .h5 file"),
+    str, Field(description="First weights: imagenet (downloaded), none, lite0, or a .h5 file")
 ]
 
 

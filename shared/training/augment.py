@@ -23,7 +23,7 @@ _DISPLAY_GAMMA = 2.2
 
 
 def augment(image: NDArray[np.uint8], rng: np.random.Generator, *, tones: bool = False) -> NDArray[np.uint8]:
-    """Returns a randomly flipped, rotated, zoomed and relit copy.
+    """Return a randomly flipped, rotated, zoomed and relit copy.
 
     Args:
         image: uint8 (S, S, 3).

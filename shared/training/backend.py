@@ -1,4 +1,4 @@
-"""Configures the backend: threads, determinism, no output; the only module here that names TensorFlow."""
+"""Configure the backend: threads, determinism, no output; the only module here that names TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def configure_backend(threads: int) -> None:
-    """Fixes the number of threads, chooses deterministic operations, and stops Keras from writing to stdout.
+    """Fix the number of threads, choose deterministic operations, and stop Keras from writing to stdout.
 
     Call it before the first computation of the process: TensorFlow fixes its threads then. On two
     cores EfficientNetB0 trains as fast with one thread as with two, so that parallel processes

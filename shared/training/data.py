@@ -1,4 +1,4 @@
-"""Loads a clinic's records as labelled arrays, and draws the batches of a round."""
+"""Load a clinic's records as labelled arrays, and draw the batches of a round."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LabelledImages:
         return len(self.labels)
 
     def inputs(self, images: NDArray[np.uint8], index: NDArray[np.int64]) -> object:
-        """Returns the model's inputs for these images: float32 images, with their metadata if any."""
+        """Return the model's inputs for these images: float32 images, with their metadata if any."""
         pixels = images.astype(np.float32)
         return pixels if self.metadata is None else [pixels, self.metadata[index]]
 
@@ -52,7 +52,7 @@ class Batch:
 def batches(
     data: LabelledImages, size: int, steps: Iterable[int], *, seed: int, augmented: bool, tones: bool = False
 ) -> Iterator[Batch]:
-    """Yields the batches of some steps of an endless training: epoch after epoch, each in random order.
+    """Yield the batches of some steps of an endless training: epoch after epoch, each in random order.
 
     All batches have one size, so that the model is traced for one shape: an epoch's last batch is
     filled up with images of weight 0, and no image counts twice. A step's batch depends only on
@@ -81,14 +81,14 @@ def batches(
 
 
 def steps_per_epoch(data: LabelledImages, size: int) -> int:
-    """Returns the number of batches of ``size`` in an epoch."""
+    """Return the number of batches of ``size`` in an epoch."""
     return -(-len(data) // size)
 
 
 def load_labelled(
     records: Sequence[LesionRecord], model: ModelSettings, preprocess: PreprocessSettings
 ) -> LabelledImages:
-    """Loads records as the model's inputs and targets.
+    """Load records as the model's inputs and targets.
 
     Args:
         records: labelled with the model's classes.
@@ -106,7 +106,7 @@ def load_labelled(
 def label_images(
     records: Sequence[LesionRecord], images: NDArray[np.uint8], model: ModelSettings
 ) -> LabelledImages:
-    """Joins records and their preprocessed images, uint8 (N, S, S, 3), as inputs and targets.
+    """Join records and their preprocessed images, uint8 (N, S, S, 3), as inputs and targets.
 
     Raises:
         DatasetError: the label of a record is not a class of the model.

@@ -45,7 +45,7 @@ class KerasTrainer:
         memory: BatchNormMemory | None = None,
         weights: NDArray[np.float32] | None = None,
     ) -> None:
-        """Takes the clinic's images; the network is shared by the process's trainers.
+        """Take the clinic's images; the network is shared by the process's trainers.
 
         Args:
             model: the architecture.
@@ -75,7 +75,7 @@ class KerasTrainer:
         self._weight = len(train) if by_images else balanced_weight(counts, everywhere)
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
-        """Trains a round from ``weights``.
+        """Train a round from ``weights``.
 
         Args:
             weights: the global model, float32 (P,).
@@ -107,7 +107,7 @@ class KerasTrainer:
         return Update(trained, self._weight, {"loss": network.mean_loss()})
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        """Evaluates a model on the clinic's validation images, with its own batch norm if it has one."""
+        """Evaluate a model on the clinic's validation images, with its own batch norm if it has one."""
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
         return ClinicEvaluation.from_predictions(
             self.validation.labels, self._validation_features.predict(classifier)

@@ -25,7 +25,7 @@ class PriorAdjustedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         self._focus = focus
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-        """Returns the loss of each image (B,)."""
+        """Return the loss of each image (B,)."""
         labels, offset = keras.ops.split(y_true, 2, axis=-1)
         log_p = keras.ops.log_softmax(y_pred + offset, axis=-1)
         if self._focus:
@@ -63,7 +63,7 @@ def class_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def balanced_weight(counts: NDArray[np.int64], everywhere: NDArray[np.int64]) -> int:
-    """Returns the weight of a clinic's images where each class weighs the same over all clinics.
+    """Return the weight of a clinic's images where each class weighs the same over all clinics.
 
     Args:
         counts: the clinic's images of each class (C,).

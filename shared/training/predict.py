@@ -1,4 +1,4 @@
-"""Predicts with a model's weights, and with a clinic's own batch normalisation if it has one.
+"""Predict with a model's weights, and with a clinic's own batch normalisation if it has one.
 
 What the frozen blocks make of images is computed once, since no round changes it: of EfficientNetB0 with four
 frozen blocks, two thirds of a prediction.
@@ -29,10 +29,10 @@ class BatchNormMemory(Protocol):
     """Saves a clinic's own batch normalisation between rounds (FedBN)."""
 
     def load(self, before_round: int) -> FloatVector | None:
-        """Returns the values saved last before a round, or ``None``."""
+        """Return the values saved last before a round, or ``None``."""
 
     def save(self, values: FloatVector, *, round: int) -> None:
-        """Saves the values at the end of a round."""
+        """Save the values at the end of a round."""
 
 
 def predict(
@@ -43,7 +43,7 @@ def predict(
     round: int = 0,
     memory: BatchNormMemory | None = None,
 ) -> NDArray[np.float32]:
-    """Applies a model to images.
+    """Apply a model to images.
 
     Args:
         model: the architecture.
@@ -61,7 +61,7 @@ def predict(
 def loaded_classifier(
     model: ModelSettings, weights: FloatVector, *, round: int = 0, memory: BatchNormMemory | None = None
 ) -> keras.Model:
-    """Returns the process's one classifier, with these weights until others are set; see :func:`predict`."""
+    """Return the process's one classifier, with these weights until others are set; see :func:`predict`."""
     classifier = shared_classifier(model)
     # The values that the clinic saved in this round belong to this round's model.
     set_flat(classifier, with_own_batch_norm(model, weights, memory, round + 1))
@@ -69,7 +69,7 @@ def loaded_classifier(
 
 
 def apply_classifier(classifier: keras.Model, data: LabelledImages) -> NDArray[np.float32]:
-    """Predicts probabilities float32 (N, C) with a classifier's own weights."""
+    """Predict probabilities float32 (N, C) with a classifier's own weights."""
     return apply_in_batches(classifier, data.images, data.metadata)
 
 
@@ -95,7 +95,7 @@ def apply_in_batches(
 def with_own_batch_norm(
     model: ModelSettings, weights: FloatVector, memory: BatchNormMemory | None, round: int
 ) -> FloatVector:
-    """Returns the weights with the batch normalisation that the clinic saved last before a round, if any."""
+    """Return the weights with the batch normalisation that the clinic saved last before a round, if any."""
     own = memory.load(round) if memory else None
     if own is None:
         return weights
@@ -106,7 +106,7 @@ def with_own_batch_norm(
 
 @lru_cache(maxsize=2)
 def batch_norm_entries(settings: ModelSettings) -> NDArray[np.bool_]:
-    """Returns which of the weights belong to batch normalisation: bool (P,)."""
+    """Return which of the weights belong to batch normalisation: bool (P,)."""
     return batch_norm_mask(shared_classifier(settings))
 
 
@@ -114,13 +114,13 @@ class FrozenFeatures:
     """A clinic's images, and their features after a classifier's frozen blocks."""
 
     def __init__(self, frozen_blocks: int, data: LabelledImages) -> None:
-        """Takes the images, uint8 (N, S, S, 3)."""
+        """Take the images, uint8 (N, S, S, 3)."""
         self._frozen_blocks, self._data = frozen_blocks, data
         self._digest = b""
         self._features = np.empty(0, np.float32)
 
     def predict(self, classifier: keras.Model) -> NDArray[np.float32]:
-        """Predicts probabilities float32 (N, C) with a classifier's own weights."""
+        """Predict probabilities float32 (N, C) with a classifier's own weights."""
         parts = _parts(classifier, self._frozen_blocks)
         if parts is None:
             return apply_classifier(classifier, self._data)
@@ -132,7 +132,7 @@ class FrozenFeatures:
 
 @lru_cache(maxsize=2)
 def _parts(classifier: keras.Model, frozen_blocks: int) -> tuple[keras.Model, keras.Model] | None:
-    """Splits off the frozen blocks; None without any, or where features take more memory than images."""
+    """Split off the frozen blocks; None without any, or where features take more memory than images."""
     image, *metadata = classifier.inputs
     frozen = [layer for layer in classifier.layers if 1 <= block_of(layer.name) <= frozen_blocks]
     if not frozen:

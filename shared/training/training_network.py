@@ -37,7 +37,7 @@ class ProximalModel(keras.Model):  # type: ignore[misc]
         ]
 
     def set_anchor(self) -> None:
-        """Sets w_0 to the present weights."""
+        """Set w_0 to the present weights."""
         for anchor, weight in zip(self.anchor, self.trainable_variables if self.mu else [], strict=True):
             anchor.assign(weight.value)
 
@@ -67,7 +67,7 @@ class TrainingNetwork:
         self._network.optimizer.build(self._network.trainable_variables)
 
     def restart(self, weights: FloatVector, *, seed: int) -> None:
-        """Starts from ``weights`` with a fresh optimiser and seeded dropout."""
+        """Start from ``weights`` with a fresh optimiser and seeded dropout."""
         set_flat(self.classifier, weights)
         self._network.set_anchor()
         for variable in self._network.optimizer.variables:
@@ -99,7 +99,7 @@ class TrainingNetwork:
 
 @lru_cache(maxsize=2)
 def shared_classifier(settings: ModelSettings) -> keras.Model:
-    """Returns the process's one classifier of an architecture; its weights are those that were set last."""
+    """Return the process's one classifier of an architecture; its weights are those that were set last."""
     return build_classifier(settings)
 
 
@@ -107,7 +107,7 @@ def shared_classifier(settings: ModelSettings) -> keras.Model:
 def training_network(
     settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool = False
 ) -> TrainingNetwork:
-    """Returns the process's one network for these settings, with its batch normalisation fixed or not."""
+    """Return the process's one network for these settings, with its batch normalisation fixed or not."""
     return TrainingNetwork(settings, recipe, proximal_mu, fixed)
 
 

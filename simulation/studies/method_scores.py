@@ -28,7 +28,7 @@ def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str
 
     Args:
         run: a finished run with its model.
-        methods: of :data:`dermafed.shared.explain.METHODS`, or ``centre``.
+        methods: of :data:`dermafed.shared.explain.methods.METHODS`, or ``centre``.
         count: number of test images, evenly spaced over those of all clinics by name.
 
     Returns:

@@ -1,7 +1,7 @@
 """Tests which rows of a study differ: every pair of models, on the same images and seeds.
 
 The interval and p-value of a difference come from a bootstrap over images and trainings
-(:mod:`resampled_metrics`); with one common seed, over images only. Accuracy has McNemar's exact test instead,
+(``resampled_metrics``); with one common seed, over images only. Accuracy has McNemar's exact test instead,
 on one image of each lesion. Holm's adjustment is over all pairs of one metric on the same tests with the same
 number of seeds, so exploratory rows with one seed do not weaken the comparison of the main rows.
 """

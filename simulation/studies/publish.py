@@ -4,7 +4,7 @@
 
 Saves a finished study's metrics in ``docs/results/STUDY.json`` and its plots in ``docs/images``; the output
 of a benchmark with ``--json`` in ``docs/results`` with the same file name. Then writes all marked numbers of
-``README.md`` and ``docs/*.md`` from ``docs/results`` (see :mod:`marks`). ``--check`` writes nothing, and only
+``README.md`` and ``docs/*.md`` from ``docs/results`` (see ``marks.py``). ``--check`` writes nothing, and only
 lists the documents that differ.
 """
 

@@ -25,7 +25,7 @@ _METRICS = {"accuracy", "precision", "recall", "f1", "balanced_accuracy", "auc"}
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A row without a training: the models of another row get a second view of each image (:mod:`guided`).
+    """A row without a training: the models of another row get a second view of each image (``guided``).
 
     Attributes:
         of: name of the other row.

@@ -49,7 +49,7 @@ class Diagnoser:
 
         Args:
             model: that diagnoses.
-            engine: see :class:`dermafed.shared.explain.Explainer`.
+            engine: see :class:`dermafed.shared.explain.explainer.Explainer`.
 
         Raises:
             ModelError: the model cannot be explained.

@@ -43,8 +43,8 @@ def read_picture(data: bytes) -> tuple[NDArray[np.uint8], tuple[Caution, ...]]:
     """Decode a JPEG or PNG.
 
     Orientation is applied; gray becomes three equal channels, 16-bit values keep their high byte, and what
-    is transparent lies over white, as in training (:mod:`decoding`). Of a file with several pictures, as
-    telephones write, the first counts. What follows the picture's end is dropped.
+    is transparent lies over white, as in training (``shared/imaging/decoding.py``). Of a file with several
+    pictures, as telephones write, the first counts. What follows the picture's end is dropped.
 
     Returns:
         RGB uint8 (H, W, 3), upright, and what makes its diagnosis less sure.

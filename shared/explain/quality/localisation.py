@@ -21,6 +21,10 @@ from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
 
+THRESHOLD = 0.5
+"""A pixel of the map is taken for lesion from this share of the map's range. Fixed, not tuned to masks."""
+Mask = NDArray[np.bool_]
+
 
 @dataclass(frozen=True, slots=True)
 class Pointing:
@@ -72,12 +76,6 @@ def lesion_mask(path: Path, settings: PreprocessSettings) -> NDArray[np.bool_]:
         ImageError: the file cannot be read.
     """
     return resize(read_image(path), settings.image_size, settings.fit)[..., 0] >= 128
-
-
-THRESHOLD = 0.5
-"""A pixel of the map is taken for lesion from this share of the map's range. Fixed, not tuned to masks."""
-
-Mask = NDArray[np.bool_]
 
 
 def box_overlap(heatmap: Heatmap, mask: Mask) -> float:

@@ -28,6 +28,12 @@ deletion, insertion and drop separate methods on lesions predicted as something 
 
 _GRID = 7  # tiles a side, as many as the cells of the classifiers' last maps
 _STRIDE = 18  # of those that visit every tile, the one that treats quarters and centre most evenly
+STEPS = 16
+"""Equal portions in which pixels are removed or added; four times as many move an area by 0.013 at most."""
+BLUR_SIGMA = 5.0
+"""Standard deviation, in pixels, of the insertion's first image; with :data:`BLUR_KERNEL`, the authors'."""
+BLUR_KERNEL = 11
+"""Side of the blur's kernel, in pixels."""
 
 
 def ranking(heatmap: Heatmap) -> NDArray[np.intp]:
@@ -49,16 +55,6 @@ def ranking(heatmap: Heatmap) -> NDArray[np.intp]:
     tile = rows * _GRID // heatmap.shape[0] * _GRID + columns * _GRID // heatmap.shape[1]
     turn = tile * _STRIDE % _GRID**2
     return np.lexsort((turn.ravel(), -heatmap.ravel()))
-
-
-STEPS = 16
-"""Equal portions in which pixels are removed or added; four times as many move an area by 0.013 at most."""
-
-BLUR_SIGMA = 5.0
-"""Standard deviation, in pixels, of the insertion's first image; with :data:`BLUR_KERNEL`, the authors'."""
-
-BLUR_KERNEL = 11
-"""Side of the blur's kernel, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ class WeightDependence:
 
     Attributes:
         head: with the last layer randomised: the part of the map that depends on the features, not on the
-        class.
+            class.
         everything: with all layers randomised: the part that depends on the image and the architecture alone.
     """
 

@@ -58,8 +58,8 @@ def image_scores(
         mask: the lesion, bool (S, S).
 
     Returns:
-        A value for each of :data:`MEASURES`; without a lesion in the mask,
-        none for pointing.
+        A value for each of :data:`dermafed.shared.explain.quality.quality_sums.MEASURES`; none for pointing
+        without a lesion in the mask.
 
     Raises:
         ValueError: a map or the mask does not fit the image.

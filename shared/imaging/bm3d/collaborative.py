@@ -162,7 +162,8 @@ def filter_plane(
     Args:
         noisy: (H, W) float32, noise of standard deviation 1.
         guide: (H, W) float32, the basic estimate, for the Wiener filter; (0, W) for hard thresholding.
-        groups: (R, C, N) int32 as :func:`match_blocks` returns them for ``rows`` and ``depth``.
+        groups: (R, C, N) int32 as :func:`dermafed.shared.imaging.bm3d.matching.match_blocks` returns
+            them for ``rows`` and ``depth``.
         rows: (R,) int64, first rows of the reference blocks.
         depth: rows of the buffer, twice the search radius plus one.
         threshold: lambda_3D, in standard deviations of the noise.

@@ -1,4 +1,4 @@
-"""Reads label files, CSV tables and JSON documents; every error names the row, or line and column."""
+"""Read label files, CSV tables and JSON documents; every error names the row, or line and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads a data set of any format: the table of readers."""
+"""Load a data set of any format: the table of readers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from dermafed.shared.lesions.readers.image_files import find_images
 from dermafed.shared.lesions.readers.labelme import is_labelme, read_labelme
 from dermafed.shared.lesions.readers.manifest import is_manifest, read_manifest
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
-
-SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+from dermafed.shared.lesions.record import SPLIT_NAMES
 
 
 class Reader(NamedTuple):
@@ -58,7 +57,7 @@ def read_class_folders(folder: Path, skip_bad: bool) -> Dataset:
     """
     files = find_images(folder)
     parts = {name: path.relative_to(files.root).parts[:-1] for name, path in files.images.items()}
-    split = all(folders and folders[0].casefold() in SPLIT_FOLDERS for folders in parts.values())
+    split = all(folders and folders[0].casefold() in SPLIT_NAMES for folders in parts.values())
     rows = [_folder_row(name, folders, files.images[name], split) for name, folders in parts.items()]
     labels = sorted({row.label for row in rows if row.label})
     if len(labels) < 2:

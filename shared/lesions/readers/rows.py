@@ -1,4 +1,4 @@
-"""Turns the entries of a label file into lesion records: the part that all formats share."""
+"""Turn the entries of a label file into lesion records: the part that all formats share."""
 
 from __future__ import annotations
 

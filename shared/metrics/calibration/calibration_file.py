@@ -22,6 +22,7 @@ from dermafed.shared.metrics.calibration.selective_prediction import COVERAGE
 from dermafed.shared.storage.atomic_files import write_private
 
 _REMEDY = "Run: fl-client calibrate"
+FORMAT = 1
 
 
 def calibration_files(model: Path) -> tuple[Path, Path]:
@@ -99,9 +100,6 @@ def _detector(values: dict[str, Any], path: Path) -> OutOfDistribution:
     if whitening.shape != (size, size) or not np.isfinite([threshold, *mean, whitening.sum()]).all():
         raise ValueError("the arrays do not belong to a model")
     return OutOfDistribution(mean, whitening, threshold, int(values["images"]))
-
-
-FORMAT = 1
 
 
 def to_document(calibration: Calibration) -> dict[str, Any]:

@@ -74,10 +74,7 @@ class CalibrationSums:
         if self.temperature != other.temperature or self.before.images.shape != other.before.images.shape:
             raise FederationError("Two clinics calibrated different models", remedy=_REMEDY)
         return CalibrationSums(
-            self.temperature,
-            self.losses + other.losses,
-            self.before + other.before,
-            self.after + other.after,
+            self.temperature, self.losses + other.losses, self.before + other.before, self.after + other.after
         )
 
     @property
@@ -110,23 +107,25 @@ class CalibrationSums:
             FederationError: with the first thing that does not fit.
         """
         if not FEWEST_IMAGES <= self.images <= MOST_IMAGES:
-            raise FederationError(
-                f"A clinic's sums are refused: they are of {self.images} images", remedy=_REMEDY
-            )
+            raise _refusal(f"they are of {self.images} images")
         if not (math.isfinite(self.temperature) and TEMPERATURES[0] <= self.temperature <= TEMPERATURES[-1]):
-            raise FederationError("A clinic's sums are refused: there is no such temperature", remedy=_REMEDY)
+            raise _refusal("there is no such temperature")
         if not _possible(self.losses):
-            raise FederationError("A clinic's sums are refused: no images have these losses", remedy=_REMEDY)
+            raise _refusal("no images have these losses")
         try:
             for bins in (self.before, self.after):
                 bins.validate(self.images, classes)
         except FederationError as error:
-            raise FederationError(f"A clinic's sums are refused: {error.what}", remedy=_REMEDY) from error
+            raise _refusal(error.what) from error
         # A temperature changes how sure an answer is, not the answer.
         for name in ("images", "correct"):
             before, after = (getattr(bins, name).sum(axis=1) for bins in (self.before, self.after))
             if not np.array_equal(before, after):
-                raise FederationError("A clinic's sums are refused: they disagree", remedy=_REMEDY)
+                raise _refusal("they disagree")
+
+
+def _refusal(why: str) -> FederationError:
+    return FederationError(f"A clinic's sums are refused: {why}", remedy=_REMEDY)
 
 
 def _possible(summed: Floats) -> bool:

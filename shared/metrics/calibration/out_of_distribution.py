@@ -31,7 +31,7 @@ class OutOfDistribution:
     Attributes:
         mean: of the training images' features, float32 (K,).
         whitening: matrix that takes their covariance to the identity, float32 (K, K), lower triangular.
-        threshold: the score that SEEN of the validation images do not exceed.
+        threshold: the score that WITHIN_THRESHOLD of the validation images do not exceed.
         images: number of validation images.
     """
 

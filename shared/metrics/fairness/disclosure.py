@@ -42,7 +42,7 @@ class Hidden:
 
 
 def hide_small(counts: Ints) -> Hidden:
-    """Hides the small cells and groups, and what else would give them away.
+    """Hide the small cells and groups, and what else would give them away.
 
     Args:
         counts: images of each group and class (G, C).
@@ -79,7 +79,7 @@ def possible_range(counts: Ints, hidden: Hidden, of: Booleans) -> tuple[float, f
 
 
 def _hide_beside_single(counts: Ints, hidden: Hidden) -> Hidden | None:
-    """Hides a second cell where a class or a group has one alone; ``None`` where there is no such."""
+    """Hide a second cell where a class or a group has one alone; ``None`` where there is no such."""
     places = np.arange(counts.size).reshape(counts.shape)
     for line in (*places.T, *places[~hidden.groups]):
         secret = hidden.cells.ravel()[line]
@@ -89,7 +89,7 @@ def _hide_beside_single(counts: Ints, hidden: Hidden) -> Hidden | None:
 
 
 def _hide_beside_derivable(counts: Ints, hidden: Hidden) -> Hidden | None:
-    """Hides more where the published numbers give away a hidden one; ``None`` where they do not."""
+    """Hide more where the published numbers give away a hidden one; ``None`` where they do not."""
     derivable = next((of for of in _secrets(hidden) if not _is_uncertain(counts, hidden, of)), None)
     if derivable is None:
         return None

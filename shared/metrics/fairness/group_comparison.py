@@ -53,7 +53,7 @@ class GroupComparison:
         counts: images of each group and class, where seeds differ the fewest (G, C).
         hidden: the counts that must not be disclosed.
         melanoma: index of the class of melanoma, if there is one.
-        values: FIGURES of each group (F, G), the mean over the seeds.
+        values: METRICS of each group (F, G), the mean over the seeds.
         samples: the same in every resample of the images, seeds drawn too (R, F, G).
         lots: the same with the groups permuted (R, F, G).
     """

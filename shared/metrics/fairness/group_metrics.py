@@ -72,7 +72,7 @@ class ImagePredictions:
         return cells.reshape(seeds, count, classes, classes).astype(np.float64)
 
     def metrics(self, groups: Ints, count: int, weights: Floats | None = None) -> Floats:
-        """FIGURES (S, F, G) of each seed and group; arguments as of :meth:`confusions`.
+        """METRICS (S, F, G) of each seed and group; arguments as of :meth:`confusions`.
 
         NaN where a class that is needed has no image in a group.
         """
@@ -90,7 +90,7 @@ class ImagePredictions:
 
 
 def resampled(images: ImagePredictions, groups: Ints, count: int, *, number: int, seed: int = 0) -> Floats:
-    """Figures (R, S, F, G) where lesions are drawn with replacement.
+    """METRICS (R, S, F, G) where lesions are drawn with replacement.
 
     They are drawn within those of the same classes, groups and seeds, so that no class ever vanishes from a
     group, and for all groups and seeds at once: differences are paired. The same images and seed give the
@@ -102,7 +102,7 @@ def resampled(images: ImagePredictions, groups: Ints, count: int, *, number: int
 
 
 def permuted(images: ImagePredictions, groups: Ints, count: int, *, number: int, seed: int = 0) -> Floats:
-    """Figures (R, F, G), means over the seeds, where lesions of the same class exchange groups at random.
+    """METRICS (R, F, G), means over the seeds, where lesions of the same class exchange groups at random.
 
     Every group has the same number of images of each class, so what groups differ by here is chance, and the
     bias of a metric from few images.
