@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import dermafed.client.cli
+import dermafed.server.cli
+import dermafed.simulation.cli
 from dermafed.simulation.studies.marks import by_hand
 from dermafed.simulation.studies.publish import documents, outdated_documents
 from tests.paths import ROOT
@@ -28,3 +39,67 @@ def test_the_design_shows_every_package() -> None:
     for part in ("dermafed", "shared", "server", "client", "simulation"):
         for path in (ROOT / part).rglob("__init__.py"):
             assert f"`{path.parent.relative_to(ROOT)}/`" in shown
+
+
+DOCUMENTS = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))]
+SOURCES = [
+    path.relative_to(ROOT)
+    for folder in ("shared", "server", "client", "simulation", "dermafed", "benchmarks", "docker")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".py", ".html", ".sh", ".md")
+]
+FOLDERS = "shared|server|client|simulation|dermafed|tests|benchmarks|docs|docker|scripts"
+COMMANDS = {
+    "client": get_command(dermafed.client.cli.app),
+    "server": get_command(dermafed.server.cli.app),
+    "simulate": get_command(dermafed.simulation.cli.app),
+}
+COMMON = {"--help", "--install-completion", "--show-completion"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_path_in_a_document_exists(document: Path) -> None:
+    text = (ROOT / document).read_text("utf-8")
+    named = re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text) + re.findall(r"`([\w./-]+/[\w-]+\.py)`", text)
+    assert [name for name in named if "NEW" not in name and not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_link_in_a_document_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", (ROOT / document).read_text("utf-8"))
+    for path, _, anchor in (link.partition("#") for link in links):
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text("utf-8")), f"{path}#{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_module_that_a_document_runs_can_be_found(document: Path) -> None:
+    modules = re.findall(r"-m ((?:dermafed|benchmarks)[\w.]*\w)", (ROOT / document).read_text("utf-8"))
+    assert [name for name in modules if find_spec(name.removesuffix(".NAME")) is None] == []
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *SOURCES], ids=str)
+def test_every_command_in_a_text_has_its_options(document: Path) -> None:
+    text = (ROOT / document).read_text("utf-8").replace("\\\n", " ")
+    assert list(unknown_options(text)) == []
+
+
+def unknown_options(text: str) -> Iterator[str]:
+    """The options of ``fl-...`` commands in a text that these do not have."""
+    for name, rest in re.findall(r"\bfl-(client|server|simulate)((?: [^\s`&|#\"]+)*)", text):
+        command = COMMANDS[name]
+        for word in rest.split():
+            commands = getattr(command, "commands", {})
+            by_default = command if word.startswith("-") else commands.get("list", command)
+            command = commands.get(word, by_default)
+            known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+            option = re.match(r"--[a-z][a-z-]*", word)
+            if option and option[0] not in known | COMMON:
+                yield f"fl-{name}{rest}: {option[0]}"
