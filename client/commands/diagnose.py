@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermafed.client.commands.options import plain
+from dermafed.client.commands.options import HERE, AsJson, Folder, open_home, plain, print_json, stages
 from dermafed.console import progress_bar, stderr
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.diagnosis.diagnose_files import Line
-from dermafed.client.commands.options import HERE, AsJson, Folder, print_json, stages
 
 
 def diagnose(
@@ -58,7 +57,6 @@ def diagnose(
     if as_json and as_csv:
         raise typer.BadParameter("Choose one of --json and --csv")
     from dermafed.client.clinic.diagnosis.diagnose_files import diagnose_files, find_files, open_diagnoser
-    from dermafed.client.node.home import open_home
 
     files = find_files(paths)
     diagnoser, calibration = open_diagnoser(model, None if folder is None else open_home(folder))
@@ -139,7 +137,6 @@ def calibrate(
     from dermafed.client.clinic.diagnosis.opened_model import open_model
     from dermafed.client.evaluation.calibrate import calibrate as fit
     from dermafed.client.evaluation.calibrate import given_images, own_images
-    from dermafed.client.node.home import open_home
     from dermafed.shared.metrics.calibration.calibration_file import (
         calibration_files,
         calibration_metrics,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
+from dermafed.client.commands.options import HERE, AsJson, Folder, open_store, print_json, print_lines
+from dermafed.console import stderr
 from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+    from dermafed.client.clinic.store.opinions import Opinion
     from dermafed.client.clinic.store.store import Store
 
 
@@ -37,21 +39,15 @@ def diagnoses(
 
         fl-client diagnoses --day 2026-03-29 --json
     """
-    from dermafed.client.clinic.store.store import open_store
-    from dermafed.client.node.home import open_home
-
-    with open_store(open_home(folder)) as store:
+    with open_store(folder) as store:
         found = store.list_day((day or datetime.now()).date())
         if as_json:
             print_json([_as_dict(store, each) for each in found])
             return
-        out = Console(highlight=False, markup=False, soft_wrap=True)
         for each in found:
-            out.print(plain(describe(each)))
-            for opinion in store.list_opinions(each.id):
-                out.print(plain(f"    {opinion.describe()}"))
+            print_lines(*describe(each, store.list_opinions(each.id)))
     if not found:
-        Console(stderr=True).print("No diagnosis was made on this day.")
+        stderr().print("No diagnosis was made on this day.")
 
 
 def forget(
@@ -71,10 +67,7 @@ def forget(
 
         fl-client forget --json
     """
-    from dermafed.client.clinic.store.store import open_store
-    from dermafed.client.node.home import open_home
-
-    with open_store(open_home(folder)) as store:
+    with open_store(folder) as store:
         if ids:
             if sys.stdin.isatty() and not yes:
                 typer.confirm(f"Remove {len(ids)} for good?", abort=True)
@@ -83,9 +76,7 @@ def forget(
     if as_json:
         print_json(forgotten)
         return
-    out = Console(highlight=False, markup=False, soft_wrap=True)
-    for id, time in forgotten.items():
-        out.print(f"{id}  forgotten {time}")
+    print_lines(*(f"{id}  forgotten {time}" for id, time in forgotten.items()))
 
 
 def quarantine(
@@ -108,33 +99,29 @@ def quarantine(
 
         fl-client quarantine 0f3a1c5be0de4b0f9c3e5f0f7d3f2a11 --release object.dcm
     """
-    from dermafed.client.clinic.store.store import open_store
-    from dermafed.client.node.home import open_home
-
     if (id is None) != (release is None and not delete) or (release is not None and delete):
         raise SettingsError(
             "An ID goes with --release or --delete",
             where="quarantine",
             remedy="Give one of the two, or nothing",
         )
-    with open_store(open_home(folder)) as store:
+    with open_store(folder) as store:
         if id is not None:
             _decide(store, id, release)
         waiting = store.list_quarantined()
     if as_json:
         print_json([asdict(each) for each in waiting])
         return
-    out = Console(highlight=False, markup=False, soft_wrap=True)
-    for each in waiting:
-        out.print(plain(f"{each.id}  {each.time}  from {each.device}: {each.why}"))
+    print_lines(*(f"{each.id}  {each.time}  from {each.device}: {each.why}" for each in waiting))
 
 
-def describe(diagnosis: Diagnosis) -> str:
-    """A diagnosis on a line."""
+def describe(diagnosis: Diagnosis, opinions: Sequence[Opinion]) -> list[str]:
+    """A diagnosis on a line, and each opinion on it on another."""
     time = datetime.fromisoformat(diagnosis.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     notes = [name for name in ("unsure", "outside") if getattr(diagnosis, name)]
     sure = f"{diagnosis.prediction} {diagnosis.probabilities[diagnosis.prediction]:.0%}"
-    return "  ".join([diagnosis.id, time, ", ".join([sure, *notes]), f"from {diagnosis.device}"])
+    first = "  ".join([diagnosis.id, time, ", ".join([sure, *notes]), f"from {diagnosis.device}"])
+    return [first, *(f"    {opinion.describe()}" for opinion in opinions)]
 
 
 def _decide(store: Store, id: str, release: Path | None) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
+from dermafed.client.commands.options import HERE, AsJson, Folder, open_home, print_json, print_lines
+from dermafed.console import stderr
 
 
 def start(folder: Folder = HERE) -> None:
@@ -24,14 +24,11 @@ def start(folder: Folder = HERE) -> None:
 
         fl-client start --dir /srv/dermafed
     """
-    from dermafed.client.node.home import open_home
-
     home = open_home(folder)
     os.environ["FLWR_HOME"] = str(home.node / "flower")  # before Flower is imported
     from dermafed.client.node.supervisor import run_node
 
-    out = Console(highlight=False, markup=False, soft_wrap=True)
-    run_node(home, lambda line: out.print(plain(line)))
+    run_node(home, lambda line: print_lines(line))
 
 
 def status(
@@ -53,7 +50,7 @@ def status(
         fl-client status --json
     """
     from dermafed.client.node.health import read_status
-    from dermafed.client.node.home import open_home, read_settings
+    from dermafed.client.node.home import read_settings
 
     home = open_home(folder)
     now = read_status(home.node)
@@ -70,10 +67,8 @@ def status(
     if as_json:
         print_json(state)
         return
-    out = Console(highlight=False, markup=False, soft_wrap=True)
-    for name, value in state.items():
-        if value not in ("", None, 0):
-            out.print(f"{name.replace('_', ' '):14} {plain(value)}")
+    known = {name: value for name, value in state.items() if value not in ("", None, 0)}
+    print_lines(*(f"{name.replace('_', ' '):14} {value}" for name, value in known.items()))
 
 
 def audit(folder: Folder = HERE, as_json: AsJson = False) -> None:
@@ -88,18 +83,16 @@ def audit(folder: Folder = HERE, as_json: AsJson = False) -> None:
         fl-client audit --json
     """
     from dermafed.client.node.audit import read_log
-    from dermafed.client.node.home import open_home
 
     lines = read_log(open_home(folder).audit)
     if as_json:
         print_json([{"time": line.time, **asdict(line.entry)} for line in lines])
         return
-    out = Console(highlight=False, markup=False, soft_wrap=True)
     for line in lines:
         entry = line.entry
         where = f"run {entry.run}" + (f" round {entry.round}" if entry.round else "")
-        out.print(f"{line.time}  {entry.bytes:>10} bytes  {entry.kind:24} {where}  {entry.sha256[:12]}")
-    out.print(f"{len(lines)} messages; the log is whole.")
+        print_lines(f"{line.time}  {entry.bytes:>10} bytes  {entry.kind:24} {where}  {entry.sha256[:12]}")
+    print_lines(f"{len(lines)} messages; the log is whole.")
 
 
 def models(
@@ -120,7 +113,6 @@ def models(
 
         fl-client evaluate our_images --model models/first-3f9a2b11.keras
     """
-    from dermafed.client.node.home import open_home
     from dermafed.client.node.saved_models import list_saved_models
 
     found = list_saved_models(open_home(folder).models)
@@ -136,12 +128,11 @@ def models(
             [{"name": model.name, "round": model.card.round, **model.card.to_dict()} for model in found]
         )
         return
-    out = Console(highlight=False, markup=False, soft_wrap=True)
     for model in found:
         classes = ", ".join(model.card.model.classes)
-        out.print(plain(f"{model.name}  round {model.card.round}  {model.card.model.backbone}  {classes}"))
+        print_lines(f"{model.name}  round {model.card.round}  {model.card.model.backbone}  {classes}")
     if not found:
-        Console(stderr=True).print("No global model has come yet.")
+        stderr().print("No global model has come yet.")
 
 
 def _describe(now: Any) -> str:

@@ -7,15 +7,41 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from dermafed.console import progress_bar
+
+if TYPE_CHECKING:
+    from dermafed.client.clinic.store.store import Store
+    from dermafed.client.node.home import Home
 
 Folder = Annotated[Path, typer.Option("--dir", help="The clinic's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 HERE = Path()
+
+
+def open_home(folder: Path) -> Home:
+    """Open the clinic's folder; its modules load Flower, so a command imports them when it runs."""
+    from dermafed.client.node.home import open_home
+
+    return open_home(folder)
+
+
+def open_store(folder: Path) -> Store:
+    """Open the store of the clinic in a folder; it is imported when a command runs."""
+    from dermafed.client.clinic.store.store import open_store
+
+    return open_store(open_home(folder))
+
+
+def print_lines(*lines: str) -> None:
+    """Print each line on stdout as it is, without characters that could change what a terminal shows."""
+    out = Console(highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        out.print(plain(line))
 
 
 def print_json(value: Any) -> None:

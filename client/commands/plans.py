@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
+from dermafed.client.commands.options import HERE, AsJson, Folder, open_home, print_json, print_lines
+from dermafed.console import stderr
 
 if TYPE_CHECKING:
     from dermafed.client.node.clinic_settings import Limits
@@ -28,7 +29,7 @@ def plans(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
         fl-client plans --json
     """
-    from dermafed.client.node.home import open_home, read_settings
+    from dermafed.client.node.home import read_settings
     from dermafed.client.node.offers import Offers
 
     home = open_home(folder)
@@ -40,7 +41,7 @@ def plans(folder: Folder = HERE, as_json: AsJson = False) -> None:
     for hash, one in known.items():
         _print(hash, one, limits)
     if not known:
-        Console(stderr=True).print("No plan has come yet. Plans come while fl-client start runs.")
+        stderr().print("No plan has come yet. Plans come while fl-client start runs.")
 
 
 def approve(plan: Plan, folder: Folder = HERE) -> None:
@@ -72,7 +73,7 @@ def refuse(plan: Plan, folder: Folder = HERE) -> None:
 
 
 def _decide(plan: str, folder: Path, decision: str) -> None:
-    from dermafed.client.node.home import open_home, read_settings
+    from dermafed.client.node.home import read_settings
     from dermafed.client.node.offers import Offers
     from dermafed.shared.protocol.agreement import Decision
 
@@ -84,10 +85,8 @@ def _decide(plan: str, folder: Path, decision: str) -> None:
 
 
 def _print(hash: str, known: StoredOffer, limits: Limits) -> None:
-    out = Console(highlight=False, markup=False, soft_wrap=True)
-    out.print(f"{hash[:12]}  {plain(known.offer.name)}: {_decision(known)}")
-    for line in describe(known, limits):
-        out.print(f"    {plain(line)}")
+    print_lines(f"{hash[:12]}  {known.offer.name}: {_decision(known)}")
+    print_lines(*(f"    {line}" for line in describe(known, limits)))
 
 
 def describe(known: StoredOffer, limits: Limits) -> list[str]:
@@ -127,8 +126,6 @@ def _decision(known: StoredOffer) -> str:
 
 
 def _as_dict(hash: str, known: StoredOffer, limits: Limits) -> dict[str, Any]:
-    import json
-
     return {
         "hash": hash,
         "name": known.offer.name,

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from dermafed.client.commands.diagnoses import describe
-from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
+from dermafed.client.commands.options import HERE, AsJson, Folder, open_store, plain, print_json, print_lines
+from dermafed.console import stderr
 from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -51,10 +52,7 @@ def review(
             where="review",
             remedy="Give one of the two, or nothing to list what waits for review",
         )
-    from dermafed.client.clinic.store.store import open_store
-    from dermafed.client.node.home import open_home
-
-    with open_store(open_home(folder)) as store:
+    with open_store(folder) as store:
         if id is not None:
             _decide(store, id, accept, label)
         waiting = store.list_pending()
@@ -84,15 +82,11 @@ def _reviewer() -> str:
 
 
 def _print(waiting: list[PendingReview]) -> None:
-    out = Console(highlight=False, markup=False, soft_wrap=True)
     for each in waiting:
-        out.print(plain(describe(each.diagnosis)))
-        for opinion in each.opinions:
-            out.print(plain(f"    {opinion.describe()}"))
         label = each.label or "a --label that you choose: clinicians do not agree on a class"
-        out.print(plain(f"    to accept as {label}"))
+        print_lines(*describe(each.diagnosis, each.opinions), f"    to accept as {label}")
     if not waiting:
-        Console(stderr=True).print("Nothing waits for review.")
+        stderr().print("Nothing waits for review.")
 
 
 def _as_dict(waiting: PendingReview) -> dict[str, object]:

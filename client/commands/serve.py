@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from dermafed.client.commands.options import HERE, Folder
+from dermafed.client.commands.options import HERE, Folder, open_home, print_lines
 from dermafed.console import stderr
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ def serve(
         fl-client serve --model dermafed-run/model.keras --dir /srv/dermafed
     """
     from dermafed.client.clinic.http.listening import ListenAddress
-    from dermafed.client.node.home import open_home
 
     home, place = open_home(folder), ListenAddress(host, port, tls=not plain_http)
     with stderr().status("Loading the model") as loading:
@@ -73,7 +71,6 @@ def token(
         fl-client token dermatoscope-1 --revoke
     """
     from dermafed.client.clinic.http.tokens import TOKENS, Tokens
-    from dermafed.client.node.home import open_home
 
     tokens = Tokens(open_home(folder).serving / TOKENS)
     if revoke:
@@ -85,9 +82,8 @@ def token(
 
 
 def _print_ready(node: Ready) -> None:
-    out = Console(highlight=False, markup=False, soft_wrap=True)
-    out.print(f"Ready: {node.address} with {node.model.name}, round {node.model.round}")
+    lines = [f"Ready: {node.address} with {node.model.name}, round {node.model.round}"]
     if node.certificate is not None and node.certificate.authority is not None:
-        out.print(f"Browsers and devices must trust {node.certificate.authority}")
-        out.print(f"Its fingerprint: {node.certificate.fingerprint}")
-    out.print("Research use only; not a medical device.")
+        lines.append(f"Browsers and devices must trust {node.certificate.authority}")
+        lines.append(f"Its fingerprint: {node.certificate.fingerprint}")
+    print_lines(*lines, "Research use only; not a medical device.")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
+from dermafed.client.commands.options import HERE, AsJson, Folder, open_home, plain, print_json, print_lines
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
@@ -33,10 +33,11 @@ def init(
     from dermafed.shared.protocol.node_key import fingerprint, read_public_key
 
     home = make_home(directory, clinic, data)
-    out = Console(highlight=False)
-    out.print(f"Send this file, and no other, to the coordinator: {home.public_key}", soft_wrap=True)
-    out.print(f"Its fingerprint: {fingerprint(read_public_key(home.public_key))}", soft_wrap=True)
-    out.print(f"Who may decide what runs, and your limits: {home.settings_file}", soft_wrap=True)
+    print_lines(
+        f"Send this file, and no other, to the coordinator: {home.public_key}",
+        f"Its fingerprint: {fingerprint(read_public_key(home.public_key))}",
+        f"Who may decide what runs, and your limits: {home.settings_file}",
+    )
 
 
 def join(
@@ -53,15 +54,16 @@ def join(
 
         fl-client join graz-invitation.json --dir /srv/dermafed
     """
-    from dermafed.client.node.home import open_home, pin_server
+    from dermafed.client.node.home import pin_server
     from dermafed.shared.protocol.invitation import read_invitation
 
     read = read_invitation(invitation)
     pin_server(open_home(folder), read)
-    out = Console(highlight=False)
-    out.print(f"Joined {plain(read.federation)} at {read.address}.", soft_wrap=True)
-    out.print("Compare the authority's fingerprint with the coordinator by telephone:", soft_wrap=True)
-    out.print(read.ca_fingerprint, soft_wrap=True)
+    print_lines(
+        f"Joined {read.federation} at {read.address}.",
+        "Compare the authority's fingerprint with the coordinator by telephone:",
+        read.ca_fingerprint,
+    )
 
 
 def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
@@ -76,7 +78,6 @@ def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
         fl-client check --dir /srv/dermafed --json
     """
     from dermafed.client.node.health import check_clinic
-    from dermafed.client.node.home import open_home
 
     found = []
     out = Console(highlight=False)

@@ -48,7 +48,7 @@ def _heading(evaluation: Evaluation) -> list[str]:
 
 
 def _overall(metrics: ClassificationMetrics) -> Table:
-    table = _table("All classes", "Figure", "Value", "95 % interval")
+    table = _table("All classes", "Metric", "Value", "95 % interval")
     intervals = metrics.intervals
     rows = {
         "Balanced accuracy": (metrics.balanced_accuracy, intervals.balanced_accuracy),
@@ -68,9 +68,9 @@ def _per_class(metrics: ClassificationMetrics) -> Table:
         "Each class, recall with its 95 % interval", "Class", "Images", "Recall", "Precision", "F1", "AUC"
     )
     for name, own in metrics.per_class.items():
-        figures = (_number(own.precision), _number(own.f1), _number(own.auc))
+        numbers = (_number(own.precision), _number(own.f1), _number(own.auc))
         recall = f"{_number(own.recall)} ({_range(metrics.intervals.recall[name])})"
-        table.add_row(escape(name), str(own.support), recall, *figures)
+        table.add_row(escape(name), str(own.support), recall, *numbers)
     return table
 
 
@@ -130,8 +130,8 @@ def print_calibration(
 def _calibration(calibration: Calibration) -> Table:
     sums = calibration.sums
     table = Table(box=SIMPLE, show_edge=False, pad_edge=False)
-    for heading in ("Figure", "Before", "After"):
-        table.add_column(heading, justify="left" if heading == "Figure" else "right")
+    for heading in ("Metric", "Before", "After"):
+        table.add_column(heading, justify="left" if heading == "Metric" else "right")
     table.add_row(f"Expected calibration error, {ECE_BINS} bins", *map(_error, (sums.before, sums.after)))
     table.add_row("Log loss, nats", f"{sums.loss_before:.3f}", f"{sums.loss_after:.3f}")
     table.add_row("Accuracy", *map(_accuracy, (sums.before, sums.after)))

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -33,6 +33,8 @@ from dermafed.shared.training.trainer import FloatVector, Trainer
 if TYPE_CHECKING:
     from dermafed.client.node.consent import ClinicConsent
     from dermafed.client.node.node_app import ClinicCalibrator
+
+T = TypeVar("T")
 
 TrainerFor = Callable[[Context], Trainer]
 
@@ -72,29 +74,25 @@ def build_client_app(
         return instruction
 
     @app.train()
-    def train(message: Message, context: Context) -> Message:
-        return _reply(
-            message,
-            Refusal.TRAINING_FAILED,
-            lambda: _train(instruction_of(message, context), trainer_for(context)),
-        )
+    @_replies(Refusal.TRAINING_FAILED)
+    def train(message: Message, context: Context) -> RecordDict:
+        asked, trainer = instruction_of(message, context), trainer_for(context)
+        return encode_update(*_timed(lambda: trainer.train(asked.weights, asked.round, asked.config)))
 
     @app.evaluate()
-    def evaluate(message: Message, context: Context) -> Message:
-        return _reply(
-            message,
-            Refusal.EVALUATION_FAILED,
-            lambda: _evaluate(instruction_of(message, context), trainer_for(context)),
-        )
+    @_replies(Refusal.EVALUATION_FAILED)
+    def evaluate(message: Message, context: Context) -> RecordDict:
+        asked, trainer = instruction_of(message, context), trainer_for(context)
+        return encode_evaluation(*_timed(lambda: trainer.evaluate(asked.weights, asked.round)))
 
     @app.query(EXPLAIN)
-    def explain(message: Message, context: Context) -> Message:
-        measure_for = quality_for or _refuse
-        return _reply(
-            message,
-            Refusal.EXPLANATION_FAILED,
-            lambda: _explain(instruction_of(message, context), measure_for(context)),
-        )
+    @_replies(Refusal.EXPLANATION_FAILED)
+    def explain(message: Message, context: Context) -> RecordDict:
+        asked = instruction_of(message, context)
+        if quality_for is None:
+            raise FederationError("This clinic does not measure explanations")
+        quality_of = quality_for(context)
+        return encode_explanation_quality(*_timed(lambda: quality_of(asked.weights, asked.round)))
 
     if calibrator_for is not None:
         _add_calibration(app, instruction_of, calibrator_for)
@@ -111,81 +109,64 @@ def _add_calibration(
     """Answer the two queries that come after a run."""
 
     @app.query(CALIBRATE)
-    def calibrate(message: Message, context: Context) -> Message:
-        def work() -> RecordDict:
-            start = time.monotonic()
-            sums = calibrator_for(context).sums(instruction_of(message, context))
-            return encode_calibration_sums(sums, time.monotonic() - start)
-
-        return _reply(message, Refusal.CALIBRATION_FAILED, work)
+    @_replies(Refusal.CALIBRATION_FAILED)
+    def calibrate(message: Message, context: Context) -> RecordDict:
+        return encode_calibration_sums(
+            *_timed(lambda: calibrator_for(context).sums(instruction_of(message, context)))
+        )
 
     @app.query(CALIBRATION)
-    def calibration(message: Message, context: Context) -> Message:
-        def work() -> RecordDict:
-            start = time.monotonic()
-            calibrator_for(context).save(decode_calibration(message.content))
-            return encode_ready(time.monotonic() - start)
-
-        return _reply(message, Refusal.CALIBRATION_FAILED, work)
+    @_replies(Refusal.CALIBRATION_FAILED)
+    def calibration(message: Message, context: Context) -> RecordDict:
+        _, seconds = _timed(lambda: calibrator_for(context).save(decode_calibration(message.content)))
+        return encode_ready(seconds)
 
 
 def _add_consent(app: ClientApp, consent: ClinicConsent) -> None:
     """Answer the two queries that come before a run."""
 
     @app.query(OFFER)
-    def offer(message: Message, context: Context) -> Message:
-        return _reply(
-            message,
-            Refusal.OFFER_FAILED,
-            lambda: encode_answer(consent.answer(decode_offer(message.content), context)),
-        )
+    @_replies(Refusal.OFFER_FAILED)
+    def offer(message: Message, context: Context) -> RecordDict:
+        return encode_answer(consent.answer(decode_offer(message.content), context))
 
     @app.query(PREPARE)
-    def prepare(message: Message, context: Context) -> Message:
-        def work() -> RecordDict:
-            start = time.monotonic()
-            consent.prepare(message.content, context)
-            return encode_ready(time.monotonic() - start)
-
-        return _reply(message, Refusal.PREPARATION_FAILED, work)
+    @_replies(Refusal.PREPARATION_FAILED)
+    def prepare(message: Message, context: Context) -> RecordDict:
+        _, seconds = _timed(lambda: consent.prepare(message.content, context))
+        return encode_ready(seconds)
 
 
-def _train(instruction: Instruction, trainer: Trainer) -> RecordDict:
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What the work returns, and its seconds."""
     start = time.monotonic()
-    update = trainer.train(instruction.weights, instruction.round, instruction.config)
-    return encode_update(update, time.monotonic() - start)
+    return work(), time.monotonic() - start
 
 
-def _evaluate(instruction: Instruction, trainer: Trainer) -> RecordDict:
-    start = time.monotonic()
-    evaluation = trainer.evaluate(instruction.weights, instruction.round)
-    return encode_evaluation(evaluation, time.monotonic() - start)
+def _replies(
+    refusal: Refusal,
+) -> Callable[[Callable[[Message, Context], RecordDict]], Callable[[Message, Context], Message]]:
+    """Reply with what a function returns, or with its exception's type only: the text stays here."""
 
+    def decorate(function: Callable[[Message, Context], RecordDict]) -> Callable[[Message, Context], Message]:
+        def reply(message: Message, context: Context) -> Message:
+            what, code = refusal.name.replace("_", " ").lower(), refusal
+            try:
+                return Message(function(message, context), reply_to=message)
+            except NotApproved as error:
+                code, reason = Refusal.NOT_APPROVED, type(error).__name__
+                log.warning("not approved: %s", error)
+            except DermaFedError as error:
+                reason = type(error).__name__
+                log.error("%s: %s", what, error)
+            except Exception as error:
+                reason = type(error).__name__
+                log.exception("%s", what)
+            return Message(Error(code=int(code), reason=reason), reply_to=message)
 
-def _explain(instruction: Instruction, quality_of: QualityOf) -> RecordDict:
-    start = time.monotonic()
-    quality = quality_of(instruction.weights, instruction.round)
-    return encode_explanation_quality(quality, time.monotonic() - start)
+        return reply
 
-
-def _refuse(context: Context) -> QualityOf:
-    raise FederationError("This clinic does not measure explanations")
-
-
-def _reply(message: Message, refusal: Refusal, work: Callable[[], RecordDict]) -> Message:
-    """The work's result, or an error with no more than the exception's type: its text stays here."""
-    try:
-        return Message(work(), reply_to=message)
-    except NotApproved as error:
-        refusal, reason = Refusal.NOT_APPROVED, type(error).__name__
-        log.warning("not approved: %s", error)
-    except DermaFedError as error:
-        log.error("%s: %s", refusal.name.replace("_", " ").lower(), error)
-        reason = type(error).__name__
-    except Exception as error:
-        log.exception("%s", refusal.name.replace("_", " ").lower())
-        reason = type(error).__name__
-    return Message(Error(code=int(refusal), reason=reason), reply_to=message)
+    return decorate
 
 
 # Of the module, since an engine that works in other processes unpickles a new ``TrainerCache`` per message.

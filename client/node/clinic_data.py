@@ -83,9 +83,9 @@ def split_clinic_data(clinic: ClinicData, offer: Offer, folder: OfferFolder) -> 
     records = (*load_dataset(clinic.data).records, *reviewed)
     places = {record.label: str(record.path) for record in reversed(records)}
     class_map = class_map_for(offer.model.classes, places, of=offer.labels, places=places)
-    kept, _ = class_map.apply(records)
+    mapped, _ = class_map.apply(records)
     (splits,) = split_clinics(
-        {clinic.name: sorted(kept, key=lambda record: record.image_id)},
+        {clinic.name: sorted(mapped, key=lambda record: record.image_id)},
         seed=offer.seed,
         even=offer.split == "even",
         use_given=offer.split == "given",

@@ -32,76 +32,35 @@ from dermafed.shared.protocol.node_key import fingerprint, make_key_pair, read_p
 from dermafed.shared.storage.atomic_files import unwritable, write_json, write_private
 
 
+class _PathInHome:
+    """A path in the clinic's folder, by its name there."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, home: Home, _: type[Home]) -> Path:
+        return home.folder / self._name
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A clinic's folder and the paths in it."""
+    """A clinic's folder and the paths in it, which the top of this module describes."""
 
     folder: Path
 
-    @property
-    def settings_file(self) -> Path:
-        """The settings, which the clinic may edit."""
-        return self.folder / "clinic.toml"
-
-    @property
-    def key(self) -> Path:
-        """The private key."""
-        return self.folder / "key"
-
-    @property
-    def public_key(self) -> Path:
-        """The public key, for the coordinator."""
-        return self.folder / "key.pub"
-
-    @property
-    def secret(self) -> Path:
-        """The secret by which the node's two processes recognise each other."""
-        return self.folder / "worker.secret"
-
-    @property
-    def server_file(self) -> Path:
-        """The server's address."""
-        return self.folder / "server.json"
-
-    @property
-    def ca(self) -> Path:
-        """The certificate of the authority that vouches for the server."""
-        return self.folder / "ca.pem"
-
-    @property
-    def serving(self) -> Path:
-        """The certificate and the tokens of the page and the API."""
-        return self.folder / "serving"
-
-    @property
-    def offers(self) -> Path:
-        """The offers and the decisions on them."""
-        return self.folder / "offers"
-
-    @property
-    def audit(self) -> Path:
-        """The log of every message that left."""
-        return self.folder / "audit.jsonl"
-
-    @property
-    def models(self) -> Path:
-        """The last global model of each run."""
-        return self.folder / "models"
-
-    @property
-    def store(self) -> Path:
-        """The diagnoses that were made here."""
-        return self.folder / "store"
-
-    @property
-    def reviewed(self) -> Path:
-        """The diagnoses that a person accepted as training data."""
-        return self.folder / "reviewed"
-
-    @property
-    def node(self) -> Path:
-        """The state and the logs of the running node."""
-        return self.folder / "node"
+    settings_file = _PathInHome("clinic.toml")
+    key = _PathInHome("key")
+    public_key = _PathInHome("key.pub")
+    secret = _PathInHome("worker.secret")
+    server_file = _PathInHome("server.json")
+    ca = _PathInHome("ca.pem")
+    serving = _PathInHome("serving")
+    offers = _PathInHome("offers")
+    audit = _PathInHome("audit.jsonl")
+    models = _PathInHome("models")
+    store = _PathInHome("store")
+    reviewed = _PathInHome("reviewed")
+    node = _PathInHome("node")
 
 
 def make_home(folder: Path, clinic: str, data: Path) -> Home:

@@ -87,8 +87,3 @@ def conclusion(diagnosis: Diagnosis) -> str:
     likeliest = diagnosis.probabilities[diagnosis.prediction]
     first = f"Most probable of {len(diagnosis.probabilities)} classes: {display_name(diagnosis.prediction)}"
     return " ".join([f"{first}, probability {likeliest:.2f}.", *doubts(diagnosis), UNVERIFIED, USE])
-
-
-def version(diagnosis: Diagnosis) -> str:
-    """The version of the model, for a reader."""
-    return f"round {diagnosis.model.round}, sha256 {diagnosis.model.sha256}"

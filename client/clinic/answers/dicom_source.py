@@ -11,7 +11,6 @@ from pydicom.valuerep import DA, DT, TM, validate_value
 
 from dermafed.client.clinic.answers.codes import uid_of
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.receive import Reference
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
@@ -23,7 +22,7 @@ _OPTIONAL = ("IssuerOfPatientID", "StudyDescription", "PatientAge", *_LOSSY)
 config.settings.reading_validation_mode = config.IGNORE
 
 
-def source_of(diagnosis: Diagnosis, reference: Reference | None) -> Dataset:
+def source_of(diagnosis: Diagnosis, reference: str | None) -> Dataset:
     """The attributes of the source that its answers share.
 
     Args:
@@ -34,7 +33,7 @@ def source_of(diagnosis: Diagnosis, reference: Reference | None) -> Dataset:
         The patient's and the study's attributes, empty where they are unknown or no valid DICOM; the UIDs of
         the object where one came.
     """
-    came = Dataset() if reference is None else Dataset.from_json(reference.headers)
+    came = Dataset() if reference is None else Dataset.from_json(reference)
     source = Dataset()
     source.SpecificCharacterSet = "ISO_IR 192"
     for keyword in (*_UIDS, *PATIENT, *STUDY, *_OPTIONAL):

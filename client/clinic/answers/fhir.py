@@ -58,7 +58,12 @@ def observations(diagnosis: Diagnosis, device: str) -> list[Resource]:
         device: the URL of the model's resource.
     """
     found = [_probability(name, value) for name, value in diagnosis.probabilities.items()]
-    found += [_prediction(diagnosis), _unsure(diagnosis), _outside(diagnosis), *_quality(diagnosis)]
+    found += [
+        _prediction(diagnosis),
+        _unsure(diagnosis),
+        _out_of_distribution(diagnosis),
+        *_quality(diagnosis),
+    ]
     return [
         {
             "resourceType": "Observation",
@@ -93,7 +98,7 @@ def _unsure(diagnosis: Diagnosis) -> Resource:
     return {"code": {"text": "Too close to call: the model is unsure"}} | _value(diagnosis.unsure)
 
 
-def _outside(diagnosis: Diagnosis) -> Resource:
+def _out_of_distribution(diagnosis: Diagnosis) -> Resource:
     observation: Resource = {"code": {"text": "May be outside what the model has seen"}} | _value(
         diagnosis.outside
     )

@@ -13,7 +13,6 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dermafed.client.clinic.answers.codes import conclusion, display_name, uid_of
 from dermafed.client.clinic.answers.dicom_source import has_image, local_time, mark, share, source_of, text
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
-from dermafed.client.clinic.intake.receive import Reference
 from dermafed.shared.explain.overlay import CAVEAT
 
 SERIES = 9001  # far from those of the modality
@@ -22,7 +21,7 @@ _MARGIN, _LINE = 8, 22
 
 
 def secondary_capture(
-    diagnosis: Diagnosis, overlay: NDArray[np.uint8], reference: Reference | None = None
+    diagnosis: Diagnosis, overlay: NDArray[np.uint8], reference: str | None = None
 ) -> SCImage:
     """Write the overlay as a derived image; its pixels and its header say what it is not.
 

@@ -30,11 +30,9 @@ from dermafed.client.clinic.answers.codes import (
     concept_of,
     display_name,
     uid_of,
-    version,
 )
 from dermafed.client.clinic.answers.dicom_source import has_image, local_time, mark, share, source_of, text
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
-from dermafed.client.clinic.intake.receive import Reference
 
 OWN = "99DERMAFED"  # PS3.16, section 8: a scheme of one's own begins with 99
 
@@ -47,7 +45,7 @@ def own(code: str, meaning: str) -> CodedConcept:
 CLASS = own("class", "Class")
 PREDICTION = own("prediction", "Most probable class")
 UNSURE = own("unsure", "Too close to call: the model is unsure")
-OUTSIDE = own("outside", "May be outside what the model has seen")
+OUT_OF_DISTRIBUTION = own("outside", "May be outside what the model has seen")
 QUALITY = own("quality", "Image quality")
 
 
@@ -78,7 +76,7 @@ def own_scheme() -> Dataset:
 SERIES = 9002
 
 
-def structured_report(diagnosis: Diagnosis, reference: Reference | None = None) -> ComprehensiveSR:
+def structured_report(diagnosis: Diagnosis, reference: str | None = None) -> ComprehensiveSR:
     """Write the probabilities, the doubts, and the model.
 
     Args:
@@ -167,7 +165,7 @@ def _images(source: Dataset) -> list[SourceImageForMeasurementGroup] | None:
 
 def _evaluations(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
     """The results for the image as a whole; those that were not fitted are left out."""
-    rules = {UNSURE: diagnosis.unsure, OUTSIDE: diagnosis.outside}
+    rules = {UNSURE: diagnosis.unsure, OUT_OF_DISTRIBUTION: diagnosis.outside}
     found = [(PREDICTION, class_code(diagnosis.prediction))]
     found += [(name, yes_or_no(value)) for name, value in rules.items() if value is not None]
     found += [(QUALITY, own(caution.code, caution.text)) for caution in diagnosis.cautions]
@@ -177,7 +175,7 @@ def _evaluations(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
 def _algorithm(diagnosis: Diagnosis) -> AlgorithmIdentification:
     return AlgorithmIdentification(
         name=text(diagnosis.model.name),
-        version=version(diagnosis),
+        version=f"round {diagnosis.model.round}, sha256 {diagnosis.model.sha256}",
         parameters=[USE],
         family=codes.DCM.ArtificialIntelligence,
         manufacturer="DermaFed",

@@ -73,7 +73,8 @@ def diagnose_files(
             diagnosis, _ = diagnose_image(diagnoser, calibration, receive(read_bytes(file)), DEVICE)
             yield _line(name, diagnosis)
         except InputError as error:
-            yield {"image": name, "error": error.what, "code": _code(error)}
+            code = error.code if isinstance(error, Refused) else "unreadable"
+            yield {"image": name, "error": error.what, "code": code}
 
 
 def describe(line: Line) -> str:
@@ -124,10 +125,6 @@ def _line(name: str, diagnosis: Diagnosis) -> Line:
     # Nothing is saved, so an id could not be looked up; the start of the image's digest is used.
     id = diagnosis.image_sha256[: len(diagnosis.id)]
     return {"id": id, "image": name, **{each: values[each] for each in fields}}
-
-
-def _code(error: InputError) -> str:
-    return error.code if isinstance(error, Refused) else "unreadable"
 
 
 def _cell(value: object) -> str:

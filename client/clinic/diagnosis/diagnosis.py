@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dermafed.client.clinic.intake.clinical import Clinical
@@ -68,18 +68,14 @@ class Diagnosis:
             "device": self.device,
             "request": self.request,
             "image_sha256": self.image_sha256,
-            "clinical": self.clinical.to_dict(),
+            "clinical": asdict(self.clinical),
             "prediction": self.prediction,
             "probabilities": dict(self.probabilities),
             "unsure": self.unsure,
             "outside": self.outside,
             "outside_score": self.outside_score,
-            "quality": [{"code": caution.code, "text": caution.text} for caution in self.cautions],
-            "model": {
-                "name": self.model.name,
-                "round": self.model.round,
-                "sha256": self.model.sha256,
-            },
+            "quality": [asdict(caution) for caution in self.cautions],
+            "model": asdict(self.model),
             "seconds": self.seconds,
             "intended_use": USE,
         }
@@ -87,14 +83,12 @@ class Diagnosis:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Diagnosis:
         """The diagnosis from :meth:`to_dict`."""
-        given = {name: value for name, value in values.items() if name not in ("quality", "intended_use")}
+        other = ("clinical", "quality", "model", "intended_use")
         return cls(
-            **{
-                **given,
-                "clinical": Clinical(**values["clinical"]),
-                "cautions": tuple(Caution(**each) for each in values["quality"]),
-                "model": ModelUsed(**values["model"]),
-            }
+            **{name: value for name, value in values.items() if name not in other},
+            clinical=Clinical(**values["clinical"]),
+            cautions=tuple(Caution(**each) for each in values["quality"]),
+            model=ModelUsed(**values["model"]),
         )
 
 

@@ -96,25 +96,14 @@ class DicomSettings(BaseModel):
         return self.model_copy(update={name: folder / path for name, path in files.items() if path})
 
 
-def server_context(settings: DicomSettings) -> ssl.SSLContext | None:
-    """The TLS context of the port; ``None`` without TLS.
+def tls_context(settings: DicomSettings, purpose: ssl.Purpose) -> ssl.SSLContext | None:
+    """The TLS context of the port (``CLIENT_AUTH``) or for sending answers (``SERVER_AUTH``).
+
+    ``None`` without a certificate.
 
     Raises:
         SettingsError: a file cannot be used.
     """
-    return _context(settings, ssl.Purpose.CLIENT_AUTH)
-
-
-def client_context(settings: DicomSettings) -> ssl.SSLContext | None:
-    """The TLS context for sending answers; ``None`` without TLS.
-
-    Raises:
-        SettingsError: a file cannot be used.
-    """
-    return _context(settings, ssl.Purpose.SERVER_AUTH)
-
-
-def _context(settings: DicomSettings, purpose: ssl.Purpose) -> ssl.SSLContext | None:
     if settings.certificate is None:
         return None
     try:

@@ -40,7 +40,7 @@ def diagnose_instance(
     """
     received = receive(data, device=device, quarantine=service.store.quarantine, only_dicom=True)
     assert received.reference is not None, "a DICOM object has a reference"
-    headers = Dataset.from_json(received.reference.headers)
+    headers = Dataset.from_json(received.reference)
     if any(headers.get(keyword) != uid for keyword, uid in announced.items()):
         what = "The object is not the one that was announced: a UID differs"
         raise Refused("uid-mismatch", what, where="image", remedy="Send it under its own UIDs")

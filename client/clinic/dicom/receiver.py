@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
-from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, server_context
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, tls_context
 from dermafed.client.clinic.dicom.instance import diagnose_instance
 from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
 from dermafed.client.clinic.intake.refusals import SUCCESS, refusal_of
@@ -60,7 +61,7 @@ class _StoreHandler:
     """Handler of the C-STORE requests of all associations."""
 
     def __init__(
-        self, service: DiagnosticService, devices: dict[str, str], diagnosed: Callable[[str], None]
+        self, service: DiagnosticService, devices: dict[str, str], diagnosed: Callable[[str], None] | None
     ) -> None:
         self._service, self._devices, self._diagnosed = service, devices, diagnosed
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
@@ -82,13 +83,14 @@ class _StoreHandler:
             "SOPInstanceUID": str(request.AffectedSOPInstanceUID),
         }
         _, diagnosis = diagnose_instance(self._service, _file_of(event, announced), device, announced)
-        self._diagnosed(diagnosis.id)
+        if self._diagnosed is not None:
+            self._diagnosed(diagnosis.id)
 
 
 def start_receiver(
     service: DiagnosticService,
     settings: DicomSettings,
-    diagnosed: Callable[[str], None] = lambda id: None,
+    diagnosed: Callable[[str], None] | None = None,
 ) -> Callable[[], None]:
     """Open the DICOM port: C-ECHO, and C-STORE of the objects that the intake accepts.
 
@@ -108,7 +110,7 @@ def start_receiver(
     try:
         server = _application(settings).make_server(
             (settings.host, settings.port),
-            ssl_context=server_context(settings),
+            ssl_context=tls_context(settings, ssl.Purpose.CLIENT_AUTH),
             evt_handlers=[(evt.EVT_C_STORE, handler), (evt.EVT_CONN_OPEN, limit_messages, limits)],
             server_class=_Server,
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import ssl
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset
@@ -16,7 +15,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage  # type: ignore[attr-defined]
 
-from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, Peer, client_context
+from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, Peer, tls_context
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
@@ -34,66 +33,41 @@ class _Undelivered(Exception):
     """The peer did not accept an answer, and may later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """Sends answers in its own thread.
+class AnswerSender:
+    """Sends the answers of diagnoses to a peer, in a thread of its own."""
 
-    Attributes:
-        add: queues the answers of a diagnosis; on the disk when it returns.
-        stop: ends the thread; what waits is sent after the next start.
-    """
+    def __init__(self, service: DiagnosticService, settings: DicomSettings, peer: Peer, folder: Path) -> None:
+        """Start to send what waits in the folder and what is added.
 
-    add: Callable[[str], None]
-    stop: Callable[[], None]
+        Args:
+            service: has the diagnoses, and draws their heatmaps.
+            settings: AE title and TLS.
+            peer: where to send.
+            folder: folder of what waits; made if it is missing.
 
-
-def start_answering(service: DiagnosticService, settings: DicomSettings, folder: Path) -> Answering:
-    """Start to send what waits in the folder and what is added.
-
-    Args:
-        service: has the diagnoses, and draws their heatmaps.
-        settings: where to send; without ``answer_to``, nothing is sent.
-        folder: folder of what waits; made if it is missing.
-
-    Raises:
-        SettingsError: a file of the TLS settings cannot be used.
-        StorageError: the folder cannot be made.
-    """
-    if settings.answer_to is None:
-        return Answering(lambda id: None, lambda: None)
-    sender = _Sender(service, settings, settings.answer_to, Outbox(folder))
-    thread = threading.Thread(target=sender.run, name="dicom answers", daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        sender.stop()
-        thread.join()
-
-    return Answering(sender.add, stop)
-
-
-class _Sender:
-    def __init__(
-        self,
-        service: DiagnosticService,
-        settings: DicomSettings,
-        peer: Peer,
-        outbox: Outbox,
-    ) -> None:
-        self._service, self._peer, self._outbox = service, peer, outbox
-        self._tls = client_context(settings)
+        Raises:
+            SettingsError: a file of the TLS settings cannot be used.
+            StorageError: the folder cannot be made.
+        """
+        self._service, self._peer, self._outbox = service, peer, Outbox(folder)
+        self._tls = tls_context(settings, ssl.Purpose.SERVER_AUTH)
         self._ae = _application(settings)
         self._wake, self._stopped = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="dicom answers", daemon=True)
+        self._thread.start()
 
     def add(self, id: str) -> None:
+        """Queue the answers of a diagnosis; on the disk when this returns."""
         self._outbox.add(id)
         self._wake.set()
 
     def stop(self) -> None:
+        """End the thread; what waits is sent after the next start."""
         self._stopped = True
         self._wake.set()
+        self._thread.join()
 
-    def run(self) -> None:
+    def _run(self) -> None:
         """Send what waits; after each failure, wait twice as long."""
         delay = _RETRY_SECONDS[0]
         while not self._stopped:

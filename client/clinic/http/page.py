@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from dermafed.client.clinic.answers.codes import display_name
 from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.client.clinic.http.access import caller_of, session_cookie
 from dermafed.client.clinic.http.api import Clinician, view_diagnosis
@@ -21,8 +22,6 @@ from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER
 
 _NOT_A_CLINICIAN = "This token is not a clinician's, or it was revoked."
-
-
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 
@@ -130,11 +129,6 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.0f} %"
 
 
-def spaced(name: str) -> str:
-    """The name of a class for people."""
-    return name.replace("_", " ")
-
-
 def local(time: str) -> datetime:
     """A diagnosis' time, on this machine's clock."""
     return datetime.fromisoformat(time).astimezone()
@@ -147,5 +141,5 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(percent=percent, spaced=spaced, local=local)
+_TEMPLATES.filters.update(percent=percent, spaced=display_name, local=local)
 _TEMPLATES.globals.update(USE=USE, caller=None)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
+from dermafed.client.clinic.store.diagnoses import encode_lossless
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.overlay import COLOURS, blend
 from dermafed.shared.imaging.preprocess_settings import Fit
@@ -32,7 +33,8 @@ def draw_overlay(
         Refused: there is no such class (400) or diagnosis (404), or its image has expired (410).
     """
     _check_classes(service, target, against)
-    return overlay_png(service.store.load_prepared(id), service.heatmap(id, target, against).heatmap)
+    heatmap = service.heatmap(id, target, against).heatmap
+    return encode_lossless(blend(service.store.load_prepared(id), heatmap))
 
 
 def draw_heat(service: DiagnosticService, id: str, target: str | None, against: str | None) -> bytes:
@@ -96,17 +98,12 @@ def heat_png(heatmap: Float, height: int, width: int, fit: Fit) -> bytes:
             _middle(side, max(1, round(height * factor))),
             _middle(side, max(1, round(width * factor))),
         )
-        return _png(colours[rows, columns])
+        return encode_lossless(colours[rows, columns])
     factor = side / min(height, width)
     layer = np.zeros((max(side, round(height * factor)), max(side, round(width * factor)), 4), np.uint8)
     rows, columns = centre(*layer.shape[:2])
     layer[rows, columns] = colours
-    return _png(layer)
-
-
-def overlay_png(prepared: Pixels, heatmap: Float) -> bytes:
-    """What the network saw with the heatmap on it, RGB, side S."""
-    return _png(blend(prepared, heatmap))
+    return encode_lossless(layer)
 
 
 def centre(height: int, width: int) -> tuple[slice, slice]:
@@ -117,9 +114,3 @@ def centre(height: int, width: int) -> tuple[slice, slice]:
 
 def _middle(length: int, part: int) -> slice:
     return slice((length - part) // 2, (length - part) // 2 + part)
-
-
-def _png(pixels: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()

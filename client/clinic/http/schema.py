@@ -6,28 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
-class ClinicalAnswer(BaseModel):
-    """The clinical data of the image."""
-
-    age: int | None
-    sex: str | None
-    site: str | None
-
-
-class CautionAnswer(BaseModel):
-    """Something about the image that makes the diagnosis less sure."""
-
-    code: str
-    text: str
-
-
-class ModelAnswer(BaseModel):
-    """Which model made the diagnosis."""
-
-    name: str
-    round: int
-    sha256: str
+from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
+from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.intake.quality import Caution
 
 
 class DiagnosisAnswer(BaseModel):
@@ -38,7 +19,7 @@ class DiagnosisAnswer(BaseModel):
     device: str
     request: str | None
     image_sha256: str
-    clinical: ClinicalAnswer
+    clinical: Clinical
     prediction: str
     probabilities: dict[str, float]
     unsure: Annotated[bool | None, Field(description="Too close to call; null where no rule was fitted.")]
@@ -47,8 +28,8 @@ class DiagnosisAnswer(BaseModel):
         Field(description="May be outside what the model has seen; null where no rule was fitted."),
     ]
     outside_score: float | None
-    quality: list[CautionAnswer]
-    model: ModelAnswer
+    quality: list[Caution]
+    model: ModelUsed
     seconds: float
     intended_use: str
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,17 +101,16 @@ async def dicom_listener(
         SettingsError: the port cannot be opened, or a file of its TLS cannot be used.
     """
     from dermafed.client.clinic.dicom.receiver import start_receiver
-    from dermafed.client.clinic.dicom.sender import start_answering
+    from dermafed.client.clinic.dicom.sender import AnswerSender
 
-    answering = start_answering(service, settings, outbox)
-    try:
-        stop = start_receiver(service, settings, answering.add)
-        try:
-            yield
-        finally:
-            await asyncio.to_thread(stop)
-    finally:
-        await asyncio.to_thread(answering.stop)
+    async with AsyncExitStack() as running:
+        add: Callable[[str], None] | None = None
+        if settings.answer_to is not None:
+            sender = AnswerSender(service, settings, settings.answer_to, outbox)
+            running.push_async_callback(asyncio.to_thread, sender.stop)
+            add = sender.add
+        running.push_async_callback(asyncio.to_thread, start_receiver(service, settings, add))
+        yield
 
 
 @asynccontextmanager

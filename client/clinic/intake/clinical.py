@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from dermafed.client.clinic.intake.refusals import Refused
@@ -14,7 +14,7 @@ MAX_AGE = 120
 OLDEST = 90  # an older person could be known by the age alone
 SEXES = ("female", "male")
 
-_REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # a sender's name of a request
 _BODY_SITE = re.compile(r"[^\W\d_]([^\W\d_]|[ ,/()'-]){0,63}")  # letters of any script: no dates, no numbers
 _FIELD = re.compile(r"[A-Za-z_]\w{0,31}", re.ASCII)
 
@@ -33,13 +33,9 @@ class Clinical:
     sex: str | None = None
     site: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON types."""
-        return asdict(self)
-
 
 def read_clinical(text: bytes | str) -> tuple[Clinical, str | None]:
-    """Read what a device says of an image: a JSON object, each field optional, ``null`` where unknown.
+    """Read the clinical data of an image: a JSON object, each field optional, ``null`` where unknown.
 
     Args:
         text: JSON in UTF-8, such as ``{"age": 54, "sex": "female", "site": "back", "request": "a-1"}``.
@@ -61,7 +57,7 @@ def read_clinical(text: bytes | str) -> tuple[Clinical, str | None]:
         raise _wrong("sex", "Give female or male, or leave it out")
     if site is not None and not is_body_site(site):
         raise _wrong("site", "Name a part of the body in at most 64 letters, without digits")
-    if request is not None and not (isinstance(request, str) and _REQUEST.fullmatch(request)):
+    if request is not None and not (isinstance(request, str) and REQUEST.fullmatch(request)):
         raise _wrong("request", "Use 1 to 64 letters, digits, dots, dashes, underscores or colons")
     return Clinical(None if age is None else min(age, OLDEST), sex, site), request
 

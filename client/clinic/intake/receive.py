@@ -1,6 +1,6 @@
-"""Receive an image by whatever way it comes: the only door from bytes to pixels.
+"""Receive an image, whichever way it comes: the only way from bytes to pixels.
 
-A new way in (1) reads the bytes, the sender's name and, by ``read_clinical``, what it says of the person;
+A new way in (1) reads the bytes, the sender's name and, by ``read_clinical``, the clinical data;
 (2) passes them to :func:`receive` with the store's ``quarantine``, then to ``DiagnosticService.diagnose``;
 (3) answers ``Diagnosis.to_dict()`` or ``refusal_of`` what was raised. ``http/start.py`` starts and ends it.
 """
@@ -25,17 +25,6 @@ Quarantine = Callable[[bytes, str, str], object]
 _UNKNOWN = Clinical()
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What an answer in DICOM needs to be filed beside its image; stored encrypted, and never logged.
-
-    Attributes:
-        headers: the patient's and the study's attributes as a JSON text in DICOM's JSON model.
-    """
-
-    headers: str
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Received:
     """One image, decoded; of the file that came, only its digest is left.
@@ -45,14 +34,15 @@ class Received:
         sha256: of the bytes that came, 64 hexadecimal digits.
         clinical: the clinical data of the image.
         cautions: what about the image makes its diagnosis less sure.
-        reference: of a DICOM object, else ``None``.
+        reference: of a DICOM object, the attributes of patient and study by which an answer is filed beside
+            it, as a JSON text in DICOM's JSON model; stored encrypted, and never logged.
     """
 
     image: NDArray[np.uint8]
     sha256: str
     clinical: Clinical
     cautions: tuple[Caution, ...] = ()
-    reference: Reference | None = None
+    reference: str | None = None
 
 
 def receive(
@@ -67,7 +57,7 @@ def receive(
 
     Args:
         data: the whole file: a JPEG, a PNG, or a DICOM object with its preamble.
-        clinical: what the sender says of the person; if nothing, a DICOM object's header counts.
+        clinical: the clinical data that the sender gives; if none, a DICOM object's header counts.
         device: who sends it.
         quarantine: saves a file with text burned into its pixels; without it, nothing is saved.
         only_dicom: whether a picture by itself is refused.
@@ -89,7 +79,7 @@ def receive(
             quarantine(data, refused.code, device)
         raise
     known = found.clinical if clinical == _UNKNOWN else clinical
-    return Received(found.image, sha256, known, found.cautions, Reference(found.headers))
+    return Received(found.image, sha256, known, found.cautions, found.headers)
 
 
 def is_dicom(data: bytes) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from dermafed.shared.errors import InputError, StorageError
 
@@ -113,7 +114,8 @@ class Refused(InputError):
         self.code, self.status, self.retry_after = code, status or _STATUSES[code].http, retry_after
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (self.code, self.what, self.where, self.remedy, self.status, self.retry_after))
+        more: dict[str, Any] = {"where": self.where, "remedy": self.remedy, "status": self.status}
+        return partial(Refused, **more, retry_after=self.retry_after), (self.code, self.what)
 
     @property
     def dicom_status(self) -> int:
@@ -134,7 +136,3 @@ def refusal_of(error: Exception) -> Refused:
     if isinstance(error, InputError):
         return Refused("unusable", error.what, remedy=error.remedy)
     return Refused("internal", "The node failed", remedy="Tell whoever runs it; its log says where")
-
-
-def _rebuild(code: str, what: str, where: str, remedy: str, status: int, retry_after: int | None) -> Refused:
-    return Refused(code, what, where=where, remedy=remedy, status=status, retry_after=retry_after)

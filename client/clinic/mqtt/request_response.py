@@ -11,7 +11,7 @@ from typing import Any
 from aiomqtt import Message
 from paho.mqtt.properties import Properties
 
-from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
+from dermafed.client.clinic.intake.clinical import REQUEST, Clinical, read_clinical
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.client.clinic.service import DiagnosticService
@@ -19,26 +19,8 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 
 MAX_BYTES = 32 * 2**20
-_REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 log = logging.getLogger("dermafed.mqtt")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One image to diagnose.
-
-    Attributes:
-        device: name of the device; the broker lets nobody else write to its topic.
-        name: the device's name of this request.
-        image: the image file.
-        clinical: what the device says of the person.
-    """
-
-    device: str
-    name: str
-    image: bytes
-    clinical: Clinical
 
 
 def image_topic(clinic: str, device: str) -> str:
@@ -75,17 +57,8 @@ def correlation(message: Message) -> bytes | None:
     return getattr(message.properties, "CorrelationData", None)
 
 
-def read_request(message: Message) -> Request:
-    """Read the request of a message.
-
-    Raises:
-        Refused: its device, its metadata or its request's name cannot be used.
-    """
-    clinical, name = _metadata(message.properties)
-    return Request(_device(message), name or _name(correlation(message)), message.payload, clinical)
-
-
 def _device(message: Message) -> str:
+    """The name of the device: the broker lets nobody else write to its topic."""
     try:
         return check_name(str(message.topic).split("/")[3], "device")
     except SettingsError as error:
@@ -102,7 +75,7 @@ def _metadata(properties: Properties | None) -> tuple[Clinical, str | None]:
 def _name(data: bytes | None) -> str:
     """A request needs a name: without one, its repetition would be diagnosed and saved again."""
     text = (data or b"").decode("ascii", "replace")
-    if not _REQUEST.fullmatch(text):
+    if not REQUEST.fullmatch(text):
         raise Refused(
             "request-name",
             "The request has no name that can be used",
@@ -155,8 +128,7 @@ def _diagnose(service: DiagnosticService, message: Message) -> dict[str, Any]:
     if len(message.payload) > MAX_BYTES:
         what = f"The message is larger than {MAX_BYTES >> 20} MiB"
         raise Refused("too-large", what, remedy="Send the image as a JPEG")
-    request = read_request(message)
-    received = receive(
-        request.image, request.clinical, device=request.device, quarantine=service.store.quarantine
-    )
-    return service.diagnose(received, request.device, request.name).to_dict()
+    clinical, request = _metadata(message.properties)
+    device, request = _device(message), request or _name(correlation(message))
+    received = receive(message.payload, clinical, device=device, quarantine=service.store.quarantine)
+    return service.diagnose(received, device, request).to_dict()

@@ -96,7 +96,6 @@ async def run_mqtt(service: DiagnosticService, settings: MqttSettings) -> None:
         StorageError: the password cannot be read, or others can read it.
         SettingsError: the authority's certificate cannot be read.
     """
-    settings.password(), settings.tls()
     delay = FIRST_DELAY
     while True:
         try:

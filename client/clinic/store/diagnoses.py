@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.receive import Reference
 from dermafed.client.clinic.store.vault import Vault, find_row, gone, to_milliseconds
 from dermafed.shared.errors import StorageError
 from dermafed.shared.imaging.decoding import decode_image
@@ -21,7 +20,7 @@ _DIAGNOSIS, _REFERENCE = "diagnosis", "reference"
 
 
 def save(
-    vault: Vault, diagnosis: Diagnosis, reference: Reference | None, pictures: Mapping[str, bytes]
+    vault: Vault, diagnosis: Diagnosis, reference: str | None, pictures: Mapping[str, bytes]
 ) -> Diagnosis:
     """Save a diagnosis and its encoded pictures, by kind; returns the earlier one if its request was saved.
 
@@ -93,11 +92,11 @@ def load_picture(vault: Vault, id: str, kind: str) -> NDArray[np.uint8]:
     return decode_image(load_encoded(vault, id, kind), where=id)
 
 
-def load_reference(vault: Vault, id: str) -> Reference | None:
+def load_reference(vault: Vault, id: str) -> str | None:
     """What an answer in DICOM needs, if the image came as DICOM and has not expired."""
     with vault.database.reading() as db:
         encrypted = find_row(db, id)["reference"]
-    return None if encrypted is None else Reference(vault.decrypt_json(encrypted, _REFERENCE, id))
+    return None if encrypted is None else str(vault.decrypt_json(encrypted, _REFERENCE, id))
 
 
 def decrypt_diagnosis(vault: Vault, row: sqlite3.Row) -> Diagnosis:
@@ -110,12 +109,12 @@ def encrypt_diagnosis(vault: Vault, diagnosis: Diagnosis) -> bytes:
     return vault.cipher.encrypt_json(diagnosis.to_dict(), _DIAGNOSIS, diagnosis.id)
 
 
-def _row_of(vault: Vault, diagnosis: Diagnosis, reference: Reference | None) -> dict[str, object]:
+def _row_of(vault: Vault, diagnosis: Diagnosis, reference: str | None) -> dict[str, object]:
     asked, encrypted = None, None
     if diagnosis.request is not None:
         asked = vault.cipher.digest("request", diagnosis.device, diagnosis.request)
     if reference is not None:
-        encrypted = vault.cipher.encrypt_json(reference.headers, _REFERENCE, diagnosis.id)
+        encrypted = vault.cipher.encrypt_json(reference, _REFERENCE, diagnosis.id)
     return {
         "id": diagnosis.id,
         "made": to_milliseconds(datetime.fromisoformat(diagnosis.time)),
@@ -150,7 +149,7 @@ def encode_photograph(image: NDArray[np.uint8]) -> bytes:
 
 
 def encode_lossless(image: NDArray[np.uint8]) -> bytes:
-    """An image, RGB uint8 (H, W, 3), as a PNG: every pixel comes back."""
+    """An image, RGB or RGBA uint8 (H, W, 3 or 4), as a PNG: every pixel comes back."""
     file = BytesIO()
     Image.fromarray(image).save(file, "PNG", compress_level=1)
     return file.getvalue()

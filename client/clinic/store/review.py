@@ -144,5 +144,5 @@ def _patient(vault: Vault, id: str) -> str:
     reference = load_reference(vault, id)
     if reference is None:
         return ""
-    values = json.loads(reference.headers).get(_PATIENT_ID, {}).get("Value") or [""]
+    values = json.loads(reference).get(_PATIENT_ID, {}).get("Value") or [""]
     return vault.cipher.digest("patient", str(values[0])).hex()[:_GROUP_DIGITS] if values[0] else ""

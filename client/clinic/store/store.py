@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.receive import Received, Reference
+from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store import diagnoses, opinions, retention, review
 from dermafed.client.clinic.store.diagnoses import encode_lossless, encode_photograph
@@ -39,7 +39,9 @@ def open_store(home: Home, retention_days: int | None = None) -> Store:
         StorageError: a part is missing or damaged, the key is another's, or the disk fails.
     """
     if retention_days is not None and retention_days < 1:
-        raise SettingsError("Diagnoses are kept for a day at least", where="retention_days", remedy="Give 1")
+        raise SettingsError(
+            "Diagnoses must be stored for at least a day", where="retention_days", remedy="Give 1 or more"
+        )
     store = Store(open_vault(home.store), home.reviewed, retention_days)
     store.expire(datetime.now(UTC))
     return store
@@ -130,7 +132,7 @@ class Store:
         """The image that came, RGB uint8 (H, W, 3), as a JPEG keeps it; Refused (410) if it has expired."""
         return diagnoses.load_picture(self._vault, id, IMAGE)
 
-    def load_reference(self, id: str) -> Reference | None:
+    def load_reference(self, id: str) -> str | None:
         """What an answer in DICOM needs, if the image came so and has not expired."""
         return diagnoses.load_reference(self._vault, id)
 

@@ -68,15 +68,7 @@ class Task:
 
     def __init__(self, address: str, token: str) -> None:
         self.token = token
-        self._client = RuntimeHttpClient.from_server_address(
-            server_address=address,
-            insecure=True,
-            root_certificates=None,
-            interceptors=[
-                RuntimeVersionHttpInterceptor(component_name="flwr-clientapp"),
-                RuntimeTokenHttpInterceptor(token),
-            ],
-        )
+        self._client = _client(address, "flwr-clientapp", RuntimeTokenHttpInterceptor(token))
 
     def pull(self) -> tuple[Message, TaskIds]:
         """The message to answer; it can be pulled once only.
@@ -85,10 +77,7 @@ class Task:
             TaskTakenBack: its run has ended.
         """
         with self._taken_back():
-            return self._pull()
-
-    def _pull(self) -> tuple[Message, TaskIds]:
-        message, context, _, _ = pull_task_input(self._client)
+            message, context, _, _ = pull_task_input(self._client)
         return message, TaskIds(int(TaskIdentity.task_id or 0), context.run_id, context.node_id)
 
     def push(self, reply: Message, context: Context) -> None:
@@ -135,17 +124,9 @@ class TaskSource:
 
     def __init__(self, address: str, secret: bytes) -> None:
         self._address = address
-        self._client = RuntimeHttpClient.from_server_address(
-            server_address=address,
-            insecure=True,
-            root_certificates=None,
-            interceptors=[
-                RuntimeVersionHttpInterceptor(component_name="SuperExec"),
-                SuperExecAuthHttpInterceptor(
-                    master_secret=secret, protected_methods=frozenset({"/flwr.proto.Runtime/AcquireTask"})
-                ),
-            ],
-        )
+        methods = frozenset({"/flwr.proto.Runtime/AcquireTask"})
+        authentication = SuperExecAuthHttpInterceptor(master_secret=secret, protected_methods=methods)
+        self._client = _client(address, "SuperExec", authentication)
 
     def next_task(self) -> Task | None:
         """The next task, if there is one and the SuperNode answers."""
@@ -155,6 +136,17 @@ class TaskSource:
         except httpx.TransportError:
             return None
         return Task(self._address, reply.token) if reply.HasField("task") and reply.token else None
+
+
+def _client(
+    address: str, component: str, authentication: RuntimeTokenHttpInterceptor | SuperExecAuthHttpInterceptor
+) -> RuntimeHttpClient:
+    return RuntimeHttpClient.from_server_address(
+        server_address=address,
+        insecure=True,
+        root_certificates=None,
+        interceptors=[RuntimeVersionHttpInterceptor(component_name=component), authentication],
+    )
 
 
 def to_bytes(message: Message) -> bytes:

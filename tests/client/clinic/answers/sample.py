@@ -7,7 +7,6 @@ from dataclasses import replace
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
-from dermafed.client.clinic.intake.receive import Reference
 from tests.client.clinic.dicom.making import draw_jpeg, encapsulated
 
 PLAIN = Diagnosis(
@@ -40,10 +39,10 @@ DOUBTED = replace(
 )
 
 
-def _reference() -> Reference:
+def _reference() -> str:
     came = encapsulated(draw_jpeg())
     del came.PixelData
-    return Reference(came.to_json())
+    return came.to_json()
 
 
 REFERENCE = _reference()

@@ -14,21 +14,20 @@ from pydicom.uid import UID
 from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
-from dermafed.client.clinic.intake.receive import Reference
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN, REFERENCE
 from tests.client.clinic.dicom.making import INSTANCE, STUDY, as_file, dciodvfy
 
 OVERLAY = np.random.default_rng(1).integers(0, 256, (600, 520, 3), dtype=np.uint8)
 
 
-def written(diagnosis: Diagnosis, reference: Reference | None, overlay: np.ndarray = OVERLAY) -> Dataset:
+def written(diagnosis: Diagnosis, reference: str | None, overlay: np.ndarray = OVERLAY) -> Dataset:
     """The object, as a reader of its file sees it."""
     return dcmread(BytesIO(to_file(secondary_capture(diagnosis, overlay, reference))))
 
 
 @pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED])
 @pytest.mark.parametrize("reference", [None, REFERENCE])
-def test_it_is_valid(diagnosis: Diagnosis, reference: Reference | None, tmp_path: Path) -> None:
+def test_it_is_valid(diagnosis: Diagnosis, reference: str | None, tmp_path: Path) -> None:
     errors, warnings = dciodvfy(as_file(written(diagnosis, reference)), tmp_path)
     assert errors == []
     known = ("attribute <Laterality>", "needed to build DICOMDIR")  # unknown side, unknown patient
@@ -100,9 +99,9 @@ def test_asking_twice_gives_the_same_file_and_another_diagnosis_another_object()
 )
 def test_what_was_no_dicom_is_left_empty(tag: str, value: str, tmp_path: Path) -> None:
     """Values that the sender got wrong must not stop the answer, nor make it invalid."""
-    headers = Dataset.from_json(REFERENCE.headers)
+    headers = Dataset.from_json(REFERENCE)
     headers[tag]._value = value
     with warnings.catch_warnings(action="error"):  # a warning would repeat the value
-        image = written(PLAIN, Reference(headers.to_json()))
+        image = written(PLAIN, headers.to_json())
     assert image[tag].value == ""
     assert dciodvfy(as_file(image), tmp_path)[0] == []

@@ -22,7 +22,6 @@ from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.answers.structured_report import structured_report
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
-from dermafed.client.clinic.intake.receive import Reference
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN, REFERENCE
 from tests.client.clinic.answers.test_secondary_capture import OVERLAY
 from tests.client.clinic.dicom.making import INSTANCE, STUDY, dciodvfy
@@ -30,7 +29,7 @@ from tests.client.clinic.dicom.making import INSTANCE, STUDY, dciodvfy
 Groups = dict[str, MeasurementsAndQualitativeEvaluations]
 
 
-def read_back(diagnosis: Diagnosis, reference: Reference | None = None) -> ComprehensiveSR:
+def read_back(diagnosis: Diagnosis, reference: str | None = None) -> ComprehensiveSR:
     """The report, as highdicom reads it from its file."""
     return ComprehensiveSR.from_dataset(dcmread(BytesIO(to_file(structured_report(diagnosis, reference)))))
 
@@ -60,7 +59,7 @@ def evaluations(group: MeasurementsAndQualitativeEvaluations) -> list[CodeConten
 
 @pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED])
 @pytest.mark.parametrize("reference", [None, REFERENCE])
-def test_it_is_valid(diagnosis: Diagnosis, reference: Reference | None, tmp_path: Path) -> None:
+def test_it_is_valid(diagnosis: Diagnosis, reference: str | None, tmp_path: Path) -> None:
     errors, warnings = dciodvfy(to_file(structured_report(diagnosis, reference)), tmp_path)
     assert errors == []
     known = ("<99DERMAFED>", "needed to build DICOMDIR")  # codes of one's own, unknown patient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,7 +18,8 @@ from dermafed.client.clinic.dicom import sender
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.dicom.instance import diagnose_instance
 from dermafed.client.clinic.dicom.receiver import start_receiver
-from dermafed.client.clinic.dicom.sender import Outbox, start_answering
+from dermafed.client.clinic.dicom.sender import AnswerSender, Outbox
+from dermafed.client.clinic.http.start import dicom_listener
 from tests.client.clinic.answers.test_structured_report import numbers
 from tests.client.clinic.dicom.making import INSTANCE, STUDY, as_file, dciodvfy, draw_jpeg, encapsulated
 from tests.client.clinic.dicom.node import Node
@@ -75,6 +77,11 @@ def settings(answer_to: int) -> DicomSettings:
     )
 
 
+def start_sender(node: Node, settings: DicomSettings, folder: Path) -> AnswerSender:
+    assert settings.answer_to is not None
+    return AnswerSender(node.service, settings, settings.answer_to, folder)
+
+
 def until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done():
@@ -91,7 +98,7 @@ def keep_one(node: Node) -> str:
 def test_a_sent_object_comes_back_as_heatmap_and_report(node: Node, stack: ExitStack, tmp_path: Path) -> None:
     pacs = archive(stack)
     chosen = settings(pacs.port)
-    answering = start_answering(node.service, chosen, tmp_path / "outbox")
+    answering = start_sender(node, chosen, tmp_path / "outbox")
     stack.callback(answering.stop)
     stack.callback(start_receiver(node.service, chosen, answering.add))
     assert Sender(chosen.port).store(encapsulated(draw_jpeg())) == 0x0000
@@ -111,13 +118,13 @@ def test_an_answer_waits_for_its_receiver_and_survives_a_restart(
     node: Node, stack: ExitStack, tmp_path: Path
 ) -> None:
     port, id = free_port(), keep_one(node)
-    first = start_answering(node.service, settings(port), tmp_path)
+    first = start_sender(node, settings(port), tmp_path)
     first.add(id)
     time.sleep(0.3)
     first.stop()
     assert [name for name, _ in Outbox(tmp_path).waiting()] == [id]
     pacs = archive(stack, port)
-    second = start_answering(node.service, settings(port), tmp_path)
+    second = start_sender(node, settings(port), tmp_path)
     stack.callback(second.stop)
     until(lambda: len(pacs.kept) == 2)
     until(lambda: Outbox(tmp_path).waiting() == [])
@@ -129,7 +136,7 @@ def test_a_receiver_that_is_full_is_asked_again_and_one_that_refuses_is_not(
 ) -> None:
     pacs = archive(stack)
     pacs.status = status
-    answering = start_answering(node.service, settings(pacs.port), tmp_path)
+    answering = start_sender(node, settings(pacs.port), tmp_path)
     stack.callback(answering.stop)
     answering.add(keep_one(node))
     if again:
@@ -145,14 +152,18 @@ def test_what_was_forgotten_does_not_hold_up_the_rest(node: Node, stack: ExitSta
     outbox = Outbox(tmp_path)
     outbox.add("0" * 32)
     outbox.add(keep_one(node))
-    stack.callback(start_answering(node.service, settings(pacs.port), tmp_path).stop)
+    stack.callback(start_sender(node, settings(pacs.port), tmp_path).stop)
     until(lambda: len(pacs.kept) == 2)
     until(lambda: outbox.waiting() == [])
 
 
 def test_without_an_address_nothing_is_sent_or_written(node: Node, tmp_path: Path) -> None:
-    chosen = DicomSettings.model_validate({"devices": {"CAMERA": "camera-1"}})
-    answering = start_answering(node.service, chosen, tmp_path / "outbox")
-    answering.add("0" * 32)
-    answering.stop()
+    chosen = settings(1).model_copy(update={"answer_to": None})
+
+    async def receive_one() -> None:
+        async with dicom_listener(node.service, chosen, tmp_path / "outbox"):
+            assert Sender(chosen.port).store(encapsulated(draw_jpeg())) == 0x0000
+
+    asyncio.run(receive_one())
+    assert len(node.diagnoses) == 1
     assert not (tmp_path / "outbox").exists()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
-from dermafed.client.clinic.intake.receive import Received, Reference
+from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.home import Home, make_home
 
@@ -33,7 +33,7 @@ def noise(seed: int, height: int = 24, width: int = 32) -> NDArray[np.uint8]:
 
 
 def received(seed: int = 0, **changes: object) -> Received:
-    given = Received(noise(seed), f"{seed:064x}", CLINICAL, (), Reference(HEADERS))
+    given = Received(noise(seed), f"{seed:064x}", CLINICAL, (), HEADERS)
     return replace(given, **changes)  # type: ignore[arg-type]
 
 
