@@ -28,7 +28,7 @@ def start(folder: Folder = HERE) -> None:
     os.environ["FLWR_HOME"] = str(home.node / "flower")  # before Flower is imported
     from dermafed.client.node.supervisor import run_node
 
-    run_node(home, lambda line: print_lines(line))
+    run_node(home, print_lines)
 
 
 def status(

@@ -158,7 +158,7 @@ def test_a_store_is_for_its_owner_only(home: Home, store: Store) -> None:
 
 
 def test_days_must_be_days(home: Home, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="for a day at least"):
+    with pytest.raises(Exception, match="for at least a day"):
         open_store(home, 0)
 
 
