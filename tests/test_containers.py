@@ -29,7 +29,7 @@ def test_the_images_are_built_from_all_packages() -> None:
 
 
 @pytest.mark.parametrize("target", ["server", "clinic"])
-def test_an_image_runs_as_nobody_special_and_tells_its_health(target: str) -> None:
+def test_an_image_runs_without_privileges_and_reports_its_health(target: str) -> None:
     instructions = [line for line in STAGES[target].splitlines() if line[:1].isupper()]
     words = [line.split()[0] for line in instructions]
     assert "USER dermafed" in instructions
@@ -40,7 +40,7 @@ def test_an_image_runs_as_nobody_special_and_tells_its_health(target: str) -> No
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_can_do_little(name: str) -> None:
+def test_a_service_has_few_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["init"] is True
@@ -49,7 +49,7 @@ def test_a_service_can_do_little(name: str) -> None:
     assert not service.keys() & {"user", "privileged", "environment", "env_file", "ports", "network_mode"}
 
 
-def test_the_server_is_all_that_two_clinics_share() -> None:
+def test_two_clinics_share_only_the_server() -> None:
     assert len(CLINICS) == 3
     for one, other in combinations(CLINICS, 2):
         assert not set(SERVICES[one]["networks"]) & set(SERVICES[other]["networks"])

@@ -20,11 +20,11 @@ from tests.paths import ROOT
 UPDATE = "python -m dermafed.simulation.studies.publish"
 
 
-def test_every_marked_figure_is_the_one_of_its_result_file() -> None:
+def test_every_marked_number_is_that_of_its_result_file() -> None:
     assert not outdated_documents(ROOT), UPDATE
 
 
-def test_where_all_figures_are_to_be_marked_none_is_written_by_hand() -> None:
+def test_documents_of_marked_numbers_have_no_other_numbers() -> None:
     assert {path: found for path in documents(ROOT) if (found := by_hand(path.read_text("utf-8")))} == {}
 
 

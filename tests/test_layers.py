@@ -96,7 +96,7 @@ def test_shared_prints_nothing_and_reads_no_command_line() -> None:
 
 
 @pytest.mark.parametrize("part", FORBIDDEN)
-def test_tensorflow_is_named_where_keras_has_no_word_for_it(part: str) -> None:
+def test_tensorflow_is_imported_only_where_keras_lacks_a_function(part: str) -> None:
     backends = {ROOT / "shared" / "training" / "backend.py", ROOT / "shared" / "explain" / "cam.py"}
     naming = {path for path in sources(part) for name in imported(path) if "tensorflow" in name}
     assert naming <= backends

@@ -105,7 +105,7 @@ def home(tmp_path: Path, data: Path, model: Path) -> Home:
     return own
 
 
-def test_a_kept_model_is_judged_on_the_validation_images_of_its_run(
+def test_a_saved_model_is_calibrated_on_the_validation_images_of_its_run(
     home: Home, data: Path, capsys: Capture
 ) -> None:
     from dermafed.client.node.offers import Offers
@@ -123,7 +123,7 @@ def test_a_kept_model_is_judged_on_the_validation_images_of_its_run(
     assert load_calibration(opened.file, opened.used.sha256) is not None
 
 
-def test_the_model_of_the_next_round_has_no_trust_of_the_one_before(
+def test_the_next_rounds_model_does_not_get_the_previous_calibration(
     home: Home, model: Path, capsys: Capture
 ) -> None:
     assert command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder).code == 0
@@ -140,7 +140,7 @@ def test_too_few_images_are_refused(model: Path, tmp_path: Path, capsys: Capture
     assert "too few to calibrate" in done.err
 
 
-def test_a_folder_that_is_no_clinics_is_refused(tmp_path: Path, capsys: Capture) -> None:
+def test_a_folder_that_is_not_a_clinics_is_refused(tmp_path: Path, capsys: Capture) -> None:
     done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", tmp_path)
     assert (done.code, done.out) == (2, "")
     assert "not a clinic's folder" in done.err

@@ -63,7 +63,7 @@ def test_check_exits_1_if_anything_failed(home: Home) -> None:
     assert (states["key"], states["server"], states["data"]) == ("ok", "failed", "failed")
 
 
-def test_a_plan_is_shown_in_words_and_decided(home: Home) -> None:
+def test_a_plan_is_described_and_decided(home: Home) -> None:
     Offers(home.offers).add(OFFER, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
     shown = run("plans", "--dir", home.folder).stdout
     assert "waits for you" in shown
@@ -97,7 +97,7 @@ def test_the_audit_log_is_shown_and_verified(home: Home) -> None:
     assert error.value.exit_code == 1
 
 
-def test_kept_models_are_listed(home: Home) -> None:
+def test_saved_models_are_listed(home: Home) -> None:
     import numpy as np
 
     save_last_model(home.models, OFFER.hash, OFFER, np.arange(3, dtype=np.float32), 2)
@@ -105,7 +105,7 @@ def test_kept_models_are_listed(home: Home) -> None:
     assert (model["name"], model["round"], model["classes"]) == (f"first-{OFFER.hash[:8]}", 2, list(CLASSES))
 
 
-def test_start_wants_a_server_first(home: Home) -> None:
+def test_start_needs_a_server(home: Home) -> None:
     with pytest.raises(SettingsError, match="not joined"):
         run("start", "--dir", home.folder)
 
@@ -114,7 +114,7 @@ def test_the_status_of_a_node_that_never_ran(home: Home) -> None:
     assert asked_json("status", "--dir", home.folder)["node"] == "has never run"
 
 
-def test_a_dead_nodes_status_does_not_count_even_if_its_number_lives(home: Home) -> None:
+def test_a_dead_nodes_status_does_not_count_even_if_its_process_id_is_in_use(home: Home) -> None:
     # As after the sudden end of a container: the next one gives the same numbers to its processes.
     write_status(home.node, NodeStatus(os.getpid(), connected=True, worker_ready=True))
     assert asked_json("status", "--dir", home.folder)["node"] == "is not running"
@@ -129,7 +129,7 @@ def test_ready_is_a_node_that_could_begin_a_round(home: Home, connected: bool, w
     assert (result.exit_code, result.stdout) == (0 if connected and worker_ready else 1, "")
 
 
-def test_a_node_that_starts_does_not_pass_for_the_one_before(
+def test_a_starting_node_is_not_taken_for_the_previous_one(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pem = certificate(tmp_path / "trust").ca.read_text()

@@ -91,7 +91,9 @@ def test_enrol_writes_an_invitation_that_a_clinic_can_read(fl_server: Coordinato
     assert "someone" not in Path("record.db").read_bytes().decode("latin-1")
 
 
-def test_enrol_refuses_what_is_no_key_and_overwrites_nothing(fl_server: Coordinator, tmp_path: Path) -> None:
+def test_enrol_refuses_files_that_are_not_keys_and_overwrites_nothing(
+    fl_server: Coordinator, tmp_path: Path
+) -> None:
     (tmp_path / "other.pub").write_text(P256)
     (tmp_path / "notes.txt").write_text("dear")
     for arguments in (
@@ -118,7 +120,7 @@ def test_revoke_is_shown_and_final(fl_server: Coordinator) -> None:
     assert "was revoked" in done.err
 
 
-def test_train_prints_what_it_understood_and_asks(fl_server: Coordinator) -> None:
+def test_train_prints_the_plan_and_asks(fl_server: Coordinator) -> None:
     done = fl_server("train", "../spring.toml")
     assert (done.code, "No clinic is enrolled" in done.err) == (2, True)
     fl_server("enrol", "graz", "../graz.pub")
@@ -237,7 +239,7 @@ def test_renew_takes_the_hosts_of_the_settings(fl_server: Coordinator) -> None:
 
 
 @pytest.mark.parametrize("name", ["clinics", "runs", "status", "renew", "start"])
-def test_a_folder_that_is_no_federation_is_refused(
+def test_a_folder_that_is_not_a_federation_is_refused(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = command(cli.main, capsys, name, "--dir", tmp_path)

@@ -102,7 +102,7 @@ class Doubtful:
         return score > 6
 
 
-def test_what_is_known_of_the_numbers_is_told(diagnoser: Diagnoser, images: Path) -> None:
+def test_warnings_are_printed(diagnoser: Diagnoser, images: Path) -> None:
     (line,) = diagnose_files([images / "a.png"], diagnoser, Doubtful())
     assert line["probabilities"] == {"melanoma": 0.25, "nevus": 0.5, "seborrheic_keratosis": 0.25}
     assert (line["prediction"], line["unsure"], line["outside"]) == ("nevus", True, True)
@@ -140,13 +140,13 @@ def test_csv_has_a_column_for_each_class_and_loses_no_digit(images: Path, capsys
 
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0.png", "+1.png", "-1.png", "@SUM(1).png", "\t=1.png"])
-def test_a_file_name_is_no_formula_in_a_spreadsheet(name: str) -> None:
+def test_a_file_name_is_not_a_formula_in_a_spreadsheet(name: str) -> None:
     row = csv_row({"image": name, "error": "=1+1", "code": "x"}, LABELS)
     cells = dict(zip(csv_header(LABELS), row, strict=True))
     assert (cells["image"], cells["error"], cells["code"]) == (f"'{name}", "'=1+1", "x")
 
 
-def test_words_for_the_reader() -> None:
+def test_text_output() -> None:
     line = {
         "image": "a.png",
         "prediction": "nevus",
@@ -167,7 +167,9 @@ def test_words_for_the_reader() -> None:
 
 
 @pytest.mark.usefixtures("at_hand")
-def test_names_that_are_no_text_or_hold_control_codes_are_told(images: Path, capsys: Capture) -> None:
+def test_names_that_are_not_text_or_have_control_codes_are_printed_safely(
+    images: Path, capsys: Capture
+) -> None:
     (images / "a.png").rename(images / "\x1b[31m\udcff.png")
     text = command(cli.main, capsys, "diagnose", images, "--model", "m")
     as_json = command(cli.main, capsys, "diagnose", images, "--model", "m", "--json")

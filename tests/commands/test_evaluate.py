@@ -83,7 +83,7 @@ def read_predictions(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_figures_are_those_of_the_predictions(
+def test_metrics_are_those_of_the_predictions(
     model: Path, data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -141,7 +141,7 @@ def test_own_labels_are_mapped_and_what_is_left_out_is_counted(
 
 
 @pytest.mark.usefixtures("at_hand")
-def test_the_text_tells_figures_origin_and_limits(
+def test_the_text_shows_metrics_origin_and_limits(
     data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
@@ -163,7 +163,7 @@ def test_the_text_tells_figures_origin_and_limits(
         assert words in done.out
 
 
-def test_a_model_of_a_federation_tells_its_clinics(
+def test_a_federated_model_names_its_clinics(
     loaded: keras.Model, data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As fl-server export writes it: the server knows the counts of all clinics together only.
@@ -255,7 +255,7 @@ def test_a_folder_in_use_is_left_alone(data: Path, tmp_path: Path, capsys: Captu
     assert (tmp_path / "out" / "predictions.csv").read_text() == "of another model"
 
 
-def test_a_folder_that_cannot_be_made_is_told_at_once(data: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_folder_that_cannot_be_made_is_named_at_once(data: Path, tmp_path: Path, capsys: Capture) -> None:
     out = data / "metadata.csv" / "out"
     done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", out)
     assert done.code == 2
@@ -280,7 +280,7 @@ def test_a_full_disk_leaves_neither_file(
 
 @needs_real_images
 @pytest.mark.usefixtures("at_hand")
-def test_real_images_are_judged_by_diagnosis(tmp_path: Path, capsys: Capture) -> None:
+def test_real_images_are_evaluated_by_diagnosis(tmp_path: Path, capsys: Capture) -> None:
     data = real_dataset(tmp_path / "data", lesions=2, clinics=["one"])
     done = command(cli.main, capsys, "evaluate", data, "--model", "m", "--out", tmp_path / "out", "--json")
     answer = json.loads(done.out)

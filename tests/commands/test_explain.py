@@ -122,7 +122,7 @@ def test_class_contrast_and_method_are_as_asked(images: Path, tmp_path: Path, ca
 
 
 @pytest.mark.usefixtures("at_hand")
-def test_an_image_of_one_colour_is_explained_by_zeros_and_said_so(tmp_path: Path, capsys: Capture) -> None:
+def test_an_image_of_one_colour_has_a_map_of_zeros_and_a_remark(tmp_path: Path, capsys: Capture) -> None:
     plain = tmp_path / "plain.png"
     cv2.imwrite(str(plain), np.full((50, 40, 3), 90, np.uint8))
     done = command(cli.main, capsys, "explain", plain, "--model", "m", "--out", tmp_path / "out")
@@ -145,7 +145,7 @@ def test_an_image_of_one_colour_is_explained_by_zeros_and_said_so(tmp_path: Path
         (("--method", "cam", "--exact"), "--exact belongs to Score-CAM"),
     ],
 )
-def test_unknown_classes_and_methods_are_told_the_choices(
+def test_errors_for_unknown_classes_and_methods_list_the_choices(
     images: Path, tmp_path: Path, capsys: Capture, arguments: tuple[str, ...], words: str
 ) -> None:
     assert words in refusal(capsys, tmp_path / "out", images, "--model", "m", *arguments)

@@ -28,7 +28,7 @@ from tests.shared.metrics.calibration.sample_calibration import fitted
 
 
 @pytest.mark.journey
-def test_only_the_round_that_was_calibrated_has_its_trust_beside_it(
+def test_only_the_calibrated_round_has_a_calibration_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "graz.pub").write_text(f"{KEY} someone@graz\n")

@@ -100,6 +100,6 @@ def test_damaged_models_are_named(run: Path, capsys: pytest.CaptureFixture[str])
     assert "cannot be read" in done.err
 
 
-def test_looking_into_a_run_loads_no_tensorflow() -> None:
+def test_showing_a_run_loads_no_tensorflow() -> None:
     code = "import sys, dermafed.server.cli; assert not {'tensorflow', 'keras', 'flwr'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -70,7 +70,7 @@ def test_a_model_diagnoses_as_the_command_line_did(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
 )
-def test_an_array_that_is_no_image_is_refused(image: Any) -> None:
+def test_an_array_that_is_not_an_image_is_refused(image: Any) -> None:
     with pytest.raises(dermafed.DermaFedError, match="is not an image"):
         dermafed.preprocess(image)
 

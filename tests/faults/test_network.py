@@ -49,7 +49,7 @@ def test_a_cut_of_half_a_minute_in_mid_round_loses_no_round(federation: Federati
     wait_for(lambda: federation.connected("linz"))
 
 
-def test_a_long_cut_is_told_on_both_sides_and_ends_by_itself(federation: Federation, way: Way) -> None:
+def test_a_long_cut_is_reported_on_both_sides_and_ends_by_itself(federation: Federation, way: Way) -> None:
     federation.train("long-cut", rounds=1000, quorum=1)
     federation.in_round("long-cut", 2, "linz")
     way.cut()

@@ -58,7 +58,7 @@ def test_a_key_unknown_then_enrolled_then_revoked_then_replaced(
     federation.end("wels")
 
 
-def test_a_second_node_with_one_key_is_told_and_disturbs_nobody(federation: Federation) -> None:
+def test_a_second_node_with_the_same_key_is_refused_and_disturbs_nobody(federation: Federation) -> None:
     ignored = shutil.ignore_patterns("node", "audit.*")
     shutil.copytree(federation.home("graz"), federation.home("twin"), ignore=ignored)
     (federation.home("twin") / "node").mkdir(0o700)
@@ -85,7 +85,7 @@ def test_a_wrong_authority_is_reported(federation: Federation, tmp_path: Path) -
     wait_for(lambda: federation.connected("linz"))
 
 
-def test_an_expired_certificate_is_told_and_renewed(
+def test_an_expired_certificate_is_reported_and_renewed(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     federation.end(SERVER)

@@ -95,7 +95,7 @@ def test_numbers_are_written_as_they_were_read() -> None:
     assert type(Oven.from_dict({"degrees": 90, "hours": 2.0}).hours) is float
 
 
-def test_fields_say_what_they_are() -> None:
+def test_every_field_has_a_description() -> None:
     keys = keys_of(Oven)
     assert (keys["degrees"].kind, keys["degrees"].required, keys["degrees"].key.synthetic) == (int, True, 60)
     assert (keys["probe"].kind, keys["probe"].bounds, keys["probe"].default) == (float, {"lt": 1}, None)

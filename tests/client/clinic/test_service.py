@@ -36,7 +36,7 @@ def service(store: Store) -> DiagnosticService:
     return DiagnosticService(Corner(), store)  # type: ignore[arg-type]
 
 
-def test_a_request_that_comes_again_is_answered_with_the_same(service: DiagnosticService) -> None:
+def test_a_repeated_request_gets_the_same_diagnosis(service: DiagnosticService) -> None:
     first = service.diagnose(received(1), "camera-1", "r-1")
     assert service.diagnose(received(1), "camera-1", "r-1") == first
     assert service.diagnose(received(1), "camera-1").id != first.id
@@ -45,9 +45,7 @@ def test_a_request_that_comes_again_is_answered_with_the_same(service: Diagnosti
     assert caught.value.status == 409
 
 
-def test_what_is_forgotten_has_no_heatmap_though_there_was_one(
-    service: DiagnosticService, store: Store
-) -> None:
+def test_a_forgotten_diagnosis_has_no_heatmap(service: DiagnosticService, store: Store) -> None:
     of = received(1)
     made = service.diagnose(of, "camera-1")
     for _ in range(2):

@@ -34,7 +34,7 @@ def test_lines_are_read_back_and_chained(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_no_log_is_an_empty_one(tmp_path: Path) -> None:
+def test_a_missing_log_is_empty(tmp_path: Path) -> None:
     assert read_log(tmp_path / "audit.jsonl") == []
 
 

@@ -66,7 +66,7 @@ def grid() -> LocalGrid:
     return LocalGrid(build_client_app(trainer_for, quality_for), NAMES, {})
 
 
-def test_a_reply_holds_named_figures_only() -> None:
+def test_a_reply_has_named_metrics_only() -> None:
     replies: list[RecordDict] = []
     content = encode_instruction(start_weights(), 2, {})
 
@@ -97,7 +97,7 @@ def test_clinics_are_merged_and_the_small_one_is_left_out() -> None:
     assert content["all"]["measures"]["drop"]["mean"] == whole.moments["drop"].mean
 
 
-def test_a_run_asks_after_its_last_round_if_it_is_told_to(tmp_path: Path) -> None:
+def test_a_run_asks_for_explanations_after_its_last_round_if_configured(tmp_path: Path) -> None:
     client = build_client_app(trainer_for, quality_for)
     run_local(server(tmp_path / "silent", rounds=1), client, NAMES)
     assert not (tmp_path / "silent" / EXPLANATIONS_FILE).exists()

@@ -232,7 +232,7 @@ def _kill_worker_over_a_task(node: Node) -> str:
 
 
 @pytest.mark.slow
-def test_half_a_reply_makes_a_new_supernode(node: Node) -> None:
+def test_half_a_reply_restarts_the_supernode(node: Node) -> None:
     approve(node)
     before = {number for number in processes_of(node.home) if number != node.process.pid}
     (node.home.node / "pushing.json").write_text("{}")  # as a worker leaves it that dies while it pushes
@@ -243,7 +243,7 @@ def test_half_a_reply_makes_a_new_supernode(node: Node) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_node_says_goodbye(node: Node) -> None:
+def test_a_stopped_node_answers_and_goes_offline(node: Node) -> None:
     approve(node)
     number = node.server.send(node.number, "train", encode_instruction(WEIGHTS, 1, {"seconds": 60}), "1")
     until((node.home.node / "task.json").exists)

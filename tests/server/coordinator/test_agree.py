@@ -118,7 +118,7 @@ def test_all_join_and_prepare_with_the_sum_of_their_counts() -> None:
     assert [text for _, text in clinics.offers] == [OFFERED.to_text()] * 3
 
 
-def test_who_waits_is_asked_again_and_who_has_decided_is_not() -> None:
+def test_waiting_clinics_are_asked_again_and_decided_ones_are_not() -> None:
     waits = iter([Decision.WAITING, Decision.WAITING])
 
     def later() -> Answer:
@@ -220,7 +220,7 @@ def test_a_clinic_that_is_not_connected_is_named() -> None:
     assert agreed.class_counts == (4, 16)
 
 
-def test_who_does_not_get_ready_is_left_out_and_the_others_are_told_the_new_sum() -> None:
+def test_a_clinic_that_does_not_get_ready_is_left_out_and_the_others_get_the_new_sum() -> None:
     clinics = Clinics(unready={1})
     agreed = clinics.agree()
     assert agreed.joined == {1000: "vienna", 1002: "linz"}

@@ -130,7 +130,7 @@ def test_a_missed_quorum_pauses_with_the_clinics_reasons_and_resume_continues(
     np.testing.assert_array_equal(model(served, "spring"), expected)
 
 
-def test_a_stop_in_mid_round_keeps_the_last_round_and_resume_continues(
+def test_a_stop_in_mid_round_preserves_the_last_round_and_resume_continues(
     served: Server, expected: FloatVector
 ) -> None:
     gate = Gate(round=3)
@@ -169,7 +169,7 @@ def test_a_run_continues_by_itself_when_the_server_starts_again(
     np.testing.assert_array_equal(model(served, "spring"), expected)
 
 
-def test_a_round_on_disk_that_never_got_into_the_record_gets_there(served: Server) -> None:
+def test_a_round_on_disk_that_is_missing_in_the_record_is_added(served: Server) -> None:
     run = served.ask("spring", ROUNDS)
     with served.running():
         served.await_status("spring", Status.FINISHED)
@@ -211,7 +211,7 @@ def test_a_full_disk_pauses_the_run_and_loses_nothing(served: Server, expected: 
     np.testing.assert_array_equal(model(served, "spring"), expected)
 
 
-def test_an_ending_that_cannot_be_recorded_is_kept_until_it_can(
+def test_an_ending_is_recorded_as_soon_as_possible(
     served: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     full = Event()
@@ -273,7 +273,7 @@ def test_a_run_asked_to_stop_while_the_server_was_down_is_stopped(served: Server
     assert run.rounds_done == 0
 
 
-def test_patience_finishes_a_run_early_and_says_so(served: Server) -> None:
+def test_patience_finishes_a_run_early_with_the_reason(served: Server) -> None:
     served.ask("spring", 50, "patience = 2")
     with served.running():
         run = served.await_status("spring", Status.FINISHED)
@@ -283,7 +283,7 @@ def test_patience_finishes_a_run_early_and_says_so(served: Server) -> None:
     assert max(scores[:-2]) == max(scores)
 
 
-def test_clinics_are_let_in_and_out_as_the_record_says(served: Server) -> None:
+def test_clinics_are_admitted_and_removed_as_the_record_says(served: Server) -> None:
     def connected() -> set[str]:
         return {node.clinic for node in served.link.nodes()}
 

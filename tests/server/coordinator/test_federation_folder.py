@@ -89,7 +89,7 @@ def test_a_clinic_that_pins_the_ca_connects_and_no_other_ca_does(trust: Path, tm
         shake_hands(trust, trust / "ca.pem", "evil.example.org")
 
 
-def test_a_renewal_keeps_key_and_authority_and_takes_new_hosts(trust: Path) -> None:
+def test_a_renewal_preserves_key_and_authority_and_takes_new_hosts(trust: Path) -> None:
     before = {name: (trust / name).read_bytes() for name in ("ca.pem", "ca.key", "server.key", "server.pem")}
     issue_server_certificate(trust, ("new.example.org",))
     changed = {name for name, content in before.items() if (trust / name).read_bytes() != content}
@@ -103,7 +103,7 @@ def test_only_the_owner_reads_the_keys(trust: Path) -> None:
         assert (trust / name).stat().st_mode & 0o777 == 0o600
 
 
-def test_an_expired_and_a_future_certificate_are_told(trust: Path) -> None:
+def test_an_expired_and_a_future_certificate_are_named(trust: Path) -> None:
     now = datetime.now(UTC)
     assert timedelta(days=396) < check_server_certificate(trust, now) <= timedelta(days=397)
     with pytest.raises(InputError, match=r"server's certificate expired on .*fl-server renew"):
@@ -121,7 +121,7 @@ def test_a_certificate_of_another_authority_is_named(trust: Path, tmp_path: Path
         check_server_certificate(trust)
 
 
-def test_a_key_that_others_may_read_is_told(trust: Path) -> None:
+def test_a_key_that_others_may_read_is_refused(trust: Path) -> None:
     (trust / "server.key").chmod(0o640)
     with pytest.raises(InputError, match=r"Others may read this .*server\.key"):
         check_server_certificate(trust)
@@ -129,7 +129,9 @@ def test_a_key_that_others_may_read_is_told(trust: Path) -> None:
 
 @pytest.mark.parametrize("name", ["ca.key", "ca.pem", "server.key"])
 @pytest.mark.parametrize("content", [None, b"", b"junk"])
-def test_damaged_trust_is_an_error_and_not_a_traceback(trust: Path, name: str, content: bytes | None) -> None:
+def test_damaged_certificates_are_an_error_and_not_a_traceback(
+    trust: Path, name: str, content: bytes | None
+) -> None:
     if content is None:
         (trust / name).unlink()
     else:

@@ -151,15 +151,13 @@ def test_a_bad_plan_is_refused_by_the_name_of_its_key(text: str, where: str, tol
         ('weights = "none"\n[model]\nbatch_norm = "frozen"', "cannot stay frozen"),
     ],
 )
-def test_first_weights_that_cannot_be_had_are_refused_when_asked_for(
-    text: str, told: str, tmp_path: Path
-) -> None:
+def test_unavailable_first_weights_are_refused(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(NAME + text)
     with pytest.raises(SettingsError, match=told):
         read_plan(tmp_path / "plan.toml")
 
 
-def test_a_file_that_is_no_text_or_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8"):
         read_plan(tmp_path / "plan.toml")
@@ -183,7 +181,7 @@ def test_durations(text: str, seconds: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "m", "-1m", "1", "1 year", "1e3s", "nan s", "0s", "9999999s", "٣m"])
-def test_what_is_no_duration(text: str) -> None:
+def test_invalid_durations_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"not a duration \(deadline\)"):
         parse_duration(text, "deadline")
 

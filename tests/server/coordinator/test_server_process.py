@@ -59,7 +59,7 @@ def never(ready: Ready) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_tells_what_clinics_need_and_ends_on_a_signal(folder: Path, number: int) -> None:
+def test_it_reports_what_clinics_need_and_ends_on_a_signal(folder: Path, number: int) -> None:
     message: list[Ready] = []
     handler = signal.getsignal(number)
 
@@ -96,7 +96,7 @@ FAULTS: list[tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "message"), FAULTS)
-def test_it_does_not_start_with_a_fault(
+def test_damage_and_impossible_settings_prevent_the_start(
     folder: Path,
     damage: Callable[[Path, pytest.MonkeyPatch], object],
     message: str,
@@ -122,7 +122,7 @@ def test_an_address_that_is_not_this_machines_is_named() -> None:
         bind("192.0.2.1", 9443)
 
 
-def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
+def test_a_folder_is_locked_by_one_process(tmp_path: Path) -> None:
     assert not is_locked(tmp_path)
     with lock_folder(tmp_path):
         assert is_locked(tmp_path)

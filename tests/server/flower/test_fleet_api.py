@@ -132,7 +132,7 @@ def test_the_same_check_finds_them_all_at_a_stock_superlink(place: Place) -> Non
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_paths_that_are_no_nodes_are_not_there(place: Place, method: str, path: str) -> None:
+def test_paths_that_are_not_for_nodes_do_not_exist(place: Place, method: str, path: str) -> None:
     assert raw(place, method, path) == 404
 
 
@@ -161,7 +161,7 @@ def test_a_websocket_gets_nowhere(place: Place) -> None:
     assert raw(place, "GET", "/v1/fleet/pull-messages", **upgrade, **key) == 404
 
 
-def test_the_size_of_a_body_is_told_and_limited(place: Place) -> None:
+def test_a_body_has_a_length_and_is_limited(place: Place) -> None:
     path = "/v1/fleet/push-object"
     assert raw(place, "POST", path, **{"Content-Length": str(LARGEST_BODY + 1)}) == 413
     assert raw(place, "POST", path, **{"Content-Length": "9" * 40}) in {400, 413}
@@ -284,7 +284,7 @@ def test_tls_is_1_2_or_later_and_certified(place: Place) -> None:
         plain.getresponse()
 
 
-def test_a_port_that_is_taken_and_a_certificate_that_is_none(place: Place, tmp_path: Path) -> None:
+def test_a_port_in_use_and_an_invalid_certificate_are_named(place: Place, tmp_path: Path) -> None:
     app = health_app(lambda: ServerState(0, 0))
     with (
         pytest.raises(SettingsError, match="cannot be opened"),
@@ -297,7 +297,7 @@ def test_a_port_that_is_taken_and_a_certificate_that_is_none(place: Place, tmp_p
         pass
 
 
-def test_the_health_port_tells_the_states() -> None:
+def test_the_health_port_reports_the_states() -> None:
     states = [ServerState(enrolled=3, online=0)]
     with listening(health_app(lambda: states[-1]), "127.0.0.1", 0) as port:
         base = f"http://127.0.0.1:{port}"

@@ -122,7 +122,7 @@ def test_a_reply_that_never_becomes_whole_is_an_error(
     assert len(link.state.object_store) == 0
 
 
-def test_a_reply_that_is_no_message_is_an_error(
+def test_a_reply_that_is_not_a_message_is_an_error(
     link: Link, nodes: dict[int, str], opened: tuple[int, int]
 ) -> None:
     run_id, node = opened
@@ -137,7 +137,7 @@ def test_a_reply_that_is_no_message_is_an_error(
     assert reply.error.reason == "unreadable"
 
 
-def test_what_a_clinic_did_not_answer_is_forgotten_with_the_next_message(
+def test_an_unanswered_message_is_removed_with_the_next_one(
     link: Link, nodes: dict[int, str], opened: tuple[int, int]
 ) -> None:
     run_id, node = opened

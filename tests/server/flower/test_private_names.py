@@ -75,7 +75,7 @@ def test_no_other_module_imports_private_names() -> None:
             assert path.parent in ADAPTERS or imported <= PUBLIC, path
 
 
-def test_the_server_keeps_nodes_runs_and_messages_in_flowers_state(tmp_path: Path) -> None:
+def test_nodes_runs_and_messages_are_in_flowers_state(tmp_path: Path) -> None:
     app = make_superlink(tmp_path / "flower.db")
     state = linkstate_of(app)
     node = state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, b"key", 30.0, name="graz")
@@ -126,7 +126,7 @@ def test_the_codes_of_lost_replies_are_flowers() -> None:
     assert set(LOST) == set(codes)
 
 
-def test_a_node_authenticates_before_its_message_is_looked_at(tmp_path: Path) -> None:
+def test_a_node_authenticates_before_its_message_is_read(tmp_path: Path) -> None:
     app = make_superlink(tmp_path / "flower.db")
     assert app.state.enable_supernode_auth
     fleet_only(app)
@@ -138,7 +138,7 @@ def test_a_node_authenticates_before_its_message_is_looked_at(tmp_path: Path) ->
     )
 
 
-def test_flower_is_told_to_stay_offline_before_it_is_imported() -> None:
+def test_flower_is_set_offline_before_it_is_imported() -> None:
     code = (
         "import dermafed.server.rounds.server_app, dermafed.client.node.client_app; "
         "import dermafed.simulation.engines.local; "

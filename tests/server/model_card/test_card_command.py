@@ -80,7 +80,7 @@ def fl_server(
     return run
 
 
-def test_a_federations_run_tells_what_its_coordinator_knows(fl_server: Coordinator) -> None:
+def test_the_card_of_a_federations_run_has_the_coordinators_facts(fl_server: Coordinator) -> None:
     fl_server.train()
     done = fl_server("models", "card", "spring", "--out", "card")
     assert (done.code, done.out) == (0, ""), done.err

@@ -70,7 +70,7 @@ def test_a_revoked_key_stays_revoked_but_its_clinic_may_get_another(record: Reco
     assert len(list_clinics(record)) == 2
 
 
-def test_online_keeps_since_when(record: Record) -> None:
+def test_a_clinic_that_stays_online_has_its_first_time(record: Record) -> None:
     enrol(record, "graz", "key 1")
     enrol(record, "linz", "key 2")
     save_online(record, {"graz"})
@@ -104,7 +104,7 @@ def test_a_move_happens_once_and_only_from_the_given_status(record: Record) -> N
     assert run.ended is not None
 
 
-def test_a_round_counts_as_it_was_held_last(record: Record) -> None:
+def test_the_last_attempt_of_a_round_counts(record: Record) -> None:
     number = add_run(record, asked("spring"))
     for each in (row(1), row(2, 0.1), row(2, 0.9)):
         save_round(record, number, each)
@@ -139,7 +139,7 @@ def test_two_processes_write_at_once(record: Record) -> None:
     assert sorted(run.number for run in list_runs(record)) == list(range(1, 21))
 
 
-def test_a_run_is_taken_up_by_one_of_two(record: Record) -> None:
+def test_a_run_is_started_by_one_of_two_processes(record: Record) -> None:
     for number in range(20):
         add_run(record, asked(f"run{number}"))
 
@@ -158,7 +158,7 @@ def fill(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
-def test_a_full_disk_is_named_and_a_record_that_is_kept_open_can_be_read(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_an_open_record_can_be_read(tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no disk can be mounted here")
@@ -174,7 +174,7 @@ def test_a_full_disk_is_named_and_a_record_that_is_kept_open_can_be_read(tmp_pat
         subprocess.run(["umount", tmp_path], check=True)
 
 
-def test_damage_a_missing_file_and_another_version_are_told(record: Record, tmp_path: Path) -> None:
+def test_damage_a_missing_file_and_another_version_are_named(record: Record, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="File exists"):
         Record.create(record.path)
     with sqlite3.connect(record.path) as connection:

@@ -22,7 +22,7 @@ def scalars(folder: Path, name: str) -> list[tuple[int, float]]:
     return [(step, value.simple_value) for step, value in values if value.tag == name]
 
 
-def test_each_round_is_charted_once_however_often_the_run_is_taken_up(
+def test_each_round_is_charted_once_however_often_the_run_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coordinator, "TICK_SECONDS", 0.01)

@@ -88,7 +88,7 @@ def test_damaged_state_falls_back_to_the_one_before(tmp_path: Path, caplog: pyte
     )
 
 
-def test_flipped_bytes_are_noticed(tmp_path: Path) -> None:
+def test_flipped_bytes_are_detected(tmp_path: Path) -> None:
     run(tmp_path)
     last = tmp_path / f"round-{ROUNDS:04d}.npz"
     content = bytearray(last.read_bytes())
@@ -98,7 +98,7 @@ def test_flipped_bytes_are_noticed(tmp_path: Path) -> None:
     assert load_state(tmp_path).round == ROUNDS - 1
 
 
-def test_what_a_death_while_writing_left_is_swept_away(tmp_path: Path) -> None:
+def test_leftovers_of_a_crash_while_writing_are_removed(tmp_path: Path) -> None:
     run_local(server(tmp_path, rounds=2), build_client_app(trainer_for), 3)
     (tmp_path / ".round-0003.npz.1f.part").write_bytes(b"half")
     run(tmp_path, resume=True)
@@ -113,7 +113,7 @@ def test_the_best_model_outlives_damage_to_the_last_state(tmp_path: Path) -> Non
     assert load_best(tmp_path).round == best_round(before.history)
 
 
-def test_nothing_whole_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_without_an_undamaged_state_is_an_error(tmp_path: Path) -> None:
     run(tmp_path)
     for path in tmp_path.glob("round-*.npz"):
         path.write_bytes(b"")

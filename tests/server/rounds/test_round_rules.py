@@ -8,7 +8,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import SettingsError
 
 
-def test_impatience_is_refused() -> None:
+def test_a_patience_of_0_is_refused() -> None:
     with pytest.raises(SettingsError, match="patience is 0"):
         RoundRules(3, 3, patience=0)
 
@@ -23,7 +23,7 @@ def test_impatience_is_refused() -> None:
         ({"attempts": 0}, "attempts is 0"),
     ],
 )
-def test_rules_that_cannot_be(rules: dict[str, float], message: str) -> None:
+def test_impossible_rules_are_refused(rules: dict[str, float], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         RoundRules(rounds=1, clinics=3, **rules)  # type: ignore[arg-type]
 

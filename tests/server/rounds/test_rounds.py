@@ -45,7 +45,7 @@ def test_rounds_of_one_full_batch_step_are_pooled_steps(tmp_path: Path) -> None:
     assert np.abs(state.weights - expected).max() <= 1e-6
 
 
-def test_history_holds_the_figures_of_all_images_together(tmp_path: Path) -> None:
+def test_history_has_metrics_over_all_images_together(tmp_path: Path) -> None:
     seen: list[int] = []
     app = server(tmp_path, rounds=2, on_round=lambda row: seen.append(row.round))
     run_local(app, build_client_app(trainer_for), NAMES)
@@ -75,7 +75,7 @@ def test_best_round_is_the_first_of_the_highest_balanced_accuracy(tmp_path: Path
 
 
 @pytest.mark.parametrize(("patience", "rounds"), [(1, 3), (2, 7), (3, 8), (None, 8)])
-def test_a_run_ends_after_too_many_rounds_that_are_no_better(
+def test_a_run_ends_after_too_many_rounds_that_are_not_better(
     tmp_path: Path, patience: int | None, rounds: int
 ) -> None:
     judged = [0.5, 0.7, 0.7, 0.8, 0.9, 0.2, 0.9, 0.1]  # the best rounds are 1, 2, 4 and 5

@@ -81,7 +81,7 @@ def test_the_clinics_sums_give_what_all_images_together_would(tmp_path: Path) ->
     assert clinics.temperatures == [1.0] * 3 + [calibration.sums.temperature] * 3
 
 
-def test_every_clinic_is_told_what_came_of_it(tmp_path: Path) -> None:
+def test_every_clinic_gets_the_calibration(tmp_path: Path) -> None:
     hold(tmp_path, clinics := Clinics())
     calibration = load_run_calibration(tmp_path)
     assert calibration is not None
@@ -116,7 +116,7 @@ def test_a_clinic_whose_sums_cannot_be_used_is_left_out(
     assert (calibration.clinics, calibration.sums.images) == (2, SIZES[0] + SIZES[2])
 
 
-def test_without_an_answer_there_is_no_trust(tmp_path: Path) -> None:
+def test_without_an_answer_there_is_no_calibration(tmp_path: Path) -> None:
     run_local(server(tmp_path, rounds=1, calibrate=CLASSES), build_client_app(trainer_for), NAMES)
     assert json.loads((tmp_path / CALIBRATION_FILE).read_text())["trust"] is None
     assert load_run_calibration(tmp_path) is None

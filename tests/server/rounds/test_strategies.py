@@ -90,7 +90,7 @@ def test_gives_what_flowers_class_gives(name: str) -> None:
     np.testing.assert_allclose(result, expected, rtol=2e-5, atol=2e-6)
 
 
-def test_fedavgm_by_hand() -> None:
+def test_worked_example_of_fedavgm() -> None:
     strategy = make_strategy("fedavgm", {"momentum": 0.5})
     first, state = strategy.step(np.array([1.0], np.float32), np.array([2.0]), {}, 1)
     second, _ = strategy.step(first.astype(np.float32), np.array([2.0]), state, 2)
@@ -98,7 +98,7 @@ def test_fedavgm_by_hand() -> None:
     assert second[0] == 2.5  # half of it again
 
 
-def test_fedadagrad_by_hand() -> None:
+def test_worked_example_of_fedadagrad() -> None:
     strategy = make_strategy("fedadagrad", {"learning_rate": 1.0, "tau": 1.0})
     first, state = strategy.step(np.array([0.0], np.float32), np.array([3.0]), {}, 1)
     assert first[0] == 0.75  # 3 / (sqrt(9) + 1)
@@ -106,7 +106,7 @@ def test_fedadagrad_by_hand() -> None:
     assert second[0] == pytest.approx(4 / 6)  # 4 / (sqrt(9 + 16) + 1)
 
 
-def test_fedprox_tells_the_trainers_mu() -> None:
+def test_fedprox_sends_mu_to_the_trainers() -> None:
     assert make_strategy("fedprox", {"proximal_mu": 0.3}).instructions() == {"proximal_mu": 0.3}
     assert make_strategy("fedavg").instructions() == {}
 

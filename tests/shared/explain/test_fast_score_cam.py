@@ -105,7 +105,7 @@ def test_masks_that_coincide_need_one_pass() -> None:
     assert len(medoids(points, np.ones(15), 7)) == 3
 
 
-def test_agreement_by_hand() -> None:
+def test_worked_example_of_agreement() -> None:
     zero, ramp = np.zeros((1, 3), np.float32), np.array([[1, 2, 3]], np.float32)
     assert map_agreement(ramp, 5 - 2 * ramp) == pytest.approx(-1)
     assert map_agreement(ramp, np.array([[1, 3, 2]], np.float32)) == pytest.approx(0.5)

@@ -23,7 +23,7 @@ def explainer() -> Explainer:
     return Explainer(small_classifier(activation="relu"), engine="tensorflow")
 
 
-def test_grad_cam_by_hand() -> None:
+def test_worked_example_of_grad_cam() -> None:
     # Means of the gradient: 1 and 1.
     assert grad_cam(A, G) == pytest.approx(np.array([[0, 3.5]]))
 
@@ -33,7 +33,7 @@ def test_the_papers_weight_is_rectified() -> None:
     assert gradient_weighted(A, G * (1, -1)) == pytest.approx(np.array([[1, 3]]))
 
 
-def test_grad_cam_plus_plus_by_hand() -> None:
+def test_worked_example_of_grad_cam_plus_plus() -> None:
     # Sums of A: 4 and -1.5. alpha = g^2 / (2 g^2 + sum g^3) = 1 / (2 + sum g).
     first = 0.5 / (2 + 4 * 0.5) + 1.5 / (2 + 4 * 1.5)
     second = 3 / (2 - 1.5 * 3)

@@ -69,13 +69,13 @@ def test_bilevel_becomes_black_and_white() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_gray_keeps_its_high_byte(kind: str) -> None:
+def test_the_high_byte_of_16_bit_gray_remains(kind: str) -> None:
     values = np.array([[0, 255, 256], [32768, 65279, 65535]], np.uint16)
     expected = np.array([[0, 0, 1], [128, 254, 255]], np.uint8)
     assert np.array_equal(decode_image(encode(values, kind))[..., 2], expected)
 
 
-def test_16_bit_colour_keeps_its_high_byte() -> None:
+def test_the_high_byte_of_16_bit_colour_remains() -> None:
     wide = RGB.astype(np.uint16) * 256 + 17
     done, data = cv2.imencode(".png", wide[..., ::-1])
     assert done
@@ -138,7 +138,7 @@ def test_a_jpeg_cut_and_closed_again_is_refused(progressive: bool, orientation: 
 @pytest.mark.parametrize(
     "data", [b"not an image", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"GIF89a" + bytes(40), b"\xff\xd8\xff"]
 )
-def test_what_is_no_image_is_refused(data: bytes) -> None:
+def test_files_that_are_not_images_are_refused(data: bytes) -> None:
     with pytest.raises(ImageError):
         decode_image(data)
 

@@ -10,7 +10,7 @@ from dermafed.shared.imaging.denoise import estimate_noise
 from tests.shared.imaging.real import ham_paths, needs_real_images
 
 
-def test_immerkaers_formula_by_hand() -> None:
+def test_worked_example_of_immerkaers_formula() -> None:
     image = np.zeros((3, 3), np.float32)
     image[1, 1] = 6  # the kernel's middle weight is 4; one inner pixel: sqrt(pi / 2) / 6 * |4 * 6|
     assert estimate_noise(image) == pytest.approx(np.sqrt(np.pi / 2) / 6 * 24)

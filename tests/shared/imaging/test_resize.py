@@ -39,14 +39,14 @@ def test_shrinking_averages_areas() -> None:
     assert np.abs(resize(image, 32, "crop") - means).max() <= 0.5
 
 
-def test_crop_keeps_the_centre() -> None:
+def test_crop_selects_the_centre() -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
     assert np.array_equal(resize(image, 32, "crop"), image[:, 8:40])
     upright = image.transpose(1, 0, 2)
     assert np.array_equal(resize(upright, 32, "crop"), upright[8:40])
 
 
-def test_pad_keeps_everything_and_mirrors_the_margin() -> None:
+def test_pad_includes_everything_and_mirrors_the_margin() -> None:
     image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     result = resize(image, 32, "pad")
     assert np.array_equal(result[4:28], image)

@@ -12,7 +12,7 @@ from tests.shared.lesions.dataset_files import record
 HAM = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 
 
-def test_paper_keeps_three_classes_of_ham10000_and_counts_the_rest() -> None:
+def test_paper_selects_three_classes_of_ham10000_and_counts_the_rest() -> None:
     records = [record(f"{label}{i}", label) for label in HAM for i in range(2)]
     class_map, kept, excluded = map_classes(records, "paper")
     assert class_map.names == PAPER_CLASSES

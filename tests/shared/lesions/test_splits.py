@@ -148,7 +148,7 @@ def test_refuses_a_clinic_too_small_to_split_by_name() -> None:
 
 
 @pytest.mark.parametrize("fractions", [(0.7, 0.1, 0.1), (1.2, -0.1, -0.1)])
-def test_refuses_fractions_that_are_no_shares(fractions: tuple[float, float, float]) -> None:
+def test_refuses_impossible_fractions(fractions: tuple[float, float, float]) -> None:
     with pytest.raises(SettingsError, match="not shares of one"):
         split_records([record("a")], seed=0, fractions=fractions)
 

@@ -58,7 +58,7 @@ def test_no_interval_where_every_resample_is_alike() -> None:
     assert found.intervals.accuracy is not None  # Wilson's knows of the number of images
 
 
-def test_resamples_agree_with_drawing_by_hand() -> None:
+def test_resamples_agree_with_a_written_out_loop() -> None:
     """Every lesion of a class alike: recall of a resample is the share of drawn lesions that are right."""
     labels = np.repeat([0, 1], 20)
     scores = np.tile([[0.9, 0.1]], (40, 1))

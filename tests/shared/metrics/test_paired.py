@@ -21,7 +21,7 @@ def test_no_difference_at_all_is_no_evidence() -> None:
     assert bootstrap_p(np.zeros(50)) == 1
 
 
-def test_rounding_is_no_difference() -> None:
+def test_rounding_is_not_a_difference() -> None:
     """Two equal means of recalls differ in their last digit, on one side only."""
     assert bootstrap_p(np.full(50, 0.1 + 0.2 - 0.3)) == 1
 
@@ -50,7 +50,7 @@ def test_combined_p_is_valid_for_equal_tests() -> None:
     assert combined_p([0.03] * 3) >= 0.03
 
 
-def test_holm_by_hand() -> None:
+def test_worked_example_of_holm() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == pytest.approx([1, 1])
     assert holm([]) == []

@@ -48,7 +48,7 @@ def test_probabilities_are_the_softmax_of_the_logits(b0: keras.Model) -> None:
     np.testing.assert_allclose(probabilities, scores / scores.sum(axis=1, keepdims=True), atol=1e-6)
 
 
-def test_the_head_by_hand_from_the_features(b0: keras.Model) -> None:
+def test_worked_example_of_the_head(b0: keras.Model) -> None:
     features = output(keras.Model(b0.input, b0.get_layer("top_activation").output))
     kernel, bias = b0.get_layer("logits").get_weights()
     pooled = features.mean(axis=(1, 2)) / np.sqrt(1 + 1e-3) * HEAD_SCALE  # mean 0, variance 1 at the start

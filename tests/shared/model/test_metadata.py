@@ -13,7 +13,7 @@ def record(age: float | None = None, sex: str | None = None, body_site: str | No
     return LesionRecord("i", Path("i.jpg"), "nevus", age=age, sex=sex, body_site=body_site)
 
 
-def test_by_hand() -> None:
+def test_worked_example() -> None:
     encoded = encode_metadata(
         [record(45.0, "female", "anterior torso"), record(), record(0.0, "male", "ear")]
     )
@@ -50,7 +50,7 @@ def test_by_hand() -> None:
         ("", None),
     ],
 )
-def test_body_sites_in_the_words_of_the_data_sets(body_site: str, region: str | None) -> None:
+def test_body_sites_as_the_data_sets_name_them(body_site: str, region: str | None) -> None:
     (encoded,) = encode_metadata([record(body_site=body_site)])
     assert list(encoded[4:]) == [float(name == region) for name in BODY_REGIONS]
 

@@ -55,7 +55,7 @@ def test_zoom_enlarges_about_the_centre(monkeypatch: pytest.MonkeyPatch) -> None
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (8, 23, 8, 23)
 
 
-def test_gain_and_gamma_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worked_example_of_gain_and_gamma(monkeypatch: pytest.MonkeyPatch) -> None:
     grey = np.full((32, 32, 3), 64, np.uint8)
     neutral(monkeypatch, GAIN=(1.1, 1.1))
     assert (augment(grey, np.random.default_rng(0)) == 70).all()  # 70.4

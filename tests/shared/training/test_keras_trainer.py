@@ -188,7 +188,7 @@ def test_steps_take_the_place_of_epochs_and_go_on_through_them() -> None:
     assert [list(clinic._steps(round)) for round in (1, 2, 3)] == [[0, 1], [2, 3], [4, 5]]
 
 
-def test_flambys_local_step_by_hand() -> None:
+def test_worked_example_of_flambys_local_step() -> None:
     """Plain SGD on the mean of (N / N_c) (1 - p)^2 (-log p), N over all clinics, at a constant rate."""
     settings, data = without_batch_statistics(), lesions(7)
     recipe = plain(

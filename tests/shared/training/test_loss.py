@@ -73,7 +73,7 @@ def test_certainty_has_a_finite_loss_and_slope() -> None:
         np.testing.assert_allclose(tape.gradient(value, logits), [[0, 0], [0.5, -0.5]], atol=1e-6)
 
 
-def test_label_smoothing_by_hand() -> None:
+def test_worked_example_of_label_smoothing() -> None:
     np.testing.assert_allclose(targets(np.array([1]), np.zeros(2, np.float32), 0.1)[:, :2], [[0.05, 0.95]])
 
 
@@ -96,7 +96,7 @@ def test_the_log_prior_is_a_finite_distribution(counts: list[int]) -> None:
     assert np.exp(prior).sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_the_log_prior_by_hand() -> None:
+def test_worked_example_of_the_log_prior() -> None:
     np.testing.assert_allclose(np.exp(log_prior(np.array([2, 1, 0]))), [3 / 6, 2 / 6, 1 / 6], rtol=1e-6)
 
 

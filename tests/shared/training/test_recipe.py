@@ -13,7 +13,7 @@ from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.recipe import Recipe
 
 
-def test_the_learning_rate_by_hand() -> None:
+def test_worked_example_of_the_learning_rate() -> None:
     recipe = Recipe(learning_rate=1.0, warmup=0.1)
     expected = {0.0: 0, 0.05: 0.5, 0.1: 1, 0.325: 0.853553, 0.55: 0.5, 0.775: 0.146447, 1.0: 0}
     for progress, rate in expected.items():
@@ -26,7 +26,7 @@ def test_a_constant_rate_is_the_peak_from_the_first_step_to_the_last() -> None:
     assert {recipe.learning_rate_at(progress) for progress in (0.0, 0.05, 0.5, 1.0)} == {0.01}
 
 
-def test_the_work_of_a_round_in_words() -> None:
+def test_the_work_of_a_round_is_described() -> None:
     assert (Recipe(epochs=0.25).work, Recipe(steps=100).work) == ("0.25 epochs", "100 steps")
 
 

@@ -47,7 +47,7 @@ def test_without_ray_there_is_a_remedy(tmp_path: Path, monkeypatch: pytest.Monke
         run_ray(server(tmp_path), build_client_app(trainer_for), NAMES)
 
 
-def test_trainers_are_kept_by_clinic_and_run() -> None:
+def test_trainers_are_cached_by_clinic_and_run() -> None:
     built: list[int] = []
 
     def build(context: Context) -> Trainer:

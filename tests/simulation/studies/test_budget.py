@@ -26,7 +26,7 @@ def study(folder: Path) -> list[StudyRun]:
     ]
 
 
-def test_budgets_by_hand(tmp_path: Path) -> None:
+def test_worked_example_of_budgets(tmp_path: Path) -> None:
     few, many = budgets(study(tmp_path))
     assert (few["row"], few["passes"], few["rounds"], few["minutes"]) == ("few", 2, 2, 2)
     assert (many["row"], many["passes"], many["rounds"], many["minutes"]) == ("many", 2, 8, 4)

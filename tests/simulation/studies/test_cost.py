@@ -41,7 +41,7 @@ def study(folder: Path) -> list[StudyRun]:
     ]
 
 
-def test_costs_by_hand(tmp_path: Path) -> None:
+def test_worked_example_of_costs(tmp_path: Path) -> None:
     two, four = costs(study(tmp_path))
     assert (two["row"], two["clinics"], two["images"]) == ("two", 2, 75)
     assert (two["megabytes"], four["megabytes"]) == (6, 12)  # three times a clinic

@@ -51,7 +51,7 @@ def study(tmp_path: Path) -> list[StudyRun]:
     return [*as_it_is, *(finished(tmp_path, "balanced", seed, (9, 12, 6, 12)) for seed in (0, 1))]
 
 
-def test_groups_gaps_and_changes_by_hand(study: list[StudyRun], tmp_path: Path) -> None:
+def test_worked_example_of_groups_gaps_and_changes(study: list[StudyRun], tmp_path: Path) -> None:
     lines = [line for line in analyse(study, tmp_path) if line["attribute"] == "sex"]
     groups = {(line["row"], line["group"]): line for line in lines if line["kind"] == "group"}
     women, men = groups["as it is", "female"], groups["as it is", "male"]

@@ -81,7 +81,7 @@ def test_the_prediction_is_the_mean_of_both_views(run: Path) -> None:
 
 
 @pytest.mark.parametrize("look", ["cam", "scorecam"])
-def test_a_guided_look_goes_where_the_map_of_the_predicted_class_is_hottest(run: Path, look: str) -> None:
+def test_the_guided_view_is_where_the_map_of_the_predicted_class_is_hottest(run: Path, look: str) -> None:
     second = predictions(second_view_of(run, look) / ARM / SECOND_FILE)
     model = keras.models.load_model(run / "model.keras", compile=False)
     explain = Explainer(model).method(look)
@@ -92,13 +92,13 @@ def test_a_guided_look_goes_where_the_map_of_the_predicted_class_is_hottest(run:
     np.testing.assert_allclose(second, keras_predictions(run, parts), atol=1e-5)
 
 
-def test_a_look_at_random_is_the_same_again(run: Path) -> None:
+def test_the_random_view_is_reproducible(run: Path) -> None:
     first, again = (predictions(second_view_of(run, "random", name) / ARM / SECOND_FILE) for name in "ab")
     assert np.array_equal(first, again)
     assert not np.allclose(first, predictions(second_view_of(run, "centre") / ARM / SECOND_FILE), atol=1e-4)
 
 
-def test_what_is_done_is_not_done_again_nor_taken_for_another_look(run: Path) -> None:
+def test_finished_predictions_are_reused_for_the_same_view_only(run: Path) -> None:
     second_view_of(run, "centre", "Looks-twice")
     trained = StudyRun("plain", RunSettings(), run)
     order = ("Looks twice", "plain")

@@ -44,7 +44,7 @@ def study(folder: Path) -> list[StudyRun]:
     ]
 
 
-def test_the_points_by_hand(tmp_path: Path) -> None:
+def test_worked_example_of_the_points(tmp_path: Path) -> None:
     lines = {(line["trained"], line["row"]): line for line in curves(study(tmp_path))}
     assert {line["clinic"] for line in lines.values()} == {"east"}, "the west has as many images in every row"
     assert set(lines) == {

@@ -15,7 +15,7 @@ from tests.client.clinic.answers.sample import DOUBTED, PLAIN
 SNOMED, DCM = "http://snomed.info/sct", "http://dicom.nema.org/resources/ontology/DCM"
 HL7 = "http://terminology.hl7.org/CodeSystem/"
 
-LOOKED_UP = {
+KNOWN_CODES = {
     # HL7 Europe, value set eHDSI Morphologic Abnormality 8.1.0, expanded with SNOMED CT of February 2025.
     (SNOMED, "1162635006"): "Malignant melanoma",
     (SNOMED, "1163403006"): "Pigmented nevus",
@@ -82,18 +82,18 @@ def walk(node: Any, path: str) -> Iterator[tuple[str, Any]]:
 BUNDLES = [to_fhir(PLAIN, b"png"), to_fhir(DOUBTED, b"png")]
 
 
-def test_each_code_is_one_that_was_looked_up() -> None:
+def test_every_code_is_a_known_one() -> None:
     used = {}
     for bundle in BUNDLES:
         for _, node in walk(bundle, ""):
             if isinstance(node, dict) and {"system", "code", "display"} <= node.keys():
                 used[node["system"], node["code"]] = node["display"]
-    known = {key: LOOKED_UP[key] for key in used}
+    known = {key: KNOWN_CODES[key] for key in used}
     assert used == known
     assert len(used) >= 11
 
 
-def test_required_bindings_hold() -> None:
+def test_required_bindings_are_met() -> None:
     met = set()
     for bundle in BUNDLES:
         for path, node in walk(bundle, ""):
@@ -116,7 +116,7 @@ def test_required_bindings_hold() -> None:
 def test_a_class_has_its_code_however_it_is_spelt(name: str, code: str) -> None:
     concept = concept_of(name)
     assert concept is not None
-    assert LOOKED_UP[SNOMED, concept.code] == concept.meaning
+    assert KNOWN_CODES[SNOMED, concept.code] == concept.meaning
     assert concept.code == code
 
 
@@ -130,7 +130,7 @@ def test_the_codes_of_dicom_are_in_its_dictionary() -> None:
     assert codes.SCT.SquamousCellCarcinoma.value == getattr(concept_of("scc"), "code", None)
 
 
-@pytest.mark.parametrize("code", [code for system, code in LOOKED_UP if system == SNOMED])
+@pytest.mark.parametrize("code", [code for system, code in KNOWN_CODES if system == SNOMED])
 def test_snomed_identifiers_have_their_check_digit(code: str) -> None:
     assert verhoeff(code) == 0
     assert DERMOSCOPY.code == "1237125003"

@@ -74,7 +74,7 @@ def test_a_class_without_a_sure_code_has_its_name_only() -> None:
     assert values["Most probable class"]["valueCodeableConcept"]["coding"][0]["code"] == "1338007"
 
 
-def test_doubts_are_said_and_what_was_not_judged_is_said_to_be_absent() -> None:
+def test_warnings_are_included_and_rules_that_were_not_fitted_are_marked_absent() -> None:
     doubted = {each["code"]["text"]: each for each in of_kind(to_fhir(DOUBTED), "Observation")}
     assert doubted["Too close to call: the model is unsure"]["valueBoolean"] is True
     outside = doubted["May be outside what the model has seen"]
@@ -126,7 +126,7 @@ def test_references_lead_to_resources_of_the_bundle() -> None:
     assert len(provenance["target"]) == 8  # all but the device and itself
 
 
-def test_nobody_is_named() -> None:
+def test_no_person_is_named() -> None:
     text = json.dumps(to_fhir(PLAIN, PNG))
     assert '"subject"' not in text
     assert "Patient" not in text
@@ -134,13 +134,13 @@ def test_nobody_is_named() -> None:
         assert f'"{private}"' not in text
 
 
-def test_everything_is_marked_as_said_by_a_machine() -> None:
+def test_everything_is_marked_as_asserted_by_ai() -> None:
     bundle = to_fhir(PLAIN, PNG)
     for resource in (bundle, *(each["resource"] for each in bundle["entry"])):
         assert [label["code"] for label in resource["meta"]["security"]] == ["AIAST"]
 
 
-def test_asking_twice_gives_the_same() -> None:
+def test_the_same_diagnosis_gives_the_same_bundle() -> None:
     assert to_fhir(PLAIN, PNG) == to_fhir(PLAIN, PNG)
     first, second = ({each["fullUrl"] for each in to_fhir(said)["entry"]} for said in (PLAIN, DOUBTED))
     assert not first & second

@@ -34,7 +34,7 @@ def test_it_is_valid(diagnosis: Diagnosis, reference: str | None, tmp_path: Path
     assert [each for each in warnings if not any(part in each for part in known)] == []
 
 
-def test_its_pixels_are_the_overlay_and_words_below() -> None:
+def test_its_pixels_are_the_overlay_with_text_below() -> None:
     pixels = written(PLAIN, None).pixel_array
     assert pixels.shape == (600 + 82, 520, 3)
     np.testing.assert_array_equal(pixels[:600], OVERLAY)
@@ -43,7 +43,7 @@ def test_its_pixels_are_the_overlay_and_words_below() -> None:
     assert pixels[600:, -8:].min() == 255, "no line is cut off"
 
 
-def test_a_small_overlay_is_enlarged_for_the_words_to_be_readable() -> None:
+def test_a_small_overlay_is_enlarged_so_that_its_text_is_readable() -> None:
     assert written(PLAIN, None, np.zeros((64, 64, 3), np.uint8)).pixel_array.shape == (512 + 82, 512, 3)
 
 
@@ -67,7 +67,7 @@ def test_without_a_dicom_image_nobody_is_named() -> None:
     assert "SourceImageSequence" not in image
 
 
-def test_it_says_that_it_is_derived_lossy_research_and_no_finding() -> None:
+def test_it_is_marked_as_derived_lossy_and_research() -> None:
     image = written(PLAIN, REFERENCE)
     assert list(image.ImageType)[:2] == ["DERIVED", "SECONDARY"]
     assert (image.LossyImageCompression, image.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
@@ -79,7 +79,7 @@ def test_it_says_that_it_is_derived_lossy_research_and_no_finding() -> None:
     assert (image.SoftwareVersions, image.DeviceSerialNumber) == ("round 3", "cd" * 32)
 
 
-def test_asking_twice_gives_the_same_file_and_another_diagnosis_another_object() -> None:
+def test_the_same_diagnosis_gives_the_same_file_and_another_one_another_object() -> None:
     first = secondary_capture(PLAIN, OVERLAY, REFERENCE)
     assert to_file(first) == to_file(secondary_capture(PLAIN, OVERLAY, REFERENCE))
     second = secondary_capture(DOUBTED, OVERLAY, REFERENCE)
@@ -97,7 +97,7 @@ def test_asking_twice_gives_the_same_file_and_another_diagnosis_another_object()
         ("StudyTime", "9am"),
     ],
 )
-def test_what_was_no_dicom_is_left_empty(tag: str, value: str, tmp_path: Path) -> None:
+def test_values_that_are_not_valid_dicom_are_left_empty(tag: str, value: str, tmp_path: Path) -> None:
     """Values that the sender got wrong must not stop the answer, nor make it invalid."""
     headers = Dataset.from_json(REFERENCE)
     headers[tag]._value = value

@@ -85,7 +85,7 @@ def test_classes_are_coded_where_their_code_is_known() -> None:
     assert by_name["Probability of bcc"].finding_type is None, "nobody shall read that it was found"
 
 
-def test_doubts_are_said_and_what_was_not_judged_is_not() -> None:
+def test_warnings_are_included_and_rules_that_were_not_fitted_are_not() -> None:
     assert said(groups(read_back(DOUBTED))["Diagnosis"]) == [
         ("Most probable class", "Basal cell carcinoma"),
         ("Too close to call: the model is unsure", "Yes"),
@@ -129,7 +129,7 @@ def test_it_is_filed_beside_its_image_and_refers_to_it_and_to_the_heatmap() -> N
     assert without.StudyInstanceUID == secondary_capture(PLAIN, OVERLAY).StudyInstanceUID
 
 
-def test_asking_twice_gives_the_same_file() -> None:
+def test_the_same_diagnosis_gives_the_same_file() -> None:
     assert to_file(structured_report(PLAIN, REFERENCE)) == to_file(structured_report(PLAIN, REFERENCE))
 
 

@@ -131,7 +131,7 @@ def test_an_answer_waits_for_its_receiver_and_survives_a_restart(
 
 
 @pytest.mark.parametrize(("status", "again"), [(0xA700, True), (0xA900, False), (0xC000, False)])
-def test_a_receiver_that_is_full_is_asked_again_and_one_that_refuses_is_not(
+def test_a_full_receiver_is_tried_again_and_a_refusal_is_final(
     node: Node, stack: ExitStack, tmp_path: Path, status: int, again: bool
 ) -> None:
     pacs = archive(stack)
@@ -147,7 +147,9 @@ def test_a_receiver_that_is_full_is_asked_again_and_one_that_refuses_is_not(
     assert pacs.asked == 2 or again
 
 
-def test_what_was_forgotten_does_not_hold_up_the_rest(node: Node, stack: ExitStack, tmp_path: Path) -> None:
+def test_a_forgotten_diagnosis_does_not_delay_the_others(
+    node: Node, stack: ExitStack, tmp_path: Path
+) -> None:
     pacs = archive(stack)
     outbox = Outbox(tmp_path)
     outbox.add("0" * 32)

@@ -44,7 +44,7 @@ def parts(body: bytes, content_type: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("as_dicom", [False, True])
-def test_both_objects_are_valid_of_one_study_and_the_same_when_asked_again(
+def test_both_objects_are_valid_of_one_study_and_repeatable(
     node: Node, as_dicom: bool, tmp_path: Path
 ) -> None:
     id = save_one(node, as_dicom)
@@ -72,7 +72,7 @@ def test_the_objects_travel_as_parts_of_one_body(node: Node) -> None:
     assert parts(*write_related(files)) == files
 
 
-def test_what_is_not_there_is_refused(node: Node) -> None:
+def test_an_unknown_id_is_refused(node: Node) -> None:
     with pytest.raises(Refused) as caught:
         answers(node, "0" * 32)
     assert caught.value.status == 404

@@ -10,7 +10,7 @@ from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, Peer
 DEVICES = {"CAMERA 2": "camera-2"}
 
 
-def test_what_is_given_is_read_and_the_rest_has_defaults() -> None:
+def test_given_values_are_read_and_the_others_have_defaults() -> None:
     chosen = DicomSettings.model_validate({"devices": DEVICES, "answer_to": "PA@CS@[::1]:104", "port": 104})
     assert chosen.answer_to == Peer("PA@CS", "::1", 104)
     assert (chosen.devices, chosen.ae_title, chosen.host) == (DEVICES, "DERMAFED", "127.0.0.1")
@@ -43,12 +43,12 @@ def test_what_is_given_is_read_and_the_rest_has_defaults() -> None:
         {"colour": "red"},
     ],
 )
-def test_what_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
+def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         DicomSettings.model_validate({"devices": DEVICES} | wrong)
 
 
-def test_files_lie_beside_the_settings() -> None:
+def test_relative_paths_start_at_the_folder_of_the_settings() -> None:
     files = {"certificate": "node.pem", "key": "/elsewhere/node.key"}
     chosen = DicomSettings.model_validate({"devices": DEVICES} | files).beside(Path("clinic"))
     assert (chosen.certificate, chosen.key) == (Path("clinic/node.pem"), Path("/elsewhere/node.key"))

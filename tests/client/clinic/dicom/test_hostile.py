@@ -15,7 +15,7 @@ from tests.client.clinic.dicom.making import draw_jpeg, encapsulated, uncompress
 from tests.client.clinic.dicom.node import Node
 
 
-def test_an_object_beyond_the_limit_ends_the_association_and_the_port_lives_on(
+def test_an_object_beyond_the_limit_ends_the_association_and_the_port_stays_open(
     open_port: Open, node: Node
 ) -> None:
     sender = open_port(max_object_mib=1)
@@ -48,7 +48,7 @@ def test_more_associations_than_allowed_are_rejected(open_port: Open) -> None:
         b"GET / HTTP/1.1\r\n\r\n",
     ],
 )
-def test_a_lying_or_foreign_peer_is_cut_off(open_port: Open, unit: bytes) -> None:
+def test_a_false_length_or_another_protocol_is_disconnected(open_port: Open, unit: bytes) -> None:
     sender = open_port()
     with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
         connection.sendall(unit)
@@ -59,7 +59,7 @@ def test_a_lying_or_foreign_peer_is_cut_off(open_port: Open, unit: bytes) -> Non
     assert sender.echo() == 0x0000
 
 
-def test_a_peer_that_dribbles_is_cut_off(open_port: Open) -> None:
+def test_a_slow_peer_is_disconnected(open_port: Open) -> None:
     sender = open_port(object_seconds=1)
     start = time.monotonic()
     with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
@@ -73,7 +73,7 @@ def test_a_peer_that_dribbles_is_cut_off(open_port: Open) -> None:
     assert time.monotonic() - start < 15
 
 
-def test_answers_are_never_of_patients(open_port: Open, caplog: pytest.LogCaptureFixture) -> None:
+def test_answers_and_logs_name_no_patient(open_port: Open, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(0)
     answer: Dataset = open_port().send(encapsulated(draw_jpeg(), StudyDate="Bärbel", Rows=1))
     assert answer.Status == 0xC000

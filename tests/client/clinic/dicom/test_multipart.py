@@ -37,7 +37,7 @@ END = b"--frontier--\r\n"
 
 
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=5), st.integers(1, 64))
-def test_files_come_apart_as_they_were(files: list[bytes], size: int) -> None:
+def test_files_are_split_as_they_were_sent(files: list[bytes], size: int) -> None:
     body, content_type = write_related(files)
     assert read(content_type, body, size) == files
 
@@ -50,7 +50,7 @@ def test_what_resembles_a_boundary_is_content(content: bytes) -> None:
         assert read(TYPE, part(content) + part(b"x") + END, size) == [content, b"x"]
 
 
-def test_parts_without_headers_and_with_others_are_taken() -> None:
+def test_parts_without_headers_and_with_others_are_accepted() -> None:
     body = b"--frontier\r\n\r\nabc\r\n" + part(
         b"d", b"content-TYPE: application/dicom;transfer-syntax=*\r\nX: y"
     )
@@ -106,7 +106,7 @@ def read_or_refused(content_type: str, body: bytes, size: int = 7) -> list[bytes
 
 @settings(max_examples=500)
 @given(st.lists(FRAGMENTS | st.binary(max_size=8), max_size=24).map(b"".join), st.integers(1, 40))
-def test_whatever_comes_is_read_or_refused_the_same_however_it_is_cut(body: bytes, size: int) -> None:
+def test_any_body_is_read_or_refused_however_it_is_cut(body: bytes, size: int) -> None:
     outcome = read_or_refused(TYPE, body, size)
     assert outcome == read_or_refused(TYPE, body, 1)
     assert outcome in (400, 413, 415) or isinstance(outcome, list)
@@ -121,6 +121,6 @@ def test_whatever_comes_is_read_or_refused_the_same_however_it_is_cut(body: byte
         max_size=12,
     ).map("".join),
 )
-def test_whatever_type_is_told_is_read_or_refused(kind: str, options: str) -> None:
+def test_any_content_type_is_read_or_refused(kind: str, options: str) -> None:
     outcome = read_or_refused(kind + options, part(b"x") + END)
     assert outcome in (400, 415, [b"x"])

@@ -35,7 +35,7 @@ def test_an_echo_is_answered(open_port: Open) -> None:
 
 
 @pytest.mark.parametrize("kind", [DERMOSCOPIC, PHOTOGRAPHIC, SECONDARY_CAPTURE])
-def test_an_object_is_diagnosed_and_kept_before_success(open_port: Open, node: Node, kind: str) -> None:
+def test_an_object_is_diagnosed_and_saved_before_success(open_port: Open, node: Node, kind: str) -> None:
     status = open_port().store(encapsulated(draw_jpeg(), kind))
     assert status == 0x0000
     (diagnosis,) = node.diagnoses
@@ -53,7 +53,7 @@ def test_the_numbers_are_those_of_the_same_file_by_any_other_way(open_port: Open
         assert node.service.diagnose(received, "another").probabilities == diagnosis.probabilities
 
 
-def test_uncompressed_and_deflated_objects_are_taken(open_port: Open, node: Node) -> None:
+def test_uncompressed_and_deflated_objects_are_accepted(open_port: Open, node: Node) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (80, 90, 3), dtype=np.uint8)
     sender = open_port()
     assert sender.store(uncompressed(pixels)) == 0x0000
@@ -63,7 +63,7 @@ def test_uncompressed_and_deflated_objects_are_taken(open_port: Open, node: Node
     assert len(node.diagnoses) == 2
 
 
-def test_an_object_sent_again_gets_its_diagnosis_of_before(open_port: Open, node: Node) -> None:
+def test_an_object_sent_again_gets_its_first_diagnosis(open_port: Open, node: Node) -> None:
     sender = open_port()
     assert [sender.store(encapsulated(draw_jpeg())) for _ in range(2)] == [0x0000, 0x0000]
     assert len(node.diagnoses) == 1
@@ -78,7 +78,7 @@ def test_an_object_sent_again_gets_its_diagnosis_of_before(open_port: Open, node
         ({"PhotometricInterpretation": "HSV"}, 0xC000),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_a_reason(
+def test_unusable_objects_are_refused_with_a_reason(
     open_port: Open, node: Node, change: dict[str, object], status: int
 ) -> None:
     answer = open_port().send(encapsulated(draw_jpeg(), **change))
@@ -103,7 +103,7 @@ def test_an_object_that_is_not_the_announced_one_is_refused(open_port: Open, nod
     assert node.diagnoses == []
 
 
-def test_a_full_disk_is_no_success_and_names_no_place(
+def test_a_full_disk_is_a_failure_that_names_no_path(
     open_port: Open, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill_disk(node.store, monkeypatch)
@@ -113,7 +113,7 @@ def test_a_full_disk_is_no_success_and_names_no_place(
     assert node.diagnosed == []
 
 
-def test_what_could_not_be_put_into_quarantine_is_sent_again(
+def test_an_object_that_could_not_be_quarantined_may_be_sent_again(
     open_port: Open, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -123,9 +123,7 @@ def test_what_could_not_be_put_into_quarantine_is_sent_again(
     assert open_port().store(encapsulated(draw_jpeg(), BurnedInAnnotation="YES")) == 0xA700
 
 
-def test_a_fault_of_the_node_is_an_answer_too(
-    open_port: Open, node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_internal_error_is_answered(open_port: Open, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("Beispiel^Bärbel")
 
@@ -135,7 +133,7 @@ def test_a_fault_of_the_node_is_an_answer_too(
 
 
 @pytest.mark.parametrize(("calling", "called"), [("STRANGER", "DERMAFED"), ("CAMERA", "OTHER")])
-def test_who_is_not_known_is_rejected(open_port: Open, calling: str, called: str) -> None:
+def test_an_unknown_peer_is_rejected(open_port: Open, calling: str, called: str) -> None:
     sender = open_port()
     with pytest.raises(ConnectionError, match="rejected"):
         sender.store(encapsulated(draw_jpeg()), calling=calling, called=called)
@@ -144,11 +142,13 @@ def test_who_is_not_known_is_rejected(open_port: Open, calling: str, called: str
 @pytest.mark.parametrize(
     ("kind", "syntax"), [(CTImageStorage, None), (DERMOSCOPIC, ExplicitVRBigEndian)]
 )  # fmt: skip
-def test_other_kinds_and_syntaxes_are_not_agreed_on(open_port: Open, kind: str, syntax: str | None) -> None:
+def test_other_classes_and_syntaxes_are_not_negotiated(
+    open_port: Open, kind: str, syntax: str | None
+) -> None:
     assert not open_port().agrees_on(kind, syntax)
 
 
-def test_many_objects_in_one_association_have_the_limit_each(open_port: Open, node: Node) -> None:
+def test_the_limit_is_for_each_object_of_an_association(open_port: Open, node: Node) -> None:
     pixels = [np.random.default_rng(seed).integers(0, 256, (400, 500, 3), np.uint8) for seed in range(4)]
     sender = open_port(max_object_mib=1)  # 0.6 MiB each
     statuses = sender.store_all(
@@ -158,7 +158,7 @@ def test_many_objects_in_one_association_have_the_limit_each(open_port: Open, no
     assert len(node.diagnoses) == 4
 
 
-def test_senders_at_one_time_get_a_diagnosis_each(open_port: Open, node: Node) -> None:
+def test_simultaneous_senders_get_a_diagnosis_each(open_port: Open, node: Node) -> None:
     sender = open_port()
     objects = [encapsulated(draw_jpeg(seed), instance=f"2.25.{seed}") for seed in range(1, 9)]
     with ThreadPoolExecutor(8) as pool:

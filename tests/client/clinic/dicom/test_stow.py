@@ -88,7 +88,7 @@ def test_the_study_of_the_address_is_the_objects(post: Post, node: Node) -> None
     assert (item.ReferencedSOPInstanceUID, item.FailureReason) == (INSTANCE, 0xA900)
 
 
-def test_some_taken_and_some_not_is_told_apart(post: Post, node: Node) -> None:
+def test_accepted_and_refused_objects_are_listed_apart(post: Post, node: Node) -> None:
     good, burned = (as_file(encapsulated(draw_jpeg(seed), instance=f"2.25.{seed}")) for seed in (1, 2))
     burned = as_file(encapsulated(draw_jpeg(2), instance="2.25.2", BurnedInAnnotation="YES"))
     response = post(good, burned, b"no DICOM")
@@ -110,14 +110,16 @@ def test_some_taken_and_some_not_is_told_apart(post: Post, node: Node) -> None:
         ({"Rows": 3}, 0xC000),
     ],
 )
-def test_nothing_taken_is_a_conflict_with_reasons(post: Post, change: dict[str, object], reason: int) -> None:
+def test_a_request_without_an_accepted_object_is_a_conflict_with_reasons(
+    post: Post, change: dict[str, object], reason: int
+) -> None:
     response = post(as_file(encapsulated(draw_jpeg(), **change)))
     assert response.status_code == 409
     assert [each.FailureReason for each in parsed(response).FailedSOPSequence] == [reason]
     assert "link" not in response.headers
 
 
-def test_a_syntax_that_is_not_taken_has_its_own_reason(post: Post) -> None:
+def test_an_unsupported_transfer_syntax_has_its_own_reason(post: Post) -> None:
     dataset = encapsulated(draw_jpeg())
     dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
     assert parsed(post(as_file(dataset))).FailedSOPSequence[0].FailureReason == 0xC122
@@ -152,7 +154,7 @@ def test_a_full_disk_asks_for_another_try(post: Post, node: Node, monkeypatch: p
         ({"accept": "text/html, application/dicom+json;q=0.9"}, 200),
     ],
 )
-def test_types_are_agreed_on_or_refused(post: Post, headers: dict[str, str], status: int) -> None:
+def test_unsupported_types_are_refused(post: Post, headers: dict[str, str], status: int) -> None:
     assert post(as_file(encapsulated(draw_jpeg())), **headers).status_code == status
 
 

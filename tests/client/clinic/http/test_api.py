@@ -44,7 +44,7 @@ def test_the_answer_is_the_services_own_to_the_last_bit(node: Node) -> None:
     assert tuple(given["probabilities"]) == CLASSES
 
 
-def test_it_is_kept_before_it_is_answered_and_can_be_read_again(node: Node) -> None:
+def test_a_diagnosis_is_saved_before_it_is_answered(node: Node) -> None:
     device = node.device()
     given = post(device, png()).json()
     assert (
@@ -62,7 +62,7 @@ def test_a_repeated_request_gets_the_same_and_another_image_is_refused(node: Nod
     assert post(node.device("camera-2"), png(2), request="r-1").status_code == 200
 
 
-def test_a_device_sees_its_own_only_and_a_clinician_all(node: Node) -> None:
+def test_a_device_reads_only_its_own_diagnoses_and_a_clinician_all(node: Node) -> None:
     id = post(node.device(), png()).json()["id"]
     other, clinician = node.device("camera-2"), node.clinician()
     for path in ("", "/heatmap.png", "/heat.png", "/image.jpg"):
@@ -98,7 +98,7 @@ def test_the_layer_has_the_images_proportions_and_is_empty_where_nothing_was_see
     assert not layer[:, SIDE // 2 + SIDE :].any()
 
 
-def test_an_opinion_is_kept_with_who_and_when(node: Node) -> None:
+def test_an_opinion_is_saved_with_name_and_time(node: Node) -> None:
     id = post(node.device(), png()).json()["id"]
     said = node.service.store.load(id)
     other = next(name for name in CLASSES if name != said.prediction)
@@ -121,9 +121,7 @@ def test_an_opinion_is_kept_with_who_and_when(node: Node) -> None:
         {},
     ],
 )
-def test_an_opinion_that_cannot_be_is_refused_without_repeating_it(
-    node: Node, given: dict[str, object]
-) -> None:
+def test_an_invalid_opinion_is_refused_without_repeating_it(node: Node, given: dict[str, object]) -> None:
     id = post(node.device(), png()).json()["id"]
     refused = node.clinician().post(f"/v1/diagnoses/{id}/opinions", json=given)
     assert refused.status_code == 400
@@ -132,7 +130,7 @@ def test_an_opinion_that_cannot_be_is_refused_without_repeating_it(
     assert not node.store.list_opinions(id)
 
 
-def test_the_document_names_every_route_and_its_types(node: Node) -> None:
+def test_openapi_names_every_route_and_its_types(node: Node) -> None:
     document = node.client().get("/v1/openapi.json").json()
     assert set(document["paths"]) == {
         "/v1/diagnoses",
@@ -154,7 +152,7 @@ def test_the_document_names_every_route_and_its_types(node: Node) -> None:
     assert set(form["schema"]["properties"]) == {"image", "metadata"}
 
 
-def test_a_monitor_learns_that_it_works_and_nobodys_name(node: Node) -> None:
+def test_health_and_metrics_name_nobody(node: Node) -> None:
     device = node.device("camera-of-obermoser")
     id = post(device, png(), request="visit-4711").json()["id"]
     assert node.client().get("/health").json() == {

@@ -60,7 +60,7 @@ def test_too_large(start: Start) -> None:
         assert said(answer) == (413, "too-large")
 
 
-def test_too_large_is_told_before_it_is_sent(start: Start) -> None:
+def test_too_large_is_refused_before_it_is_sent(start: Start) -> None:
     node = start(max_body_mib=1)
     raw = connect(node)
     lines = (f"Content-Length: {2**40}", "Expect: 100-continue")

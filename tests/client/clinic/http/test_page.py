@@ -18,7 +18,7 @@ from tests.client.clinic.http.node import Node, png
 PAGES = ("/", "/day", f"/day/{date.today()}", "/model")
 
 
-def test_who_is_not_signed_in_is_asked_to(node: Node) -> None:
+def test_a_visitor_is_sent_to_the_sign_in_page(node: Node) -> None:
     visitor = node.client(Accept="text/html")
     for page in (*PAGES, "/diagnoses/none"):
         answer = visitor.get(page)
@@ -36,7 +36,7 @@ def test_the_session_is_a_cookie_that_only_this_page_sends(node: Node) -> None:
     assert token not in cookie
 
 
-def test_a_wrong_token_is_told_and_signing_out_ends_it(node: Node) -> None:
+def test_a_wrong_token_is_refused_and_signing_out_ends_the_session(node: Node) -> None:
     visitor = node.client(Origin=node.url)
     wrong = visitor.post("/sign-in", data={"token": node.tokens.make("camera", "device")})
     assert wrong.status_code == 401
@@ -49,7 +49,7 @@ def test_a_wrong_token_is_told_and_signing_out_ends_it(node: Node) -> None:
     assert clinician.get("/day").status_code == 401
 
 
-def test_every_page_forbids_what_is_not_its_own(node: Node) -> None:
+def test_every_page_forbids_foreign_content(node: Node) -> None:
     clinician = node.clinician()
     id = clinician.post("/v1/diagnoses", files={"image": png()}).json()["id"]
     for page in ("/sign-in", *PAGES, f"/diagnoses/{id}"):
@@ -80,7 +80,7 @@ def test_what_a_clinician_writes_is_shown_as_text(node: Node) -> None:
     assert "<script>" not in page
 
 
-def test_a_look_is_recorded_and_shown(node: Node) -> None:
+def test_a_view_is_recorded_and_shown(node: Node) -> None:
     id = node.device().post("/v1/diagnoses", files={"image": png()}).json()["id"]
     anna, ben = node.clinician("anna"), node.clinician("ben")
     for clinician in (anna, ben):
@@ -103,7 +103,7 @@ def test_no_probability_is_shown_as_certain(probability: float, shown: str) -> N
     assert percent(probability) == shown
 
 
-def test_how_a_model_did_is_read_from_its_run(tmp_path: Path) -> None:
+def test_the_results_of_a_model_are_read_from_its_run(tmp_path: Path) -> None:
     clinics = {
         "graz": {"images": 20, "balanced_accuracy": 0.5},
         "linz": {"images": 1, "balanced_accuracy": None},

@@ -27,12 +27,12 @@ def write(home: Home, table: str) -> None:
         file.write(f"\n[serve]\n{table}\n")
 
 
-def test_without_the_table_the_defaults_hold(home: Home) -> None:
+def test_without_the_table_the_defaults_apply(home: Home) -> None:
     assert read_serve_settings(home.settings_file) == ServeSettings()
     assert ServeSettings().max_body == 32 * 2**20
 
 
-def test_the_table_is_read_and_the_node_of_the_federation_minds_it_not(home: Home) -> None:
+def test_the_table_is_read_and_the_federations_node_ignores_it(home: Home) -> None:
     before = read_settings(home)
     write(home, 'hosts = ["derma.graz.example"]\nretention_days = 30\ncertificate = "a.pem"\nkey = "a.key"')
     found = read_serve_settings(home.settings_file)
@@ -54,7 +54,7 @@ def test_the_table_is_read_and_the_node_of_the_federation_minds_it_not(home: Hom
         ("waiting = [", "not valid TOML"),
     ],
 )
-def test_a_fault_is_told_with_file_and_field(home: Home, table: str, field: str) -> None:
+def test_an_error_names_file_and_field(home: Home, table: str, field: str) -> None:
     write(home, table)
     with pytest.raises(SettingsError) as caught:
         read_serve_settings(home.settings_file)
@@ -62,7 +62,7 @@ def test_a_fault_is_told_with_file_and_field(home: Home, table: str, field: str)
     assert "clinic.toml" in str(caught.value)
 
 
-def test_the_nodes_own_certificate_is_of_an_authority_that_stays(home: Home) -> None:
+def test_the_nodes_own_authority_is_made_once(home: Home) -> None:
     names = ("derma.graz.example", "10.1.2.3")
     first = certificate_for(home.serving, "graz", names, ServeSettings())
     assert first.authority is not None
@@ -88,7 +88,7 @@ def test_the_clinics_own_files_are_used(home: Home, tmp_path: Path) -> None:
     assert not home.serving.exists()
 
 
-def test_a_key_that_others_can_read_or_that_fits_not_is_refused(home: Home, tmp_path: Path) -> None:
+def test_a_key_that_others_can_read_or_that_does_not_fit_is_refused(home: Home, tmp_path: Path) -> None:
     made, other = certificate(tmp_path / "own"), certificate(tmp_path / "other")
     made.key.chmod(0o644)
     with pytest.raises(StorageError, match="Others may read"):
@@ -103,13 +103,13 @@ def test_a_key_that_others_can_read_or_that_fits_not_is_refused(home: Home, tmp_
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "derma.graz.example", "10.1.2.3", "::"])
-def test_without_tls_only_this_machine_may_ask(host: str) -> None:
+def test_without_tls_only_this_machine_may_connect(host: str) -> None:
     with pytest.raises(SettingsError, match="Without TLS"):
         ListenAddress(host, 0, tls=False)
     ListenAddress("127.0.0.1", 0, tls=False)
 
 
-def test_a_port_in_use_is_told() -> None:
+def test_a_port_in_use_is_named() -> None:
     with ListenAddress("127.0.0.1", 0).bound() as bound:
         bound.listen()
         port = bound.getsockname()[1]

@@ -63,7 +63,7 @@ def serving(home: Home, model: Path) -> Iterator[tuple[subprocess.Popen[str], st
         program.wait()
 
 
-def test_it_is_ready_answers_and_finishes_what_is_in_hand(home: Home, model: Path) -> None:
+def test_it_answers_and_finishes_requests_in_progress(home: Home, model: Path) -> None:
     token = command("token", "camera-1", "--dir", home.folder).stdout.strip()
     with serving(home, model) as (program, address):
         tls = ssl.create_default_context(cafile=str(home.serving / "ca.pem"))
@@ -115,7 +115,7 @@ def test_a_token_is_printed_once_alone_and_can_be_revoked(home: Home) -> None:
         (("--model", "none", "--host", "no.such.host.invalid"), "cannot be opened"),
     ],
 )
-def test_what_cannot_start_says_why(home: Home, arguments: tuple[str, ...], said: str) -> None:
+def test_a_failed_start_names_the_reason(home: Home, arguments: tuple[str, ...], said: str) -> None:
     done = command("serve", *arguments, "--port", 0, "--dir", home.folder)
     assert done.returncode == 2
     assert said in done.stderr

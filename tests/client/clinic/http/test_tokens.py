@@ -26,7 +26,7 @@ def tokens(tmp_path: Path) -> Tokens:
     return Tokens(tmp_path / "tokens")
 
 
-def test_a_token_is_long_and_only_its_digest_is_kept(tokens: Tokens, tmp_path: Path) -> None:
+def test_a_token_is_long_and_only_its_digest_is_saved(tokens: Tokens, tmp_path: Path) -> None:
     token = tokens.make("camera-1", "device")
     assert len(token) >= 43  # 256 bits, six to a letter
     (file,) = (tmp_path / "tokens").iterdir()
@@ -56,12 +56,12 @@ def test_a_name_has_one_token_until_it_is_revoked(tokens: Tokens) -> None:
 
 
 @pytest.mark.parametrize("name", ["../key", "", "a b", "x" * 64, ".hidden"])
-def test_a_name_is_no_path(tokens: Tokens, name: str) -> None:
+def test_a_name_cannot_be_a_path(tokens: Tokens, name: str) -> None:
     with pytest.raises(SettingsError, match="not a valid name"):
         tokens.make(name, "device")
 
 
-def test_a_file_that_is_no_token_lets_nobody_in(tokens: Tokens, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_token_is_ignored(tokens: Tokens, tmp_path: Path) -> None:
     token = tokens.make("anna", "clinician")
     for name, text in (
         ("a", "{"),
@@ -74,7 +74,7 @@ def test_a_file_that_is_no_token_lets_nobody_in(tokens: Tokens, tmp_path: Path) 
     assert tokens.find_caller(digest_of(token)) == Caller("anna", "clinician")
 
 
-def test_a_session_ends_by_time_by_hand_and_with_its_token(tokens: Tokens) -> None:
+def test_a_session_ends_after_its_time_at_sign_out_and_with_its_token(tokens: Tokens) -> None:
     clock = Clock()
     sessions, token = Sessions(tokens, 60, clock), tokens.make("anna", "clinician")
     late, out, gone = (sessions.sign_in(token) or "" for _ in range(3))
@@ -89,7 +89,7 @@ def test_a_session_ends_by_time_by_hand_and_with_its_token(tokens: Tokens) -> No
     assert sessions.find_caller(gone) is None
 
 
-def test_no_session_for_a_device_or_a_guess(tokens: Tokens) -> None:
+def test_a_device_and_a_wrong_token_get_no_session(tokens: Tokens) -> None:
     sessions = Sessions(tokens, 60)
     assert sessions.sign_in(tokens.make("camera-1", "device")) is None
     assert sessions.sign_in("guess") is None
@@ -104,7 +104,7 @@ def test_a_new_token_of_the_same_name_does_not_revive_a_session(tokens: Tokens) 
     assert sessions.find_caller(cookie) is None
 
 
-def test_a_bucket_holds_a_minutes_requests_and_refills_steadily() -> None:
+def test_a_bucket_allows_a_minutes_requests_and_refills_steadily() -> None:
     clock = Clock()
     limit = RateLimit(6, clock)
     assert [limit.take("a") for _ in range(6)] == [0] * 6

@@ -22,7 +22,7 @@ def test_kind(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.code != TAKEN], ids=lambda kind: kind.name)
-def test_a_refusal_repeats_nothing_of_what_came(kind: Kind) -> None:
+def test_a_refusal_repeats_nothing_of_the_file(kind: Kind) -> None:
     with pytest.raises(Refused) as caught:
         kind.enter(kind.make())
     assert SECRET not in str(caught.value)
@@ -31,7 +31,7 @@ def test_a_refusal_repeats_nothing_of_what_came(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.code == TAKEN], ids=lambda kind: kind.name)
-def test_nothing_of_a_file_is_kept_but_pixels_and_what_its_answer_is_filed_by(kind: Kind) -> None:
+def test_only_pixels_and_filing_attributes_of_a_file_remain(kind: Kind) -> None:
     received = kind.enter(kind.make())
     assert isinstance(received, Received)
     filed = pickle.dumps(received.reference)
@@ -40,5 +40,5 @@ def test_nothing_of_a_file_is_kept_but_pixels_and_what_its_answer_is_filed_by(ki
     assert filed.count(SECRET.encode()) <= 1  # the patient's name, once
 
 
-def test_kinds_have_names_of_their_own() -> None:
+def test_names_of_kinds_are_unique() -> None:
     assert len({kind.name for kind in KINDS}) == len(KINDS)

@@ -42,7 +42,7 @@ def test_an_unknown_field_is_named_and_its_value_is_not() -> None:
     assert "Sauerkraut" not in str(caught.value)
 
 
-def test_a_site_may_be_of_any_script() -> None:
+def test_a_body_site_may_be_in_any_script() -> None:
     assert read_clinical('{"site": "Rücken"}')[0].site == "Rücken"
     assert read_clinical('{"site": "背中"}')[0].site == "背中"
 
@@ -61,7 +61,7 @@ def test_anything_is_read_or_refused(text: bytes | str) -> None:
     st.none() | st.from_regex(r"[A-Za-z ]{0,20}", fullmatch=True).map(lambda text: f"a{text}"),
     st.none() | st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True),
 )
-def test_what_was_told_is_what_is_read(
+def test_valid_metadata_are_read_as_sent(
     age: int | None, sex: str | None, site: str | None, request: str | None
 ) -> None:
     text = json.dumps({"age": age, "sex": sex, "site": site, "request": request})

@@ -97,7 +97,7 @@ def test_the_age_is_of_whole_years(values: dict[str, str], age: int | None) -> N
     assert clinical(**values).age == age
 
 
-def test_sex_and_site_come_from_standard_attributes() -> None:
+def test_sex_and_body_site_come_from_standard_attributes() -> None:
     told = clinical(PatientSex="F", AnatomicRegionSequence=[region("Skin of back")], BodyPartExamined="HEAD")
     assert told == Clinical(None, "female", "Skin of back")
     assert clinical(PatientSex="O", BodyPartExamined="HEAD") == Clinical(None, None, "head")
@@ -113,14 +113,14 @@ def test_the_reference_is_what_an_answer_is_filed_by() -> None:
     assert len(json.loads(reference)) == 7
 
 
-def test_a_name_in_another_script_is_kept() -> None:
+def test_a_name_in_another_script_is_preserved() -> None:
     name = "Yamada^Tarou=山田^太郎"
     reference = receive(dicom(SpecificCharacterSet="ISO_IR 192", PatientName=name)).reference
     assert reference is not None
     assert str(Dataset.from_json(reference).PatientName) == name
 
 
-def test_nothing_is_said_of_values_that_break_the_rules() -> None:
+def test_invalid_values_are_never_logged() -> None:
     """In a process of its own, since pytest sees warnings before the filters that the intake sets."""
     odd = {"SpecificCharacterSet": SECRET, "AccessionNumber": SECRET * 9, "StudyDate": SECRET}
     program = (
@@ -135,7 +135,7 @@ def test_nothing_is_said_of_values_that_break_the_rules() -> None:
 
 
 @needs_real_images
-def test_ybr_is_told_from_rgb_on_real_skin() -> None:
+def test_ybr_and_rgb_are_distinguished_on_real_skin() -> None:
     images = [read_image(path) for path in ham_paths(60)]
     stored = [np.asarray(Image.fromarray(image).convert("YCbCr")) for image in images]
     assert not any(is_probable_ybr(image) for image in images)
@@ -144,7 +144,7 @@ def test_ybr_is_told_from_rgb_on_real_skin() -> None:
     assert sum(not is_possible_ybr(image) for image in images) >= 45
 
 
-def test_a_silent_jpeg_called_ybr_is_received() -> None:
+def test_a_jpeg_without_colour_markers_called_ybr_is_received() -> None:
     data = without_jfif(jpeg(subsampling=0))
     received = receive(dicom_jpeg(data, PhotometricInterpretation="YBR_FULL"))
     assert np.array_equal(received.image, receive(data).image)

@@ -20,11 +20,11 @@ def spoil(data: bytes, chance: random.Random) -> bytes:
     return bytes(spoilt)
 
 
-def test_whole_seeds_are_received() -> None:
+def test_undamaged_files_are_received() -> None:
     assert {take(seed) for seed in seeds()} == {"received"}
 
 
-def test_spoilt_files_are_received_or_refused() -> None:
+def test_damaged_files_are_received_or_refused() -> None:
     chance, starts, words = random.Random(5), seeds(), Counter[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged tags

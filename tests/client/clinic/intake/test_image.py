@@ -63,7 +63,7 @@ def test_the_first_of_several_pictures_counts() -> None:
     assert np.array_equal(receive(several_pictures()).image, receive(jpeg()).image)
 
 
-def test_another_profile_than_srgb_is_told() -> None:
+def test_another_profile_than_srgb_has_a_caution() -> None:
     assert "profile" in codes(other_profile())
     assert "profile" not in codes(jpeg())
 
@@ -78,7 +78,7 @@ def test_another_profile_than_srgb_is_told() -> None:
         (with_segments((0xEE, b"Adobe" + bytes(7))), "YCbCr"),  # JFIF counts before Adobe, as in libjpeg
     ],
 )
-def test_a_jpeg_s_markers_tell_its_colours(data: bytes, colours: str | None) -> None:
+def test_the_colours_of_a_jpeg_are_read_from_its_markers(data: bytes, colours: str | None) -> None:
     layout = read_jpeg_layout(data)
     assert (layout.size, layout.components, layout.colours) == ((64, 48), 3, colours)
 

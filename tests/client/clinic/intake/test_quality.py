@@ -63,7 +63,7 @@ def test_each_fault_is_found(image: NDArray[np.uint8], code: str) -> None:
     assert code in codes(image)
 
 
-def test_a_blue_lesion_is_no_ink() -> None:
+def test_a_blue_lesion_is_not_ink() -> None:
     image = lesion()
     cv2.circle(image, (150, 150), 60, (60, 60, 140), -1)
     assert "ink" not in codes(image)
@@ -76,7 +76,7 @@ def test_any_size_is_assessed(size: tuple[int, int]) -> None:
 
 
 @needs_real_images
-def test_on_real_images_blur_is_found_and_seldom_imagined() -> None:
+def test_blur_is_found_on_real_images_with_few_false_alarms() -> None:
     images = [read_image(path) for path in ham_paths(100)]
     assert sum("blur" in codes(image) for image in images) <= 2
     for sigma in (2, 3, 6):

@@ -16,7 +16,7 @@ from tests.client.clinic.intake.making import dicom, png, skin
 Saved = list[tuple[bytes, str, str]]
 
 
-def test_a_picture_and_a_dicom_object_come_by_the_same_door() -> None:
+def test_pictures_and_dicom_objects_are_received_alike() -> None:
     for data in (png(), dicom()):
         received = receive(data)
         assert np.array_equal(received.image, skin())
@@ -25,7 +25,7 @@ def test_a_picture_and_a_dicom_object_come_by_the_same_door() -> None:
     assert receive(dicom()).reference is not None
 
 
-def test_the_header_of_a_dicom_object_counts_where_the_sender_says_nothing() -> None:
+def test_the_header_of_a_dicom_object_counts_where_the_sender_gives_no_data() -> None:
     data = dicom(PatientAge="054Y", PatientSex="F")
     assert receive(data).clinical == Clinical(54, "female")
     assert receive(data, Clinical(site="back")).clinical == Clinical(site="back")
@@ -48,7 +48,7 @@ def test_nothing_else_goes_to_quarantine() -> None:
     assert saved == []
 
 
-def test_a_way_in_for_dicom_alone_refuses_a_picture() -> None:
+def test_a_picture_is_refused_where_only_dicom_is_accepted() -> None:
     with pytest.raises(Refused) as refusal:
         receive(png(), only_dicom=True)
     assert refusal.value.code == "unsupported-type"

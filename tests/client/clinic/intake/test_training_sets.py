@@ -25,14 +25,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", [OUTSIDE, "/etc/secret.jpg", "..\\secret.jpg"])
-def test_a_manifest_cannot_name_an_image_outside(tmp_path: Path, name: str) -> None:
+def test_a_manifest_cannot_name_an_image_elsewhere(tmp_path: Path, name: str) -> None:
     inner = folder(tmp_path)
     (inner / "metadata.csv").write_text(f"image_id,diagnosis\na,nevus\n{name},melanoma\n", "utf-8")
     with pytest.raises(DatasetError, match="secret"):
         load_dataset(inner)
 
 
-def test_coco_cannot_name_an_image_outside(tmp_path: Path) -> None:
+def test_coco_cannot_name_an_image_elsewhere(tmp_path: Path) -> None:
     inner = folder(tmp_path)
     images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": OUTSIDE}]
     annotations = [{"id": n, "image_id": n, "category_id": 1} for n in (1, 2)]

@@ -66,7 +66,7 @@ def test_a_device_cannot_take_the_nodes_session(
             thief.loop_stop()
 
 
-def test_nobody_leaves_an_image_at_the_broker(broker: Broker, scope: Device, store: Store) -> None:
+def test_retained_images_are_refused(broker: Broker, scope: Device, store: Store) -> None:
     with Device(broker, "phone") as phone:
         phone.client.publish(f"{phone.topic}/image", picture(1), qos=1, retain=True)
         wait(lambda: len(phone.reasons) > 1, "the broker's refusal")
@@ -76,7 +76,7 @@ def test_nobody_leaves_an_image_at_the_broker(broker: Broker, scope: Device, sto
 
 
 @pytest.mark.parametrize("what", ["password", "authority"])
-def test_a_node_with_the_wrong_password_or_authority_says_so_and_tries_on(
+def test_a_wrong_password_or_authority_is_logged_and_tried_again(
     broker: Broker, what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -120,7 +120,7 @@ def test_the_password_file_is_the_owners_alone(
         settings.password()
 
 
-def test_an_authority_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_authority_file_without_a_certificate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     for name in ("ca.pem", "missing.pem"):
         settings = MqttSettings(

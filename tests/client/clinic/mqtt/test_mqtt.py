@@ -41,7 +41,7 @@ def test_an_image_is_answered_with_its_diagnosis(scope: Device, store: Store) ->
 
 
 @pytest.mark.journey
-def test_the_network_says_by_mqtt_what_it_says_itself(
+def test_the_network_predicts_the_same_over_mqtt(
     broker: Broker, settings: MqttSettings, store: Store, tmp_path: Path
 ) -> None:
     diagnoser = Diagnoser(open_model(str(save_small_model(tmp_path))))
@@ -77,7 +77,7 @@ def test_a_dicom_object_with_text_in_its_pixels_waits_in_quarantine(scope: Devic
     assert not saved_today(store)
 
 
-def test_a_full_disk_is_answered_like_by_http(
+def test_a_full_disk_is_answered_as_over_http(
     scope: Device, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill_disk(store, monkeypatch)
@@ -150,7 +150,7 @@ def test_a_response_topic_elsewhere_is_refused(scope: Device, store: Store, else
         (picture(1), b"1", ["{}", "{}"], "metadata-twice"),
     ],
 )
-def test_what_cannot_be_used_is_answered_with_why(
+def test_unusable_requests_are_answered_with_a_reason(
     scope: Device, store: Store, payload: bytes, correlation: bytes | None, metadata: list[str], code: str
 ) -> None:
     told = scope.ask(payload, correlation, *metadata)
@@ -179,7 +179,7 @@ def test_a_message_too_large_for_the_broker_ends_the_devices_connection_only(
         assert scope.ask(picture(1), b"1")["status"] == 200
 
 
-def test_a_failure_of_the_node_says_nothing_of_its_cause(
+def test_the_answer_to_an_internal_error_hides_its_cause(
     scope: Device, node: DiagnosticService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -193,7 +193,7 @@ def test_a_failure_of_the_node_says_nothing_of_its_cause(
     assert scope.ask(picture(1), b"1")["status"] == 200
 
 
-def test_probabilities_by_hand(scope: Device) -> None:
+def test_worked_example_of_probabilities(scope: Device) -> None:
     """The stand-in's logits are the channels' means over 50."""
     image = np.full((40, 40, 3), (150, 100, 0), np.uint8)
     image[:, 20:] = (50, 0, 0)

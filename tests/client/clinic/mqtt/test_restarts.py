@@ -64,7 +64,7 @@ def saved_in(folder: Path) -> list[Diagnosis]:
         return saved_today(store)
 
 
-def test_a_node_killed_in_the_middle_answers_all_when_it_is_back(
+def test_a_killed_node_answers_all_after_its_restart(
     broker: Broker, start_node: Start, tmp_path: Path
 ) -> None:
     node, folder = start_node(), tmp_path / "clinic"
@@ -94,7 +94,7 @@ def test_images_sent_while_the_node_is_down_wait_for_it(
         assert_one_diagnosis_each(scope, folder)
 
 
-def test_a_broker_killed_in_the_middle_loses_nothing_it_acknowledged(
+def test_a_killed_broker_loses_no_acknowledged_message(
     broker: Broker, start_node: Start, tmp_path: Path
 ) -> None:
     start_node()
@@ -110,7 +110,7 @@ def test_a_broker_killed_in_the_middle_loses_nothing_it_acknowledged(
         assert_one_diagnosis_each(scope, folder)
 
 
-def test_a_device_that_was_away_gets_its_answers(
+def test_a_device_gets_the_answers_that_it_missed(
     broker: Broker, settings: MqttSettings, store: Store
 ) -> None:
     scope = Device(broker, "scope")
@@ -128,7 +128,7 @@ def test_a_device_that_was_away_gets_its_answers(
 
 
 @pytest.mark.parametrize("remembers", [True, False])
-def test_a_broker_away_for_long_is_found_again(
+def test_the_node_reconnects_after_a_long_outage_of_the_broker(
     broker: Broker, settings: MqttSettings, store: Store, remembers: bool
 ) -> None:
     with running(quick_service(store), settings), Device(broker, "scope") as scope:

@@ -24,7 +24,7 @@ def faults(page: Any) -> list[str]:
     ]
 
 
-def test_no_view_has_a_serious_fault(screen: Screen) -> None:
+def test_no_view_has_a_serious_accessibility_violation(screen: Screen) -> None:
     page = screen.page
     screen.open("/sign-in")
     assert faults(page) == []

@@ -127,7 +127,7 @@ def tab_stops(page: Any) -> list[str]:
     return found
 
 
-def test_what_is_refused_is_told_in_its_place(screen: Screen) -> None:
+def test_a_refusal_is_shown_on_the_form(screen: Screen) -> None:
     page = screen.page
     screen.sign_in()
     page.locator("#file").set_input_files({"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"no image"})

@@ -58,7 +58,7 @@ def until_full(do: Callable[[int], object], most: int) -> list[object]:
 
 
 @pytest.mark.parametrize("leave", [0, 4096, 3 * 4096, 40_000, 60_000, 200_000])
-def test_a_full_disk_keeps_nothing_half(disk: Home, leave: int) -> None:
+def test_a_full_disk_leaves_nothing_half_saved(disk: Home, leave: int) -> None:
     """From no room at all, to room for one file, to room for some but not for a row."""
     of = received(2, image=noise(2, 100, 120))
     with open_store(disk, 30) as store:

@@ -22,7 +22,7 @@ places = st.lists(st.text(max_size=8), max_size=3).map(tuple)
 
 
 @given(data=st.binary(max_size=200), place=places, other=places, at=st.integers(0), bit=st.integers(0, 7))
-def test_a_seal_opens_in_its_place_only(
+def test_encrypted_bytes_decrypt_only_in_their_context(
     data: bytes, place: tuple[str, ...], other: tuple[str, ...], at: int, bit: int
 ) -> None:
     sealed = StoreCipher(KEY).encrypt(data, *place)
@@ -85,7 +85,7 @@ def swap(first: Path, second: Path) -> None:
 
 
 @pytest.mark.parametrize("kinds", [("image", "image"), ("image", "prepared")])
-def test_swapped_files_are_noticed(home: Home, store: Store, kinds: tuple[str, str]) -> None:
+def test_swapped_files_are_detected(home: Home, store: Store, kinds: tuple[str, str]) -> None:
     first = save_one(store, 1).id
     second = first if kinds[0] != kinds[1] else save_one(store, 2).id
     swap(home.store / "files" / f"{first}.{kinds[0]}", home.store / "files" / f"{second}.{kinds[1]}")
@@ -93,7 +93,7 @@ def test_swapped_files_are_noticed(home: Home, store: Store, kinds: tuple[str, s
         store.load_image(first)
 
 
-def test_swapped_rows_are_noticed(store: Store) -> None:
+def test_swapped_rows_are_detected(store: Store) -> None:
     first, second = save_one(store, 1), save_one(store, 2)
     with store._vault.database.writing() as db:
         (content,) = db.execute("SELECT content FROM diagnoses WHERE id = ?", (second.id,)).fetchone()
@@ -103,7 +103,7 @@ def test_swapped_rows_are_noticed(store: Store) -> None:
         store.load(first.id)
 
 
-def test_a_lost_file_is_told(home: Home, store: Store) -> None:
+def test_a_missing_file_is_named(home: Home, store: Store) -> None:
     made = save_one(store)
     (home.store / "files" / f"{made.id}.prepared").unlink()
     assert store.load(made.id) == made
@@ -122,7 +122,7 @@ def test_a_lost_file_is_told(home: Home, store: Store) -> None:
         (lambda key: key.chmod(0o644), "Others may read this"),
     ],
 )
-def test_a_key_that_is_wrong_is_told_and_nothing_is_changed(
+def test_a_wrong_key_is_refused_and_nothing_changes(
     home: Home, store: Store, harm: object, told: str
 ) -> None:
     made = save_one(store)
@@ -144,7 +144,7 @@ def test_a_key_that_is_wrong_is_told_and_nothing_is_changed(
         assert restored.load(made.id) == made
 
 
-def test_a_lost_database_is_told_and_its_images_stay(home: Home, store: Store) -> None:
+def test_a_missing_database_is_named_and_the_images_stay(home: Home, store: Store) -> None:
     made = save_one(store)
     store.close()
     (home.store / "store.sqlite").unlink()

@@ -25,7 +25,7 @@ def ago(**past: float) -> str:
     return (NOW - timedelta(**past)).isoformat(timespec="milliseconds")
 
 
-def sealed_bytes(home: Home, store: Store, id: str) -> list[bytes]:
+def encrypted_bytes(home: Home, store: Store, id: str) -> list[bytes]:
     """The sealed bytes of a diagnosis, wherever they lie."""
     found = [path.read_bytes() for path in (home.store / "files").glob(f"{id}.*")]
     with store._vault.database.reading() as db:
@@ -48,7 +48,7 @@ def is_gone(store: Store, id: str) -> None:
         assert caught.value.status == 410
 
 
-def test_what_is_forgotten_leaves_no_byte(home: Home, store: Store) -> None:
+def test_a_forgotten_diagnosis_leaves_no_byte(home: Home, store: Store) -> None:
     """Among two hundred others, whose coming and going moves rows from page to page."""
     target = save_one(store, 1, "1.2.3.4711")
     store.add_opinion(
@@ -58,7 +58,7 @@ def test_what_is_forgotten_leaves_no_byte(home: Home, store: Store) -> None:
     others = [save_one(store, seed, f"r-{seed}") for seed in range(2, 100)]
     for each in others[::3]:
         store.add_opinion(each.id, Opinion("dr-huber", True, reason="x" * 700))
-    sealed = sealed_bytes(home, store, target.id)
+    sealed = encrypted_bytes(home, store, target.id)
     assert len(sealed) == 7
     assert len(remains(home, sealed)) == 7
     store.forget(target.id, *(each.id for each in others[::2]))
@@ -82,13 +82,13 @@ def test_nothing_is_forgotten_if_one_is_unknown(store: Store) -> None:
     assert store.load(made.id) == made
 
 
-def test_what_expires_leaves_the_bare_account(home: Home, store: Store) -> None:
+def test_an_expired_diagnosis_has_no_personal_data(home: Home, store: Store) -> None:
     old = save_one(store, 1, "1.2.3.4711", time=ago(days=30, seconds=1))
     young = save_one(store, 2, time=ago(days=30, seconds=-60))
     for each in (old, young):
         store.add_opinion(each.id, Opinion("dr-huber", False, "melanoma", "the second", "histopathology"))
         store.add_view(each.id, "dr-huber")
-    sealed = sealed_bytes(home, store, old.id)
+    sealed = encrypted_bytes(home, store, old.id)
     assert store.expire(NOW) == 1
     assert store.expire(NOW) == 0
     bare = store.load(old.id)
@@ -113,7 +113,7 @@ def test_what_expires_leaves_the_bare_account(home: Home, store: Store) -> None:
     assert store.list_opinions(young.id)[0].reason == "the second"
 
 
-def test_what_is_too_old_goes_when_the_store_is_opened(home: Home, store: Store) -> None:
+def test_old_diagnoses_expire_when_the_store_is_opened(home: Home, store: Store) -> None:
     old = save_one(store, 1, time=ago(days=10))
     store.close()
     with open_store(home) as same, open_store(home, 11) as other:
@@ -132,7 +132,7 @@ def test_an_expired_diagnosis_can_be_forgotten(home: Home, store: Store) -> None
         store.load(old.id)
 
 
-def test_looks_and_opinions_add_up(store: Store) -> None:
+def test_views_and_opinions_accumulate(store: Store) -> None:
     made = save_one(store)
     first = store.add_opinion(made.id, Opinion("dr-a", True))
     second = store.add_opinion(
@@ -157,7 +157,7 @@ def test_looks_and_opinions_add_up(store: Store) -> None:
         Opinion("dr", True, confirmed_by="a feeling"),
     ],
 )
-def test_an_opinion_that_cannot_be_is_refused(store: Store, opinion: Opinion) -> None:
+def test_an_invalid_opinion_is_refused(store: Store, opinion: Opinion) -> None:
     made = save_one(store)
     with pytest.raises(Refused) as caught:
         store.add_opinion(made.id, opinion)
@@ -165,11 +165,9 @@ def test_an_opinion_that_cannot_be_is_refused(store: Store, opinion: Opinion) ->
     assert store.list_opinions(made.id) == []
 
 
-def test_a_death_before_the_traces_are_erased_is_made_good(
-    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_traces_are_erased_after_a_crash(home: Home, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     target = save_one(store, 1, "r")
-    sealed = sealed_bytes(home, store, target.id)
+    sealed = encrypted_bytes(home, store, target.id)
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -183,7 +181,7 @@ def test_a_death_before_the_traces_are_erased_is_made_good(
     assert remains(home, sealed) == []
 
 
-def test_quarantined_objects_are_sealed_listed_dropped_and_expire(
+def test_quarantined_objects_are_encrypted_listed_deleted_and_expire(
     home: Home, store: Store, tmp_path: Path
 ) -> None:
     data = b"DICM" + b"OBERMOSER WILHELMINE" * 50

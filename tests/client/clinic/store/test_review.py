@@ -103,7 +103,7 @@ def test_without_clinical_data_the_cells_are_empty(home: Home, store: Store) -> 
     assert record.patient_id is None
 
 
-def test_the_label_must_be_one_to_learn_from(home: Home, store: Store) -> None:
+def test_the_label_must_be_a_known_diagnosis(home: Home, store: Store) -> None:
     quarrel = waiting(store, 1, SAYS, Opinion("dr-b", True, confirmed_by="consensus"))
     other = waiting(store, 2, Opinion("dr-b", False, "other"))
     for id in (quarrel, other):
@@ -117,7 +117,7 @@ def test_the_label_must_be_one_to_learn_from(home: Home, store: Store) -> None:
     assert len(store.list_pending()) == 1
 
 
-def test_what_is_not_there_cannot_be_accepted(store: Store) -> None:
+def test_an_unknown_diagnosis_cannot_be_accepted(store: Store) -> None:
     id = waiting(store, 1, SAYS)
     for do in (store.accept, store.reject):
         with pytest.raises(Refused, match="no such diagnosis"):
@@ -235,7 +235,7 @@ def test_forgetting_empties_the_cache_of_prepared_images(home: Home, store: Stor
     assert len([path for path in default_cache_folder().rglob("*") if path.is_file()]) == others - 1
 
 
-def test_check_counts_them(home: Home, store: Store, tmp_path: Path) -> None:
+def test_check_counts_reviewed_records(home: Home, store: Store, tmp_path: Path) -> None:
     data_set(tmp_path / "data")
     store.accept(waiting(store, 1, SAYS), "person")
     (told,) = (check for check in check_clinic(home) if check.name == "data")

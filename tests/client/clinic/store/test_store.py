@@ -56,13 +56,13 @@ def test_a_photograph_comes_back_as_a_jpeg_of_quality_95_without_subsampling(sto
         assert [layer[1:3] for layer in jpeg.layer] == [(1, 1)] * 3  # type: ignore[attr-defined]
 
 
-def test_an_image_too_long_for_a_jpeg_is_kept_exactly(store: Store) -> None:
+def test_an_image_too_long_for_a_jpeg_is_saved_without_loss(store: Store) -> None:
     of = received(3, image=noise(3, 1, 70_000))
     made = store.save(diagnosis(of), of, prepared())
     np.testing.assert_array_equal(store.load_image(made.id), of.image)
 
 
-def test_nothing_of_the_file_that_came_survives(home: Home, store: Store) -> None:
+def test_nothing_else_of_the_received_file_is_stored(home: Home, store: Store) -> None:
     exif = Image.Exif()
     exif[0x010E] = "Wilhelmine Obermoser"  # ImageDescription
     exif.get_ifd(0x8825)[1] = "N"  # GPS
@@ -132,7 +132,7 @@ def test_a_day_is_the_clinics_own_even_when_the_clock_changes(
         time.tzset()
 
 
-def test_what_is_not_there_is_refused(store: Store) -> None:
+def test_an_unknown_id_is_refused(store: Store) -> None:
     for ask in (
         store.load,
         store.load_prepared,
@@ -148,7 +148,7 @@ def test_what_is_not_there_is_refused(store: Store) -> None:
             assert caught.value.status == 404
 
 
-def test_a_store_is_for_its_owner_only(home: Home, store: Store) -> None:
+def test_only_the_owner_can_read_a_store(home: Home, store: Store) -> None:
     save_one(store)
     paths = [home.store, *home.store.rglob("*")]
     assert len(paths) > 5
@@ -157,7 +157,7 @@ def test_a_store_is_for_its_owner_only(home: Home, store: Store) -> None:
     }
 
 
-def test_days_must_be_days(home: Home, tmp_path: Path) -> None:
+def test_retention_is_at_least_a_day(home: Home, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="for at least a day"):
         open_store(home, 0)
 
@@ -185,7 +185,7 @@ def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, s
         np.testing.assert_array_equal(store.load_prepared(each.id), prepared(seed))
 
 
-def test_a_store_that_is_opened_waits_for_one_that_keeps(
+def test_opening_a_store_waits_for_a_save_in_progress(
     home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the files and the row, a diagnosis looks like what a sudden death left behind."""

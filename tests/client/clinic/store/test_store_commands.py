@@ -103,7 +103,7 @@ def test_review(client: Client, store: Store, home: Home) -> None:
         ("quarantine", "0" * 32, "--delete", "--release", "file"),
     ],
 )
-def test_bad_usage_is_told(client: Client, arguments: tuple[str, ...]) -> None:
+def test_bad_usage_is_refused(client: Client, arguments: tuple[str, ...]) -> None:
     outcome = client(*arguments)
     assert outcome.code == 2
     assert outcome.err.startswith("Error: ")

@@ -31,7 +31,7 @@ def quarter() -> np.ndarray:
     return mask
 
 
-def test_energy_by_hand() -> None:
+def test_worked_example_of_energy() -> None:
     heatmap = np.full((4, 4), 0.25, np.float32)
     heatmap[:2, :2] = 1
     found = energy_pointing(heatmap, quarter())

@@ -37,7 +37,7 @@ def test_deletion_of_the_quadrant_that_counts() -> None:
     np.testing.assert_allclose(curve, [1, (1 + gone) / 2, *[gone] * 7], rtol=1e-6)
 
 
-def test_deletion_auc_by_hand_and_of_the_worst_map() -> None:
+def test_worked_example_of_deletion_auc_and_the_worst_map() -> None:
     gone = float(NEUTRAL[0]) / 255
     best = causal_curves(redness, white(), on_quadrant(), 0, steps=4).deletion_auc
     worst = causal_curves(redness, white(), 1 - on_quadrant(), 0, steps=4).deletion_auc
@@ -181,7 +181,7 @@ def test_drop_by_both_protocols() -> None:
     assert chattopadhyay.drop == pytest.approx((1 - GONE) / 4, rel=1e-5)
 
 
-def test_an_increase_is_no_drop() -> None:
+def test_an_increase_is_not_a_drop() -> None:
     dark = np.zeros_like(white())
     assert confidence_change(whole_redness, dark, two_halves(), 0) == ConfidenceChange(0.0, True)
 

@@ -21,7 +21,7 @@ shares = st.floats(0, 1)
 scored = st.lists(st.fixed_dictionaries({"drop": shares, "pointing_gain": st.floats(-1, 1)}), min_size=5)
 
 
-def test_sums_by_hand() -> None:
+def test_worked_example_of_sums() -> None:
     quality = ExplanationQuality.from_scores(SCORES)
     assert quality.images == 5
     assert quality.moments["drop"] == Moments(5, 2.25, 1.5625)

@@ -33,7 +33,7 @@ def labelme(path: Path, *shapes: object, width: object = 200, height: object = 1
     return document(path, content)
 
 
-def test_areas_boxes_and_categories_worked_out_by_hand(tmp_path: Path) -> None:
+def test_worked_example_of_areas_boxes_and_categories(tmp_path: Path) -> None:
     labelme(tmp_path / "a.json", shape("nevus", [[50, 20], [10, 60]], "rectangle"))
     labelme(
         tmp_path / "sub" / "b.json",

@@ -119,7 +119,7 @@ def test_refuses_bad_labelme(tmp_path: Path, content: object, message: str) -> N
         load_dataset(tmp_path)
 
 
-def test_refuses_what_is_no_data_set(tmp_path: Path) -> None:
+def test_refuses_what_is_not_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such file or folder"):
         load_dataset(tmp_path / "absent")
     with pytest.raises(DatasetError, match="no images"):

@@ -152,7 +152,7 @@ def test_skips_bad_entries_by_choice_and_notes_how_many(tmp_path: Path) -> None:
     assert dataset.notes[1].startswith("2 left out, image without label: d, c")
 
 
-def test_refuses_bytes_that_are_no_utf8(tmp_path: Path) -> None:
+def test_refuses_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     images(tmp_path, "a.jpg")
     (tmp_path / "m.csv").write_bytes(b"image_id,dx\na,n\xe9vus\n")
     with pytest.raises(DatasetError, match=r"byte 15 is not UTF-8 text \(.*m\.csv\)"):

@@ -32,7 +32,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model.keras"
 
 
-def test_the_methods_of_one_image(model: Path) -> None:
+def test_results_for_one_image(model: Path) -> None:
     calibration, (logits, _) = with_rule(), drawn(1, 9)
     probabilities = calibration.probabilities(logits[0])
     assert probabilities == pytest.approx(softmax(logits[0].astype(float) / calibration.sums.temperature))

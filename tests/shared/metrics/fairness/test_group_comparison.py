@@ -42,7 +42,7 @@ def compared(of: list[tuple[str, int, int, int]], draws: int = 2000) -> GroupCom
 ONE_SEED = [("old", MELANOMA, 0, 9), ("old", NEVUS, 0, 12), ("young", MELANOMA, 0, 3), ("young", NEVUS, 0, 6)]
 
 
-def test_metrics_by_hand() -> None:
+def test_worked_example_of_metrics() -> None:
     values = dict(zip(METRICS, compared(ONE_SEED).values, strict=True))
     assert values["melanoma_sensitivity"] == pytest.approx([9 / 12, 3 / 12])
     assert values["balanced_accuracy"] == pytest.approx([(9 / 12 + 1) / 2, (3 / 12 + 6 / 12) / 2])

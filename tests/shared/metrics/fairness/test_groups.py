@@ -15,7 +15,7 @@ def records(sexes: list[str | None]) -> list[LesionRecord]:
     return [LesionRecord(str(n), Path(f"{n}.jpg"), "nevus", sex=sex) for n, sex in enumerate(sexes)]
 
 
-def test_by_hand() -> None:
+def test_worked_example() -> None:
     # Melanoma is class 0: one of four women has it, three of four men.
     weights = group_weights(records(["female"] * 4 + ["male"] * 4), np.array([0, 1, 1, 1, 0, 0, 0, 1]), "sex")
     assert weights == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3, 2 / 3, 2 / 3, 2 / 3, 2])

@@ -26,7 +26,7 @@ def with_lesion(image: NDArray[np.uint8], radius: int) -> tuple[NDArray[np.uint8
     return np.where(mask[..., None], np.uint8([60, 35, 25]), image), mask
 
 
-def angle_by_hand(colour: tuple[int, int, int]) -> float:
+def expected_angle(colour: tuple[int, int, int]) -> float:
     """IEC 61966-2-1 and CIE 15, D65, with Python's floats."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
     luminance = 0.212639 * linear[0] + 0.715169 * linear[1] + 0.072192 * linear[2]
@@ -40,7 +40,7 @@ def angle_by_hand(colour: tuple[int, int, int]) -> float:
 @pytest.mark.parametrize("colour", [FAIR, DARK, (180, 140, 110), (210, 200, 215)])
 def test_the_angle_is_that_of_the_skins_colour(colour: tuple[int, int, int]) -> None:
     # OpenCV interpolates the conversion in a table.
-    assert typology_angle(skin(colour)) == pytest.approx(angle_by_hand(colour), abs=0.5)
+    assert typology_angle(skin(colour)) == pytest.approx(expected_angle(colour), abs=0.5)
 
 
 def test_bluish_light_does_not_turn_fair_skin_into_dark() -> None:
@@ -55,7 +55,7 @@ def test_bluish_light_does_not_turn_fair_skin_into_dark() -> None:
 def test_the_lesion_does_not_count(masked: bool, radius: int) -> None:
     image, mask = with_lesion(skin(FAIR), radius)
     found = typology_angle(image, mask if masked else None)
-    assert found == pytest.approx(angle_by_hand(FAIR), abs=1.0)
+    assert found == pytest.approx(expected_angle(FAIR), abs=1.0)
 
 
 def test_neither_do_black_corners_hairs_and_glare() -> None:
@@ -64,13 +64,13 @@ def test_neither_do_black_corners_hairs_and_glare() -> None:
     image[(rows - 60) ** 2 + (columns - 60) ** 2 > 70**2] = 0
     image[:, ::20] = (30, 20, 15)
     image[::25] = 255
-    assert typology_angle(image, mask) == pytest.approx(angle_by_hand(FAIR), abs=1.5)
+    assert typology_angle(image, mask) == pytest.approx(expected_angle(FAIR), abs=1.5)
 
 
 def test_a_mask_of_another_size_is_of_the_same_view() -> None:
     image, _ = with_lesion(skin(FAIR, 120), 40)
     _, mask = with_lesion(skin(FAIR, 480), 160)
-    assert typology_angle(image, mask) == pytest.approx(angle_by_hand(FAIR), abs=1.0)
+    assert typology_angle(image, mask) == pytest.approx(expected_angle(FAIR), abs=1.0)
 
 
 def test_without_skin_there_is_no_angle() -> None:
