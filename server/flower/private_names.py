@@ -45,34 +45,6 @@ from flwr.superlink.config_loader import SuperLinkLifespanConfig
 from flwr.superlink.main import create_app
 from sqlalchemy import update
 
-__all__ = [
-    "NOOP_ACCOUNT_NAME",
-    "NOOP_FEDERATION_ID",
-    "NOOP_FLWR_AID",
-    "ErrorCode",
-    "LinkState",
-    "NodeInfo",
-    "NodeStatus",
-    "PushMessagesRequest",
-    "Run",
-    "Status",
-    "SubStatus",
-    "TaskType",
-    "become_task",
-    "error_instead",
-    "get_all_nested_objects",
-    "get_object_tree",
-    "inflate",
-    "iterate_object_tree",
-    "keep_running",
-    "label",
-    "linkstate_of",
-    "make_app_bundle",
-    "make_superlink",
-    "no_object_id_recompute",
-    "remove_content_from_message",
-]
-
 
 def make_superlink(database: Path) -> FastAPI:
     """Flower's SuperLink as an ASGI app that is served nowhere yet, over this database.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.shared.storage.atomic_files import csv_text, write_atomically
 
 HISTORY_FILE = "history.csv"
 _TYPES = {"round": int, "replied": int, "left_out": str}
@@ -70,11 +69,8 @@ def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(HistoryRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in history)
-    write_atomically(folder / HISTORY_FILE, text.getvalue().encode())
+    columns = [field.name for field in fields(HistoryRow)]
+    write_atomically(folder / HISTORY_FILE, csv_text(columns, map(asdict, history)).encode())
 
 
 def read_history(folder: Path) -> list[HistoryRow]:

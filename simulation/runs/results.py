@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,7 +19,7 @@ from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
-from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.shared.storage.atomic_files import csv_text, write_atomically
 from dermafed.simulation.runs.arms import FEDERATED, LOCAL, POOLED, TUNED, Arm
 from dermafed.simulation.runs.prepare import Prepared
 from dermafed.simulation.runs.run_settings import RunSettings
@@ -153,11 +151,7 @@ def arms_history(arms: Sequence[Arm]) -> HistoryRows:
 
 def write_history_table(path: Path, rows: HistoryRows) -> None:
     """Writes the rounds of all arms as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, csv_text(list(rows[0]), rows).encode())
 
 
 def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

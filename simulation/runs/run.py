@@ -39,7 +39,7 @@ from dermafed.simulation.runs.run_settings import (
     check_settings,
     save_settings,
 )
-from dermafed.simulation.synthetic.dataset import generate_dataset
+from dermafed.simulation.synthetic.dataset import draw_once
 
 
 class Watcher:
@@ -138,10 +138,7 @@ def finish_run(run: PreparedRun, *, command: str, seconds: float) -> dict[str, A
 def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
     data = Path(settings.data)
     if settings.data == SYNTHETIC:
-        data = out / "data"
-        if not (data / "metadata.csv").exists():
-            shutil.rmtree(data, ignore_errors=True)
-            generate_dataset(data, seed=settings.seed, progress=watcher.stage("Drawing synthetic lesions"))
+        data = draw_once(out / "data", watcher.stage, seed=settings.seed)
     return prepare(data, settings, settings.preprocess(), watcher.stage("Preprocessing images"))
 
 

@@ -16,7 +16,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.cost import means_by_row, megabytes_a_round
 from dermafed.simulation.studies.markdown_table import markdown_table
-from dermafed.simulation.studies.plots import line, panels, save
+from dermafed.simulation.studies.plots import line, logarithmic, panels, save
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell
 
@@ -102,10 +102,7 @@ def draw(lines: Sequence[Line], path: Path) -> None:
         for number, way in enumerate(sorted({(own["epochs"], own["learning_rate"]) for own in lines})):
             same = [own for own in lines if (own["epochs"], own["learning_rate"]) == way]
             line(panel, number, "{:g}, {:g}".format(*way), [(own[name], own["auc"], None) for own in same])
-        panel.set(xscale="log", xlabel=label)
-        ticks = sorted({own[name] for own in lines})
-        panel.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
-        panel.minorticks_off()
+        logarithmic(panel, label, sorted({own[name] for own in lines}), ".2g")
     axes[0].set_ylabel("AUC, validation")
     ways = axes[0].get_legend_handles_labels()
     title = "passes a round, learning rate"

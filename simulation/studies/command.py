@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -156,18 +155,11 @@ def with_synthetic_data(study: Study, folder: Path, watcher: Watcher) -> Study:
     """The study with a synthetic data set in its folder, drawn once, for the rows that need one."""
     # Imported here, so that --help answers at once.
     from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
-    from dermafed.simulation.synthetic.dataset import generate_dataset
+    from dermafed.simulation.synthetic.dataset import draw_once
 
     if not any(row.data == SYNTHETIC for row in study.rows.values()):
         return study
-    data = folder / "data"
-    if not (data / "metadata.csv").exists():
-        shutil.rmtree(data, ignore_errors=True)
-        clinics = [replace(clinic, images=IMAGES) for clinic in DEFAULT_CLINICS]
-        progress = watcher.stage("Drawing synthetic lesions")
-        generate_dataset(data, profiles=clinics, seed=0, image_size=_SIDE, progress=progress)
-    rows = {
-        name: replace(row, data=str(data)) if row.data == SYNTHETIC else row
-        for name, row in study.rows.items()
-    }
+    clinics = [replace(clinic, images=IMAGES) for clinic in DEFAULT_CLINICS]
+    data = str(draw_once(folder / "data", watcher.stage, profiles=clinics, seed=0, image_size=_SIDE))
+    rows = {n: replace(row, data=data) if row.data == SYNTHETIC else row for n, row in study.rows.items()}
     return replace(study, rows=rows)

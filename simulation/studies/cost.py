@@ -16,7 +16,7 @@ from dermafed.server.rounds.checkpoint import federated_folder, load_state
 from dermafed.server.rounds.history import read_history
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.markdown_table import markdown_table
-from dermafed.simulation.studies.plots import line, panels, save
+from dermafed.simulation.studies.plots import line, logarithmic, panels, save
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell, over_seeds
 
@@ -109,8 +109,6 @@ def draw(lines: Sequence[Line], path: Path) -> None:
     for panel, (label, name) in zip(axes, shown.items(), strict=True):
         half = "half_width" if name == "mean" else ""
         line(panel, 0, label, [(own["clinics"], own[name], own.get(half)) for own in lines])
-        panel.set(xscale="log", xlabel="clinics", ylabel=label)
-        ticks = sorted({round(own["clinics"]) for own in lines})
-        panel.set_xticks(ticks, [str(tick) for tick in ticks])
-        panel.minorticks_off()
+        panel.set_ylabel(label)
+        logarithmic(panel, "clinics", sorted({round(own["clinics"]) for own in lines}))
     save(figure, path)

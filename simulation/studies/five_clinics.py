@@ -21,8 +21,7 @@ from dermafed.console import run_app
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.image_files import find_images
 from dermafed.shared.storage.atomic_files import make_folder
-
-COLUMNS = ("image_id", "lesion_id", "diagnosis", "age", "sex", "site", "clinic")
+from dermafed.simulation.synthetic.dataset import COLUMNS, MANIFEST
 
 
 def join(sources: list[Path], out: Path) -> int:
@@ -48,7 +47,7 @@ def join(sources: list[Path], out: Path) -> int:
     make_folder(out / "images")
     for _, path in rows:
         (out / "images" / path.name).symlink_to(path.resolve())
-    with (out / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+    with (out / MANIFEST).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(row for row, _ in rows)
@@ -57,7 +56,7 @@ def join(sources: list[Path], out: Path) -> int:
 
 def _rows(source: Path) -> list[tuple[dict[str, str], Path]]:
     images = find_images(source).images
-    manifest = source / "metadata.csv"
+    manifest = source / MANIFEST
     try:
         reader = csv.DictReader(io.StringIO(manifest.read_text("utf-8")))
         every = list(reader)

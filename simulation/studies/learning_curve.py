@@ -13,7 +13,7 @@ from typing import Any
 
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.markdown_table import markdown_table
-from dermafed.simulation.studies.plots import line, panels, save
+from dermafed.simulation.studies.plots import line, logarithmic, panels, save
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell, over_seeds
 
@@ -86,10 +86,9 @@ def draw(lines: Sequence[Line], path: Path) -> None:
             own = [point for point in lines if (point["clinic"], point["trained"]) == (clinic, way)]
             if own:
                 line(panel, number, way, [(p["images"], p["mean"], p["half_width"]) for p in own])
-        panel.set(xscale="log", xlabel="training images of the clinic", title=clinic)
-        ticks = sorted({round(point["images"]) for point in lines if point["clinic"] == clinic})
-        panel.set_xticks(ticks, [str(tick) for tick in ticks])
-        panel.minorticks_off()
+        panel.set_title(clinic)
+        sizes = {round(point["images"]) for point in lines if point["clinic"] == clinic}
+        logarithmic(panel, "training images of the clinic", sorted(sizes))
     axes[0].set_ylabel("balanced accuracy, own test")
     axes[0].legend(frameon=False)
     save(figure, path)

@@ -51,6 +51,13 @@ def line(axes: Axes, number: int, label: str, points: Sequence[tuple[float, floa
     axes.errorbar(x, y, yerr=widths, color=colour, marker=marker, markersize=4, capsize=2, label=label)
 
 
+def logarithmic(axes: Axes, label: str, ticks: Sequence[float], form: str = ".0f") -> None:
+    """Make the x axis logarithmic, with a label and these ticks."""
+    axes.set(xscale="log", xlabel=label)
+    axes.set_xticks(ticks, [format(tick, form) for tick in ticks])
+    axes.minorticks_off()
+
+
 def horizontal_panels(count: int, names: Sequence[str]) -> tuple[Figure, Sequence[Axes]]:
     """A figure with ``count`` panels side by side, whose shared y axis has names, from top to bottom."""
     with mpl.rc_context(_STYLE):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from scipy.stats import t as student
 
+from dermafed.shared.storage.atomic_files import csv_text
 from dermafed.simulation.studies.markdown_table import heading, markdown_table
 from dermafed.simulation.studies.resampled_metrics import ALL, MEAN
 from dermafed.simulation.studies.study_runs import StudyRun, differs_by_clinic
@@ -21,36 +19,6 @@ ARMS = ("federated", "tuned", "pooled", "local")
 PUBLISHED = "as published"
 
 _CHALLENGE = ("melanoma", "seborrheic_keratosis")
-
-
-@dataclass(frozen=True, slots=True)
-class OverSeeds:
-    """A metric of several seeds.
-
-    Attributes:
-        values: the value of each seed.
-    """
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """The mean over the seeds."""
-        return fmean(self.values)
-
-    @property
-    def half_width(self) -> float:
-        """Half of the mean's 95 % interval by Student's t, NaN for one seed.
-
-        It covers the mean of other seeds on the same test images; it says nothing about other images.
-
-        Example:
-            0.60, 0.62 and 0.64 have the mean 0.62 and t(0.975, 2) * 0.02 / sqrt(3) = 0.0497.
-        """
-        count = len(self.values)
-        if count < 2:
-            return math.nan
-        return float(student.ppf(0.975, count - 1)) * stdev(self.values) / math.sqrt(count)
 
 
 def summarise(runs: Iterable[StudyRun]) -> list[dict[str, Any]]:
@@ -108,10 +76,21 @@ def published_lines(published: Mapping[str, Mapping[str, float]]) -> list[dict[s
 
 
 def over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    """A line's ``values``, ``mean`` and ``half_width``."""
-    over = OverSeeds(tuple(values))
-    half = None if math.isnan(over.half_width) else over.half_width
-    return {"values": list(values), "mean": over.mean, "half_width": half}
+    """A line's ``values``, ``mean`` and ``half_width``: half of its 95 % interval by Student's t.
+
+    The interval covers the mean of other seeds on the same test images; it says nothing about other images.
+
+    Args:
+        values: a metric of each seed; of one seed, the half width is ``None``.
+
+    Example:
+        0.60, 0.62 and 0.64 have the mean 0.62 and t(0.975, 2) * 0.02 / sqrt(3) = 0.0497.
+    """
+    count = len(values)
+    half: float | None = None
+    if count > 1:
+        half = float(student.ppf(0.975, count - 1)) * stdev(values) / math.sqrt(count)
+    return {"values": list(values), "mean": fmean(values), "half_width": half}
 
 
 def markdown(lines: Sequence[Mapping[str, Any]], *, tests: str = "all") -> str:
@@ -137,8 +116,5 @@ def cell(line: Mapping[str, Any]) -> str:
 
 def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     """The lines as CSV, the seeds' ``values`` separated by spaces."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**line, "values": " ".join(f"{own:.6f}" for own in line["values"])} for line in lines)
-    return text.getvalue()
+    rows = ({**line, "values": " ".join(f"{own:.6f}" for own in line["values"])} for line in lines)
+    return csv_text(list(lines[0]), rows)

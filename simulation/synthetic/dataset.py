@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +24,7 @@ from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS, ClinicProfile
 from dermafed.simulation.synthetic.criteria import draw_criteria
 from dermafed.simulation.synthetic.scene import paint_scene
 
+MANIFEST = "metadata.csv"
 COLUMNS = ("image_id", "lesion_id", "diagnosis", "age", "sex", "site", "clinic")
 
 _SECOND_IMAGE = 0.2
@@ -73,7 +76,21 @@ def generate_dataset(
             rows += written
             if progress:
                 progress(len(rows), total)
-    _write_manifest(folder / "metadata.csv", rows)
+    _write_manifest(folder / MANIFEST, rows)
+
+
+def draw_once(folder: Path, progress: Callable[[str], Callable[[int, int], None]], **arguments: Any) -> Path:
+    """Draw the data set of a run or study unless it is there in full; returns its folder.
+
+    Args:
+        folder: the folder; what an interrupted start left in it is removed.
+        progress: starts a stage of a run's progress.
+        arguments: those of :func:`generate_dataset`.
+    """
+    if not (folder / MANIFEST).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        generate_dataset(folder, progress=progress("Drawing synthetic lesions"), **arguments)
+    return folder
 
 
 def _check(folder: Path, profiles: Sequence[ClinicProfile], seed: int, image_size: int) -> None:

@@ -9,10 +9,10 @@ import pytest
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
 from dermafed.simulation.studies.summary import (
-    OverSeeds,
     as_csv,
     challenge_auc,
     markdown,
+    over_seeds,
     published_lines,
     summarise,
 )
@@ -30,9 +30,9 @@ def finished(folder: Path, seed: int, value: float) -> StudyRun:
 
 
 def test_the_interval_over_seeds_is_students() -> None:
-    over = OverSeeds((0.60, 0.62, 0.64))
-    assert over.mean == pytest.approx(0.62)
-    assert over.half_width == pytest.approx(4.302653 * 0.02 / 3**0.5)
+    over = over_seeds((0.60, 0.62, 0.64))
+    assert over["mean"] == pytest.approx(0.62)
+    assert over["half_width"] == pytest.approx(4.302653 * 0.02 / 3**0.5)
 
 
 def test_metrics_are_collected_over_the_seeds(tmp_path: Path) -> None:
