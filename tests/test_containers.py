@@ -22,7 +22,9 @@ STAGES = {
 
 
 def test_the_images_are_built_from_all_packages() -> None:
-    copied = {word for line in STAGES["source"].splitlines() if line[:5] == "COPY " for word in line.split()}
+    copied = {
+        keyword for line in STAGES["source"].splitlines() if line[:5] == "COPY " for keyword in line.split()
+    }
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line[:1] == "!"}
     needed = {"pyproject.toml", "setup.py", "dermafed", "shared", "server", "client", "simulation"}
     assert needed <= copied & sent
@@ -31,10 +33,10 @@ def test_the_images_are_built_from_all_packages() -> None:
 @pytest.mark.parametrize("target", ["server", "clinic"])
 def test_an_image_runs_without_privileges_and_reports_its_health(target: str) -> None:
     instructions = [line for line in STAGES[target].splitlines() if line[:1].isupper()]
-    words = [line.split()[0] for line in instructions]
+    keywords = [line.split()[0] for line in instructions]
     assert "USER dermafed" in instructions
-    assert words.index("USER") > max(at for at, word in enumerate(words) if word == "RUN")
-    assert "HEALTHCHECK" in words
+    assert keywords.index("USER") > max(at for at, keyword in enumerate(keywords) if keyword == "RUN")
+    assert "HEALTHCHECK" in keywords
     # Its licence forbids to pass it on, and a layer keeps what a later one removes.
     assert all("uninstall --yes bm3d" in line for line in instructions if "pip install" in line)
 

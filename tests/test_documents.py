@@ -95,11 +95,11 @@ def unknown_options(text: str) -> Iterator[str]:
     """The options of ``fl-...`` commands in a text that these do not have."""
     for name, rest in re.findall(r"\bfl-(client|server|simulate)((?: [^\s`&|#\"]+)*)", text):
         command = COMMANDS[name]
-        for word in rest.split():
+        for argument in rest.split():
             commands = getattr(command, "commands", {})
-            by_default = command if word.startswith("-") else commands.get("list", command)
-            command = commands.get(word, by_default)
+            by_default = command if argument.startswith("-") else commands.get("list", command)
+            command = commands.get(argument, by_default)
             known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
-            option = re.match(r"--[a-z][a-z-]*", word)
+            option = re.match(r"--[a-z][a-z-]*", argument)
             if option and option[0] not in known | COMMON:
                 yield f"fl-{name}{rest}: {option[0]}"

@@ -63,8 +63,8 @@ def joined(home: Home, address: str, ca: Path) -> Home:
     pem = ca.read_text()
     key = fingerprint(read_public_key(home.public_key))
     name = home.folder.name
-    told = certificate_fingerprint(read_ca(pem))
+    authority = certificate_fingerprint(read_ca(pem))
     with suppress(FileNotFoundError):
         home.server_file.unlink()
-    pin_server(home, Invitation("alps", address, name, key, pem, told))
+    pin_server(home, Invitation("alps", address, name, key, pem, authority))
     return home

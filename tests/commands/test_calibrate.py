@@ -70,16 +70,16 @@ def expected_temperature(model: Path, data: Path) -> tuple[float, int]:
 def test_the_temperature_is_the_one_that_scipy_finds(model: Path, data: Path, capsys: Capture) -> None:
     done = command(cli.main, capsys, "calibrate", "--model", model, "--data", data, "--json")
     assert done.code == 0, done.err
-    told = json.loads(done.out)
+    metrics = json.loads(done.out)
     temperature, images = expected_temperature(model, data)
-    assert told["images"] == images
-    assert told["temperature"] == pytest.approx(temperature, rel=0.02)
-    assert told["after"]["log_loss"] <= told["before"]["log_loss"]
-    assert told["outside"]["images"] == images
+    assert metrics["images"] == images
+    assert metrics["temperature"] == pytest.approx(temperature, rel=0.02)
+    assert metrics["after"]["log_loss"] <= metrics["before"]["log_loss"]
+    assert metrics["outside"]["images"] == images
     opened = open_model(str(model))
     calibration = load_calibration(opened.file, opened.used.sha256)
     assert calibration is not None
-    assert calibration.sums.temperature == told["temperature"]
+    assert calibration.sums.temperature == metrics["temperature"]
 
 
 def test_the_table_has_both_columns_and_the_rules(model: Path, data: Path, capsys: Capture) -> None:
@@ -113,12 +113,12 @@ def test_a_saved_model_is_calibrated_on_the_validation_images_of_its_run(
 
     Offers(home.offers).add(OFFER, 1, (Decision.APPROVED, Reason.NONE))
     offer_folder = OfferFolder(home.offers / OFFER.hash, "graz")
-    site = split_clinic_data(ClinicData("graz", data), OFFER, offer_folder)
+    clinic_split = split_clinic_data(ClinicData("graz", data), OFFER, offer_folder)
     done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder, "--json")
     assert done.code == 0, done.err
-    told = json.loads(done.out)
-    assert told["notes"] == ["Split as in the run that the model comes from"]
-    assert told["images"] == len(site.splits.validation)
+    metrics = json.loads(done.out)
+    assert metrics["notes"] == ["Split as in the run that the model comes from"]
+    assert metrics["images"] == len(clinic_split.splits.validation)
     opened = open_model("last", home)
     assert load_calibration(opened.file, opened.used.sha256) is not None
 

@@ -27,8 +27,8 @@ from tests.client.a_clinic import CLASSES, OFFER
 from tests.client.certificates import certificate
 
 
-def run(*words: object) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words])
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if isinstance(result.exception, DermaFedError):
         raise result.exception
     return result
@@ -43,17 +43,17 @@ def home(tmp_path: Path) -> Home:
     return Home(folder)
 
 
-def asked_json(*words: object) -> Any:
-    return json.loads(run(*words, "--json").stdout)
+def asked_json(*arguments: object) -> Any:
+    return json.loads(run(*arguments, "--json").stdout)
 
 
 def test_joining_shows_what_to_compare(home: Home, tmp_path: Path) -> None:
     pem = certificate(tmp_path / "trust").ca.read_text()
-    key, told = fingerprint(read_public_key(home.public_key)), certificate_fingerprint(read_ca(pem))
-    write_invitation(tmp_path / "i.json", Invitation("alps", "127.0.0.1:9443", "graz", key, pem, told))
+    key, authority = fingerprint(read_public_key(home.public_key)), certificate_fingerprint(read_ca(pem))
+    write_invitation(tmp_path / "i.json", Invitation("alps", "127.0.0.1:9443", "graz", key, pem, authority))
     result = run("join", tmp_path / "i.json", "--dir", home.folder)
     assert "Joined alps at 127.0.0.1:9443" in result.stdout
-    assert told in result.stdout
+    assert authority in result.stdout
 
 
 def test_check_exits_1_if_anything_failed(home: Home) -> None:
@@ -133,15 +133,15 @@ def test_a_starting_node_is_not_taken_for_the_previous_one(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pem = certificate(tmp_path / "trust").ca.read_text()
-    key, told = fingerprint(read_public_key(home.public_key)), certificate_fingerprint(read_ca(pem))
-    pin_server(home, Invitation("alps", "127.0.0.1:9", "graz", key, pem, told))
+    key, authority = fingerprint(read_public_key(home.public_key)), certificate_fingerprint(read_ca(pem))
+    pin_server(home, Invitation("alps", "127.0.0.1:9", "graz", key, pem, authority))
     write_status(home.node, NodeStatus(1, connected=True, worker_ready=True))
     seen = []
 
-    def look(node: object) -> None:
+    def read_status_now(node: object) -> None:
         seen.append(read_status(home.node))
         raise supervisor._Stop
 
-    monkeypatch.setattr(supervisor._Node, "update", look)
+    monkeypatch.setattr(supervisor._Node, "update", read_status_now)
     supervisor.run_node(home, print)
     assert seen == [NodeStatus(os.getpid(), since=seen[0].since)]

@@ -206,7 +206,7 @@ def test_following_a_run_that_paused_fails_with_its_reason(trained: Coordinator)
 @pytest.mark.parametrize("name", ["1", "spring", "runs/0001-spring"])
 def test_history_and_models_take_a_number_a_name_or_a_folder(trained: Coordinator, name: str) -> None:
     assert [row["round"] for row in trained.json("history", name)["rounds"]] == [1, 2]
-    assert [kept["round"] for kept in trained.json("models", name)["models"]] == [1, 2]
+    assert [model["round"] for model in trained.json("models", name)["models"]] == [1, 2]
 
 
 def test_a_run_without_rounds_and_an_unknown_run_are_named(trained: Coordinator) -> None:

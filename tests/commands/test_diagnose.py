@@ -70,10 +70,10 @@ def test_each_file_has_the_servers_numbers_to_the_last_bit(
 ) -> None:
     done = command(cli.main, capsys, "diagnose", images, images / "a.png", "--model", model, "--json")
     assert done.code == 0, done.err
-    told = lines(done.out)
-    assert [list(line) for line in told] == [KEYS] * 2
+    printed = lines(done.out)
+    assert [list(line) for line in printed] == [KEYS] * 2
     service = DiagnosticService(diagnoser, new_store(tmp_path / "clinic"))
-    for line, file in zip(told, (images / "a.png", images / "b" / "A.jpg"), strict=True):
+    for line, file in zip(printed, (images / "a.png", images / "b" / "A.jpg"), strict=True):
         data = file.read_bytes()
         expected = service.diagnose(receive(data), "scope").to_dict()
         same = ("prediction", "probabilities", "unsure", "outside", "quality", "model")
@@ -124,11 +124,11 @@ def test_a_bad_file_gets_its_line_and_does_not_stop_the_rest(images: Path, capsy
 @pytest.mark.usefixtures("at_hand")
 def test_csv_has_a_column_for_each_class_and_loses_no_digit(images: Path, capsys: Capture) -> None:
     (images / "aa.jpg").write_bytes(b"")
-    told = lines(command(cli.main, capsys, "diagnose", images, "--model", "m", "--json").out)
+    printed = lines(command(cli.main, capsys, "diagnose", images, "--model", "m", "--json").out)
     done = command(cli.main, capsys, "diagnose", images, "--model", "m", "--csv")
     assert done.code == 1
     rows = list(csv.DictReader(io.StringIO(done.out)))
-    for row, line in zip(rows, told, strict=True):
+    for row, line in zip(rows, printed, strict=True):
         assert row["image"] == line["image"]
         numbers = {name: row[f"probability_{name}"] for name in LABELS}
         if "error" in line:
@@ -188,7 +188,7 @@ def test_dicom_files_of_a_folder_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (("missing.png", "--model", "small.keras"), "no such file"),
         ((".", "--model", "small.keras"), "no image"),
@@ -198,14 +198,14 @@ def test_dicom_files_of_a_folder_are_found(tmp_path: Path) -> None:
     ],
 )
 def test_bad_usage_is_refused_before_any_work(
-    arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if "a.png" in arguments:
         draw_image(tmp_path / "a.png", 1)
     done = command(cli.main, capsys, "diagnose", *arguments)
     assert (done.code, done.out) == (2, "")
-    assert words in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
 
 

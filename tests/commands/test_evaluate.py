@@ -150,7 +150,7 @@ def test_the_text_shows_metrics_origin_and_limits(
     done = command(
         cli.main, capsys, "evaluate", data, "--model", "m", "--skip-bad", "--out", tmp_path / "out"
     )
-    for words in (
+    for message in (
         "EfficientNetB0, round 7, from 15 images of 1 clinic)",
         "22 images evaluated",
         "Balanced accuracy",
@@ -160,7 +160,7 @@ def test_the_text_shows_metrics_origin_and_limits(
         "image_001.png (The image file is empty)",
         "Research use only; not a medical device.",
     ):
-        assert words in done.out
+        assert message in done.out
 
 
 def test_a_federated_model_names_its_clinics(
@@ -200,7 +200,7 @@ def test_metadata_enters_a_model_that_uses_it(
 
 @pytest.mark.usefixtures("at_hand")
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (("--classes", "cancer=melanoma,nevus=nevus"), "'cancer', which is not a class of the model"),
         (("--classes", "melanoma=nevus,nevus=blue"), "'blue'"),
@@ -208,9 +208,9 @@ def test_metadata_enters_a_model_that_uses_it(
     ],
 )
 def test_classes_that_do_not_fit_are_refused(
-    data: Path, tmp_path: Path, capsys: Capture, arguments: tuple[str, ...], words: str
+    data: Path, tmp_path: Path, capsys: Capture, arguments: tuple[str, ...], message: str
 ) -> None:
-    assert words in refusal(capsys, tmp_path, data, "--model", "m", *arguments)
+    assert message in refusal(capsys, tmp_path, data, "--model", "m", *arguments)
 
 
 @pytest.mark.usefixtures("at_hand")

@@ -135,7 +135,7 @@ def test_an_image_of_one_colour_has_a_map_of_zeros_and_a_remark(tmp_path: Path, 
 
 @pytest.mark.usefixtures("at_hand")
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (("--class", "melanom"), "melanoma, nevus, seborrheic_keratosis"),
         (("--class", "nevus", "--against", "mel"), "no class 'mel'"),
@@ -146,9 +146,9 @@ def test_an_image_of_one_colour_has_a_map_of_zeros_and_a_remark(tmp_path: Path, 
     ],
 )
 def test_errors_for_unknown_classes_and_methods_list_the_choices(
-    images: Path, tmp_path: Path, capsys: Capture, arguments: tuple[str, ...], words: str
+    images: Path, tmp_path: Path, capsys: Capture, arguments: tuple[str, ...], message: str
 ) -> None:
-    assert words in refusal(capsys, tmp_path / "out", images, "--model", "m", *arguments)
+    assert message in refusal(capsys, tmp_path / "out", images, "--model", "m", *arguments)
 
 
 @pytest.mark.usefixtures("at_hand")

@@ -42,9 +42,9 @@ def script(name: str) -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_answers_at_once_and_says_what_it_is_for(command: str) -> None:
     name, *rest = command.split()
-    told = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
     done = subprocess.run(
-        [script(name), *rest, "--help"], capture_output=True, text=True, check=False, env=told
+        [script(name), *rest, "--help"], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stderr
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}

@@ -60,8 +60,8 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(data: Path, tmp
     )
     assert any("Skipped 1 unreadable" in note for note in result["notes"])
     for arm in ("federated", "tuned", "local", "pooled"):
-        for figures in (result[arm], *(result[arm]["clinics"][clinic] for clinic in CLINICS)):
-            assert all(0 <= figures[name] <= 1 for name in ("balanced_accuracy", "accuracy", "auc"))
+        for metrics in (result[arm], *(result[arm]["clinics"][clinic] for clinic in CLINICS)):
+            assert all(0 <= metrics[name] <= 1 for name in ("balanced_accuracy", "accuracy", "auc"))
     assert result["seconds"] > 0
     assert "<html" in Path(result["report"]).read_text("utf-8").lower()
     assert 0 <= result["federated"]["calibration"]["expected_calibration_error"] <= 1

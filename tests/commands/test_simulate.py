@@ -89,13 +89,13 @@ def test_an_image_without_label_is_named(refused: Refused, data: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 60], ids=["empty", "truncated"])
 def test_a_bad_image_is_named(refused: Refused, data: Path, size: int) -> None:
-    spoil(data / "images" / "image_007.png", size)
+    damage(data / "images" / "image_007.png", size)
     assert "image_007.png" in refused("--data", data, "--image-size", 32)
 
 
 def test_bad_images_are_skipped_on_request_and_counted(data: Path) -> None:
-    spoil(data / "images" / "image_007.png", 60)
-    spoil(data / "images" / "image_022.png", 0)
+    damage(data / "images" / "image_007.png", 60)
+    damage(data / "images" / "image_022.png", 0)
     prepared = prepare(data, RunSettings(skip_bad=True), SMALL)
     assert "Skipped 2 unreadable images, the first: image_007.png" in prepared.notes
     assert sum(sum(clinic.images_per_class(LABELS).values()) for clinic in prepared.clinics) == 28
@@ -252,5 +252,5 @@ def test_a_full_disk_is_an_error(refused: Refused, data: Path, monkeypatch: pyte
     assert "No space left on device" in refused("--data", data, "--image-size", 32)
 
 
-def spoil(path: Path, size: int) -> None:
+def damage(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])

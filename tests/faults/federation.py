@@ -45,9 +45,9 @@ wait = "30m"
 _RULES = {"rounds": 3, "quorum": 2, "deadline": "30m", "approval": "30m"}
 
 
-def typed(app: typer.Typer, *words: object) -> str:
+def typed(app: typer.Typer, *arguments: object) -> str:
     """What a command prints on stdout; its own error is raised, as ``main`` would show it."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.stdout
@@ -100,13 +100,13 @@ class Federation(Processes):
         self.coordinator("enrol", clinic, self.home(clinic) / "key.pub", "--out", invitation)
         self.at(clinic, "join", invitation)
 
-    def coordinator(self, *words: object) -> str:
+    def coordinator(self, *arguments: object) -> str:
         """A command of ``fl-server``."""
-        return typed(fl_server, *words, "--dir", self.server)
+        return typed(fl_server, *arguments, "--dir", self.server)
 
-    def at(self, clinic: str, *words: object) -> str:
+    def at(self, clinic: str, *arguments: object) -> str:
         """A command of ``fl-client``."""
-        return typed(fl_client, *words, "--dir", self.home(clinic))
+        return typed(fl_client, *arguments, "--dir", self.home(clinic))
 
     def start_server(self) -> None:
         """Start it, and wait until it is ready."""
@@ -179,15 +179,15 @@ class Federation(Processes):
         assert run["status"] == status, run["why"]
         return run
 
-    def has_kept(self, name: str, history: Sequence[Mapping[str, Any]], rounds: int = 3) -> None:
+    def has_saved(self, name: str, history: Sequence[Mapping[str, Any]], rounds: int = 3) -> None:
         """Nothing that was reported is lost: earlier rounds are unchanged, models are still there."""
         rows = self.history(name)
         assert rows[: len(history)] == history
         assert [row["round"] for row in rows] == list(range(1, rounds + 1))
         models = json.loads(self.coordinator("models", name, "--json"))["models"]
-        kept = {role: model["round"] for model in models for role in model["roles"]}
+        saved = {role: model["round"] for model in models for role in model["roles"]}
         best = json.loads(self.coordinator("history", name, "--json"))["best_round"]
-        assert (kept["last"], kept["best"]) == (rounds, best)
+        assert (saved["last"], saved["best"]) == (rounds, best)
         assert all(Path(model["path"]).stat().st_size == model["size"] for model in models)
 
     def heal(self) -> None:

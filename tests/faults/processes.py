@@ -44,13 +44,13 @@ class Processes:
     folder: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, name: str, *words: object, **environment: str) -> None:
+    def start(self, name: str, *arguments: object, **environment: str) -> None:
         """Start Python with these arguments."""
         assert name not in self.running
         own = {"PYTHONPATH": str(ROOT), "DERMAFED_CACHE": str(self.folder / "cache"), **environment}
         with (self.folder / f"{name}.log").open("wb") as log:
             self.running[name] = subprocess.Popen(
-                [sys.executable, *map(str, words)], env={**os.environ, **own}, stdout=log, stderr=log
+                [sys.executable, *map(str, arguments)], env={**os.environ, **own}, stdout=log, stderr=log
             )
 
     def log(self, name: str) -> str:
@@ -77,16 +77,16 @@ class Processes:
         folder = str(self.folder / name)
         return [
             number
-            for number, words in _command_lines()
-            if any(word == folder or word.startswith(f"{folder}/") for word in words)
-            and (not module or module in words)
+            for number, arguments in _command_lines()
+            if any(argument == folder or argument.startswith(f"{folder}/") for argument in arguments)
+            and (not module or module in arguments)
         ]
 
 
 def _command_lines() -> Iterator[tuple[int, list[str]]]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = path.read_bytes().decode("utf-8", "replace").split("\0")
+            arguments = path.read_bytes().decode("utf-8", "replace").split("\0")
         except OSError:  # it has ended just now
             continue
-        yield int(path.parent.name), words
+        yield int(path.parent.name), arguments

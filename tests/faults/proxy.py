@@ -30,12 +30,12 @@ class Way:
         self._cuts += 1
         self._open.clear()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self._open.set()
 
     def close(self) -> None:
         self._listening.close()
-        self.mend()
+        self.restore()
 
     def _accept(self) -> None:
         with suppress(OSError):

@@ -99,4 +99,4 @@ def test_a_full_disk_pauses_the_run_and_loses_no_round(federation: Federation, d
     ballast.unlink(missing_ok=True)
     federation.coordinator("resume", name)
     federation.ends(name)
-    federation.has_kept(name, history)
+    federation.has_saved(name, history)

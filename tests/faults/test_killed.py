@@ -82,5 +82,5 @@ def test_a_run_goes_on_by_itself_from_its_last_round(federation: Federation, kil
         federation.start_clinic(clinic)
     federation.ends(name)
     assert f"{name}: continues" in federation.log(SERVER)
-    federation.has_kept(name, history)
+    federation.has_saved(name, history)
     assert equals_undisturbed(federation, name)

@@ -33,7 +33,7 @@ def way(federation: Federation) -> Iterator[Way]:
         try:
             yield way
         finally:
-            way.mend()
+            way.restore()
             federation.end("linz")
             edit(federation.home("linz") / "server.json", led, direct)
 
@@ -43,7 +43,7 @@ def test_a_cut_of_half_a_minute_in_mid_round_loses_no_round(federation: Federati
     federation.in_round("short-cut", 2, "linz")
     way.cut()
     time.sleep(30)
-    way.mend()
+    way.restore()
     federation.ends("short-cut")
     assert [row["replied"] for row in federation.history("short-cut")] == [2, 2, 2]
     wait_for(lambda: federation.connected("linz"))
@@ -59,7 +59,7 @@ def test_a_long_cut_is_reported_on_both_sides_and_ends_by_itself(federation: Fed
     wait_for(lambda: "linz: " in federation.history("long-cut")[-1]["left_out"])
     wait_for(lambda: not federation.online("linz"))
     time.sleep(max(0.0, begun + OUTAGE - time.monotonic()))
-    way.mend()
+    way.restore()
     takes_part_again(federation, "long-cut")
     assert federation.cause_at("linz") == ""
 

@@ -112,12 +112,12 @@ def test_an_expired_certificate_is_reported_and_renewed(
     wait_for(lambda: federation.connected("graz", "linz"))
 
 
-@pytest.mark.parametrize(("ahead", "word"), [(600, "ahead of"), (-600, "behind"), (20, "ahead of")])
-def test_a_wrong_clock_is_reported(federation: Federation, ahead: float, word: str) -> None:
+@pytest.mark.parametrize(("ahead", "direction"), [(600, "ahead of"), (-600, "behind"), (20, "ahead of")])
+def test_a_wrong_clock_is_reported(federation: Federation, ahead: float, direction: str) -> None:
     federation.end("linz")
     federation.start_clinic("linz", PYTHONPATH=f"{CLOCK}:{ROOT}", CLOCK_AHEAD=str(ahead))
     cause = wait_for(lambda: federation.cause_at("linz"))
-    found = re.search(rf"the clock is (\d+) s {word} the server's. Set it by NTP", cause)
+    found = re.search(rf"the clock is (\d+) s {direction} the server's. Set it by NTP", cause)
     assert found, cause
     assert abs(int(found[1]) - abs(ahead)) <= 5
     with restarted(federation, "linz"):

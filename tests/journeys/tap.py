@@ -30,10 +30,10 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, sent: B
     sink.close()
 
 
-async def main(port: int, server_port: int, host: str, trust: Path, folder: Path) -> None:
+async def main(port: int, server_port: int, host: str, certificates: Path, folder: Path) -> None:
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    ours.load_cert_chain(trust / SERVER_CERTIFICATE, trust / SERVER_KEY)
-    theirs = ssl.create_default_context(cafile=str(trust / CA_CERTIFICATE))
+    ours.load_cert_chain(certificates / SERVER_CERTIFICATE, certificates / SERVER_KEY)
+    theirs = ssl.create_default_context(cafile=str(certificates / CA_CERTIFICATE))
     numbers = itertools.count()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -33,11 +33,13 @@ def test_the_split_is_the_simulations(
     prepared = prepare(both / "manifest.csv", settings, OFFER.preprocess)
     (simulated, _), _ = write_clinic_splits(tmp_path / "simulated", prepared.clinics)
     folder = OfferFolder(tmp_path / "offer", "graz")
-    site = split_clinic_data(ClinicData("graz", both / "graz.csv"), offer(seed=seed, split=split), folder)
+    clinic_split = split_clinic_data(
+        ClinicData("graz", both / "graz.csv"), offer(seed=seed, split=split), folder
+    )
     assert (folder.split / "site.csv").read_bytes() == (simulated / "site.csv").read_bytes()
-    assert clinic_seed(site, seed) == clinic_seed(prepared.clinics[0], seed)
-    sums = [sum(record.label == name for record in site.splits.train) for name in CLASSES]
-    assert count_training_images(site, CLASSES).tolist() == sums
+    assert clinic_seed(clinic_split, seed) == clinic_seed(prepared.clinics[0], seed)
+    sums = [sum(record.label == name for record in clinic_split.splits.train) for name in CLASSES]
+    assert count_training_images(clinic_split, CLASSES).tolist() == sums
 
 
 def test_data_that_changed_after_the_start_are_refused(tmp_path: Path) -> None:

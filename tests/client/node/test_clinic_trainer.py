@@ -51,14 +51,14 @@ def records(folder: Path, count: int) -> tuple[LesionRecord, ...]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
+def clinic_folder(tmp_path: Path) -> Path:
     images = records(tmp_path, 9)
     write_clinic_split(tmp_path / "Graz", Splits(images[:6], images[6:8], images[8:]))
     return tmp_path / "Graz"
 
 
-def test_a_trainer_has_its_clinics_images(site: Path, tmp_path: Path) -> None:
-    trainer = build_clinic_trainer(site, PLAN, tmp_path / "state")
+def test_a_trainer_has_its_clinics_images(clinic_folder: Path, tmp_path: Path) -> None:
+    trainer = build_clinic_trainer(clinic_folder, PLAN, tmp_path / "state")
     assert trainer.data.images.shape == (6, 32, 32, 3)
     np.testing.assert_array_equal(trainer.data.images[:, 16, 16, 0], [0, 10, 20, 30, 40, 50])
     np.testing.assert_array_equal(trainer.data.labels, [0, 1, 2, 0, 1, 2])
@@ -70,16 +70,16 @@ def test_a_trainer_has_its_clinics_images(site: Path, tmp_path: Path) -> None:
     assert trainer.evaluate(update.weights, 1).images == 2
 
 
-def test_metadata_and_own_batch_norm_where_the_plan_asks(site: Path, tmp_path: Path) -> None:
+def test_metadata_and_own_batch_norm_where_the_plan_asks(clinic_folder: Path, tmp_path: Path) -> None:
     plan = replace(PLAN, model=tiny(metadata=True, batch_norm="local"))
-    trainer = build_clinic_trainer(site, plan, tmp_path / "state")
+    trainer = build_clinic_trainer(clinic_folder, plan, tmp_path / "state")
     assert trainer.data.metadata is not None
     np.testing.assert_allclose(trainer.data.metadata[:, 0], [0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert trainer.memory == BatchNormFiles(tmp_path / "state") == batch_norm_files(plan, tmp_path / "state")
 
 
-def test_a_clinics_seed_depends_on_its_name_and_the_run(site: Path, tmp_path: Path) -> None:
-    graz = read_clinic_split(site)
+def test_a_clinics_seed_depends_on_its_name_and_the_run(clinic_folder: Path, tmp_path: Path) -> None:
+    graz = read_clinic_split(clinic_folder)
     wien = replace(graz, name="Wien")
     assert clinic_seed(graz, 1) == clinic_seed(replace(graz, splits=Splits((), (), ())), 1)
     assert len({clinic_seed(graz, 1), clinic_seed(graz, 2), clinic_seed(wien, 1), clinic_seed(wien, 2)}) == 4
@@ -139,30 +139,30 @@ def own_mask() -> np.ndarray:
 
 
 def test_a_clinics_own_values_come_back_in_the_next_round(tmp_path: Path) -> None:
-    weights, site = start(LOCAL), clinic(tmp_path)
-    first = site.train(weights, 1, {}).weights
+    weights, clinic_folder = start(LOCAL), clinic(tmp_path)
+    first = clinic_folder.train(weights, 1, {}).weights
     own = own_mask()
     np.testing.assert_array_equal(BatchNormFiles(tmp_path).load(2), first[own])
     shared = np.where(own, np.float32(0.5), first)  # the others' batch norm, which must not matter
-    second = site.train(shared, 2, {}).weights
+    second = clinic_folder.train(shared, 2, {}).weights
     without_memory = trainer(LOCAL, plain(optimizer="sgd"), lesions(8), rounds=3)
     np.testing.assert_array_equal(second, without_memory.train(first, 2, {}).weights)
     assert not np.array_equal(second, without_memory.train(shared, 2, {}).weights)
 
 
 def test_a_repeated_round_starts_from_the_same_values(tmp_path: Path) -> None:
-    site = clinic(tmp_path)
-    first = site.train(start(LOCAL), 1, {}).weights
-    second = site.train(first, 2, {}).weights
+    clinic_folder = clinic(tmp_path)
+    first = clinic_folder.train(start(LOCAL), 1, {}).weights
+    second = clinic_folder.train(first, 2, {}).weights
     np.testing.assert_array_equal(clinic(tmp_path).train(first, 2, {}).weights, second)
 
 
 def test_a_model_is_evaluated_with_the_clinics_own_values_of_its_round(tmp_path: Path) -> None:
-    site, data = clinic(tmp_path), lesions(8)
-    trained = site.train(start(LOCAL), 1, {}).weights
+    clinic_folder, data = clinic(tmp_path), lesions(8)
+    trained = clinic_folder.train(start(LOCAL), 1, {}).weights
     averaged = np.where(own_mask(), np.float32(0.5), trained)
     memory = BatchNormFiles(tmp_path)
     np.testing.assert_array_equal(
         predict(LOCAL, averaged, data, round=1, memory=memory), predict(LOCAL, trained, data)
     )
-    assert site.evaluate(averaged, 1).loss == trainer(LOCAL, plain(), data).evaluate(trained, 1).loss
+    assert clinic_folder.evaluate(averaged, 1).loss == trainer(LOCAL, plain(), data).evaluate(trained, 1).loss

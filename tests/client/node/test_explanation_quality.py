@@ -70,11 +70,11 @@ def test_a_reply_has_named_metrics_only() -> None:
     replies: list[RecordDict] = []
     content = encode_instruction(start_weights(), 2, {})
 
-    def keep(reply: RecordDict) -> float:
+    def add_reply(reply: RecordDict) -> float:
         replies.append(reply)
         return 0.0
 
-    exchange(grid(), Assignment(EXPLAIN_QUERY, 2, content), {1000: "vienna", 1002: "linz"}, 30, keep)
+    exchange(grid(), Assignment(EXPLAIN_QUERY, 2, content), {1000: "vienna", 1002: "linz"}, 30, add_reply)
     allowed = {"images", *(f"{name}.{part}" for name in MEASURES for part in ("count", "sum", "squares"))}
     assert len(replies) == 2
     for reply in replies:
@@ -140,7 +140,7 @@ def explain_for(model: keras.Model) -> tuple[Explain, Predict]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def clinic_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A clinic with nine validation images."""
     monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
     made = []
@@ -155,10 +155,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("changes", [{}, {"metadata": True}])
 def test_a_clinic_measures_on_its_validation_images(
-    site: Path, tmp_path: Path, changes: dict[str, bool]
+    clinic_folder: Path, tmp_path: Path, changes: dict[str, bool]
 ) -> None:
     plan = replace(PLAN, model=tiny(**changes))
-    quality_of = build_explanation_quality(site, plan, tmp_path / "state", explain_for, images=6)
+    quality_of = build_explanation_quality(clinic_folder, plan, tmp_path / "state", explain_for, images=6)
     weights = start(plan.model)
     quality = quality_of(weights, 1)
     assert quality.images == 6
@@ -171,16 +171,16 @@ def test_a_clinic_measures_on_its_validation_images(
 
     expected = explanation_quality(darkness, predict, quality_of.images).to_flat()
     assert quality.to_flat() == pytest.approx(expected, rel=1e-4)
-    assert len(build_explanation_quality(site, plan, tmp_path / "state", explain_for).images) == 9
+    assert len(build_explanation_quality(clinic_folder, plan, tmp_path / "state", explain_for).images) == 9
 
 
-def test_bad_numbers_of_images(site: Path, tmp_path: Path) -> None:
+def test_bad_numbers_of_images(clinic_folder: Path, tmp_path: Path) -> None:
     for images in (4, 10**6):
         with pytest.raises(SettingsError, match="are out of range"):
-            build_explanation_quality(site, PLAN, tmp_path, explain_for, images=images)
+            build_explanation_quality(clinic_folder, PLAN, tmp_path, explain_for, images=images)
 
 
-def test_masks_make_pointing(site: Path) -> None:
+def test_masks_make_pointing(clinic_folder: Path) -> None:
     mask = np.zeros((32, 32), bool)
     mask[8:24, 8:24] = True
     pictures = [(random_image(seed, 32), mask) for seed in range(5)]

@@ -102,16 +102,16 @@ def worker_of(home: Home) -> int:
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+def server_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return certificate(tmp_path_factory.mktemp("trust"))
 
 
 @pytest.fixture
-def node(tmp_path: Path, trust: Certificate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+def node(tmp_path: Path, server_certificates: Certificate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
     home = clinic(tmp_path / "graz", data_set(tmp_path / "data"))
-    with superlink(tmp_path, trust) as server:
-        joined(home, server.address, trust.ca)
+    with superlink(tmp_path, server_certificates) as server:
+        joined(home, server.address, server_certificates.ca)
         number = server.enrol(read_public_key(home.public_key), "graz")
         process = start(home)
         try:

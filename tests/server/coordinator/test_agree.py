@@ -44,8 +44,8 @@ COUNTS = {0: [3, 5], 1: [7, 0], 2: [1, 11]}
 
 
 def joining(partition: int, counts: Iterable[int] | None = None, **versions: str) -> Answer:
-    told = np.array(COUNTS[partition] if counts is None else list(counts), np.int64)
-    return Answer(Decision.APPROVED, versions={**VERSIONS, **versions}, class_counts=told)
+    class_counts = np.array(COUNTS[partition] if counts is None else list(counts), np.int64)
+    return Answer(Decision.APPROVED, versions={**VERSIONS, **versions}, class_counts=class_counts)
 
 
 def declined(reason: Reason, decision: Decision = Decision.REFUSED) -> Answer:
@@ -58,8 +58,8 @@ Says = Callable[[], Answer | Error]
 class Clinics:
     """Three clinics that join, except as told; keeps what they were told to prepare with."""
 
-    def __init__(self, said: dict[int, Says] | None = None, unready: set[int] | None = None) -> None:
-        self.said, self.unready = said or {}, unready or set[int]()
+    def __init__(self, responses: dict[int, Says] | None = None, unready: set[int] | None = None) -> None:
+        self.responses, self.unready = responses or {}, unready or set[int]()
         self.offers: list[tuple[int, str]] = []
         self.prepared: list[tuple[int, list[int]]] = []
         self.answers: list[tuple[str, str, str]] = []
@@ -74,7 +74,7 @@ class Clinics:
         def offer(message: Message, context: Context) -> Message:
             partition = int(context.node_config["partition-id"])
             self.offers.append((partition, decode_offer(message.content)))
-            answer = self.said.get(partition, lambda: joining(partition))()
+            answer = self.responses.get(partition, lambda: joining(partition))()
             content = answer if isinstance(answer, Error) else encode_answer(answer)
             return Message(content, reply_to=message)
 
@@ -132,7 +132,7 @@ def test_waiting_clinics_are_asked_again_and_decided_ones_are_not() -> None:
     assert agreed.left_out == {"linz": "refused: someone there refused it"}
     assert sorted(clinics.prepared) == [(0, [10, 5]), (1, [10, 5])]
     asks = "waiting: someone there has to approve it"
-    assert [said for said in clinics.answers if said[0] == "graz"] == [
+    assert [responses for responses in clinics.answers if responses[0] == "graz"] == [
         *[("graz", "waiting", asks)] * 2,
         ("graz", "approved", ""),
     ]

@@ -20,7 +20,7 @@ HOSTS = ("derma.example.org", "192.0.2.7", "2001:db8::1")
 
 
 @pytest.fixture
-def trust(tmp_path: Path) -> Path:
+def certificates(tmp_path: Path) -> Path:
     make_authority(tmp_path / "trust", "alps")
     issue_server_certificate(tmp_path / "trust", HOSTS)
     return tmp_path / "trust"
@@ -33,8 +33,8 @@ def openssl(*arguments: object) -> str:
     return done.stdout + done.stderr
 
 
-def test_openssl_accepts_the_certificate_for_each_name(trust: Path) -> None:
-    base = ("verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", trust / "ca.pem")
+def test_openssl_accepts_the_certificate_for_each_name(certificates: Path) -> None:
+    base = ("verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", certificates / "ca.pem")
     for option, name in (
         ("-verify_hostname", "derma.example.org"),
         ("-verify_hostname", "localhost"),
@@ -42,23 +42,23 @@ def test_openssl_accepts_the_certificate_for_each_name(trust: Path) -> None:
         ("-verify_ip", "2001:db8::1"),
         ("-verify_ip", "127.0.0.1"),
     ):
-        assert "server.pem: OK" in openssl(*base, option, name, trust / "server.pem")
-    refused = openssl(*base, "-verify_hostname", "evil.example.org", trust / "server.pem")
+        assert "server.pem: OK" in openssl(*base, option, name, certificates / "server.pem")
+    refused = openssl(*base, "-verify_hostname", "evil.example.org", certificates / "server.pem")
     assert "hostname mismatch" in refused.lower()
 
 
-def test_the_fingerprint_is_that_of_openssl(trust: Path) -> None:
-    told = openssl("x509", "-in", trust / "ca.pem", "-noout", "-fingerprint", "-sha256").strip()
-    digits = told.rpartition("=")[2].replace(":", "").lower()
-    shown = authority_fingerprint(trust)
+def test_the_fingerprint_is_that_of_openssl(certificates: Path) -> None:
+    printed = openssl("x509", "-in", certificates / "ca.pem", "-noout", "-fingerprint", "-sha256").strip()
+    digits = printed.rpartition("=")[2].replace(":", "").lower()
+    shown = authority_fingerprint(certificates)
     assert shown.replace(" ", "") == digits
     assert [len(group) for group in shown.split()] == [4] * 16
 
 
-def shake_hands(trust: Path, ca: Path, name: str) -> str:
+def shake_hands(certificates: Path, ca: Path, name: str) -> str:
     """A TLS handshake on loopback; gives the protocol's version."""
     served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    served.load_cert_chain(trust / "server.pem", trust / "server.key")
+    served.load_cert_chain(certificates / "server.pem", certificates / "server.key")
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
@@ -80,65 +80,67 @@ def shake_hands(trust: Path, ca: Path, name: str) -> str:
             thread.join()
 
 
-def test_a_clinic_that_pins_the_ca_connects_and_no_other_ca_does(trust: Path, tmp_path: Path) -> None:
-    assert shake_hands(trust, trust / "ca.pem", "derma.example.org") == "TLSv1.3"
+def test_a_clinic_that_pins_the_ca_connects_and_no_other_ca_does(certificates: Path, tmp_path: Path) -> None:
+    assert shake_hands(certificates, certificates / "ca.pem", "derma.example.org") == "TLSv1.3"
     make_authority(tmp_path / "other", "alps")
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(trust, tmp_path / "other" / "ca.pem", "derma.example.org")
+        shake_hands(certificates, tmp_path / "other" / "ca.pem", "derma.example.org")
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(trust, trust / "ca.pem", "evil.example.org")
+        shake_hands(certificates, certificates / "ca.pem", "evil.example.org")
 
 
-def test_a_renewal_preserves_key_and_authority_and_takes_new_hosts(trust: Path) -> None:
-    before = {name: (trust / name).read_bytes() for name in ("ca.pem", "ca.key", "server.key", "server.pem")}
-    issue_server_certificate(trust, ("new.example.org",))
-    changed = {name for name, content in before.items() if (trust / name).read_bytes() != content}
+def test_a_renewal_preserves_key_and_authority_and_takes_new_hosts(certificates: Path) -> None:
+    before = {
+        name: (certificates / name).read_bytes() for name in ("ca.pem", "ca.key", "server.key", "server.pem")
+    }
+    issue_server_certificate(certificates, ("new.example.org",))
+    changed = {name for name, content in before.items() if (certificates / name).read_bytes() != content}
     assert changed == {"server.pem"}
-    assert shake_hands(trust, trust / "ca.pem", "new.example.org") == "TLSv1.3"
+    assert shake_hands(certificates, certificates / "ca.pem", "new.example.org") == "TLSv1.3"
 
 
-def test_only_the_owner_reads_the_keys(trust: Path) -> None:
-    assert trust.stat().st_mode & 0o777 == 0o700
+def test_only_the_owner_reads_the_keys(certificates: Path) -> None:
+    assert certificates.stat().st_mode & 0o777 == 0o700
     for name in ("ca.key", "server.key"):
-        assert (trust / name).stat().st_mode & 0o777 == 0o600
+        assert (certificates / name).stat().st_mode & 0o777 == 0o600
 
 
-def test_an_expired_and_a_future_certificate_are_named(trust: Path) -> None:
+def test_an_expired_and_a_future_certificate_are_named(certificates: Path) -> None:
     now = datetime.now(UTC)
-    assert timedelta(days=396) < check_server_certificate(trust, now) <= timedelta(days=397)
+    assert timedelta(days=396) < check_server_certificate(certificates, now) <= timedelta(days=397)
     with pytest.raises(InputError, match=r"server's certificate expired on .*fl-server renew"):
-        check_server_certificate(trust, now + timedelta(days=398))
+        check_server_certificate(certificates, now + timedelta(days=398))
     with pytest.raises(InputError, match=r"not valid before .*clock"):
-        check_server_certificate(trust, now - timedelta(days=2))
+        check_server_certificate(certificates, now - timedelta(days=2))
     with pytest.raises(InputError, match="authority's certificate expired"):
-        check_server_certificate(trust, now + timedelta(days=3651))
+        check_server_certificate(certificates, now + timedelta(days=3651))
 
 
-def test_a_certificate_of_another_authority_is_named(trust: Path, tmp_path: Path) -> None:
+def test_a_certificate_of_another_authority_is_named(certificates: Path, tmp_path: Path) -> None:
     make_authority(tmp_path / "other", "alps")
-    shutil.copy(tmp_path / "other" / "ca.pem", trust / "ca.pem")
+    shutil.copy(tmp_path / "other" / "ca.pem", certificates / "ca.pem")
     with pytest.raises(InputError, match="not from this federation's authority"):
-        check_server_certificate(trust)
+        check_server_certificate(certificates)
 
 
-def test_a_key_that_others_may_read_is_refused(trust: Path) -> None:
-    (trust / "server.key").chmod(0o640)
+def test_a_key_that_others_may_read_is_refused(certificates: Path) -> None:
+    (certificates / "server.key").chmod(0o640)
     with pytest.raises(InputError, match=r"Others may read this .*server\.key"):
-        check_server_certificate(trust)
+        check_server_certificate(certificates)
 
 
 @pytest.mark.parametrize("name", ["ca.key", "ca.pem", "server.key"])
 @pytest.mark.parametrize("content", [None, b"", b"junk"])
 def test_damaged_certificates_are_an_error_and_not_a_traceback(
-    trust: Path, name: str, content: bytes | None
+    certificates: Path, name: str, content: bytes | None
 ) -> None:
     if content is None:
-        (trust / name).unlink()
+        (certificates / name).unlink()
     else:
-        (trust / name).write_bytes(content)
+        (certificates / name).write_bytes(content)
     if name == "server.key" and content is None:
-        issue_server_certificate(trust, HOSTS)  # a new one is made, with a certificate for it
-        check_server_certificate(trust)
+        issue_server_certificate(certificates, HOSTS)  # a new one is made, with a certificate for it
+        check_server_certificate(certificates)
         return
     with pytest.raises(InputError, match=rf"{name}\)\. Restore"):
-        issue_server_certificate(trust, HOSTS)
+        issue_server_certificate(certificates, HOSTS)

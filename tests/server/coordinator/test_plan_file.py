@@ -134,26 +134,26 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("text", "where", "told"), BAD)
-def test_a_bad_plan_is_refused_by_the_name_of_its_key(text: str, where: str, told: str) -> None:
+@pytest.mark.parametrize(("text", "where", "message"), BAD)
+def test_a_bad_plan_is_refused_by_the_name_of_its_key(text: str, where: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         plan_of(text)
     assert caught.value.where.endswith(where)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.remedy
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('weights = "none.h5"', "no weights file"),
         ('weights = "lite0"\n[model]\nbackbone = "EfficientNetB1"', "do not fit EfficientNetB1"),
         ('weights = "none"\n[model]\nbatch_norm = "frozen"', "cannot stay frozen"),
     ],
 )
-def test_unavailable_first_weights_are_refused(text: str, told: str, tmp_path: Path) -> None:
+def test_unavailable_first_weights_are_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(NAME + text)
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=message):
         read_plan(tmp_path / "plan.toml")
 
 

@@ -84,7 +84,7 @@ def expire(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     issue_server_certificate(folder / "trust", ("derma.example.org",))
 
 
-FAULTS: list[tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = [
+DAMAGES: list[tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = [
     (lambda folder, _: folder.chmod(0o755), r"Others may read this .*chmod go="),
     (lambda folder, _: (folder / "record.db").chmod(0o644), r"Others may read this .*record\.db"),
     (lambda folder, _: (folder / "record.db").unlink(), r"Cannot read: No such file .*record\.db"),
@@ -95,7 +95,7 @@ FAULTS: list[tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "message"), FAULTS)
+@pytest.mark.parametrize(("damage", "message"), DAMAGES)
 def test_damage_and_impossible_settings_prevent_the_start(
     folder: Path,
     damage: Callable[[Path, pytest.MonkeyPatch], object],

@@ -136,9 +136,9 @@ def test_the_calibration_of_this_model_is_published_and_that_of_another_is_refus
     run = simulation(tmp_path)
     calibration = replace(fitted(), model=hashlib.sha256(WEIGHTS.tobytes()).hexdigest())
     save_calibration(run / "model.keras", calibration)
-    told = row(text_of(run), f"at the temperature {calibration.sums.temperature:.3f}")
-    assert told[1].startswith(f"{calibration.sums.after.error:.3f} (")
-    assert told[2] == f"{calibration.sums.loss_after:.3f}"
+    published = row(text_of(run), f"at the temperature {calibration.sums.temperature:.3f}")
+    assert published[1].startswith(f"{calibration.sums.after.error:.3f} (")
+    assert published[2] == f"{calibration.sums.loss_after:.3f}"
     save_calibration(run / "model.keras", fitted())
     with pytest.raises(DermaFedError, match="belongs to another model"):
         simulated_facts(run)
@@ -178,12 +178,12 @@ def test_a_model_file_that_is_lost_is_named(tmp_path: Path) -> None:
 
 def test_groups_are_those_of_the_row_in_its_study(tmp_path: Path) -> None:
     run = simulation(tmp_path / "runs" / "with-BM3D-and-CLAHE" / "seed-1")
-    figure = {"value": 0.625, "low": 0.5, "high": 0.75}
+    interval = {"value": 0.625, "low": 0.5, "high": 0.75}
     line = {"kind": "group", "row": "with BM3D and CLAHE", "arm": "federated", "attribute": "age"}
-    told = {"group": "40-59", "images": 44, "balanced_accuracy": figure, "calibration_error": None}
+    published = {"group": "40-59", "images": 44, "balanced_accuracy": interval, "calibration_error": None}
     hidden = {"group": "80-", "images": None, "balanced_accuracy": None, "calibration_error": None}
     others = ({"row": "plain"}, {"arm": "pooled"}, {"kind": "gap"})
-    lines = [line | own | {"melanoma_sensitivity": None} for own in (told, hidden)]
+    lines = [line | own | {"melanoma_sensitivity": None} for own in (published, hidden)]
     lines += [lines[0] | {"group": "of another"} | other for other in others]
     (tmp_path / "fairness.json").write_text(json.dumps({"title": "", "lines": lines}))
     text = text_of(run)

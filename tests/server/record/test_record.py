@@ -109,7 +109,7 @@ def test_the_last_attempt_of_a_round_counts(record: Record) -> None:
     for each in (row(1), row(2, 0.1), row(2, 0.9)):
         save_round(record, number, each)
     rounds = list_rounds(record, number)
-    assert [figures["validation_balanced_accuracy"] for figures in rounds] == [0.5, 0.9]
+    assert [metrics["validation_balanced_accuracy"] for metrics in rounds] == [0.5, 0.9]
     assert rounds[0]["validation_auc"] is None
     assert find_run(record, "spring").rounds_done == 2
 

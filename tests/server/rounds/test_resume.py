@@ -70,8 +70,8 @@ def test_killed_in_a_round_and_resumed_equals_never_stopped(tmp_path: Path, stra
     assert killed.memory.keys() == whole.memory.keys()
     for name, values in whole.memory.items():
         np.testing.assert_array_equal(killed.memory[name], values)
-    figures = [[row.train_loss, row.validation_loss, row.validation_auc] for row in whole.history]
-    assert figures == [[row.train_loss, row.validation_loss, row.validation_auc] for row in killed.history]
+    metrics = [[row.train_loss, row.validation_loss, row.validation_auc] for row in whole.history]
+    assert metrics == [[row.train_loss, row.validation_loss, row.validation_auc] for row in killed.history]
     assert len((tmp_path / "killed" / "history.csv").read_text().splitlines()) == ROUNDS + 1
 
 

@@ -78,23 +78,23 @@ def test_best_round_is_the_first_of_the_highest_balanced_accuracy(tmp_path: Path
 def test_a_run_ends_after_too_many_rounds_that_are_not_better(
     tmp_path: Path, patience: int | None, rounds: int
 ) -> None:
-    judged = [0.5, 0.7, 0.7, 0.8, 0.9, 0.2, 0.9, 0.1]  # the best rounds are 1, 2, 4 and 5
+    accuracies = [0.5, 0.7, 0.7, 0.8, 0.9, 0.2, 0.9, 0.1]  # the best rounds are 1, 2, 4 and 5
 
-    class Judge:
+    class Evaluator:
         def __init__(self, context: Context) -> None:
             self.train = trainer_for(context).train
 
         def evaluate(self, weights: np.ndarray, round: int) -> ClinicEvaluation:
-            right = int(10 * judged[round - 1] + 0.5)
+            right = int(10 * accuracies[round - 1] + 0.5)
             labels = np.repeat(np.arange(CLASSES), 10)
             predicted = np.where(np.tile(np.arange(10), CLASSES) < right, labels, (labels + 1) % CLASSES)
             return ClinicEvaluation.from_predictions(labels, 0.7 * np.eye(CLASSES)[predicted] + 0.1)
 
     app = server(tmp_path, rounds=8, patience=patience)
-    run_local(app, build_client_app(Judge), NAMES)
+    run_local(app, build_client_app(Evaluator), NAMES)
     state = load_state(tmp_path)
-    assert [row.validation_balanced_accuracy for row in state.history] == pytest.approx(judged[:rounds])
-    run_local(server(tmp_path, rounds=8, patience=patience, resume=True), build_client_app(Judge), NAMES)
+    assert [row.validation_balanced_accuracy for row in state.history] == pytest.approx(accuracies[:rounds])
+    run_local(server(tmp_path, rounds=8, patience=patience, resume=True), build_client_app(Evaluator), NAMES)
     assert load_state(tmp_path).round == rounds
 
 

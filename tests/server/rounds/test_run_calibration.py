@@ -38,7 +38,7 @@ class Clinics:
 
     odd: int = -1
     answer: Callable[[CalibrationSums], CalibrationSums] = lambda sums: sums
-    told: dict[int, Calibration] = field(default_factory=dict)
+    received: dict[int, Calibration] = field(default_factory=dict)
     temperatures: list[float] = field(default_factory=list)
 
     def calibrator_for(self, context: Context) -> OneClinic:
@@ -56,16 +56,16 @@ class OneClinic:
         return self.all.answer(sums) if self.number == self.all.odd else sums
 
     def save(self, calibration: Calibration) -> None:
-        self.all.told[self.number] = calibration
+        self.all.received[self.number] = calibration
 
 
-def hold(folder: Path, clinics: Clinics) -> None:
+def calibrate_run(folder: Path, clinics: Clinics) -> None:
     app = build_client_app(trainer_for, calibrator_for=clinics.calibrator_for)  # type: ignore[arg-type]
     run_local(server(folder, rounds=2, calibrate=CLASSES), app, NAMES)
 
 
 def test_the_clinics_sums_give_what_all_images_together_would(tmp_path: Path) -> None:
-    hold(tmp_path, clinics := Clinics())
+    calibrate_run(tmp_path, clinics := Clinics())
     weights = load_state(tmp_path).weights
     features, labels = pooled()
     logits = np.log(probabilities(weights.astype(np.float64), features))
@@ -82,13 +82,16 @@ def test_the_clinics_sums_give_what_all_images_together_would(tmp_path: Path) ->
 
 
 def test_every_clinic_gets_the_calibration(tmp_path: Path) -> None:
-    hold(tmp_path, clinics := Clinics())
+    calibrate_run(tmp_path, clinics := Clinics())
     calibration = load_run_calibration(tmp_path)
     assert calibration is not None
-    assert sorted(clinics.told) == [0, 1, 2]
-    for told in clinics.told.values():
-        assert (told.model, told.sums.temperature) == (calibration.model, calibration.sums.temperature)
-        assert (told.sums.after.images == calibration.sums.after.images).all()
+    assert sorted(clinics.received) == [0, 1, 2]
+    for received in clinics.received.values():
+        assert (received.model, received.sums.temperature) == (
+            calibration.model,
+            calibration.sums.temperature,
+        )
+        assert (received.sums.after.images == calibration.sums.after.images).all()
 
 
 def too_few(sums: CalibrationSums) -> CalibrationSums:
@@ -107,10 +110,10 @@ def impossible(sums: CalibrationSums) -> CalibrationSums:
 def test_a_clinic_whose_sums_cannot_be_used_is_left_out(
     tmp_path: Path, answer: Callable[[CalibrationSums], CalibrationSums]
 ) -> None:
-    hold(tmp_path, Clinics(odd=1, answer=answer))
-    told = json.loads((tmp_path / CALIBRATION_FILE).read_text())
-    assert (list(told["clinics"]), list(told["left_out"])) == (["linz", "vienna"], ["graz"])
-    assert "Jane" not in json.dumps(told)
+    calibrate_run(tmp_path, Clinics(odd=1, answer=answer))
+    received = json.loads((tmp_path / CALIBRATION_FILE).read_text())
+    assert (list(received["clinics"]), list(received["left_out"])) == (["linz", "vienna"], ["graz"])
+    assert "Jane" not in json.dumps(received)
     calibration = load_run_calibration(tmp_path)
     assert calibration is not None
     assert (calibration.clinics, calibration.sums.images) == (2, SIZES[0] + SIZES[2])

@@ -62,7 +62,7 @@ def naive_score_cam(
         The map, float64 (H, W), not brought to [0, 1].
     """
     deep = keras.Model(classifier.input, classifier.get_layer(layer).output)
-    judge = keras.Model(classifier.input, [classifier.get_layer("logits").output, classifier.output])
+    network = keras.Model(classifier.input, [classifier.get_layer("logits").output, classifier.output])
     pixels = image.astype(np.float32)
     activations = np.asarray(deep(pixels[None], training=False))[0]
     side = image.shape[0]
@@ -74,7 +74,7 @@ def naive_score_cam(
             blank += 255 * np.array(IMAGENET_MEAN, np.float32)
 
     def score(picture: Array) -> float:
-        logits, probabilities = judge(picture[None], training=False)
+        logits, probabilities = network(picture[None], training=False)
         values = np.asarray(logits if convention.score == "logit" else probabilities)[0]
         return float(values[target.index] - (0 if target.against is None else values[target.against]))
 

@@ -129,7 +129,7 @@ def test_a_class_of_probability_zero_has_a_finite_map(convention: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "arguments", "error", "words"),
+    ("image", "arguments", "error", "message"),
     [
         (small_image(), {"method": "gradcamm"}, SettingsError, "scorecam, scorecam-exact, gradcam"),
         (small_image(), {"target": 3}, SettingsError, "The classes are 0 to 2"),
@@ -144,9 +144,9 @@ def test_images_and_classes_that_do_not_fit_are_refused(
     image: NDArray[np.uint8],
     arguments: dict[str, object],
     error: type[Exception],
-    words: str,
+    message: str,
 ) -> None:
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=message):
         explainer.explain(image, **arguments)  # type: ignore[arg-type]
 
 

@@ -93,7 +93,7 @@ def maps_out() -> keras.Model:
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (dense_only, "no convolutional layer"),
         (any_size, "fixed size"),
@@ -101,6 +101,6 @@ def maps_out() -> keras.Model:
         (lambda: keras.Sequential([keras.layers.Conv2D(2, 3)]), "once built"),
     ],
 )
-def test_models_of_another_form_are_refused(make: object, words: str) -> None:
-    with pytest.raises(ModelError, match=words):
+def test_models_of_another_form_are_refused(make: object, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
         open_network(make())  # type: ignore[operator]

@@ -52,16 +52,16 @@ def test_the_picture_is_a_png_that_shows_image_and_map() -> None:
 def test_the_captions(
     heatmap: np.ndarray, against: int | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
+    drawn: list[str] = []
     set_text = Text.set_text
 
     def listen(self: Text, text: object) -> None:
-        said.append(str(text))
+        drawn.append(str(text))
         set_text(self, text)
 
     monkeypatch.setattr(Text, "set_text", listen)
     overlay_png(small_image(1, 64), explanation(heatmap, against), NAMES)
-    text = "\n".join(said)
-    for words in (expected, CAVEAT, "Prediction: nevus, probability 0.70", "Research use only"):
-        assert words in text
-    assert ("0.9" in said) == bool(heatmap.any())
+    text = "\n".join(drawn)
+    for expected_text in (expected, CAVEAT, "Prediction: nevus, probability 0.70", "Research use only"):
+        assert expected_text in text
+    assert ("0.9" in drawn) == bool(heatmap.any())

@@ -14,10 +14,10 @@ HAM = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 
 def test_paper_selects_three_classes_of_ham10000_and_counts_the_rest() -> None:
     records = [record(f"{label}{i}", label) for label in HAM for i in range(2)]
-    class_map, kept, excluded = map_classes(records, "paper")
+    class_map, mapped, excluded = map_classes(records, "paper")
     assert class_map.names == PAPER_CLASSES
     assert class_map.of == {"mel": "melanoma", "nv": "nevus", "bkl": "seborrheic_keratosis"}
-    assert Counter(r.label for r in kept) == dict.fromkeys(PAPER_CLASSES, 2)
+    assert Counter(r.label for r in mapped) == dict.fromkeys(PAPER_CLASSES, 2)
     assert excluded == {"akiec": 2, "bcc": 2, "df": 2, "vasc": 2}
     assert "approximation" in class_map.note
 

@@ -122,8 +122,8 @@ def test_even_split_levels_the_classes_within_each_side() -> None:
 
 
 def test_takes_the_given_split_and_refuses_one_that_leaks() -> None:
-    words = ["train", "Training", "val", "test"]
-    records = [record(f"i{n}", lesion=f"l{n}", split=word) for n, word in enumerate(words)]
+    sides = ["train", "Training", "val", "test"]
+    records = [record(f"i{n}", lesion=f"l{n}", split=side) for n, side in enumerate(sides)]
     splits = split_records(records, seed=0, use_given=True)
     assert [[r.image_id for r in side] for side in splits.sides().values()] == [["i0", "i1"], ["i2"], ["i3"]]
     with pytest.raises(DatasetError, match=r"i0 in train and j in test of the given split .*lesion l0"):

@@ -16,20 +16,20 @@ from dermafed.shared.lesions.record import Splits
 from dermafed.shared.lesions.splits import check_no_duplicates, split_records, without_copies
 from tests.shared.lesions.dataset_files import SHARED, images, record
 
-WORDS = ("train", "validation", "test")
+SIDES = ("train", "validation", "test")
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(WORDS)), min_size=40, max_size=80))
+@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from(SIDES)), min_size=40, max_size=80))
 def test_the_given_test_stays_whole_and_its_lesions_are_nowhere_else(drawn: list[tuple[int, str]]) -> None:
-    records = [record(f"i{n:02d}", lesion=f"l{lesion}", split=word) for n, (lesion, word) in enumerate(drawn)]
-    held = {f"i{n:02d}" for n, (_, word) in enumerate(drawn) if word != "train"}
-    lesions = {records[int(name[1:])].lesion_id for name in held}
+    records = [record(f"i{n:02d}", lesion=f"l{lesion}", split=side) for n, (lesion, side) in enumerate(drawn)]
+    test_images = {f"i{n:02d}" for n, (_, side) in enumerate(drawn) if side != "train"}
+    lesions = {records[int(name[1:])].lesion_id for name in test_images}
     free = {r.lesion_id for r in records} - lesions
-    if not held or len(free) < 2:
+    if not test_images or len(free) < 2:
         return
     splits = split_records(records, seed=0, held_out=True)
-    assert {r.image_id for r in splits.test} == held
+    assert {r.image_id for r in splits.test} == test_images
     sides = [{r.lesion_id for r in side} for side in (splits.train, splits.validation)]
     assert sides[0] | sides[1] == free
     assert not sides[0] & sides[1]
@@ -58,8 +58,8 @@ def test_a_copy_of_a_test_image_is_left_out_of_training(tmp_path: Path) -> None:
     names = ["kept.jpg", "test.jpg", "copy.jpg", "size.jpg"]
     images(tmp_path, *names)
     (tmp_path / "copy.jpg").write_bytes((tmp_path / "test.jpg").read_bytes())
-    kept, test, copy, size = (record(name[:-4], path=tmp_path / name) for name in names)
-    assert without_copies(Splits((kept, copy), (size,), (test,))) == Splits((kept,), (size,), (test,))
+    own, test, copy, size = (record(name[:-4], path=tmp_path / name) for name in names)
+    assert without_copies(Splits((own, copy), (size,), (test,))) == Splits((own,), (size,), (test,))
 
 
 @pytest.mark.skipif(not (SHARED / "isic2017").is_dir(), reason="needs the real data")

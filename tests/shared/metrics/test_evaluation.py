@@ -22,24 +22,24 @@ def evaluation(seed: int = 0, count: int = 50, classes: int = 3) -> ClinicEvalua
 
 
 def test_worked_example() -> None:
-    site = ClinicEvaluation.from_predictions([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
-    assert site.images == 3
-    assert site.confusion.tolist() == [[1, 1], [0, 1]]
-    assert site.loss == pytest.approx(-(np.log(0.9) + np.log(0.4) + np.log(0.6)) / 3)
-    assert site.accuracy == pytest.approx(2 / 3)
-    assert site.balanced_accuracy == pytest.approx((1 / 2 + 1) / 2)
+    result = ClinicEvaluation.from_predictions([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]])
+    assert result.images == 3
+    assert result.confusion.tolist() == [[1, 1], [0, 1]]
+    assert result.loss == pytest.approx(-(np.log(0.9) + np.log(0.4) + np.log(0.6)) / 3)
+    assert result.accuracy == pytest.approx(2 / 3)
+    assert result.balanced_accuracy == pytest.approx((1 / 2 + 1) / 2)
     # Positive and negative pairs: one in order, one tied.
-    assert site.auc == pytest.approx((1 + 1 / 2) / 2)
-    assert site.auc_error == pytest.approx(1 / 4)
-    assert site.histograms[0, 1, 900] == 1
-    assert site.histograms[1, 0].sum() == 2
+    assert result.auc == pytest.approx((1 + 1 / 2) / 2)
+    assert result.auc_error == pytest.approx(1 / 4)
+    assert result.histograms[0, 1, 900] == 1
+    assert result.histograms[1, 0].sum() == 2
 
 
 def test_ends_of_the_unit_interval() -> None:
-    site = ClinicEvaluation.from_predictions([0, 1], np.eye(2))
-    assert site.histograms[0, 1, BINS - 1] == 1
-    assert site.histograms[0, 0, 0] == 1
-    site.validate(2)
+    result = ClinicEvaluation.from_predictions([0, 1], np.eye(2))
+    assert result.histograms[0, 1, BINS - 1] == 1
+    assert result.histograms[0, 0, 0] == 1
+    result.validate(2)
 
 
 @settings(deadline=None)
@@ -47,16 +47,16 @@ def test_ends_of_the_unit_interval() -> None:
 def test_auc_within_its_bound_of_scikit_learns(seed: int, classes: int, count: int, scale: float) -> None:
     labels, scores = random_case(count, classes, seed)
     scores = scale * scores + (1 - scale) / classes  # a small scale puts many scores into one bin
-    site = ClinicEvaluation.from_predictions(labels, scores)
+    result = ClinicEvaluation.from_predictions(labels, scores)
     exact = [
         roc_auc_score(labels == c, scores[:, c]) for c in range(classes) if 0 < (labels == c).sum() < count
     ]
     if not exact:
-        assert site.auc is site.auc_error is None
+        assert result.auc is result.auc_error is None
         return
-    assert site.auc is not None
-    assert site.auc_error is not None
-    assert abs(site.auc - np.mean(exact)) <= site.auc_error + 1e-12
+    assert result.auc is not None
+    assert result.auc_error is not None
+    assert abs(result.auc - np.mean(exact)) <= result.auc_error + 1e-12
 
 
 def test_bound_is_tight_where_a_clinic_is_of_usual_size() -> None:

@@ -50,9 +50,9 @@ def test_verdict_counts_points() -> None:
 
 
 def test_verdict_warns_when_it_may_be_chance() -> None:
-    words = verdict(answer(0.73, 0.70, None))
-    assert "With 200 test images that difference may be chance" in words
-    assert "0.68 to 0.78" in words
+    sentence = verdict(answer(0.73, 0.70, None))
+    assert "With 200 test images that difference may be chance" in sentence
+    assert "0.68 to 0.78" in sentence
 
 
 def test_no_verdict_without_local_models() -> None:

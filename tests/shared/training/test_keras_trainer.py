@@ -299,10 +299,10 @@ def test_evaluation_counts_the_classifiers_own_predictions() -> None:
     classifier = build_classifier(settings)
     set_flat(classifier, weights)
     expected = keras.ops.convert_to_numpy(classifier(data.images.astype(np.float32)))
-    judged = trainer(settings, plain(), data).evaluate(weights, 1)
+    evaluated = trainer(settings, plain(), data).evaluate(weights, 1)
     by_hand = ClinicEvaluation.from_predictions(data.labels, expected)
-    np.testing.assert_array_equal(judged.confusion, by_hand.confusion)
-    assert judged.loss == pytest.approx(by_hand.loss, rel=1e-5)
+    np.testing.assert_array_equal(evaluated.confusion, by_hand.confusion)
+    assert evaluated.loss == pytest.approx(by_hand.loss, rel=1e-5)
     np.testing.assert_allclose(predict(settings, weights, data), expected, rtol=0, atol=1e-6)
 
 
@@ -316,12 +316,17 @@ def test_metadata_is_trained_on_and_predicted_with() -> None:
     images, labels = lesions(8).images, lesions(8).labels
     metadata = np.eye(10, dtype=np.float32)[labels]
     weights = start(settings)
-    told = LabelledImages(images, labels, metadata)
-    untold = LabelledImages(images, labels, np.zeros_like(metadata))
-    clinic = trainer(settings, plain(), told)
+    with_metadata = LabelledImages(images, labels, metadata)
+    without_metadata = LabelledImages(images, labels, np.zeros_like(metadata))
+    clinic = trainer(settings, plain(), with_metadata)
     trained = clinic.train(weights, 1, {}).weights
-    assert not np.array_equal(trained, trainer(settings, plain(), untold).train(weights, 1, {}).weights)
-    assert np.abs(predict(settings, trained, told) - predict(settings, trained, untold)).max() > 1e-4
+    assert not np.array_equal(
+        trained, trainer(settings, plain(), without_metadata).train(weights, 1, {}).weights
+    )
+    assert (
+        np.abs(predict(settings, trained, with_metadata) - predict(settings, trained, without_metadata)).max()
+        > 1e-4
+    )
 
 
 def test_the_reported_loss_is_the_mean_over_the_images() -> None:

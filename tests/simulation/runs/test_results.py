@@ -20,8 +20,8 @@ def clinic(name: str, labels: str) -> ClinicSplit:
     return ClinicSplit(name, Splits((), (), tuple(records)))
 
 
-def answers(words: str) -> np.ndarray:
-    return np.array([[0.9, 0.1] if letter == "m" else [0.1, 0.9] for letter in words], np.float32)
+def answers(letters: str) -> np.ndarray:
+    return np.array([[0.9, 0.1] if letter == "m" else [0.1, 0.9] for letter in letters], np.float32)
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ def finished(
     for clinic, images in tests.items():
         records = [_record(clinic, place, *image) for place, image in enumerate(images)]
         write_clinic_split(split_folder(out / "sites" / "clinics", clinic), Splits((), (), tuple(records)))
-    for arm, words in predictions.items():
+    for arm, predicted in predictions.items():
         (out / "arms" / arm).mkdir(parents=True)
-        arrays = {str(n): _probabilities(word) for n, word in enumerate(words)}
+        arrays = {str(n): _probabilities(letters) for n, letters in enumerate(predicted)}
         np.savez(out / "arms" / arm / PREDICTIONS_FILE, **arrays)
     content = {"classes": list(CLASSES), "clinics": [{"name": clinic} for clinic in tests]}
     (out / RESULT_FILE).write_text(json.dumps(content), "utf-8")
@@ -50,6 +50,6 @@ def _record(clinic: str, place: int, lesion: str, label: str) -> LesionRecord:
     return LesionRecord(name, Path(f"{name}.jpg"), label, lesion_id=lesion)
 
 
-def _probabilities(word: str) -> np.ndarray:
+def _probabilities(letters: str) -> np.ndarray:
     melanoma = {"M": 0.9, "m": 0.6, "n": 0.4, "N": 0.1}
-    return np.array([[melanoma[letter], 1 - melanoma[letter]] for letter in word], np.float32)
+    return np.array([[melanoma[letter], 1 - melanoma[letter]] for letter in letters], np.float32)

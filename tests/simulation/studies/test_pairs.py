@@ -18,16 +18,16 @@ GOOD = ["M" * 9 + "N" + "N" * 10, "M" * 5 + "N" * 15]
 POOR = ["M" * 4 + "N" * 6 + "N" * 10, "M" * 5 + "N" * 15]
 
 
-def found(lines: list[dict], tests: str, figure: str = "balanced_accuracy") -> dict:
-    (line,) = [line for line in lines if (line["tests"], line["figure"]) == (tests, figure)]
+def found(lines: list[dict], tests: str, metric: str = "balanced_accuracy") -> dict:
+    (line,) = [line for line in lines if (line["tests"], line["figure"]) == (tests, metric)]
     return line
 
 
 def test_a_difference_is_the_mean_over_the_seeds(tmp_path: Path) -> None:
     runs = [
-        finished(tmp_path, row, seed, TESTS, {"federated": words})
+        finished(tmp_path, row, seed, TESTS, {"federated": letters})
         for row, by_seed in {"a": (GOOD, GOOD), "b": (POOR, GOOD)}.items()
-        for seed, words in enumerate(by_seed)
+        for seed, letters in enumerate(by_seed)
     ]
     lines = compare(runs, resamples=200)
     assert {line["tests"] for line in lines} == {"east", "west", "all", "mean over clinics"}
@@ -46,8 +46,8 @@ def test_a_difference_is_the_mean_over_the_seeds(tmp_path: Path) -> None:
 def test_the_resampled_difference_is_a_binomial(tmp_path: Path) -> None:
     """Five of ten melanomas are found by one model alone: Binomial(10, 0.5) of them are drawn."""
     runs = [
-        finished(tmp_path, row, 0, {"one": TESTS["east"]}, {"federated": [word]})
-        for row, word in (("a", "M" * 9 + "N" * 11), ("b", "M" * 4 + "N" * 16))
+        finished(tmp_path, row, 0, {"one": TESTS["east"]}, {"federated": [predicted]})
+        for row, predicted in (("a", "M" * 9 + "N" * 11), ("b", "M" * 4 + "N" * 16))
     ]
     lines = compare(runs, resamples=4000)
     line = found(lines, "all")
@@ -62,9 +62,9 @@ def test_the_resampled_difference_is_a_binomial(tmp_path: Path) -> None:
 def test_seeds_are_drawn_too(tmp_path: Path) -> None:
     """Two seeds that differ by chance only: one better by a half, the other worse; nothing is certain."""
     runs = [
-        finished(tmp_path, row, seed, {"one": TESTS["east"]}, {"federated": [word]})
-        for row, words in (("a", ("M" * 20, "M" * 10 + "N" * 10)), ("b", ("M" * 10 + "N" * 10, "M" * 20)))
-        for seed, word in enumerate(words)
+        finished(tmp_path, row, seed, {"one": TESTS["east"]}, {"federated": [predicted]})
+        for row, letters in (("a", ("M" * 20, "M" * 10 + "N" * 10)), ("b", ("M" * 10 + "N" * 10, "M" * 20)))
+        for seed, predicted in enumerate(letters)
     ]
     line = found(compare(runs, resamples=400), "all")
     assert line["values"] == pytest.approx([-0.5, 0.5])
@@ -75,8 +75,8 @@ def test_seeds_are_drawn_too(tmp_path: Path) -> None:
 def test_several_images_of_a_lesion_count_once_in_accuracy(tmp_path: Path) -> None:
     tests = {"one": [("same", "melanoma")] * 9 + [("other", "melanoma"), ("mole", "nevus")]}
     runs = [
-        finished(tmp_path, row, 0, tests, {"federated": [word]})
-        for row, word in (("a", "M" * 10 + "N"), ("b", "N" * 9 + "MN"))
+        finished(tmp_path, row, 0, tests, {"federated": [predicted]})
+        for row, predicted in (("a", "M" * 10 + "N"), ("b", "N" * 9 + "MN"))
     ]
     line = found(compare(runs, resamples=50), "all", ACCURACY)
     assert line["difference"] == pytest.approx(1 / 3)
@@ -109,9 +109,9 @@ def test_only_models_with_the_same_test_images_are_compared(tmp_path: Path) -> N
 
 
 def test_holm_is_over_all_pairs_of_a_metric(tmp_path: Path) -> None:
-    words = ("M" * 10 + "N" * 10, "M" * 5 + "N" * 15, "M" * 1 + "N" * 19)
+    letters = ("M" * 10 + "N" * 10, "M" * 5 + "N" * 15, "M" * 1 + "N" * 19)
     tests = {"one": TESTS["east"]}
-    runs = [finished(tmp_path, str(n), 0, tests, {"federated": [w]}) for n, w in enumerate(words)]
+    runs = [finished(tmp_path, str(n), 0, tests, {"federated": [w]}) for n, w in enumerate(letters)]
     lines = [line for line in compare(runs, resamples=1000) if line["figure"] == "balanced_accuracy"]
     assert len(lines) == 3
     smallest = min(lines, key=lambda line: line["p"])
@@ -120,9 +120,9 @@ def test_holm_is_over_all_pairs_of_a_metric(tmp_path: Path) -> None:
 
 
 def test_rows_of_fewer_seeds_are_a_family_of_their_own(tmp_path: Path) -> None:
-    words = {"a": GOOD, "b": POOR, "c": POOR}
+    letters = {"a": GOOD, "b": POOR, "c": POOR}
     runs = [
-        finished(tmp_path, row, seed, TESTS, {"federated": words[row]})
+        finished(tmp_path, row, seed, TESTS, {"federated": letters[row]})
         for row, seed in (("a", 0), ("a", 1), ("b", 0), ("b", 1), ("c", 0))
     ]
     lines = [line for line in compare(runs, resamples=200) if line["figure"] == "auc"]
@@ -132,8 +132,10 @@ def test_rows_of_fewer_seeds_are_a_family_of_their_own(tmp_path: Path) -> None:
 
 def test_few_lesions_have_no_p_value_and_no_interval(tmp_path: Path) -> None:
     few = TESTS | {"west": TESTS["west"][1:]}  # four melanomas
-    words = [(word[0], word[1][1:]) for word in (GOOD, POOR)]
-    runs = [finished(tmp_path, row, 0, few, {"federated": own}) for row, own in zip("ab", words, strict=True)]
+    letters = [(predicted[0], predicted[1][1:]) for predicted in (GOOD, POOR)]
+    runs = [
+        finished(tmp_path, row, 0, few, {"federated": own}) for row, own in zip("ab", letters, strict=True)
+    ]
     lines = compare(runs, resamples=50)
     tests = ("east", "west", "all", "mean over clinics")
     assert [found(lines, own)["p"] is None for own in tests] == [False, True, False, True]

@@ -50,8 +50,8 @@ def test_the_validators_find_what_is_wrong() -> None:
 
 
 def test_every_class_has_its_probability_and_code() -> None:
-    said = of_kind(to_fhir(PLAIN), "Observation")
-    values = {each["code"]["text"]: each for each in said}
+    answers = of_kind(to_fhir(PLAIN), "Observation")
+    values = {each["code"]["text"]: each for each in answers}
     melanoma = values["Probability of melanoma"]
     assert melanoma["valueQuantity"] == {
         "value": 0.0312,
@@ -64,7 +64,7 @@ def test_every_class_has_its_probability_and_code() -> None:
     assert values["Probability of nevus"]["valueQuantity"]["value"] == 0.9
     assert values["Probability of seborrheic keratosis"]["valueQuantity"]["value"] == 0.0688
     assert values["Most probable class"]["valueCodeableConcept"]["text"] == "nevus"
-    assert {each["status"] for each in said} == {"preliminary"}
+    assert {each["status"] for each in answers} == {"preliminary"}
 
 
 def test_a_class_without_a_sure_code_has_its_name_only() -> None:
@@ -77,9 +77,9 @@ def test_a_class_without_a_sure_code_has_its_name_only() -> None:
 def test_warnings_are_included_and_rules_that_were_not_fitted_are_marked_absent() -> None:
     doubted = {each["code"]["text"]: each for each in of_kind(to_fhir(DOUBTED), "Observation")}
     assert doubted["Too close to call: the model is unsure"]["valueBoolean"] is True
-    outside = doubted["May be outside what the model has seen"]
-    assert outside["valueBoolean"] is True
-    assert outside["component"][0]["valueQuantity"]["value"] == -12.5
+    out_of_distribution = doubted["May be outside what the model has seen"]
+    assert out_of_distribution["valueBoolean"] is True
+    assert out_of_distribution["component"][0]["valueQuantity"]["value"] == -12.5
     assert [part["valueString"] for part in doubted["Image quality"]["component"]] == [
         "The image is blurred.",
         "There is ink on the skin.",
@@ -142,7 +142,7 @@ def test_everything_is_marked_as_asserted_by_ai() -> None:
 
 def test_the_same_diagnosis_gives_the_same_bundle() -> None:
     assert to_fhir(PLAIN, PNG) == to_fhir(PLAIN, PNG)
-    first, second = ({each["fullUrl"] for each in to_fhir(said)["entry"]} for said in (PLAIN, DOUBTED))
+    first, second = ({each["fullUrl"] for each in to_fhir(answers)["entry"]} for answers in (PLAIN, DOUBTED))
     assert not first & second
 
 
@@ -152,10 +152,10 @@ def test_any_classes_and_numbers_are_valid(probabilities: dict[str, float]) -> N
     diagnosis = replace(PLAIN, probabilities=probabilities, prediction=max(probabilities))
     bundle = to_fhir(diagnosis)
     assert errors(bundle) == []
-    said = [
+    answers = [
         each["valueQuantity"]["value"] for each in of_kind(bundle, "Observation") if "valueQuantity" in each
     ]
-    assert json.loads(json.dumps(said)) == list(probabilities.values())
+    assert json.loads(json.dumps(answers)) == list(probabilities.values())
 
 
 def references(node: Any) -> list[str]:

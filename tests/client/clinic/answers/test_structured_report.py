@@ -48,7 +48,7 @@ def numbers(report: ComprehensiveSR) -> dict[str, float]:
     }
 
 
-def said(group: MeasurementsAndQualitativeEvaluations) -> list[tuple[str, str]]:
+def named_values(group: MeasurementsAndQualitativeEvaluations) -> list[tuple[str, str]]:
     return [(each.name.meaning, each.value.meaning) for each in evaluations(group)]
 
 
@@ -86,16 +86,16 @@ def test_classes_are_coded_where_their_code_is_known() -> None:
 
 
 def test_warnings_are_included_and_rules_that_were_not_fitted_are_not() -> None:
-    assert said(groups(read_back(DOUBTED))["Diagnosis"]) == [
+    assert named_values(groups(read_back(DOUBTED))["Diagnosis"]) == [
         ("Most probable class", "Basal cell carcinoma"),
         ("Too close to call: the model is unsure", "Yes"),
         ("May be outside what the model has seen", "Yes"),
         ("Image quality", "The image is blurred."),
         ("Image quality", "There is ink on the skin."),
     ]
-    assert said(groups(read_back(PLAIN))["Diagnosis"]) == [("Most probable class", "Pigmented nevus")]
+    assert named_values(groups(read_back(PLAIN))["Diagnosis"]) == [("Most probable class", "Pigmented nevus")]
     sure = replace(PLAIN, unsure=False, outside=False)
-    assert [value for _, value in said(groups(read_back(sure))["Diagnosis"])] == [
+    assert [value for _, value in named_values(groups(read_back(sure))["Diagnosis"])] == [
         "Pigmented nevus",
         "No",
         "No",

@@ -77,10 +77,10 @@ def dciodvfy(file: bytes, folder: Path) -> tuple[list[str], list[str]]:
     path = folder / "object.dcm"
     path.write_bytes(file)
     try:
-        said = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr
+        output = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr
     except FileNotFoundError:
         pytest.skip("dciodvfy is not installed (Debian's dicom3tools)")
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert any(not line.startswith(("Error", "Warning")) for line in lines), "it names the object's kind"
     return [line for line in lines if line.startswith("Error")], [
         line for line in lines if line.startswith("Warning")

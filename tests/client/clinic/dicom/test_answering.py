@@ -34,7 +34,7 @@ class Archive:
 
     def __init__(self, port: int) -> None:
         self.port, self.status = port, 0x0000
-        self.kept: list[Dataset] = []
+        self.received: list[Dataset] = []
         self.asked = 0
         self._ae = AE("PACS")
         for kind in (SecondaryCaptureImageStorage, ComprehensiveSRStorage):
@@ -49,7 +49,7 @@ class Archive:
         if not self.status:
             dataset = event.dataset
             dataset.file_meta = event.file_meta
-            self.kept.append(dataset)
+            self.received.append(dataset)
         return self.status
 
 
@@ -89,7 +89,7 @@ def until(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def keep_one(node: Node) -> str:
+def save_one(node: Node) -> str:
     """A diagnosis kept, by its id."""
     _, diagnosis = diagnose_instance(node.service, as_file(encapsulated(draw_jpeg())), "camera-1", {})
     return diagnosis.id
@@ -102,14 +102,14 @@ def test_a_sent_object_comes_back_as_heatmap_and_report(node: Node, stack: ExitS
     stack.callback(answering.stop)
     stack.callback(start_receiver(node.service, chosen, answering.add))
     assert Sender(chosen.port).store(encapsulated(draw_jpeg())) == 0x0000
-    until(lambda: len(pacs.kept) == 2)
-    heatmap, report = pacs.kept
+    until(lambda: len(pacs.received) == 2)
+    heatmap, report = pacs.received
     (diagnosis,) = node.diagnoses
     assert {heatmap.StudyInstanceUID, report.StudyInstanceUID} == {STUDY}
     assert heatmap.SourceImageSequence[0].ReferencedSOPInstanceUID == INSTANCE
     expected = {name.replace("_", " "): value for name, value in diagnosis.probabilities.items()}
     assert numbers(ComprehensiveSR.from_dataset(report)) == expected
-    for each in pacs.kept:
+    for each in pacs.received:
         assert dciodvfy(as_file(each), tmp_path)[0] == []
     until(lambda: Outbox(tmp_path / "outbox").waiting() == [])
 
@@ -117,7 +117,7 @@ def test_a_sent_object_comes_back_as_heatmap_and_report(node: Node, stack: ExitS
 def test_an_answer_waits_for_its_receiver_and_survives_a_restart(
     node: Node, stack: ExitStack, tmp_path: Path
 ) -> None:
-    port, id = free_port(), keep_one(node)
+    port, id = free_port(), save_one(node)
     first = start_sender(node, settings(port), tmp_path)
     first.add(id)
     time.sleep(0.3)
@@ -126,7 +126,7 @@ def test_an_answer_waits_for_its_receiver_and_survives_a_restart(
     pacs = archive(stack, port)
     second = start_sender(node, settings(port), tmp_path)
     stack.callback(second.stop)
-    until(lambda: len(pacs.kept) == 2)
+    until(lambda: len(pacs.received) == 2)
     until(lambda: Outbox(tmp_path).waiting() == [])
 
 
@@ -138,11 +138,11 @@ def test_a_full_receiver_is_tried_again_and_a_refusal_is_final(
     pacs.status = status
     answering = start_sender(node, settings(pacs.port), tmp_path)
     stack.callback(answering.stop)
-    answering.add(keep_one(node))
+    answering.add(save_one(node))
     if again:
         until(lambda: pacs.asked >= 3)
         pacs.status = 0x0000
-        until(lambda: len(pacs.kept) == 2)
+        until(lambda: len(pacs.received) == 2)
     until(lambda: Outbox(tmp_path).waiting() == [])
     assert pacs.asked == 2 or again
 
@@ -153,9 +153,9 @@ def test_a_forgotten_diagnosis_does_not_delay_the_others(
     pacs = archive(stack)
     outbox = Outbox(tmp_path)
     outbox.add("0" * 32)
-    outbox.add(keep_one(node))
+    outbox.add(save_one(node))
     stack.callback(start_sender(node, settings(pacs.port), tmp_path).stop)
-    until(lambda: len(pacs.kept) == 2)
+    until(lambda: len(pacs.received) == 2)
     until(lambda: outbox.waiting() == [])
 
 

@@ -52,10 +52,10 @@ def test_a_false_length_or_another_protocol_is_disconnected(open_port: Open, uni
     sender = open_port()
     with socket.create_connection(("127.0.0.1", sender.port), timeout=300) as connection:
         connection.sendall(unit)
-        said = b""
+        answered = b""
         while part := _receive(connection):
-            said += part
-        assert set(said[::10]) <= {7}, "nothing but aborts, of ten bytes each"
+            answered += part
+        assert set(answered[::10]) <= {7}, "nothing but aborts, of ten bytes each"
     assert sender.echo() == 0x0000
 
 

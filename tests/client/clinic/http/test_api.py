@@ -100,13 +100,13 @@ def test_the_layer_has_the_images_proportions_and_is_empty_where_nothing_was_see
 
 def test_an_opinion_is_saved_with_name_and_time(node: Node) -> None:
     id = post(node.device(), png()).json()["id"]
-    said = node.service.store.load(id)
-    other = next(name for name in CLASSES if name != said.prediction)
+    diagnosis = node.service.store.load(id)
+    other = next(name for name in CLASSES if name != diagnosis.prediction)
     given = {"agrees": False, "label": other, "reason": "the network", "confirmed_by": "histopathology"}
-    kept = node.clinician().post(f"/v1/diagnoses/{id}/opinions", json=given)
-    assert kept.status_code == 200, kept.text
+    answer = node.clinician().post(f"/v1/diagnoses/{id}/opinions", json=given)
+    assert answer.status_code == 200, answer.text
     (opinion,) = node.store.list_opinions(id)
-    assert kept.json() == {**given, "who": "anna", "time": opinion.time}
+    assert answer.json() == {**given, "who": "anna", "time": opinion.time}
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_health_and_metrics_name_nobody(node: Node) -> None:
         "model": "alps",
         "round": 7,
     }
-    figures = node.client().get("/metrics").text
-    assert "dermafed_diagnoses_total 1.0" in figures
-    assert 'dermafed_requests_total{method="POST",route="/v1/diagnoses",status="200"} 1.0' in figures
-    assert "dermafed_in_hand 0.0" in figures
-    assert not {each for each in ("obermoser", "4711", id) if each in figures}
+    metrics = node.client().get("/metrics").text
+    assert "dermafed_diagnoses_total 1.0" in metrics
+    assert 'dermafed_requests_total{method="POST",route="/v1/diagnoses",status="200"} 1.0' in metrics
+    assert "dermafed_in_hand 0.0" in metrics
+    assert not {each for each in ("obermoser", "4711", id) if each in metrics}

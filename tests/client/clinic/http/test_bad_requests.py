@@ -16,7 +16,7 @@ from tests.client.clinic.http.raw import connect, form, head
 PATIENT = "Wilhelmine Obermoser"
 
 
-def said(answer: httpx.Response) -> tuple[int, str]:
+def status_and_code(answer: httpx.Response) -> tuple[int, str]:
     """Status and code, of an answer that has nothing but what it should."""
     body = answer.json()
     assert set(body) == {"code", "error", "remedy"}
@@ -25,7 +25,7 @@ def said(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, body["code"]
 
 
-def kept(node: Node) -> int:
+def count_saved(node: Node) -> int:
     return len(node.store.list_day(date.today()))
 
 
@@ -46,7 +46,7 @@ def test_endless_body(start: Start) -> None:
     except OSError:
         pass
     assert sent < 2**30, "it was taken without an end"
-    assert kept(node) == 0
+    assert count_saved(node) == 0
     assert node.client().get("/health").json()["ready"]
 
 
@@ -57,7 +57,7 @@ def test_too_large(start: Start) -> None:
         answer = device.post(
             "/v1/diagnoses", content=sent, headers={"Content-Type": "multipart/form-data; boundary=x"}
         )
-        assert said(answer) == (413, "too-large")
+        assert status_and_code(answer) == (413, "too-large")
 
 
 def test_too_large_is_refused_before_it_is_sent(start: Start) -> None:
@@ -77,8 +77,8 @@ def test_lying_content_length_too_long(node: Node) -> None:
         head(node, node.tokens.make("camera", "device"), f"Content-Length: {len(body) + 9}") + body
     )
     raw.socket.unwrap().close()
-    assert said(upload(node.device("other"), image=b"no image")) == (415, "unsupported-type")
-    assert kept(node) == 0
+    assert status_and_code(upload(node.device("other"), image=b"no image")) == (415, "unsupported-type")
+    assert count_saved(node) == 0
 
 
 def test_lying_content_length_too_short(node: Node) -> None:
@@ -88,7 +88,7 @@ def test_lying_content_length_too_short(node: Node) -> None:
         head(node, node.tokens.make("camera", "device"), f"Content-Length: {len(body) // 2}") + body
     )
     assert raw.answer().startswith(b"HTTP/1.1 400 ")
-    assert kept(node) == 0
+    assert count_saved(node) == 0
 
 
 def test_two_lengths(node: Node) -> None:
@@ -105,7 +105,7 @@ def test_slow_upload(start: Start) -> None:
     answer = raw.answer()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"too-slow"' in answer
-    assert kept(node) == 0
+    assert count_saved(node) == 0
 
 
 def test_slow_headers(start: Start) -> None:
@@ -130,13 +130,13 @@ def test_replay(node: Node) -> None:
     first, again = (device.post("/v1/diagnoses", files=files, data=data) for _ in range(2))
     assert (again.status_code, again.json()) == (200, first.json())
     other = device.post("/v1/diagnoses", files={"image": ("x", png(1))}, data=data)
-    assert said(other) == (409, "request-reused")
-    assert kept(node) == 1
+    assert status_and_code(other) == (409, "request-reused")
+    assert count_saved(node) == 1
 
 
 def test_token_missing(node: Node) -> None:
     answer = upload(node.client(), image=png())
-    assert said(answer) == (401, "token-missing")
+    assert status_and_code(answer) == (401, "token-missing")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
@@ -146,7 +146,7 @@ def test_token_unknown(node: Node, header: str) -> None:
     answer = node.client().post(
         "/v1/diagnoses", files={"image": png()}, headers={"Authorization": header.encode()}
     )
-    assert said(answer) == (401, "token-unknown")
+    assert status_and_code(answer) == (401, "token-unknown")
 
 
 def test_token_revoked(node: Node) -> None:
@@ -154,15 +154,15 @@ def test_token_revoked(node: Node) -> None:
     id = upload(device, image=png()).json()["id"]
     for name in ("camera-1", "anna"):
         node.tokens.revoke(name)
-    assert said(device.get(f"/v1/diagnoses/{id}")) == (401, "token-unknown")
-    assert said(clinician.get(f"/v1/diagnoses/{id}")) == (401, "token-missing")
+    assert status_and_code(device.get(f"/v1/diagnoses/{id}")) == (401, "token-unknown")
+    assert status_and_code(clinician.get(f"/v1/diagnoses/{id}")) == (401, "token-missing")
 
 
 def test_role(node: Node) -> None:
     device = node.device()
     id = upload(device, image=png()).json()["id"]
     answer = device.post(f"/v1/diagnoses/{id}/opinions", json={"agrees": True})
-    assert said(answer) == (403, "role")
+    assert status_and_code(answer) == (403, "role")
     assert device.get("/day").status_code == 403
 
 
@@ -171,7 +171,7 @@ def test_rate_limit(start: Start) -> None:
     device = node.device()
     answers = [device.get("/v1/diagnoses/none") for _ in range(6)]
     assert [each.status_code for each in answers] == [404] * 5 + [429]
-    assert said(answers[-1]) == (429, "rate-limit")
+    assert status_and_code(answers[-1]) == (429, "rate-limit")
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 12  # five a minute: one each 12 s
     assert node.device("another").get("/v1/diagnoses/none").status_code == 404
 
@@ -183,7 +183,7 @@ def test_busy(start: Start) -> None:
     while node.client().get("/health").json()["ready"]:
         pass
     answer = upload(node.device(), image=png())
-    assert said(answer) == (503, "busy")
+    assert status_and_code(answer) == (503, "busy")
     assert int(answer.headers["retry-after"]) > 0
     raw.socket.close()
     while not node.client().get("/health").json()["ready"]:
@@ -206,7 +206,7 @@ def test_script_in_file_name(node: Node, caplog: pytest.LogCaptureFixture) -> No
 @pytest.mark.parametrize("kind", ["application/json", "image/jpeg", "application/x-www-form-urlencoded", ""])
 def test_content_type(node: Node, kind: str) -> None:
     answer = node.device().post("/v1/diagnoses", content=png(), headers={"Content-Type": kind})
-    assert said(answer) == (415, "content-type")
+    assert status_and_code(answer) == (415, "content-type")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_content_type(node: Node, kind: str) -> None:
 )
 def test_multipart(node: Node, header: str, body: bytes) -> None:
     answer = node.device().post("/v1/diagnoses", content=body, headers={"Content-Type": header})
-    assert said(answer) == (400, "multipart")
+    assert status_and_code(answer) == (400, "multipart")
 
 
 def test_truncated_form(node: Node) -> None:
@@ -229,35 +229,35 @@ def test_truncated_form(node: Node) -> None:
         content=form(png())[:-9],  # without its last boundary
         headers={"Content-Type": "multipart/form-data; boundary=x"},
     )
-    assert said(answer) == (400, "parts")
-    assert kept(node) == 0
+    assert status_and_code(answer) == (400, "parts")
+    assert count_saved(node) == 0
 
 
 def test_two_images(node: Node) -> None:
     parts = [("image", ("a", png(1))), ("image", ("b", png(2)))]
-    assert said(node.device().post("/v1/diagnoses", files=parts)) == (400, "part-twice")
+    assert status_and_code(node.device().post("/v1/diagnoses", files=parts)) == (400, "part-twice")
 
 
 def test_missing_part(node: Node) -> None:
     answer = node.device().post("/v1/diagnoses", files={"metadata": ("x", b"{}")})
-    assert said(answer) == (400, "parts")
+    assert status_and_code(answer) == (400, "parts")
 
 
 def test_unknown_part(node: Node) -> None:
     answer = upload(node.device(), image=png(), patient=PATIENT.encode())
-    assert said(answer) == (400, "parts")
-    assert kept(node) == 0
+    assert status_and_code(answer) == (400, "parts")
+    assert count_saved(node) == 0
 
 
 def test_metadata_unknown(node: Node) -> None:
-    told = json.dumps({"name": PATIENT}).encode()
-    assert said(upload(node.device(), image=png(), metadata=told)) == (400, "metadata-unknown")
+    metadata = json.dumps({"name": PATIENT}).encode()
+    assert status_and_code(upload(node.device(), image=png(), metadata=metadata)) == (400, "metadata-unknown")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::2]", ""])
 def test_unknown_host(node: Node, host: str) -> None:
     answer = node.client().get("/health", headers={"Host": host})
-    assert said(answer) == (421, "host-unknown")
+    assert status_and_code(answer) == (421, "host-unknown")
 
 
 @pytest.mark.parametrize(
@@ -273,10 +273,13 @@ def test_cross_site_post(node: Node, headers: dict[str, str]) -> None:
     clinician = node.clinician()
     id = upload(clinician, image=png()).json()["id"]
     address = f"/v1/diagnoses/{id}/opinions"
-    assert said(clinician.post(address, json={"agrees": True}, headers=headers)) == (403, "cross-site")
-    assert said(clinician.post("/sign-out", headers=headers)) == (403, "cross-site")
+    assert status_and_code(clinician.post(address, json={"agrees": True}, headers=headers)) == (
+        403,
+        "cross-site",
+    )
+    assert status_and_code(clinician.post("/sign-out", headers=headers)) == (403, "cross-site")
     signing_in = node.client().post("/sign-in", data={"token": "x"}, headers=headers)
-    assert said(signing_in) == (403, "cross-site")
+    assert status_and_code(signing_in) == (403, "cross-site")
     assert not node.store.list_opinions(id)
 
 
@@ -309,7 +312,7 @@ def test_path_traversal(node: Node, path: str) -> None:
 def test_method_not_allowed(node: Node) -> None:
     for method in ("PUT", "DELETE", "PATCH", "TRACE"):
         answer = node.device(f"camera-{method}").request(method, "/v1/diagnoses")
-        assert said(answer) == (405, "method-not-allowed")
+        assert status_and_code(answer) == (405, "method-not-allowed")
 
 
 def test_malformed(node: Node) -> None:
@@ -319,14 +322,17 @@ def test_malformed(node: Node) -> None:
         answer = clinician.post(
             f"/v1/diagnoses/{id}/opinions", content=body, headers={"Content-Type": "application/json"}
         )
-        assert said(answer) == (400, "malformed")
+        assert status_and_code(answer) == (400, "malformed")
 
 
 def test_class_unknown(node: Node) -> None:
     device = node.device()
     id = upload(device, image=png()).json()["id"]
     for asked in ({"class": "wart"}, {"class": "nevus", "against": "wart"}):
-        assert said(device.get(f"/v1/diagnoses/{id}/heat.png", params=asked)) == (400, "class-unknown")
+        assert status_and_code(device.get(f"/v1/diagnoses/{id}/heat.png", params=asked)) == (
+            400,
+            "class-unknown",
+        )
 
 
 def test_storage(node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -336,7 +342,7 @@ def test_storage(node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
         raise StorageError("Cannot write: No space left on device", where="store")
 
     monkeypatch.setattr(node.store, "save", full)
-    assert said(upload(node.device(), image=png())) == (503, "storage")
+    assert status_and_code(upload(node.device(), image=png())) == (503, "storage")
     assert "No space left" in caplog.text
 
 
@@ -345,6 +351,6 @@ def test_internal(node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
         raise RuntimeError(PATIENT)
 
     monkeypatch.setattr(node.service, "diagnose", fail)
-    assert said(upload(node.device(), image=png())) == (500, "internal")
+    assert status_and_code(upload(node.device(), image=png())) == (500, "internal")
     assert "RuntimeError at " in caplog.text
     assert PATIENT not in caplog.text

@@ -42,10 +42,10 @@ def test_a_wrong_token_is_refused_and_signing_out_ends_the_session(node: Node) -
     assert wrong.status_code == 401
     assert "not a clinician" in wrong.text
     clinician = node.clinician()
-    kept = dict(clinician.cookies)
+    cookies = dict(clinician.cookies)
     assert clinician.get("/day").status_code == 200
     assert clinician.post("/sign-out").status_code == 303
-    clinician.cookies.update(kept)
+    clinician.cookies.update(cookies)
     assert clinician.get("/day").status_code == 401
 
 

@@ -107,7 +107,7 @@ def test_a_token_is_printed_once_alone_and_can_be_revoked(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--model", "none.keras"), "none.keras"),
         (("--model", "none"), "There is no model 'none'"),
@@ -115,8 +115,8 @@ def test_a_token_is_printed_once_alone_and_can_be_revoked(home: Home) -> None:
         (("--model", "none", "--host", "no.such.host.invalid"), "cannot be opened"),
     ],
 )
-def test_a_failed_start_names_the_reason(home: Home, arguments: tuple[str, ...], said: str) -> None:
+def test_a_failed_start_names_the_reason(home: Home, arguments: tuple[str, ...], message: str) -> None:
     done = command("serve", *arguments, "--port", 0, "--dir", home.folder)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -36,16 +36,16 @@ def take(data: bytes) -> str:
     enter, rest = WAYS[data[0] % len(WAYS) if data else 0], data[1:]
     refused = None
     try:
-        word = enter(rest)
+        outcome = enter(rest)
     except Refused as refusal:
         refused = refusal
     if refused is not None:
         assert refused.status in (400, 413, 415, 422)
         assert refused.what
         assert refused.remedy
-        word = refused.code
+        outcome = refused.code
     assert time.process_time() - start < SECONDS
-    return word
+    return outcome
 
 
 def _image(data: bytes) -> str:
@@ -122,9 +122,9 @@ def seeds() -> list[bytes]:
     ]
     region = Dataset()
     region.CodeMeaning = "Back"
-    told = {"PatientAge": "054Y", "PatientSex": "F", "AnatomicRegionSequence": [region]}
+    clinical_elements = {"PatientAge": "054Y", "PatientSex": "F", "AnatomicRegionSequence": [region]}
     objects = [
-        dicom(pixels=small, **told),
+        dicom(pixels=small, **clinical_elements),
         dicom(pixels=small, syntax="1.2.840.10008.1.2", PatientBirthDate="19700101"),
         dicom(pixels=small[..., 0], PhotometricInterpretation="MONOCHROME1"),
         dicom(pixels=small[..., 0].astype(np.uint16) * 16, BitsStored=12, HighBit=11),

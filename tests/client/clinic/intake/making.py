@@ -55,8 +55,8 @@ def with_chunks(*chunks: bytes, data: bytes | None = None) -> bytes:
 def with_segments(*segments: tuple[int, bytes], data: bytes | None = None) -> bytes:
     """A JPEG with segments put behind its first two bytes."""
     data = jpeg() if data is None else data
-    told = [struct.pack(">BBH", 0xFF, kind, len(body) + 2) + body for kind, body in segments]
-    return data[:2] + b"".join(told) + data[2:]
+    encoded = [struct.pack(">BBH", 0xFF, kind, len(body) + 2) + body for kind, body in segments]
+    return data[:2] + b"".join(encoded) + data[2:]
 
 
 def without_jfif(data: bytes) -> bytes:
@@ -87,8 +87,8 @@ def dataset(pixels: NDArray[np.generic] | None = None, **values: object) -> Data
     made.HighBit, made.PixelRepresentation = made.BitsStored - 1, 0
     made.PixelData = pixels.tobytes() + bytes(pixels.nbytes % 2)
     made["PixelData"].VR = "OB"
-    for word, value in values.items():
-        setattr(made, word, value)
+    for keyword, value in values.items():
+        setattr(made, keyword, value)
     return made
 
 

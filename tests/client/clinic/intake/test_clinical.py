@@ -24,9 +24,9 @@ def test_every_field_may_be_missing_or_null() -> None:
     assert read_clinical('{"age": null, "sex": null, "site": null, "request": null}') == (Clinical(), None)
 
 
-@pytest.mark.parametrize(("told", "kept"), [(0, 0), (89, 89), (90, 90), (91, 90), (120, 90)])
-def test_ages_from_90_on_are_90(told: int, kept: int) -> None:
-    assert read_clinical(f'{{"age": {told}}}')[0].age == kept
+@pytest.mark.parametrize(("given", "expected"), [(0, 0), (89, 89), (90, 90), (91, 90), (120, 90)])
+def test_ages_from_90_on_are_90(given: int, expected: int) -> None:
+    assert read_clinical(f'{{"age": {given}}}')[0].age == expected
 
 
 @pytest.mark.parametrize("age", ["-1", "121", "54.0", "true", '"54"', "[54]", "1e2", "9" * 3000])

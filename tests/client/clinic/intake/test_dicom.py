@@ -98,17 +98,21 @@ def test_the_age_is_of_whole_years(values: dict[str, str], age: int | None) -> N
 
 
 def test_sex_and_body_site_come_from_standard_attributes() -> None:
-    told = clinical(PatientSex="F", AnatomicRegionSequence=[region("Skin of back")], BodyPartExamined="HEAD")
-    assert told == Clinical(None, "female", "Skin of back")
+    found = clinical(PatientSex="F", AnatomicRegionSequence=[region("Skin of back")], BodyPartExamined="HEAD")
+    assert found == Clinical(None, "female", "Skin of back")
     assert clinical(PatientSex="O", BodyPartExamined="HEAD") == Clinical(None, None, "head")
 
 
 def test_the_reference_is_what_an_answer_is_filed_by() -> None:
     reference = receive(private()).reference
     assert reference is not None
-    kept = Dataset.from_json(reference)
-    assert str(kept.PatientName) == f"{SECRET}^Else"
-    assert (kept.PatientID, kept.StudyInstanceUID, kept.SOPInstanceUID) == ("4711", "1.2.3", "1.2.3.1")
+    headers = Dataset.from_json(reference)
+    assert str(headers.PatientName) == f"{SECRET}^Else"
+    assert (headers.PatientID, headers.StudyInstanceUID, headers.SOPInstanceUID) == (
+        "4711",
+        "1.2.3",
+        "1.2.3.1",
+    )
     assert reference.count(SECRET) == 1
     assert len(json.loads(reference)) == 7
 

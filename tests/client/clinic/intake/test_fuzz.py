@@ -9,7 +9,7 @@ from collections import Counter
 from tests.client.clinic.intake.fuzzing import seeds, take
 
 
-def spoil(data: bytes, chance: random.Random) -> bytes:
+def damage(data: bytes, chance: random.Random) -> bytes:
     """Some bytes changed, a piece cut out, or one doubled; the first says which way in, and stays."""
     spoilt = bytearray(data)
     for _ in range(chance.randint(1, 4)):
@@ -25,10 +25,10 @@ def test_undamaged_files_are_received() -> None:
 
 
 def test_damaged_files_are_received_or_refused() -> None:
-    chance, starts, words = random.Random(5), seeds(), Counter[str]()
+    chance, starts, outcomes = random.Random(5), seeds(), Counter[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on damaged tags
         for number in range(4000):
-            words[take(spoil(starts[number % len(starts)], chance))] += 1
-    assert words["received"] > 200
-    assert len(words) > 10
+            outcomes[take(damage(starts[number % len(starts)], chance))] += 1
+    assert outcomes["received"] > 200
+    assert len(outcomes) > 10

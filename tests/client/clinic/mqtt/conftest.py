@@ -78,7 +78,7 @@ def running(service: DiagnosticService, settings: MqttSettings) -> Iterator[None
     responder.log.addHandler(connected)
     try:
         with started(service, settings):
-            wait(connected.said.is_set, "the node's connection")
+            wait(connected.logged.is_set, "the node's connection")
             yield
     finally:
         responder.log.removeHandler(connected)
@@ -109,11 +109,11 @@ class _Connected(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said = threading.Event()
+        self.logged = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.msg.startswith("connected"):
-            self.said.set()
+            self.logged.set()
 
 
 def picture(seed: int, suffix: str = ".png") -> bytes:

@@ -31,7 +31,7 @@ class Device:
         self.client.username_pw_set(name, broker.passwords.get(name, "") if password is None else password)
         self.client.tls_set(str(broker.ca))
         self.client.reconnect_delay_set(1, 1)
-        self.client.on_message = self._keep
+        self.client.on_message = self._receive
         self.client.on_connect = self._connected
         self.client.on_disconnect = lambda *all: self.reasons.append(str(all[3]))
         self.client.on_subscribe = lambda *_: setattr(self, "_subscribed", True)
@@ -89,7 +89,7 @@ class Device:
         self.reasons.append(str(reason))
         self.client.subscribe(f"{self.topic}/answer/#", qos=1)  # the broker may have forgotten the session
 
-    def _keep(self, client: object, data: object, message: mqtt.MQTTMessage) -> None:
+    def _receive(self, client: object, data: object, message: mqtt.MQTTMessage) -> None:
         properties = message.properties
         assert properties is not None
         status = int(dict(properties.UserProperty)["status"])

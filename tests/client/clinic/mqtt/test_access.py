@@ -87,9 +87,9 @@ def test_a_wrong_password_or_authority_is_logged_and_tried_again(
         settings = settings.model_copy(update={"ca": certificate(tmp_path / "other").ca})
     with started(quick_service(new_store(tmp_path / "clinic")), settings):
         wait(lambda: len(caplog.records) >= 2, "two attempts")
-    said = caplog.text
-    assert ("Not authorized" if what == "password" else "certificate verify failed") in said
-    assert "secret" not in said
+    logged = caplog.text
+    assert ("Not authorized" if what == "password" else "certificate verify failed") in logged
+    assert "secret" not in logged
 
 
 def test_settings_are_checked(tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ pytestmark = needs_mosquitto
 
 def test_an_image_is_answered_with_its_diagnosis(scope: Device, store: Store) -> None:
     data = picture(1)
-    told = scope.ask(data, b"first", '{"age": 54, "sex": "female", "site": "back"}')
-    assert (told["status"], told["device"], told["request"]) == (200, "scope", "first")
-    assert told["image_sha256"] == hashlib.sha256(data).hexdigest()
-    assert told["clinical"] == {"age": 54, "sex": "female", "site": "back"}
-    assert store.load(told["id"]).to_dict() == {name: told[name] for name in told if name != "status"}
+    answer = scope.ask(data, b"first", '{"age": 54, "sex": "female", "site": "back"}')
+    assert (answer["status"], answer["device"], answer["request"]) == (200, "scope", "first")
+    assert answer["image_sha256"] == hashlib.sha256(data).hexdigest()
+    assert answer["clinical"] == {"age": 54, "sex": "female", "site": "back"}
+    assert store.load(answer["id"]).to_dict() == {name: answer[name] for name in answer if name != "status"}
     assert scope.topics == ["clinic/north/device/scope/answer"]
 
 
@@ -46,12 +46,12 @@ def test_the_network_predicts_the_same_over_mqtt(
 ) -> None:
     diagnoser = Diagnoser(open_model(str(save_small_model(tmp_path))))
     with running(DiagnosticService(diagnoser, store), settings), Device(broker, "scope") as scope:
-        told = scope.ask(picture(1, ".jpg"), b"1")
+        answer = scope.ask(picture(1, ".jpg"), b"1")
     from dermafed.client.clinic.intake.receive import receive
 
     received = receive(picture(1, ".jpg"))
     expected = softmax(diagnoser.predict(received.image, received.clinical).logits)
-    assert list(told["probabilities"].values()) == expected.tolist()
+    assert list(answer["probabilities"].values()) == expected.tolist()
 
 
 def test_a_dicom_object_is_answered_with_the_diagnosis_of_its_picture(scope: Device) -> None:
@@ -98,15 +98,15 @@ def test_repetitions_get_the_same_diagnosis(scope: Device, store: Store) -> None
 def test_one_request_many_times_at_once_is_one_diagnosis(scope: Device, store: Store) -> None:
     for _ in range(12):
         scope.send(picture(1), b"1")
-    told = scope.wait_for(b"1", 12)
-    assert {each["id"] for each in told} == {each.id for each in saved_today(store)}
+    answer = scope.wait_for(b"1", 12)
+    assert {each["id"] for each in answer} == {each.id for each in saved_today(store)}
     assert len(saved_today(store)) == 1
 
 
 def test_a_name_in_the_metadata_lets_the_correlation_be_any_bytes(scope: Device) -> None:
     correlation = uuid.UUID(int=255).bytes
-    told = scope.ask(picture(1), correlation, '{"request": "r-1"}')
-    assert (told["status"], told["request"]) == (200, "r-1")
+    answer = scope.ask(picture(1), correlation, '{"request": "r-1"}')
+    assert (answer["status"], answer["request"]) == (200, "r-1")
 
 
 def test_the_answer_goes_where_it_was_asked_for_beneath_the_device(scope: Device) -> None:
@@ -127,8 +127,8 @@ def test_the_answer_goes_where_it_was_asked_for_beneath_the_device(scope: Device
     ],
 )
 def test_a_response_topic_elsewhere_is_refused(scope: Device, store: Store, elsewhere: str) -> None:
-    told = scope.ask(picture(1), b"1", response=elsewhere)
-    assert (told["status"], told["code"]) == (400, "response-topic")
+    answer = scope.ask(picture(1), b"1", response=elsewhere)
+    assert (answer["status"], answer["code"]) == (400, "response-topic")
     assert scope.topics == [f"{scope.topic}/answer"]
     assert not saved_today(store)
 
@@ -153,19 +153,19 @@ def test_a_response_topic_elsewhere_is_refused(scope: Device, store: Store, else
 def test_unusable_requests_are_answered_with_a_reason(
     scope: Device, store: Store, payload: bytes, correlation: bytes | None, metadata: list[str], code: str
 ) -> None:
-    told = scope.ask(payload, correlation, *metadata)
-    assert told["code"] == code
-    assert told["status"] in (400, 415, 422)
-    assert told["error"]
-    assert "Jane" not in str(told)
+    answer = scope.ask(payload, correlation, *metadata)
+    assert answer["code"] == code
+    assert answer["status"] in (400, 415, 422)
+    assert answer["error"]
+    assert "Jane" not in str(answer)
     assert not saved_today(store)
     assert scope.ask(picture(1), b"next")["status"] == 200
 
 
 def test_a_message_too_large_for_the_node_is_answered(scope: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_response, "MAX_BYTES", 2**20)
-    told = scope.ask(bytes(2**20 + 1), b"1")
-    assert (told["status"], told["code"]) == (413, "too-large")
+    answer = scope.ask(bytes(2**20 + 1), b"1")
+    assert (answer["status"], answer["code"]) == (413, "too-large")
 
 
 def test_a_message_too_large_for_the_broker_ends_the_devices_connection_only(
@@ -187,9 +187,9 @@ def test_the_answer_to_an_internal_error_hides_its_cause(
 
     with monkeypatch.context() as patch:
         patch.setattr(node, "diagnose", fail)
-        told = scope.ask(picture(1), b"1")
-    assert (told["status"], told["code"]) == (500, "internal")
-    assert "Jane" not in str(told)
+        answer = scope.ask(picture(1), b"1")
+    assert (answer["status"], answer["code"]) == (500, "internal")
+    assert "Jane" not in str(answer)
     assert scope.ask(picture(1), b"1")["status"] == 200
 
 
@@ -197,10 +197,10 @@ def test_worked_example_of_probabilities(scope: Device) -> None:
     """The stand-in's logits are the channels' means over 50."""
     image = np.full((40, 40, 3), (150, 100, 0), np.uint8)
     image[:, 20:] = (50, 0, 0)
-    told = scope.ask(cv2.imencode(".png", image[..., ::-1])[1].tobytes(), b"1")
+    answer = scope.ask(cv2.imencode(".png", image[..., ::-1])[1].tobytes(), b"1")
     powers = np.exp([2.0, 1.0, 0.0])
-    assert list(told["probabilities"].values()) == pytest.approx(powers / powers.sum(), abs=1e-12)
-    assert told["prediction"] == "melanoma"
+    assert list(answer["probabilities"].values()) == pytest.approx(powers / powers.sum(), abs=1e-12)
+    assert answer["prediction"] == "melanoma"
 
 
 def test_the_documented_device_gets_an_answer(
@@ -219,6 +219,10 @@ def test_the_documented_device_gets_an_answer(
         program = program.replace(there, here)
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=PATIENCE, check=False)
-    told = json.loads(done.stdout or "null")
-    assert told, done.stderr
-    assert (told["request"], told["device"], told["clinical"]["age"]) == ("2031-05-04-0017", "scope", 54)
+    answer = json.loads(done.stdout or "null")
+    assert answer, done.stderr
+    assert (answer["request"], answer["device"], answer["clinical"]["age"]) == (
+        "2031-05-04-0017",
+        "scope",
+        54,
+    )

@@ -51,9 +51,9 @@ def assert_one_diagnosis_each(scope: Device, folder: Path) -> None:
     """Every request has an answer, all its answers name one diagnosis, and that is the one saved."""
     ids = {}
     for request in REQUESTS:
-        told = scope.wait_for(request)
-        assert {each["status"] for each in told} == {200}
-        (ids[request.decode()],) = {each["id"] for each in told}
+        found = scope.wait_for(request)
+        assert {each["status"] for each in found} == {200}
+        (ids[request.decode()],) = {each["id"] for each in found}
     saved = {each.request: each.id for each in saved_in(folder)}
     del saved["ready"]
     assert saved == ids
@@ -120,11 +120,11 @@ def test_a_device_gets_the_answers_that_it_missed(
                 scope.send(picture(number), request).wait_for_publish(60)
         wait(lambda: len(saved_today(store)) == 3, "the diagnoses")
         with Device(broker, "scope") as again:
-            told = [
+            found = [
                 again.wait_for(request)[0]["id"] for request in REQUESTS[:3] if request not in scope.answers
             ]
-    assert set(told) <= {each.id for each in saved_today(store)}
-    assert len(told) + len(scope.answers) == 3
+    assert set(found) <= {each.id for each in saved_today(store)}
+    assert len(found) + len(scope.answers) == 3
 
 
 @pytest.mark.parametrize("remembers", [True, False])

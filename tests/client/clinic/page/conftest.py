@@ -29,7 +29,7 @@ class Screen:
     page: Any
     node: Node
     image: Path
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> None:
         self.page.goto(f"{self.node.url}{path}")
@@ -50,7 +50,7 @@ class Screen:
     def ready(self, name: str) -> None:
         self.page.locator(f".stage[data-state=ready] [data-map={name}]").wait_for()
 
-    def say(self) -> str:
+    def announcement(self) -> str:
         """What a screen reader was told last."""
         return str(self.page.locator("#news").text_content())
 
@@ -92,10 +92,10 @@ def screen(request: pytest.FixtureRequest, browser: Any, node: Node, image: Path
     context.set_default_timeout(60_000)
     shown = Screen(context.new_page(), node, image)
     shown.page.on(
-        "console", lambda line: shown.faults.append(line.text) if line.type in ("error", "warning") else None
+        "console", lambda line: shown.errors.append(line.text) if line.type in ("error", "warning") else None
     )
-    shown.page.on("pageerror", lambda error: shown.faults.append(str(error)))
+    shown.page.on("pageerror", lambda error: shown.errors.append(str(error)))
     yield shown
     context.close()
     node.tokens.revoke("anna")
-    assert shown.faults == []
+    assert shown.errors == []

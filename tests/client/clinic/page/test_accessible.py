@@ -13,7 +13,7 @@ pytestmark = pytest.mark.journey
 SERIOUS = ("serious", "critical")
 
 
-def faults(page: Any) -> list[str]:
+def violations(page: Any) -> list[str]:
     """What axe finds that is serious, with the elements."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     found = axe.run(page).response["violations"]
@@ -27,20 +27,20 @@ def faults(page: Any) -> list[str]:
 def test_no_view_has_a_serious_accessibility_violation(screen: Screen) -> None:
     page = screen.page
     screen.open("/sign-in")
-    assert faults(page) == []
+    assert violations(page) == []
     page.get_by_label("Token").fill("wrong")
     page.keyboard.press("Enter")
     page.get_by_role("alert").wait_for()
     screen.faults.clear()  # the browser notes the status, 401
-    assert faults(page) == []
+    assert violations(page) == []
     screen.sign_in()
-    assert faults(page) == []
+    assert violations(page) == []
     screen.diagnose()
     page.get_by_text("Compare two classes").click()
     page.get_by_text("Who viewed this diagnosis").click()
     page.get_by_label("I disagree").check()
     screen.ready("side-1")
-    assert faults(page) == []
+    assert violations(page) == []
     for path in ("/day", "/model"):
         screen.open(path)
-        assert faults(page) == []
+        assert violations(page) == []

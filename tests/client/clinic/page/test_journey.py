@@ -22,33 +22,33 @@ def test_from_the_image_to_the_days_list(screen: Screen) -> None:
     page, store = screen.page, screen.node.store
     screen.sign_in()
     screen.diagnose()
-    said = store.list_day(date.today())[0]
-    assert page.url.endswith(f"/diagnoses/{said.id}")
+    diagnosis = store.list_day(date.today())[0]
+    assert page.url.endswith(f"/diagnoses/{diagnosis.id}")
 
     rows = page.locator(".bars tbody tr")
     shown = [rows.nth(place).inner_text().split("\n") for place in range(rows.count())]
-    ranked = sorted(said.probabilities.items(), key=lambda each: -each[1])
+    ranked = sorted(diagnosis.probabilities.items(), key=lambda each: -each[1])
     assert [row[0].strip() for row in shown] == [name.replace("_", " ") for name, _ in ranked]
     assert f"{100 * ranked[0][1]:.0f} %" in rows.first.inner_text()
     assert "Research use only; not a medical device." in page.locator(".use").inner_text()
     assert page.get_by_text("does not outline the lesion").is_visible()
 
-    label = next(name for name in CLASSES if name != said.prediction)
+    label = next(name for name in CLASSES if name != diagnosis.prediction)
     page.get_by_label("I disagree").check()
     page.get_by_label("It is").select_option(label)
     page.get_by_label("Confirmed by").select_option("histopathology")
     page.get_by_label("Reason").fill("the network at its edge")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("the network at its edge").wait_for()
-    (opinion,) = store.list_opinions(said.id)
+    (opinion,) = store.list_opinions(diagnosis.id)
     assert (opinion.who, opinion.agrees, opinion.label) == ("anna", False, label)
     assert (opinion.confirmed_by, opinion.reason) == ("histopathology", "the network at its edge")
-    assert screen.say() == "Your opinion is saved."
+    assert screen.announcement() == "Your opinion is saved."
 
     page.get_by_role("link", name="Today").click()
-    page.locator(f"a[href='/diagnoses/{said.id}']").click()
+    page.locator(f"a[href='/diagnoses/{diagnosis.id}']").click()
     page.get_by_text("anna disagrees").wait_for()
-    assert [each.who for each in store.list_views(said.id)] == ["anna", "anna"]
+    assert [each.who for each in store.list_views(diagnosis.id)] == ["anna", "anna"]
 
 
 def test_the_heatmap_is_slid_hidden_and_compared(screen: Screen) -> None:
@@ -62,7 +62,7 @@ def test_the_heatmap_is_slid_hidden_and_compared(screen: Screen) -> None:
     assert opacity(screen) == pytest.approx(0.65)
     page.keyboard.press("h")
     assert opacity(screen) == 0
-    assert screen.say() == "The heatmap is hidden."
+    assert screen.announcement() == "The heatmap is hidden."
     page.keyboard.press("H")
     assert opacity(screen) == pytest.approx(0.65)
     page.get_by_label("Reason").press("h")
@@ -135,7 +135,7 @@ def test_a_refusal_is_shown_on_the_form(screen: Screen) -> None:
     page.get_by_role("alert").wait_for()
     assert len(page.get_by_role("alert").inner_text()) > 20
     assert page.get_by_role("button", name="Diagnose").is_enabled()
-    screen.faults = [each for each in screen.faults if "415" not in each]  # the browser notes the status
+    screen.errors = [each for each in screen.errors if "415" not in each]  # the browser notes the status
     screen.diagnose()
 
 

@@ -15,7 +15,7 @@ from tests.client.clinic.store.samples import diagnosis, prepared, received
 OLD_DAYS = 90
 
 
-def keep_busy(folder: Path, seed: int, reports: Connection) -> None:
+def work_until_killed(folder: Path, seed: int, reports: Connection) -> None:
     """Opens the store and works; every report is sent once the store has returned."""
     draw = random.Random(seed)
     with open_store(Home(folder), 30) as store:

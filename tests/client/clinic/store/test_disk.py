@@ -65,10 +65,10 @@ def test_a_full_disk_leaves_nothing_half_saved(disk: Home, leave: int) -> None:
         made = [save_one(store, 1, "r-1")]
         ballast = fill(disk.folder, leave)
 
-        def keep(number: int) -> None:
+        def save(number: int) -> None:
             made.append(store.save(diagnosis(of, f"n-{number}"), of, prepared(2)))
 
-        until_full(keep, 30)
+        until_full(save, 30)
         assert files(disk) == {f"{each.id}.{kind}" for each in made for kind in ("image", "prepared")}
         opinions = until_full(
             lambda _: store.add_opinion(made[0].id, Opinion("dr", False, "melanoma", "x" * 2000)), 1000

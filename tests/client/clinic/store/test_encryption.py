@@ -25,18 +25,18 @@ places = st.lists(st.text(max_size=8), max_size=3).map(tuple)
 def test_encrypted_bytes_decrypt_only_in_their_context(
     data: bytes, place: tuple[str, ...], other: tuple[str, ...], at: int, bit: int
 ) -> None:
-    sealed = StoreCipher(KEY).encrypt(data, *place)
-    assert StoreCipher(KEY).decrypt(sealed, *place) == data
-    changed = bytearray(sealed)
-    changed[at % len(sealed)] ^= 1 << bit
+    encrypted = StoreCipher(KEY).encrypt(data, *place)
+    assert StoreCipher(KEY).decrypt(encrypted, *place) == data
+    changed = bytearray(encrypted)
+    changed[at % len(encrypted)] ^= 1 << bit
     wrong = [
         (KEY, bytes(changed), place),
-        (KEY[::-1], sealed, place),
-        (KEY, sealed[:-1], place),
+        (KEY[::-1], encrypted, place),
+        (KEY, encrypted[:-1], place),
         (KEY, b"", place),
     ]
     if other != place:
-        wrong.append((KEY, sealed, other))
+        wrong.append((KEY, encrypted, other))
     for key, text, where in wrong:
         with pytest.raises(DecryptionError):
             StoreCipher(key).decrypt(text, *where)
@@ -51,9 +51,9 @@ def test_the_cipher_is_aes_gcm_under_a_key_derived_by_hkdf() -> None:
 
     extracted = hmac.digest(bytes(32), KEY, hashlib.sha256)
     derived = hmac.digest(extracted, b"dermafed store seal\x01", hashlib.sha256)
-    sealed = StoreCipher(KEY).encrypt(b"sixteen bytes ok", "image", "7f")
-    counter = modes.CTR(sealed[:12] + (2).to_bytes(4, "big"))
-    plain = Cipher(algorithms.AES(derived), counter).decryptor().update(sealed[12:-16])
+    encrypted = StoreCipher(KEY).encrypt(b"sixteen bytes ok", "image", "7f")
+    counter = modes.CTR(encrypted[:12] + (2).to_bytes(4, "big"))
+    plain = Cipher(algorithms.AES(derived), counter).decryptor().update(encrypted[12:-16])
     assert plain == b"sixteen bytes ok"
 
 

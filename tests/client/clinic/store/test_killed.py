@@ -22,7 +22,7 @@ from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home
 from dermafed.shared.imaging.decoding import decode_image
-from tests.client.clinic.store.busy_process import keep_busy
+from tests.client.clinic.store.busy_process import work_until_killed
 from tests.client.clinic.store.samples import CLINICAL, prepared, received
 
 pytestmark = pytest.mark.journey
@@ -36,10 +36,10 @@ class Acknowledged:
     old: dict[str, int] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)
     doubtful: set[str] = field(default_factory=set)
-    said: Counter[str] = field(default_factory=Counter)
+    opinions: Counter[str] = field(default_factory=Counter)
 
-    def take(self, word: tuple[Any, ...]) -> None:
-        match word:
+    def take(self, report: tuple[Any, ...]) -> None:
+        match report:
             case ("saved", id, number):
                 self.saved[id] = number
             case ("old", id, number):
@@ -50,8 +50,8 @@ class Acknowledged:
             case ("forgot", id):
                 self.doubtful.remove(id)
                 self.forgotten.add(id)
-            case ("said", id):
-                self.said[id] += 1
+            case ("opinions", id):
+                self.opinions[id] += 1
 
 
 def run_and_kill(folder: Path, seed: int, heard: int, wait: float, done: Acknowledged) -> bool:
@@ -59,32 +59,32 @@ def run_and_kill(folder: Path, seed: int, heard: int, wait: float, done: Acknowl
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.client.clinic.store.busy_process"])
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=keep_busy, args=(folder, seed, theirs))
+    process = context.Process(target=work_until_killed, args=(folder, seed, theirs))
     process.start()
     theirs.close()
-    words: list[tuple[Any, ...]] = []
+    reports: list[tuple[Any, ...]] = []
     for _ in range(heard):
         assert ours.poll(600)
-        words.append(ours.recv())
+        reports.append(ours.recv())
     time.sleep(wait)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
-    words.extend(rest_of(ours))
+    reports.extend(rest_of(ours))
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    for word in words:
-        done.take(word)
-    return ("open",) in words
+    for report in reports:
+        done.take(report)
+    return ("open",) in reports
 
 
 def rest_of(pipe: Connection) -> list[tuple[Any, ...]]:
     """What was sent whole; the last word may have been cut off."""
-    words: list[tuple[Any, ...]] = []
+    reports: list[tuple[Any, ...]] = []
     try:
         while True:
-            words.append(pipe.recv())
+            reports.append(pipe.recv())
     except (EOFError, OSError):
-        return words
+        return reports
 
 
 def is_whole(store: Store, home: Home, done: Acknowledged, last: int | None = None) -> None:
@@ -95,7 +95,7 @@ def is_whole(store: Store, home: Home, done: Acknowledged, last: int | None = No
         np.testing.assert_array_equal(store.load_prepared(id), prepared(number))
         np.testing.assert_array_equal(store.load_image(id), decode_image(encode_photograph(of.image)))
         assert store.load_reference(id) == of.reference
-        assert len(store.list_opinions(id)) >= done.said[id]
+        assert len(store.list_opinions(id)) >= done.opinions[id]
     for id, number in done.old.items():
         assert store.load(id).image_sha256 == received(number).sha256
     for id in done.forgotten:

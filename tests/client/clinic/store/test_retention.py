@@ -36,9 +36,9 @@ def encrypted_bytes(home: Home, store: Store, id: str) -> list[bytes]:
     return [*found, row["content"], row["reference"], row["asked"], *(event["content"] for event in events)]
 
 
-def remains(home: Home, sealed: list[bytes]) -> list[bytes]:
+def remains(home: Home, encrypted: list[bytes]) -> list[bytes]:
     content = all_bytes(home.folder)
-    return [text[:32] for text in sealed if text[:32] in content or text[-32:] in content]
+    return [text[:32] for text in encrypted if text[:32] in content or text[-32:] in content]
 
 
 def is_gone(store: Store, id: str) -> None:
@@ -58,11 +58,11 @@ def test_a_forgotten_diagnosis_leaves_no_byte(home: Home, store: Store) -> None:
     others = [save_one(store, seed, f"r-{seed}") for seed in range(2, 100)]
     for each in others[::3]:
         store.add_opinion(each.id, Opinion("dr-huber", True, reason="x" * 700))
-    sealed = encrypted_bytes(home, store, target.id)
-    assert len(sealed) == 7
-    assert len(remains(home, sealed)) == 7
+    encrypted = encrypted_bytes(home, store, target.id)
+    assert len(encrypted) == 7
+    assert len(remains(home, encrypted)) == 7
     store.forget(target.id, *(each.id for each in others[::2]))
-    assert remains(home, sealed) == []
+    assert remains(home, encrypted) == []
     content = all_bytes(home.store)
     assert content.count(target.id.encode()) == 2  # the line that says so, and its index
     assert next(iter(store.list_forgotten())) == target.id
@@ -88,15 +88,15 @@ def test_an_expired_diagnosis_has_no_personal_data(home: Home, store: Store) -> 
     for each in (old, young):
         store.add_opinion(each.id, Opinion("dr-huber", False, "melanoma", "the second", "histopathology"))
         store.add_view(each.id, "dr-huber")
-    sealed = encrypted_bytes(home, store, old.id)
+    encrypted = encrypted_bytes(home, store, old.id)
     assert store.expire(NOW) == 1
     assert store.expire(NOW) == 0
     bare = store.load(old.id)
     assert bare.clinical == Clinical()
     assert bare.request is None
     assert bare.to_dict() == {**old.to_dict(), "clinical": asdict(Clinical()), "request": None}
-    (said,) = store.list_opinions(old.id)
-    assert (said.who, said.label, said.reason, said.confirmed_by) == (
+    (opinion,) = store.list_opinions(old.id)
+    assert (opinion.who, opinion.label, opinion.reason, opinion.confirmed_by) == (
         "dr-huber",
         "melanoma",
         "",
@@ -106,8 +106,8 @@ def test_an_expired_diagnosis_has_no_personal_data(home: Home, store: Store) -> 
     assert store.load_reference(old.id) is None
     is_gone(store, old.id)
     assert store.find_request("camera-1", "1.2.3.4711") == bare  # a repeated request is still the same
-    kept_on = {sealed[4], sealed[6]}  # the keyed digest of the request, and who looked
-    assert set(remains(home, sealed)) == {text[:32] for text in kept_on}
+    retained = {encrypted[4], encrypted[6]}  # the keyed digest of the request, and who looked
+    assert set(remains(home, encrypted)) == {text[:32] for text in retained}
     assert store.load(young.id) == young
     assert store.load_image(young.id).any()
     assert store.list_opinions(young.id)[0].reason == "the second"
@@ -167,7 +167,7 @@ def test_an_invalid_opinion_is_refused(store: Store, opinion: Opinion) -> None:
 
 def test_traces_are_erased_after_a_crash(home: Home, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     target = save_one(store, 1, "r")
-    sealed = encrypted_bytes(home, store, target.id)
+    encrypted = encrypted_bytes(home, store, target.id)
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -176,9 +176,9 @@ def test_traces_are_erased_after_a_crash(home: Home, store: Store, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         store.forget(target.id)
     monkeypatch.undo()
-    assert remains(home, sealed)
+    assert remains(home, encrypted)
     open_store(home).close()
-    assert remains(home, sealed) == []
+    assert remains(home, encrypted) == []
 
 
 def test_quarantined_objects_are_encrypted_listed_deleted_and_expire(

@@ -94,7 +94,9 @@ def test_an_accepted_diagnosis_is_a_labelled_record(home: Home, store: Store) ->
 
 
 def test_without_clinical_data_the_cells_are_empty(home: Home, store: Store) -> None:
-    of = received(7, clinical=replace(received().clinical, age=None, sex=None, site=None), reference=None)
+    of = received(
+        7, clinical=replace(received().clinical, age=None, sex=None, clinic_split=None), reference=None
+    )
     made = store.save(diagnosis(of), of, prepared(7))
     store.add_opinion(made.id, SAYS)
     store.accept(made.id, "person", "Nodular melanoma")
@@ -200,10 +202,10 @@ def test_a_run_that_began_goes_on_whatever_is_accepted(
     for seed in range(8):
         store.accept(waiting(store, seed, SAYS, device=f"camera-{seed}"), "person")
     folder = OfferFolder(tmp_path / "offer", "graz")
-    site = split_clinic_data(clinic, offer(split=split), folder)
+    clinic_split = split_clinic_data(clinic, offer(split=split), folder)
     for seed in range(8, 16):
         store.accept(waiting(store, seed, SAYS), "person")
-    assert split_clinic_data(clinic, offer(split=split), folder) == site
+    assert split_clinic_data(clinic, offer(split=split), folder) == clinic_split
 
 
 def test_a_given_split_takes_it_for_training(home: Home, store: Store, tmp_path: Path) -> None:
@@ -214,8 +216,8 @@ def test_a_given_split_takes_it_for_training(home: Home, store: Store, tmp_path:
     id = waiting(store, 1, SAYS)
     store.accept(id, "person")
     clinic = ClinicData("graz", data, home.reviewed)
-    site = split_clinic_data(clinic, offer(split="given"), OfferFolder(tmp_path / "offer", "graz"))
-    assert id in {record.image_id for record in site.splits.train}
+    clinic_split = split_clinic_data(clinic, offer(split="given"), OfferFolder(tmp_path / "offer", "graz"))
+    assert id in {record.image_id for record in clinic_split.splits.train}
 
 
 def test_forgetting_empties_the_cache_of_prepared_images(home: Home, store: Store, tmp_path: Path) -> None:
@@ -223,9 +225,12 @@ def test_forgetting_empties_the_cache_of_prepared_images(home: Home, store: Stor
     for seed in range(5):
         store.accept(waiting(store, seed, SAYS), "person")
     ids = [record.image_id for record in read_reviewed(home.reviewed)]
-    site = split_clinic_data(clinic, offer(), OfferFolder(tmp_path / "offer", "graz"))
-    preprocess_clinic_data(site, offer())
-    used = {record.path.stem: record.path for record in (*site.splits.train, *site.splits.validation)}
+    clinic_split = split_clinic_data(clinic, offer(), OfferFolder(tmp_path / "offer", "graz"))
+    preprocess_clinic_data(clinic_split, offer())
+    used = {
+        record.path.stem: record.path
+        for record in (*clinic_split.splits.train, *clinic_split.splits.validation)
+    }
     digest = hashlib.sha256(used[next(id for id in ids if id in used)].read_bytes()).hexdigest()
     entries = list(default_cache_folder().rglob(digest[2:]))
     assert len(entries) == 1
@@ -238,8 +243,8 @@ def test_forgetting_empties_the_cache_of_prepared_images(home: Home, store: Stor
 def test_check_counts_reviewed_records(home: Home, store: Store, tmp_path: Path) -> None:
     data_set(tmp_path / "data")
     store.accept(waiting(store, 1, SAYS), "person")
-    (told,) = (check for check in check_clinic(home) if check.name == "data")
-    assert told.what == "21 images: 11 melanoma, 10 nevus"
+    (data_check,) = (check for check in check_clinic(home) if check.name == "data")
+    assert data_check.what == "21 images: 11 melanoma, 10 nevus"
 
 
 def test_an_image_of_any_shape_can_be_accepted(home: Home, store: Store) -> None:

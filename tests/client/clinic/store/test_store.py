@@ -89,12 +89,12 @@ def test_threads_with_one_request_get_one_diagnosis(store: Store) -> None:
     made = [diagnosis(of, "same") for _ in range(16)]
     ready = threading.Barrier(8)
 
-    def keep(each: Diagnosis) -> Diagnosis:
+    def save(each: Diagnosis) -> Diagnosis:
         ready.wait()
         return store.save(each, of, prepared(5))
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(keep, made))
+        answers = list(pool.map(save, made))
     assert len({answer.id for answer in answers}) == 1
     assert answers[0] in made
     today = date.fromtimestamp(time.time())
@@ -174,12 +174,12 @@ def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, s
         return made
 
     with ThreadPoolExecutor(1) as pool:
-        keeping = pool.submit(save_on)
+        saving = pool.submit(save_on)
         for number in range(20):
             with open_store(home, 30) as other:
                 other.forget(save_one(other, 10_000 + number).id)
         stop.set()
-    made = keeping.result()
+    made = saving.result()
     assert len(made) > 5
     for seed, each in enumerate(made):
         np.testing.assert_array_equal(store.load_prepared(each.id), prepared(seed))
@@ -198,7 +198,7 @@ def test_opening_a_store_waits_for_a_save_in_progress(
 
     monkeypatch.setattr(EncryptedFiles, "write", write_slowly)
     with ThreadPoolExecutor(1) as pool:
-        keeping = pool.submit(save_one, store)
+        saving = pool.submit(save_one, store)
         assert written.wait(60)
         open_store(home, 30).close()
-        np.testing.assert_array_equal(store.load_prepared(keeping.result().id), prepared())
+        np.testing.assert_array_equal(store.load_prepared(saving.result().id), prepared())

@@ -45,7 +45,7 @@ def test_diagnoses_of_a_day(client: Client, store: Store) -> None:
     yesterday = datetime.now(UTC) - timedelta(1)
     old = save_one(store, 1, time=yesterday.isoformat(timespec="milliseconds"))
     first, second = save_one(store, 2), save_one(store, 3)
-    said = store.add_opinion(first.id, SAYS)
+    opinion = store.add_opinion(first.id, SAYS)
     store.add_view(first.id, "dr-huber")
     found = client.json("diagnoses")
     assert [each["id"] for each in found] == [second.id, first.id]
@@ -56,9 +56,9 @@ def test_diagnoses_of_a_day(client: Client, store: Store) -> None:
         "label": "melanoma",
         "reason": "streaks\x1b[2J",
         "confirmed_by": "histopathology",
-        "time": said.time,
+        "time": opinion.time,
     }
-    assert [look["who"] for look in found[1]["looks"]] == ["dr-huber"]
+    assert [view["who"] for view in found[1]["looks"]] == ["dr-huber"]
     day = yesterday.astimezone().date().isoformat()
     assert [each["id"] for each in client.json("diagnoses", "--day", day)] == [old.id]
     shown = client("diagnoses").out

@@ -78,12 +78,12 @@ def test_without_a_file_there_is_no_calibration(model: Path) -> None:
 
 def test_the_file_has_the_metrics_before_and_after(model: Path) -> None:
     save_calibration(model, calibration := with_rule())
-    told = json.loads(calibration_files(model)[0].read_text())["figures"]
-    assert told["images"] == 400
-    assert told["before"]["expected_calibration_error"] == calibration.sums.before.error
-    assert told["after"]["log_loss"] < told["before"]["log_loss"]
-    assert sum(bar["images"] for bar in told["after"]["bins"]) == 400
-    assert told["unsure"]["coverage"] >= 0.8
+    metrics = json.loads(calibration_files(model)[0].read_text())["figures"]
+    assert metrics["images"] == 400
+    assert metrics["before"]["expected_calibration_error"] == calibration.sums.before.error
+    assert metrics["after"]["log_loss"] < metrics["before"]["log_loss"]
+    assert sum(bar["images"] for bar in metrics["after"]["bins"]) == 400
+    assert metrics["unsure"]["coverage"] >= 0.8
 
 
 def test_another_models_file_is_refused(model: Path) -> None:

@@ -38,5 +38,5 @@ def test_classes_have_the_same_shares_in_every_group_that_has_all_of_them(
     for sex in set(sexes):
         own = np.array([each == sex for each in sexes])
         shares = np.bincount(labels[own], weights[own], minlength=3) / own.sum()
-        held = np.bincount(labels[own], minlength=3) > 0
-        assert shares[held] == pytest.approx(overall[held], rel=1e-5)
+        present = np.bincount(labels[own], minlength=3) > 0
+        assert shares[present] == pytest.approx(overall[present], rel=1e-5)
