@@ -37,7 +37,7 @@ def test_an_image_runs_without_privileges_and_reports_its_health(target: str) ->
     assert "USER dermafed" in instructions
     assert keywords.index("USER") > max(at for at, keyword in enumerate(keywords) if keyword == "RUN")
     assert "HEALTHCHECK" in keywords
-    # Its licence forbids to pass it on, and a layer keeps what a later one removes.
+    # Its licence forbids to pass it on, and a layer retains what a later one removes.
     assert all("uninstall --yes bm3d" in line for line in instructions if "pip install" in line)
 
 

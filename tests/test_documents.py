@@ -1,4 +1,4 @@
-"""The documents say what the result files and the code say."""
+"""The documents agree with the result files and the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typer.main import get_command
 import dermafed.client.cli
 import dermafed.server.cli
 import dermafed.simulation.cli
-from dermafed.simulation.studies.marks import by_hand
+from dermafed.simulation.studies.marks import unmarked_numbers
 from dermafed.simulation.studies.publish import documents, outdated_documents
 from tests.paths import ROOT
 
@@ -25,7 +25,7 @@ def test_every_marked_number_is_that_of_its_result_file() -> None:
 
 
 def test_documents_of_marked_numbers_have_no_other_numbers() -> None:
-    assert {path: found for path in documents(ROOT) if (found := by_hand(path.read_text("utf-8")))} == {}
+    assert {path: found for path in documents(ROOT) if (found := unmarked_numbers(path.read_text("utf-8")))} == {}
 
 
 def test_every_result_file_is_quoted() -> None:

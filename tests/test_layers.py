@@ -1,4 +1,4 @@
-"""Who may import whom, and what no file of the project may hold; found by reading the source."""
+"""Which part may import which, and what no file of the project may contain; found by reading the source."""
 
 from __future__ import annotations
 

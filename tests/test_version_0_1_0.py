@@ -213,7 +213,7 @@ def test_the_saved_model_of_a_clinic_diagnoses_as_before(here: Folder, home: Hom
 def test_a_model_file_and_its_calibration(here: Folder) -> None:
     here.unpack("model")
     output, before = here.diagnose("--model", "model/spring.keras"), here.then("diagnose")
-    assert {line["outside"] for line in before} == {True, False}, "the trust file tells images apart"
+    assert {line["outside"] for line in before} == {True, False}, "the trust file distinguishes images"
     for line, then in zip(output, before, strict=True):
         assert line["probabilities"] == pytest.approx(then["probabilities"], abs=1e-6)
         same = set(then) - {"probabilities", "seconds"}
@@ -272,7 +272,7 @@ def test_a_federation_can_be_continued(here: Folder) -> None:
         here.run(fl_server, "export", "first", round, f"{round}.keras", "--dir", "alps")
     output = here.diagnose("--model", "last.keras")
     before = {each["image_sha256"][:32]: each for each in here.then("fl-client diagnoses")}
-    for each in output:  # the clinic kept the same weights, and the same trust
+    for each in output:  # the clinic saved the same weights, and the same calibration
         assert each["model"]["sha256"] == before[each["id"]]["model"]["sha256"]
         assert each["probabilities"] == pytest.approx(before[each["id"]]["probabilities"], abs=1e-6)
 

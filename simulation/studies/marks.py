@@ -58,7 +58,7 @@ def renew(text: str, results: Path, where: object = "") -> str:
     return _MARK.sub(renewed, text)
 
 
-def by_hand(text: str) -> list[str]:
+def unmarked_numbers(text: str) -> list[str]:
     """Lines with numbers outside of all marks, in a document that declares none; code is ignored."""
     if _ALL_MARKED not in text:
         return []

@@ -58,7 +58,7 @@ class SuperLink:
     run: int
     address: str
     captured: list[bytes]
-    run_ends_at: str = ""  # the call of nodes that is told that the run is over
+    run_ends_at: str = ""  # the call of nodes that is answered that the run is over
 
     def enrol(self, public_key: str, name: str) -> int:
         """Register a clinic's key; its node's number."""
@@ -85,7 +85,7 @@ class SuperLink:
         return str(message.metadata.message_id)
 
     def reply(self, message: str, seconds: float = 100) -> Message:
-        """The reply to a message; its objects are kept in ``captured`` as they came."""
+        """The reply to a message; its objects are added to ``captured`` as they came."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for reply in self.state.get_message_res(message_ids={message}, run_id=self.run):

@@ -1,4 +1,4 @@
-"""``fl-client calibrate``: figures that another program finds too, and what is refused."""
+"""``fl-client calibrate``: metrics that another program finds too, and what is refused."""
 
 from __future__ import annotations
 

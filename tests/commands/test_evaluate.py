@@ -1,4 +1,4 @@
-"""``fl-client evaluate`` and ``convert``: figures that can be checked by hand, and what is refused."""
+"""``fl-client evaluate`` and ``convert``: metrics that can be worked out, and what is refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of random weights, as good as any to check figures with."""
+    """A model of random weights, as good as any to check metrics with."""
     path = tmp_path_factory.mktemp("model") / "model.keras"
     keras.utils.set_random_seed(3)
     save_model(path, to_flat(build_classifier(CARD.model)), CARD)

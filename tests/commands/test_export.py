@@ -1,4 +1,4 @@
-"""``fl-server export``: the model of a run as a file, and its trust where the clinics calibrated it."""
+"""``fl-server export``: the model of a run as a file, and its calibration, if the clinics calibrated it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``fl-server`` on the folder of a run: its rounds, and the models that it kept."""
+"""``fl-server`` on the folder of a run: its rounds, and the models that it saved."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class Federation(Processes):
         return dict(json.loads(self.at(clinic, "status", "--json")))
 
     def cause_at(self, clinic: str) -> str:
-        """Why a clinic is not connected, as its own status tells it."""
+        """Why a clinic is not connected, as its own status shows."""
         return str(self.status_at(clinic)["cause"])
 
     def check_at(self, clinic: str, name: str) -> dict[str, str]:
@@ -139,7 +139,7 @@ class Federation(Processes):
         return any(each["clinic"] == clinic and each["online"] for each in self.status()["clinics"])
 
     def connected(self, *clinics: str) -> bool:
-        """Whether these clinics' nodes are ready, by their own word and the server's."""
+        """Whether these clinics' nodes are ready, by their own status and the server's."""
         return all(
             self.online(clinic) and self.status_at(clinic)["node"] == "runs, connected" for clinic in clinics
         )
@@ -155,7 +155,7 @@ class Federation(Processes):
         return dict(next(run for run in runs if run["name"] == name))
 
     def run_folder(self, name: str) -> Path:
-        """Where the server keeps a run."""
+        """Where the server stores a run."""
         (folder,) = (self.server / "runs").glob(f"*-{name}")
         return folder
 

@@ -1,4 +1,4 @@
-"""A worker of a clinic that lies, each round in another way; run as a node's worker: FOLDER ADDRESS.
+"""A worker that sends false replies, each round in another way; run as a node's worker: FOLDER ADDRESS.
 
 With a file ``lie`` in the folder, its update is one for another run.
 """

@@ -89,7 +89,7 @@ def test_a_full_disk_pauses_the_run_and_loses_no_round(federation: Federation, d
     before = checkpoints(federation, name)
     ballast = fill(disk)
     if disk == federation.server:
-        # The record lies there too: it tells of the pause at once if there is a page left for it.
+        # The record lies there too: it shows the pause at once if there is a page left for it.
         wait_for(lambda: "the disk is full" in federation.log(SERVER) or is_paused(federation, name))
         ballast.unlink()
     paused = federation.ends(name, "paused")

@@ -11,7 +11,7 @@ from tests.server.small_clinics import NAMES
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Link:
-    """One state for all tests that do not look at all of it; to make one takes time."""
+    """One state for all tests that do not need one of their own: making it takes time."""
     return Link(tmp_path_factory.mktemp("link") / "flower.db")
 
 

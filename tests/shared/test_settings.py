@@ -1,4 +1,4 @@
-"""Settings: what is refused, in which words, and what the fields say of themselves."""
+"""Settings: what is refused, the messages, and the descriptions of the fields."""
 
 from __future__ import annotations
 

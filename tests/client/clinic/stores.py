@@ -1,4 +1,4 @@
-"""A clinic's store in a test's own folder, and what it holds."""
+"""A clinic's store in a test's own folder, and its diagnoses."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_the_calibration_is_saved_beside_its_model(home: Home, weights: NDArray[
     calibration = load_calibration(opened.file, opened.used.sha256)
     assert calibration is not None
     assert (calibration.clinics, calibration.sums.temperature) == (3, 2.0)
-    # What lies outside was fitted here, to the clinic's own images.
+    # The out-of-distribution rule was fitted here, to the clinic's own images.
     assert calibration.out_of_distribution is not None
     assert calibration.out_of_distribution.images == sums.images
 

@@ -1,4 +1,4 @@
-"""The limits in ``clinic.toml``, with offers made by hand."""
+"""The limits in ``clinic.toml``, with offers of all kinds."""
 
 from __future__ import annotations
 

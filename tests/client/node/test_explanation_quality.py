@@ -1,4 +1,4 @@
-"""The explain query over real Flower messages: figures come back, and nothing else."""
+"""The explain query over real Flower messages: metrics come back, and nothing else."""
 
 from __future__ import annotations
 

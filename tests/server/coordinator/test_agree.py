@@ -56,7 +56,7 @@ Says = Callable[[], Answer | Error]
 
 
 class Clinics:
-    """Three clinics that join, except as told; keeps what they were told to prepare with."""
+    """Three clinics that join, unless a response is given; records the counts that they prepare with."""
 
     def __init__(self, responses: dict[int, Says] | None = None, unready: set[int] | None = None) -> None:
         self.responses, self.unready = responses or {}, unready or set[int]()

@@ -230,7 +230,7 @@ def test_an_ending_is_recorded_as_soon_as_possible(
         while "disk is full" not in caplog.text and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(0.1)
-        assert caplog.text.count("disk is full") == 1  # told once, though it is tried again and again
+        assert caplog.text.count("disk is full") == 1  # logged once, though it is tried again and again
         assert find_run(served.record, "spring").status is Status.RUNNING
         full.clear()
         run = served.await_status("spring", Status.PAUSED)

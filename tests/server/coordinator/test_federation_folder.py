@@ -1,4 +1,4 @@
-"""The authority and its certificates, judged by openssl and by a TLS handshake."""
+"""The authority and its certificates, checked by openssl and by a TLS handshake."""
 
 from __future__ import annotations
 

@@ -76,13 +76,13 @@ def routes(place: Place) -> list[tuple[str, str]]:
 
 
 def check_exposure(place: Place, port: int) -> list[str]:
-    """Calls that are no node's and that something answers, asked with a valid key and a decodable body."""
+    """Calls that are not for nodes but answered, made with a valid key and a decodable body."""
     caller, exposed = place.caller(port), []
     for method, path in sorted({*routes(place), *PROTOBUF_REQUEST_TYPES}):
         if path not in NODE_CALLS:
             body = PROTOBUF_REQUEST_TYPES.get((method, path), GetNodesRequest)().SerializeToString()
             with caller.http.stream(method, path, content=body, headers=caller.headers()) as answer:
-                # What is there may answer 404 too, in its own words.
+                # An existing route may answer 404 too, with a text of its own.
                 if answer.status_code != 404 or answer.headers["content-length"] != "0":
                     exposed.append(path)
     return exposed

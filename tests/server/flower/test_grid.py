@@ -66,7 +66,7 @@ def test_a_stopped_run_ends_wherever_it_is(link: Link, nodes: dict[int, str]) ->
 
 
 def half_a_reply(link: Link, run_id: int, node: int, key: str, content: RecordDict) -> dict[str, bytes]:
-    """A reply is told of, and its objects are about to be sent."""
+    """A reply is announced, and its objects are about to be sent."""
     link.state.get_message_ins(node, 1)
     reply = Message(content, reply_to=received(link, key))
     with no_object_id_recompute():

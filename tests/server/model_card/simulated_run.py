@@ -1,4 +1,4 @@
-"""The folder of a finished simulation with metrics computed by hand, without training."""
+"""The folder of a finished simulation with given metrics, without training."""
 
 from __future__ import annotations
 

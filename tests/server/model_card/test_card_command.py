@@ -41,7 +41,7 @@ class Coordinator:
         return command(cli.main, self._capsys, *arguments)
 
     def train(self) -> None:
-        """Two rounds, of Graz alone: Linz said no."""
+        """Two rounds, of Graz alone: Linz refused."""
         record, history = Record(Path("record.db")), ()
         self.folder.mkdir()
         start = io.BytesIO()

@@ -76,7 +76,7 @@ def test_small_cells_are_not_published(tmp_path: Path) -> None:
     content["clinics"][1]["images"] = {"melanoma": 4, "nevus": 5}
     facts = simulated_facts(simulation(tmp_path, content))
     text = card_text(facts)
-    # With the 17 of all and north's 10 anybody could tell south's 7, and its right answers.
+    # With the 17 of all and north's 10 anybody could calculate south's 7, and its right answers.
     assert not any(line.startswith(("| north | 1", "| south | 7")) for line in text.splitlines())
     assert "| all clinics | 17 |" in text
     assert "There are too few test images to report by clinic" in text

@@ -1,4 +1,4 @@
-"""The record: what it keeps, and that two processes may write it at once."""
+"""The record: what it stores, and that two processes may write it at once."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.server.coordinator.runs_in_process import Server
 
 
 def scalars(folder: Path, name: str) -> list[tuple[int, float]]:
-    """Steps and values of one figure."""
+    """Steps and values of one metric."""
     files = sorted(folder.glob("events.out.tfevents.*"))
     events = [event for file in files for event in tf.compat.v1.train.summary_iterator(str(file))]
     values = [(event.step, value) for event in events for value in event.summary.value]

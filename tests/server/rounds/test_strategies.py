@@ -1,4 +1,4 @@
-"""The strategies' steps against Flower's own classes and against figures worked out by hand."""
+"""The strategies' steps against Flower's own classes and against worked examples."""
 
 from __future__ import annotations
 

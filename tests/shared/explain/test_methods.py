@@ -1,4 +1,4 @@
-"""Grad-CAM, CAM and the other methods on networks small enough to compute by hand."""
+"""Grad-CAM, CAM and the other methods on networks small enough to work out."""
 
 from __future__ import annotations
 

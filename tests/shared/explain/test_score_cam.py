@@ -1,4 +1,4 @@
-"""Score-CAM against the same written out one mask at a time, and what must hold of any map."""
+"""Score-CAM against the same written out one mask at a time, and what is true of every map."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def blob(size: int, top: int, left: int, height: int = 1, width: int = 1) -> np.
 
 
 def test_the_hottest_window_has_the_blob_in_its_middle() -> None:
-    # Windows of 4 that hold rows 4 and 5 begin at 2, 3 or 4; those that hold columns 2 and 3 at 0, 1 or 2.
+    # Windows of 4 with rows 4 and 5 begin at 2, 3 or 4; those with columns 2 and 3 at 0, 1 or 2.
     assert hottest_window(blob(8, 4, 2, 2, 2), 0.5) == Window(3 / 8, 1 / 8, 0.5)
     assert hottest_window(blob(8, 0, 7), 0.5) == Window(0, 4 / 8, 0.5)
 

@@ -1,4 +1,4 @@
-"""Resizing: shape, what is kept, and the aspect ratio."""
+"""Resizing: shape, content and aspect ratio."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dermafed.shared.training.data import LabelledImages, batches, steps_per_epo
 
 
 def numbered(images: int, metadata: bool = False) -> LabelledImages:
-    """Images of one pixel that tell their index."""
+    """Images of one pixel whose value is their index."""
     index = np.arange(images)
     pixels = np.repeat(index[:, None], 3, axis=1).reshape(-1, 1, 1, 3).astype(np.uint8)
     return LabelledImages(pixels, index % 3, index[:, None].astype(np.float32) if metadata else None)

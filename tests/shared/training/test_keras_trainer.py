@@ -300,9 +300,9 @@ def test_evaluation_counts_the_classifiers_own_predictions() -> None:
     set_flat(classifier, weights)
     expected = keras.ops.convert_to_numpy(classifier(data.images.astype(np.float32)))
     evaluated = trainer(settings, plain(), data).evaluate(weights, 1)
-    by_hand = ClinicEvaluation.from_predictions(data.labels, expected)
-    np.testing.assert_array_equal(evaluated.confusion, by_hand.confusion)
-    assert evaluated.loss == pytest.approx(by_hand.loss, rel=1e-5)
+    worked_out = ClinicEvaluation.from_predictions(data.labels, expected)
+    np.testing.assert_array_equal(evaluated.confusion, worked_out.confusion)
+    assert evaluated.loss == pytest.approx(worked_out.loss, rel=1e-5)
     np.testing.assert_allclose(predict(settings, weights, data), expected, rtol=0, atol=1e-6)
 
 

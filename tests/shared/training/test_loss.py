@@ -40,8 +40,8 @@ def test_the_prior_is_added_to_the_logits() -> None:
     labels, logits = rng.integers(0, 3, 5), rng.normal(size=(5, 3)).astype(np.float32)
     prior = np.log(np.float32([0.2, 0.7, 0.1]))
     scores = np.exp(logits + prior)
-    by_hand = -np.log(scores[np.arange(5), labels] / scores.sum(axis=1)).mean()
-    assert loss(targets(labels, prior), logits) == pytest.approx(float(by_hand), abs=1e-6)
+    expected = -np.log(scores[np.arange(5), labels] / scores.sum(axis=1)).mean()
+    assert loss(targets(labels, prior), logits) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_images_of_weight_zero_count_neither_above_nor_below_the_line() -> None:

@@ -92,7 +92,7 @@ def without_batch_statistics() -> ModelSettings:
 
 
 def lesions(images: int, seed: int = 0) -> LabelledImages:
-    """Random images whose brightness tells the class."""
+    """Random images whose brightness depends on the class."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(images) % len(CLASSES))
     pixels = rng.integers(0, 100, (images, SIDE, SIDE, 3)) + 70 * labels[:, None, None, None]

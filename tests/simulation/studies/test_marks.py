@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermafed.shared.errors import SettingsError
-from dermafed.simulation.studies.marks import by_hand, renew
+from dermafed.simulation.studies.marks import unmarked_numbers, renew
 
 TABLE = [
     {"row": "plain", "tests": "all", "figure": "auc", "mean": 0.8125, "half_width": 0.0204},
@@ -128,6 +128,6 @@ def test_a_document_of_marked_numbers_has_no_others() -> None:
     marked = between("s/table row=plain tests=mean", "0.700")
     fine = f"Version 1.2 gives {marked}.\n\n```\nlr = 0.001\n```\n\n`0.25` of an epoch.\n"
     whole = "<!-- every figure is from results -->\n"
-    assert by_hand(whole + fine) == []
-    assert by_hand(whole + fine + "Alone it is 0.62.\n") == ["Alone it is 0.62."]
-    assert by_hand(fine + "Alone it is 0.62.\n") == []
+    assert unmarked_numbers(whole + fine) == []
+    assert unmarked_numbers(whole + fine + "Alone it is 0.62.\n") == ["Alone it is 0.62."]
+    assert unmarked_numbers(fine + "Alone it is 0.62.\n") == []

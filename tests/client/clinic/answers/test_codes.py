@@ -1,4 +1,4 @@
-"""Each code of an answer, held against where it was looked up; R4's required value sets, written out."""
+"""Each code of an answer against its source, and R4's required value sets, written out."""
 
 from __future__ import annotations
 

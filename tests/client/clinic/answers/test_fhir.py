@@ -1,4 +1,4 @@
-"""The bundle is valid R4, says what the diagnosis says, and names nobody."""
+"""The bundle is valid R4, has the content of the diagnosis, and names nobody."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _context(dataset: FileDataset) -> PresentationContext:
 
 
 def _renamed(dataset: FileDataset, instance: str) -> FileDataset:
-    """An object whose data set says what it said, and whose request says another instance."""
+    """An object whose request names another instance than its data set."""
 
     class Renamed(FileDataset):
         @property

@@ -30,7 +30,7 @@ PATIENCE = 300  # seconds; the machine may be busy
 
 
 class Archive:
-    """A PACS that keeps what it is sent, or answers with a failure."""
+    """A PACS that stores what it is sent, or answers with a failure."""
 
     def __init__(self, port: int) -> None:
         self.port, self.status = port, 0x0000
@@ -85,12 +85,12 @@ def start_sender(node: Node, settings: DicomSettings, folder: Path) -> AnswerSen
 def until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done():
-        assert time.monotonic() < deadline, "it never came to pass"
+        assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
 
 
 def save_one(node: Node) -> str:
-    """A diagnosis kept, by its id."""
+    """Save a diagnosis; returns its id."""
     _, diagnosis = diagnose_instance(node.service, as_file(encapsulated(draw_jpeg())), "camera-1", {})
     return diagnosis.id
 

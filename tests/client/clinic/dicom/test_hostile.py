@@ -1,4 +1,4 @@
-"""Peers that send too much, too slowly, or what is no DICOM: the port cuts them off, and lives on."""
+"""Peers that send too much, too slowly, or something other than DICOM are cut off; the port stays open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP written by hand, for what no client library would send."""
+"""HTTP as raw bytes, for what no client library would send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API over TLS: what is answered, to whom, and what is kept of it."""
+"""The API over TLS: what is answered, to whom, and what is stored."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_endless_body(start: Start) -> None:
             sent += 0x10000
     except OSError:
         pass
-    assert sent < 2**30, "it was taken without an end"
+    assert sent < 2**30, "it was read without an end"
     assert count_saved(node) == 0
     assert node.client().get("/health").json()["ready"]
 

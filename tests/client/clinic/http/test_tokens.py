@@ -1,4 +1,4 @@
-"""Tokens and sessions: who is let in, for how long, and what is kept of a secret."""
+"""Tokens and sessions: who has access, for how long, and what is stored of a secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dermafed.shared.errors import SettingsError
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that a test sets."""
 
     now = 1000.0
 

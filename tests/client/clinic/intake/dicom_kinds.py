@@ -131,7 +131,7 @@ PIXELS = [
     kind("gray-as-rgb", "lying header: gray called RGB", dicom_jpeg(jpeg(GRAY)), "header-mismatch"),
     kind(
         "jpeg-unsure",
-        "RGB said of a JPEG that does not tell",
+        "RGB in the header of a JPEG without colour markers",
         dicom_jpeg(without_jfif(jpeg(subsampling=0)), PhotometricInterpretation="RGB"),
         "photometric",
     ),
@@ -155,9 +155,9 @@ ODD = [
     ),
     taken(
         "ybr-jpeg-as-rgb",
-        "RGB said of a JPEG that says YCbCr",
+        "RGB in the header of a JPEG marked YCbCr",
         dicom_jpeg(PhotometricInterpretation="RGB"),
-        "the JPEG's word counts",
+        "the JPEG's marker counts",
     ),
     taken("private", "names in private tags and comments", private(), "never parsed"),
     taken("exif", "names in the EXIF of a JPEG in DICOM", dicom_jpeg(jpeg(exif=exif())), "dropped"),

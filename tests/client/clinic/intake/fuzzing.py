@@ -27,7 +27,7 @@ SECONDS = 10  # of one core, at most, for one input
 
 
 def take(data: bytes) -> str:
-    """Lets the intake have it, and says what came of it: ``received`` or the refusal's code.
+    """Passes it to the intake; returns ``received`` or the refusal's code.
 
     Raises:
         AssertionError: it is neither, or took too long.
@@ -53,7 +53,7 @@ def _image(data: bytes) -> str:
 
 
 def _png(data: bytes) -> str:
-    """As a PNG whose checksums are right, else hardly any would be looked into."""
+    """As a PNG whose checksums are right, else hardly any would be decoded."""
     parts, at = [png()[:8]], 0
     while at + 12 <= len(data):
         end = at + 8 + min(int.from_bytes(data[at : at + 4]), len(data) - at - 12)

@@ -1,4 +1,4 @@
-"""The kinds of bad and odd input: what each is, and how it is told; docs/bad-input.md has a row for each."""
+"""The kinds of bad and odd input, and how each is answered; docs/bad-input.md has a row for each."""
 
 from __future__ import annotations
 

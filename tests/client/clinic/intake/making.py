@@ -1,4 +1,4 @@
-"""Small files as devices send them, and the ways to spoil them."""
+"""Small files as devices send them, and ways to damage them."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def with_segments(*segments: tuple[int, bytes], data: bytes | None = None) -> by
 
 
 def without_jfif(data: bytes) -> bytes:
-    """A JPEG that no longer says what its colours are."""
+    """A JPEG without the marker that names its colours."""
     assert data[2:4] == b"\xff\xe0"
     return data[:2] + data[4 + int.from_bytes(data[4:6]) :]
 
 
 def with_size(data: bytes, width: int, height: int) -> bytes:
-    """A PNG whose header tells another size."""
+    """A PNG whose header has another size."""
     return data[:8] + chunk(b"IHDR", struct.pack(">II", width, height) + data[24:29]) + data[33:]
 
 

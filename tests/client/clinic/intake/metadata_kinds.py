@@ -18,7 +18,7 @@ METADATA_KINDS = [
     metadata("metadata-field", "a field that names a person", b'{"patient_name": "x"}', "metadata-unknown"),
     metadata("metadata-key", "a name as a field", f'{{"{SECRET} 1950": 1}}'.encode(), "metadata-unknown"),
     metadata("metadata-age", "an age that is none", b'{"age": 121}', "metadata-value"),
-    metadata("metadata-age-text", "an age in words", b'{"age": "54"}', "metadata-value"),
+    metadata("metadata-age-text", "an age as text", b'{"age": "54"}', "metadata-value"),
     metadata("metadata-sex", "a sex that is none", b'{"sex": "yes"}', "metadata-value"),
     metadata("metadata-site", "a date in the body site", b'{"site": "back 1.2.1950"}', "metadata-value"),
     metadata("metadata-request", "a path as request", b'{"request": "../../etc/passwd"}', "metadata-value"),

@@ -10,7 +10,7 @@ from tests.client.clinic.intake.fuzzing import seeds, take
 
 
 def damage(data: bytes, chance: random.Random) -> bytes:
-    """Some bytes changed, a piece cut out, or one doubled; the first says which way in, and stays."""
+    """Some bytes changed, a piece cut out, or one doubled; the first byte selects the way in, and stays."""
     spoilt = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         start = chance.randrange(1, len(spoilt) + 1)

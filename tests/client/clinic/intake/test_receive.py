@@ -1,4 +1,4 @@
-"""The one door: DICOM or picture, whose clinical data count, and what goes to quarantine."""
+"""Receiving: DICOM or picture, whose clinical data count, and what goes to quarantine."""
 
 from __future__ import annotations
 

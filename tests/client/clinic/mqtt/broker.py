@@ -42,7 +42,7 @@ class Broker:
 
     @property
     def saved(self) -> Path:
-        """Where it keeps what it has acknowledged."""
+        """Where it stores what it has acknowledged."""
         return self.folder / "data" / "mosquitto.db"
 
     def start(self) -> None:

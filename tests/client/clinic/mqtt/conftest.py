@@ -105,7 +105,7 @@ def started(service: DiagnosticService, settings: MqttSettings) -> Iterator[None
 
 
 class _Connected(logging.Handler):
-    """Knows when the node has said that it is connected."""
+    """Waits for the node's log line that it is connected."""
 
     def __init__(self) -> None:
         super().__init__()

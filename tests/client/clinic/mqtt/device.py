@@ -18,7 +18,7 @@ from tests.client.clinic.mqtt.broker import CLINIC, PATIENCE, Broker
 
 
 class Device:
-    """An MQTT 5 client with a session that the broker keeps."""
+    """An MQTT 5 client with a session that the broker stores."""
 
     def __init__(self, broker: Broker, name: str, password: str | None = None) -> None:
         self.name, self.broker = name, broker
@@ -41,7 +41,7 @@ class Device:
         session.SessionExpiryInterval = 3600
         self.client.connect("127.0.0.1", self.broker.port, clean_start=False, properties=session)
         self.client.loop_start()
-        wait(lambda: bool(self.reasons), "the broker's word")
+        wait(lambda: bool(self.reasons), "the broker's answer")
         if self.reasons == ["Success"]:
             wait(lambda: self._subscribed, "the subscription")
         return self

@@ -51,7 +51,7 @@ class Screen:
         self.page.locator(f".stage[data-state=ready] [data-map={name}]").wait_for()
 
     def announcement(self) -> str:
-        """What a screen reader was told last."""
+        """The last text for screen readers."""
         return str(self.page.locator("#news").text_content())
 
 

@@ -1,4 +1,4 @@
-"""The store's disk is full: nothing is half kept, and all works again when there is room."""
+"""The store's disk is full: nothing is half saved, and all works again when there is room."""
 
 from __future__ import annotations
 

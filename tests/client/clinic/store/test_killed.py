@@ -30,7 +30,7 @@ pytestmark = pytest.mark.journey
 
 @dataclass
 class Acknowledged:
-    """What the killed processes were told is done."""
+    """What the store had acknowledged to the killed processes."""
 
     saved: dict[str, int] = field(default_factory=dict)
     old: dict[str, int] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Acknowledged:
 
 
 def run_and_kill(folder: Path, seed: int, heard: int, wait: float, done: Acknowledged) -> bool:
-    """Starts a keeper, kills it `wait` seconds after so many words; tells whether the store was open."""
+    """Starts a process, kills it `wait` seconds after so many reports; returns whether the store was open."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.client.clinic.store.busy_process"])
     ours, theirs = context.Pipe(duplex=False)
@@ -78,7 +78,7 @@ def run_and_kill(folder: Path, seed: int, heard: int, wait: float, done: Acknowl
 
 
 def rest_of(pipe: Connection) -> list[tuple[Any, ...]]:
-    """What was sent whole; the last word may have been cut off."""
+    """The whole reports; the last one may have been cut off."""
     reports: list[tuple[Any, ...]] = []
     try:
         while True:

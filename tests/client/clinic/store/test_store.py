@@ -163,7 +163,7 @@ def test_retention_is_at_least_a_day(home: Home, tmp_path: Path) -> None:
 
 
 def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, store: Store) -> None:
-    """Other processes sweep and rewrite the store while it keeps: only what no row knows may go."""
+    """Other processes clean and rewrite the store during a save: only files without a row may go."""
     stop = threading.Event()
 
     def save_on() -> list[Diagnosis]:
@@ -188,7 +188,7 @@ def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, s
 def test_opening_a_store_waits_for_a_save_in_progress(
     home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the files and the row, a diagnosis looks like what a sudden death left behind."""
+    """Between the files and the row, a diagnosis looks like the leftovers of a crash."""
     written, write = threading.Event(), EncryptedFiles.write
 
     def write_slowly(files: EncryptedFiles, id: str, parts: Mapping[str, bytes]) -> None:

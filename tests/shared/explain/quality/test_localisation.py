@@ -1,4 +1,4 @@
-"""The pointing game, by hand and against real lesion masks."""
+"""The pointing game: worked examples, and real lesion masks."""
 
 from __future__ import annotations
 

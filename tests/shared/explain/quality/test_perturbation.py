@@ -1,4 +1,4 @@
-"""Perturbation measures on predictors whose curves, drop and increase are known by hand."""
+"""Perturbation measures on predictors whose curves, drop and increase are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics by group against values computed by hand."""
+"""Metrics by group against worked-out values."""
 
 from __future__ import annotations
 
