@@ -25,7 +25,9 @@ def test_every_marked_number_is_that_of_its_result_file() -> None:
 
 
 def test_documents_of_marked_numbers_have_no_other_numbers() -> None:
-    assert {path: found for path in documents(ROOT) if (found := unmarked_numbers(path.read_text("utf-8")))} == {}
+    assert {
+        path: found for path in documents(ROOT) if (found := unmarked_numbers(path.read_text("utf-8")))
+    } == {}
 
 
 def test_every_result_file_is_quoted() -> None:

@@ -34,7 +34,7 @@ from dermafed.client.node.audit import Entry, append_entry
 from dermafed.client.node.home import Home, open_home, read_settings, server_address
 from dermafed.server.cli import main as fl_server
 from dermafed.simulation.cli import main as fl_simulate
-from tests.commands.making import Outcome, command
+from tests.commands.small_datasets import Outcome, command
 from tests.commands.test_help import script
 from tests.paths import ROOT
 from tests.ports import free_port

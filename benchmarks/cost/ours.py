@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.cost.relay import Cost, cost_of_rounds, relay
 from dermafed.client.node.home import make_home
-from tests.commands.making import draw_dataset
+from tests.commands.small_datasets import draw_dataset
 from tests.journeys.whole_run import WholeRun, whole_run
 from tests.server.flower.test_supernode import free_port
 

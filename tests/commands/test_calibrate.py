@@ -22,8 +22,8 @@ from dermafed.shared.lesions.splits import split_records
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
-from tests.client import a_clinic as clinics
-from tests.commands.making import LABELS, command, draw_dataset
+from tests.client import planted_clinic as clinics
+from tests.commands.small_datasets import LABELS, command, draw_dataset
 from tests.commands.test_evaluate import CARD, Capture
 
 pytestmark = pytest.mark.journey

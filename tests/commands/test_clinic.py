@@ -23,8 +23,8 @@ from dermafed.shared.protocol.certificates import certificate_fingerprint, read_
 from dermafed.shared.protocol.invitation import Invitation, write_invitation
 from dermafed.shared.protocol.node_key import fingerprint, read_public_key
 from dermafed.shared.storage.lock import lock_folder
-from tests.client.a_clinic import CLASSES, OFFER
 from tests.client.certificates import certificate
+from tests.client.planted_clinic import CLASSES, OFFER
 
 
 def run(*arguments: object) -> Result:

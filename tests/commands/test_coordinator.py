@@ -18,7 +18,7 @@ from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.shared.protocol.invitation import read_invitation
 from dermafed.shared.storage.lock import lock_folder
-from tests.commands.making import Outcome, command
+from tests.commands.small_datasets import Outcome, command
 from tests.server.example_keys import KEY, KEY_FINGERPRINT, P256
 
 PLAN = 'name = "spring"\nrounds = 4\nweights = "none"\n[model]\nimage_size = 32\n'

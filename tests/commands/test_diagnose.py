@@ -25,10 +25,10 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.service import DiagnosticService
-from tests.client.clinic.intake.making import dicom_jpeg, jpeg
+from tests.client.clinic.intake.sample_files import dicom_jpeg, jpeg
 from tests.client.clinic.stores import new_store
 from tests.client.small_model import save_small_model
-from tests.commands.making import LABELS, command, draw_image
+from tests.commands.small_datasets import LABELS, command, draw_image
 
 Capture = pytest.CaptureFixture[str]
 KEYS = ["id", "image", "prediction", "probabilities", "unsure", "outside", "quality", "model", "seconds"]

@@ -22,7 +22,7 @@ from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.commands.making import (
+from tests.commands.small_datasets import (
     LABELS,
     command,
     draw_dataset,

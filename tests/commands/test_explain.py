@@ -21,7 +21,7 @@ from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.commands.making import HAM, LABELS, command, draw_image, needs_real_images
+from tests.commands.small_datasets import HAM, LABELS, command, draw_image, needs_real_images
 from tests.shared.explain.small_networks import small_classifier
 
 Capture = pytest.CaptureFixture[str]

@@ -21,7 +21,7 @@ from dermafed.shared.metrics.calibration.calibration_file import calibration_fil
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.protocol.offer import Offer
-from tests.commands.making import command
+from tests.commands.small_datasets import command
 from tests.commands.test_coordinator import PLAN
 from tests.server.example_keys import KEY
 from tests.shared.metrics.calibration.sample_calibration import fitted

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from dermafed.server.rounds.checkpoint import load_state
-from tests.commands.making import LABELS, needs_real_images, real_dataset
+from tests.commands.small_datasets import LABELS, needs_real_images, real_dataset
 from tests.commands.test_help import script
 
 pytestmark = [pytest.mark.journey, needs_real_images]

@@ -15,7 +15,7 @@ import pytest
 from dermafed.server import cli
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, read_history, write_history
-from tests.commands.making import command
+from tests.commands.small_datasets import command
 
 SCORES = (0.4, 0.7, 0.6, 0.5)  # of rounds 1 to 4 on validation
 

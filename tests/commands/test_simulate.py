@@ -16,7 +16,7 @@ from dermafed.simulation import cli
 from dermafed.simulation.runs.example_images import example_stages
 from dermafed.simulation.runs.prepare import prepare
 from dermafed.simulation.runs.run_settings import RunSettings, save_settings
-from tests.commands.making import LABELS, Outcome, command, draw_dataset, draw_image, edit_manifest
+from tests.commands.small_datasets import LABELS, Outcome, command, draw_dataset, draw_image, edit_manifest
 
 Refused = Callable[..., str]
 SMALL = PreprocessSettings(image_size=32, clahe_grid=4)

@@ -10,7 +10,7 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.simulation import cli
 from dermafed.simulation.runs.prepare import prepare
 from dermafed.simulation.runs.run_settings import RunSettings
-from tests.commands.making import command, draw_dataset
+from tests.commands.small_datasets import command, draw_dataset
 
 SMALL = PreprocessSettings(image_size=32, denoise="none", clahe_grid=4)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.commands.making import HAM
+from tests.commands.small_datasets import HAM
 from tests.faults.federation import Federation
 
 

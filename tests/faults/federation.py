@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from dermafed.client.cli import app as fl_client
 from dermafed.server.cli import app as fl_server
-from tests.commands.making import real_dataset
+from tests.commands.small_datasets import real_dataset
 from tests.faults.processes import Processes, wait_for
 from tests.ports import free_port
 

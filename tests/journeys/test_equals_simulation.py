@@ -14,7 +14,7 @@ import pytest
 
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.first_weights import START_FILE, read_first_weights
-from tests.commands.making import needs_real_images, real_dataset, write_manifest
+from tests.commands.small_datasets import needs_real_images, real_dataset, write_manifest
 from tests.journeys.whole_run import whole_run
 from tests.ports import free_port
 

@@ -24,7 +24,7 @@ from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.client.clinic.dicom.making import encapsulated
+from tests.client.clinic.dicom.dicom_objects import encapsulated
 from tests.client.clinic.dicom.sending import Sender
 from tests.client.clinic.mqtt.broker import NODE, Broker, needs_mosquitto
 from tests.client.clinic.mqtt.device import Device

@@ -11,7 +11,7 @@ from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.errors import DatasetError
 from dermafed.simulation.runs.prepare import prepare, write_clinic_splits
 from dermafed.simulation.runs.run_settings import RunSettings
-from tests.client.a_clinic import CLASSES, OFFER, data_set, offer
+from tests.client.planted_clinic import CLASSES, OFFER, data_set, offer
 
 
 @pytest.mark.parametrize("split", ["drawn", "even"])

@@ -12,7 +12,7 @@ from dermafed.client.node.clinic_settings import Limits, default_limits, limited
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import Decision, Reason
-from tests.client.a_clinic import OFFER, offer
+from tests.client.planted_clinic import OFFER, offer
 
 LIMITS = Limits("limits", {"max_rounds": 3, "max_epochs": 0.25, "max_image_size": 32})
 

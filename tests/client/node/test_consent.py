@@ -29,7 +29,7 @@ from dermafed.shared.protocol.agreement import (
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Refusal, encode_instruction
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import become_server_task
-from tests.client.a_clinic import OFFER, clinic, data_set, offer
+from tests.client.planted_clinic import OFFER, clinic, data_set, offer
 
 WEIGHTS = np.zeros(3, np.float32)
 QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)

@@ -19,8 +19,8 @@ from dermafed.client.node.health import check_clinic
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.node_key import read_public_key
 from dermafed.shared.storage.lock import lock_folder
-from tests.client.a_clinic import clinic, data_set, joined
 from tests.client.certificates import Certificate, certificate
+from tests.client.planted_clinic import clinic, data_set, joined
 from tests.client.superlink import superlink
 
 

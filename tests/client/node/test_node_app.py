@@ -18,7 +18,7 @@ from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import OFFER_QUERY, PREPARE_QUERY, encode_counts, encode_offer
 from dermafed.shared.protocol.messages import Refusal, decode_update, encode_instruction
 from dermafed.simulation.engines.local import become_server_task
-from tests.client.a_clinic import clinic, data_set, offer
+from tests.client.planted_clinic import clinic, data_set, offer
 from tests.shared.training.tiny import plain, start, tiny, tiny_backbones
 
 MODEL = tiny(classes=("melanoma", "nevus"))

@@ -9,7 +9,7 @@ import pytest
 from dermafed.client.node.offers import Offers
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.agreement import Decision, Reason
-from tests.client.a_clinic import OFFER, offer
+from tests.client.planted_clinic import OFFER, offer
 
 WAITING = (Decision.WAITING, Reason.ASKS_A_PERSON)
 

@@ -34,8 +34,8 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.messages import Refusal, decode_evaluation, decode_update, encode_instruction
 from dermafed.shared.protocol.node_key import read_public_key
-from tests.client.a_clinic import FILE, PATIENT, clinic, data_set, joined, offer
 from tests.client.certificates import Certificate, certificate
+from tests.client.planted_clinic import FILE, PATIENT, clinic, data_set, joined, offer
 from tests.client.superlink import SuperLink, superlink
 from tests.paths import ROOT
 

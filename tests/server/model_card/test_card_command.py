@@ -23,7 +23,7 @@ from dermafed.server.rounds.run_explanations import ClinicsExplanations, save_ru
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.shared.metrics.calibration.calibration import Calibration
-from tests.commands.making import Outcome, command
+from tests.commands.small_datasets import Outcome, command
 from tests.commands.test_coordinator import PLAN
 from tests.server.example_keys import KEY
 from tests.server.model_card.simulated_run import WEIGHTS, simulation

@@ -19,7 +19,7 @@ from dermafed.shared.explain.network import Target
 from dermafed.shared.explain.score_cam import CONVENTIONS, Convention, ScoreCam, exact_score_cam
 from dermafed.shared.imaging.decoding import read_image
 from tests.shared.explain.small_networks import SIDE, naive_score_cam, small_classifier, small_image, unit
-from tests.shared.imaging.real import ham_paths, needs_real_images
+from tests.shared.imaging.real_images import ham_paths, needs_real_images
 
 EVERY = [
     Convention(basis, score, fill, increase, softmax)

@@ -27,7 +27,7 @@ from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import Preprocessed, preprocess
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from tests.paths import ROOT
-from tests.shared.imaging.real import ham_paths, needs_real_images
+from tests.shared.imaging.real_images import ham_paths, needs_real_images
 
 PLAIN = PreprocessSettings(image_size=32, denoise="none", clahe_grid=4)
 

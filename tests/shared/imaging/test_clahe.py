@@ -8,7 +8,7 @@ import pytest
 
 from dermafed.shared.imaging.clahe import clahe
 from dermafed.shared.imaging.decoding import read_image
-from tests.shared.imaging.real import ham_paths, needs_real_images
+from tests.shared.imaging.real_images import ham_paths, needs_real_images
 
 
 def lab(image: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from PIL import Image
 from dermafed.shared.errors import ImageError
 from dermafed.shared.imaging import decoding as images
 from dermafed.shared.imaging.decoding import content_digest, decode_image, read_image
-from tests.shared.imaging.real import DEVICE, ham_paths, needs_real_images
+from tests.shared.imaging.real_images import DEVICE, ham_paths, needs_real_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 

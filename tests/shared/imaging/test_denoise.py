@@ -7,7 +7,7 @@ import pytest
 
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.denoise import estimate_noise
-from tests.shared.imaging.real import ham_paths, needs_real_images
+from tests.shared.imaging.real_images import ham_paths, needs_real_images
 
 
 def test_worked_example_of_immerkaers_formula() -> None:

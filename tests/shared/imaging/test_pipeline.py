@@ -17,7 +17,7 @@ from dermafed.shared.imaging.denoise import denoise, denoiser, estimate_noise
 from dermafed.shared.imaging.pipeline import preprocess, stages
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
-from tests.shared.imaging.real import ham_paths, needs_real_images
+from tests.shared.imaging.real_images import ham_paths, needs_real_images
 
 NOISY = np.random.default_rng(0).normal(128, 12, (48, 64, 3)).clip(0, 255).astype(np.uint8)
 SMALL = PreprocessSettings(image_size=48, clahe_grid=4)

@@ -5,7 +5,7 @@ import pytest
 
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.shared.model.real import CLASSES
+from tests.shared.model.real_weights import CLASSES
 
 
 @pytest.fixture(scope="session")

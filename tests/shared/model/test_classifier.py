@@ -18,7 +18,7 @@ from dermafed.shared.model.classifier import (
 )
 from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.shared.model.real import CLASSES, IMAGES
+from tests.shared.model.real_weights import CLASSES, IMAGES
 from tests.shared.training.tiny import tiny, tiny_backbones
 
 
@@ -149,7 +149,9 @@ def test_all_but_moving_statistics_are_trained(b0: keras.Model) -> None:
 def test_frozen_layers_are_not_trained() -> None:
     with tiny_backbones():
         model = build_classifier(tiny(batch_norm="frozen", frozen_blocks=1))
-    expected_count = 3 * 3 * 4 * 8 + 2 * 8 + 8 * 3 + 3  # the last convolution, the head's norm, the dense layer
+    expected_count = (
+        3 * 3 * 4 * 8 + 2 * 8 + 8 * 3 + 3
+    )  # the last convolution, the head's norm, the dense layer
     assert trainable_mask(model).sum() == expected_count
 
 

@@ -13,7 +13,7 @@ from dermafed.shared.model.classifier import normalise_like_imagenet, to_flat
 from dermafed.shared.model.initial_weights import _copy_backbone, _is_keras_file, initial_classifier
 from dermafed.shared.model.model_info import weights_origin
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.shared.model.real import CLASSES, IMAGES, weights_file
+from tests.shared.model.real_weights import CLASSES, IMAGES, weights_file
 from tests.shared.training.tiny import tiny, tiny_backbones
 
 GET_FILE = "keras.src.utils.file_utils.get_file"

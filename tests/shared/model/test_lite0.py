@@ -12,7 +12,7 @@ from dermafed.shared.model import lite0
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.lite0 import read_torch_file
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.shared.model.real import CLASSES, weights_file
+from tests.shared.model.real_weights import CLASSES, weights_file
 
 
 def package_file() -> Path:

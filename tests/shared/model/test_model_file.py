@@ -14,7 +14,7 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from dermafed.shared.model.model_info import ModelInfo
-from tests.shared.model.real import IMAGES
+from tests.shared.model.real_weights import IMAGES
 from tests.shared.training.tiny import start, tiny, tiny_backbones
 
 INFO = ModelInfo(

@@ -10,7 +10,7 @@ import pytest
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.simulation.runs.prepare import prepare
 from dermafed.simulation.runs.run_settings import RunSettings
-from tests.commands.making import draw_dataset, write_manifest
+from tests.commands.small_datasets import draw_dataset, write_manifest
 
 SMALL = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=1)
 

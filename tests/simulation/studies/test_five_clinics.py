@@ -9,7 +9,7 @@ import pytest
 
 from dermafed.shared.errors import DatasetError
 from dermafed.simulation.studies.five_clinics import COLUMNS, join
-from tests.commands.making import draw_image
+from tests.commands.small_datasets import draw_image
 
 
 def source(folder: Path, rows: list[tuple[str, str]], images: list[str]) -> Path:

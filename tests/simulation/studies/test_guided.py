@@ -23,7 +23,7 @@ from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.guided import SECOND_FILE, SecondViews, predict_second_views, with_views
 from dermafed.simulation.studies.study import Study, View
 from dermafed.simulation.studies.study_runs import RESULT_FILE, StudyRun
-from tests.commands.making import SIDE
+from tests.commands.small_datasets import SIDE
 from tests.shared.training.tiny import tiny_backbones
 from tests.simulation.studies.with_model import ARM, finished_run
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermafed.shared.errors import SettingsError
-from dermafed.simulation.studies.marks import unmarked_numbers, renew
+from dermafed.simulation.studies.marks import renew, unmarked_numbers
 
 TABLE = [
     {"row": "plain", "tests": "all", "figure": "auc", "mean": 0.8125, "half_width": 0.0204},

@@ -15,7 +15,7 @@ from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE
 from dermafed.simulation.studies.study_runs import RESULT_FILE
-from tests.commands.making import SIDE, draw_image
+from tests.commands.small_datasets import SIDE, draw_image
 from tests.shared.training.tiny import CLASSES, start, tiny
 
 PIXELS = PreprocessSettings(image_size=32, denoise="none", clahe=False, clahe_grid=1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
-from tests.client.clinic.dicom.making import draw_jpeg, encapsulated
+from tests.client.clinic.dicom.dicom_objects import draw_jpeg, encapsulated
 
 PLAIN = Diagnosis(
     id="0123456789abcdef0123456789abcdef",

@@ -15,7 +15,7 @@ from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN, REFERENCE
-from tests.client.clinic.dicom.making import INSTANCE, STUDY, as_file, dciodvfy
+from tests.client.clinic.dicom.dicom_objects import INSTANCE, STUDY, as_file, dciodvfy
 
 OVERLAY = np.random.default_rng(1).integers(0, 256, (600, 520, 3), dtype=np.uint8)
 

@@ -24,7 +24,7 @@ from dermafed.client.clinic.answers.structured_report import structured_report
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN, REFERENCE
 from tests.client.clinic.answers.test_secondary_capture import OVERLAY
-from tests.client.clinic.dicom.making import INSTANCE, STUDY, dciodvfy
+from tests.client.clinic.dicom.dicom_objects import INSTANCE, STUDY, dciodvfy
 
 Groups = dict[str, MeasurementsAndQualitativeEvaluations]
 

@@ -9,7 +9,7 @@ import pytest
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.dicom.receiver import start_receiver
-from tests.client.clinic.dicom.node import Node, node_of, small_diagnoser
+from tests.client.clinic.dicom.dicom_node import Node, node_of, small_diagnoser
 from tests.client.clinic.dicom.sending import Sender
 from tests.ports import free_port
 

@@ -19,8 +19,8 @@ from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import Kind
 from dermafed.shared.explain.overlay import blend
-from tests.client.clinic.dicom.making import as_file, dciodvfy, draw_jpeg, encapsulated
-from tests.client.clinic.dicom.node import SIDE, Node
+from tests.client.clinic.dicom.dicom_node import SIDE, Node
+from tests.client.clinic.dicom.dicom_objects import as_file, dciodvfy, draw_jpeg, encapsulated
 
 KINDS: tuple[Kind, ...] = ("sc", "sr")
 

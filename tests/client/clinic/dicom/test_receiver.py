@@ -15,7 +15,8 @@ from dermafed.client.clinic.intake.receive import receive
 from dermafed.shared.errors import SettingsError, StorageError
 from tests.client.certificates import certificate
 from tests.client.clinic.dicom.conftest import Open
-from tests.client.clinic.dicom.making import (
+from tests.client.clinic.dicom.dicom_node import Node
+from tests.client.clinic.dicom.dicom_objects import (
     DERMOSCOPIC,
     PHOTOGRAPHIC,
     SECONDARY_CAPTURE,
@@ -24,7 +25,6 @@ from tests.client.clinic.dicom.making import (
     encapsulated,
     uncompressed,
 )
-from tests.client.clinic.dicom.node import Node
 from tests.client.clinic.dicom.sending import Sender
 from tests.client.clinic.stores import fill_disk
 from tests.ports import free_port

@@ -19,8 +19,15 @@ from dermafed.client.clinic.dicom.multipart import write_related
 from dermafed.client.clinic.dicom.stow import stow_router
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
-from tests.client.clinic.dicom.making import DERMOSCOPIC, INSTANCE, STUDY, as_file, draw_jpeg, encapsulated
-from tests.client.clinic.dicom.node import Node
+from tests.client.clinic.dicom.dicom_node import Node
+from tests.client.clinic.dicom.dicom_objects import (
+    DERMOSCOPIC,
+    INSTANCE,
+    STUDY,
+    as_file,
+    draw_jpeg,
+    encapsulated,
+)
 from tests.client.clinic.stores import fill_disk
 from tests.ports import free_port
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
-from tests.client.clinic.http.node import Node, running, small_diagnoser
+from tests.client.clinic.http.http_node import Node, running, small_diagnoser
 
 Start = Callable[..., Node]
 

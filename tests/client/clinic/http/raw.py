@@ -7,7 +7,7 @@ import ssl
 import time
 from dataclasses import dataclass
 
-from tests.client.clinic.http.node import Node
+from tests.client.clinic.http.http_node import Node
 
 
 @dataclass

@@ -14,7 +14,7 @@ from PIL import Image
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.shared.explain.overlay import COLOURS, blend
-from tests.client.clinic.http.node import CLASSES, SIDE, Node, png
+from tests.client.clinic.http.http_node import CLASSES, SIDE, Node, png
 
 
 def post(client: httpx.Client, image: bytes, **metadata: object) -> httpx.Response:

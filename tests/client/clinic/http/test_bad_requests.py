@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.client.clinic.http.conftest import Start
-from tests.client.clinic.http.node import Node, png
+from tests.client.clinic.http.http_node import Node, png
 from tests.client.clinic.http.raw import connect, form, head
 
 PATIENT = "Wilhelmine Obermoser"

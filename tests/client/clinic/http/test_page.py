@@ -13,7 +13,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.http.model_facts import AtClinic, _by_clinic
 from dermafed.client.clinic.http.page import STATIC, percent
 from dermafed.client.clinic.store.opinions import Opinion
-from tests.client.clinic.http.node import Node, png
+from tests.client.clinic.http.http_node import Node, png
 
 PAGES = ("/", "/day", f"/day/{date.today()}", "/model")
 

@@ -22,7 +22,7 @@ from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
-from tests.client.clinic.http.node import CLASSES, png
+from tests.client.clinic.http.http_node import CLASSES, png
 
 pytestmark = pytest.mark.journey
 

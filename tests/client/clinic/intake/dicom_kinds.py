@@ -14,7 +14,15 @@ from tests.client.clinic.intake import kinds
 from tests.client.clinic.intake.fuzzing import dataset_start
 from tests.client.clinic.intake.image_kinds import exif
 from tests.client.clinic.intake.kinds import dicom_taken
-from tests.client.clinic.intake.making import SECRET, dataset, dicom, dicom_jpeg, jpeg, skin, without_jfif
+from tests.client.clinic.intake.sample_files import (
+    SECRET,
+    dataset,
+    dicom,
+    dicom_jpeg,
+    jpeg,
+    skin,
+    without_jfif,
+)
 
 GRAY = skin()[..., 0]
 YBR = np.asarray(Image.fromarray(skin()).convert("YCbCr"))

@@ -21,7 +21,7 @@ from dermafed.client.clinic.intake.image import MIN_SIDE
 from dermafed.client.clinic.intake.receive import Received, receive
 from dermafed.client.clinic.intake.refusals import Refused
 from tests.client.clinic.intake.lossless import lossless_jpeg
-from tests.client.clinic.intake.making import chunk, dicom, dicom_jpeg, jpeg, png, skin, with_chunks
+from tests.client.clinic.intake.sample_files import chunk, dicom, dicom_jpeg, jpeg, png, skin, with_chunks
 
 SECONDS = 10  # of one core, at most, for one input
 

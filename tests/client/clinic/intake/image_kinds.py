@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from dermafed.client.clinic.intake.image import MAX_BYTES, MAX_CHUNKS, MAX_SCANS, MAX_SEGMENTS
 from tests.client.clinic.intake.kinds import image, taken
-from tests.client.clinic.intake.making import (
+from tests.client.clinic.intake.sample_files import (
     SECRET,
     chunk,
     encode,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dermafed.client.clinic.intake.clinical import MAX_TEXT
 from tests.client.clinic.intake.kinds import metadata
-from tests.client.clinic.intake.making import SECRET
+from tests.client.clinic.intake.sample_files import SECRET
 
 METADATA_KINDS = [
     metadata("metadata-none", "metadata of no bytes", b"", "metadata-malformed"),

@@ -8,16 +8,16 @@ import pytest
 
 from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
+from tests.client.clinic.intake.bad_input_table import KINDS, PAGE, row
 from tests.client.clinic.intake.kinds import TAKEN, Kind
-from tests.client.clinic.intake.making import SECRET
-from tests.client.clinic.intake.table import KINDS, PAGE, row
+from tests.client.clinic.intake.sample_files import SECRET
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_kind(kind: Kind) -> None:
     assert kind.outcome()[:2] == (kind.status, kind.code)
     assert row(kind) in PAGE.read_text("utf-8"), (
-        "python -m tests.client.clinic.intake.table writes the table anew"
+        "python -m tests.client.clinic.intake.bad_input_table writes the table anew"
     )
 
 

@@ -19,8 +19,8 @@ from dermafed.client.clinic.intake.receive import receive
 from dermafed.shared.imaging.decoding import read_image
 from tests.client.clinic.intake.dicom_kinds import GRAY, YBR, private, region
 from tests.client.clinic.intake.lossless import lossless_jpeg
-from tests.client.clinic.intake.making import SECRET, dicom, dicom_jpeg, jpeg, skin, without_jfif
-from tests.shared.imaging.real import ham_paths, needs_real_images
+from tests.client.clinic.intake.sample_files import SECRET, dicom, dicom_jpeg, jpeg, skin, without_jfif
+from tests.shared.imaging.real_images import ham_paths, needs_real_images
 
 PLAIN = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"]
 

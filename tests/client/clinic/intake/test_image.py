@@ -20,8 +20,16 @@ from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.imaging.decoding import decode_image
 from tests.client.clinic.intake.image_kinds import ZIP, exif, many_scans, other_profile, several_pictures
-from tests.client.clinic.intake.making import chunk, jpeg, png, skin, with_chunks, with_segments, without_jfif
-from tests.shared.imaging.real import DEVICE, needs_real_images
+from tests.client.clinic.intake.sample_files import (
+    chunk,
+    jpeg,
+    png,
+    skin,
+    with_chunks,
+    with_segments,
+    without_jfif,
+)
+from tests.shared.imaging.real_images import DEVICE, needs_real_images
 
 
 def codes(data: bytes) -> set[str]:

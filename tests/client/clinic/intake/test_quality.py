@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.intake.quality import TEXTS, assess
 from dermafed.shared.imaging.decoding import read_image
-from tests.shared.imaging.real import ham_paths, needs_real_images
+from tests.shared.imaging.real_images import ham_paths, needs_real_images
 
 
 def lesion(side: int = 300) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import pytest
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
-from tests.client.clinic.intake.making import dicom, png, skin
+from tests.client.clinic.intake.sample_files import dicom, png, skin
 
 Saved = list[tuple[bytes, str, str]]
 

@@ -10,7 +10,7 @@ import pytest
 
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.loading import load_dataset
-from tests.client.clinic.intake.making import jpeg
+from tests.client.clinic.intake.sample_files import jpeg
 
 OUTSIDE = "../secret.jpg"
 

@@ -17,7 +17,7 @@ from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store
 from tests.client.clinic.mqtt.broker import CLINIC, NODE, Broker
 from tests.client.clinic.mqtt.device import Device, wait
-from tests.client.clinic.mqtt.node import quick_service
+from tests.client.clinic.mqtt.mqtt_node import quick_service
 from tests.client.clinic.stores import new_store
 
 

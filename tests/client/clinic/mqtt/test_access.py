@@ -18,7 +18,7 @@ from tests.client.certificates import certificate
 from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, settings_for, started
 from tests.client.clinic.mqtt.device import Device, wait
-from tests.client.clinic.mqtt.node import quick_service
+from tests.client.clinic.mqtt.mqtt_node import quick_service
 from tests.client.clinic.stores import new_store, saved_today
 
 pytestmark = needs_mosquitto

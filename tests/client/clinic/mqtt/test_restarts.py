@@ -17,7 +17,7 @@ from dermafed.client.clinic.store.store import Store
 from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, running
 from tests.client.clinic.mqtt.device import Device, wait
-from tests.client.clinic.mqtt.node import quick_service
+from tests.client.clinic.mqtt.mqtt_node import quick_service
 from tests.client.clinic.stores import new_store, saved_today
 from tests.paths import ROOT
 
@@ -33,7 +33,14 @@ def start_node(settings: MqttSettings, tmp_path: Path) -> Iterator[Start]:
     started = []
 
     def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.client.clinic.mqtt.node", "settings.json", "clinic", "0.3"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.client.clinic.mqtt.mqtt_node",
+            "settings.json",
+            "clinic",
+            "0.3",
+        ]
         root = str(ROOT)
         with (tmp_path / "node.log").open("ab") as log:
             environment = {**os.environ, "PYTHONPATH": root}

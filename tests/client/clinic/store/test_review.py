@@ -31,8 +31,8 @@ from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.imaging.cache import default_cache_folder
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.lesions.record import LesionRecord
-from tests.client.a_clinic import CLASSES, data_set, offer
 from tests.client.clinic.store.samples import all_bytes, diagnosis, noise, prepared, received, save_one
+from tests.client.planted_clinic import CLASSES, data_set, offer
 
 SAYS = Opinion("dr-huber", False, "melanoma", "streaks", "histopathology")
 

@@ -15,7 +15,7 @@ from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import read_reviewed
 from tests.client.clinic.store.samples import save_one
-from tests.commands.making import Outcome, command
+from tests.commands.small_datasets import Outcome, command
 
 SAYS = Opinion("dr-huber", False, "melanoma", "streaks\x1b[2J", "histopathology")
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.metrics.fairness.skin_tone import THIRDS, thirds, tone, typology_angle
-from tests.commands.making import HAM, needs_real_images
+from tests.commands.small_datasets import HAM, needs_real_images
 
 FAIR, DARK = (225, 190, 170), (95, 62, 45)
 

@@ -21,8 +21,15 @@ from dermafed.client.clinic.dicom.receiver import start_receiver
 from dermafed.client.clinic.dicom.sender import AnswerSender, Outbox
 from dermafed.client.clinic.http.start import dicom_listener
 from tests.client.clinic.answers.test_structured_report import numbers
-from tests.client.clinic.dicom.making import INSTANCE, STUDY, as_file, dciodvfy, draw_jpeg, encapsulated
-from tests.client.clinic.dicom.node import Node
+from tests.client.clinic.dicom.dicom_node import Node
+from tests.client.clinic.dicom.dicom_objects import (
+    INSTANCE,
+    STUDY,
+    as_file,
+    dciodvfy,
+    draw_jpeg,
+    encapsulated,
+)
 from tests.client.clinic.dicom.sending import Sender
 from tests.ports import free_port
 

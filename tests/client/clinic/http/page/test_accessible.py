@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.clinic.page.conftest import Screen
+from tests.client.clinic.http.page.conftest import Screen
 
 pytestmark = pytest.mark.journey
 

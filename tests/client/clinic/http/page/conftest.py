@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.clinic.http.node import Node, png, running, small_diagnoser
+from tests.client.clinic.http.http_node import Node, png, running, small_diagnoser
 from tests.paths import SHARED
 
 SAMPLES = SHARED / "data" / "device_samples"

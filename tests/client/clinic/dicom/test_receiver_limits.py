@@ -11,8 +11,8 @@ import pytest
 from pydicom import Dataset
 
 from tests.client.clinic.dicom.conftest import Open
-from tests.client.clinic.dicom.making import draw_jpeg, encapsulated, uncompressed
-from tests.client.clinic.dicom.node import Node
+from tests.client.clinic.dicom.dicom_node import Node
+from tests.client.clinic.dicom.dicom_objects import draw_jpeg, encapsulated, uncompressed
 
 
 def test_an_object_beyond_the_limit_ends_the_association_and_the_port_stays_open(

@@ -1,6 +1,6 @@
 """A node for tests, with a quick stand-in for the network and a real store.
 
-    python -m tests.client.clinic.mqtt.node SETTINGS.json FOLDER SECONDS
+    python -m tests.client.clinic.mqtt.mqtt_node SETTINGS.json FOLDER SECONDS
 
 answers until it is killed; a diagnosis takes so many seconds.
 """

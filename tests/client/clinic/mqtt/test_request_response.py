@@ -20,7 +20,7 @@ from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.metrics.calibration.calibration import softmax
-from tests.client.clinic.intake.making import dicom, skin
+from tests.client.clinic.intake.sample_files import dicom, skin
 from tests.client.clinic.mqtt.broker import CONFIGURATION, PATIENCE, Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, running
 from tests.client.clinic.mqtt.device import Device, wait

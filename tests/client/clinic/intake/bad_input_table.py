@@ -1,4 +1,4 @@
-"""The table of docs/bad-input.md: ``python -m tests.client.clinic.intake.table`` writes it anew."""
+"""The table of docs/bad-input.md: ``python -m tests.client.clinic.intake.bad_input_table`` writes it anew."""
 
 from __future__ import annotations
 

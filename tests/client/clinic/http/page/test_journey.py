@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.clinic.http.node import CLASSES
-from tests.client.clinic.page.conftest import Screen
+from tests.client.clinic.http.http_node import CLASSES
+from tests.client.clinic.http.page.conftest import Screen
 
 pytestmark = pytest.mark.journey
 

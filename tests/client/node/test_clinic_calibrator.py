@@ -27,7 +27,7 @@ from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGE
 from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat, to_flat
 from dermafed.shared.protocol.agreement import encode_counts
 from dermafed.shared.protocol.messages import Instruction
-from tests.client.a_clinic import CLASSES, OFFER, clinic, data_set, offer
+from tests.client.planted_clinic import CLASSES, OFFER, clinic, data_set, offer
 
 pytestmark = pytest.mark.journey
 
