@@ -70,7 +70,7 @@ def test_too_large_is_refused_before_it_is_sent(start: Start) -> None:
     assert b'"too-large"' in answer
 
 
-def test_lying_content_length_too_long(node: Node) -> None:
+def test_wrong_content_length_too_long(node: Node) -> None:
     raw = connect(node)
     body = form(png())
     raw.socket.sendall(
@@ -81,7 +81,7 @@ def test_lying_content_length_too_long(node: Node) -> None:
     assert count_saved(node) == 0
 
 
-def test_lying_content_length_too_short(node: Node) -> None:
+def test_wrong_content_length_too_short(node: Node) -> None:
     raw = connect(node)
     body = form(png())
     raw.socket.sendall(

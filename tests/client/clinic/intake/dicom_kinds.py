@@ -118,11 +118,11 @@ STRUCTURE = [
     ),
 ]
 PIXELS = [
-    kind("rows", "lying header: more rows than there are", dicom(Rows=49), "pixel-length"),
-    kind("columns", "lying header: fewer columns", dicom(Columns=63), "pixel-length"),
-    kind("bomb", "lying header: 65,535 x 65,535", dicom(Rows=65535, Columns=65535), "too-many-pixels"),
-    kind("no-rows", "lying header: no rows", dicom(Rows=None), "dicom-malformed"),
-    kind("bits", "lying header: 12 of 8 bits", dicom(BitsStored=12, HighBit=11), "bit-depth"),
+    kind("rows", "wrong header: more rows than there are", dicom(Rows=49), "pixel-length"),
+    kind("columns", "wrong header: fewer columns", dicom(Columns=63), "pixel-length"),
+    kind("bomb", "wrong header: 65,535 x 65,535", dicom(Rows=65535, Columns=65535), "too-many-pixels"),
+    kind("no-rows", "wrong header: no rows", dicom(Rows=None), "dicom-malformed"),
+    kind("bits", "wrong header: 12 of 8 bits", dicom(BitsStored=12, HighBit=11), "bit-depth"),
     kind("signed", "signed pixels", dicom(pixels=GRAY, PixelRepresentation=1), "bit-depth"),
     kind("no-pixels", "no pixels", dicom(PixelData=b""), "pixel-length"),
     kind("frames", "several pictures in an object", dicom(NumberOfFrames=2), "several-frames"),
@@ -136,16 +136,16 @@ PIXELS = [
         dicom(PhotometricInterpretation="YBR_FULL"),
         "photometric",
     ),
-    kind("gray-as-rgb", "lying header: gray called RGB", dicom_jpeg(jpeg(GRAY)), "header-mismatch"),
+    kind("gray-as-rgb", "wrong header: gray called RGB", dicom_jpeg(jpeg(GRAY)), "header-mismatch"),
     kind(
         "jpeg-unsure",
         "RGB in the header of a JPEG without colour markers",
         dicom_jpeg(without_jfif(jpeg(subsampling=0)), PhotometricInterpretation="RGB"),
         "photometric",
     ),
-    kind("jpeg-rows", "lying header: the JPEG is of another size", dicom_jpeg(Rows=24), "header-mismatch"),
+    kind("jpeg-rows", "wrong header: the JPEG is of another size", dicom_jpeg(Rows=24), "header-mismatch"),
     kind("jpeg-cut", "a JPEG cut short in DICOM", dicom_jpeg(jpeg()[:-300]), "damaged"),
-    kind("jpeg-none", "what is called a JPEG is none", dicom_jpeg(b"BM" + bytes(100)), "damaged"),
+    kind("jpeg-none", "a JPEG syntax without a JPEG", dicom_jpeg(b"BM" + bytes(100)), "damaged"),
     kind("burned-in", "text burned in, as the header says", dicom(BurnedInAnnotation="YES"), "burned-in"),
 ]
 ODD = [
@@ -171,7 +171,7 @@ ODD = [
     taken("exif", "names in the EXIF of a JPEG in DICOM", dicom_jpeg(jpeg(exif=exif())), "dropped"),
     taken("old", "a person older than 90", dicom(PatientAge="104Y"), "age 90"),
     taken(
-        "site", "a body site that is none", dicom(AnatomicRegionSequence=[region("born 1.2.1950")]), "no site"
+        "site", "an impossible body site", dicom(AnatomicRegionSequence=[region("born 1.2.1950")]), "no body site"
     ),
 ]
 DICOM_KINDS = STRUCTURE + PIXELS + ODD
