@@ -171,7 +171,10 @@ ODD = [
     taken("exif", "names in the EXIF of a JPEG in DICOM", dicom_jpeg(jpeg(exif=exif())), "dropped"),
     taken("old", "a person older than 90", dicom(PatientAge="104Y"), "age 90"),
     taken(
-        "site", "an impossible body site", dicom(AnatomicRegionSequence=[region("born 1.2.1950")]), "no body site"
+        "site",
+        "an impossible body site",
+        dicom(AnatomicRegionSequence=[region("born 1.2.1950")]),
+        "no body site",
     ),
 ]
 DICOM_KINDS = STRUCTURE + PIXELS + ODD
