@@ -118,11 +118,11 @@ def test_clinics_that_do_not_measure_refuse(tmp_path: Path) -> None:
 def test_a_reply_with_anything_else_is_refused() -> None:
     content = encode_explanation_quality(measured("linz"), 1.5)
     assert decode_explanation_quality(content) == (measured("linz"), 1.5)
-    figures = measured("linz").to_flat()
-    content["figures"] = MetricRecord({**figures, "map": [0.5] * 49})
+    metrics = measured("linz").to_flat()
+    content["figures"] = MetricRecord({**metrics, "map": [0.5] * 49})
     with pytest.raises(FederationError, match="'map' is not a number"):
         decode_explanation_quality(content)
-    content["figures"] = MetricRecord({**figures, "ISIC_0024306": 0.5})
+    content["figures"] = MetricRecord({**metrics, "ISIC_0024306": 0.5})
     with pytest.raises(FederationError, match="unknown"):
         decode_explanation_quality(content)
     del content["figures"]

@@ -121,10 +121,10 @@ def test_all_join_and_prepare_with_the_sum_of_their_counts() -> None:
 def test_waiting_clinics_are_asked_again_and_decided_ones_are_not() -> None:
     waits = iter([Decision.WAITING, Decision.WAITING])
 
-    def later() -> Answer:
+    def decide_at_second_call() -> Answer:
         return declined(Reason.ASKS_A_PERSON, wait) if (wait := next(waits, None)) else joining(1)
 
-    clinics = Clinics({1: later, 2: lambda: declined(Reason.BY_HAND)})
+    clinics = Clinics({1: decide_at_second_call, 2: lambda: declined(Reason.BY_HAND)})
     agreed = clinics.agree(seconds=60)
     assert sorted(partition for partition, _ in clinics.offers) == [0, 1, 1, 1, 2]
     assert agreed.joined == {1000: "vienna", 1001: "graz"}

@@ -114,35 +114,35 @@ def reporting(**report: int | float) -> RecordDict:
     return content
 
 
-def lying(dtype: str, shape: tuple[int, ...], values: np.ndarray) -> RecordDict:
+def false_array(dtype: str, shape: tuple[int, ...], values: np.ndarray) -> RecordDict:
     content = updated(np.zeros(PARAMETERS, np.float32))
     content["weights"] = ArrayRecord({"weights": Array(dtype, shape, "numpy.ndarray", Array(values).data)})
     return content
 
 
-def spoiled(value: float) -> np.ndarray:
+def changed_weights(value: float) -> np.ndarray:
     weights = np.zeros(PARAMETERS, np.float32)
     weights[7] = value
     return weights
 
 
 BAD: dict[str, tuple[RecordDict | Error, str]] = {
-    "nan": (updated(spoiled(math.nan)), "not all finite"),
-    "infinite": (updated(spoiled(-math.inf)), "not all finite"),
-    "nan loss": (updated(spoiled(0), loss=math.nan), "metric 'loss'"),
+    "nan": (updated(changed_weights(math.nan)), "not all finite"),
+    "infinite": (updated(changed_weights(-math.inf)), "not all finite"),
+    "nan loss": (updated(changed_weights(0), loss=math.nan), "metric 'loss'"),
     "shape": (updated(np.zeros(1, np.float32)), "not float32 (18,)"),
     "matrix": (updated(np.zeros((PARAMETERS, 1), np.float32)), "not float32 (18,)"),
     "dtype": (updated(np.zeros(PARAMETERS)), "float64 (18,), not float32"),
-    "no images": (updated(spoiled(0), images=0), "the weight of 0 images"),
-    "negative": (updated(spoiled(0), images=-5), "-5 images"),
-    "absurd": (updated(spoiled(0), images=10**12), "1000000000000 images"),
+    "no images": (updated(changed_weights(0), images=0), "the weight of 0 images"),
+    "negative": (updated(changed_weights(0), images=-5), "-5 images"),
+    "absurd": (updated(changed_weights(0), images=10**12), "1000000000000 images"),
     "fraction": (reporting(weight=2.5, seconds=0.0), "not a whole number"),
     "no seconds": (reporting(weight=2), "'seconds' is not a number"),
     "no weights": (without("weights"), "'weights' is missing"),
     "no report": (without("report"), "'report' is missing"),
-    "other inside": (lying("float32", (PARAMETERS,), np.zeros(3, np.float32)), "float32 (3,), not"),
-    "bomb": (lying("float32", (PARAMETERS,), np.zeros(9999, np.float32)), "larger than its shape"),
-    "objects": (lying("float32", (PARAMETERS,), np.zeros(2, "S4")), "|S4"),
+    "other inside": (false_array("float32", (PARAMETERS,), np.zeros(3, np.float32)), "float32 (3,), not"),
+    "bomb": (false_array("float32", (PARAMETERS,), np.zeros(9999, np.float32)), "larger than its shape"),
+    "objects": (false_array("float32", (PARAMETERS,), np.zeros(2, "S4")), "|S4"),
     "error": (Error(1001, "ValueError"), "training failed there (ValueError)"),
     "talkative error": (Error(1001, "Jane Doe, 1970"), "training failed there (unknown)"),
     "foreign error": (Error(2, "Jane Doe, 1970"), "Flower's error 2"),

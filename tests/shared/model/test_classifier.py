@@ -149,10 +149,8 @@ def test_all_but_moving_statistics_are_trained(b0: keras.Model) -> None:
 def test_frozen_layers_are_not_trained() -> None:
     with tiny_backbones():
         model = build_classifier(tiny(batch_norm="frozen", frozen_blocks=1))
-    expected_count = (
-        3 * 3 * 4 * 8 + 2 * 8 + 8 * 3 + 3
-    )  # the last convolution, the head's norm, the dense layer
-    assert trainable_mask(model).sum() == expected_count
+    # The last convolution, the head's norm, the dense layer.
+    assert trainable_mask(model).sum() == 3 * 3 * 4 * 8 + 2 * 8 + 8 * 3 + 3
 
 
 def test_a_round_trip_changes_nothing() -> None:

@@ -39,9 +39,9 @@ def run(tmp_path: Path) -> Path:
     return finished_run(tmp_path)
 
 
-def second_view_of(run: Path, look: str, name: str = "again") -> Path:
+def second_view_of(run: Path, method: str, name: str = "again") -> Path:
     out = run.parents[1] / name / "seed-0"
-    predict_second_views(SecondViews(StudyRun("plain", RunSettings(), run), {out: View("plain", look)}))
+    predict_second_views(SecondViews(StudyRun("plain", RunSettings(), run), {out: View("plain", method)}))
     return out
 
 
@@ -77,14 +77,14 @@ def test_the_prediction_is_the_mean_of_both_views(run: Path) -> None:
     assert result["federated"]["accuracy"] == pytest.approx(right)
     assert result["second_look"]["accuracy"] == pytest.approx((second.argmax(axis=2) == np.arange(3)).mean())
     assert result["view"] == {"of": "plain", "look": "centre"}
-    assert result["pooled"] is None, "the other arms did not look twice"
+    assert result["pooled"] is None, "the other arms have no second view"
 
 
-@pytest.mark.parametrize("look", ["cam", "scorecam"])
-def test_the_guided_view_is_where_the_map_of_the_predicted_class_is_hottest(run: Path, look: str) -> None:
-    second = predictions(second_view_of(run, look) / ARM / SECOND_FILE)
+@pytest.mark.parametrize("method", ["cam", "scorecam"])
+def test_the_guided_view_is_where_the_map_of_the_predicted_class_is_hottest(run: Path, method: str) -> None:
+    second = predictions(second_view_of(run, method) / ARM / SECOND_FILE)
     model = keras.models.load_model(run / "model.keras", compile=False)
-    explain = Explainer(model).method(look)
+    explain = Explainer(model).method(method)
     parts = []
     for number, photograph in enumerate(photographs(run)):
         small = cv2.resize(photograph, (32, 32), interpolation=cv2.INTER_AREA)

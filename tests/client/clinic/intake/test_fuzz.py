@@ -11,13 +11,13 @@ from tests.client.clinic.intake.fuzzing import seeds, take
 
 def damage(data: bytes, chance: random.Random) -> bytes:
     """Some bytes changed, a piece cut out, or one doubled; the first byte selects the way in, and stays."""
-    spoilt = bytearray(data)
+    damaged = bytearray(data)
     for _ in range(chance.randint(1, 4)):
-        start = chance.randrange(1, len(spoilt) + 1)
-        end = min(len(spoilt), start + chance.choice([1, 2, 4, 30]))
-        piece = [b"", bytes(spoilt[start:end]) * 2, chance.randbytes(end - start), b"\xff\xff\xff\xff"]
-        spoilt[start:end] = chance.choice(piece)
-    return bytes(spoilt)
+        start = chance.randrange(1, len(damaged) + 1)
+        end = min(len(damaged), start + chance.choice([1, 2, 4, 30]))
+        piece = [b"", bytes(damaged[start:end]) * 2, chance.randbytes(end - start), b"\xff\xff\xff\xff"]
+        damaged[start:end] = chance.choice(piece)
+    return bytes(damaged)
 
 
 def test_undamaged_files_are_received() -> None:

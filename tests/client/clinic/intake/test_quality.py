@@ -59,7 +59,7 @@ def with_ink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         (with_hair(lesion()), "hair"),
     ],
 )
-def test_each_fault_is_found(image: NDArray[np.uint8], code: str) -> None:
+def test_each_defect_is_found(image: NDArray[np.uint8], code: str) -> None:
     assert code in codes(image)
 
 

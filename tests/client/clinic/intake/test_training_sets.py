@@ -12,7 +12,7 @@ from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.loading import load_dataset
 from tests.client.clinic.intake.sample_files import jpeg
 
-OUTSIDE = "../secret.jpg"
+ELSEWHERE = "../secret.jpg"
 
 
 def folder(tmp_path: Path) -> Path:
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     return inner
 
 
-@pytest.mark.parametrize("name", [OUTSIDE, "/etc/secret.jpg", "..\\secret.jpg"])
+@pytest.mark.parametrize("name", [ELSEWHERE, "/etc/secret.jpg", "..\\secret.jpg"])
 def test_a_manifest_cannot_name_an_image_elsewhere(tmp_path: Path, name: str) -> None:
     inner = folder(tmp_path)
     (inner / "metadata.csv").write_text(f"image_id,diagnosis\na,nevus\n{name},melanoma\n", "utf-8")
@@ -34,7 +34,7 @@ def test_a_manifest_cannot_name_an_image_elsewhere(tmp_path: Path, name: str) ->
 
 def test_coco_cannot_name_an_image_elsewhere(tmp_path: Path) -> None:
     inner = folder(tmp_path)
-    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": OUTSIDE}]
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": ELSEWHERE}]
     annotations = [{"id": n, "image_id": n, "category_id": 1} for n in (1, 2)]
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "nevus"}]}
     (inner / "coco.json").write_text(json.dumps(document), "utf-8")
@@ -45,7 +45,7 @@ def test_coco_cannot_name_an_image_elsewhere(tmp_path: Path) -> None:
 def test_an_archive_is_not_unpacked(tmp_path: Path) -> None:
     archive = tmp_path / "set.zip"
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr(OUTSIDE, jpeg())
+        file.writestr(ELSEWHERE, jpeg())
     with pytest.raises(DatasetError):
         load_dataset(archive)
     assert [path.name for path in tmp_path.iterdir()] == ["set.zip"]

@@ -62,7 +62,7 @@ def test_nothing_can_be_read_without_the_key(home: Home, store: Store) -> None:
     store.add_opinion(made.id, Opinion("dr-huber", False, "melanoma", "Obermoser's second", "histopathology"))
     store.add_view(made.id, "dr-huber")
     content = all_bytes(home.store)
-    told = (
+    secrets = (
         b"Obermoser",
         b"left forearm",
         b"nevus",
@@ -71,7 +71,7 @@ def test_nothing_can_be_read_without_the_key(home: Home, store: Store) -> None:
         b"histopathology",
         b"dr-huber",
     )
-    assert [text for text in told if text in content] == []
+    assert [text for text in secrets if text in content] == []
     assert noise(1).tobytes()[:64] not in content
     assert b"\xff\xd8\xff" not in b"".join(path.read_bytes()[:64] for path in home.store.rglob("*.image"))
     assert made.image_sha256.encode() not in content
@@ -112,7 +112,7 @@ def test_a_missing_file_is_named(home: Home, store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("harm", "message"),
     [
         (lambda key: key.unlink(), "key is missing"),
         (lambda key: key.write_text("00" * 32), "not the key of this store"),
@@ -123,7 +123,7 @@ def test_a_missing_file_is_named(home: Home, store: Store) -> None:
     ],
 )
 def test_a_wrong_key_is_refused_and_nothing_changes(
-    home: Home, store: Store, harm: object, told: str
+    home: Home, store: Store, harm: object, message: str
 ) -> None:
     made = save_one(store)
     store.close()
@@ -132,7 +132,7 @@ def test_a_wrong_key_is_refused_and_nothing_changes(
     harm(key)  # type: ignore[operator]
     before = key.read_bytes() if key.exists() else None
     files = {path: path.read_bytes() for path in (home.store / "files").iterdir()}
-    with pytest.raises(StorageError, match=told) as caught:
+    with pytest.raises(StorageError, match=message) as caught:
         open_store(home, 30)
     assert caught.value.remedy
     assert "00" * 8 not in str(caught.value)

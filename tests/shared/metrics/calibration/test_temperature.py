@@ -72,7 +72,7 @@ def test_the_temperature_of_drawn_labels_is_found_again(temperature: float) -> N
     )
 
 
-def test_a_model_without_a_fault_is_as_sure_as_the_grid_allows() -> None:
+def test_a_perfect_model_is_as_sure_as_the_grid_allows() -> None:
     logits = np.array([[2, 0], [0, 3], [5, 1]], np.float32)
     assert best_temperature(losses(logits, np.array([0, 1, 0]))) == TEMPERATURES[0]
 

@@ -18,12 +18,12 @@ NODE = (
     "import sys; from pathlib import Path; from dermafed.client.node.home import open_home; "
     "from dermafed.client.node.supervisor import run_node; "
     "run_node(open_home(Path(sys.argv[1])), lambda line: print(line, flush=True), "
-    "('-m', 'tests.faults.lying_worker'))",
+    "('-m', 'tests.faults.false_replies_worker'))",
 )
 
 
 @pytest.fixture
-def with_a_liar(federation: Federation) -> Iterator[Federation]:
+def with_false_replies(federation: Federation) -> Iterator[Federation]:
     """Linz's node runs code of its own; the key, the server and graz are real."""
     federation.end("linz")
     federation.start("linz", *NODE, federation.home("linz"))
@@ -32,15 +32,15 @@ def with_a_liar(federation: Federation) -> Iterator[Federation]:
     federation.end("linz")
 
 
-def test_each_lie_is_refused_by_name_and_the_run_finishes(with_a_liar: Federation) -> None:
-    federation = with_a_liar
-    federation.train("lies", quorum=1)
-    federation.ends("lies")
-    history = federation.history("lies")
+def test_each_false_reply_is_refused_by_name_and_the_run_finishes(with_false_replies: Federation) -> None:
+    federation = with_false_replies
+    federation.train("false", quorum=1)
+    federation.ends("false")
+    history = federation.history("false")
     assert [row["replied"] for row in history] == [1, 1, 1]
     first, second, third = (row["left_out"] for row in history)
     assert first == "linz: its weights are not all finite numbers"
-    weights = load_state(federation.run_folder("lies")).weights
+    weights = load_state(federation.run_folder("false")).weights
     size = weights.size
     assert second == f"linz: the array 'weights' is float32 ({size - 1},), not float32 ({size},)"
     assert third == "linz: its update has the weight of 1000000000 images, not 1 to 1000000"
@@ -51,9 +51,9 @@ def test_each_lie_is_refused_by_name_and_the_run_finishes(with_a_liar: Federatio
 def answers_for_another_run(federation: Federation) -> None:
     """A reply with the id of an earlier run: its own SuperNode refuses it, and is restarted.
 
-    ``tests/server/flower/test_fleet_api.py`` tests a SuperNode that lies too.
+    ``tests/server/flower/test_fleet_api.py`` tests a SuperNode that sends false replies too.
     """
-    (federation.home("linz") / "lie").touch()
+    (federation.home("linz") / "other_run").touch()
     federation.train("replay", rounds=1, quorum=1)
     federation.ends("replay")
     (row,) = federation.history("replay")

@@ -23,7 +23,7 @@ from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 LOSS = {"loss": 0.5}
 
 
-class Lying:
+class FalseReplies:
     """Round 1: not a number; 2: too few weights; 3: a thousand million images."""
 
     def __init__(self, classes: int) -> None:
@@ -48,7 +48,7 @@ def main(folder: Path, address: str) -> None:
 
     def filter_reply(reply: Message, asked: Message, classes: int | None) -> Message:
         """No gate: this clinic's code is its own."""
-        if (home.folder / "lie").exists() and asked.metadata.message_type == "train":
+        if (home.folder / "other_run").exists() and asked.metadata.message_type == "train":
             reply.metadata.__dict__["_run_id"] = asked.metadata.run_id - 1
         return reply
 
@@ -56,7 +56,7 @@ def main(folder: Path, address: str) -> None:
     consent = ClinicConsent(home)
 
     def trainer_for(context: Context) -> Trainer:
-        return Lying(len(consent.approved(context).offer.model.classes))
+        return FalseReplies(len(consent.approved(context).offer.model.classes))
 
     try:
         worker.answer_tasks(home, address, build_client_app(trainer_for, consent=consent), consent)
