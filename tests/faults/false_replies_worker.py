@@ -1,6 +1,6 @@
 """A worker that sends false replies, each round in another way; run as a node's worker: FOLDER ADDRESS.
 
-With a file ``lie`` in the folder, its update is one for another run.
+With a file ``other_run`` in the folder, its update is one for another run.
 """
 
 from __future__ import annotations
