@@ -58,17 +58,12 @@ def server_state(link: Link, record: Record) -> ServerState:
     run = next((run for run in list_runs(record) if run.status in ACTIVE), None)
     if run is None:
         return ServerState(len(nodes), online)
-    rounds = list_rounds(record, run.number)
     state = ServerState(len(nodes), online, run.name, run.status.value)
-    if not rounds:
+    last = next(reversed(list_rounds(record, run.number)), None)
+    if last is None:
         return state
-    last = rounds[-1]
-    return replace(
-        state,
-        round=last["round"],
-        round_seconds=last["seconds"],
-        balanced_accuracy=last["validation_balanced_accuracy"],
-    )
+    score, seconds = last["validation_balanced_accuracy"], last["seconds"]
+    return replace(state, round=last["round"], round_seconds=seconds, balanced_accuracy=score)
 
 
 def health_app(current_state: Callable[[], ServerState]) -> Starlette:

@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -72,7 +72,7 @@ class Link:
         with database_errors():
             self.superlink = make_superlink(database)
             self.state: LinkState = linkstate_of(self.superlink)
-        close_leftovers(self.state)
+        _close_leftovers(self.state)
 
     def register(self, clinic: str, key: bytes) -> int:
         """Let a clinic connect.
@@ -119,9 +119,32 @@ class Link:
         """Name to node id of these clinics."""
         return {node.clinic: node.id for node in self.nodes()}
 
-    def open_run(self) -> AbstractContextManager[int]:
-        """A run, open within the context; see :func:`open_run`."""
-        return open_run(self.state, self._database, self._one_run)
+    @contextmanager
+    def open_run(self) -> Iterator[int]:
+        """A run of Flower, open within the context; one at a time, since Flower has one task per process.
+
+        At its end its messages are deleted, and the database returns the space.
+
+        Yields:
+            Flower's id of the run.
+
+        Raises:
+            FederationError: another run is open.
+            StorageError: the database cannot be used.
+        """
+        if not self._one_run.acquire(blocking=False):
+            raise FederationError("Another run is open", remedy="Wait for its end, or stop it")
+        try:
+            run_id, task_id = _start(self.state)
+            outcome = SubStatus.FAILED
+            try:
+                yield run_id
+                outcome = SubStatus.COMPLETED
+            finally:
+                _close(self.state, run_id, task_id, outcome)
+                _compact(self._database)
+        finally:
+            self._one_run.release()
 
     def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> LinkGrid:
         """The connection of an open run to some clinics; see :class:`LinkGrid`."""
@@ -137,40 +160,7 @@ def _make_private(database: Path) -> None:
         raise unwritable(error, database) from error
 
 
-@contextmanager
-def open_run(state: LinkState, database: Path, lock: Lock) -> Iterator[int]:
-    """A run of Flower, open within the context.
-
-    At its end its messages are deleted, and the database returns the space.
-
-    Args:
-        state: Flower's state.
-        database: the state's file.
-        lock: locked while the run is open, since Flower has one task per process.
-
-    Yields:
-        Flower's id of the run.
-
-    Raises:
-        FederationError: another run is open.
-        StorageError: the database cannot be used.
-    """
-    if not lock.acquire(blocking=False):
-        raise FederationError("Another run is open", remedy="Wait for its end, or stop it")
-    try:
-        run_id, task_id = _start(state)
-        outcome = SubStatus.FAILED
-        try:
-            yield run_id
-            outcome = SubStatus.COMPLETED
-        finally:
-            _close(state, run_id, task_id, outcome)
-            _compact(database)
-    finally:
-        lock.release()
-
-
-def close_leftovers(state: LinkState) -> None:
+def _close_leftovers(state: LinkState) -> None:
     """Close the runs that a sudden end of the server left open."""
     with database_errors():
         runs = state.get_run_info(statuses=[Status.PENDING, Status.STARTING, Status.RUNNING])

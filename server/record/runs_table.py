@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,7 @@ def add_run(record: Record, run: NewRun) -> int:
         SettingsError: there is a run of this name.
         StorageError: the record cannot be written.
     """
+    values = asdict(run) | {"plan_path": str(run.plan_path), "clinics": json.dumps(list(run.clinics))}
     with record.writing() as db:
         if db.execute("SELECT 1 FROM runs WHERE name = ?", (run.name,)).fetchone():
             raise SettingsError(
@@ -107,18 +108,8 @@ def add_run(record: Record, run: NewRun) -> int:
             )
         added = db.execute(
             "INSERT INTO runs (name, plan, plan_path, clinics, offer, hash, rounds, status, asked)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                run.name,
-                run.plan,
-                str(run.plan_path),
-                json.dumps(list(run.clinics)),
-                run.offer,
-                run.hash,
-                run.rounds,
-                Status.ASKED,
-                now(),
-            ),
+            " VALUES (:name, :plan, :plan_path, :clinics, :offer, :hash, :rounds, :status, :asked)",
+            values | {"status": Status.ASKED, "asked": now()},
         )
     assert added.lastrowid is not None
     return added.lastrowid

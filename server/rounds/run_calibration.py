@@ -58,6 +58,10 @@ class ClinicsCalibration:
             "left_out": self.left_out,
         }
 
+    def save(self, folder: Path) -> None:
+        """Write ``calibration.json`` into a run's folder; raises a StorageError if that is not possible."""
+        write_json(folder / CALIBRATION_FILE, self.to_dict())
+
 
 def calibrate_with_clinics(
     grid: Grid, weights: FloatVector, round: int, rules: RoundRules, classes: tuple[str, ...]
@@ -97,17 +101,8 @@ def calibrate_with_clinics(
     return ClinicsCalibration(round, calibration, clinics, left_out)
 
 
-def save_run_calibration(folder: Path, calibration: ClinicsCalibration) -> None:
-    """Write ``calibration.json`` into a run's folder.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
-    write_json(folder / CALIBRATION_FILE, calibration.to_dict())
-
-
 def load_run_calibration(folder: Path) -> Calibration | None:
-    """The calibration that :func:`save_run_calibration` wrote; ``None`` if there is none.
+    """The calibration that :meth:`ClinicsCalibration.save` wrote; ``None`` if there is none.
 
     Raises:
         FederationError: the file is damaged.

@@ -46,6 +46,10 @@ class ClinicsExplanations:
             "left_out": self.left_out,
         }
 
+    def save(self, folder: Path) -> None:
+        """Write ``explanations.json`` into a run's folder; raises a StorageError if that is not possible."""
+        write_json(folder / EXPLANATIONS_FILE, self.to_dict())
+
 
 def measure_explanations(
     grid: Grid, weights: FloatVector, round: int, rules: RoundRules
@@ -64,16 +68,7 @@ def measure_explanations(
     return ClinicsExplanations(round, *collect(grid, assignment, rules, decode_explanation_quality))
 
 
-def save_run_explanations(folder: Path, explanations: ClinicsExplanations) -> None:
-    """Write ``explanations.json`` into a run's folder.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
-    write_json(folder / EXPLANATIONS_FILE, explanations.to_dict())
-
-
 def load_explanations(folder: Path) -> dict[str, Any]:
-    """The content that :func:`save_run_explanations` wrote."""
+    """The content that :meth:`ClinicsExplanations.save` wrote."""
     content: dict[str, Any] = json.loads((folder / EXPLANATIONS_FILE).read_text("utf-8"))
     return content

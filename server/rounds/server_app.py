@@ -21,8 +21,8 @@ from dermafed.server.rounds.checkpoint import (
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
-from dermafed.server.rounds.run_calibration import calibrate_with_clinics, save_run_calibration
-from dermafed.server.rounds.run_explanations import measure_explanations, save_run_explanations
+from dermafed.server.rounds.run_calibration import calibrate_with_clinics
+from dermafed.server.rounds.run_explanations import measure_explanations
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import make_folder
@@ -88,11 +88,9 @@ def build_server_app(
             if on_round is not None:
                 on_round(last.history[-1])
         if explain:
-            save_run_explanations(folder, measure_explanations(grid, last.weights, last.round, rules))
+            measure_explanations(grid, last.weights, last.round, rules).save(folder)
         if calibrate is not None:
-            save_run_calibration(
-                folder, calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate)
-            )
+            calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate).save(folder)
 
     return app
 

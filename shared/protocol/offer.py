@@ -18,8 +18,8 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.messages import SENT
-from dermafed.shared.protocol.plan import Plan, RunKeys, read_parts
-from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
+from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, read_parts
+from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, keys_of
 from dermafed.shared.training.recipe import Recipe
 
 Split = Literal["drawn", "even", "given"]
@@ -89,7 +89,7 @@ class Offer(RunKeys):
 
     def to_dict(self) -> dict[str, Any]:
         """The offer as JSON types."""
-        parts = {name: getattr(self, name).to_dict() for name in ("model", "preprocess", "recipe")}
+        parts = {name: getattr(self, name).to_dict() for name in PARTS}
         return {**super().to_dict(), **parts, "labels": dict(self.labels)}
 
     @classmethod
@@ -113,15 +113,7 @@ def offer_keys() -> Iterator[tuple[str, KeyInfo]]:
 
     The image size is the model's.
     """
-    for part, kind in _PARTS.items():
+    for part, kind in ({"": Offer} | PARTS).items():
         for name, info in keys_of(kind).items():
             if (info.help or info.key.asks) and (part, name) != ("preprocess", "image_size"):
                 yield part, info
-
-
-_PARTS: dict[str, type[Settings]] = {
-    "": Offer,
-    "model": ModelSettings,
-    "preprocess": PreprocessSettings,
-    "recipe": Recipe,
-}

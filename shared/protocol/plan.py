@@ -22,6 +22,13 @@ from dermafed.shared.training.recipe import Recipe
 StrategyName = Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"]
 """The classes of :mod:`dermafed.server.rounds.strategies`, in lower case."""
 
+PARTS: dict[str, type[Settings]] = {
+    "model": ModelSettings,
+    "preprocess": PreprocessSettings,
+    "recipe": Recipe,
+}
+"""The parts of a plan and of an offer."""
+
 Rounds = Annotated[
     int, Field(ge=1, le=9999, description="Federated rounds"), Key(synthetic=10, limit=100, asks="{} rounds")
 ]
@@ -90,7 +97,7 @@ class Plan(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON types."""
-        parts = {name: getattr(self, name).to_dict() for name in ("model", "preprocess", "recipe")}
+        parts = {name: getattr(self, name).to_dict() for name in PARTS}
         return {**super().to_dict(), **parts}
 
     @classmethod
@@ -105,9 +112,4 @@ def read_parts(values: Mapping[str, Any]) -> dict[str, Settings]:
     Raises:
         SettingsError: one is missing or impossible.
     """
-    kinds: dict[str, type[Settings]] = {
-        "model": ModelSettings,
-        "preprocess": PreprocessSettings,
-        "recipe": Recipe,
-    }
-    return {name: kind.from_dict(values[name]) for name, kind in kinds.items() if name in values}
+    return {name: kind.from_dict(values[name]) for name, kind in PARTS.items() if name in values}

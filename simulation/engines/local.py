@@ -24,26 +24,19 @@ SERVER_NODE = 1
 _FIRST_NODE = 1000
 
 
-def run_local(
-    server_app: ServerApp,
-    client_app: ClientApp,
-    clinics: int | Sequence[str],
-    run_config: UserConfig | None = None,
-) -> None:
+def run_local(server_app: ServerApp, client_app: ClientApp, clinics: int | Sequence[str]) -> None:
     """Run a federation in this process.
 
     Args:
         server_app: the server.
         client_app: the app of each clinic; its context has ``partition-id`` and ``num-partitions``.
         clinics: the clinics' names in order of their partition, or their number.
-        run_config: the run configuration of all contexts.
 
     Raises:
         DermaFedError: any error of the server app.
     """
     become_server_task()
-    grid = LocalGrid(client_app, clinic_names(clinics), run_config or {})
-    server_app(grid, _context(SERVER_NODE, {}, run_config or {}))
+    server_app(LocalGrid(client_app, clinic_names(clinics)), _context(SERVER_NODE, {}))
 
 
 def clinic_names(clinics: int | Sequence[str]) -> list[str]:
@@ -54,11 +47,11 @@ def clinic_names(clinics: int | Sequence[str]) -> list[str]:
 class LocalGrid(RunGrid):
     """Flower's Grid over a ClientApp in this process."""
 
-    def __init__(self, client_app: ClientApp, clinics: Sequence[str], run_config: UserConfig) -> None:
+    def __init__(self, client_app: ClientApp, clinics: Sequence[str]) -> None:
         self._app = client_app
         self._names = {_FIRST_NODE + i: name for i, name in enumerate(clinics)}
         self._contexts = {
-            node: _context(node, {"partition-id": i, "num-partitions": len(clinics)}, run_config)
+            node: _context(node, {"partition-id": i, "num-partitions": len(clinics)})
             for i, node in enumerate(self._names)
         }
         self._waiting: dict[str, Message] = {}
@@ -91,10 +84,8 @@ class LocalGrid(RunGrid):
             return Message(Error(code=0, reason=type(error).__name__), reply_to=message)
 
 
-def _context(node: int, node_config: UserConfig, run_config: UserConfig) -> Context:
-    return Context(
-        run_id=1, node_id=node, node_config=node_config, state=RecordDict(), run_config=dict(run_config)
-    )
+def _context(node: int, node_config: UserConfig) -> Context:
+    return Context(run_id=1, node_id=node, node_config=node_config, state=RecordDict(), run_config={})
 
 
 def become_server_task() -> None:

@@ -9,10 +9,9 @@ import importlib.util
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import cast
 
-from flwr.app import Context, Message, MetricRecord, RecordDict, UserConfig
+from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid, ServerApp
@@ -25,13 +24,7 @@ from dermafed.simulation.engines.local import clinic_names
 _ASK_PARTITION = "query.partition"
 
 
-def run_ray(
-    server_app: ServerApp,
-    client_app: ClientApp,
-    clinics: int | Sequence[str],
-    run_config: UserConfig | None = None,
-    cpus_per_clinic: float = 1,
-) -> None:
+def run_ray(server_app: ServerApp, client_app: ClientApp, clinics: int | Sequence[str]) -> None:
     """Run a federation with Ray; the number of clinics that work at a time depends on the cores.
 
     The client app is sent to the worker processes by cloudpickle, with every message: it should load its data
@@ -42,8 +35,6 @@ def run_ray(
         server_app: the server.
         client_app: the app of each clinic; its context has ``partition-id`` and ``num-partitions``.
         clinics: the clinics' names in order of their partition, or their number.
-        run_config: the run configuration of all contexts.
-        cpus_per_clinic: cores of a working clinic.
 
     Raises:
         SettingsError: Ray is not installed.
@@ -54,16 +45,16 @@ def run_ray(
         raise SettingsError("The engine 'ray' needs Ray", remedy="Install dermafed[ray], or choose 'local'")
     from flwr.simulation import run_simulation
 
-    names, config = clinic_names(clinics), run_config or {}
+    names = clinic_names(clinics)
     failures: list[BaseException] = []
     stopped = threading.Event()
     try:
         run_simulation(
-            server_app=_in_thread(server_app, names, config, failures, stopped),
-            client_app=_configured(client_app, config),
+            server_app=_in_thread(server_app, names, failures, stopped),
+            client_app=_with_partition_query(client_app),
             num_supernodes=len(names),
             backend_config={
-                "client_resources": {"num_cpus": cpus_per_clinic, "num_gpus": 0.0},
+                "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
                 "init_args": {"logging_level": "ERROR", "log_to_driver": False},
             },
         )
@@ -81,16 +72,14 @@ def run_ray(
 def _in_thread(
     server_app: ServerApp,
     names: Sequence[str],
-    config: UserConfig,
     failures: list[BaseException],
     stopped: threading.Event,
 ) -> ServerApp:
-    """The server app with its run configuration and named clinics; collects its errors in ``failures``."""
+    """The server app with named clinics; collects its errors in ``failures``."""
     app = ServerApp()
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        context.run_config = dict(config)
         try:
             server_app(NamedGrid(grid, names, stopped), context)
         except BaseException as error:
@@ -99,16 +88,12 @@ def _in_thread(
     return app
 
 
-def _configured(client_app: ClientApp, config: UserConfig) -> ClientApp:
-    """The client app with its run configuration, and a query of its node's partition."""
+def _with_partition_query(client_app: ClientApp) -> ClientApp:
+    """The client app, and a query of its node's partition."""
     app = ClientApp()
 
     def forward(message: Message, context: Context) -> Message:
-        # A copy, because Flower refuses a context whose run configuration was changed.
-        own = replace(context, run_config=dict(config))
-        reply = client_app(message, own)
-        context.state = own.state
-        return reply
+        return client_app(message, context)
 
     def partition(message: Message, context: Context) -> Message:
         node = MetricRecord({"partition-id": int(context.node_config["partition-id"])})

@@ -15,7 +15,7 @@ from dermafed.server.record.runs_table import find_run
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.first_weights import first_weights
 from dermafed.server.rounds.history import HistoryRow, write_history
-from dermafed.server.rounds.run_calibration import ClinicsCalibration, save_run_calibration
+from dermafed.server.rounds.run_calibration import ClinicsCalibration
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_file import calibration_files, load_calibration
 from dermafed.shared.model.classifier import to_flat
@@ -50,7 +50,7 @@ def test_only_the_calibrated_round_has_a_calibration_file(
     write_history(folder, history)
     last = hashlib.sha256((start + np.float32(2)).tobytes()).hexdigest()
     calibration = Calibration(last, offer.model.classes, fitted().sums, clinics=3)
-    save_run_calibration(folder, ClinicsCalibration(2, calibration, {}, {}))
+    ClinicsCalibration(2, calibration, {}, {}).save(folder)
     for round, calibrated in (("last", True), ("best", False)):
         file = Path(f"{round}.keras")
         assert command(cli.main, capsys, "export", "spring", round, file).code == 0

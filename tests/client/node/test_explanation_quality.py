@@ -63,7 +63,7 @@ def quality_for(context: Context) -> QualityOf:
 
 def grid() -> LocalGrid:
     become_server_task()
-    return LocalGrid(build_client_app(trainer_for, quality_for), NAMES, {})
+    return LocalGrid(build_client_app(trainer_for, quality_for), NAMES)
 
 
 def test_a_reply_has_named_metrics_only() -> None:

@@ -36,7 +36,7 @@ class StoppableGrid(LocalGrid):
     """As the server's grid: every call fails once the run is stopped."""
 
     def __init__(self, app: ClientApp, names: Iterable[str], stopped: Event) -> None:
-        super().__init__(app, list(names), {})
+        super().__init__(app, list(names))
         self._stopped = stopped
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:

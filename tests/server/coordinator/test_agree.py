@@ -90,7 +90,7 @@ class Clinics:
 
     def agree(self, seconds: float = 0.0, grid: LocalGrid | None = None, **rules: Any) -> Agreement:
         become_server_task()
-        grid = grid or LocalGrid(self.app(), NAMES, {})
+        grid = grid or LocalGrid(self.app(), NAMES)
         clinics = {1000 + i: name for i, name in enumerate(NAMES)}
         return agree(
             grid,
@@ -215,7 +215,7 @@ def test_a_clinic_that_is_not_connected_is_named() -> None:
             return [NodeInfo(node_id=node) for node in self.get_node_ids()]
 
     clinics = Clinics()
-    agreed = clinics.agree(grid=Away(clinics.app(), NAMES, {}))
+    agreed = clinics.agree(grid=Away(clinics.app(), NAMES))
     assert agreed.left_out == {"graz": "it is not connected"}
     assert agreed.class_counts == (4, 16)
 

@@ -18,8 +18,8 @@ from dermafed.server.record.runs_table import save_class_counts
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.server.rounds.history import HistoryRow, write_history
-from dermafed.server.rounds.run_calibration import ClinicsCalibration, save_run_calibration
-from dermafed.server.rounds.run_explanations import ClinicsExplanations, save_run_explanations
+from dermafed.server.rounds.run_calibration import ClinicsCalibration
+from dermafed.server.rounds.run_explanations import ClinicsExplanations
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.shared.metrics.calibration.calibration import Calibration
@@ -61,9 +61,9 @@ class Coordinator:
         """Calibration and explanations of a round's model."""
         digest = hashlib.sha256((WEIGHTS * round).tobytes()).hexdigest()
         calibration = Calibration(digest, PAPER_CLASSES, fitted().sums, clinics=3)
-        save_run_calibration(self.folder, ClinicsCalibration(round, calibration, {}, {}))
+        ClinicsCalibration(round, calibration, {}, {}).save(self.folder)
         quality = ExplanationQuality.from_scores([{"deletion": 0.2}] * 5 + [{"deletion": 0.4}] * 5)
-        save_run_explanations(self.folder, ClinicsExplanations(round, {"graz": quality}, {}))
+        ClinicsExplanations(round, {"graz": quality}, {}).save(self.folder)
 
 
 @pytest.fixture

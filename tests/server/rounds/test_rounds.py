@@ -225,7 +225,7 @@ class SilentGrid(LocalGrid):
 
 def test_silent_clinic_is_left_out_at_the_deadline(tmp_path: Path) -> None:
     run_local(server(tmp_path / "warm", rounds=1), build_client_app(trainer_for), NAMES)
-    grid = SilentGrid(build_client_app(trainer_for), NAMES, {})
+    grid = SilentGrid(build_client_app(trainer_for), NAMES)
     server(tmp_path / "run", rounds=1, deadline=0.5)(grid, context_of(0))
     row = load_state(tmp_path / "run").history[0]
     assert row.replied == 2
@@ -290,15 +290,15 @@ def test_only_adapted_weights_move_by_the_strategy(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_state(tmp_path / "mixed").weights, np.where(adapted, adam, mean))
 
 
-def test_run_config_reaches_the_clinics(tmp_path: Path) -> None:
+def test_a_clinic_knows_the_number_of_clinics(tmp_path: Path) -> None:
     seen: list[object] = []
 
     def spy(context: Context) -> object:
-        seen.append((context.run_config["seed"], context.node_config["num-partitions"]))
+        seen.append(context.node_config["num-partitions"])
         return trainer_for(context)
 
-    run_local(server(tmp_path, rounds=1), build_client_app(spy), NAMES, {"seed": 5})  # type: ignore[arg-type]
-    assert seen == [(5, 3)] * 6
+    run_local(server(tmp_path, rounds=1), build_client_app(spy), NAMES)  # type: ignore[arg-type]
+    assert seen == [3] * 6
 
 
 def test_covered_seconds_is_the_length_of_the_union() -> None:

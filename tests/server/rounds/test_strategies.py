@@ -52,7 +52,7 @@ def trained(round: int, clinic: int, weights: np.ndarray) -> np.ndarray:
 
 def flowers_run(peer: flower.FedAvg, start: np.ndarray, rounds: int) -> np.ndarray:
     become_server_task()
-    grid = LocalGrid(ClientApp(), ["a", "b", "c"], {})
+    grid = LocalGrid(ClientApp(), ["a", "b", "c"])
     weights = start
     for round in range(1, rounds + 1):
         peer.configure_train(round, ArrayRecord([weights]), ConfigRecord(), grid)

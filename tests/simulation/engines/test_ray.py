@@ -22,8 +22,7 @@ NAMES = ("vienna", "graz", "linz")
 
 
 def without_graz(context: Context) -> Trainer:
-    """Clinic 1 fails, and the run configuration must be there."""
-    assert context.run_config["seed"] == 5
+    """Clinic 1 fails."""
     if context.node_config["partition-id"] == 1:
         raise ValueError("Jane Doe")
     return trainer_for(context)
@@ -68,14 +67,14 @@ def test_trainers_are_cached_by_clinic_and_run() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_ray_gives_what_local_gives(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     client = build_client_app(TrainerCache(without_graz))
-    run_local(server(tmp_path / "local", rounds=2), client, NAMES, {"seed": 5})
+    run_local(server(tmp_path / "local", rounds=2), client, NAMES)
     capfd.readouterr()
     # The second app's own failure must come out of the engine as it is.
     both = one_after_the_other(
         server(tmp_path / "ray", rounds=2), server(tmp_path / "strict", quorum=1.0, attempts=1)
     )
     with pytest.raises(FederationError, match="graz: training failed"):
-        run_ray(both, client, NAMES, {"seed": 5})
+        run_ray(both, client, NAMES)
     output = capfd.readouterr()
     here, there = load_state(tmp_path / "local"), load_state(tmp_path / "ray")
     assert there.round == 2
