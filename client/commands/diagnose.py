@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dermafed.client.commands.options import HERE, AsJson, Folder, open_home, plain, print_json, stages
+from dermafed.client.commands.options import (
+    HERE,
+    AsJson,
+    AsJsonLines,
+    Folder,
+    open_home,
+    plain,
+    print_json,
+    stages,
+)
 from dermafed.console import progress_bar, stderr
 
 if TYPE_CHECKING:
@@ -31,9 +40,7 @@ def diagnose(
         Path | None,
         typer.Option("--dir", help="The clinic's folder, for its saved models.", show_default=False),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON line for each image, and nothing else, on stdout.")
-    ] = False,
+    as_json: AsJsonLines = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV with a column for each class's probability.")
     ] = False,

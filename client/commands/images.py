@@ -11,19 +11,20 @@ from typing import Annotated
 
 import typer
 
-from dermafed.client.commands.options import stages
+from dermafed.client.commands.options import AsJsonLines, stages
 from dermafed.console import stderr
 from dermafed.shared.errors import SettingsError
 
+ModelFile = Annotated[
+    Path, typer.Option(help="A run's model file (.keras), its .json beside it.", show_default=False)
+]
 # Arguments are described in each command's text: with click 8.5, typer loses their help.
 Data = Annotated[Path, typer.Argument(show_default=False)]
 
 
 def evaluate(
     data: Data,
-    model: Annotated[
-        Path, typer.Option(help="A run's model file (.keras), its .json beside it.", show_default=False)
-    ],
+    model: ModelFile,
     classes: Annotated[
         str | None,
         typer.Option(
@@ -79,9 +80,7 @@ def evaluate(
 
 def explain(
     images: Annotated[list[Path], typer.Argument(show_default=False)],
-    model: Annotated[
-        Path, typer.Option(help="A run's model file (.keras), its .json beside it.", show_default=False)
-    ],
+    model: ModelFile,
     method: Annotated[
         str,
         typer.Option(help="scorecam, gradcam, gradcam++, gradient-weighted or cam."),
@@ -103,9 +102,7 @@ def explain(
         Path | None,
         typer.Option(help="New folder for overlays and maps.  [default: explanations]", show_default=False),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON line for each image, and nothing else, on stdout.")
-    ] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Explain predictions: which parts of an image moved the score.
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Option("--dir", help="The clinic's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+AsJsonLines = Annotated[
+    bool, typer.Option("--json", help="Print a JSON line for each image, and nothing else, on stdout.")
+]
 HERE = Path()
 
 

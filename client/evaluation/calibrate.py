@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
+from dermafed.client.evaluation.evaluate import Stage
 from dermafed.client.node.clinic_data import OfferFolder
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers
@@ -20,8 +20,6 @@ from dermafed.shared.lesions.splits import check_no_duplicates, split_records
 from dermafed.shared.metrics.calibration.calibration import Calibration, fit_calibration
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.training.data import label_images
-
-Stage = Callable[[str], Callable[[int, int], None]]
 
 SEED = 0  # of the split of images that no run has split; fl-simulate's default
 

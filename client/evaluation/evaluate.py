@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.shared.errors import DatasetError, DermaFedError, ModelError, SettingsError
 from dermafed.shared.imaging.cache import CachedImages, PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import ClassMap, class_map_for, parse_class_map
@@ -204,5 +205,5 @@ def summarise(evaluation: Evaluation, predictions: Path) -> dict[str, Any]:
         "unreadable": {str(path): reason for path, reason in evaluation.unreadable},
         "notes": list(evaluation.notes),
         "predictions": str(predictions.resolve()),
-        "intended_use": "Research use only; not a medical device.",
+        "intended_use": USE,
     }

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.client.evaluation.evaluate import Evaluation
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES, WITHIN_THRESHOLD
@@ -29,7 +30,7 @@ def print_evaluation(evaluation: Evaluation, folder: Path) -> None:
     for line in (*_left_out(evaluation), *evaluation.notes):
         console.print(f"- {escape(line)}", soft_wrap=True)
     console.print(escape(f"Predictions and metrics: {folder}"), soft_wrap=True)
-    console.print("Research use only; not a medical device.")
+    console.print(USE)
 
 
 def _heading(evaluation: Evaluation) -> list[str]:
@@ -124,7 +125,7 @@ def print_calibration(
         console.print(f"- {escape(line)}", soft_wrap=True)
     for file in files:
         console.print(escape(f"Written: {file}"), soft_wrap=True)
-    console.print("Research use only; not a medical device.")
+    console.print(USE)
 
 
 def _calibration(calibration: Calibration) -> Table:

@@ -156,9 +156,9 @@ def _data(home: Home) -> Check:
 def _disk(home: Home) -> Check:
     free = shutil.disk_usage(home.folder).free
     what, remedy = f"{free / 1e9:.1f} GB free", "Free some disk space"
-    if free < _NO_DISK:
-        return Check("disk", "failed", what, remedy)
-    return Check("disk", "warning", what, remedy) if free < _LITTLE_DISK else Check("disk", "ok", what)
+    if free >= _LITTLE_DISK:
+        return Check("disk", "ok", what)
+    return Check("disk", "failed" if free < _NO_DISK else "warning", what, remedy)
 
 
 def _memory() -> Check:

@@ -22,8 +22,6 @@ from dermafed.shared.errors import StorageError
 
 log = logging.getLogger("dermafed.dicom")
 
-Run = Callable[..., Awaitable[Any]]
-
 MEDIA_TYPE = "application/dicom+json"
 _ACCEPTED = (MEDIA_TYPE, "application/json", "application/*", "*/*")
 _DOCUMENTED = {"content": {'multipart/related; type="application/dicom"': {"schema": {"type": "string"}}}}
@@ -50,7 +48,7 @@ def stow_router(
     service: DiagnosticService,
     device: Callable[..., Any],
     max_bytes: int,
-    run: Run = run_in_threadpool,
+    run: Callable[..., Awaitable[Any]] = run_in_threadpool,
 ) -> APIRouter:
     """The routes of the store transaction: ``POST /dicomweb/studies`` and ``/dicomweb/studies/{study}``.
 
