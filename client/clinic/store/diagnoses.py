@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +14,6 @@ from PIL import Image
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.store.vault import Vault, find_row, gone, to_milliseconds
 from dermafed.shared.errors import StorageError
-from dermafed.shared.imaging.decoding import decode_image
 
 _DIAGNOSIS, _REFERENCE = "diagnosis", "reference"
 
@@ -49,32 +48,10 @@ def save(
     return diagnosis if is_new else decrypt_diagnosis(vault, earlier)
 
 
-def find_request(vault: Vault, device: str, request: str) -> Diagnosis | None:
-    """The diagnosis of a sender's request, if there was one."""
-    with vault.database.reading() as db:
-        asked = vault.cipher.digest("request", device, request)
-        row = db.execute("SELECT * FROM diagnoses WHERE asked = ?", (asked,)).fetchone()
-    return None if row is None else decrypt_diagnosis(vault, row)
-
-
 def load(vault: Vault, id: str) -> Diagnosis:
     """A diagnosis; raises Refused where there is none (404), or it was forgotten (410)."""
     with vault.database.reading() as db:
         return decrypt_diagnosis(vault, find_row(db, id))
-
-
-def list_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[Diagnosis]:
-    """The diagnoses of a day of the clinic's own clock, newest first."""
-    midnights = [
-        to_milliseconds(datetime.combine(each, time()).astimezone()) for each in (day, day + timedelta(1))
-    ]
-    with vault.database.reading() as db:
-        rows = db.execute(
-            "SELECT * FROM diagnoses WHERE made >= ? AND made < ? ORDER BY made DESC, rowid DESC"
-            " LIMIT ? OFFSET ?",
-            (*midnights, -1 if limit is None else limit, skip),
-        ).fetchall()
-    return [decrypt_diagnosis(vault, row) for row in rows]
 
 
 def load_encoded(vault: Vault, id: str, kind: str) -> bytes:
@@ -85,11 +62,6 @@ def load_encoded(vault: Vault, id: str, kind: str) -> bytes:
     except StorageError:
         _check_pictures(vault, id)  # it may have been forgotten in between
         raise
-
-
-def load_picture(vault: Vault, id: str, kind: str) -> NDArray[np.uint8]:
-    """The same, RGB uint8 (H, W, 3)."""
-    return decode_image(load_encoded(vault, id, kind), where=id)
 
 
 def load_reference(vault: Vault, id: str) -> str | None:

@@ -122,18 +122,6 @@ def decrypt_event(vault: Vault, row: sqlite3.Row) -> dict[str, Any]:
     return content
 
 
-def add_view(vault: Vault, id: str, who: str) -> None:
-    """Save that somebody looked at a diagnosis."""
-    with vault.database.writing() as db:
-        add_event(vault, db, id, VIEW, {"who": who})
-
-
-def list_views(vault: Vault, id: str) -> list[View]:
-    """Who looked, oldest first."""
-    with vault.database.reading() as db:
-        return [View(each["who"], each["time"]) for each in events(vault, db, id, VIEW)]
-
-
 def add_opinion(vault: Vault, id: str, opinion: Opinion) -> Opinion:
     """Save an opinion; returns it with its time.
 

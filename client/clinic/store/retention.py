@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encrypt_diagnosis
 from dermafed.client.clinic.store.opinions import OPINION, decrypt_event
-from dermafed.client.clinic.store.vault import Vault, find_row, note_traces, now, to_iso, to_milliseconds
+from dermafed.client.clinic.store.vault import Vault, find_row, note_traces, now, to_milliseconds
 
 
 def expire(vault: Vault, today: datetime, days: int) -> int:
@@ -55,13 +55,6 @@ def forget(vault: Vault, *ids: str) -> None:
         note_traces(db)
     vault.files.remove(*ids)
     vault.database.erase_traces()
-
-
-def list_forgotten(vault: Vault) -> dict[str, str]:
-    """The ids that were forgotten, each with the time, oldest first."""
-    with vault.database.reading() as db:
-        rows = db.execute("SELECT * FROM forgotten ORDER BY time, rowid").fetchall()
-    return {row["id"]: to_iso(row["time"]) for row in rows}
 
 
 def _strip(vault: Vault, db: sqlite3.Connection, row: sqlite3.Row) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,14 +17,15 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store import diagnoses, opinions, retention, review
-from dermafed.client.clinic.store.diagnoses import encode_lossless, encode_photograph
+from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encode_lossless, encode_photograph
 from dermafed.client.clinic.store.encryption import IMAGE, OBJECT, PREPARED
-from dermafed.client.clinic.store.opinions import Opinion, View
+from dermafed.client.clinic.store.opinions import VIEW, Opinion, View, add_event, events
 from dermafed.client.clinic.store.review import PendingReview
-from dermafed.client.clinic.store.vault import Vault, now, open_vault, to_iso
+from dermafed.client.clinic.store.vault import Vault, now, open_vault, to_iso, to_milliseconds
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import ReviewedRow, remove_reviewed
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.imaging.decoding import decode_image
 
 
 def open_store(home: Home, retention_days: int | None = None) -> Store:
@@ -90,7 +91,10 @@ class Store:
 
     def find_request(self, device: str, request: str) -> Diagnosis | None:
         """The diagnosis of a sender's request, if there was one."""
-        return diagnoses.find_request(self._vault, device, request)
+        with self._vault.database.reading() as db:
+            asked = self._vault.cipher.digest("request", device, request)
+            row = db.execute("SELECT * FROM diagnoses WHERE asked = ?", (asked,)).fetchone()
+        return None if row is None else decrypt_diagnosis(self._vault, row)
 
     def save(
         self,
@@ -122,15 +126,22 @@ class Store:
 
     def list_day(self, day: date, limit: int | None = None, skip: int = 0) -> list[Diagnosis]:
         """The diagnoses of a day of the clinic's own clock, newest first: `limit` of them after `skip`."""
-        return diagnoses.list_day(self._vault, day, limit, skip)
+        midnights = [datetime.combine(each, time()).astimezone() for each in (day, day + timedelta(1))]
+        with self._vault.database.reading() as db:
+            rows = db.execute(
+                "SELECT * FROM diagnoses WHERE made >= ? AND made < ? ORDER BY made DESC, rowid DESC"
+                " LIMIT ? OFFSET ?",
+                (*map(to_milliseconds, midnights), -1 if limit is None else limit, skip),
+            ).fetchall()
+        return [decrypt_diagnosis(self._vault, row) for row in rows]
 
     def load_prepared(self, id: str) -> NDArray[np.uint8]:
         """What the network saw, RGB uint8 (S, S, 3), to the last bit; Refused (410) if it has expired."""
-        return diagnoses.load_picture(self._vault, id, PREPARED)
+        return decode_image(diagnoses.load_encoded(self._vault, id, PREPARED), where=id)
 
     def load_image(self, id: str) -> NDArray[np.uint8]:
         """The image that came, RGB uint8 (H, W, 3), as a JPEG keeps it; Refused (410) if it has expired."""
-        return diagnoses.load_picture(self._vault, id, IMAGE)
+        return decode_image(diagnoses.load_encoded(self._vault, id, IMAGE), where=id)
 
     def load_reference(self, id: str) -> str | None:
         """What an answer in DICOM needs, if the image came so and has not expired."""
@@ -138,11 +149,13 @@ class Store:
 
     def add_view(self, id: str, who: str) -> None:
         """Save that somebody looked at a diagnosis."""
-        opinions.add_view(self._vault, id, who)
+        with self._vault.database.writing() as db:
+            add_event(self._vault, db, id, VIEW, {"who": who})
 
     def list_views(self, id: str) -> list[View]:
         """Who looked, oldest first."""
-        return opinions.list_views(self._vault, id)
+        with self._vault.database.reading() as db:
+            return [View(each["who"], each["time"]) for each in events(self._vault, db, id, VIEW)]
 
     def add_opinion(self, id: str, opinion: Opinion) -> Opinion:
         """Save an opinion, and return it with its time; Refused (400) if it contradicts itself."""
@@ -178,7 +191,9 @@ class Store:
 
     def list_forgotten(self) -> dict[str, str]:
         """The ids that were forgotten, each with the time, oldest first."""
-        return retention.list_forgotten(self._vault)
+        with self._vault.database.reading() as db:
+            rows = db.execute("SELECT * FROM forgotten ORDER BY time, rowid").fetchall()
+        return {row["id"]: to_iso(row["time"]) for row in rows}
 
     def quarantine(self, data: bytes, why: str, device: str) -> str:
         """Store an object that may show a name, encrypted and undiagnosed, until a person decides.
