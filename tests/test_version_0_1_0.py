@@ -177,7 +177,7 @@ def test_the_store_opens(store: Store) -> None:
     assert reference is not None
     assert json.loads(reference) == STORE["reference"]
     assert [each.agrees for each in store.list_opinions(AGREED)] == [True]
-    with pytest.raises(Refused, match="no longer kept"):
+    with pytest.raises(Refused, match="no longer stored"):
         store.load(FORGOTTEN)
 
 

@@ -18,10 +18,10 @@ from dermafed.shared.explain.explainer import Explanation
 from dermafed.shared.explain.overlay import blend
 from dermafed.shared.metrics.calibration.calibration import Calibration
 
-_ENCODERS = 2
 Kind = Literal["sc", "sr"]
-"""Of a DICOM answer: Secondary Capture, structured report."""
+"""The kind of a DICOM answer: Secondary Capture, structured report."""
 
+_ENCODERS = 2
 _HEATMAPS = 64  # in memory: 200 kB each
 
 

@@ -53,7 +53,7 @@ def print_json(value: Any) -> None:
 
 
 def plain(text: object) -> str:
-    """Text from outside without characters that could change what a terminal shows."""
+    """A text without characters that could change what a terminal shows."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(text))
 
 

@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 Stage = Callable[[str], Progress]
 
 UNKNOWN_TRAINING = "A model looks better than it is on images that it was trained on: evaluate it on others"
-FEDBN = "In its federation each clinic kept its own batch normalisation; this model has their mean instead"
+FEDBN = "In its federation each clinic had its own batch normalisation; this model has their mean instead"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

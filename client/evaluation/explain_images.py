@@ -53,7 +53,7 @@ def explain(
         The content of ``explanations.jsonl``, a line for each image.
 
     Raises:
-        DatasetError: a folder holds no image.
+        DatasetError: a folder has no image.
         ImageError: an image cannot be read; nothing has been written then.
         ModelError: the model cannot be used, or the method is not defined for it.
         SettingsError: there is no such method or class.

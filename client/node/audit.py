@@ -2,7 +2,7 @@
 
 A line is JSON with the SHA-256 of the line before it; ``audit.head`` beside the log holds the number of lines
 and the SHA-256 of the last one, so that lines cut off at the end are missed too. The log shows changes made
-by accident or by others; of course, whoever may write both files can also replace both.
+by accident or by others; but anyone who may write both files can replace both.
 """
 
 from __future__ import annotations

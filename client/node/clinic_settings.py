@@ -75,7 +75,7 @@ class Limits:
         return cls(policy, {name: value for name, value in own.items() if value != _default_of(name)})
 
     def beyond(self, offer: Offer) -> list[str]:
-        """What of an offer is beyond the limits, in words; empty if nothing is."""
+        """What an offer asks for beyond the limits, as phrases for people; empty if nothing."""
         faults: list[str] = []
         for name, (part, key) in limited_keys().items():
             most = self.values.get(name, _default_of(name))

@@ -29,7 +29,7 @@ _LITTLE_AHEAD, _FAR_AHEAD = 3.0, 6.0
 _LITTLE_BEHIND, _FAR_BEHIND = 60.0, 300.0
 
 REFUSED = "it is unknown or revoked, or another node with it is connected"
-"""What it means that a server answers, but refuses this clinic's key; it does not tell which."""
+"""Why a server may refuse this clinic's key; it does not say which of these it is."""
 
 REFUSED_REMEDY = (
     "After a crash, wait a minute. Otherwise make sure that only one node runs; then ask the coordinator "

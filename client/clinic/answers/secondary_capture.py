@@ -59,7 +59,7 @@ def secondary_capture(
     image.PatientOrientation, image.Laterality = [], ""
     image.ConversionType = "WSD"
     image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = image.ContentDate, image.ContentTime
-    image.BurnedInAnnotation = "NO"  # it would say that pixels tell who the patient is
+    image.BurnedInAnnotation = "NO"  # YES would mean that the pixels identify the patient
     image.ImageComments = text(conclusion(diagnosis), 1024)
     image.DerivationDescription = text(f"Class activation map over the image. {CAVEAT} {USE}", 1024)
     if has_image(source):

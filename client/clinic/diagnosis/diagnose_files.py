@@ -30,7 +30,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     """The files named, and the images and DICOM files in and beneath the folders named, each once.
 
     Raises:
-        DatasetError: a path is not there, or a folder holds no image.
+        DatasetError: a path does not exist, or a folder has no image.
     """
     for path in paths:
         if not path.exists():

@@ -32,7 +32,7 @@ log = logging.getLogger("dermafed.dicom")
 
 _ASSOCIATION_SECONDS = 10.0  # for a connection to become an association
 _IDLE_SECONDS = 60.0
-_REQUEST_BYTES = 64 * 1024  # of an association's request, whoever sends it
+_REQUEST_BYTES = 64 * 1024  # of the request for an association, from any sender
 _CHUNK = 2**16
 _AT_ONCE = 2  # objects decoded at one time: each may be hundreds of megabytes of pixels
 

@@ -15,7 +15,7 @@ from dermafed.client.clinic.intake.refusals import Refused
 
 SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 
-# No Strict-Transport-Security: it would hold for every other port of this host's name too.
+# No Strict-Transport-Security: it would apply to every other port of this host name too.
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "

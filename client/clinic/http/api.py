@@ -140,7 +140,7 @@ def find_diagnosis(store: Store, id: str, caller: Caller) -> Diagnosis:
 
 
 def view_diagnosis(store: Store, id: str, caller: Caller) -> Diagnosis:
-    """The same; that a clinician viewed it is recorded."""
+    """The same, and records that a clinician viewed it."""
     found = find_diagnosis(store, id, caller)
     if caller.role == "clinician":
         store.add_view(id, caller.name)

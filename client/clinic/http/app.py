@@ -41,7 +41,7 @@ def build_app(
     """Build the application; routers of other ways in may be added to it.
 
     The routes of such a router take ``Depends(require_role("device"))``, which gives the caller.
-    Hosts, limits and the answers to errors hold for them too.
+    Host check, limits and answers to errors apply to them too.
 
     Args:
         service: diagnoses and saves.

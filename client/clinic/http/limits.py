@@ -95,7 +95,7 @@ class RateLimit:
         """Start with full buckets.
 
         Args:
-            per_minute: requests that a bucket holds, and gets back each minute.
+            per_minute: size of a bucket, and tokens that it gets back each minute.
             clock: seconds.
         """
         self._per_minute, self._clock = per_minute, clock
@@ -138,7 +138,7 @@ class WorkPool:
         """Start idle.
 
         Args:
-            most: requests at one time; each may hold a whole body in memory.
+            most: requests at one time; each may have a whole body in memory.
         """
         self.active = 0
         self._most = most

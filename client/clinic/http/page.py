@@ -103,7 +103,7 @@ def page_router(
 
 
 def refusal_page(refused: Refused) -> Response:
-    """A refusal for people; whoever is not signed in is sent to the sign-in page."""
+    """A refusal for people; a visitor who is not signed in is sent to the sign-in page."""
     if refused.status == 401:
         return RedirectResponse("/sign-in", 303)
     return render("error.html", status=refused.status, refused=refused)

@@ -41,7 +41,7 @@ class OpinionGiven(BaseModel):
 
     agrees: bool
     label: Annotated[
-        str | None, Field(description="The label instead, of whoever disagrees: a class, or 'other'.")
+        str | None, Field(description="The right label, if the clinician disagrees: a class, or 'other'.")
     ] = None
     reason: Annotated[str, Field(max_length=2000)] = ""
     confirmed_by: Annotated[

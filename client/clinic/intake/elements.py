@@ -110,7 +110,7 @@ def elements(data: memoryview, at: int, *, explicit: bool) -> Iterator[Element]:
     for _ in range(MAX_ELEMENTS):
         if at == len(data) and not depth:
             return
-        # What a UN of undefined length holds has implicit VRs (PS3.5, 6.2.2).
+        # The content of a UN of undefined length has implicit VRs (PS3.5, 6.2.2).
         tag, kind, length, value = _header(data, at, explicit=explicit and not plain)
         if not depth:
             top = Element(tag, at, value, value)

@@ -59,7 +59,7 @@ _IN_A_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
 
 
 def read_pixel_header(dataset: Dataset) -> PixelHeader:
-    """Read what the header says of the pixels.
+    """Read the attributes that describe the pixels.
 
     Raises:
         Refused: a required attribute is missing, or its value is not accepted.

@@ -192,7 +192,7 @@ def read_png_size(data: bytes) -> tuple[int, int]:
 
 
 def too_many_parts(limit: str) -> Refused:
-    """The refusal of a file that would keep a decoder busy."""
+    """The refusal of a file that would occupy a decoder for too long."""
     what = f"The file has more than {limit}"
     return Refused("too-many-parts", what, where="image", remedy="Save it again as a plain JPEG or PNG")
 

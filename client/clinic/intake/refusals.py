@@ -132,7 +132,7 @@ def refusal_of(error: Exception) -> Refused:
     if isinstance(error, Refused):
         return error
     if isinstance(error, StorageError):
-        return Refused("storage", "The node cannot save anything now", remedy="Tell whoever runs it")
+        return Refused("storage", "The node cannot save anything now", remedy="Tell the node's operator")
     if isinstance(error, InputError):
         return Refused("unusable", error.what, remedy=error.remedy)
-    return Refused("internal", "The node failed", remedy="Tell whoever runs it; its log says where")
+    return Refused("internal", "The node failed", remedy="Tell the node's operator; its log says where")

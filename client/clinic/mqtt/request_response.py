@@ -119,7 +119,7 @@ def answer(service: DiagnosticService, message: Message) -> Answer:
         refused = refusal_of(error)
         status, content = refused.status, refused.to_dict()
         if not isinstance(error, Refused):
-            log.error("a request failed: %s", type(error).__name__)  # its text may hold what was sent
+            log.error("a request failed: %s", type(error).__name__)  # its text may contain what was sent
     log.info("answered: %d %s", status, content.get("code", ""))
     return Answer(topic, status, content, correlation(message))
 

@@ -26,7 +26,7 @@ log = logging.getLogger("dermafed.mqtt")
 
 
 class Connection(aiomqtt.Client):
-    """MQTT 5 over TLS, in a session that outlives the connection; messages are acknowledged by hand."""
+    """MQTT 5 over TLS, in a session that outlives the connection; messages are acknowledged explicitly."""
 
     def __init__(self, settings: MqttSettings) -> None:
         """Prepare the connection; entering it connects."""

@@ -1,1 +1,1 @@
-"""What the clinic keeps of its diagnoses: in one SQLite file and encrypted images, for so many days."""
+"""The clinic's store of diagnoses: one SQLite file and encrypted images, for a number of days."""

@@ -140,7 +140,7 @@ class Store:
         return decode_image(diagnoses.load_encoded(self._vault, id, PREPARED), where=id)
 
     def load_image(self, id: str) -> NDArray[np.uint8]:
-        """The image that came, RGB uint8 (H, W, 3), as a JPEG keeps it; Refused (410) if it has expired."""
+        """The image that came, RGB uint8 (H, W, 3), as its JPEG shows it; Refused (410) if it has expired."""
         return decode_image(diagnoses.load_encoded(self._vault, id, IMAGE), where=id)
 
     def load_reference(self, id: str) -> str | None:

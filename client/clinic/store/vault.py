@@ -32,7 +32,7 @@ class StoreDatabase(Database):
     """The store's tables; contents are encrypted, and times are milliseconds since 1970.
 
     ``about`` has a text that only the right key decrypts, and whether traces of what was removed may be left.
-    In ``diagnoses``, ``asked`` is a keyed digest of device and request, and ``pictures`` tells whether the
+    In ``diagnoses``, ``asked`` is a keyed digest of device and request, and ``pictures`` says whether the
     encrypted files are there. Events are only ever added: who looked, opinions, results of reviews.
     """
 
@@ -178,7 +178,7 @@ def gone() -> Refused:
     """The refusal of what has expired or was forgotten."""
     return Refused(
         "no-longer-kept",
-        "This is no longer kept at the clinic",
+        "This is no longer stored at the clinic",
         remedy="Send the image again, if it is still needed",
     )
 

@@ -51,5 +51,5 @@ def test_a_forgotten_diagnosis_has_no_heatmap(service: DiagnosticService, store:
     for _ in range(2):
         np.testing.assert_array_equal(service.heatmap(made.id), of.image[:8, :8])  # type: ignore[arg-type]
     store.forget(made.id)
-    with pytest.raises(Refused, match="no longer kept"):
+    with pytest.raises(Refused, match="no longer stored"):
         service.heatmap(made.id)

@@ -28,7 +28,7 @@ for (const layer of layers) {
   layer.addEventListener("load", () => {
     layer.parentElement.dataset.state = "ready";
     if (asked) say("The heatmap is ready.");
-    asked = true; // the first comes by itself: what is said then is the result
+    asked = true; // the first comes by itself: the announcement then is the result
   });
   layer.addEventListener("error", () => {
     if (layer.parentElement.dataset.state !== "gone") layer.parentElement.dataset.state = "failed";

@@ -99,7 +99,7 @@ def is_whole(store: Store, home: Home, done: Acknowledged, last: int | None = No
     for id, number in done.old.items():
         assert store.load(id).image_sha256 == received(number).sha256
     for id in done.forgotten:
-        with pytest.raises(Refused, match="no longer kept"):
+        with pytest.raises(Refused, match="no longer stored"):
             store.load(id)
     for id in done.doubtful:  # forgotten or not, but not half
         if id not in store.list_forgotten():

@@ -43,7 +43,7 @@ def remains(home: Home, encrypted: list[bytes]) -> list[bytes]:
 
 def is_gone(store: Store, id: str) -> None:
     for ask in (store.load_prepared, store.load_image):
-        with pytest.raises(Refused, match="no longer kept") as caught:
+        with pytest.raises(Refused, match="no longer stored") as caught:
             ask(id)
         assert caught.value.status == 410
 
@@ -128,7 +128,7 @@ def test_an_expired_diagnosis_can_be_forgotten(home: Home, store: Store) -> None
     old = save_one(store, 1, "r", time=ago(days=31))
     store.expire(NOW)
     store.forget(old.id)
-    with pytest.raises(Refused, match="no longer kept"):
+    with pytest.raises(Refused, match="no longer stored"):
         store.load(old.id)
 
 

@@ -125,7 +125,7 @@ def test_an_unknown_diagnosis_cannot_be_accepted(store: Store) -> None:
         with pytest.raises(Refused, match="no such diagnosis"):
             do("0" * 32, "person")
     store.expire(datetime.now(UTC) + timedelta(31))
-    with pytest.raises(Refused, match="no longer kept"):
+    with pytest.raises(Refused, match="no longer stored"):
         store.accept(id, "person")
 
 

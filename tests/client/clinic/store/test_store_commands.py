@@ -117,7 +117,7 @@ def test_forget(client: Client, store: Store) -> None:
     assert list(client.json("forget")) == ids[:2]
     again = client("forget", ids[0])
     assert again.code == 2
-    assert "no longer kept" in again.err
+    assert "no longer stored" in again.err
 
 
 def test_quarantine(client: Client, store: Store, tmp_path: Path) -> None:
