@@ -93,9 +93,7 @@ class Doubtful:
     def unsure(self, probabilities: NDArray[np.float64]) -> bool:
         return True
 
-    def out_of_distribution_score(
-        self, logits: NDArray[np.float32], features: NDArray[np.float32]
-    ) -> float | None:
+    def out_of_distribution_score(self, features: NDArray[np.float32]) -> float | None:
         return 7.0
 
     def is_out_of_distribution(self, score: float) -> bool:

@@ -144,7 +144,7 @@ def diagnose_image(
     if calibration is not None:
         probabilities = calibration.probabilities(prediction.logits)
         unsure = calibration.unsure(probabilities)
-        score = calibration.out_of_distribution_score(prediction.logits, prediction.features)
+        score = calibration.out_of_distribution_score(prediction.features)
         outside = None if score is None else calibration.is_out_of_distribution(score)
     diagnosis = Diagnosis(
         id=uuid.uuid4().hex,

@@ -46,15 +46,10 @@ class Calibration:
         """Whether the largest of the calibrated probabilities (C,) is below the threshold of "unsure"."""
         return self.selection.unsure(float(probabilities.max()))
 
-    def out_of_distribution_score(
-        self, logits: NDArray[np.float32], features: NDArray[np.float32]
-    ) -> float | None:
-        """Score of an image from its logits (C,) and pooled features (K,); higher is farther."""
-        return (
-            None
-            if self.out_of_distribution is None
-            else float(self.out_of_distribution.scores(features[None])[0])
-        )
+    def out_of_distribution_score(self, features: NDArray[np.float32]) -> float | None:
+        """Score of an image from its pooled features (K,); higher is farther."""
+        detector = self.out_of_distribution
+        return None if detector is None else float(detector.scores(features[None])[0])
 
     def is_out_of_distribution(self, score: float) -> bool:
         """Whether a score lies above the detector's threshold."""

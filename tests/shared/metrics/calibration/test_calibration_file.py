@@ -40,11 +40,11 @@ def test_results_for_one_image(model: Path) -> None:
     assert not calibration.unsure(np.array([1.0, 0.0, 0.0]))
     near, far = np.full(K, 3, np.float32), np.eye(K, dtype=np.float32)[0]
     assert [
-        calibration.is_out_of_distribution(calibration.out_of_distribution_score(logits[0], each) or 0)
+        calibration.is_out_of_distribution(calibration.out_of_distribution_score(each) or 0)
         for each in (near, far)
     ] == [False, True]
     alone = fitted()
-    assert alone.out_of_distribution_score(logits[0], near) is None
+    assert alone.out_of_distribution_score(near) is None
     assert not alone.is_out_of_distribution(1e9)
 
 
@@ -57,7 +57,7 @@ def test_a_saved_calibration_is_loaded_again(model: Path) -> None:
     assert written.out_of_distribution is not None
     logits, image = drawn(1, 9)[0][0], features(1, 3)[0]
     assert (read.probabilities(logits) == written.probabilities(logits)).all()
-    assert read.out_of_distribution_score(logits, image) == written.out_of_distribution_score(logits, image)
+    assert read.out_of_distribution_score(image) == written.out_of_distribution_score(image)
     assert read.out_of_distribution.threshold == written.out_of_distribution.threshold
     assert read.selection == written.selection
     assert read.sums.after.error == written.sums.after.error
