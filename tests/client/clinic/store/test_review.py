@@ -94,9 +94,7 @@ def test_an_accepted_diagnosis_is_a_labelled_record(home: Home, store: Store) ->
 
 
 def test_without_clinical_data_the_cells_are_empty(home: Home, store: Store) -> None:
-    of = received(
-        7, clinical=replace(received().clinical, age=None, sex=None, clinic_split=None), reference=None
-    )
+    of = received(7, clinical=replace(received().clinical, age=None, sex=None, site=None), reference=None)
     made = store.save(diagnosis(of), of, prepared(7))
     store.add_opinion(made.id, SAYS)
     store.accept(made.id, "person", "Nodular melanoma")
