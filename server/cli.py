@@ -8,8 +8,7 @@ from dermafed.console import Version, run_app
 from dermafed.server.commands.clinics import clinics, enrol, revoke
 from dermafed.server.commands.models import export, history, models
 from dermafed.server.commands.runs import resume, runs, stop, train
-from dermafed.server.commands.setup import init, renew
-from dermafed.server.commands.start import start
+from dermafed.server.commands.setup import init, renew, start
 from dermafed.server.commands.status import status
 
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.server.commands.start import place_and_code
+from dermafed.server.commands.setup import place_and_code
 from dermafed.server.coordinator import server_process
 from dermafed.server.coordinator.federation_folder import (
     ServerSettings,
