@@ -16,7 +16,7 @@ from dermafed.shared.lesions.class_map import class_map_for
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import Splits
-from dermafed.shared.lesions.splits import check_no_duplicates, split_records
+from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics
 from dermafed.shared.metrics.calibration.calibration import Calibration, fit_calibration
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.training.data import label_images
@@ -80,7 +80,8 @@ def given_images(model: OpenedModel, data: Path) -> CalibrationImages:
     places = {record.label: str(record.path) for record in reversed(records)}
     class_map = class_map_for(model.card.model.classes, places, of=model.card.labels, places=places)
     mapped, _ = class_map.apply(records)
-    splits = split_records(sorted(mapped, key=lambda record: record.image_id), seed=SEED)
+    ordered = sorted(mapped, key=lambda record: record.image_id)
+    (splits,) = split_clinics({"the data set": ordered}, seed=SEED).values()
     check_no_duplicates([splits])
     return CalibrationImages(
         splits, "Split anew: metrics on images that the model was trained on look too good"

@@ -84,12 +84,8 @@ def split_clinic_data(clinic: ClinicData, offer: Offer, folder: OfferFolder) -> 
     places = {record.label: str(record.path) for record in reversed(records)}
     class_map = class_map_for(offer.model.classes, places, of=offer.labels, places=places)
     mapped, _ = class_map.apply(records)
-    (splits,) = split_clinics(
-        {clinic.name: sorted(mapped, key=lambda record: record.image_id)},
-        seed=offer.seed,
-        even=offer.split == "even",
-        use_given=offer.split == "given",
-    ).values()
+    ordered = sorted(mapped, key=lambda record: record.image_id)
+    (splits,) = split_clinics({clinic.name: ordered}, seed=offer.seed, kind=offer.split).values()
     check_no_duplicates([splits])
     if not _has_begun(folder):
         make_folder(folder.folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from dermafed.shared.errors import DatasetError, ImageError, SettingsError
 from dermafed.shared.imaging.decoding import content_digest
@@ -14,31 +15,12 @@ from dermafed.shared.lesions.record import SIDES, SPLIT_NAMES, LesionRecord, Spl
 FRACTIONS = (0.7, 0.1, 0.2)
 
 
-def split_records(
-    records: Sequence[LesionRecord],
-    *,
-    seed: int,
-    fractions: tuple[float, float, float] = FRACTIONS,
-    even: bool = False,
-    use_given: bool = False,
-    held_out: bool = False,
-) -> Splits:
-    """Split one clinic's records; see `split_clinics`."""
-    clinics = {"the data set": records}
-    (splits,) = split_clinics(
-        clinics, seed=seed, fractions=fractions, even=even, use_given=use_given, held_out=held_out
-    ).values()
-    return splits
-
-
 def split_clinics(
     clinics: Mapping[str, Sequence[LesionRecord]],
     *,
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
-    even: bool = False,
-    use_given: bool = False,
-    held_out: bool = False,
+    kind: Literal["drawn", "even", "given", "held-out"] = "drawn",
 ) -> dict[str, Splits]:
     """Split each clinic's records on its own, by class, with no lesion or patient on two sides anywhere.
 
@@ -49,12 +31,11 @@ def split_clinics(
         clinics: records by clinic.
         seed: seed of the draw.
         fractions: shares of training, validation and test images; they sum to 1.
-        even: then reduce each side of each clinic to the same number of images of each class that the clinic
-            has (the paper's even split).
-        use_given: take the sides from the records' attribute ``split`` instead.
-        held_out: the images that this attribute assigns to validation or test are the test, as in a
-            challenge; the others are drawn into training and validation, except other images of the test's
-            lesions and patients.
+        kind: ``drawn``; ``even``: drawn, then each side of each clinic reduced to the same number of images
+            of each class that the clinic has (the paper's even split); ``given``: by the records' attribute
+            ``split``; ``held-out``: the images that this attribute assigns to validation or test are the
+            test, as in a challenge, and the others are drawn into training and validation, except other
+            images of the test's lesions and patients.
 
     Returns:
         The sides of each clinic, clinics in order of name.
@@ -69,29 +50,24 @@ def split_clinics(
         )
     members = [(clinic, record) for clinic, records in clinics.items() for record in records]
     members.sort(key=lambda member: (member[1].image_id, member[0]))
-    side_of = _sides(members, seed, fractions, use_given=use_given, held_out=held_out)
+    side_of = _sides(members, seed, fractions, kind)
     parts: dict[str, list[list[LesionRecord]]] = {clinic: [[], [], []] for clinic in sorted(clinics)}
     for (clinic, record), side in zip(members, side_of, strict=True):
         if side is not None:
             parts[clinic][side].append(record)
     for clinic, sides in parts.items():
-        _refuse_empty(clinic, sides, [use_given or share > 0 for share in fractions])
-    if even:
+        _refuse_empty(clinic, sides, [kind == "given" or share > 0 for share in fractions])
+    if kind == "even":
         parts = {clinic: _even(clinic, sides, seed) for clinic, sides in parts.items()}
     return {clinic: Splits(*map(tuple, sides)) for clinic, sides in parts.items()}
 
 
 def _sides(
-    members: Sequence[tuple[str, LesionRecord]],
-    seed: int,
-    fractions: tuple[float, float, float],
-    *,
-    use_given: bool,
-    held_out: bool,
+    members: Sequence[tuple[str, LesionRecord]], seed: int, fractions: tuple[float, float, float], kind: str
 ) -> Sequence[int | None]:
-    if held_out:
+    if kind == "held-out":
         return _around_held_out(members, seed, fractions)
-    return _given_sides(members) if use_given else _drawn_sides(members, seed, fractions)
+    return _given_sides(members) if kind == "given" else _drawn_sides(members, seed, fractions)
 
 
 def _around_held_out(

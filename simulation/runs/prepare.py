@@ -95,13 +95,7 @@ def write_clinic_splits(folder: Path, clinics: Sequence[ClinicSplit]) -> tuple[t
 def _clinics(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[ClinicSplit, ...]:
     seed = settings.seed if settings.split_seed is None else settings.split_seed
     clinics = partition(records, settings.clinics, seed=seed)
-    splits = split_clinics(
-        clinics,
-        seed=seed,
-        even=settings.split == "even",
-        use_given=settings.split == "given",
-        held_out=settings.split == "held-out",
-    )
+    splits = split_clinics(clinics, seed=seed, kind=settings.split)
     if settings.split == "held-out":
         splits = {name: without_copies(own) for name, own in splits.items()}
     # After the split, so that a smaller federation is tested on the same images.

@@ -18,13 +18,13 @@ from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.readers.loading import load_dataset
-from dermafed.shared.lesions.splits import split_records
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from tests.client import planted_clinic as clinics
 from tests.commands.small_datasets import LABELS, command, draw_dataset
 from tests.commands.test_evaluate import CARD, Capture
+from tests.shared.lesions.dataset_files import split_records
 
 pytestmark = pytest.mark.journey
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.record import LesionRecord, Splits
+from dermafed.shared.lesions.splits import split_clinics
 from tests.paths import SHARED
 
 SHARED = SHARED / "data"
@@ -39,3 +41,9 @@ def record(
     **attributes: str,
 ) -> LesionRecord:
     return LesionRecord(image, path or Path(f"{image}.jpg"), label, lesion, patient, attributes=attributes)
+
+
+def split_records(records: Sequence[LesionRecord], **options: Any) -> Splits:
+    """One clinic's split; options as of split_clinics."""
+    (splits,) = split_clinics({"the data set": records}, **options).values()
+    return splits

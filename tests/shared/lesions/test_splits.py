@@ -13,8 +13,8 @@ from dermafed.shared.errors import DatasetError, SettingsError
 from dermafed.shared.lesions.class_map import map_classes
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import SIDES, LesionRecord, Splits
-from dermafed.shared.lesions.splits import FRACTIONS, check_no_duplicates, split_clinics, split_records
-from tests.shared.lesions.dataset_files import SHARED, record
+from dermafed.shared.lesions.splits import FRACTIONS, check_no_duplicates, split_clinics
+from tests.shared.lesions.dataset_files import SHARED, record, split_records
 
 CLASSES = ("melanoma", "nevus")
 Clinics = dict[str, list[LesionRecord]]
@@ -111,27 +111,27 @@ def test_even_split_levels_the_classes_within_each_side() -> None:
     records = [
         record(f"{label}{i:03d}", label) for label, n in (("melanoma", 30), ("nevus", 70)) for i in range(n)
     ]
-    even = split_records(records, seed=1, even=True)
+    even = split_records(records, seed=1, kind="even")
     assert even.counts() == {
         side: dict.fromkeys(CLASSES, n) for side, n in zip(SIDES, (21, 3, 6), strict=True)
     }
     plain = split_records(records, seed=1)
     assert set(sides_of({"": even}).items()) <= set(sides_of({"": plain}).items())
     with pytest.raises(DatasetError, match="no validation image of melanoma: an even split"):
-        split_records([*records[30:], record("m1", "melanoma")], seed=1, even=True)
+        split_records([*records[30:], record("m1", "melanoma")], seed=1, kind="even")
 
 
 def test_takes_the_given_split_and_refuses_one_that_leaks() -> None:
     sides = ["train", "Training", "val", "test"]
     records = [record(f"i{n}", lesion=f"l{n}", split=side) for n, side in enumerate(sides)]
-    splits = split_records(records, seed=0, use_given=True)
+    splits = split_records(records, seed=0, kind="given")
     assert [[r.image_id for r in side] for side in splits.sides().values()] == [["i0", "i1"], ["i2"], ["i3"]]
     with pytest.raises(DatasetError, match=r"i0 in train and j in test of the given split .*lesion l0"):
-        split_records([*records, record("j", lesion="l0", split="test")], seed=0, use_given=True)
+        split_records([*records, record("j", lesion="l0", split="test")], seed=0, kind="given")
     with pytest.raises(DatasetError, match="the given split of j is 'fold1'"):
-        split_records([*records, record("j", split="fold1")], seed=0, use_given=True)
+        split_records([*records, record("j", split="fold1")], seed=0, kind="given")
     with pytest.raises(DatasetError, match="leave no test image"):
-        split_records(records[:3], seed=0, use_given=True)
+        split_records(records[:3], seed=0, kind="given")
 
 
 def test_refuses_a_clinic_too_small_to_split_by_name() -> None:
