@@ -159,7 +159,7 @@ def test_malformed_classes_are_refused(refused: Refused, data: Path, spec: str) 
 def test_an_unknown_setting_is_refused_before_any_work(
     refused: Refused, option: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dermafed.simulation.runs.run.generate_dataset", nothing_may_start)
+    monkeypatch.setattr("dermafed.simulation.runs.run.draw_once", nothing_may_start)
     assert value.lstrip("-") in refused(option, value)
 
 
@@ -184,7 +184,7 @@ def test_unsuitable_weights_are_refused_before_any_work(
     arguments: tuple[str, ...],
     expected: str,
 ) -> None:
-    monkeypatch.setattr("dermafed.simulation.runs.run.generate_dataset", nothing_may_start)
+    monkeypatch.setattr("dermafed.simulation.runs.run.draw_once", nothing_may_start)
     message = message_of(command(cli.main, capsys, *arguments, "--out", tmp_path / "out"))
     assert expected in message
     assert not (tmp_path / "out").exists()
