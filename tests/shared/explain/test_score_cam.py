@@ -94,10 +94,14 @@ def test_constant_maps_are_left_out() -> None:
     assert len(activation_maps(activations, SIZE).raw) == 1
 
 
-def by_brightness(activations: NDArray[np.float32], convention: Convention) -> NDArray[np.float32]:
-    """Score-CAM of a network whose score grows with the mask."""
+def raw_by_brightness(activations: NDArray[np.float32], convention: Convention) -> NDArray[np.float32]:
+    """Score-CAM of a network whose score grows with the mask, before it is scaled to [0, 1]."""
     maps = activation_maps(activations, SIZE)
-    return to_unit(exact_score_cam(ScoreCam(maps, lambda masks: masks.mean((1, 2)), convention)))
+    return exact_score_cam(ScoreCam(maps, lambda masks: masks.mean((1, 2)), convention))
+
+
+def by_brightness(activations: NDArray[np.float32], convention: Convention) -> NDArray[np.float32]:
+    return to_unit(raw_by_brightness(activations, convention))
 
 
 @settings(max_examples=40)
@@ -110,7 +114,8 @@ def test_maps_lie_in_the_unit_interval_and_do_not_depend_on_the_channels_order(
     assert heatmap.min() >= 0
     assert heatmap.max() <= 1
     order = np.random.default_rng(random.randint(0, 99)).permutation(6)  # type: ignore[attr-defined]
-    if np.ptp(heatmap) > 0:
+    # Where the channels cancel, rounding is all that is left to scale, and it depends on the order.
+    if np.ptp(raw_by_brightness(activations, convention)) > 1e-3 * np.abs(activations).max():
         assert by_brightness(activations[..., order], convention) == pytest.approx(heatmap, abs=1e-3)
 
 
