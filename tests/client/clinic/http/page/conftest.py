@@ -23,7 +23,7 @@ class Screen:
         page: Playwright's.
         node: whose page it is.
         image: a file to send.
-        faults: what the browser's console complained of.
+        errors: what the browser printed to its console as errors or warnings.
     """
 
     page: Any

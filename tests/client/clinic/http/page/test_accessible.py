@@ -31,7 +31,7 @@ def test_no_view_has_a_serious_accessibility_violation(screen: Screen) -> None:
     page.get_by_label("Token").fill("wrong")
     page.keyboard.press("Enter")
     page.get_by_role("alert").wait_for()
-    screen.faults.clear()  # the browser notes the status, 401
+    screen.errors.clear()  # the browser notes the status, 401
     assert violations(page) == []
     screen.sign_in()
     assert violations(page) == []
