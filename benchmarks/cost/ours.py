@@ -11,7 +11,7 @@ from benchmarks.cost.relay import Cost, cost_of_rounds, relay
 from dermafed.client.node.home import make_home
 from tests.commands.small_datasets import draw_dataset
 from tests.journeys.whole_run import WholeRun, whole_run
-from tests.server.flower.test_supernode import free_port
+from tests.ports import free_port
 
 PLAN = """
 name = "cost"
