@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.cost.relay import Cost, cost_of_rounds, relay
 from dermafed.shared.process import QUIET
 from tests.journeys.whole_run import whole_run
-from tests.ports import answers, free_port
+from tests.ports import free_port
+from tests.server.flower.test_supernode import answers
 
 APP = Path(__file__).parent / "stock_app"
 CONFIG = """
