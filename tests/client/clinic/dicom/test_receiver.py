@@ -135,7 +135,8 @@ def test_an_internal_error_is_answered(open_port: Open, node: Node, monkeypatch:
 @pytest.mark.parametrize(("calling", "called"), [("STRANGER", "DERMAFED"), ("CAMERA", "OTHER")])
 def test_an_unknown_peer_is_rejected(open_port: Open, calling: str, called: str) -> None:
     sender = open_port()
-    with pytest.raises(ConnectionError, match="rejected"):
+    # On a busy machine the connection may close before the sender has read the rejection.
+    with pytest.raises(ConnectionError, match="rejected|no association"):
         sender.store(encapsulated(draw_jpeg()), calling=calling, called=called)
 
 
