@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
-from dermafed.shared.errors import SettingsError
+from dermafed.shared.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
@@ -41,16 +41,19 @@ def diagnoses(
     from dermafed.client.node.home import open_home
 
     with open_store(open_home(folder)) as store:
-        found = store.list_day((day or datetime.now()).date())
+        asked = (day or datetime.now()).date()
+        found, damaged = store.list_day(asked), store.list_damaged(asked)
+        for id in damaged:
+            Console(stderr=True).print(f"{id} cannot be read: the store is damaged there.", soft_wrap=True)
         if as_json:
             print_json([_as_dict(store, each) for each in found])
             return
         out = Console(highlight=False, markup=False, soft_wrap=True)
         for each in found:
             out.print(plain(describe(each)))
-            for opinion in store.list_opinions(each.id):
-                out.print(plain(f"    {opinion.describe()}"))
-    if not found:
+            for line in _opinions(store, each.id):
+                out.print(plain(f"    {line}"))
+    if not found and not damaged:
         Console(stderr=True).print("No diagnosis was made on this day.")
 
 
@@ -137,6 +140,14 @@ def describe(diagnosis: Diagnosis) -> str:
     return "  ".join([diagnosis.id, time, ", ".join([sure, *notes]), f"from {diagnosis.device}"])
 
 
+def _opinions(store: Store, id: str) -> list[str]:
+    """The opinions on a diagnosis, a line each; damaged ones do not hide the others' diagnoses."""
+    try:
+        return [opinion.describe() for opinion in store.list_opinions(id)]
+    except StorageError as error:
+        return [f"its opinions cannot be read: {error.what}"]
+
+
 def _decide(store: Store, id: str, release: Path | None) -> None:
     from dermafed.shared.storage.atomic_files import write_private
 
@@ -149,8 +160,12 @@ def _decide(store: Store, id: str, release: Path | None) -> None:
 
 
 def _as_dict(store: Store, diagnosis: Diagnosis) -> dict[str, object]:
+    try:
+        views, opinions = store.list_views(diagnosis.id), store.list_opinions(diagnosis.id)
+    except StorageError as error:
+        return {**diagnosis.to_dict(), "looks": [], "opinions": [], "damaged": error.what}
     return {
         **diagnosis.to_dict(),
-        "looks": [asdict(view) for view in store.list_views(diagnosis.id)],
-        "opinions": [asdict(opinion) for opinion in store.list_opinions(diagnosis.id)],
+        "looks": [asdict(view) for view in views],
+        "opinions": [asdict(opinion) for opinion in opinions],
     }
