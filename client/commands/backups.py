@@ -29,9 +29,9 @@ def restore(
 
     **Examples**
 
-        fl-client restore /mnt/backup/store
+        fl-client restore backup/store
 
-        fl-client restore /mnt/backup/store --key /mnt/safe/store.key --dir /srv/dermafed
+        fl-client restore backup/store --key safe/store.key --dir /srv/dermafed
     """
     from dermafed.client.clinic.store.restore import restore_store
     from dermafed.client.node.home import open_home
