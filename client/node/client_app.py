@@ -15,15 +15,14 @@ from flwr.clientapp import ClientApp
 from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
+from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE,
     CALIBRATION,
     EXPLAIN,
     Instruction,
     Refusal,
-    decode_calibration,
     decode_instruction,
-    encode_calibration_sums,
     encode_evaluation,
     encode_explanation_quality,
     encode_update,

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from dermafed.console import stderr
 from dermafed.server.commands.card import card
+from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
 from dermafed.server.rounds.history import HistoryRow, best_round, read_history, row_values
 from dermafed.shared.errors import SettingsError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """Show the rounds of a run: losses, validation metrics, and who was left out.
+    """Show the rounds of a run: losses, validation metrics, who was left out, and each clinic's step.
 
     RUN is the number or name of a federation's run, or the --out folder of fl-simulate, or one of its arms.
 
@@ -47,6 +48,8 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         print_json({"folder": str(folder), "best_round": best_round(rows), "rounds": rounds})
     else:
         Console().print(_history_table(rows))
+        if any(row.clinics for row in rows):
+            Console().print(clinics_table({row.round: row.clinics for row in rows}))
 
 
 class _ListByDefault(TyperGroup):

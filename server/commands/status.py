@@ -55,7 +55,13 @@ def current_state(directory: Path) -> dict[str, Any]:
     from dataclasses import asdict
 
     from dermafed.server.commands.status import run_values
-    from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
+    from dermafed.server.coordinator.federation_folder import (
+        RUNS,
+        TRUST,
+        authority_fingerprint,
+        load_settings,
+    )
+    from dermafed.server.coordinator.run_shares import load_shares
     from dermafed.server.record.clinics_table import list_clinics
     from dermafed.server.record.rounds_table import list_answers, list_rounds
     from dermafed.server.record.runs_table import ACTIVE, list_runs
@@ -67,11 +73,13 @@ def current_state(directory: Path) -> dict[str, Any]:
     answers = (
         {name: asdict(answer) for name, answer in list_answers(record, run.number).items()} if run else {}
     )
+    shares = load_shares(directory / RUNS / run.folder_name) if run else {}
     clinics = [
         {
             "clinic": clinic.name,
             "online": clinic.online if serving else None,
             "answer": answers.get(clinic.name),
+            **({"share": shares[clinic.name]} if clinic.name in shares else {}),
         }
         for clinic in list_clinics(record, revoked=False)
     ]
@@ -92,13 +100,22 @@ def _render(state: dict[str, Any]) -> RenderableType:
     if state["run"]:
         parts.append(Text(_run_line(state["run"], state["last_round"])))
     table = Table()
-    for heading in ("Clinic", "Connected since", "Answer to the run"):
+    for heading in ("Clinic", "Connected since", "Answer to the run", "Share of the mean"):
         table.add_column(heading)
     for clinic in state["clinics"]:
         answer = clinic["answer"]
         text = f"{answer['decision']} {answer['reason']}".strip() if answer else "-"
-        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(text))
-    return Group(*parts, table)
+        share = f"{100 * clinic['share']:.1f} %" if "share" in clinic else "-"
+        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(text), share)
+    return Group(*parts, table, *_clinics_of_the_round(state["last_round"]))
+
+
+def _clinics_of_the_round(row: dict[str, Any] | None) -> list[RenderableType]:
+    from dermafed.server.commands.clinic_rounds import clinics_table
+    from dermafed.server.rounds.clinic_round import ClinicRound
+
+    found = [ClinicRound.from_dict(one) for one in (row or {}).get("clinics", ())]
+    return [clinics_table({row["round"]: found})] if row and found else []
 
 
 def _run_line(run: dict[str, Any], last_round: dict[str, Any] | None) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,14 +16,18 @@ from flwr.app import MessageType
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
-from dermafed.server.rounds.aggregate import Collector, Evaluations, TrainedModels
 from dermafed.server.rounds.checkpoint import RunState
+from dermafed.server.rounds.clinic_round import ClinicRound
+from dermafed.server.rounds.collector import Collector
+from dermafed.server.rounds.evaluations import Evaluated, Evaluations
 from dermafed.server.rounds.exchange import Assignment, Participation, exchange
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.screening import Screen
+from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import Means, Strategy
+from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import encode_instruction
 from dermafed.shared.training.trainer import FloatVector
 
@@ -40,12 +46,18 @@ class Federation:
         classes: number of classes C of the model.
         adapted: bool (P,), the weights that the strategy's step changes; the others become the clinics' mean,
             as running statistics must. ``None``: all.
+        screen: how the clinics' updates are screened.
+        folder: where the updates of a round wait for each other.
+        members: the clinics by the agreement; ``None``: there was none.
     """
 
     strategy: Strategy
     rules: RoundRules
     classes: int
     adapted: NDArray[np.bool_] | None
+    screen: Screen
+    folder: Path
+    members: Mapping[str, Member] | None = None
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -76,37 +88,49 @@ def is_over(state: RunState, rules: RoundRules) -> bool:
 def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
     start = time.monotonic()
     number = state.round + 1
-    mean, train_loss, trained = _train(grid, state, federation, number)
-    weights, memory = _step(state, mean, federation, number)
+    training, trained = _train(grid, state, federation, number)
+    weights, memory = _step(state, training.mean, federation, number)
     evaluation, evaluated = _evaluate(grid, weights, federation, number)
     seconds = time.monotonic() - start
     row = HistoryRow(
         round=number,
-        train_loss=train_loss,
+        train_loss=training.loss,
         validation_loss=evaluation.loss,
         validation_accuracy=evaluation.accuracy,
         validation_balanced_accuracy=evaluation.balanced_accuracy,
-        validation_auc=math.nan if evaluation.auc is None else evaluation.auc,
+        validation_auc=evaluation.auc,
         replied=len(trained.replied),
         left_out="; ".join([*_reasons(trained), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
         seconds=seconds,
         overhead_seconds=seconds - trained.busy_seconds - evaluated.busy_seconds,
+        clinics=_clinics(training, evaluation),
     )
     return replace(state, round=number, weights=weights, memory=memory, history=(*state.history, row))
 
 
-def _train(
-    grid: Grid, state: RunState, federation: Federation, number: int
-) -> tuple[Means, float, Participation]:
-    parameters, rules = state.weights.size, federation.rules
-    content = encode_instruction(state.weights, number, federation.strategy.instructions())
-    (mean, loss), participation = _until_quorum(
-        grid,
-        Assignment(MessageType.TRAIN, number, content),
-        federation,
-        lambda: TrainedModels(parameters, rules.most_images),
+def _clinics(training: Trained, evaluation: Evaluated) -> tuple[ClinicRound, ...]:
+    """Each clinic's part in the round, by name."""
+    names = sorted({*training.clinics, *evaluation.by_clinic})
+    return tuple(
+        replace(
+            training.clinics.get(name, ClinicRound(name)),
+            balanced_accuracy=evaluation.by_clinic.get(name, math.nan),
+        )
+        for name in names
     )
-    return mean, loss, participation
+
+
+def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
+    content = encode_instruction(state.weights, number, federation.strategy.instructions())
+
+    @contextmanager
+    def collector() -> Iterator[TrainedModels]:
+        with TrainedModels(
+            state.weights, federation.rules, federation.screen, federation.members, federation.folder
+        ) as models:
+            yield models
+
+    return _until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, collector)
 
 
 def _step(
@@ -126,33 +150,44 @@ def _step(
 
 def _evaluate(
     grid: Grid, weights: FloatVector, federation: Federation, number: int
-) -> tuple[ClinicEvaluation, Participation]:
+) -> tuple[Evaluated, Participation]:
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
-    return _until_quorum(grid, assignment, federation, lambda: Evaluations(federation.classes))
+    return _until_quorum(
+        grid,
+        assignment,
+        federation,
+        lambda: nullcontext(Evaluations(federation.classes, federation.rules, federation.members)),
+    )
 
 
 def _until_quorum(
     grid: Grid,
     assignment: Assignment,
     federation: Federation,
-    collector: Callable[[], Collector[_Outcome]],
+    collector: Callable[[], AbstractContextManager[Collector[_Outcome]]],
 ) -> tuple[_Outcome, Participation]:
     """Exchange messages until one attempt has a quorum of accepted replies."""
     rules, number, kind = federation.rules, assignment.round, assignment.kind
     for _ in range(rules.attempts):
-        collected = collector()
         clinics = connected(grid, rules)
-        participation = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
-        for why in _reasons(participation):
-            log.warning("Round %d, %s: left out %s", number, kind, why)
-        if len(participation.replied) >= rules.needed:
-            return collected.result(), participation
+        with collector() as collected:
+            participation = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
+            _leave_out(participation, collected.compare())
+            for why in _reasons(participation):
+                log.warning("Round %d, %s: left out %s", number, kind, why)
+            if len(participation.replied) >= rules.needed:
+                return collected.result(), participation
     raise FederationError(
         f"Round {number} got {len(participation.replied)} of the {rules.needed} replies to '{kind}' it needs"
         f" in the last of {rules.attempts} attempts",
         where="; ".join(_reasons(participation)) or f"{len(clinics)} clinics are connected",
         remedy="Fix the clinics named here, then resume the run",
     )
+
+
+def _leave_out(participation: Participation, found: Mapping[str, str]) -> None:
+    participation.replied = [name for name in participation.replied if name not in found]
+    participation.left_out |= found
 
 
 def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:

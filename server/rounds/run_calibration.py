@@ -21,13 +21,8 @@ from dermafed.shared.metrics.calibration.calibration import Calibration, weights
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.protocol.agreement import decode_ready
-from dermafed.shared.protocol.messages import (
-    CALIBRATE_QUERY,
-    CALIBRATION_QUERY,
-    decode_calibration_sums,
-    encode_calibration,
-    encode_instruction,
-)
+from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration
+from dermafed.shared.protocol.messages import CALIBRATE_QUERY, CALIBRATION_QUERY, encode_instruction
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
 
@@ -70,8 +65,8 @@ class _SumsCollector:
     temperature: float
     received: list[CalibrationSums] = field(default_factory=list)
 
-    def accept(self, content: RecordDict) -> float:
-        """Accept one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
+    def accept(self, clinic: str, content: RecordDict) -> float:
+        """Accept one reply; see :class:`dermafed.server.rounds.collector.Collector`."""
         sums, seconds = decode_calibration_sums(content, self.classes)
         if sums.temperature != self.temperature:
             raise FederationError("it used another temperature")
@@ -114,7 +109,7 @@ def calibrate_with_clinics(
         return ClinicsCalibration(round, None, {}, left_out)
     calibration = Calibration(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
     message = Assignment(CALIBRATION_QUERY, round, encode_calibration(calibration))
-    _log_left_out(exchange(grid, message, connected(grid, rules), rules.deadline, decode_ready).left_out)
+    _log_left_out(exchange(grid, message, connected(grid, rules), rules.deadline, _ready).left_out)
     return ClinicsCalibration(round, calibration, clinics, dict(sorted(left_out.items())))
 
 
@@ -150,6 +145,10 @@ def _summary(sums: CalibrationSums) -> dict[str, Any]:
         "error_before": sums.before.error,
         "error_after": sums.after.error,
     }
+
+
+def _ready(clinic: str, content: RecordDict) -> float:
+    return decode_ready(content)
 
 
 def _log_left_out(left_out: dict[str, str]) -> None:

@@ -55,8 +55,8 @@ class ClinicsExplanations:
 class _QualityCollector:
     received: list[ExplanationQuality] = field(default_factory=list)
 
-    def accept(self, content: RecordDict) -> float:
-        """Accept one reply; see :class:`dermafed.server.rounds.aggregate.Collector`."""
+    def accept(self, clinic: str, content: RecordDict) -> float:
+        """Accept one reply; see :class:`dermafed.server.rounds.collector.Collector`."""
         quality, seconds = decode_explanation_quality(content)
         self.received.append(quality)
         return seconds

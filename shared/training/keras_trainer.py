@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.clinic_weight import class_weights, clinic_weight
 from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
-from dermafed.shared.training.loss import balanced_weight, class_weights, log_prior, targets
+from dermafed.shared.training.loss import log_prior, targets
 from dermafed.shared.training.predict import (
     BatchNormMemory,
     FrozenFeatures,
@@ -71,8 +72,7 @@ class KerasTrainer:
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)
             self._targets[:, : len(counts)] *= shares[train.labels, None]
-        by_images = recipe.balance in ("none", "global")
-        self._weight = len(train) if by_images else balanced_weight(counts, everywhere)
+        self._weight = clinic_weight(counts.tolist(), everywhere.tolist(), recipe.balance)
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         """Trains a round from ``weights``.

@@ -152,9 +152,10 @@ def arms_history(arms: Sequence[Arm]) -> HistoryRows:
 
 
 def write_history_table(path: Path, rows: HistoryRows) -> None:
-    """Writes the rounds of all arms as CSV."""
+    """Writes the rounds of all arms as CSV; each clinic's part in them is in its arm's own history."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    columns = [name for name in rows[0] if name != "clinics"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue().encode())

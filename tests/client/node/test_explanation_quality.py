@@ -70,7 +70,7 @@ def test_a_reply_holds_named_figures_only() -> None:
     replies: list[RecordDict] = []
     content = encode_instruction(start_weights(), 2, {})
 
-    def keep(reply: RecordDict) -> float:
+    def keep(clinic: str, reply: RecordDict) -> float:
         replies.append(reply)
         return 0.0
 

@@ -159,7 +159,9 @@ def test_a_clinic_that_is_gone_or_removed_is_named(link: Link, nodes: dict[int, 
         link.state.activate_node(gone, 30.0)
         link.state.deactivate_node(gone)
         link.remove(removed)
-        done = exchange(grid, Assignment(MessageType.TRAIN, 1, content), nodes, 120.0, lambda content: 0.0)
+        done = exchange(
+            grid, Assignment(MessageType.TRAIN, 1, content), nodes, 120.0, lambda clinic, content: 0.0
+        )
     assert done.replied == []
     assert done.left_out == {
         "vienna": "it is not connected",
