@@ -38,6 +38,9 @@ TrainerFor = Callable[[Context], Trainer]
 QualityOf = Callable[[FloatVector, int], ExplanationQuality]
 """Weights float32 (P,) and their round to the quality of the model's explanations at one clinic."""
 
+Answer = Callable[[Message, Context, Callable[[Instruction, Context], RecordDict]], RecordDict]
+"""Gives the content of the reply to a message, by what does the work."""
+
 log = logging.getLogger("dermafed.client")
 
 
@@ -64,18 +67,21 @@ def build_client_app(
     """
     app = ClientApp()
 
-    def instruction_of(message: Message, context: Context) -> Instruction:
+    def answer(
+        message: Message, context: Context, work: Callable[[Instruction, Context], RecordDict]
+    ) -> RecordDict:
         instruction = decode_instruction(message.content)
-        if consent is not None:
-            consent.check(instruction, message.metadata.message_type, context)
-        return instruction
+        if consent is None:
+            return work(instruction, context)
+        consent.check(instruction, message.metadata.message_type, context)
+        return consent.once(message, instruction, context, lambda: work(instruction, context))
 
     @app.train()
     def train(message: Message, context: Context) -> Message:
         return _reply(
             message,
             Refusal.TRAINING_FAILED,
-            lambda: _train(instruction_of(message, context), trainer_for(context)),
+            lambda: answer(message, context, lambda asked, of: _train(asked, trainer_for(of))),
         )
 
     @app.evaluate()
@@ -83,7 +89,7 @@ def build_client_app(
         return _reply(
             message,
             Refusal.EVALUATION_FAILED,
-            lambda: _evaluate(instruction_of(message, context), trainer_for(context)),
+            lambda: answer(message, context, lambda asked, of: _evaluate(asked, trainer_for(of))),
         )
 
     @app.query(EXPLAIN)
@@ -92,11 +98,11 @@ def build_client_app(
         return _reply(
             message,
             Refusal.EXPLANATION_FAILED,
-            lambda: _explain(instruction_of(message, context), measure_for(context)),
+            lambda: answer(message, context, lambda asked, of: _explain(asked, measure_for(of))),
         )
 
     if calibrator_for is not None:
-        _add_calibration(app, instruction_of, calibrator_for)
+        _add_calibration(app, answer, calibrator_for)
     if consent is not None:
         _add_consent(app, consent)
     return app
@@ -104,19 +110,19 @@ def build_client_app(
 
 def _add_calibration(
     app: ClientApp,
-    instruction_of: Callable[[Message, Context], Instruction],
+    answer: Answer,
     calibrator_for: Callable[[Context], ClinicCalibrator],
 ) -> None:
     """Answer the two queries that come after a run."""
 
     @app.query(CALIBRATE)
     def calibrate(message: Message, context: Context) -> Message:
-        def work() -> RecordDict:
+        def work(instruction: Instruction, context: Context) -> RecordDict:
             start = time.monotonic()
-            sums = calibrator_for(context).sums(instruction_of(message, context))
+            sums = calibrator_for(context).sums(instruction)
             return encode_calibration_sums(sums, time.monotonic() - start)
 
-        return _reply(message, Refusal.CALIBRATION_FAILED, work)
+        return _reply(message, Refusal.CALIBRATION_FAILED, lambda: answer(message, context, work))
 
     @app.query(CALIBRATION)
     def calibration(message: Message, context: Context) -> Message:

@@ -64,6 +64,11 @@ class OfferFolder:
         return self.folder / "reviewed.json"
 
     @property
+    def answers(self) -> Path:
+        """The folder of what was answered in rounds, and the last replies."""
+        return self.folder / "answers"
+
+    @property
     def state(self) -> Path:
         """The folder for what the clinic does not share."""
         return self.folder / "state"

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flwr.app import Context, RecordDict
+from flwr.app import Context, Message, RecordDict
 
+from dermafed.client.node.answered import Answered, Request
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.clinic_data import (
     ClinicData,
@@ -87,10 +88,18 @@ class ClinicConsent:
         """Raise NotApproved unless the clinic approved the run, its rounds, and explanations if asked for."""
         _, stored = self._approved_offer(context.run_id)
         offer = stored.offer
-        if instruction.round > offer.rounds:
+        if not 1 <= instruction.round <= offer.rounds:
             raise NotApproved(f"Round {instruction.round} of a plan of {offer.rounds}", where=offer.name)
         if kind == EXPLAIN_QUERY and not offer.explain:
             raise NotApproved("Explanations are not part of the plan", where=offer.name)
+
+    def once(
+        self, message: Message, instruction: Instruction, context: Context, work: Callable[[], RecordDict]
+    ) -> RecordDict:
+        """The content of the reply to a message of an approved run; see :class:`Answered`."""
+        hash, _ = self._approved_offer(context.run_id)
+        request = Request.of(message.metadata.message_type, message.content, instruction)
+        return Answered(self._folder(hash).answers).answer(request, work)
 
     def approved(self, context: Context) -> ApprovedRun:
         """The run of a context, ready for its rounds.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,22 @@ WEIGHTS = np.zeros(3, np.float32)
 QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
 
 
+COUNTS = ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+
+
+@dataclass
 class Still:
+    """Counts what it computes."""
+
+    computed: list[str]
+
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        self.computed.append(f"train {round}")
         return Update(weights, 1, {})
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        raise AssertionError
+        self.computed.append(f"evaluate {round}")
+        return COUNTS
 
 
 @dataclass
@@ -48,17 +58,24 @@ class Asking:
     """A server that asks the clinic's app directly."""
 
     home: Home
+    computed: list[str] = field(default_factory=list)
 
     def __call__(self, kind: str, content: RecordDict, run: int = 1) -> Message:
         become_server_task()
         consent = ClinicConsent(self.home)
         app = build_client_app(
-            lambda context: Still(), lambda context: lambda weights, round: QUALITY, consent
+            lambda context: Still(self.computed), lambda context: lambda weights, round: QUALITY, consent
         )
         return app(Message(content, 1000, kind), Context(run, 1000, {}, RecordDict(), {}))
 
-    def train(self, round: int = 1, run: int = 1) -> Message:
-        return self("train", encode_instruction(WEIGHTS, round, {}), run)
+    def train(self, round: int = 1, run: int = 1, weights: float = 0) -> Message:
+        return self("train", encode_instruction(WEIGHTS + np.float32(weights), round, {}), run)
+
+    def evaluate(self, round: int = 1, run: int = 1, weights: float = 0) -> Message:
+        return self("evaluate", encode_instruction(WEIGHTS + np.float32(weights), round, {}), run)
+
+    def offer(self, run: int = 1, **changes: object) -> None:
+        assert self(OFFER_QUERY, encode_offer(offer(**changes).to_text()), run).has_content()
 
 
 @pytest.fixture
@@ -112,3 +129,74 @@ def test_every_reason_for_a_refusal_is_answered(ask: Asking) -> None:
 def test_nothing_is_prepared_without_an_approval(ask: Asking) -> None:
     ask(OFFER_QUERY, encode_offer(offer(rounds=4).to_text()))
     assert ask(PREPARE_QUERY, encode_counts([9, 9])).error.code == Refusal.NOT_APPROVED
+
+
+def refused(reply: Message) -> bool:
+    return reply.has_error() and reply.error.code == Refusal.NOT_APPROVED
+
+
+def test_a_round_has_one_training_and_one_evaluation_in_order(ask: Asking) -> None:
+    ask.offer()
+    assert ask.train(1).has_content()
+    assert refused(ask.train(1, weights=1))
+    assert ask.evaluate(1).has_content()
+    assert refused(ask.evaluate(1, weights=1))
+    assert refused(ask.train(1, weights=2))
+    assert ask.evaluate(2).has_content()  # it missed the training of round 2
+    assert refused(ask.train(2))
+    assert refused(ask.evaluate(1, weights=3))
+    assert ask.train(3).has_content()
+    assert ask.computed == ["train 1", "evaluate 1", "evaluate 2", "train 3"]
+
+
+@pytest.mark.parametrize("round", [0, -5, 4])
+def test_there_are_no_rounds_beyond_the_plans(ask: Asking, round: int) -> None:
+    ask.offer(explain=True)
+    assert refused(ask.train(round))
+    assert refused(ask.evaluate(round))
+    assert refused(ask(EXPLAIN_QUERY, encode_instruction(WEIGHTS, round, {})))
+
+
+def test_a_request_again_gets_the_same_reply_and_computes_nothing(ask: Asking) -> None:
+    ask.offer()
+    first = [ask.train(1), ask.evaluate(1)]
+    ask.offer(run=2)  # the same plan in another run, at a node that started again
+    for run in (1, 2):
+        again = [ask.train(1, run), ask.evaluate(1, run)]
+        assert [each.content.object_id for each in again] == [each.content.object_id for each in first]
+    assert ask.computed == ["train 1", "evaluate 1"]
+    assert refused(ask.evaluate(1, run=2, weights=1))
+
+
+def test_a_reply_of_long_before_is_not_computed_again(ask: Asking) -> None:
+    ask.home.settings_file.write_text(ask.home.settings_file.read_text().replace("rounds = 3", "rounds = 9"))
+    ask.offer(rounds=9)
+    for round in range(1, 6):
+        ask.train(round)
+    assert refused(ask.train(1))
+    assert ask.train(4).has_content()
+    assert len(ask.computed) == 5
+
+
+def test_a_training_that_failed_may_be_asked_again(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask.offer()
+    with monkeypatch.context() as patch:
+        patch.setattr(Still, "train", lambda *_: 1 / 0)
+        assert ask.train(1).error.code == Refusal.TRAINING_FAILED
+    assert ask.train(1).has_content()
+
+
+def test_explanations_are_measured_once(ask: Asking) -> None:
+    ask.offer(explain=True)
+    first, second = (encode_instruction(WEIGHTS + np.float32(each), 3, {}) for each in (0, 1))
+    reply = ask(EXPLAIN_QUERY, first)
+    assert ask(EXPLAIN_QUERY, first).content.object_id == reply.content.object_id
+    assert refused(ask(EXPLAIN_QUERY, second))
+
+
+def test_a_list_of_answers_that_is_damaged_stops_the_run(ask: Asking) -> None:
+    ask.offer()
+    ask.train(1)
+    (path,) = ask.home.offers.glob("*/answers/answered.json")
+    path.write_text("[")
+    assert ask.train(2).error.reason == "StorageError"
