@@ -28,7 +28,7 @@ Settings = Mapping[str, Any]
 
 log = logging.getLogger("dermafed.server")
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def load_state(folder: Path, round: int | None = None) -> RunState:
     for path in paths:
         try:
             return _read(path)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             log.warning("%s cannot be read (%s)", path.name, type(error).__name__)
     what = "The run's state cannot be read" if paths else "There is no state of a run"
     raise FederationError(what, where=paths[0] if paths else folder, remedy="Start the run anew")

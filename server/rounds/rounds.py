@@ -27,6 +27,7 @@ from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import Means, Strategy
 from dermafed.server.rounds.trained_models import Trained, TrainedModels
+from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import encode_instruction
 from dermafed.shared.training.trainer import FloatVector
@@ -88,27 +89,42 @@ def is_over(state: RunState, rules: RoundRules) -> bool:
 def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
     start = time.monotonic()
     number = state.round + 1
-    training, trained = _train(grid, state, federation, number)
-    weights, memory = _step(state, training.mean, federation, number)
-    evaluation, evaluated = _evaluate(grid, weights, federation, number)
+    trained = _trained(grid, state, federation, number)
+    took_part = trained.participation
+    evaluation, evaluated = _evaluate(grid, trained.weights, federation, number)
     seconds = time.monotonic() - start
     row = HistoryRow(
         round=number,
-        train_loss=training.loss,
+        train_loss=trained.loss,
         validation_loss=evaluation.loss,
         validation_accuracy=evaluation.accuracy,
         validation_balanced_accuracy=evaluation.balanced_accuracy,
         validation_auc=evaluation.auc,
-        replied=len(trained.replied),
-        left_out="; ".join([*_reasons(trained), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
+        replied=len(took_part.replied),
+        left_out="; ".join([*_reasons(took_part), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
         seconds=seconds,
-        overhead_seconds=seconds - trained.busy_seconds - evaluated.busy_seconds,
-        clinics=_clinics(training, evaluation),
+        overhead_seconds=seconds - took_part.busy_seconds - evaluated.busy_seconds,
+        clinics=_clinics(trained, evaluation),
     )
-    return replace(state, round=number, weights=weights, memory=memory, history=(*state.history, row))
+    history = (*state.history, row)
+    return replace(state, round=number, weights=trained.weights, memory=trained.memory, history=history)
 
 
-def _clinics(training: Trained, evaluation: Evaluated) -> tuple[ClinicRound, ...]:
+def _trained(grid: Grid, state: RunState, federation: Federation, number: int) -> TrainedRound:
+    """The round's training and step, once: with clinics that count, no second model can be evaluated."""
+    counted = federation.members is not None
+    found = load_trained(federation.folder, state) if counted else None
+    if found is not None:
+        return found
+    training, participation = _train(grid, state, federation, number)
+    weights, memory = _step(state, training.mean, federation, number)
+    trained = TrainedRound(weights, memory, training.loss, training.clinics, participation)
+    if counted:
+        save_trained(federation.folder, state, trained)
+    return trained
+
+
+def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound, ...]:
     """Each clinic's part in the round, by name."""
     names = sorted({*training.clinics, *evaluation.by_clinic})
     return tuple(
