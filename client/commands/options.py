@@ -15,6 +15,22 @@ from dermafed.console import progress_bar
 
 Folder = Annotated[Path, typer.Option("--dir", help="The clinic's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--image",
+        help="The manifest's column that names the image.  [default: one of an accepted name]",
+        show_default=False,
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--label",
+        help="The manifest's column that names the diagnosis.  [default: one of an accepted name]",
+        show_default=False,
+    ),
+]
 HERE = Path()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.agreement import Decision, Reason
 from dermafed.shared.protocol.messages import SENT
@@ -20,6 +21,9 @@ _TEMPLATE = """\
 clinic = {clinic}
 # A folder with a manifest, a folder per class, COCO or LabelMe; or a manifest.
 data = {data}
+# Columns of the manifest, where they go by other names than the accepted ones.
+# image = "img_id"
+# label = "diagnostic"
 # Port of the node's own interface on this machine; 0 takes a free one at every start.
 port = 0
 
@@ -107,12 +111,14 @@ class ClinicSettings:
         data: the clinic's labelled images.
         port: port of the node's own interface on this machine; 0: a free one.
         limits: the limits of the clinic's policy.
+        columns: columns of the manifest that go by other names than the accepted ones.
     """
 
     clinic: str
     data: Path
     port: int = 0
     limits: Limits = field(default_factory=Limits)
+    columns: ColumnNames = field(default_factory=ColumnNames)
 
 
 def settings_text(clinic: str, data: Path) -> str:
@@ -135,13 +141,21 @@ def load_settings(path: Path) -> ClinicSettings:
     try:
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
+        columns = ColumnNames(_column(values, "image"), _column(values, "label"))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
             f"The settings cannot be used: {error}", where=path, remedy="Correct the file"
         ) from error
     if values:
         raise SettingsError(f"There is no setting '{min(values)}'", where=path, remedy="Remove it")
-    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits)
+    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits, columns)
+
+
+def _column(values: dict[str, Any], name: str) -> str | None:
+    column = values.pop(name, None)
+    if not isinstance(column, str | None):
+        raise TypeError(f"{name} is not a text")
+    return column
 
 
 def default_limits() -> str:

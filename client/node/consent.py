@@ -138,7 +138,7 @@ class ClinicConsent:
     @property
     def _data(self) -> ClinicData:
         settings = read_settings(self.home)
-        return ClinicData(settings.clinic, settings.data, self.home.reviewed)
+        return ClinicData(settings.clinic, settings.data, self.home.reviewed, settings.columns)
 
     def _folder(self, hash: str) -> OfferFolder:
         return OfferFolder(self.home.offers / hash, self._data.name)

@@ -140,8 +140,11 @@ def _data(home: Home) -> Check:
     from dermafed.shared.lesions.readers.loading import load_dataset
 
     try:
-        data = read_settings(home).data
-        records = (*load_dataset(data).records, *read_reviewed(home.reviewed))
+        settings = read_settings(home)
+        records = (
+            *load_dataset(settings.data, columns=settings.columns).records,
+            *read_reviewed(home.reviewed),
+        )
         decode_image(read_bytes(records[0].path), where=records[0].path)
     except DermaFedError as error:
         place = f" ({error.where})" if error.where else ""

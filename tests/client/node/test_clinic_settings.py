@@ -5,11 +5,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from dermafed.client.node.clinic_settings import Limits, default_limits, limited_keys
+from dermafed.client.node.clinic_settings import (
+    Limits,
+    default_limits,
+    limited_keys,
+    load_settings,
+    settings_text,
+)
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import Decision, Reason
 from tests.client.a_clinic import OFFER, offer
@@ -100,3 +108,17 @@ def test_a_limit_of_steps_may_be_raised() -> None:
 def test_an_unknown_limit_is_named_with_a_near_one() -> None:
     with pytest.raises(SettingsError, match="Perhaps 'max_rounds' is meant"):
         Limits.from_dict({"max_round": 3}, "clinic.toml")
+
+
+def test_the_columns_of_the_manifest_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "clinic.toml"
+    path.write_text(settings_text("graz", tmp_path), "utf-8")
+    assert not load_settings(path).columns
+    commented = path.read_text("utf-8")
+    path.write_text(
+        commented.replace('# image = "', 'image = "').replace('# label = "', 'label = "'), "utf-8"
+    )
+    assert load_settings(path).columns == ColumnNames("img_id", "diagnostic")
+    path.write_text(f"label = 3\n{commented}", "utf-8")
+    with pytest.raises(SettingsError, match="label is not a text"):
+        load_settings(path)
