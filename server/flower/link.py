@@ -6,15 +6,17 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Lock
 
+from dermafed.server.flower.expected_replies import ExpectedReplies
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.message_store import database_errors
+from dermafed.server.flower.node_objects import NodeObjectStore
 from dermafed.server.flower.private_names import (
     HEARTBEAT_PATIENCE,
     NOOP_ACCOUNT_NAME,
@@ -31,6 +33,7 @@ from dermafed.server.flower.private_names import (
     linkstate_of,
     make_app_bundle,
     make_superlink,
+    wrap_object_store,
 )
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import unwritable
@@ -74,6 +77,8 @@ class Link:
         self._one_run = Lock()
         with database_errors():
             self.superlink = make_superlink(database)
+            wrap_object_store(self.superlink, NodeObjectStore)
+            self.superlink.state.expected_replies = self._replies = ExpectedReplies()
             self.state: LinkState = linkstate_of(self.superlink)
         close_leftovers(self.state)
 
@@ -121,13 +126,18 @@ class Link:
         """Name to node id of these clinics."""
         return {node.clinic: node.id for node in self.nodes()}
 
-    def open_run(self) -> AbstractContextManager[int]:
+    @contextmanager
+    def open_run(self) -> Iterator[int]:
         """A run, open within the context; see :func:`dermafed.server.flower.link.open_run`."""
-        return open_run(self.state, self._database, self._one_run)
+        with open_run(self.state, self._database, self._one_run) as run_id:
+            try:
+                yield run_id
+            finally:
+                self._replies.clear()
 
     def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> LinkGrid:
         """The connection of an open run to some clinics; see :class:`LinkGrid`."""
-        return LinkGrid(self.state, run_id, clinics, stopped)
+        return LinkGrid(self.state, run_id, clinics, stopped, replies=self._replies)
 
 
 def _make_private(database: Path) -> None:

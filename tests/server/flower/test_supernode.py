@@ -115,7 +115,7 @@ def test_a_run_with_a_real_supernode_equals_the_one_in_process(tmp_path: Path) -
     ):
         wait_for(lambda: {node.id: node.online for node in link.nodes()}[real])
         grid = link.grid(run_id, clinics, Event())
-        agreed = agree(grid, clinics, offer, rules, PATIENCE, heard=lambda *_: None)
+        agreed = agree(grid, clinics, offer, rules, PATIENCE, on_answer=lambda *_: None)
         assert agreed.joined == clinics
         expected = sum(np.bincount(lesions(i, SIZES[i])[1], minlength=CLASSES) for i in (0, 1))
         assert agreed.class_counts == tuple(expected)  # type: ignore[arg-type]
