@@ -141,7 +141,7 @@ def _label(
 def _row(image: Mapping[str, Any], label: str, path: Path, side: str, files: ImageFiles) -> LabelRow:
     attributes = {"split": side.rstrip("0123456789")} if side else {}
     attributes |= {
-        key: "" if value is None else str(value)
+        composed(key): "" if value is None else composed(str(value))
         for key, value in image.items()
         if key not in _OWN_FIELDS and not isinstance(value, (dict, list))
     }

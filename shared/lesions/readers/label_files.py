@@ -29,7 +29,7 @@ def read_document(path: Path) -> Any:
     except json.JSONDecodeError as error:
         place = f"{path}, line {error.lineno}, column {error.colno}"
         raise DatasetError(f"not JSON: {error.msg}", where=place, remedy="Export the file again") from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise DatasetError("not JSON in UTF-8", where=path, remedy="Export the file again") from error
     except OSError as error:
         raise DatasetError(

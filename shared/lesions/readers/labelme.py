@@ -22,6 +22,8 @@ from dermafed.shared.lesions.readers.labelme_shapes import geometry, instances, 
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
+_LONGEST_SIDE = 1_000_000  # pixels
+
 
 def is_labelme(path: Path) -> bool:
     """Whether this is a folder with files of LabelMe."""
@@ -173,7 +175,8 @@ def _image(path: Path, document: Mapping[str, Any], folder: Path, number: int) -
 
 def _size(path: Path, document: Mapping[str, Any]) -> tuple[int, int]:
     width, height = document.get("imageWidth"), document.get("imageHeight")
-    if not isinstance(width, int) or not isinstance(height, int) or min(width, height) < 1:
+    whole = isinstance(width, int) and isinstance(height, int)
+    if not whole or not 1 <= min(width, height) <= max(width, height) <= _LONGEST_SIDE:
         raise DatasetError(
             "no imageWidth and imageHeight", where=path, remedy="Save the file with LabelMe again"
         )

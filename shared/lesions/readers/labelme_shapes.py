@@ -103,7 +103,8 @@ def _circle(points: Points) -> Points:
     centre, on_it = points
     angles = np.linspace(0, 2 * np.pi, _CIRCLE_CORNERS, endpoint=False)
     radius = float(np.hypot(*(on_it - centre)))
-    return np.asarray(centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1))
 
 
 def _mask(shape: Mapping[str, Any], points: Points, size: Size, place: str) -> Mask:

@@ -18,9 +18,11 @@ from dermafed.shared.lesions.readers.manifest import is_manifest, read_manifest
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 
 SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-_PART = re.compile(
-    r"(.*(?:part|batch|chunk|images?|imgs?|pictures|fold|volume|disk))[ _-]*\d+", re.IGNORECASE
+_PART = re.compile(r".*(?:part|batch|chunk|images?|imgs?|pictures|fold|volume|disk)[ _-]*\d+", re.IGNORECASE)
+_SIDE = re.compile(
+    r"(?<![^\W_])(?:train|training|val|valid|validation|test|testing)(?![^\W\d_])", re.IGNORECASE
 )
+_COUNT = re.compile(rf"{_SIDE.pattern}|\d+$|(?<=[\W_])v\d+(?![^\W_])", re.IGNORECASE)
 
 
 class Reader(NamedTuple):
@@ -85,9 +87,9 @@ def read_class_folders(folder: Path, skip_bad: bool) -> Dataset:
 
 
 def _are_parts(labels: Sequence[str]) -> bool:
-    """Whether folders are parts of one set, such as HAM10000_images_part_1 and HAM10000_images_part_2."""
-    names = [_PART.fullmatch(label) for label in labels]
-    return all(names) and len({name[1].casefold() for name in names if name}) == 1
+    """Whether folders are parts of one set: x_part_1 and x_part_2, or train_images and test_images."""
+    common = {re.sub(r"[\W_]+", "", _COUNT.sub("", label.casefold())) for label in labels}
+    return len(common) == 1 and all(_PART.fullmatch(label) or _SIDE.search(label) for label in labels)
 
 
 def _folder_row(id: str, folders: tuple[str, ...], path: Path, split: bool) -> LabelRow:

@@ -30,6 +30,7 @@ from dermafed.shared.lesions.readers.tables import (
     Table,
     find_tables,
     list_files,
+    list_folders,
     read_columns,
     read_table,
     sniff_columns,
@@ -37,6 +38,7 @@ from dermafed.shared.lesions.readers.tables import (
 from dermafed.shared.lesions.readers.walking import is_system_folder
 
 _LABEL_FOLDER = re.compile(r"meta(?:data)?|labels?|annotations?|csv|.*ground.?truth", re.IGNORECASE)
+_TEST = re.compile(r"(?<![^\W\d_])test(?![^\W\d_])", re.IGNORECASE)
 _SNIFFED = ("", ".txt")  # Dataverse gives HAM10000_metadata without a suffix
 _REMEDY = (
     f"Name the image column {', '.join(IMAGE_COLUMNS[:3])} ... and the label column "
@@ -86,22 +88,22 @@ def read_manifest(path: Path, skip_bad: bool, names: ColumnNames | None = None) 
         raise _wrong_columns(chosen, headers[chosen], columns[chosen], names)
     faults, files = Faults(skip_bad), find_images(folder)
     others = [file for file in sorted(columns) if file != chosen and _joins(columns[file], columns[chosen])]
-    joined = [_by_image(read_table(file, faults), columns[file], files, faults) for file in others]
+    joined = {file: _by_image(read_table(file, faults), columns[file], files, faults) for file in others}
     table = read_table(chosen, faults)
-    rows, coarse = _label_rows(table, columns[chosen], joined, files, faults)
+    rows, coarse = _label_rows(table, columns[chosen], [*joined.values()], files, faults)
     single = sum(own.rank >= columns[chosen].rank for own in columns.values()) < 2
     pictures, left = _other_pictures(table, columns[chosen], files, faults.images)
-    faults.images |= pictures
+    tested, without = _of_a_test(joined, files, faults.images)
+    faults.images |= pictures | tested
     records, notes = to_records(rows, files, faults, all_images=single)
-    notes = [*(f"{file.name} was joined by image" for file in others), *coarse, *left, *notes]
+    notes = [*(f"{file.name} was joined by image" for file in others), *coarse, *left, *without, *notes]
     return Dataset(records, chosen, "CSV manifest", tuple(notes))
 
 
 def _tables(folder: Path, names: ColumnNames) -> list[Path]:
     """The tables of a folder, or where it has none, those of its subfolders without images."""
     own = find_tables(folder) + [path for path in list_files(folder) if _is_table(path, names)]
-    inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_system_folder(path.name)]
-    below = {path: find_tables(path) for path in inside}
+    below = {path: find_tables(path) for path in list_folders(folder) if not is_system_folder(path.name)}
     if own:  # ISIC 2024 lays patients and ages beside its images
         named = [file for files in below.values() for file in files if "metadata" in file.name.casefold()]
         return own + [file for file in named if _rank(file, names) is Rank.NONE]
@@ -129,8 +131,7 @@ def _has_images(folder: Path) -> bool:
 def _image_folder(table: Path) -> Path:
     """The folder of a table's images: its own, or the one above a folder of labels such as ``meta``."""
     own = table.absolute().parent
-    inside = [own, *(path for path in own.iterdir() if path.is_dir())]
-    above = _LABEL_FOLDER.fullmatch(own.name) and not any(map(_has_images, inside))
+    above = _LABEL_FOLDER.fullmatch(own.name) and not any(map(_has_images, [own, *list_folders(own)]))
     return own.parent if above and own.parent != own else table.parent
 
 
@@ -204,6 +205,16 @@ def _other_pictures(
             found.add(files.identify(text, table.path))
     found = (found & files.images.keys()) - named
     return found, [f"{len(found)} left out, images of the column {', '.join(others)}"] if found else []
+
+
+def _of_a_test(
+    joined: Mapping[Path, Mapping[str, object]], files: ImageFiles, named: set[str]
+) -> tuple[set[str], list[str]]:
+    """Images that only the table of a test names, whose labels are not published, and a note on them."""
+    tests = [file for file in joined if _TEST.search(file.stem)]
+    found = {name for file in tests for name in joined[file]} & files.images.keys() - named
+    names = ", ".join(file.name for file in tests)
+    return found, [f"{len(found)} left out, images without label of {names}"] if found else []
 
 
 def _holds_names(table: Table, column: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,7 +49,7 @@ class LabelRow:
         image_id: the image's name without suffix.
         label: the diagnosis in the source's words; empty if it has none.
         place: place of the entry, for error messages.
-        attributes: every column, by its own name.
+        attributes: every column, by its own name, in composed characters (NFC).
     """
 
     image_id: str
@@ -76,6 +77,11 @@ class Dataset:
 
 def first_column(columns: Iterable[str], accepted: Sequence[str]) -> str | None:
     """Find the column that goes by an accepted name, the earliest accepted first; case does not count."""
+    return _first_column(tuple(columns), tuple(accepted))
+
+
+@lru_cache(maxsize=256)  # the rows of a table have the same columns
+def _first_column(columns: tuple[str, ...], accepted: tuple[str, ...]) -> str | None:
     by_name = {column.strip().casefold(): column for column in columns}
     return next((by_name[name] for name in accepted if name in by_name), None)
 
@@ -133,8 +139,11 @@ def _without_repeats(rows: Sequence[LabelRow], faults: Faults) -> list[LabelRow]
         by_image.setdefault(row.image_id, []).append(row)
     kept: list[LabelRow] = []
     for image, own in by_image.items():
+        if len(own) == 1:
+            kept.append(own[0])
+            continue
         agree = all(replace(row, place="") == replace(own[0], place="") for row in own)
-        for row in own[agree:] if len(own) > 1 else []:
+        for row in own[agree:]:
             error = DatasetError(
                 f"image {image!r} is labelled twice",
                 where=f"{own[0].place} and {row.place if agree else own[1].place}",
@@ -170,7 +179,7 @@ def _record(row: LabelRow, files: ImageFiles) -> LesionRecord:
         sex=_value(row, SEX_COLUMNS, read_sex, "Give female, male or other, or leave it empty"),
         body_site=_value(row, BODY_SITE_COLUMNS, read_body_site, ""),
         mask=files.masks.get(row.image_id),
-        attributes={composed(name): composed(text) for name, text in row.attributes.items()},
+        attributes=row.attributes,
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from dermafed.shared.lesions.readers.faults import Faults
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 _SEPARATORS = ",;\t"
 _EXCEL = re.compile(r'"?sep=([,;|\t])"?[\s,;]*', re.IGNORECASE)  # Excel's own first line
+_EXAMPLE = "sample_submission"  # Kaggle's: made-up answers for the test
 _HEADER_BYTES = 1 << 16
 
 Row = tuple[int, dict[str, str]]
@@ -39,7 +41,8 @@ class Table:
 
 def find_tables(folder: Path) -> list[Path]:
     """List the tables that lie in a folder itself, by their suffix."""
-    return [path for path in list_files(folder) if path.suffix.lower() in TABLE_SUFFIXES]
+    tables = (path for path in list_files(folder) if path.suffix.lower() in TABLE_SUFFIXES)
+    return [path for path in tables if not path.name.casefold().startswith(_EXAMPLE)]
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -48,8 +51,20 @@ def list_files(folder: Path) -> list[Path]:
     Raises:
         DatasetError: the folder cannot be read.
     """
+    return _entries(folder, os.DirEntry.is_file)
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """List the folders that lie in a folder itself but hidden ones; errors as `list_files`."""
+    return _entries(folder, os.DirEntry.is_dir)
+
+
+def _entries(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.is_file())
+        with os.scandir(folder) as entries:  # a folder may have a million images
+            return [
+                folder / name for name in sorted(e.name for e in entries if e.name[0] != "." and wanted(e))
+            ]
     except OSError as error:
         raise DatasetError(
             f"cannot be read: {error.strerror}", where=folder, remedy="Check your permission to read it"
@@ -115,7 +130,7 @@ def _row(row: Sequence[str], columns: Sequence[str], place: str) -> dict[str, st
 
 def _is_garbled(row: Sequence[str]) -> bool:
     """Whether bytes that are not UTF-8 were taken over as surrogates."""
-    return any("\udc80" <= letter <= "\udcff" for cell in row for letter in cell)
+    return any("\udc80" <= letter <= "\udcff" for cell in row if not cell.isascii() for letter in cell)
 
 
 def _columns(path: Path, start: int, cells: list[list[str]]) -> tuple[str, ...]:

@@ -94,10 +94,25 @@ def test_ham10000_of_dataverse(tmp_path: Path, name: str) -> None:
         assert (two.label, two.age, two.sex, two.body_site) == ("nv", None, None, None)
 
 
-def test_parts_of_one_set_are_no_classes(tmp_path: Path) -> None:
-    images(tmp_path, "HAM10000_images_part_1/ISIC_1.jpg", "HAM10000_images_part_2/ISIC_2.jpg")
-    with pytest.raises(DatasetError, match=r"folders of images \(HAM10000_images_part_1, .*\) but no labels"):
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("HAM10000_images_part_1", "HAM10000_images_part_2"),
+        ("imgs_part_1", "imgs_part_2"),
+        ("train_images", "test_images"),
+        ("ISIC-2017_Training_Data", "ISIC-2017_Test_v2_Data"),
+    ],
+)
+def test_parts_of_one_set_are_no_classes(tmp_path: Path, folders: tuple[str, str]) -> None:
+    images(tmp_path, *(f"{folder}/{folder}_a.jpg" for folder in folders))
+    with pytest.raises(DatasetError, match=r"folders of images \(.*, .*\) but no labels"):
         load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("folders", [("grade 1", "grade 2"), ("1", "2"), ("part", "nevus"), ("test", "x")])
+def test_other_folders_are_classes(tmp_path: Path, folders: tuple[str, str]) -> None:
+    images(tmp_path, *(f"{folder}/{number}.jpg" for number, folder in enumerate(folders)))
+    assert set(labels(load_dataset(tmp_path)).values()) == set(folders)
 
 
 def test_isic_2018_lays_its_truth_in_a_folder(tmp_path: Path) -> None:
@@ -137,8 +152,21 @@ def test_isic_2020_knows_of_most_only_that_they_are_benign(tmp_path: Path) -> No
     assert classes(dataset) == {"melanoma": 1, "nevus": 1}
     note = "2 of 4 images have no diagnosis: their label is that of benign_malignant"
     assert note in dataset.notes
-    by_name = load_dataset(tmp_path, columns=ColumnNames(label="benign_malignant"))
-    assert list(labels(by_name).values()) == ["benign", "benign", "malignant", "benign"]
+    for column in ("benign_malignant", "target"):
+        by_name = load_dataset(tmp_path, columns=ColumnNames(label=column))
+        assert list(labels(by_name).values()) == ["benign", "benign", "malignant", "benign"]
+
+
+def test_images_that_only_the_table_of_a_test_names_need_no_label(tmp_path: Path) -> None:
+    images(tmp_path, "jpeg/train/ISIC_1.jpg", "jpeg/train/ISIC_2.jpg", "jpeg/test/ISIC_3.jpg")
+    table(tmp_path / "train.csv", "image_name,diagnosis\nISIC_1,nevus\nISIC_2,melanoma\n")
+    path = table(tmp_path / "test.csv", "image_name,sex\nISIC_3,male\n")
+    dataset = load_dataset(tmp_path)
+    assert labels(dataset) == {"ISIC_1": "nevus", "ISIC_2": "melanoma"}
+    assert "1 left out, images without label of test.csv" in dataset.notes
+    path.rename(tmp_path / "metadata.csv")
+    with pytest.raises(DatasetError, match="image without label: 1 of them: ISIC_3"):
+        load_dataset(tmp_path)
 
 
 def test_isic_2024_of_kaggle(tmp_path: Path) -> None:
