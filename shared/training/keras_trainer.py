@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -114,10 +113,7 @@ class KerasTrainer:
         )
 
     def _steps(self, round: int) -> range:
-        """The round's steps, counted from the run's start; one at least."""
-        a_round = self.recipe.steps or self.recipe.epochs * steps_per_epoch(self.data, self.recipe.batch_size)
-        first, end = math.ceil((round - 1) * a_round), math.ceil(round * a_round)
-        return range(first, max(end, first + 1))
+        return self.recipe.steps_of_round(round, steps_per_epoch(self.data, self.recipe.batch_size))
 
     def _fixes_batch_norm(self, round: int) -> bool:
         return self.model.batch_norm == "fixed" and round > (self.rounds + 1) // 2

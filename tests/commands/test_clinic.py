@@ -145,3 +145,23 @@ def test_a_node_that_starts_does_not_pass_for_the_one_before(
     monkeypatch.setattr(supervisor._Node, "update", look)
     supervisor.run_node(home, print)
     assert seen == [NodeStatus(os.getpid(), since=seen[0].since)]
+
+
+def test_a_plan_that_nobody_can_approve(home: Home) -> None:
+    from dataclasses import replace
+
+    noised = replace(OFFER, epsilon=0.5)
+    Offers(home.offers).add(noised, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    assert (
+        "beyond your limits: epsilon 0.5, but nothing would be noised"
+        in run("plans", "--dir", home.folder).stdout
+    )
+    with pytest.raises(SettingsError, match=r"Nobody can approve this plan: epsilon 0\.5"):
+        run("approve", "first", "--dir", home.folder)
+
+
+def test_a_plan_shows_batch_rate_and_price(home: Home) -> None:
+    Offers(home.offers).add(OFFER, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    shown = run("plans", "--dir", home.folder).stdout
+    assert "steps of 16 images at a learning rate of 0.0005" in shown
+    assert "costs about 0.9 GB of memory, 0.0 minutes a round for 1,000 images, messages of 16 MB" in shown

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from dermafed.shared.protocol.agreement import (
     encode_offer,
 )
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Refusal, encode_instruction
+from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import become_server_task
 from tests.client.a_clinic import OFFER, clinic, data_set, offer
@@ -200,3 +202,28 @@ def test_a_list_of_answers_that_is_damaged_stops_the_run(ask: Asking) -> None:
     (path,) = ask.home.offers.glob("*/answers/answered.json")
     path.write_text("[")
     assert ask.train(2).error.reason == "StorageError"
+
+
+def approved_by_hand(ask: Asking, plan: Offer, run: int = 1) -> None:
+    """As a home of an earlier version may have it, or one whose person wrote the file."""
+    offers = Offers(ask.home.offers)
+    offers.add(plan, run, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    offers.decide(plan.hash, Decision.APPROVED)
+
+
+@pytest.mark.parametrize("changes", [{"epsilon": 0.5}, {"recipe": replace(OFFER.recipe, batch_size=1)}])
+def test_what_nobody_can_approve_does_not_run(ask: Asking, changes: dict[str, Any]) -> None:
+    plan = offer(**changes)
+    approved_by_hand(ask, plan)
+    answer = decode_answer(ask(OFFER_QUERY, encode_offer(plan.to_text())).content, 2)
+    assert (answer.decision, answer.reason) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
+    assert refused(ask(PREPARE_QUERY, encode_counts([9, 9])))
+    assert refused(ask.train(1))
+
+
+def test_a_round_on_a_few_images_is_not_approved(ask: Asking) -> None:
+    settings = ask.home.settings_file
+    settings.write_text(settings.read_text().replace("min_images = 8", "min_images = 15"))
+    answer = decode_answer(ask(OFFER_QUERY, encode_offer(OFFER.to_text())).content, 2)
+    assert (answer.decision, answer.reason) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
+    assert refused(ask(PREPARE_QUERY, encode_counts([9, 9])))
