@@ -141,10 +141,8 @@ def _data(home: Home) -> Check:
 
     try:
         settings = read_settings(home)
-        records = (
-            *load_dataset(settings.data, columns=settings.columns).records,
-            *read_reviewed(home.reviewed),
-        )
+        dataset = load_dataset(settings.data, columns=settings.columns)
+        records = (*dataset.records, *read_reviewed(home.reviewed))
         decode_image(read_bytes(records[0].path), where=records[0].path)
     except DermaFedError as error:
         place = f" ({error.where})" if error.where else ""
@@ -153,7 +151,7 @@ def _data(home: Home) -> Check:
     counts = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
     if len(labels) < 2:
         return Check("data", "warning", f"one class only: {counts}", "Add images of another class")
-    return Check("data", "ok", f"{len(records)} images: {counts}")
+    return Check("data", "ok", "; ".join((f"{len(records)} images: {counts}", *dataset.notes)))
 
 
 def _disk(home: Home) -> Check:

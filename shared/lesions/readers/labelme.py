@@ -175,8 +175,11 @@ def _image(path: Path, document: Mapping[str, Any], folder: Path, number: int) -
 
 def _size(path: Path, document: Mapping[str, Any]) -> tuple[int, int]:
     width, height = document.get("imageWidth"), document.get("imageHeight")
-    whole = isinstance(width, int) and isinstance(height, int)
-    if not whole or not 1 <= min(width, height) <= max(width, height) <= _LONGEST_SIDE:
+    if (
+        not isinstance(width, int)
+        or not isinstance(height, int)
+        or not 1 <= min(width, height) <= max(width, height) <= _LONGEST_SIDE
+    ):
         raise DatasetError(
             "no imageWidth and imageHeight", where=path, remedy="Save the file with LabelMe again"
         )

@@ -172,6 +172,9 @@ def _label_rows(
     faults: Faults,
 ) -> tuple[list[LabelRow], list[str]]:
     """The rows, and a note on those whose label is only of a coarser column."""
+    if not table.rows and faults.found:
+        what = f"no row can be used: {faults.notes()[0]}"
+        raise DatasetError(what, where=table.path, remedy="Correct the rows")
     if not table.rows:
         raise DatasetError("a header but no rows", where=table.path, remedy="Add a row for each image")
     rows: list[LabelRow] = []

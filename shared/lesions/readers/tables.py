@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
 import re
@@ -72,7 +73,7 @@ def _entries(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[P
 
 
 def read_table(path: Path, faults: Faults | None = None) -> Table:
-    """Read a table in UTF-8, separated by commas, semicolons or tabs, or as its line ``sep=`` says.
+    """Read a table in UTF-8 (or UTF-16, if it says so), separated by commas, semicolons or tabs, or as its line ``sep=`` says.
 
     The standard reader is used instead of pandas: it guesses no types, reads an image called ``NA`` as
     it is, and lets an error name a row with too many or too few cells. Texts are in Unicode's composed form.
@@ -153,7 +154,7 @@ def _cells(path: Path, limit: int | None, *, lenient: bool) -> tuple[int, list[l
     """The number of the header's row, and the cells from it on."""
     try:
         errors = "surrogateescape" if lenient else "strict"
-        with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
+        with path.open(encoding=_encoding(path), errors=errors, newline="") as file:
             first = file.readline()
             told = _EXCEL.fullmatch(first)
             header = file.readline() if told else first
@@ -162,9 +163,10 @@ def _cells(path: Path, limit: int | None, *, lenient: bool) -> tuple[int, list[l
                 file.readline()
             reader = csv.reader(file, delimiter=told[1] if told else _separator(header), strict=True)
             return 2 if told else 1, list(islice(reader, limit))
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
+        byte = getattr(error, "start", 0)
         raise DatasetError(
-            f"byte {error.start} is not UTF-8 text", where=path, remedy="Save it as CSV in UTF-8"
+            f"byte {byte} is not UTF-8 text", where=path, remedy="Save it as CSV in UTF-8"
         ) from error
     except csv.Error as error:
         raise DatasetError(
@@ -174,6 +176,12 @@ def _cells(path: Path, limit: int | None, *, lenient: bool) -> tuple[int, list[l
         raise DatasetError(
             f"cannot be read: {error.strerror}", where=path, remedy="Check the file"
         ) from error
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8, or the UTF-16 of Excel's "Unicode text", which its first two bytes tell."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _separator(header: str) -> str:

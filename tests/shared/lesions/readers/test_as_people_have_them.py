@@ -137,6 +137,20 @@ def test_tables_as_spreadsheets_write_them(tmp_path: Path, text: str) -> None:
     assert [(r.label, r.age) for r in load_dataset(tmp_path).records] == [("nv", 40.5), ("mel", 85.0)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_table_may_tell_its_encoding(tmp_path: Path, encoding: str) -> None:
+    images(tmp_path, "é.jpg", "b.jpg")
+    (tmp_path / "m.csv").write_bytes("image\tdiagnosis\né\tnv\nb\tmel\n".encode(encoding))
+    assert labels(tmp_path) == {"é": "nv", "b": "mel"}
+
+
+def test_a_table_of_bad_rows_only_is_refused(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg")
+    table(tmp_path / "m.csv", "image,diagnosis\na,nv,x\n")
+    with pytest.raises(DatasetError, match="no row can be used: 1 left out, bad entry: 3 cells"):
+        load_dataset(tmp_path, skip_bad=True)
+
+
 def test_decimal_commas_in_one_hot_columns(tmp_path: Path) -> None:
     images(tmp_path, "a.jpg", "b.jpg")
     table(tmp_path / "m.csv", "sep=;\nimage;MEL;NV\na;1,0;0,0\nb;0,0;1,0\n")
