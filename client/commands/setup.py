@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from dermafed.client.commands.options import HERE, AsJson, Folder, plain, print_json
+from dermafed.shared.errors import DermaFedError
+
+if TYPE_CHECKING:
+    from dermafed.client.node.home import Home
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
@@ -41,27 +45,50 @@ def init(
 
 def join(
     invitation: Annotated[Path, typer.Argument(show_default=False)],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Trust this server in place of the one that is trusted now.")
+    ] = False,
     folder: Folder = HERE,
 ) -> None:
-    """Trust the server of an invitation, and no other.
+    """Trust the server of an invitation, and no other; say whether it answers.
 
-    INVITATION is the file that the coordinator made when enrolling this clinic's key.
+    INVITATION is the file that the coordinator made when enrolling this clinic's key. A clinic that trusts
+    another server keeps it, unless --replace is given.
 
     **Examples**
 
         fl-client join graz-invitation.json
 
         fl-client join graz-invitation.json --dir /srv/dermafed
+
+        fl-client join new-invitation.json --replace
     """
-    from dermafed.client.node.home import open_home, pin_server
+    from dermafed.client.node.home import open_home, pin_server, pinned_server
     from dermafed.shared.protocol.invitation import read_invitation
 
-    read = read_invitation(invitation)
-    pin_server(open_home(folder), read)
+    read, home = read_invitation(invitation), open_home(folder)
+    before = pinned_server(home)
+    pin_server(home, read, replace=replace)
     out = Console(highlight=False)
+    if before not in (None, pinned_server(home)):
+        out.print(plain(f"No longer trusted: {before}"), soft_wrap=True, markup=False)
     out.print(f"Joined {plain(read.federation)} at {read.address}.", soft_wrap=True)
     out.print("Compare the authority's fingerprint with the coordinator by telephone:", soft_wrap=True)
     out.print(read.ca_fingerprint, soft_wrap=True)
+    out.print(plain(_whether_it_answers(home)), soft_wrap=True, markup=False)
+
+
+def _whether_it_answers(home: Home) -> str:
+    """What the clinic finds at the server's address, without its key."""
+    from dermafed.client.node.health import check_server
+
+    try:
+        failed = next((each for each in check_server(home, with_key=False) if each.state == "failed"), None)
+    except DermaFedError as error:
+        return f"Whether the server answers is unknown: {error}"
+    if failed is None:
+        return "The server answers."
+    return f"The server does not answer yet: {failed.what}. {failed.remedy}"
 
 
 def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
