@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -16,6 +17,7 @@ from flwr.serverapp import Grid
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import connected
+from dermafed.server.rounds.shares import Member
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
@@ -63,6 +65,7 @@ class _SumsCollector:
 
     classes: int
     temperature: float
+    members: Mapping[str, Member] | None
     received: list[CalibrationSums] = field(default_factory=list)
 
     def accept(self, clinic: str, content: RecordDict) -> float:
@@ -70,12 +73,20 @@ class _SumsCollector:
         sums, seconds = decode_calibration_sums(content, self.classes)
         if sums.temperature != self.temperature:
             raise FederationError("it used another temperature")
+        told = sums.images if self.members is None else self.members[clinic].images
+        if sums.images > told:
+            raise FederationError(f"it counts {sums.images} images, more than the {told} that it told")
         self.received.append(sums)
         return seconds
 
 
 def calibrate_with_clinics(
-    grid: Grid, weights: FloatVector, round: int, rules: RoundRules, classes: tuple[str, ...]
+    grid: Grid,
+    weights: FloatVector,
+    round: int,
+    rules: RoundRules,
+    classes: tuple[str, ...],
+    members: Mapping[str, Member] | None = None,
 ) -> ClinicsCalibration:
     """Let the connected clinics calibrate a model together, and send them the result.
 
@@ -88,10 +99,11 @@ def calibrate_with_clinics(
         round: the model's round.
         rules: how long to wait for the clinics and their replies.
         classes: names of the model's classes.
+        members: the clinics by the agreement, of which none may count more images than it told.
     """
 
     def request_sums(temperature: float) -> tuple[dict[str, CalibrationSums], dict[str, str]]:
-        collector = _SumsCollector(len(classes), temperature)
+        collector = _SumsCollector(len(classes), temperature, members)
         content = encode_instruction(weights, round, {"temperature": temperature})
         assignment = Assignment(CALIBRATE_QUERY, round, content)
         participation = exchange(grid, assignment, connected(grid, rules), rules.deadline, collector.accept)

@@ -102,7 +102,7 @@ def build_server_app(
             save_run_explanations(folder, measure_explanations(grid, last.weights, last.round, rules))
         if calibrate is not None:
             save_run_calibration(
-                folder, calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate)
+                folder, calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate, members)
             )
 
     return app
