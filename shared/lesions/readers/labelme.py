@@ -18,7 +18,7 @@ from dermafed.shared.lesions.readers.label_files import (
     path_beside,
     read_document,
 )
-from dermafed.shared.lesions.readers.labelme_shapes import geometry, instances, whole_image
+from dermafed.shared.lesions.readers.labelme_shapes import geometry, image_size, instances, whole_image
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
@@ -174,7 +174,10 @@ def _image(path: Path, document: Mapping[str, Any], folder: Path, number: int) -
 
 
 def _size(path: Path, document: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height of the image: as the document says, else as the image beside it has them."""
     width, height = document.get("imageWidth"), document.get("imageHeight")
+    if width is None and height is None:
+        width, height = image_size(path.parent / document["imagePath"].replace("\\", "/"))
     if (
         not isinstance(width, int)
         or not isinstance(height, int)

@@ -20,6 +20,7 @@ Points = NDArray[np.float64]
 
 _CIRCLE_CORNERS = 128  # of a polygon with 0.04 % less area than its circle
 _QUADRILATERALS = ("rectangle", "rotation", "oriented_rectangle")  # the latter two are drawn at an angle
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # EXIF: from 5 to 8, sides change places
 _MAX_PIXELS = 80_000_000
 
 
@@ -36,6 +37,16 @@ Part = Points | Mask
 def whole_image(size: Size) -> Points:
     """The polygon of a whole image, (4, 2)."""
     return _corners(np.array([[0, 0], size], dtype=np.float64))
+
+
+def image_size(path: Path) -> tuple[int | None, int | None]:
+    """Width and height of an image as it is shown, or neither if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+            return (image.height, image.width) if turned else image.size
+    except Exception:  # Pillow's decoders raise errors of many types
+        return None, None
 
 
 def instances(shapes: Sequence[Mapping[str, Any]], size: Size, path: Path) -> list[tuple[str, list[Part]]]:

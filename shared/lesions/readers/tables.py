@@ -73,7 +73,7 @@ def _entries(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[P
 
 
 def read_table(path: Path, faults: Faults | None = None) -> Table:
-    """Read a table in UTF-8 (or UTF-16, if it says so), separated by commas, semicolons or tabs, or as its line ``sep=`` says.
+    """Read a table in UTF-8 or UTF-16, separated by commas, semicolons or tabs, or as ``sep=`` says.
 
     The standard reader is used instead of pandas: it guesses no types, reads an image called ``NA`` as
     it is, and lets an error name a row with too many or too few cells. Texts are in Unicode's composed form.

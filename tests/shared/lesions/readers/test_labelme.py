@@ -203,6 +203,17 @@ def test_a_flag_is_the_category_and_the_shape_keeps_its_own_label(tmp_path: Path
     assert "attributes" not in second
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_size_that_is_not_told_is_the_images(tmp_path: Path, turned: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
+    labelme(tmp_path / "a.json", shape("nevus", [[0, 0], [9, 9]], "rectangle"), width=None, height=None)
+    coco, _ = only_annotation(tmp_path)
+    (image,) = coco.loadImgs(coco.getImgIds())
+    assert (image["width"], image["height"]) == ((30, 40) if turned else (40, 30))
+
+
 SHAPES = st.sampled_from(
     [
         ([[1, 1], [9, 9]], "rectangle"),
