@@ -136,7 +136,7 @@ def test_an_internal_error_is_answered(open_port: Open, node: Node, monkeypatch:
 def test_an_unknown_peer_is_rejected(open_port: Open, calling: str, called: str) -> None:
     sender = open_port()
     # On a busy machine the connection may close before the sender has read the rejection.
-    with pytest.raises(ConnectionError, match="rejected|no association"):
+    with pytest.raises(ConnectionError, match=r"rejected|no association"):
         sender.store(encapsulated(draw_jpeg()), calling=calling, called=called)
 
 
