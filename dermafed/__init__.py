@@ -113,13 +113,10 @@ def simulate(out: str | Path, plan: str | Path | None = None, **settings: Any) -
     from dermafed.simulation.runs.from_plan import plan_values
     from dermafed.simulation.runs.options import new_run
     from dermafed.simulation.runs.run import Watcher
-    from dermafed.simulation.runs.run import simulate as run
-    from dermafed.simulation.studies.fairness import write_group_comparison
+    from dermafed.simulation.studies.fairness import simulate_with_groups
 
     values = ({} if plan is None else plan_values(Path(plan))) | settings
-    if "data" in values:
-        values["data"] = str(Path(values["data"]).resolve())
     chosen, folder, threads = new_run(Path(out), values)
-    result = run(chosen, folder, threads=threads, command="dermafed.simulate", watcher=Watcher())
-    write_group_comparison(chosen, folder)
-    return result
+    return simulate_with_groups(
+        chosen, folder, threads=threads, command="dermafed.simulate", watcher=Watcher()
+    )

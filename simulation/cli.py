@@ -61,8 +61,6 @@ def simulate(
     if context.invoked_subcommand is not None:
         return
     given = {name: value for name, value in settings.items() if value is not None}
-    if "data" in given:  # absolute, so that a folder named "synthetic" is a folder
-        given["data"] = str(Path(given["data"]).resolve())
     chosen, folder, threads = resumed_run(resume, out, given) if resume else new_run(out, given)
     _run(chosen, folder, threads, as_json)
 
@@ -78,15 +76,11 @@ def main() -> None:
 def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> None:
     # Imported here, so that --help and bad usage answer at once.
     from dermafed.simulation.runs.progress import LiveWatcher, print_result
-    from dermafed.simulation.runs.run import simulate as run
-    from dermafed.simulation.studies.fairness import write_group_comparison
+    from dermafed.simulation.studies.fairness import simulate_with_groups
 
     with LiveWatcher() as watcher:
         command = shlex.join(["fl-simulate", *sys.argv[1:]])
-        result = run(settings, folder, threads=threads, command=command, watcher=watcher)
-        progress = watcher.stage("Comparing groups of patients")
-        write_group_comparison(settings, folder)
-        progress(1, 1)
+        result = simulate_with_groups(settings, folder, threads=threads, command=command, watcher=watcher)
     if as_json:
         sys.stdout.write(json.dumps(result, allow_nan=False) + "\n")
     else:

@@ -74,7 +74,7 @@ def new_run(out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path
         SettingsError: an option is impossible, or the folder is in use.
     """
     with named_as_options():
-        settings = RunSettings(**values)
+        settings = RunSettings(**_with_absolute_data(values))
     folder = out or Path(f"dermafed-run-{datetime.now():%Y%m%d-%H%M%S}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(
@@ -103,7 +103,12 @@ def resumed_run(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
     with named_as_options():
-        check_same(settings, given, resume)
+        check_same(settings, _with_absolute_data(given), resume)
     if out is not None:
         raise SettingsError("--out does not go with --resume", remedy="The run continues in its own folder")
     return settings, resume.resolve(), threads
+
+
+def _with_absolute_data(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with the data's path made absolute, so that a folder named "synthetic" is a folder."""
+    return values | {"data": str(Path(values["data"]).resolve())} if "data" in values else values

@@ -17,6 +17,7 @@ from dermafed.shared.metrics.fairness.group_metrics import METRICS, WORST, Float
 from dermafed.shared.metrics.intervals import Interval, percentile_interval
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.simulation.runs.results import Predictions, TestImages
+from dermafed.simulation.runs.run import Watcher, simulate
 from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings
 from dermafed.simulation.studies.fairness_output import as_csv, group_plot, markdown
 from dermafed.simulation.studies.image_groups import ORDER, Angles, groups_of, measure_angles
@@ -166,17 +167,25 @@ def _with_interval(value: float, interval: Interval | None) -> dict[str, float |
     return dict(zip(("value", "low", "high"), (value, *ends), strict=True))
 
 
-def write_group_comparison(settings: RunSettings, folder: Path) -> None:
-    """Writes ``fairness.*`` into a finished run's folder, and its model card anew.
+def simulate_with_groups(
+    settings: RunSettings, folder: Path, *, threads: int, command: str, watcher: Watcher
+) -> dict[str, Any]:
+    """Simulates a run, then compares its groups of patients; arguments and errors as of :func:`simulate`.
 
-    Args:
-        settings: the run's settings.
-        folder: the run's folder.
+    Returns:
+        The content of ``result.json``. ``fairness.*`` and a model card with the groups lie beside it.
 
     Raises:
         ImageError: a test image can no longer be read.
-        StorageError: the folder cannot be written.
     """
+    result = simulate(settings, folder, threads=threads, command=command, watcher=watcher)
+    progress = watcher.stage("Comparing groups of patients")
+    _write_group_comparison(settings, folder)
+    progress(1, 1)
+    return result
+
+
+def _write_group_comparison(settings: RunSettings, folder: Path) -> None:
     lines = analyse([StudyRun("this run", settings, folder)], folder)
     write_json(folder / FAIRNESS_FILE, {"title": "By group of patients", "lines": lines})
     write_card(folder, simulated_facts(folder))
