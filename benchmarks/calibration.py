@@ -43,6 +43,8 @@ Scores = NDArray[np.float64]
 
 MELANOMA = 0  # of the paper's classes
 
+_BAR, _LINE = "#4477aa", "#bb5566"  # told apart by the colour-blind (Paul Tol's)
+
 
 def counted(outputs: NetworkOutputs, temperature: float) -> ConfidenceBins:
     return ConfidenceBins.count(
@@ -176,9 +178,6 @@ def show(found: dict[str, list[Row]]) -> None:
         for row in rows:
             table.add_row(*map(cell, row.values()))
         Console(width=230).print(table)
-
-
-_BAR, _LINE = "#4477aa", "#bb5566"  # told apart by the colour-blind (Paul Tol's)
 
 
 def reliability_diagram(before: ConfidenceBins, after: ConfidenceBins) -> Figure:

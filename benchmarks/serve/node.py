@@ -20,6 +20,9 @@ import httpx
 FL_CLIENT = (sys.executable, "-c", "from dermafed.client.cli import main; main()")
 _START_SECONDS = 300.0
 
+BUSY = (429, 503)  # the node's stated limits: requests a minute, requests in progress
+_PATIENCE = 900.0  # seconds; a machine may sleep
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -83,10 +86,6 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
-
-
-BUSY = (429, 503)  # the node's stated limits: requests a minute, requests in progress
-_PATIENCE = 900.0  # seconds; a machine may sleep
 
 
 @dataclass

@@ -35,6 +35,8 @@ Stage = Callable[[str], Progress]
 UNKNOWN_TRAINING = "A model looks better than it is on images that it was trained on: evaluate it on others"
 FEDBN = "In its federation each clinic had its own batch normalisation; this model has their mean instead"
 
+PREDICTIONS_FILE, METRICS_FILE = "predictions.csv", "metrics.json"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
@@ -157,9 +159,6 @@ def _notes(of_data: Sequence[str], class_map: ClassMap, card: ModelInfo) -> tupl
     of_map = class_map.note[:1].upper() + class_map.note[1:]
     own = FEDBN if card.model.batch_norm == "local" else ""
     return tuple(note for note in (*of_data, of_map, own, UNKNOWN_TRAINING) if note)
-
-
-PREDICTIONS_FILE, METRICS_FILE = "predictions.csv", "metrics.json"
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
 
+SAVED_ROUNDS = 3  # a resumed run may go back by a round or two
+
 
 def build_clinic_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
     """Build the trainer of the clinic in a split folder.
@@ -55,9 +57,6 @@ def batch_norm_files(plan: Plan, state: Path) -> BatchNormFiles | None:
 def clinic_seed(split: ClinicSplit, seed: int) -> int:
     """The clinic's own seed, by its name: the same alone as in a federation."""
     return int(np.random.SeedSequence((seed, zlib.crc32(split.name.encode()))).generate_state(1)[0])
-
-
-SAVED_ROUNDS = 3  # a resumed run may go back by a round or two
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ READY = "worker ready"
 _FILE = "status.json"
 _KILLED = "it was killed, or its machine went down. Start it again: fl-client start"
 
+_LITTLE_DISK, _NO_DISK = 5e9, 5e8
+_LITTLE_MEMORY, _NO_MEMORY = 4e9, 1.5e9
+
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -80,10 +83,6 @@ def read_status(folder: Path) -> NodeStatus | None:
     if status.running and not is_locked(folder):
         return status.changed(running=False, connected=False, worker_ready=False, cause=_KILLED)
     return status
-
-
-_LITTLE_DISK, _NO_DISK = 5e9, 5e8
-_LITTLE_MEMORY, _NO_MEMORY = 4e9, 1.5e9
 
 
 def check_clinic(home: Home) -> Iterator[Check]:

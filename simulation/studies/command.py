@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 STUDY_FILE = "study.json"
 
+IMAGES = 80  # in each clinic
+_SIDE = 96  # pixels
+
 
 def study(
     name: Annotated[str, typer.Argument(help="A study that comes with DermaFed, or a TOML file.")],
@@ -145,10 +148,6 @@ def _write(study: Study, folder: Path, lines: list[dict[str, Any]], command: str
     seeds = {row: study.seeds_of(row) for row in study.rows}
     content = {"title": study.title, "command": command, "seeds": seeds, "rows": rows, "figures": lines}
     write_json(folder / STUDY_FILE, content)
-
-
-IMAGES = 80  # in each clinic
-_SIDE = 96  # pixels
 
 
 def with_synthetic_data(study: Study, folder: Path, watcher: Watcher) -> Study:

@@ -24,6 +24,10 @@ gap of randomly drawn groups exceeds this one time in twenty; p is of the same p
 for the number of gaps. –: fewer than {FEWEST_IMAGES} images or {FEWEST_OF_CLASS} of a class, or a value that
 would disclose such a count."""
 
+_COLOURS = {"federated": "#4477aa", "pooled": "#ee6677", "own": "#228833"}  # Paul Tol's: for the colour-blind
+_MARKERS = {"federated": "o", "pooled": "s", "own": "^"}
+_STYLE: Any = {"font.size": 9}
+
 
 def markdown(lines: Sequence[Line]) -> str:
     """The tables of lines of the kinds ``group``, ``gap`` and ``change``."""
@@ -103,11 +107,6 @@ def _cell(metric: Line | None, form: str = ".3f") -> str:
     if metric["low"] is None:
         return f"{metric['value']:{form}}"
     return f"{metric['value']:{form}} ({metric['low']:{form}} to {metric['high']:{form}})"
-
-
-_COLOURS = {"federated": "#4477aa", "pooled": "#ee6677", "own": "#228833"}  # Paul Tol's: for the colour-blind
-_MARKERS = {"federated": "o", "pooled": "s", "own": "^"}
-_STYLE: Any = {"font.size": 9}
 
 
 def group_plot(lines: Sequence[Line], row: str) -> bytes:

@@ -27,6 +27,13 @@ from dermafed.simulation.studies.summary import markdown as table
 
 Line = dict[str, Any]
 
+_PANELS = {
+    (ALL, "balanced_accuracy"): "balanced accuracy, all tests",
+    (ALL, "sensitivity of melanoma"): "sensitivity of melanoma",
+    (ALL, "auc"): "AUC, all tests",
+    (MEAN, "balanced_accuracy"): "balanced accuracy, mean over clinics",
+}
+
 
 def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     """Writes ``models.csv``, ``models.md`` and ``models.svg`` into a study's folder."""
@@ -86,14 +93,6 @@ def markdown(lines: Sequence[Line]) -> str:
                 f"On {tests} (rarest class of a test: {fewest} lesions):\n\n{table(own, tests=tests)}"
             )
     return "\n\n".join(text)
-
-
-_PANELS = {
-    (ALL, "balanced_accuracy"): "balanced accuracy, all tests",
-    (ALL, "sensitivity of melanoma"): "sensitivity of melanoma",
-    (ALL, "auc"): "AUC, all tests",
-    (MEAN, "balanced_accuracy"): "balanced accuracy, mean over clinics",
-}
 
 
 def models_plot(lines: Sequence[Line]) -> bytes:

@@ -24,6 +24,14 @@ METRICS = ("balanced_accuracy", "auc")
 Floats = NDArray[np.float64]
 Values = dict[tuple[str, str], Floats]
 
+RESAMPLES = 5000
+
+FEWEST_LESIONS = 5
+"""The fewest lesions of a class: with fewer, a bootstrap makes intervals and p-values far too small."""
+
+Model = tuple[str, str]
+"""Row and arm."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
@@ -123,15 +131,6 @@ def model_values(images: TestImages, models: Iterable[Predictions], resamples: i
         if clinics:
             means[MEAN, metric] = np.mean(clinics, axis=0)
     return means
-
-
-RESAMPLES = 5000
-
-FEWEST_LESIONS = 5
-"""The fewest lesions of a class: with fewer, a bootstrap makes intervals and p-values far too small."""
-
-Model = tuple[str, str]
-"""Row and arm."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,6 +31,8 @@ from dermafed.simulation.studies.study import Study
 
 RESULT_FILE = "result.json"
 
+OWN, ALONE = "own", "local"
+
 
 @dataclass(frozen=True, slots=True)
 class StudyRun:
@@ -101,9 +103,6 @@ def _finish(run: PreparedRun, command: str) -> bool:
         rounds = [row for arm in run.arms for row in read_history(arm.folder)]
         finish_run(run, command=command, seconds=sum(row.seconds for row in rounds))
     return done
-
-
-OWN, ALONE = "own", "local"
 
 
 def saved_tests(run: StudyRun) -> TestImages:

@@ -9,6 +9,33 @@ import numpy as np
 from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.simulation.synthetic.camera import Camera
 
+# Mean and standard deviation of the age, in years, by class, as in HAM10000 (Tschandl et al. 2018).
+_AGES = dict(zip(PAPER_CLASSES, ((61, 15), (47, 14), (66, 13)), strict=True))
+_BODY_SITES = (
+    "back",
+    "trunk",
+    "lower extremity",
+    "upper extremity",
+    "abdomen",
+    "face",
+    "chest",
+    "neck",
+    "scalp",
+    "foot",
+)
+_BODY_SITE_SHARES = dict(
+    zip(
+        PAPER_CLASSES,
+        (
+            (0.28, 0.10, 0.17, 0.17, 0.09, 0.09, 0.05, 0.02, 0.02, 0.01),
+            (0.20, 0.24, 0.22, 0.11, 0.13, 0.01, 0.03, 0.01, 0.01, 0.04),
+            (0.22, 0.10, 0.13, 0.11, 0.08, 0.24, 0.05, 0.04, 0.03, 0.00),
+        ),
+        strict=True,
+    )
+)
+_MISSING = 0.04
+
 
 @dataclass(frozen=True)
 class ClinicProfile:
@@ -80,34 +107,6 @@ DEFAULT_CLINICS = (
         ),
     ),
 )
-
-
-# Mean and standard deviation of the age, in years, by class, as in HAM10000 (Tschandl et al. 2018).
-_AGES = dict(zip(PAPER_CLASSES, ((61, 15), (47, 14), (66, 13)), strict=True))
-_BODY_SITES = (
-    "back",
-    "trunk",
-    "lower extremity",
-    "upper extremity",
-    "abdomen",
-    "face",
-    "chest",
-    "neck",
-    "scalp",
-    "foot",
-)
-_BODY_SITE_SHARES = dict(
-    zip(
-        PAPER_CLASSES,
-        (
-            (0.28, 0.10, 0.17, 0.17, 0.09, 0.09, 0.05, 0.02, 0.02, 0.01),
-            (0.20, 0.24, 0.22, 0.11, 0.13, 0.01, 0.03, 0.01, 0.01, 0.04),
-            (0.22, 0.10, 0.13, 0.11, 0.08, 0.24, 0.05, 0.04, 0.03, 0.00),
-        ),
-        strict=True,
-    )
-)
-_MISSING = 0.04
 
 
 @dataclass(frozen=True)

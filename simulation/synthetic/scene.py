@@ -15,6 +15,9 @@ from dermafed.simulation.synthetic.criteria import Criteria
 from dermafed.simulation.synthetic.skin import Colour, absorb, draw_skin, scatter
 from dermafed.simulation.synthetic.structures import add_keratin, lesion_melanin
 
+_VEIL: Colour = (0.40, 0.43, 0.54)
+_SCAR: Colour = (0.88, 0.77, 0.76)
+
 
 def lesion_depth(canvas: Canvas, criteria: Criteria, rng: np.random.Generator) -> Map:
     """How far inside the lesion a point lies.
@@ -62,10 +65,6 @@ def _spikes(theta: Map, streaks: float, rng: np.random.Generator) -> Map:
     spikes = np.maximum(comb / comb.std(), 0)
     around = (theta * (len(comb) / (2 * math.pi))).astype(int) % len(comb)
     return np.asarray(0.16 * streaks * sector * spikes[around], np.float32)
-
-
-_VEIL: Colour = (0.40, 0.43, 0.54)
-_SCAR: Colour = (0.88, 0.77, 0.76)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ DERMIS: Colour = (0.95, 0.79, 0.84)
 _MELANIN: Colour = (0.36, 0.63, 0.92)
 _BLOOD: Colour = (0.07, 0.55, 0.46)
 
+# Melanin density of the six phototypes of Fitzpatrick (1988).
+PHOTOTYPE_MELANIN = (0.06, 0.16, 0.30, 0.55, 0.95, 1.45)
+
 
 def absorb(melanin: Map, blood: Map) -> Map:
     """Light that comes back from the dermis through melanin and blood.
@@ -47,10 +50,6 @@ def scatter(image: Map, alpha: Map, colour: Colour) -> Map:
 @lru_cache(maxsize=32)
 def _sheet(shape: tuple[int, ...], colour: Colour) -> Map:
     return np.full(shape, colour, np.float32)
-
-
-# Melanin density of the six phototypes of Fitzpatrick (1988).
-PHOTOTYPE_MELANIN = (0.06, 0.16, 0.30, 0.55, 0.95, 1.45)
 
 
 def draw_skin(canvas: Canvas, phototype: int, rng: np.random.Generator) -> tuple[Map, Map]:

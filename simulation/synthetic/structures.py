@@ -12,6 +12,11 @@ from dermafed.simulation.synthetic.canvas import Canvas, Map, ramp
 from dermafed.simulation.synthetic.criteria import Criteria
 from dermafed.simulation.synthetic.skin import Colour, scatter
 
+_WAX: tuple[Colour, ...] = ((0.76, 0.60, 0.47), (0.67, 0.56, 0.53), (0.60, 0.45, 0.38), (0.44, 0.33, 0.29))
+_CYST: Colour = (0.97, 0.93, 0.82)
+_PLUG: Colour = (0.22, 0.13, 0.08)
+_FURROW: Colour = (0.30, 0.19, 0.13)
+
 
 def lesion_melanin(canvas: Canvas, criteria: Criteria, depth: Map, rng: np.random.Generator) -> Map:
     """Melanin that the lesion adds to the skin, as optical density, float32 ``(pixels, pixels)``."""
@@ -100,12 +105,6 @@ def _clods(
     weight = ramp(canvas.noise(rng, 0.5), 0.2, 1.2) if clustered else None
     places = scatter_points(depth, canvas, count, rng, weight=weight)
     return canvas.blur(canvas.marks(places, rng.uniform(*sizes, len(places))), 0.008)
-
-
-_WAX: tuple[Colour, ...] = ((0.76, 0.60, 0.47), (0.67, 0.56, 0.53), (0.60, 0.45, 0.38), (0.44, 0.33, 0.29))
-_CYST: Colour = (0.97, 0.93, 0.82)
-_PLUG: Colour = (0.22, 0.13, 0.08)
-_FURROW: Colour = (0.30, 0.19, 0.13)
 
 
 def add_keratin(image: Map, canvas: Canvas, criteria: Criteria, depth: Map, rng: np.random.Generator) -> Map:

@@ -15,6 +15,8 @@ from dermafed.shared.lesions.diagnoses import canonical
 
 SNOMED, DCM = "SCT", "DCM"  # as DICOM names the schemes
 
+UNVERIFIED = "Made by a program; no clinician has verified it."
+
 
 @dataclass(frozen=True, slots=True)
 class Concept:
@@ -67,9 +69,6 @@ def uuid_of(diagnosis_id: str, part: str) -> uuid.UUID:
 def uid_of(diagnosis_id: str, part: str) -> str:
     """A part's DICOM UID, derived from its UUID (PS3.5, annex B.2)."""
     return f"2.25.{uuid_of(diagnosis_id, part).int}"
-
-
-UNVERIFIED = "Made by a program; no clinician has verified it."
 
 
 def doubts(diagnosis: Diagnosis) -> list[str]:

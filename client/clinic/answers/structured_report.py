@@ -36,6 +36,8 @@ from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 
 OWN = "99DERMAFED"  # PS3.16, section 8: a scheme of one's own begins with 99
 
+SERIES = 9002
+
 
 def own(code: str, meaning: str) -> CodedConcept:
     """A concept of DermaFed's own."""
@@ -71,9 +73,6 @@ def own_scheme() -> Dataset:
     item.CodingSchemeDesignator, item.CodingSchemeName = OWN, "DermaFed"
     item.CodingSchemeResponsibleOrganization = "DermaFed"
     return item
-
-
-SERIES = 9002
 
 
 def structured_report(diagnosis: Diagnosis, reference: str | None = None) -> ComprehensiveSR:

@@ -21,6 +21,10 @@ Role = Literal["device", "clinician"]
 ROLES: tuple[Role, ...] = get_args(Role)
 TOKENS = "tokens"  # the folder, in that of the node that serves
 
+# With this prefix a browser takes the cookie from HTTPS only, and sends it to this host only.
+COOKIE = "__Host-session"
+_AT_ONCE = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -95,11 +99,6 @@ class Tokens:
 def digest_of(token: str) -> str:
     """SHA-256, hexadecimal: as good as a slow digest for a secret that nobody can guess."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-# With this prefix a browser takes the cookie from HTTPS only, and sends it to this host only.
-COOKIE = "__Host-session"
-_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)

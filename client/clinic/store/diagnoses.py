@@ -17,6 +17,10 @@ from dermafed.shared.errors import StorageError
 
 _DIAGNOSIS, _REFERENCE = "diagnosis", "reference"
 
+JPEG, PNG = ".jpg", ".png"
+_QUALITY = 95
+_LARGEST_SIDE = 65_500  # of a JPEG
+
 
 def save(
     vault: Vault, diagnosis: Diagnosis, reference: str | None, pictures: Mapping[str, bytes]
@@ -101,11 +105,6 @@ def _check_pictures(vault: Vault, id: str) -> None:
     with vault.database.reading() as db:
         if not find_row(db, id)["pictures"]:
             raise gone()
-
-
-JPEG, PNG = ".jpg", ".png"
-_QUALITY = 95
-_LARGEST_SIDE = 65_500  # of a JPEG
 
 
 def encode_photograph(image: NDArray[np.uint8]) -> bytes:

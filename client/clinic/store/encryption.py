@@ -22,6 +22,9 @@ from dermafed.shared.storage.atomic_files import FILE_MODE, check_private, unwri
 KEY_BYTES = 32
 _NONCE_BYTES = 12  # drawn at random: one key is good for 2**32 of them (NIST SP 800-38D, 8.3)
 
+_RESTORE = "Restore it from your backup; without it, nobody can read the store"
+IMAGE, PREPARED, OBJECT = KINDS = ("image", "prepared", "object")
+
 
 class DecryptionError(ValueError):
     """The key, the context or the bytes are not those of the encryption."""
@@ -78,9 +81,6 @@ def _joined(names: tuple[str, ...]) -> bytes:
     return json.dumps(names).encode()
 
 
-_RESTORE = "Restore it from your backup; without it, nobody can read the store"
-
-
 def make_key(path: Path) -> None:
     """Write a new key, 64 hexadecimal digits, to a file that is not there.
 
@@ -106,9 +106,6 @@ def read_key(path: Path) -> StoreCipher:
     if len(key) != KEY_BYTES:
         raise StorageError("The store's key is damaged", where=path, remedy=_RESTORE)
     return StoreCipher(key)
-
-
-IMAGE, PREPARED, OBJECT = KINDS = ("image", "prepared", "object")
 
 
 @dataclass(frozen=True, slots=True)

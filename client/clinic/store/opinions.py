@@ -15,6 +15,9 @@ OTHER = "other"
 CONFIRMATIONS = ("histopathology", "follow-up", "consensus")
 _LONGEST_REASON, _LONGEST_NAME = 2000, 100
 
+# Kinds of events, as they stand in the database: events are added, and never changed.
+VIEW, OPINION, REVIEW = "looked", "said", "reviewed"
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -84,10 +87,6 @@ def check_opinion(opinion: Opinion, classes: tuple[str, ...]) -> None:
 
 def _refused(where: str, what: str, remedy: str) -> Refused:
     return Refused("opinion", what, where=where, remedy=remedy)
-
-
-# Kinds of events, as they stand in the database: events are added, and never changed.
-VIEW, OPINION, REVIEW = "looked", "said", "reviewed"
 
 
 def add_event(vault: Vault, db: sqlite3.Connection, id: str, kind: str, content: Mapping[str, Any]) -> int:

@@ -27,6 +27,8 @@ from dermafed.shared.storage.lock import lock_folder
 KEY_CHECK, TRACES = "key", "traces"
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
+KEY, DATABASE, FILES = "store.key", "store.sqlite", "files"
+
 
 class StoreDatabase(Database):
     """The store's tables; contents are encrypted, and times are milliseconds since 1970.
@@ -111,9 +113,6 @@ def now() -> int:
 def to_iso(time: int) -> str:
     """A moment as diagnoses write it: ISO 8601 in UTC, to the millisecond."""
     return (_START + timedelta(milliseconds=time)).isoformat(timespec="milliseconds")
-
-
-KEY, DATABASE, FILES = "store.key", "store.sqlite", "files"
 
 
 @dataclass(frozen=True, slots=True)
