@@ -22,9 +22,10 @@ from rich.table import Table
 
 from benchmarks.cost.idle_node import IMAGES, IdleTrainer
 from dermafed.client.node.client_app import build_client_app
-from dermafed.server.rounds.aggregate import StreamingMean, check_update
+from dermafed.server.rounds.aggregate import StreamingMean
 from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
 from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.protocol.messages import (
@@ -95,7 +96,7 @@ def _one_round(clinics: int, start: FloatVector) -> dict[str, float]:
     lap("clinics encode their updates", clinics)
     update, _ = decode_update(reply, start.size)
     lap("server decodes them", clinics)
-    check_update(update, 10**6)
+    Screen(np.zeros(start.size, np.uint8)).check(update.weights)
     lap("server checks them", clinics)
     mean = StreamingMean(start.size)
     clock[0] = time.perf_counter()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from dermafed.client.commands import diagnose, diagnoses, images, node, plans, review, serve, setup
+from dermafed.client.commands import backups, diagnose, diagnoses, images, node, plans, review, serve, setup
 from dermafed.client.commands.diagnose import calibrate
 from dermafed.console import Version, run_app
 
@@ -18,7 +18,14 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Run the node": (node.start, node.status, node.audit, node.models),
     "Diagnose": (serve.serve, serve.token, diagnose.diagnose, calibrate),
     "Use images and models": (images.evaluate, images.explain, images.convert),
-    "Manage diagnoses": (diagnoses.diagnoses, review.review, diagnoses.quarantine, diagnoses.forget),
+    "Manage diagnoses": (
+        diagnoses.diagnoses,
+        review.review,
+        diagnoses.quarantine,
+        diagnoses.forget,
+        backups.expire,
+        backups.restore,
+    ),
 }
 
 

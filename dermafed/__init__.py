@@ -68,7 +68,13 @@ def preprocess(image: Image, **settings: Any) -> NDArray[np.uint8]:
 
 
 def evaluate(
-    data: str | Path, model: str | Path, *, classes: str | None = None, skip_bad: bool = False
+    data: str | Path,
+    model: str | Path,
+    *,
+    classes: str | None = None,
+    skip_bad: bool = False,
+    image: str | None = None,
+    label: str | None = None,
 ) -> Evaluation:
     """Evaluate a saved model on a labelled data set; see ``fl-client evaluate``.
 
@@ -76,7 +82,8 @@ def evaluate(
         data: a folder or a manifest.
         model: a ``.keras`` file.
         classes: how labels map to the model's classes; by default as in its training.
-        skip_bad: leave unreadable images out instead of raising.
+        skip_bad: leave unreadable images and bad entries out instead of raising.
+        image, label: columns of the manifest that go by other names than the accepted ones.
 
     Returns:
         Its ``metrics`` with 95 % intervals, and the probabilities of every image.
@@ -85,11 +92,13 @@ def evaluate(
         DatasetError, ImageError, ModelError, SettingsError: as the name says.
     """
     from dermafed.client.evaluation.evaluate import evaluate as run
+    from dermafed.shared.lesions.readers.columns import ColumnNames
 
     def silent(stage: str) -> Callable[[int, int], None]:
         return lambda done, total: None
 
-    return run(Path(data), Path(model), classes=classes, skip_bad=skip_bad, stage=silent)
+    columns = ColumnNames(image, label)
+    return run(Path(data), Path(model), classes=classes, skip_bad=skip_bad, stage=silent, columns=columns)
 
 
 def simulate(out: str | Path, plan: str | Path | None = None, **settings: Any) -> Mapping[str, Any]:

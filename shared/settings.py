@@ -52,6 +52,7 @@ class Key:
         panel: its heading in the help of ``fl-simulate``.
         simulated: whether ``fl-simulate`` and studies take it.
         limit: a clinic's default limit: the largest number, or whether it is allowed; ``None``: no limit.
+        least: the least that a clinic accepts by default, whoever approves; ``None``: anything in range.
         asks: what a plan asks for by it, for the clinic; a field with this text has a limit.
     """
 
@@ -61,6 +62,7 @@ class Key:
     panel: str = "Training"
     simulated: bool = True
     limit: Any = None
+    least: Any = None
     asks: str = ""
 
 
@@ -206,6 +208,8 @@ def _range(bounds: Mapping[str, float]) -> str:
         return ""
     if high is None:
         return f", {low:g} or more" if "ge" in bounds else f" above {low:g}"
+    if "gt" in bounds:
+        return f" above {low:.10g}, {'below' if 'lt' in bounds else 'at most'} {high:.10g}"
     return f" from {low:.10g} to {'below ' if 'lt' in bounds else ''}{high:.10g}"
 
 

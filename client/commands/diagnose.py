@@ -17,12 +17,15 @@ from dermafed.client.commands.options import (
     AsJson,
     AsJsonLines,
     Folder,
+    ImageColumn,
+    LabelColumn,
     open_home,
     plain,
     print_json,
     stages,
 )
 from dermafed.console import progress_bar, stderr
+from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.diagnosis.diagnose_files import Line
@@ -121,6 +124,8 @@ def calibrate(
         Path | None,
         typer.Option(help="Labelled images.  [default: those of clinic.toml]", show_default=False),
     ] = None,
+    image: ImageColumn = None,
+    label: LabelColumn = None,
     folder: Folder = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -144,6 +149,7 @@ def calibrate(
     from dermafed.client.clinic.diagnosis.opened_model import open_model
     from dermafed.client.evaluation.calibrate import calibrate as fit
     from dermafed.client.evaluation.calibrate import given_images, own_images
+    from dermafed.shared.lesions.readers.columns import ColumnNames
     from dermafed.shared.metrics.calibration.calibration_file import (
         calibration_files,
         calibration_metrics,
@@ -152,7 +158,15 @@ def calibrate(
 
     # A model file with data of its own needs no clinic's folder.
     opened = open_model(model, None if model.endswith(".keras") else open_home(folder))
-    images = own_images(opened, open_home(folder)) if data is None else given_images(opened, data)
+    if data is None and (image or label):
+        raise SettingsError(
+            "--image and --label belong to --data", remedy="Name the columns of your own data in clinic.toml"
+        )
+    images = (
+        own_images(opened, open_home(folder))
+        if data is None
+        else given_images(opened, data, ColumnNames(image, label))
+    )
     with stages() as stage:
         calibration = fit(opened, images, stage)
     save_calibration(opened.file, calibration)

@@ -13,7 +13,7 @@ import typer
 
 from dermafed.client.commands.options import HERE, AsJson, Folder, open_store, print_json, print_lines
 from dermafed.console import stderr
-from dermafed.shared.errors import SettingsError
+from dermafed.shared.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
@@ -40,13 +40,16 @@ def diagnoses(
         fl-client diagnoses --day 2026-03-29 --json
     """
     with open_store(folder) as store:
-        found = store.list_day((day or datetime.now()).date())
+        asked = (day or datetime.now()).date()
+        found, damaged = store.list_day(asked), store.list_damaged(asked)
+        for id in damaged:
+            stderr().print(f"{id} cannot be read: the store is damaged there.", soft_wrap=True)
         if as_json:
             print_json([_as_dict(store, each) for each in found])
             return
         for each in found:
-            print_lines(*describe(each, store.list_opinions(each.id)))
-    if not found:
+            print_lines(*_lines(store, each))
+    if not found and not damaged:
         stderr().print("No diagnosis was made on this day.")
 
 
@@ -124,6 +127,14 @@ def describe(diagnosis: Diagnosis, opinions: Sequence[Opinion]) -> list[str]:
     return [first, *(f"    {opinion.describe()}" for opinion in opinions)]
 
 
+def _lines(store: Store, diagnosis: Diagnosis) -> list[str]:
+    """A diagnosis and its opinions, a line each; damaged opinions do not hide their diagnosis."""
+    try:
+        return describe(diagnosis, store.list_opinions(diagnosis.id))
+    except StorageError as error:
+        return [*describe(diagnosis, ()), f"    its opinions cannot be read: {error.what}"]
+
+
 def _decide(store: Store, id: str, release: Path | None) -> None:
     from dermafed.shared.storage.atomic_files import write_private
 
@@ -136,8 +147,12 @@ def _decide(store: Store, id: str, release: Path | None) -> None:
 
 
 def _as_dict(store: Store, diagnosis: Diagnosis) -> dict[str, object]:
+    try:
+        views, opinions = store.list_views(diagnosis.id), store.list_opinions(diagnosis.id)
+    except StorageError as error:
+        return {**diagnosis.to_dict(), "looks": [], "opinions": [], "damaged": error.what}
     return {
         **diagnosis.to_dict(),
-        "looks": [asdict(view) for view in store.list_views(diagnosis.id)],
-        "opinions": [asdict(opinion) for opinion in store.list_opinions(diagnosis.id)],
+        "looks": [asdict(view) for view in views],
+        "opinions": [asdict(opinion) for opinion in opinions],
     }

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dermafed.client.commands.options import AsJsonLines, stages
+from dermafed.client.commands.options import AsJsonLines, ImageColumn, LabelColumn, stages
 from dermafed.console import stderr
 from dermafed.shared.errors import SettingsError
 
@@ -42,8 +42,10 @@ def evaluate(
     ] = None,
     skip_bad: Annotated[
         bool,
-        typer.Option("--skip-bad", help="Leave unreadable images and incomplete labels out, and count them."),
+        typer.Option("--skip-bad", help="Leave unreadable images and bad entries out, and count them."),
     ] = False,
+    image: ImageColumn = None,
+    label: LabelColumn = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the metrics as JSON, and nothing else, on stdout.")
     ] = False,
@@ -68,9 +70,13 @@ def evaluate(
     from dermafed.client.evaluation.evaluate import evaluate as evaluate_model
     from dermafed.client.evaluation.evaluate import write_evaluation
     from dermafed.client.evaluation.result_tables import print_evaluation
+    from dermafed.shared.lesions.readers.columns import ColumnNames
 
     with stages() as stage:
-        evaluation = evaluate_model(data, model, classes=classes, skip_bad=skip_bad, stage=stage)
+        columns = ColumnNames(image, label)
+        evaluation = evaluate_model(
+            data, model, classes=classes, skip_bad=skip_bad, stage=stage, columns=columns
+        )
     summary = write_evaluation(folder, evaluation)
     if as_json:
         sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")

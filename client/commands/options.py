@@ -23,6 +23,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing el
 AsJsonLines = Annotated[
     bool, typer.Option("--json", help="Print a JSON line for each image, and nothing else, on stdout.")
 ]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--image",
+        help="The manifest's column that names the image.  [default: one of an accepted name]",
+        show_default=False,
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--label",
+        help="The manifest's column that names the diagnosis.  [default: one of an accepted name]",
+        show_default=False,
+    ),
+]
 HERE = Path()
 
 

@@ -11,6 +11,7 @@ import typer
 
 from dermafed.client.commands.options import HERE, AsJson, Folder, open_home, print_json, print_lines
 from dermafed.console import stderr
+from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
     from dermafed.client.node.clinic_settings import Limits
@@ -79,7 +80,14 @@ def _decide(plan: str, folder: Path, decision: str) -> None:
 
     home = open_home(folder)
     offers = Offers(home.offers)
-    hash, _ = offers.find_plan(plan)
+    hash, stored = offers.find_plan(plan)
+    never = read_settings(home).limits.never(stored.offer)
+    if never and decision == "approved":
+        raise SettingsError(
+            f"Nobody can approve this plan: {'; '.join(never)}",
+            where=stored.offer.name,
+            remedy="Ask the coordinator for another; the least numbers are those of [limits] in clinic.toml",
+        )
     offers.decide(hash, Decision(decision))
     _print(hash, offers.find_plan(hash)[1], read_settings(home).limits)
 
@@ -97,6 +105,8 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
     beyond = limits.beyond(offer)
     return [
         f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
+        f"steps of {recipe.batch_size} images at a learning rate of {recipe.learning_rate:g}",
+        f"costs about {', '.join(_price(offer))}",
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
         + ("; with age, sex and body site" if model.metadata else ""),
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
@@ -106,6 +116,14 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
     ]
+
+
+def _price(offer: Offer) -> Iterator[str]:
+    from dermafed.shared.settings import keys_of
+
+    price = offer.price
+    for name, key in keys_of(type(price)).items():
+        yield key.key.asks.format(getattr(price, name))
 
 
 def _settings(offer: Offer) -> Iterator[str]:

@@ -17,7 +17,9 @@ def serve(
     model: Annotated[
         str, typer.Option(help="A .keras file, the name of a saved model, or last.", show_default=False)
     ],
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; :: is all, 0.0.0.0 all of IPv4.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 8443,
     folder: Folder = HERE,
     plain_http: Annotated[

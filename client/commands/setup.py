@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from dermafed.client.commands.options import HERE, AsJson, Folder, open_home, plain, print_json, print_lines
+from dermafed.shared.errors import DermaFedError
+
+if TYPE_CHECKING:
+    from dermafed.client.node.home import Home
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
@@ -42,28 +46,51 @@ def init(
 
 def join(
     invitation: Annotated[Path, typer.Argument(show_default=False)],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Trust this server in place of the one that is trusted now.")
+    ] = False,
     folder: Folder = HERE,
 ) -> None:
-    """Trust the server of an invitation, and no other.
+    """Trust the server of an invitation, and no other; say whether it answers.
 
-    INVITATION is the file that the coordinator made when enrolling this clinic's key.
+    INVITATION is the file that the coordinator made when enrolling this clinic's key. A clinic that trusts
+    another server keeps it, unless --replace is given.
 
     **Examples**
 
         fl-client join graz-invitation.json
 
         fl-client join graz-invitation.json --dir /srv/dermafed
+
+        fl-client join new-invitation.json --replace
     """
-    from dermafed.client.node.home import pin_server
+    from dermafed.client.node.home import pin_server, pinned_server
     from dermafed.shared.protocol.invitation import read_invitation
 
-    read = read_invitation(invitation)
-    pin_server(open_home(folder), read)
+    read, home = read_invitation(invitation), open_home(folder)
+    before = pinned_server(home)
+    pin_server(home, read, replace=replace)
+    if before not in (None, pinned_server(home)):
+        print_lines(f"No longer trusted: {before}")
     print_lines(
         f"Joined {read.federation} at {read.address}.",
         "Compare the authority's fingerprint with the coordinator by telephone:",
         read.ca_fingerprint,
+        _whether_it_answers(home),
     )
+
+
+def _whether_it_answers(home: Home) -> str:
+    """What the clinic finds at the server's address, without its key."""
+    from dermafed.client.node.health import check_server
+
+    try:
+        failed = next((each for each in check_server(home, with_key=False) if each.state == "failed"), None)
+    except DermaFedError as error:
+        return f"Whether the server answers is unknown: {error}"
+    if failed is None:
+        return "The server answers."
+    return f"The server does not answer yet: {failed.what}. {failed.remedy}"
 
 
 def check(folder: Folder = HERE, as_json: AsJson = False) -> None:

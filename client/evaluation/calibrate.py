@@ -14,6 +14,7 @@ from dermafed.shared.errors import DatasetError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
 from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics
@@ -65,18 +66,18 @@ def own_images(model: OpenedModel, home: Home) -> CalibrationImages:
     settings = read_settings(home)
     hash = _offer(model, home)
     if hash is None:
-        return given_images(model, settings.data)
+        return given_images(model, settings.data, settings.columns)
     split = read_clinic_split(OfferFolder(home.offers / hash, settings.clinic).split)
     return CalibrationImages(split.splits, "Split as in the run that the model comes from")
 
 
-def given_images(model: OpenedModel, data: Path) -> CalibrationImages:
+def given_images(model: OpenedModel, data: Path, columns: ColumnNames | None = None) -> CalibrationImages:
     """A data set's images, split anew.
 
     Raises:
         DatasetError: the data cannot be used.
     """
-    records = load_dataset(data).records
+    records = load_dataset(data, columns=columns).records
     places = {record.label: str(record.path) for record in reversed(records)}
     class_map = class_map_for(model.card.model.classes, places, of=model.card.labels, places=places)
     mapped, _ = class_map.apply(records)

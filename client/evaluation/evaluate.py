@@ -18,6 +18,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.shared.errors import DatasetError, DermaFedError, ModelError, SettingsError
 from dermafed.shared.imaging.cache import CachedImages, PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import ClassMap, class_map_for, parse_class_map
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
@@ -65,7 +66,15 @@ class Evaluation:
     notes: tuple[str, ...]
 
 
-def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, stage: Stage) -> Evaluation:
+def evaluate(
+    data: Path,
+    model: Path,
+    *,
+    classes: str | None,
+    skip_bad: bool,
+    stage: Stage,
+    columns: ColumnNames | None = None,
+) -> Evaluation:
     """Evaluate a model on labelled images; writes only to the preprocessing cache.
 
     Args:
@@ -74,6 +83,7 @@ def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, st
         classes: how labels map to the model's classes; ``None``: as when it was trained, else by diagnosis.
         skip_bad: leave unreadable images and incomplete labels out instead of raising.
         stage: called with the name of a stage; returns its progress callback (images done, images).
+        columns: columns of the manifest that go by other names than the accepted ones.
 
     Raises:
         DatasetError: the data cannot be used.
@@ -81,7 +91,7 @@ def evaluate(data: Path, model: Path, *, classes: str | None, skip_bad: bool, st
         ModelError: the model cannot be used.
         SettingsError: ``classes`` is malformed or names other classes than the model's.
     """
-    dataset = load_dataset(data, skip_bad=skip_bad)
+    dataset = load_dataset(data, skip_bad=skip_bad, columns=columns)
     classifier, card = load_model(model)
     class_map = _class_map(dataset.records, card, classes)
     mapped, excluded = class_map.apply(dataset.records)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dermafed.shared.errors import FederationError, StorageError
-from dermafed.shared.storage.atomic_files import unwritable, write_atomically
+from dermafed.shared.storage.atomic_files import FILE_MODE, unwritable, write_private
 
 _START = "0" * 64
 
@@ -84,13 +84,14 @@ def append_entry(path: Path, entry: Entry) -> None:
     count, last = _cut_unfinished(path)
     line = Line(datetime.now(UTC).isoformat(timespec="milliseconds"), entry, last).to_text()
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE), "ab") as file:
+            os.fchmod(file.fileno(), FILE_MODE)  # whatever the umask
             file.write(f"{line}\n".encode())
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise unwritable(error, path) from error
-    write_atomically(_head(path), f"{count + 1} {_digest(line)}\n".encode())
+    write_private(_head(path), f"{count + 1} {_digest(line)}\n".encode())
 
 
 def read_log(path: Path) -> list[Line]:

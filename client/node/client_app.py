@@ -15,15 +15,14 @@ from flwr.clientapp import ClientApp
 from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
+from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE,
     CALIBRATION,
     EXPLAIN,
     Instruction,
     Refusal,
-    decode_calibration,
     decode_instruction,
-    encode_calibration_sums,
     encode_evaluation,
     encode_explanation_quality,
     encode_update,
@@ -40,6 +39,9 @@ TrainerFor = Callable[[Context], Trainer]
 
 QualityOf = Callable[[FloatVector, int], ExplanationQuality]
 """Weights float32 (P,) and their round to the quality of the model's explanations at one clinic."""
+
+Answer = Callable[[Message, Context, Callable[[Instruction], RecordDict]], RecordDict]
+"""Gives the content of the reply to a message, by what does the work."""
 
 log = logging.getLogger("dermafed.client")
 
@@ -67,35 +69,44 @@ def build_client_app(
     """
     app = ClientApp()
 
-    def instruction_of(message: Message, context: Context) -> Instruction:
-        instruction = decode_instruction(message.content)
-        if consent is not None:
-            consent.check(instruction, message.metadata.message_type, context)
-        return instruction
+    def answer(message: Message, context: Context, work: Callable[[Instruction], RecordDict]) -> RecordDict:
+        asked = decode_instruction(message.content)
+        if consent is None:
+            return work(asked)
+        consent.check(asked, message.metadata.message_type, context)
+        return consent.once(message, asked, context, lambda: work(asked))
 
     @app.train()
     @_replies(Refusal.TRAINING_FAILED)
     def train(message: Message, context: Context) -> RecordDict:
-        asked, trainer = instruction_of(message, context), trainer_for(context)
-        return encode_update(*_timed(lambda: trainer.train(asked.weights, asked.round, asked.config)))
+        def work(asked: Instruction) -> RecordDict:
+            trainer = trainer_for(context)
+            return encode_update(*_timed(lambda: trainer.train(asked.weights, asked.round, asked.config)))
+
+        return answer(message, context, work)
 
     @app.evaluate()
     @_replies(Refusal.EVALUATION_FAILED)
     def evaluate(message: Message, context: Context) -> RecordDict:
-        asked, trainer = instruction_of(message, context), trainer_for(context)
-        return encode_evaluation(*_timed(lambda: trainer.evaluate(asked.weights, asked.round)))
+        def work(asked: Instruction) -> RecordDict:
+            trainer = trainer_for(context)
+            return encode_evaluation(*_timed(lambda: trainer.evaluate(asked.weights, asked.round)))
+
+        return answer(message, context, work)
 
     @app.query(EXPLAIN)
     @_replies(Refusal.EXPLANATION_FAILED)
     def explain(message: Message, context: Context) -> RecordDict:
-        asked = instruction_of(message, context)
-        if quality_for is None:
-            raise FederationError("This clinic does not measure explanations")
-        quality_of = quality_for(context)
-        return encode_explanation_quality(*_timed(lambda: quality_of(asked.weights, asked.round)))
+        def work(asked: Instruction) -> RecordDict:
+            if quality_for is None:
+                raise FederationError("This clinic does not measure explanations")
+            quality_of = quality_for(context)
+            return encode_explanation_quality(*_timed(lambda: quality_of(asked.weights, asked.round)))
+
+        return answer(message, context, work)
 
     if calibrator_for is not None:
-        _add_calibration(app, instruction_of, calibrator_for)
+        _add_calibration(app, answer, calibrator_for)
     if consent is not None:
         _add_consent(app, consent)
     return app
@@ -103,7 +114,7 @@ def build_client_app(
 
 def _add_calibration(
     app: ClientApp,
-    instruction_of: Callable[[Message, Context], Instruction],
+    answer: Answer,
     calibrator_for: Callable[[Context], ClinicCalibrator],
 ) -> None:
     """Answer the two queries that come after a run."""
@@ -111,9 +122,10 @@ def _add_calibration(
     @app.query(CALIBRATE)
     @_replies(Refusal.CALIBRATION_FAILED)
     def calibrate(message: Message, context: Context) -> RecordDict:
-        return encode_calibration_sums(
-            *_timed(lambda: calibrator_for(context).sums(instruction_of(message, context)))
-        )
+        def work(asked: Instruction) -> RecordDict:
+            return encode_calibration_sums(*_timed(lambda: calibrator_for(context).sums(asked)))
+
+        return answer(message, context, work)
 
     @app.query(CALIBRATION)
     @_replies(Refusal.CALIBRATION_FAILED)

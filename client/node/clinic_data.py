@@ -19,6 +19,7 @@ from dermafed.shared.lesions.clinic_split import (
     split_folder,
     write_clinic_split,
 )
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics
@@ -34,11 +35,13 @@ class ClinicData:
         name: the clinic's name; its splits and its seed depend on it.
         data: the data set.
         reviewed: folder of the diagnoses that a person made into records, if there may be any.
+        columns: columns of its manifest that go by other names than the accepted ones.
     """
 
     name: str
     data: Path
     reviewed: Path | None = None
+    columns: ColumnNames | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ class OfferFolder:
         return self.folder / "reviewed.json"
 
     @property
+    def answers(self) -> Path:
+        """The folder of what was answered in rounds, and the last replies."""
+        return self.folder / "answers"
+
+    @property
     def state(self) -> Path:
         """The folder for what the clinic does not share."""
         return self.folder / "state"
@@ -80,7 +88,7 @@ def split_clinic_data(clinic: ClinicData, offer: Offer, folder: OfferFolder) -> 
         SettingsError: the offer does not fit these data.
     """
     reviewed = _reviewed(clinic, folder)
-    records = (*load_dataset(clinic.data).records, *reviewed)
+    records = (*load_dataset(clinic.data, columns=clinic.columns).records, *reviewed)
     places = {record.label: str(record.path) for record in reversed(records)}
     class_map = class_map_for(offer.model.classes, places, of=offer.labels, places=places)
     mapped, _ = class_map.apply(records)

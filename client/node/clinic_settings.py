@@ -10,22 +10,28 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.agreement import Decision, Reason
 from dermafed.shared.protocol.messages import SENT
 from dermafed.shared.protocol.offer import Offer, offer_keys
-from dermafed.shared.settings import KeyInfo, read_toml, unknown_key
+from dermafed.shared.protocol.price import Price, RoundOfWork, least_round
+from dermafed.shared.settings import KeyInfo, keys_of, read_toml, unknown_key
 
 _TEMPLATE = """\
 clinic = {clinic}
 # A folder with a manifest, a folder per class, COCO or LabelMe; or a manifest.
 data = {data}
+# Columns of the manifest, where they go by other names than the accepted ones.
+# image = "img_id"
+# label = "diagnostic"
 # Port of the node's own interface on this machine; 0 takes a free one at every start.
 port = 0
 
 [limits]
 # ask: a person approves every plan.  limits: plans within the limits below are approved, others refused.
-# Without a number for max_epsilon, differential privacy is not demanded.
+# Below a number min_..., no plan is accepted, whoever approves.
+# Without a number for max_epsilon, differential privacy is not demanded; with one, no plan can meet it yet.
 policy = "ask"
 {limits}
 """
@@ -39,8 +45,17 @@ def limited_keys() -> dict[str, tuple[str, KeyInfo]]:
     """The limits that ``clinic.toml`` may set, by name: the part of the offer, and the key that is limited.
 
     A number KEY is limited by ``max_KEY``, the strategy by ``strategies``, and true or false by its own name.
+    The parts of a plan's price are limited as its keys are.
     """
-    return {_name(key): (part, key) for part, key in offer_keys() if key.key.asks}
+    price = [("price", key) for key in keys_of(Price).values()]
+    return {_name(key): (part, key) for part, key in (*offer_keys(), *price) if key.key.asks}
+
+
+@cache
+def least_keys() -> dict[str, tuple[str, KeyInfo]]:
+    """The numbers ``min_KEY`` in ``clinic.toml``, by name: below them, nobody can approve a plan."""
+    work = [("work", key) for key in keys_of(RoundOfWork).values()]
+    return {f"min_{key.name}": (part, key) for part, key in (*offer_keys(), *work) if key.key.least}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +84,48 @@ class Limits:
                 f"There is no policy {policy!r}", where=where, remedy="Use one of ask, limits"
             )
         for name, value in own.items():
-            if name not in limited_keys():
-                raise unknown_key(name, ["policy", *limited_keys()], where=f"{where}, limits.{name}")
-            _check(name, value, limited_keys()[name][1], where)
+            known = {**limited_keys(), **least_keys()}
+            if name not in known:
+                raise unknown_key(name, ["policy", *known], where=f"{where}, limits.{name}")
+            _check(name, value, known[name][1], where)
         return cls(policy, {name: value for name, value in own.items() if value != _default_of(name)})
 
     def beyond(self, offer: Offer) -> list[str]:
         """What an offer asks for beyond the limits, as phrases for people; empty if nothing."""
-        faults: list[str] = []
+        faults = self.never(offer)
         for name, (part, key) in limited_keys().items():
             most = self.values.get(name, _default_of(name))
-            value = getattr(getattr(offer, part) if part else offer, key.name)
-            if key.name == "epsilon" and value is None and most is not None:
-                faults.append(f"no differential privacy, epsilon at most {most}")
+            value = _value(offer, part, key)
+            if key.name == "epsilon":
+                if value is None and most is not None:
+                    faults.append(f"no differential privacy, epsilon at most {most}")
             elif None not in (value, most) and (value not in most if key.choices else value > most):
                 numbers = most and not key.choices
                 faults.append(key.key.asks.format(value) + (f", at most {most}" if numbers else ""))
+        return faults
+
+    def never(self, offer: Offer, images: int | None = None) -> list[str]:
+        """What of an offer nobody here can approve, as phrases for people; empty if nothing.
+
+        Args:
+            offer: the offer.
+            images: training images of the clinic, if they are known.
+        """
+        work = None if images is None else least_round(offer.recipe, offer.rounds, images)
+        faults = [] if offer.epsilon is None else [f"epsilon {offer.epsilon:g}, but nothing would be noised"]
+        for name, (part, key) in least_keys().items():
+            least = self.values.get(name, _default_of(name))
+            value = getattr(work, key.name, None) if part == "work" else _value(offer, part, key)
+            if value is not None and value < least:
+                faults.append(f"{key.key.asks.format(value)}, at least {least}")
         return faults
 
     def decide(self, offer: Offer) -> tuple[Decision, Reason]:
         """The clinic's answer to an offer before a person has decided."""
         if set(offer.sends) != set(SENT):  # people approve the list of what this node's code sends
             return Decision.REFUSED, Reason.OTHER_VERSION
+        if self.never(offer):
+            return Decision.REFUSED, Reason.BEYOND_LIMITS
         if self.policy == "ask":
             return Decision.WAITING, Reason.ASKS_A_PERSON
         if self.beyond(offer):
@@ -107,12 +142,14 @@ class ClinicSettings:
         data: the clinic's labelled images.
         port: port of the node's own interface on this machine; 0: a free one.
         limits: the limits of the clinic's policy.
+        columns: columns of the manifest that go by other names than the accepted ones.
     """
 
     clinic: str
     data: Path
     port: int = 0
     limits: Limits = field(default_factory=Limits)
+    columns: ColumnNames = field(default_factory=ColumnNames)
 
 
 def settings_text(clinic: str, data: Path) -> str:
@@ -135,19 +172,27 @@ def load_settings(path: Path) -> ClinicSettings:
     try:
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
+        columns = ColumnNames(_column(values, "image"), _column(values, "label"))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise SettingsError(
             f"The settings cannot be used: {error}", where=path, remedy="Correct the file"
         ) from error
     if values:
         raise SettingsError(f"There is no setting '{min(values)}'", where=path, remedy="Remove it")
-    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits)
+    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits, columns)
+
+
+def _column(values: dict[str, Any], name: str) -> str | None:
+    column = values.pop(name, None)
+    if not isinstance(column, str | None):
+        raise TypeError(f"{name} is not a text")
+    return column
 
 
 def default_limits() -> str:
     """The lines of ``clinic.toml`` with every limit at its default; those without one are commented out."""
     lines = []
-    for name in limited_keys():
+    for name in (*limited_keys(), *least_keys()):
         most = _default_of(name)
         value = json.dumps(8.0 if most is None else most)
         lines.append(f"# {name} = {value}" if most is None else f"{name} = {value}")
@@ -160,7 +205,13 @@ def _name(key: KeyInfo) -> str:
     return key.name if key.kind is bool else f"max_{key.name}"
 
 
+def _value(offer: Offer, part: str, key: KeyInfo) -> Any:
+    return getattr(getattr(offer, part) if part else offer, key.name)
+
+
 def _default_of(name: str) -> Any:
+    if name in least_keys():
+        return least_keys()[name][1].key.least
     key = limited_keys()[name][1]
     return list(key.choices) if key.choices else key.key.limit
 

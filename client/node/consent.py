@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flwr.app import Context, RecordDict
+from flwr.app import Context, Message, RecordDict
 
+from dermafed.client.node.answered import Answered, Request
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.clinic_data import (
     ClinicData,
@@ -16,6 +17,7 @@ from dermafed.client.node.clinic_data import (
     preprocess_clinic_data,
     split_clinic_data,
 )
+from dermafed.client.node.clinic_settings import Limits
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers, StoredOffer
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
@@ -64,8 +66,9 @@ class ClinicConsent:
         except SettingsError as error:
             log.error("an offer cannot be read: %s", error)
             return Answer(Decision.REFUSED, Reason.UNREADABLE, installed_versions())
-        limits = read_settings(self.home).limits
-        stored = self._offers.add(offer, context.run_id, limits.decide(offer))
+        stored = self._offers.add(offer, context.run_id, self._limits.decide(offer))
+        if self._limits.never(offer):
+            return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
         if stored.decision is not Decision.APPROVED:
             return Answer(stored.decision, stored.reason, installed_versions())
         return self._approval(offer)
@@ -79,18 +82,29 @@ class ClinicConsent:
         """
         hash, stored = self._approved_offer(context.run_id)
         counts = decode_counts(content, len(stored.offer.model.classes))
+        split = split_clinic_data(self._data, stored.offer, self._folder(hash))
+        for fault in self._limits.never(stored.offer, len(split.splits.train)):
+            raise NotApproved(f"No one here can approve this: {fault}", where=stored.offer.name)
         self._offers.save_class_counts(hash, tuple(counts.tolist()))
-        preprocess_clinic_data(split_clinic_data(self._data, stored.offer, self._folder(hash)), stored.offer)
+        preprocess_clinic_data(split, stored.offer)
         self.warm_up(context)
 
     def check(self, instruction: Instruction, kind: str, context: Context) -> None:
         """Raise NotApproved unless the clinic approved the run, its rounds, and explanations if asked for."""
         _, stored = self._approved_offer(context.run_id)
         offer = stored.offer
-        if instruction.round > offer.rounds:
+        if not 1 <= instruction.round <= offer.rounds:
             raise NotApproved(f"Round {instruction.round} of a plan of {offer.rounds}", where=offer.name)
         if kind == EXPLAIN_QUERY and not offer.explain:
             raise NotApproved("Explanations are not part of the plan", where=offer.name)
+
+    def once(
+        self, message: Message, instruction: Instruction, context: Context, work: Callable[[], RecordDict]
+    ) -> RecordDict:
+        """The content of the reply to a message of an approved run; see :class:`Answered`."""
+        hash, _ = self._approved_offer(context.run_id)
+        request = Request.of(message.metadata.message_type, message.content, instruction)
+        return Answered(self._folder(hash).answers).answer(request, work)
 
     def approved(self, context: Context) -> ApprovedRun:
         """The run of a context, ready for its rounds.
@@ -127,9 +141,13 @@ class ClinicConsent:
         return Offers(self.home.offers)
 
     @property
+    def _limits(self) -> Limits:
+        return read_settings(self.home).limits
+
+    @property
     def _data(self) -> ClinicData:
         settings = read_settings(self.home)
-        return ClinicData(settings.clinic, settings.data, self.home.reviewed)
+        return ClinicData(settings.clinic, settings.data, self.home.reviewed, settings.columns)
 
     def _folder(self, hash: str) -> OfferFolder:
         return OfferFolder(self.home.offers / hash, self._data.name)
@@ -141,6 +159,9 @@ class ClinicConsent:
         except DermaFedError as error:
             log.error("the data cannot be used for the plan %s: %s", offer.name, error)
             return Answer(Decision.REFUSED, Reason.NO_DATA, installed_versions())
+        if never := self._limits.never(offer, len(split.splits.train)):
+            log.error("nobody can approve the plan %s with these data: %s", offer.name, "; ".join(never))
+            return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
         counts = count_training_images(split, offer.model.classes)
         return Answer(Decision.APPROVED, versions=installed_versions(), class_counts=counts)
 
@@ -148,4 +169,6 @@ class ClinicConsent:
         found = self._offers.find_run(run)
         if found is None or found[1].decision is not Decision.APPROVED:
             raise NotApproved("Nobody here approved this run", remedy="See fl-client plans")
+        for fault in self._limits.never(found[1].offer):
+            raise NotApproved(f"No one here can approve this: {fault}", where=found[1].offer.name)
         return found

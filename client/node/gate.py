@@ -22,17 +22,16 @@ from dermafed.shared.protocol.agreement import (
     encode_ready,
     installed_versions,
 )
+from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
     Refusal,
-    decode_calibration_sums,
     decode_evaluation,
     decode_explanation_quality,
     decode_instruction,
     decode_update,
-    encode_calibration_sums,
     encode_evaluation,
     encode_explanation_quality,
     encode_update,

@@ -139,8 +139,9 @@ def _data(home: Home) -> Check:
     from dermafed.shared.lesions.readers.loading import load_dataset
 
     try:
-        data = read_settings(home).data
-        records = (*load_dataset(data).records, *read_reviewed(home.reviewed))
+        settings = read_settings(home)
+        dataset = load_dataset(settings.data, columns=settings.columns)
+        records = (*dataset.records, *read_reviewed(home.reviewed))
         decode_image(read_bytes(records[0].path), where=records[0].path)
     except DermaFedError as error:
         place = f" ({error.where})" if error.where else ""
@@ -149,7 +150,7 @@ def _data(home: Home) -> Check:
     counts = ", ".join(f"{count} {label}" for label, count in sorted(labels.items()))
     if len(labels) < 2:
         return Check("data", "warning", f"one class only: {counts}", "Add images of another class")
-    return Check("data", "ok", f"{len(records)} images: {counts}")
+    return Check("data", "ok", "; ".join((f"{len(records)} images: {counts}", *dataset.notes)))
 
 
 def _disk(home: Home) -> Check:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dermafed.client.node.clinic_settings import ClinicSettings, load_settings, settings_text
@@ -29,7 +29,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.invitation import Invitation
 from dermafed.shared.protocol.node_key import fingerprint, make_key_pair, read_public_key
-from dermafed.shared.storage.atomic_files import unwritable, write_json, write_private
+from dermafed.shared.storage.atomic_files import unwritable, write_private
 
 
 class _PathInHome:
@@ -107,11 +107,45 @@ def read_settings(home: Home) -> ClinicSettings:
     return load_settings(home.settings_file)
 
 
-def pin_server(home: Home, invitation: Invitation) -> None:
+@dataclass(frozen=True, slots=True)
+class PinnedServer:
+    """The server that a clinic trusts, and no other.
+
+    Attributes:
+        federation: the federation's name.
+        address: ``host:port``.
+        ca_fingerprint: of the certificate of its authority.
+    """
+
+    federation: str
+    address: str
+    ca_fingerprint: str
+
+    def __str__(self) -> str:
+        return f"{self.federation} at {self.address}, authority {self.ca_fingerprint}"
+
+
+def pinned_server(home: Home) -> PinnedServer | None:
+    """The server that the clinic trusts; ``None`` if it has not joined. What cannot be read is unknown."""
+    if not home.server_file.exists():
+        return None
+    try:
+        values = json.loads(home.server_file.read_text("utf-8"))
+        return PinnedServer(*(str(values[field.name]) for field in fields(PinnedServer)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return PinnedServer("unknown", "unknown", "unknown")
+
+
+def pin_server(home: Home, invitation: Invitation, *, replace: bool = False) -> None:
     """Trust the server of an invitation, and no other server.
 
+    Args:
+        home: the clinic's folder.
+        invitation: from the coordinator.
+        replace: whether it may take the place of another server.
+
     Raises:
-        SettingsError: the invitation is for another clinic or another key.
+        SettingsError: the invitation is for another clinic or key, or the clinic trusts another server.
         StorageError: the folder cannot be written.
     """
     clinic, own = read_settings(home).clinic, fingerprint(read_public_key(home.public_key))
@@ -127,17 +161,17 @@ def pin_server(home: Home, invitation: Invitation) -> None:
             where=home.public_key,
             remedy="Send key.pub to the coordinator again and ask for a new invitation",
         )
+    trusted = pinned_server(home)
+    new = PinnedServer(invitation.federation, invitation.address, invitation.ca_fingerprint)
+    if trusted not in (None, new) and not replace:
+        raise SettingsError(
+            f"This clinic trusts another server. Now: {trusted}. In the invitation: {new}",
+            where=home.server_file,
+            remedy="Compare the new authority with the coordinator by telephone, then join with --replace",
+        )
     # The certificate first: the address is useless without it.
     write_private(home.ca, invitation.ca_pem.encode())
-    write_json(
-        home.server_file,
-        {
-            "federation": invitation.federation,
-            "address": invitation.address,
-            "ca_fingerprint": invitation.ca_fingerprint,
-        },
-    )
-    home.server_file.chmod(0o600)
+    write_private(home.server_file, f"{json.dumps(asdict(new), indent=2)}\n".encode())
 
 
 def server_address(home: Home) -> str:

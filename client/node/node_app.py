@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from flwr.app import Context
 from flwr.clientapp import ClientApp
 
@@ -34,6 +36,16 @@ from dermafed.shared.training.predict import loaded_classifier
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
 
+def check_finite(values: FloatVector) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        FederationError: a weight or an output is one of these.
+    """
+    if not np.isfinite(values).all():
+        raise FederationError("The global model is not finite", remedy="Tell the coordinator")
+
+
 @dataclass(frozen=True)
 class SavingTrainer:
     """A trainer that also saves the last global model that it evaluates, for the clinic's own use."""
@@ -47,9 +59,17 @@ class SavingTrainer:
         return self.trainer.train(weights, round, config)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        """As the trainer does, after saving the weights."""
+        """As the trainer does; saves the weights if they and the evaluation are finite.
+
+        Raises:
+            FederationError: they are not; the model of the round before stays.
+        """
+        check_finite(weights)
+        evaluation = self.trainer.evaluate(weights, round)
+        if not math.isfinite(evaluation.loss_sum):
+            raise FederationError("The model's loss is not a number", where=self.run.offer.name)
         save_last_model(self.home.models, self.run.hash, self.run.offer, weights, round)
-        return self.trainer.evaluate(weights, round)
+        return evaluation
 
 
 @dataclass
@@ -101,15 +121,18 @@ class ClinicCalibrator:
 
         Raises:
             DatasetError: the clinic has too few validation images.
-            FederationError: the server asks for an impossible temperature.
+            FederationError: the server asks for an impossible temperature, or the model is not finite.
         """
         temperature = instruction.config.get("temperature", 1.0)
         if not TEMPERATURES[0] <= temperature <= TEMPERATURES[-1]:
             raise FederationError(f"There is no temperature {temperature}", where="query.calibrate")
         run, weights = self.run, instruction.weights
-        save_last_model(self.home.models, run.hash, run.offer, weights, instruction.round)
+        check_finite(weights)
         outputs = self._outputs(weights, read_clinic_split(run.folder.split).splits.validation)
-        return CalibrationSums.of(outputs.logits, outputs.labels, temperature)
+        check_finite(outputs.logits)
+        sums = CalibrationSums.of(outputs.logits, outputs.labels, temperature)
+        save_last_model(self.home.models, run.hash, run.offer, weights, instruction.round)
+        return sums
 
     def save(self, calibration: Calibration) -> None:
         """Save the calibration of all clinics beside the model, with this clinic's out-of-distribution rule.

@@ -16,6 +16,13 @@ from dermafed.shared.storage.lock import lock_folder
 
 DecidedBy = Literal["", "person", "limits"]
 
+_RUNS = 100  # Flower's numbers of runs that are kept of an offer
+_MOST = {Decision.REFUSED: 20, Decision.WAITING: 50}  # offers that are kept without a person's decision
+_UNDECIDED = {
+    Decision.REFUSED: (("refused", "limits"),),
+    Decision.WAITING: (("waiting", ""),),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class StoredOffer:
@@ -64,8 +71,9 @@ class Offers:
         return _read(path) if path.exists() else None
 
     def find_run(self, run: int) -> tuple[str, StoredOffer] | None:
-        """Hash and offer of a run, if it was offered to the clinic."""
-        return next((item for item in reversed(self.load_all().items()) if run in item[1].runs), None)
+        """Hash and offer of a run, if it was offered to the clinic; other offers are not even checked."""
+        found = {path.stem: _read(path) for path in self.folder.glob("*.json") if run in _runs(path)}
+        return max(found.items(), key=lambda item: item[1].asked, default=None)
 
     def find_plan(self, plan: str) -> tuple[str, StoredOffer]:
         """The offer that a person names by the start of its hash, or by its name.
@@ -87,7 +95,8 @@ class Offers:
     def add(self, offer: Offer, run: int, by_policy: tuple[Decision, Reason]) -> StoredOffer:
         """Save an offer that came, with the decision of the clinic's policy.
 
-        A person's decision stays; the policy decides again until a person has decided.
+        A person's decision stays; the policy decides again until a person has decided. Of the offers that no
+        person decided on, the oldest are removed: a coordinator may send many.
         """
         with lock_folder(self.folder):
             stored = self.load(offer.hash)
@@ -96,9 +105,19 @@ class Offers:
                 by: DecidedBy = "" if decision is Decision.WAITING else "limits"
                 stored = _decided(stored or _new(offer), decision, reason, by)
             if run not in stored.runs:
-                stored = replace(stored, runs=(*stored.runs, run))
+                stored = replace(stored, runs=(*stored.runs, run)[-_RUNS:])
             self._write(offer.hash, stored)
+            if stored.decision is not Decision.APPROVED:
+                self._remove_oldest(stored.decision, offer.hash)
         return stored
+
+    def _remove_oldest(self, decision: Decision, hash: str) -> None:
+        """Remove the oldest offers of a decision that no person made, unless a run has begun; never this."""
+        paths = [path for path in self.folder.glob("*.json") if path.stem != hash]
+        undecided = [path for path in paths if _fields(path, "decision", "by") in _UNDECIDED[decision]]
+        for path in sorted(undecided, key=lambda path: path.stat().st_mtime)[: 1 - _MOST[decision]]:
+            if not path.with_suffix("").exists():
+                path.unlink()
 
     def decide(self, hash: str, decision: Decision) -> None:
         """Save a person's decision on an offer."""
@@ -131,6 +150,20 @@ def _decided(stored: StoredOffer, decision: Decision, reason: Reason, by: Decide
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _fields(path: Path, *names: str) -> tuple[Any, ...]:
+    """Fields of an offer's file, without a check of the offer; none of one that is damaged."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        return tuple(values[name] for name in names)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ()
+
+
+def _runs(path: Path) -> list[int]:
+    (runs,) = _fields(path, "runs") or ([],)
+    return runs if isinstance(runs, list) else []
 
 
 def _read(path: Path) -> StoredOffer:

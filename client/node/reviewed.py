@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.readers.label_files import read_table
 from dermafed.shared.lesions.readers.loading import load_dataset
+from dermafed.shared.lesions.readers.tables import read_table
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from dermafed.console import print_note
+from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
 from dermafed.server.record.runs_table import find_run
 from dermafed.server.rounds.history import HistoryRow, best_round, read_history, row_values
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
-    """Show the rounds of a run: losses, validation metrics, and who was left out.
+    """Show the rounds of a run: losses, validation metrics, who was left out, and each clinic's step.
 
     RUN is the number or name of a federation's run, or the --out folder of fl-simulate, or one of its arms.
 
@@ -48,6 +49,8 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         print_json({"folder": str(folder), "best_round": best_round(rows), "rounds": rounds})
     else:
         Console().print(_history_table(rows))
+        if any(row.clinics for row in rows):
+            Console().print(clinics_table({row.round: row.clinics for row in rows}))
 
 
 class _ListByDefault(TyperGroup):

@@ -15,11 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dermafed.console import print_note
+from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
 from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_answers, list_rounds
 from dermafed.server.record.runs_table import ACTIVE, RESUMABLE, Run, Status, find_run, list_runs
+from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.shared.errors import FederationError
 from dermafed.shared.storage.lock import is_locked
 
@@ -54,7 +56,13 @@ def status(
 
 def current_state(directory: Path) -> dict[str, Any]:
     """The server, the active or last run, its last round, and the clinics; as JSON types."""
-    from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
+    from dermafed.server.coordinator.federation_folder import (
+        RUNS,
+        TRUST,
+        authority_fingerprint,
+        load_settings,
+    )
+    from dermafed.server.coordinator.run_shares import load_shares
 
     record, settings = open_record(directory), load_settings(directory)
     serving, runs = is_locked(directory), list_runs(record)
@@ -62,11 +70,13 @@ def current_state(directory: Path) -> dict[str, Any]:
     answers = (
         {name: asdict(answer) for name, answer in list_answers(record, run.number).items()} if run else {}
     )
+    shares = load_shares(directory / RUNS / run.folder_name) if run else {}
     clinics = [
         {
             "clinic": clinic.name,
             "online": clinic.online if serving else None,
             "answer": answers.get(clinic.name),
+            **({"share": shares[clinic.name]} if clinic.name in shares else {}),
         }
         for clinic in list_clinics(record, revoked=False)
     ]
@@ -87,13 +97,19 @@ def _render(state: dict[str, Any]) -> RenderableType:
     if state["run"]:
         parts.append(Text(_run_line(state["run"], state["last_round"])))
     table = Table()
-    for heading in ("Clinic", "Connected since", "Answer to the run"):
+    for heading in ("Clinic", "Connected since", "Answer to the run", "Share of the mean"):
         table.add_column(heading)
     for clinic in state["clinics"]:
         answer = clinic["answer"]
         text = f"{answer['decision']} {answer['reason']}".strip() if answer else "-"
-        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(text))
-    return Group(*parts, table)
+        share = f"{100 * clinic['share']:.1f} %" if "share" in clinic else "-"
+        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(text), share)
+    return Group(*parts, table, *_clinics_of_the_round(state["last_round"]))
+
+
+def _clinics_of_the_round(row: dict[str, Any] | None) -> list[RenderableType]:
+    found = [ClinicRound.from_dict(one) for one in (row or {}).get("clinics", ())]
+    return [clinics_table({row["round"]: found})] if row and found else []
 
 
 def _run_line(run: dict[str, Any], last_round: dict[str, Any] | None) -> str:

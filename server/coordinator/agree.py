@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
+import numpy as np
 from flwr.app import DEFAULT_TTL, RecordDict
 from flwr.serverapp import Grid
+from numpy.typing import NDArray
 
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
@@ -48,11 +50,13 @@ class Agreement:
         joined: node id to name of the clinics that approved and are ready.
         class_counts: their training images of each class together.
         answers: each clinic's last answer, by name.
+        counts: each of their training images of each class, by name.
         left_out: the other clinics' names, each with the reason.
     """
 
     joined: dict[int, str]
     class_counts: tuple[int, ...]
+    counts: dict[str, tuple[int, ...]]
     answers: dict[str, Answer]
     left_out: dict[str, str]
 
@@ -110,7 +114,8 @@ def agree(
     _check_quorum(state, rules)
     while not _prepare(grid, state, prepare_seconds):
         _check_quorum(state, rules)
-    return Agreement(state.joined, _sum(state), state.answers, state.left_out)
+    counts = {name: tuple(map(int, own)) for name, own in _counts(state).items()}
+    return Agreement(state.joined, _sum(state), counts, state.answers, state.left_out)
 
 
 def _offer_until_decided(
@@ -141,7 +146,7 @@ def _offer_once(grid: Grid, offer: Offer, rules: RoundRules, state: _Negotiation
     asked = {node: state.clinics[node] for node in set(grid.get_node_ids()) & set(state.clinics) - settled}
     received: list[Answer] = []
 
-    def accept(content: RecordDict) -> float:
+    def accept(clinic: str, content: RecordDict) -> float:
         received.append(decode_answer(content, len(offer.model.classes)))
         return 0.0
 
@@ -198,7 +203,7 @@ def _objection(answer: Answer, rules: RoundRules) -> str | None:
 def _prepare(grid: Grid, state: _Negotiation, seconds: float) -> bool:
     """Send the clinics that joined their counts together; whether all of them are ready."""
     message = Assignment(PREPARE_QUERY, 0, encode_counts(_sum(state)))
-    participation = exchange(grid, message, state.joined, seconds, decode_ready)
+    participation = exchange(grid, message, state.joined, seconds, lambda _, content: decode_ready(content))
     state.left_out |= participation.left_out
     state.joined = {node: name for node, name in state.joined.items() if name in participation.replied}
     return not participation.left_out
@@ -206,9 +211,13 @@ def _prepare(grid: Grid, state: _Negotiation, seconds: float) -> bool:
 
 def _sum(state: _Negotiation) -> tuple[int, ...]:
     """Training images of each class over the clinics that joined."""
-    counts = [answer.class_counts for name, answer in state.answers.items() if name in state.joined.values()]
-    columns = zip(*(each for each in counts if each is not None), strict=True)
-    return tuple(sum(map(int, column)) for column in columns)
+    return tuple(sum(map(int, column)) for column in zip(*_counts(state).values(), strict=True))
+
+
+def _counts(state: _Negotiation) -> dict[str, NDArray[np.int64]]:
+    """Training images of each class, of each clinic that joined."""
+    joined = {name: state.answers[name].class_counts for name in state.joined.values()}
+    return {name: counts for name, counts in joined.items() if counts is not None}
 
 
 def _check_quorum(state: _Negotiation, rules: RoundRules) -> None:

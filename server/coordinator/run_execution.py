@@ -15,6 +15,7 @@ from flwr.serverapp import Grid
 from dermafed.server.coordinator.agree import Agreement, agree
 from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_plan import RunPlan
+from dermafed.server.coordinator.run_shares import save_shares
 from dermafed.server.flower.link import Link
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
@@ -27,6 +28,7 @@ from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.run_calibration import CALIBRATION_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
+from dermafed.server.rounds.shares import Member, members_of
 from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import Answer
@@ -36,6 +38,19 @@ from dermafed.shared.storage.atomic_files import make_private_folder, write_atom
 OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
 
 log = logging.getLogger("dermafed.server")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run's rounds start from.
+
+    Attributes:
+        first: the first weights.
+        members: the clinics by the agreement.
+    """
+
+    first: FirstWeights
+    members: Mapping[str, Member]
 
 
 @dataclass(frozen=True)
@@ -76,11 +91,13 @@ class RunExecutor:
         with self.link.open_run() as flower_run:
             grid = self.link.grid(flower_run, clinics, stopped)
             agreement = self._agree(run, plan, grid, clinics)
+            members = members_of(agreement.counts, plan.offer.recipe.balance)
+            save_shares(folder, members, rules.largest_share)
             start = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
             grid = self.link.grid(flower_run, agreement.joined, stopped)
-            self._rounds(run, plan, rules, start, grid)
+            self._rounds(run, plan, rules, Start(start, members), grid)
         return _reason_for_early_end(folder, rules)
 
     def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
@@ -96,7 +113,7 @@ class RunExecutor:
         save_class_counts(self.record, run.number, agreement.class_counts)
         return agreement
 
-    def _rounds(self, run: Run, plan: RunPlan, rules: RoundRules, start: FirstWeights, grid: Grid) -> None:
+    def _rounds(self, run: Run, plan: RunPlan, rules: RoundRules, start: Start, grid: Grid) -> None:
         folder = self.runs / run.folder_name
         before = load_state(folder).history if has_state(folder) else ()
         for row in before:  # a sudden end may lie between a round's file and its entry in the record
@@ -112,13 +129,15 @@ class RunExecutor:
             )
 
         app = build_server_app(
-            start.weights,
+            start.first.weights,
             len(plan.offer.model.classes),
             rules,
             folder,
             strategy=make_strategy(plan.offer.strategy),
             settings={"offer": run.hash},
-            adapted=start.adapted,
+            adapted=start.first.adapted,
+            parts=start.first.parts,
+            members=start.members,
             resume=True,
             explain=plan.offer.explain,
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,

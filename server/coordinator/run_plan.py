@@ -8,7 +8,14 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic.dataclasses import dataclass
 
-from dermafed.server.rounds.round_rules import Attempts, Patience, Quorum, RoundRules
+from dermafed.server.rounds.round_rules import (
+    Attempts,
+    LargestShare,
+    LargestStep,
+    Patience,
+    Quorum,
+    RoundRules,
+)
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.offer import Offer, offer_keys
 from dermafed.shared.protocol.plan import Weights
@@ -67,6 +74,8 @@ class Rules(Settings):
     )
     attempts: Attempts = 3
     patience: Patience = None
+    largest_share: LargestShare = 0.5
+    largest_step: LargestStep = 3.0
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -108,6 +117,8 @@ class RunPlan(Settings):
             attempts=self.rules.attempts,
             connect_seconds=parse_duration(self.rules.wait, "wait"),
             patience=self.rules.patience,
+            largest_share=self.rules.largest_share,
+            largest_step=self.rules.largest_step,
         )
 
     def to_dict(self) -> dict[str, Any]:

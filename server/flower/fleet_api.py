@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dermafed.server.flower.private_names import PushMessagesRequest
+from dermafed.server.flower.expected_replies import ExpectedReplies
+from dermafed.server.flower.node_objects import objects_of
+from dermafed.server.flower.private_names import PushMessagesRequest, PushObjectRequest
 
 NODE_CALLS = frozenset(
     f"/v1/fleet/{call}"
@@ -44,7 +46,8 @@ def fleet_only(superlink: FastAPI) -> ASGIApp:
         superlink: Flower's app, with authentication of nodes; a check is added to it.
     """
     # Innermost, so that Flower has decoded the request and authenticated the node before.
-    superlink.user_middleware.append(Middleware(_OwnMessagesOnly))
+    replies = getattr(superlink.state, "expected_replies", None) or ExpectedReplies()
+    superlink.user_middleware.append(Middleware(_ExpectedRepliesOnly, replies=replies))
 
     async def public(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,19 +80,22 @@ def _as_called(scope: Scope) -> Scope:
     return {**scope, "path": scope["raw_path"].decode("ascii"), "root_path": "", "headers": headers}
 
 
-class _OwnMessagesOnly(BaseHTTPMiddleware):
-    """Refuse replies in another node's name: Flower checks who calls, but not whose reply it is."""
+class _ExpectedRepliesOnly(BaseHTTPMiddleware):
+    """Refuse what no message asked for: Flower checks who calls, but not whose reply it is, or how long."""
+
+    def __init__(self, app: ASGIApp, replies: ExpectedReplies) -> None:
+        super().__init__(app)
+        self._replies = replies
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         pushed = getattr(request.state, "protobuf_request", None)
-        if isinstance(pushed, PushMessagesRequest) and not _is_own(pushed):
-            return JSONResponse({"detail": "A node replies once, in its own name"}, status_code=403)
-        return await call_next(request)
-
-
-def _is_own(pushed: PushMessagesRequest) -> bool:
-    messages, trees = pushed.messages_list, pushed.message_object_trees
-    if len(messages) != 1 or len(trees) != 1:
-        return False
-    metadata = messages[0].metadata
-    return bool(metadata.src_node_id == pushed.node.node_id and metadata.reply_to_message_id)
+        if isinstance(pushed, PushMessagesRequest):
+            refusal = self._replies.refuse_message(pushed)
+        elif isinstance(pushed, PushObjectRequest):
+            refusal = self._replies.refuse_object(pushed)
+        else:
+            return await call_next(request)
+        if refusal:
+            return JSONResponse({"detail": refusal}, status_code=403)
+        with objects_of(pushed.node.node_id):
+            return await call_next(request)

@@ -10,14 +10,17 @@ from threading import Event
 
 from flwr.app import Message
 
+from dermafed.server.flower.expected_replies import ExpectedReplies
 from dermafed.server.flower.message_store import (
     delete_message,
+    delete_objects,
     missing_objects,
     object_keys,
     read_message,
     store_message,
     take_reply,
 )
+from dermafed.server.flower.node_objects import objects_of
 from dermafed.server.flower.private_names import (
     ErrorCode,
     LinkState,
@@ -59,6 +62,7 @@ class LinkGrid(RunGrid):
         clinics: node id to name of the run's clinics.
         stopped: once it is set, every call raises a FederationError.
         stalled_seconds: how long a reply may stay incomplete without anything new of it arriving.
+        replies: told of every message to which a reply is expected.
     """
 
     def __init__(
@@ -68,12 +72,14 @@ class LinkGrid(RunGrid):
         clinics: Mapping[int, str],
         stopped: Event,
         stalled_seconds: float = 180.0,
+        replies: ExpectedReplies | None = None,
     ) -> None:
         self._state = state
         self._run_id = run_id
         self._clinics = dict(clinics)
         self._stopped = stopped
         self._stalled_seconds = stalled_seconds
+        self._replies = replies or ExpectedReplies()
         self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
         self._arriving: dict[str, _Arrival] = {}  # by the message it answers
 
@@ -113,7 +119,7 @@ class LinkGrid(RunGrid):
             return None
         if earlier := self._sent.pop(node, None):
             self._delete(earlier)
-        message_id = store_message(self._state, self._run_id, message)
+        message_id = store_message(self._state, self._run_id, message, self._replies.add)
         if message_id:
             self._sent[node] = message_id
         return message_id
@@ -123,7 +129,8 @@ class LinkGrid(RunGrid):
         arrival = self._arriving.get(message_id) or self._arrival(message_id)
         if arrival is None:
             return None
-        missing = missing_objects(self._state, arrival.missing)
+        with objects_of(arrival.reply.metadata.src_node_id):
+            missing = missing_objects(self._state, arrival.missing)
         if len(missing) < len(arrival.missing):
             arrival.missing, arrival.since = missing, time.monotonic()
         if missing and time.monotonic() - arrival.since < self._stalled_seconds:
@@ -150,7 +157,8 @@ class LinkGrid(RunGrid):
         if arrival.missing:
             return error_instead(reply, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, "incomplete")
         try:
-            return read_message(self._state, reply.metadata.message_id)
+            with objects_of(reply.metadata.src_node_id):
+                return read_message(self._state, reply.metadata.message_id)
         except StorageError:
             raise
         except Exception as error:  # a clinic can send anything
@@ -159,7 +167,11 @@ class LinkGrid(RunGrid):
 
     def _delete(self, message_id: str) -> None:
         arrival = self._arriving.pop(message_id, None)
-        delete_message(self._state, message_id, arrival.reply.metadata.message_id if arrival else None)
+        self._replies.remove(message_id)
+        delete_message(self._state, message_id)
+        if arrival is not None:
+            with objects_of(arrival.reply.metadata.src_node_id):
+                delete_objects(self._state, arrival.reply.metadata.message_id)
 
     def _check_stopped(self) -> None:
         if self._stopped.is_set():
@@ -169,7 +181,8 @@ class LinkGrid(RunGrid):
 def _keys(state: LinkState, reply: Message) -> set[str]:
     """The objects of a reply; a reply without readable objects counts as one that never arrives."""
     try:
-        return object_keys(state, reply.metadata.message_id)
+        with objects_of(reply.metadata.src_node_id):
+            return object_keys(state, reply.metadata.message_id)
     except StorageError:
         raise
     except Exception as error:

@@ -12,8 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Lock
 
+from dermafed.server.flower.expected_replies import ExpectedReplies
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.message_store import database_errors
+from dermafed.server.flower.node_objects import NodeObjectStore
 from dermafed.server.flower.private_names import (
     NOOP_ACCOUNT_NAME,
     NOOP_FEDERATION_ID,
@@ -28,6 +30,7 @@ from dermafed.server.flower.private_names import (
     linkstate_of,
     make_app_bundle,
     make_superlink,
+    wrap_object_store,
 )
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import unwritable
@@ -71,6 +74,8 @@ class Link:
         self._one_run = Lock()
         with database_errors():
             self.superlink = make_superlink(database)
+            wrap_object_store(self.superlink, NodeObjectStore)
+            self.superlink.state.expected_replies = self._replies = ExpectedReplies()
             self.state: LinkState = linkstate_of(self.superlink)
         _close_leftovers(self.state)
 
@@ -141,6 +146,7 @@ class Link:
                 yield run_id
                 outcome = SubStatus.COMPLETED
             finally:
+                self._replies.clear()
                 _close(self.state, run_id, task_id, outcome)
                 _compact(self._database)
         finally:
@@ -148,7 +154,7 @@ class Link:
 
     def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> LinkGrid:
         """The connection of an open run to some clinics; see :class:`LinkGrid`."""
-        return LinkGrid(self.state, run_id, clinics, stopped)
+        return LinkGrid(self.state, run_id, clinics, stopped, replies=self._replies)
 
 
 def _make_private(database: Path) -> None:

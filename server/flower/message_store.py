@@ -65,8 +65,19 @@ def _retry_while_busy(call: Callable[_Params, _Result]) -> Callable[_Params, _Re
 
 
 @_retry_while_busy
-def store_message(state: LinkState, run_id: int, message: Message) -> str | None:
+def store_message(
+    state: LinkState,
+    run_id: int,
+    message: Message,
+    announce: Callable[[str, Message], None] = lambda message_id, message: None,
+) -> str | None:
     """Store a message for its node.
+
+    Args:
+        state: Flower's state.
+        run_id: the open run.
+        message: the message.
+        announce: told of its id before anyone can answer it.
 
     Returns:
         Its id, or ``None`` if the state refused it: the node was removed, or the run has ended.
@@ -76,6 +87,7 @@ def store_message(state: LinkState, run_id: int, message: Message) -> str | None
     """
     with no_object_id_recompute():
         message_id = label(message)
+        announce(message_id, message)
         objects = get_all_nested_objects(message)
         session = state.start_session(run_id)
         stored, missing = state.store_message_and_object_tree(
@@ -119,8 +131,13 @@ def read_message(state: LinkState, message_id: str) -> Message:
 
 
 @_retry_while_busy
-def delete_message(state: LinkState, message_id: str, reply_id: str | None = None) -> None:
-    """Delete a message, its reply, and the objects that no other message shares."""
+def delete_message(state: LinkState, message_id: str) -> None:
+    """Delete a message and its reply, and the objects of the message that no other shares."""
     state.delete_messages({message_id})
-    for key in filter(None, (message_id, reply_id)):
-        state.object_store.delete(key)
+    state.object_store.delete(message_id)
+
+
+@_retry_while_busy
+def delete_objects(state: LinkState, reply_id: str) -> None:
+    """Delete a reply's objects; see :func:`dermafed.server.flower.node_objects.objects_of`."""
+    state.object_store.delete(reply_id)

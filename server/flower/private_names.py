@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -22,18 +23,26 @@ from flwr.common.constant import (
     SubStatus,
 )
 from flwr.proto.fleet_pb2 import PushMessagesRequest
+from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.server.superlink.linkstate import LinkState
 from flwr.supercore.constant import NOOP_FEDERATION_ID, NodeStatus, TaskType
+from flwr.supercore.corestate.sql_corestate import SqlCoreState
 from flwr.supercore.date import now
 from flwr.supercore.fab import Fab
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
+    get_object_id,
     get_object_tree,
     iterate_object_tree,
     no_object_id_recompute,
 )
-from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+from flwr.supercore.inflatable.inflatable_utils import (
+    inflate_object_from_contents,
+    validate_object_content,
+)
+from flwr.supercore.object_store import ObjectStore
+from flwr.supercore.object_store.sql_object_store import SqlObjectStore
 from flwr.supercore.run import Run
 from flwr.supercore.sql_mixin import SqlMixin
 from flwr.supercore.state.schema.corestate_models import Task
@@ -101,6 +110,15 @@ clientapp = "dermafed.client.node.client_app:build_client_app"
         archive.writestr(zipfile.ZipInfo("pyproject.toml", (1980, 1, 1, 0, 0, 0)), text)
     content = bundle.getvalue()
     return Fab(hashlib.sha256(content).hexdigest(), content, {})
+
+
+def wrap_object_store(superlink: FastAPI, wrap: Callable[[SqlObjectStore], ObjectStore]) -> None:
+    """Let the app, which has made its state already, work on a store over its own."""
+    objects, state = superlink.state.linkstate_factory.objectstore_factory, linkstate_of(superlink)
+    inner = objects.store()
+    if not (isinstance(state, SqlCoreState) and isinstance(inner, SqlObjectStore)):
+        raise TypeError(f"{type(state).__name__} has another store of objects")
+    state._object_store = objects.store_instance = wrap(inner)
 
 
 def linkstate_of(superlink: FastAPI) -> LinkState:

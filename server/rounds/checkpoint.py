@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round
+from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round, row_from_values
 from dermafed.server.rounds.strategies import State
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
@@ -28,7 +28,7 @@ Settings = Mapping[str, Any]
 
 log = logging.getLogger("dermafed.server")
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def load_state(folder: Path, round: int | None = None) -> RunState:
     for path in paths:
         try:
             return _read(path)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             log.warning("%s cannot be read (%s)", path.name, type(error).__name__)
     what = "The run's state cannot be read" if paths else "There is no state of a run"
     raise FederationError(what, where=paths[0] if paths else folder, remedy="Start the run anew")
@@ -177,7 +177,7 @@ def _read(path: Path) -> RunState:
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     record = json.loads(str(arrays.pop("record")))
-    history = tuple(HistoryRow(**row) for row in record["history"])
+    history = tuple(row_from_values(row) for row in record["history"])
     weights = arrays.pop("weights")
     memory = {name.removeprefix("memory_"): values for name, values in arrays.items()}
     return RunState(record["round"], weights, memory, history, record["settings"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from dermafed.shared.protocol.messages import Refusal
 
 _PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two checks for replies
 
+_TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
+
 LOST = {
     3: "it did not reply in time",
     4: "its reply did not arrive in full, or in time",
@@ -23,8 +26,8 @@ LOST = {
 }
 """Our texts for Flower's own error codes, whose names are private."""
 
-Accept = Callable[[RecordDict], float]
-"""Accepts a reply's content and returns the clinic's seconds of work; refuses it with a FederationError."""
+Accept = Callable[[str, RecordDict], float]
+"""Accepts a clinic's reply and returns its seconds of work; refuses it with a FederationError."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def exchange(
     for clinic, reply in _arrivals(grid, waiting, start + deadline):
         arrived = time.monotonic()
         try:
-            seconds = accept(_content(reply))
+            seconds = accept(clinic, _content(reply))
         except FederationError as error:
             participation.left_out[clinic] = error.what
         else:
@@ -144,5 +147,5 @@ def _content(reply: Message) -> RecordDict:
         # The text of other errors is not ours and may contain anything.
         raise FederationError(LOST.get(error.code, f"it replied with Flower's error {error.code}"))
     what = Refusal(error.code).name.replace("_", " ").lower()
-    kind = error.reason if error.reason and error.reason.isidentifier() else "unknown"
+    kind = error.reason if _TYPE_NAME.fullmatch(error.reason or "") else "unknown"
     raise FederationError(f"{what} there ({kind}); its own log says why")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dermafed.shared.errors import FederationError
 from dermafed.shared.model.model_info import weights_origin
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.parts import Parts, parts_without_layout
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.trainer import FloatVector
 
@@ -33,11 +34,13 @@ class FirstWeights:
         weights: float32 (P,).
         adapted: bool (P,), the weights that the strategy's step changes.
         origin: where they come from, for ``model.json``.
+        parts: the part of each weight, as updates are screened.
     """
 
     weights: FloatVector
     adapted: NDArray[np.bool_]
     origin: str
+    parts: Parts
 
 
 def first_weights(
@@ -71,7 +74,9 @@ def read_first_weights(path: Path) -> FirstWeights:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return FirstWeights(file["weights"], file["adapted"], str(file["origin"]))
+            adapted = file["adapted"]
+            parts = file["parts"] if "parts" in file.files else parts_without_layout(adapted)
+            return FirstWeights(file["weights"], adapted, str(file["origin"]), parts)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise FederationError(
             "The run's first weights cannot be read",
@@ -82,12 +87,13 @@ def read_first_weights(path: Path) -> FirstWeights:
 
 def build(path: Path, model: ModelSettings, weights: str, seed: int) -> None:
     """Build the first weights and write them to a file; for a process that can load Keras."""
-    from dermafed.shared.model.classifier import to_flat, trainable_mask
+    from dermafed.shared.model.classifier import parts_of, to_flat, trainable_mask
     from dermafed.shared.model.initial_weights import initial_classifier
 
     classifier = initial_classifier(model, weights, seed=seed)
     content, origin = io.BytesIO(), np.array(weights_origin(weights))
-    np.savez(content, weights=to_flat(classifier), adapted=trainable_mask(classifier), origin=origin)
+    layout = {"adapted": trainable_mask(classifier), "parts": parts_of(classifier)}
+    np.savez(content, weights=to_flat(classifier), origin=origin, **layout)  # type: ignore[arg-type]
     write_atomically(path, content.getvalue())
 
 

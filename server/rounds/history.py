@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import csv_text, write_atomically
 
@@ -35,6 +37,7 @@ class HistoryRow:
         left_out: the other clinics, each with the reason, as one text; empty where all took part.
         seconds: duration of the round, up to writing its state.
         overhead_seconds: part of it during which no clinic was training or evaluating.
+        clinics: each clinic's part in the round, by name; version 0.1.0 recorded none.
     """
 
     round: int
@@ -47,20 +50,56 @@ class HistoryRow:
     left_out: str
     seconds: float
     overhead_seconds: float
+    clinics: tuple[ClinicRound, ...] = ()
 
 
 def best_round(history: Sequence[HistoryRow]) -> int:
-    """The first round of the highest balanced accuracy on validation; 0 (the start) without a round."""
-    evaluated = [row for row in history if not math.isnan(row.validation_balanced_accuracy)]
-    return max(evaluated, key=lambda row: row.validation_balanced_accuracy).round if evaluated else 0
+    """The first round of the highest balanced accuracy on validation; 0 (the start) without a round.
+
+    A round that is worse than the best one before it at most clinics, each by its own images, is not the
+    best, whatever the sum says.
+    """
+    best: HistoryRow | None = None
+    for row in history:
+        score = row.validation_balanced_accuracy
+        if math.isnan(score):
+            continue
+        if best is None or (score > best.validation_balanced_accuracy and not _worse_at_most(row, best)):
+            best = row
+    return 0 if best is None else best.round
+
+
+def _worse_at_most(row: HistoryRow, before: HistoryRow) -> bool:
+    """Whether the model is worse than that of an earlier round at more than half of the clinics."""
+    earlier = {one.clinic: one.balanced_accuracy for one in before.clinics}
+    changes = [one.balanced_accuracy - earlier.get(one.clinic, math.nan) for one in row.clinics]
+    known = [change for change in changes if not math.isnan(change)]
+    return sum(change < 0 for change in known) > len(known) / 2
 
 
 def row_values(row: HistoryRow) -> dict[str, Any]:
-    """A round as JSON types; undefined metrics are ``None``."""
-    return {
+    """A round as JSON types; undefined metrics are ``None``, and there are no clinics if none are known."""
+    values = {
         name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in asdict(row).items()
+        for name, value in _numbers(row).items()
     }
+    return {**values, **({"clinics": [one.to_dict() for one in row.clinics]} if row.clinics else {})}
+
+
+def row_from_values(values: Mapping[str, Any]) -> HistoryRow:
+    """The round from :func:`dataclasses.asdict` or, its metrics being numbers, from :func:`row_values`.
+
+    Raises:
+        ValueError: a clinic's part is not one.
+        TypeError: a field is missing or unknown.
+    """
+    clinics = tuple(ClinicRound.from_dict(one) for one in values.get("clinics", ()))
+    return HistoryRow(**{**values, "clinics": clinics})
+
+
+def _numbers(row: HistoryRow) -> dict[str, Any]:
+    """The fields but ``clinics``."""
+    return {field.name: getattr(row, field.name) for field in fields(row) if field.name != "clinics"}
 
 
 def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
@@ -70,7 +109,12 @@ def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
         StorageError: the file cannot be written.
     """
     columns = [field.name for field in fields(HistoryRow)]
-    write_atomically(folder / HISTORY_FILE, csv_text(columns, map(asdict, history)).encode())
+    write_atomically(folder / HISTORY_FILE, csv_text(columns, map(_cells, history)).encode())
+
+
+def _cells(row: HistoryRow) -> dict[str, Any]:
+    clinics = [one.to_dict() for one in row.clinics]
+    return {**_numbers(row), "clinics": json.dumps(clinics) if clinics else ""}
 
 
 def read_history(folder: Path) -> list[HistoryRow]:
@@ -126,7 +170,7 @@ def tensorboard_writer(folder: Path, history: Iterable[HistoryRow]) -> Iterator[
     with SummaryWriter(str(folder), flush_secs=_FLUSH_SECONDS) as writer:
 
         def write_row(row: HistoryRow) -> None:
-            for name, value in asdict(row).items():
+            for name, value in _numbers(row).items():
                 if name != "round" and isinstance(value, int | float) and not math.isnan(value):
                     writer.add_scalar(name, value, row.round)
 
@@ -137,6 +181,8 @@ def tensorboard_writer(folder: Path, history: Iterable[HistoryRow]) -> Iterator[
 
 def _read_row(cells: dict[str, str]) -> HistoryRow:
     values: dict[str, Any] = {
-        field.name: _TYPES.get(field.name, float)(cells[field.name]) for field in fields(HistoryRow)
+        field.name: _TYPES.get(field.name, float)(cells[field.name])
+        for field in fields(HistoryRow)
+        if field.name != "clinics"
     }
-    return HistoryRow(**values)
+    return row_from_values({**values, "clinics": json.loads(cells.get("clinics") or "[]")})

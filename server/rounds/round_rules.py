@@ -21,6 +21,15 @@ Patience = Annotated[
     Key(otherwise="it never ends early", example=8),
 ]
 Positive = Annotated[int, Field(ge=1)]
+LargestShare = Annotated[
+    Number, Field(gt=0, le=1, description="Largest share of one clinic in the mean and in the evaluation")
+]
+LargestStep = Annotated[
+    Number,
+    Field(
+        ge=1, description="Longest step of one clinic in multiples of the round's median; longer is shortened"
+    ),
+]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -38,6 +47,11 @@ class RoundRules(Settings):
         most_images: largest believable number of training images of one clinic.
         patience: rounds after the best one, by validation balanced accuracy, until the run ends early;
             ``None``: it never does.
+        largest_share: largest share of one clinic in the mean and in the evaluation; an equal share where
+            this is more. 1: no share is capped.
+        largest_step: most times the round's median norm that a clinic's step may be long; a longer one is
+            shortened, and one that points away from the others' is left out. ``None``: steps are only
+            measured.
     """
 
     rounds: Positive
@@ -48,6 +62,8 @@ class RoundRules(Settings):
     connect_seconds: float = 300.0
     most_images: Positive = 1_000_000
     patience: Patience = None
+    largest_share: LargestShare = 1.0
+    largest_step: LargestStep | None = None
 
     @model_validator(mode="after")
     def _quorum_can_be_reached(self) -> Self:

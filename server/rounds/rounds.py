@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,14 +17,19 @@ from flwr.app import MessageType, RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
-from dermafed.server.rounds.aggregate import Collector, Evaluations, TrainedModels
 from dermafed.server.rounds.checkpoint import RunState
+from dermafed.server.rounds.clinic_round import ClinicRound
+from dermafed.server.rounds.collector import Collector
+from dermafed.server.rounds.evaluations import Evaluated, Evaluations
 from dermafed.server.rounds.exchange import Assignment, Participation, exchange
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.screening import Screen
+from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import Means, Strategy
+from dermafed.server.rounds.trained_models import Trained, TrainedModels
+from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import encode_instruction
 from dermafed.shared.training.trainer import FloatVector
 
@@ -41,12 +49,18 @@ class Federation:
         classes: number of classes C of the model.
         adapted: bool (P,), the weights that the strategy's step changes; the others become the clinics' mean,
             as running statistics must. ``None``: all.
+        screen: how the clinics' updates are screened.
+        folder: where the updates of a round wait for each other.
+        members: the clinics by the agreement; ``None``: there was none.
     """
 
     strategy: Strategy
     rules: RoundRules
     classes: int
     adapted: NDArray[np.bool_] | None
+    screen: Screen
+    folder: Path
+    members: Mapping[str, Member] | None = None
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -77,37 +91,58 @@ def is_over(state: RunState, rules: RoundRules) -> bool:
 def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
     start = time.monotonic()
     number = state.round + 1
-    mean, train_loss, trained = _train(grid, state, federation, number)
-    weights, memory = _step(state, mean, federation, number)
-    evaluation, evaluated = _evaluate(grid, weights, federation, number)
+    trained = _trained(grid, state, federation, number)
+    took_part = trained.participation
+    evaluation, evaluated = _evaluate(grid, trained.weights, federation, number)
     seconds = time.monotonic() - start
     row = HistoryRow(
         round=number,
-        train_loss=train_loss,
+        train_loss=trained.loss,
         validation_loss=evaluation.loss,
         validation_accuracy=evaluation.accuracy,
         validation_balanced_accuracy=evaluation.balanced_accuracy,
-        validation_auc=math.nan if evaluation.auc is None else evaluation.auc,
-        replied=len(trained.replied),
-        left_out="; ".join([*_reasons(trained), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
+        validation_auc=evaluation.auc,
+        replied=len(took_part.replied),
+        left_out="; ".join([*_reasons(took_part), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
         seconds=seconds,
-        overhead_seconds=seconds - trained.busy_seconds - evaluated.busy_seconds,
+        overhead_seconds=seconds - took_part.busy_seconds - evaluated.busy_seconds,
+        clinics=_clinics(trained, evaluation),
     )
-    return replace(state, round=number, weights=weights, memory=memory, history=(*state.history, row))
+    history = (*state.history, row)
+    return replace(state, round=number, weights=trained.weights, memory=trained.memory, history=history)
 
 
-def _train(
-    grid: Grid, state: RunState, federation: Federation, number: int
-) -> tuple[Means, float, Participation]:
-    parameters, rules = state.weights.size, federation.rules
+def _trained(grid: Grid, state: RunState, federation: Federation, number: int) -> TrainedRound:
+    """The round's training and step, once: with clinics that count, no second model can be evaluated."""
+    counted = federation.members is not None
+    found = load_trained(federation.folder, state) if counted else None
+    if found is not None:
+        return found
+    training, participation = _train(grid, state, federation, number)
+    weights, memory = _step(state, training.mean, federation, number)
+    trained = TrainedRound(weights, memory, training.loss, training.clinics, participation)
+    if counted:
+        save_trained(federation.folder, state, trained)
+    return trained
+
+
+def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound, ...]:
+    """Each clinic's part in the round, by name."""
+    names = sorted({*training.clinics, *evaluation.by_clinic})
+    return tuple(
+        replace(
+            training.clinics.get(name, ClinicRound(name)),
+            balanced_accuracy=evaluation.by_clinic.get(name, math.nan),
+        )
+        for name in names
+    )
+
+
+def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
     content = encode_instruction(state.weights, number, federation.strategy.instructions())
-    (mean, loss), participation = _until_quorum(
-        grid,
-        Assignment(MessageType.TRAIN, number, content),
-        federation,
-        lambda: TrainedModels(parameters, rules.most_images),
-    )
-    return mean, loss, participation
+    rules, screen, members = federation.rules, federation.screen, federation.members
+    models = partial(TrainedModels, state.weights, rules, screen, members, federation.folder)
+    return _until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, models)
 
 
 def _step(
@@ -127,30 +162,40 @@ def _step(
 
 def _evaluate(
     grid: Grid, weights: FloatVector, federation: Federation, number: int
-) -> tuple[ClinicEvaluation, Participation]:
+) -> tuple[Evaluated, Participation]:
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
-    return _until_quorum(grid, assignment, federation, lambda: Evaluations(federation.classes))
+    evaluations = partial(Evaluations, federation.classes, federation.rules, federation.members)
+    return _until_quorum(grid, assignment, federation, lambda: nullcontext(evaluations()))
 
 
 def _until_quorum(
-    grid: Grid, assignment: Assignment, federation: Federation, collector: Callable[[], Collector[_Outcome]]
+    grid: Grid,
+    assignment: Assignment,
+    federation: Federation,
+    collector: Callable[[], AbstractContextManager[Collector[_Outcome]]],
 ) -> tuple[_Outcome, Participation]:
     """Exchange messages until one attempt has a quorum of accepted replies."""
     rules, number, kind = federation.rules, assignment.round, assignment.kind
     for _ in range(rules.attempts):
-        collected = collector()
         clinics = connected(grid, rules)
-        participation = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
-        for why in _reasons(participation):
-            log.warning("Round %d, %s: left out %s", number, kind, why)
-        if len(participation.replied) >= rules.needed:
-            return collected.result(), participation
+        with collector() as collected:
+            participation = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
+            _leave_out(participation, collected.compare())
+            for why in _reasons(participation):
+                log.warning("Round %d, %s: left out %s", number, kind, why)
+            if len(participation.replied) >= rules.needed:
+                return collected.result(), participation
     raise FederationError(
         f"Round {number} got {len(participation.replied)} of the {rules.needed} replies to '{kind}' it needs"
         f" in the last of {rules.attempts} attempts",
         where="; ".join(_reasons(participation)) or f"{len(clinics)} clinics are connected",
         remedy="Fix the clinics named here, then resume the run",
     )
+
+
+def _leave_out(participation: Participation, found: Mapping[str, str]) -> None:
+    participation.replied = [name for name in participation.replied if name not in found]
+    participation.left_out |= found
 
 
 def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
@@ -165,7 +210,7 @@ def collect(
     grid: Grid,
     assignment: Assignment,
     rules: RoundRules,
-    decode: Callable[[RecordDict], tuple[_Reply, float]],
+    decode: Callable[[str, RecordDict], tuple[_Reply, float]],
 ) -> tuple[dict[str, _Reply], dict[str, str]]:
     """Send a query to the connected clinics, and collect their replies; no quorum is needed.
 
@@ -173,7 +218,7 @@ def collect(
         grid: Flower's connection to the clinics.
         assignment: the query.
         rules: how long to wait for the clinics and their replies.
-        decode: decodes a reply and the clinic's seconds of work, or refuses it with a FederationError.
+        decode: decodes a clinic's reply and its seconds of work, or refuses it with a FederationError.
 
     Returns:
         Each accepted reply by the clinic's name, and the other clinics, each with the reason; both in
@@ -181,8 +226,8 @@ def collect(
     """
     received: list[_Reply] = []
 
-    def accept(content: RecordDict) -> float:
-        reply, seconds = decode(content)
+    def accept(clinic: str, content: RecordDict) -> float:
+        reply, seconds = decode(clinic, content)
         received.append(reply)
         return seconds
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -15,18 +16,14 @@ from flwr.serverapp import Grid
 from dermafed.server.rounds.exchange import Assignment
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import collect
+from dermafed.server.rounds.shares import Member
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.protocol.agreement import decode_ready
-from dermafed.shared.protocol.messages import (
-    CALIBRATE_QUERY,
-    CALIBRATION_QUERY,
-    decode_calibration_sums,
-    encode_calibration,
-    encode_instruction,
-)
+from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration
+from dermafed.shared.protocol.messages import CALIBRATE_QUERY, CALIBRATION_QUERY, encode_instruction
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
 
@@ -64,7 +61,12 @@ class ClinicsCalibration:
 
 
 def calibrate_with_clinics(
-    grid: Grid, weights: FloatVector, round: int, rules: RoundRules, classes: tuple[str, ...]
+    grid: Grid,
+    weights: FloatVector,
+    round: int,
+    rules: RoundRules,
+    classes: tuple[str, ...],
+    members: Mapping[str, Member] | None = None,
 ) -> ClinicsCalibration:
     """Let the connected clinics calibrate a model together, and send them the result.
 
@@ -77,13 +79,17 @@ def calibrate_with_clinics(
         round: the model's round.
         rules: how long to wait for the clinics and their replies.
         classes: names of the model's classes.
+        members: the clinics by the agreement, of which none may count more images than it told.
     """
 
     def request_sums(temperature: float) -> tuple[dict[str, CalibrationSums], dict[str, str]]:
-        def decode(content: RecordDict) -> tuple[CalibrationSums, float]:
+        def decode(clinic: str, content: RecordDict) -> tuple[CalibrationSums, float]:
             sums, seconds = decode_calibration_sums(content, len(classes))
             if sums.temperature != temperature:
                 raise FederationError("it used another temperature")
+            told = sums.images if members is None else members[clinic].images
+            if sums.images > told:
+                raise FederationError(f"it counts {sums.images} images, more than the {told} that it told")
             return sums, seconds
 
         instruction = encode_instruction(weights, round, {"temperature": temperature})
@@ -97,7 +103,7 @@ def calibrate_with_clinics(
         return ClinicsCalibration(round, None, {}, left_out)
     calibration = Calibration(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
     message = Assignment(CALIBRATION_QUERY, round, encode_calibration(calibration))
-    collect(grid, message, rules, lambda reply: (None, decode_ready(reply)))
+    collect(grid, message, rules, lambda clinic, reply: (None, decode_ready(reply)))
     return ClinicsCalibration(round, calibration, clinics, left_out)
 
 

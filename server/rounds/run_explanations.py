@@ -65,7 +65,8 @@ def measure_explanations(
         rules: how long to wait for the clinics and their replies.
     """
     assignment = Assignment(EXPLAIN_QUERY, round, encode_instruction(weights, round, {}))
-    return ClinicsExplanations(round, *collect(grid, assignment, rules, decode_explanation_quality))
+    replies = collect(grid, assignment, rules, lambda clinic, reply: decode_explanation_quality(reply))
+    return ClinicsExplanations(round, *replies)
 
 
 def load_explanations(folder: Path) -> dict[str, Any]:

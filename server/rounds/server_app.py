@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,11 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
 from dermafed.server.rounds.run_calibration import calibrate_with_clinics
 from dermafed.server.rounds.run_explanations import measure_explanations
+from dermafed.server.rounds.screening import Screen
+from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.model.parts import Parts, parts_without_layout
 from dermafed.shared.storage.atomic_files import make_folder
 from dermafed.shared.training.trainer import FloatVector
 
@@ -43,6 +46,8 @@ def build_server_app(
     resume: bool = False,
     explain: bool = False,
     calibrate: tuple[str, ...] | None = None,
+    members: Mapping[str, Member] | None = None,
+    parts: Parts | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -64,6 +69,9 @@ def build_server_app(
             ``explanations.json``.
         calibrate: the names of the classes if the clinics calibrate the last model together; the result is in
             ``calibration.json``.
+        members: the clinics by the agreement, which gives their weights. Without, their weights are those
+            that they claim: only for clinics that are this program itself.
+        parts: the part of each weight, for the screening of updates; by ``adapted`` if not given.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -76,7 +84,10 @@ def build_server_app(
         "parameters": int(weights.size),
     }
     state = _open_run(weights, described, folder, resume)
-    federation = Federation(strategy or FedAvg(), rules, classes, adapted)
+    if parts is None:
+        parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
+    screen = Screen(parts, rules.largest_step)
+    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members)
     app = ServerApp()
 
     @app.main()
@@ -90,7 +101,7 @@ def build_server_app(
         if explain:
             measure_explanations(grid, last.weights, last.round, rules).save(folder)
         if calibrate is not None:
-            calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate).save(folder)
+            calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate, members).save(folder)
 
     return app
 

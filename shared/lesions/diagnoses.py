@@ -4,48 +4,82 @@ from __future__ import annotations
 
 import re
 
-# Canonical name: other spellings, as HAM10000, the ISIC challenges 2017-2020 and the ISIC archive write them.
+from dermafed.shared.lesions.clinical_values import composed, is_letter
+
+# Canonical name: other spellings, as HAM10000, the ISIC challenges 2017-2024, the ISIC archive, BCN20000,
+# PAD-UFES-20 and Derm7pt write them.
 _SPELLINGS = {
     "melanoma": (
         "mel, melanoma nos, malignant melanoma, melanoma in situ, melanoma invasive, invasive melanoma, "
         "lentigo maligna, lentigo maligna melanoma, superficial spreading melanoma, nodular melanoma, "
-        "acral lentiginous melanoma, amelanotic melanoma"
+        "acral lentiginous melanoma, amelanotic melanoma, melanoma less than 0 76 mm, "
+        "melanoma 0 76 to 1 5 mm, melanoma more than 1 5 mm, "
+        "malignant melanocytic proliferations melanoma"
     ),
     "nevus": (
         "nv, nevi, naevus, naevi, nevus nos, benign nevus, common nevus, melanocytic nevus, "
         "melanocytic nevi, melanocytic naevus, melanocytic naevi, atypical nevus, dysplastic nevus, "
         "clark nevus, blue nevus, spitz nevus, reed nevus, congenital nevus, halo nevus, "
-        "recurrent nevus, combined nevus"
+        "recurrent nevus, combined nevus, nev, dermal nevus, reed or spitz nevus, "
+        "benign melanocytic proliferations, melanocytic nevus nos, nevus spilus"
     ),
-    "seborrheic_keratosis": "sk, seborrhoeic keratosis, seborrheic keratoses",
+    "seborrheic_keratosis": "sk, sek, seborrhoeic keratosis, seborrheic keratoses",
     "benign_keratosis": (
         "bkl, benign keratoses, benign keratosis like lesion, benign keratosis like lesions, "
         "pigmented benign keratosis"
     ),
     "solar_lentigo": "solar lentigines, actinic lentigo",
     "lichen_planus_like_keratosis": "lplk, lichenoid keratosis, lichen planus like keratoses",
-    "basal_cell_carcinoma": "bcc, basal cell carcinoma nos",
+    "basal_cell_carcinoma": (
+        "bcc, basal cell carcinoma nos, malignant adnexal epithelial proliferations follicular"
+    ),
     "actinic_keratosis": (
-        "akiec, ak, actinic keratoses, solar or actinic keratosis, bowen s disease, bowen disease, "
+        "akiec, ak, ack, actinic keratoses, solar or actinic keratosis, bowen s disease, bowen disease, bod, "
         "intraepithelial carcinoma, actinic keratoses and intraepithelial carcinoma, "
         "actinic keratosis intraepithelial carcinoma"
     ),
     "dermatofibroma": "df, dermatofibromas",
-    "vascular_lesion": "vasc, vascular, vascular lesions, angioma, hemangioma, haemangioma, angiokeratoma",
+    "vascular_lesion": (
+        "vasc, vascular, vascular lesions, angioma, hemangioma, haemangioma, angiokeratoma, "
+        "pyogenic granuloma, lymphangioma, benign soft tissue proliferations vascular"
+    ),
     "squamous_cell_carcinoma": (
         "scc, sccka, squamous cell carcinoma nos, squamous cell carcinoma in situ, "
         "squamous cell carcinoma invasive, keratoacanthoma"
     ),
     "lentigo": "lentigo nos, lentigo simplex, ink spot lentigo",
     "cafe_au_lait_macule": "",
-    "atypical_melanocytic_proliferation": "atypical intraepithelial melanocytic proliferation, aimp",
+    "atypical_melanocytic_proliferation": (
+        "atypical intraepithelial melanocytic proliferation, aimp, atypical melanocytic neoplasm, "
+        "indeterminate melanocytic proliferations"
+    ),
     "angiofibroma": "fibrous papule, angiofibroma or fibrous papule",
-    "acrochordon": "skin tag",
+    "acrochordon": "skin tag, fibroepithelial polyp",
     "verruca": "wart",
     "neurofibroma": "",
     "scar": "",
     "melanoma_metastasis": "",
-    "other": "unk, ben oth, mal oth, inf",
+    "melanosis": "mucosal melanotic macule, flat melanotic pigmentations not melanocytic nevus",
+    "clear_cell_acanthoma": "",
+    "sebaceous_hyperplasia": "",
+    "epidermal_nevus": "",
+    "hidrocystoma": "",
+    "trichilemmoma": "",
+    "trichoblastoma": "",
+    "porokeratosis": "",
+    "mastocytosis": "",
+    "molluscum": "molluscum contagiosum",
+    "supernumerary_nipple": "",
+    "merkel_cell_carcinoma": "",
+    "kaposi_sarcoma": "",
+    "atypical_fibroxanthoma": "",
+    "other": (
+        "unk, ben oth, mal oth, inf, miscellaneous, benign other, malignant other, "
+        "inflammatory or infectious diseases, benign epidermal proliferations, "
+        "malignant epidermal proliferations, indeterminate epidermal proliferations, "
+        "benign soft tissue proliferations fibro histiocytic, benign soft tissue proliferations neural, "
+        "benign adnexal epithelial proliferations follicular, exogenous"
+    ),
     "benign": "",
     "malignant": "",
     "indeterminate": "",
@@ -66,8 +100,15 @@ one that maps HAM10000 to the three classes of ISIC 2017.
 
 
 def normalise(label: str) -> str:
-    """Write a label in lower case, other characters than letters and digits as single underscores."""
-    return re.sub(r"[\W_]+", "_", label.casefold()).strip("_")
+    """Write a label in lower case, other characters than letters and digits as single underscores.
+
+    The form is composed, and a combining mark is part of its letter, so scripts that need marks keep them.
+    """
+    text = composed(label.casefold())
+    if not text.isascii():
+        text = "".join(letter if letter.isalnum() or is_letter(letter) else " " for letter in text)
+        return "_".join(text.split())
+    return re.sub(r"[\W_]+", "_", text).strip("_")
 
 
 _CANONICAL = {

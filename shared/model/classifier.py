@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dermafed.shared.errors import ModelError
 from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.parts import MEANS, VARIANCES, WEIGHTS, Parts
 
 # ImageNet's channel statistics of [0, 1] images: eq. (2) at the network's input. The variances
 # are those in Keras' own weight files.
@@ -159,4 +160,20 @@ def trainable_mask(model: keras.Model) -> NDArray[np.bool_]:
     trained = {id(variable) for variable in model.trainable_variables}
     return np.concatenate(
         [np.full(int(np.prod(v.shape)), id(v) in trained) for v in exchanged_variables(model)]
+    )
+
+
+def parts_of(model: keras.Model) -> Parts:
+    """For each value of the flat vector its part, as a server screens updates: uint8 (P,)."""
+    statistics = {
+        id(variable): part
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for variable, part in ((layer.moving_mean, MEANS), (layer.moving_variance, VARIANCES))
+    }
+    return np.concatenate(
+        [
+            np.full(int(np.prod(v.shape)), statistics.get(id(v), WEIGHTS), np.uint8)
+            for v in exchanged_variables(model)
+        ]
     )

@@ -79,6 +79,9 @@ class Architecture(Settings):
     ] = False
 
 
+_MOST_CLASSES, _LONGEST_CLASS = 1000, 100
+
+
 def _class_names(classes: Any) -> Any:
     """The names of the classes; ``paper`` stands for the paper's."""
     names = PAPER_CLASSES if classes == "paper" else classes
@@ -90,6 +93,13 @@ def _class_names(classes: Any) -> Any:
         raise SettingsError("A class is named twice", where="classes", remedy="Name each once")
     if isinstance(names, tuple) and len(names) < 2:
         raise SettingsError("A classifier needs at least two classes", where="classes", remedy="Name another")
+    if isinstance(names, tuple) and len(names) > _MOST_CLASSES:
+        raise SettingsError(
+            f"There are {len(names)} classes", where="classes", remedy=f"Name at most {_MOST_CLASSES}"
+        )
+    if isinstance(names, tuple) and any(not 0 < len(str(name)) <= _LONGEST_CLASS for name in names):
+        remedy = f"Use 1 to {_LONGEST_CLASS} characters"
+        raise SettingsError("The name of a class is empty or too long", where="classes", remedy=remedy)
     return names
 
 

@@ -19,11 +19,19 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
-from flwr.app import ConfigRecord, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, MessageType, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.protocol.flower_records import number, read_array, record_of, to_arrays
+from dermafed.shared.protocol.flower_records import (
+    only_fields,
+    only_records,
+    plain_text,
+    read_array,
+    record_of,
+    to_arrays,
+    work_seconds,
+)
 
 OFFER, PREPARE = "offer", "prepare"
 OFFER_QUERY, PREPARE_QUERY = (f"{MessageType.QUERY}.{name}" for name in (OFFER, PREPARE))
@@ -106,13 +114,17 @@ def decode_answer(content: RecordDict, classes: int) -> Answer:
         FederationError: a field is missing or not valid.
     """
     record = record_of(content, "answer", ConfigRecord)
+    only_fields(record, "decision", "reason", *(f"version.{name}" for name in _PACKAGES))
     try:
         decision, reason = Decision(_text(record, "decision")), Reason(_text(record, "reason"))
     except ValueError as error:
         raise FederationError("the answer to the offer is not a known one") from error
     names = [name for name in record if name.startswith("version.")]
-    versions = {name.removeprefix("version."): _text(record, name)[:_LONGEST_VERSION] for name in names}
+    versions = {name.removeprefix("version."): plain_text(record, name, _LONGEST_VERSION) for name in names}
     joins = decision is Decision.APPROVED
+    only_records(content, "answer", *(["counts"] if joins else []))
+    if joins:
+        only_fields(record_of(content, "counts", ArrayRecord), "training")
     return Answer(decision, reason, versions, decode_counts(content, classes) if joins else None)
 
 
@@ -142,9 +154,12 @@ def decode_ready(content: RecordDict) -> float:
     """Decode :func:`encode_ready` at the server.
 
     Raises:
-        FederationError: the field is missing.
+        FederationError: the field is missing or not plausible, or there are others.
     """
-    return number(record_of(content, "report", MetricRecord), "seconds")
+    only_records(content, "report")
+    report = record_of(content, "report", MetricRecord)
+    only_fields(report, "seconds")
+    return work_seconds(report)
 
 
 def _text(record: Mapping[str, object], name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from dermafed.shared.errors import FederationError
 
 _NPY_HEADER_BYTES = 4096
+_PLAIN = re.compile(r"[<>|=]?[A-Za-z]+[0-9]* \([0-9, ]*\)", re.ASCII)
+_LONGEST_SHOWN = 60  # characters of a dtype and shape that a clinic wrote
 _Record = TypeVar("_Record")
 
 
@@ -33,15 +36,68 @@ def record_of(content: RecordDict, name: str, kind: type[_Record]) -> _Record:
     return record
 
 
+def only_records(content: RecordDict, *names: str) -> None:
+    """Refuse a reply with other records than these.
+
+    Raises:
+        FederationError: without their names, which may be anything.
+    """
+    _refuse_unknown("records", content.keys() - set(names))
+
+
+def only_fields(record: Mapping[str, Any], *names: str) -> None:
+    """Refuse a record with other fields or arrays than these.
+
+    Raises:
+        FederationError: without their names, which may be anything.
+    """
+    _refuse_unknown("fields", record.keys() - set(names))
+
+
+def _refuse_unknown(what: str, unknown: set[str]) -> None:
+    if unknown:
+        raise FederationError(f"it has {len(unknown)} {what} that are not part of this reply")
+
+
+def work_seconds(record: Mapping[str, Any]) -> float:
+    """The field ``seconds``: how long a clinic worked.
+
+    Raises:
+        FederationError: it is missing, negative or not finite.
+    """
+    seconds = number(record, "seconds")
+    if not 0 <= seconds < math.inf:
+        raise FederationError("its seconds of work are negative or not finite")
+    return seconds
+
+
+def plain_text(record: Mapping[str, Any], name: str, longest: int) -> str:
+    """The field of this name, a text that can be shown and logged as it is.
+
+    Raises:
+        FederationError: it is missing, not text, too long, or has other characters than printable ASCII.
+    """
+    value = record.get(name)
+    if not isinstance(value, str):
+        raise FederationError(f"the field '{name}' is not text")
+    if len(value) > longest or not (value.isascii() and value.isprintable()):
+        raise FederationError(f"the field '{name}' is not printable ASCII of at most {longest} characters")
+    return value
+
+
 def number(record: Mapping[str, Any], name: str) -> float:
     """The field of this name, an int or a float.
 
     Raises:
         FederationError: it is missing or not a number.
     """
-    if type(record.get(name)) not in (int, float):
+    value: Any = record.get(name)
+    if type(value) not in (int, float):
         raise FederationError(f"the field '{name}' is not a number")
-    return float(record[name])
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise FederationError(f"the field '{name}' is not a number") from error
 
 
 def whole_number(record: Mapping[str, Any], name: str) -> int:
@@ -96,4 +152,7 @@ def _expect(
     wanted_shape: tuple[int, ...],
 ) -> None:
     if shape != wanted_shape or str(dtype) != str(wanted):
-        raise FederationError(f"the array '{name}' is {dtype} {shape}, not {wanted} {wanted_shape}")
+        found = f"{dtype} {shape}"
+        if not (len(found) <= _LONGEST_SHOWN and _PLAIN.fullmatch(found)):
+            found = "of another type or shape"
+        raise FederationError(f"the array '{name}' is {found}, not {wanted} {wanted_shape}")

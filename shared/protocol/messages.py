@@ -29,24 +29,26 @@ may contain names.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from flwr.app import ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
-from dermafed.shared.metrics.calibration.calibration import Calibration
-from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
-from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
-from dermafed.shared.metrics.calibration.reliability import BINS as CONFIDENCE_BINS
-from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
-from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
+from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
-from dermafed.shared.protocol.flower_records import number, read_array, record_of, to_arrays, whole_number
+from dermafed.shared.protocol.flower_records import (
+    number,
+    only_fields,
+    only_records,
+    read_array,
+    record_of,
+    to_arrays,
+    whole_number,
+    work_seconds,
+)
 from dermafed.shared.training.trainer import FloatVector, Update
 
 EXPLAIN = "explain"
@@ -69,6 +71,13 @@ SENT = (
 )
 """Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
 The records are listed above and in :mod:`dermafed.shared.protocol.agreement`."""
+
+
+METRICS = ("loss",)
+"""What a training may report; each from 0 to :data:`LARGEST_LOSS`."""
+
+LARGEST_LOSS = 1e6
+"""Larger than any cross-entropy of a model that can still be trained, and so small that no sum overflows."""
 
 
 class Refusal(IntEnum):
@@ -139,13 +148,22 @@ def decode_update(content: RecordDict, parameters: int) -> tuple[Update, float]:
         parameters: length P of the global model's vector.
 
     Raises:
-        FederationError: a field is missing, or has another type, dtype or shape. Values are not checked here.
+        FederationError: a field is missing, unknown or not plausible, or has another type, dtype or shape.
+            The weights' values and the claimed weight are not checked here.
     """
-    weights = read_array(content, "weights", "weights", np.float32, (parameters,))
+    only_records(content, "weights", "report", "metrics")
+    only_fields(record_of(content, "weights", ArrayRecord), "weights")
     report = record_of(content, "report", MetricRecord)
+    only_fields(report, "weight", "seconds")
     measured = record_of(content, "metrics", MetricRecord)
+    only_fields(measured, *METRICS)
     metrics = {name: number(measured, name) for name in measured}
-    return Update(weights, whole_number(report, "weight"), metrics), number(report, "seconds")
+    for name, value in metrics.items():
+        if not 0 <= value <= LARGEST_LOSS:
+            raise FederationError(f"its metric '{name}' is {value:g}, not 0 to {LARGEST_LOSS:,.0f}")
+    weight, seconds = whole_number(report, "weight"), work_seconds(report)
+    weights = read_array(content, "weights", "weights", np.float32, (parameters,))
+    return Update(weights, weight, metrics), seconds
 
 
 def encode_evaluation(evaluation: ClinicEvaluation, seconds: float) -> RecordDict:
@@ -162,16 +180,20 @@ def decode_evaluation(content: RecordDict, classes: int) -> tuple[ClinicEvaluati
     """Decode :func:`encode_evaluation` at the server: the counts and the clinic's seconds of work.
 
     Raises:
-        FederationError: a field is missing, or has another type, dtype or shape. Values are not checked here.
+        FederationError: a field is missing or unknown, or has another type, dtype or shape. Values are not
+            checked here.
     """
+    only_records(content, "counts", "report")
+    only_fields(record_of(content, "counts", ArrayRecord), "confusion", "histograms")
     report = record_of(content, "report", MetricRecord)
+    only_fields(report, "images", "loss_sum", "seconds")
     evaluation = ClinicEvaluation(
         images=whole_number(report, "images"),
         loss_sum=number(report, "loss_sum"),
         confusion=read_array(content, "counts", "confusion", np.int64, (classes, classes)),
         histograms=read_array(content, "counts", "histograms", np.int64, (classes, 2, BINS)),
     )
-    return evaluation, number(report, "seconds")
+    return evaluation, work_seconds(report)
 
 
 def encode_explanation_quality(quality: ExplanationQuality, seconds: float) -> RecordDict:
@@ -186,52 +208,11 @@ def decode_explanation_quality(content: RecordDict) -> tuple[ExplanationQuality,
     Raises:
         FederationError: a field is missing, unknown, not a number, or impossible for any images.
     """
-    sums = record_of(content, "figures", MetricRecord)
-    quality = ExplanationQuality.from_flat({name: number(sums, name) for name in sums})
-    return quality, number(record_of(content, "report", MetricRecord), "seconds")
-
-
-def encode_calibration_sums(sums: CalibrationSums, seconds: float) -> RecordDict:
-    """Content of a clinic's reply to a calibrate query: sums and counts, never scores of single images."""
-    both = (sums.before, sums.after)
-    names = ("images", "correct", "confidence")
-    counts = {name: np.stack([getattr(bins, name) for bins in both]) for name in names}
-    report = MetricRecord({"temperature": float(sums.temperature), "seconds": float(seconds)})
-    return RecordDict({"sums": to_arrays(losses=sums.losses, **counts), "report": report})
-
-
-def decode_calibration_sums(content: RecordDict, classes: int) -> tuple[CalibrationSums, float]:
-    """Decode :func:`encode_calibration_sums` at the server: the sums and the clinic's seconds of work.
-
-    Raises:
-        FederationError: a field is missing, or impossible for any images.
-    """
-    by_class = (2, classes, CONFIDENCE_BINS)
-    images, correct = (
-        read_array(content, "sums", name, np.int64, by_class) for name in ("images", "correct")
-    )
-    confidence = read_array(content, "sums", "confidence", np.float64, (2, CONFIDENCE_BINS))
-    before, after = (ConfidenceBins(images[side], correct[side], confidence[side]) for side in (0, 1))
-    losses = read_array(content, "sums", "losses", np.float64, TEMPERATURES.shape)
+    only_records(content, "figures", "report")
     report = record_of(content, "report", MetricRecord)
-    sums = CalibrationSums(number(report, "temperature"), losses, before, after)
-    sums.validate(classes)
-    return sums, number(report, "seconds")
-
-
-def encode_calibration(calibration: Calibration) -> RecordDict:
-    """Content of the message that sends the calibration back."""
-    return RecordDict({"trust": ConfigRecord({"document": json.dumps(to_document(calibration))})})
-
-
-def decode_calibration(content: RecordDict) -> Calibration:
-    """Decode :func:`encode_calibration` at the clinic.
-
-    Raises:
-        FederationError: it is not a calibration.
-    """
-    text = record_of(content, "trust", ConfigRecord).get("document")
-    try:
-        return from_document(json.loads(str(text)))
-    except ValueError as error:
-        raise FederationError("the field 'document' is not JSON") from error
+    only_fields(report, "seconds")
+    sums = record_of(content, "figures", MetricRecord)
+    if len(sums) > 1 + 3 * len(MEASURES):
+        raise FederationError(f"it has {len(sums)} figures")
+    quality = ExplanationQuality.from_flat({name: number(sums, name) for name in sums})
+    return quality, work_seconds(report)

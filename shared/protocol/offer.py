@@ -19,10 +19,14 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.messages import SENT
 from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, read_parts
+from dermafed.shared.protocol.price import Price, price_of
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, keys_of
 from dermafed.shared.training.recipe import Recipe
 
 Split = Literal["drawn", "even", "given"]
+
+LONGEST = 128 * 1024
+"""Characters of an offer's text at most: a clinic keeps what it is offered."""
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -60,7 +64,7 @@ class Offer(RunKeys):
     threads: Annotated[
         Annotated[int, Field(ge=1, le=1024)] | None,
         Field(description="Threads of each clinic's training"),
-        Key(otherwise="as many as it has cores", example=2),
+        Key(otherwise="as many as it has cores", example=2, limit=64, asks="{} threads"),
     ] = None
     epsilon: Annotated[Number | None, Key(asks="epsilon {}")] = None
     sends: tuple[str, ...] = SENT
@@ -77,6 +81,11 @@ class Offer(RunKeys):
         """
         counts, used = tuple(class_counts), self.threads or threads
         return Plan(self.model, self.preprocess, self.recipe, self.rounds, counts, self.seed, used)
+
+    @property
+    def price(self) -> Price:
+        """What it costs a clinic, about."""
+        return price_of(self.model, self.recipe)
 
     @property
     def hash(self) -> str:
@@ -97,12 +106,16 @@ class Offer(RunKeys):
         """The offer from :meth:`to_text`.
 
         Raises:
-            SettingsError: a field is missing, unknown or impossible.
+            SettingsError: a field is missing, unknown or impossible, or the text is too long.
         """
+        if len(text) > LONGEST:
+            raise SettingsError(
+                f"The offer has {len(text)} characters", where="offer", remedy=f"Send at most {LONGEST}"
+            )
         try:
             values: dict[str, Any] = json.loads(text)
             offer = cls.from_dict({**values, **read_parts(values)})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise SettingsError(f"This is not an offer: {error}", where="offer") from error
         offer.plan([1] * len(offer.model.classes), threads=1)
         return offer

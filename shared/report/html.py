@@ -53,7 +53,7 @@ def write_report(
         path: the HTML file; its folder exists.
         result: the content of ``result.json``; arms that did not run are ``None``.
         history: rows with ``arm`` ("federated", "pooled" or "local:NAME"), ``round`` and ``validation_...``
-            metrics, which may be ``None``.
+            metrics, which may be ``None``; and with ``clinics``, each clinic's part, where it was recorded.
         predictions: labels int (N,) and probabilities float (N, C) on the pooled test, by arm; the
             federated model's are drawn as ROC curves.
         stages: example images by name, each the steps of preprocessing: uint8 (H, W, 3) RGB by step.
@@ -76,6 +76,7 @@ def write_report(
         class_colours=CLASS_COLOURS,
         explanation_clinics=_explanation_clinics(result),
         measures=_MEASURES,
+        steps=_clinics_steps(history),
     )
     write_atomically(path, text.encode())
 
@@ -113,6 +114,15 @@ def _explanation_clinics(result: Mapping[str, Any]) -> dict[str, Any]:
     explanations = result.get("explanations") or {"clinics": {}, "all": None}
     together = {"all clinics": explanations["all"]} if explanations["all"] else {}
     return {**explanations["clinics"], **together}
+
+
+def _clinics_steps(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each clinic's part in the federation's last round, and its longest step of all rounds."""
+    rounds = [row["clinics"] for row in history if row["arm"] == "federated" and row.get("clinics")]
+    longest: dict[str, float] = {}
+    for one in (one for clinics in rounds for one in clinics):
+        longest[one["clinic"]] = max(longest.get(one["clinic"], 0.0), one["times_median"] or 0.0)
+    return [{**one, "longest": longest[one["clinic"]]} for one in (rounds[-1] if rounds else [])]
 
 
 def _group(name: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:

@@ -29,20 +29,22 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         StorageError: the disk is full or the folder cannot be written; ``path`` is as it was.
     """
-    _write(path, data, mode=0o666)
+    _write(path, data)
 
 
 def write_private(path: Path, data: bytes) -> None:
     """Write a file that only its owner can read, from its first byte on; else as :func:`write_atomically`."""
-    _write(path, data, FILE_MODE)
+    _write(path, data, private=True)
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def _write(path: Path, data: bytes, *, private: bool = False) -> None:
     # The same folder, since a rename is atomic within one file system only.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE if private else 0o666)
         with os.fdopen(descriptor, "wb") as file:
+            if private:
+                os.fchmod(descriptor, FILE_MODE)  # whatever the umask
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -45,7 +45,9 @@ class Database:
         """
         try:
             # SQLite's own files beside it take its mode.
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            os.fchmod(descriptor, FILE_MODE)  # whatever the umask
+            os.close(descriptor)
         except OSError as error:
             raise unwritable(error, path) from error
         made = cls(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.clinic_weight import class_weights, clinic_weight
 from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
-from dermafed.shared.training.loss import balanced_weight, class_weights, log_prior, targets
+from dermafed.shared.training.loss import log_prior, targets
 from dermafed.shared.training.predict import (
     BatchNormMemory,
     FrozenFeatures,
@@ -71,8 +71,7 @@ class KerasTrainer:
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)
             self._targets[:, : len(counts)] *= shares[train.labels, None]
-        by_images = recipe.balance in ("none", "global")
-        self._weight = len(train) if by_images else balanced_weight(counts, everywhere)
+        self._weight = clinic_weight(counts.tolist(), everywhere.tolist(), recipe.balance)
 
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         """Train a round from ``weights``.
@@ -114,10 +113,7 @@ class KerasTrainer:
         )
 
     def _steps(self, round: int) -> range:
-        """The round's steps, counted from the run's start; one at least."""
-        a_round = self.recipe.steps or self.recipe.epochs * steps_per_epoch(self.data, self.recipe.batch_size)
-        first, end = math.ceil((round - 1) * a_round), math.ceil(round * a_round)
-        return range(first, max(end, first + 1))
+        return self.recipe.steps_of_round(round, steps_per_epoch(self.data, self.recipe.batch_size))
 
     def _fixes_batch_norm(self, round: int) -> bool:
         return self.model.batch_norm == "fixed" and round > (self.rounds + 1) // 2

@@ -1,4 +1,4 @@
-"""Cross-entropy on logits, with the classes' prior or a focus on hard images; weights of classes."""
+"""Cross-entropy on logits, with the classes' prior or a focus on hard images."""
 
 from __future__ import annotations
 
@@ -50,27 +50,3 @@ def log_prior(counts: NDArray[np.int64]) -> NDArray[np.float32]:
     """
     smoothed = counts + 1
     return np.asarray(np.log(smoothed / smoothed.sum()), np.float32)
-
-
-def class_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """n / (C n_c) for each class (scikit-learn's "balanced"), 0 for an absent one: float32 (C,).
-
-    Args:
-        counts: images of each class (C,).
-    """
-    weights = np.divide(counts.sum(), len(counts) * counts, out=np.zeros(len(counts)), where=counts > 0)
-    return np.asarray(weights, np.float32)
-
-
-def balanced_weight(counts: NDArray[np.int64], everywhere: NDArray[np.int64]) -> int:
-    """Return the weight of a clinic's images where each class weighs the same over all clinics.
-
-    Args:
-        counts: the clinic's images of each class (C,).
-        everywhere: those of all clinics (C,).
-
-    Returns:
-        sum_c n_c N / (C N_c), at least 1. Clinics with 30 + 10 and 10 + 50 images (N = 100) weigh
-        30 * 100 / 80 + 10 * 100 / 120 = 46 and 54.
-    """
-    return max(1, round(float(counts @ class_weights(everywhere))))

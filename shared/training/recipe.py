@@ -62,7 +62,7 @@ class Recipe(Settings):
 
     epochs: Annotated[
         Number,
-        Field(gt=0, description="Local epochs a round, or a fraction of one"),
+        Field(gt=0, le=1000, description="Local epochs a round, or a fraction of one"),
         Key(synthetic=1, limit=5, asks="{:g} epochs a round"),
     ] = 0.25
     steps: Annotated[
@@ -70,22 +70,28 @@ class Recipe(Settings):
         Field(description="Local steps a round, in place of epochs"),
         Key(limit=0, asks="{} steps a round, however few images", example=100),
     ] = None
-    batch_size: Annotated[int, Field(ge=1, description="Images a step")] = 16
+    batch_size: Annotated[
+        int,
+        Field(ge=1, le=4096, description="Images a step"),
+        Key(limit=256, least=4, asks="batches of {} images"),
+    ] = 16
     optimizer: Annotated[Optimizer, Field(description="Optimizer of the local training")] = "adamw"
     momentum: Annotated[Number, Field(ge=0, lt=1, description="Nesterov momentum of sgd")] = 0.9
     learning_rate: Annotated[
-        Number, Field(gt=0, description="The peak of the learning rate"), Key(synthetic=1e-3)
+        Number,
+        Field(gt=0, le=10, description="The peak of the learning rate"),
+        Key(synthetic=1e-3, limit=0.1, asks="a learning rate of {:g}"),
     ] = 5e-4
     schedule: Annotated[Schedule, Field(description="cosine (with a warm-up) or constant")] = "cosine"
     warmup: Annotated[
         Number, Field(ge=0, lt=1, description="Share of the run spent warming up"), Key(simulated=False)
     ] = 0.1
     weight_decay: Annotated[
-        Number, Field(ge=0, description="Decoupled weight decay of adamw"), Key(simulated=False)
+        Number, Field(ge=0, le=10, description="Decoupled weight decay of adamw"), Key(simulated=False)
     ] = 1e-4
     balance: Annotated[Balance, Field(description="Against unequal classes")] = "logits"
     focus: Annotated[
-        Number, Field(ge=0, description="Gamma of the focal loss"), AfterValidator(_checked_focus)
+        Number, Field(ge=0, le=100, description="Gamma of the focal loss"), AfterValidator(_checked_focus)
     ] = 0.0
     label_smoothing: Annotated[
         Number, Field(ge=0, lt=1, description="Smoothing of the one-hot labels"), Key(simulated=False)
@@ -108,6 +114,17 @@ class Recipe(Settings):
     def work(self) -> str:
         """What a round asks of a clinic, in words."""
         return f"{self.epochs:g} epochs" if self.steps is None else f"{self.steps} steps"
+
+    def steps_of_round(self, round: int, in_epoch: int) -> range:
+        """A round's steps, counted from the run's start; one at least.
+
+        Args:
+            round: from 1.
+            in_epoch: steps of an epoch.
+        """
+        a_round = self.steps or self.epochs * in_epoch
+        first, end = math.ceil((round - 1) * a_round), math.ceil(round * a_round)
+        return range(first, max(end, first + 1))
 
     def learning_rate_at(self, progress: float) -> float:
         """The learning rate after a share of the whole run: linear warm-up, then half a cosine, or constant.

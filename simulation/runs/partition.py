@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dermafed.shared.errors import DatasetError, SettingsError
+from dermafed.shared.lesions.clinical_values import composed, is_missing
 from dermafed.shared.lesions.lesion_groups import draw, lesion_groups
+from dermafed.shared.lesions.readers.image_files import names_image
 from dermafed.shared.lesions.record import LesionRecord
 
 FEWEST_GROUPS = 10
@@ -39,8 +41,8 @@ def partition(records: Sequence[LesionRecord], spec: str, *, seed: int) -> dict[
         DatasetError: records without a clinic, or fewer lesions than clinics.
     """
     ordered = sorted(records, key=lambda record: record.image_id)
-    kind, colon, rest = spec.partition(":")
-    if not colon or kind not in ("iid", "dirichlet"):
+    kind, _, rest = spec.partition(":")
+    if names_column(spec):
         return _by_column(ordered, spec)
     groups = _groups(ordered, seed)
     if kind == "iid":
@@ -51,7 +53,19 @@ def partition(records: Sequence[LesionRecord], spec: str, *, seed: int) -> dict[
     return _named(groups, _dirichlet(groups, clinics, _alpha(alpha, spec), seed), clinics)
 
 
+def names_column(spec: str) -> bool:
+    """Whether a specification is the name of a column."""
+    return spec.partition(":")[:2] not in (("iid", ":"), ("dirichlet", ":"))
+
+
+def clinic_of(record: LesionRecord, column: str) -> str:
+    """The clinic of a record, or an empty text where it is missing or unknown."""
+    text = record.attributes.get(composed(column), "").strip()
+    return "" if is_missing(text) else text
+
+
 def _by_column(records: Sequence[LesionRecord], column: str) -> dict[str, list[LesionRecord]]:
+    column = composed(column)
     columns = list(dict.fromkeys(name for record in records for name in record.attributes))
     if column not in columns:
         raise SettingsError(
@@ -61,12 +75,19 @@ def _by_column(records: Sequence[LesionRecord], column: str) -> dict[str, list[L
         )
     clinics: dict[str, list[LesionRecord]] = {}
     for record in records:
-        clinics.setdefault(record.attributes.get(column, "").strip(), []).append(record)
+        clinics.setdefault(clinic_of(record, column), []).append(record)
+    pictures = next((name for name in clinics if names_image(name)), None)
+    if pictures is not None:
+        raise DatasetError(
+            f"the column names images, not clinics, such as {pictures}",
+            where=f"column {column}",
+            remedy="Name another column by --clinics, or use iid:N or dirichlet:N:ALPHA",
+        )
     if "" in clinics:
         raise DatasetError(
             f"{len(clinics[''])} of {len(records)} images have no clinic, such as {clinics[''][0].image_id}",
             where=f"column {column}",
-            remedy="Fill the column or remove these rows, or use iid:N or dirichlet:N:ALPHA",
+            remedy="Fill the column, or skip bad entries, or use iid:N or dirichlet:N:ALPHA",
         )
     return dict(sorted(clinics.items()))
 

@@ -13,10 +13,11 @@ from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.class_map import ClassMap, map_classes
 from dermafed.shared.lesions.clinic_split import ClinicSplit, split_folder, write_clinic_split
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics, without_copies
-from dermafed.simulation.runs.partition import partition
+from dermafed.simulation.runs.partition import clinic_of, names_column, partition
 from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.runs.subsets import limit_training_images, select_clinics
 
@@ -58,13 +59,15 @@ def prepare(
         DatasetError: the data cannot be used; names the file and the row, field or clinic.
         ImageError: an image cannot be read, unless the settings skip it.
     """
-    dataset = load_dataset(data, skip_bad=settings.skip_bad)
+    columns = ColumnNames(settings.image, settings.label)
+    dataset = load_dataset(data, skip_bad=settings.skip_bad, columns=columns)
     class_map, records, excluded = map_classes(dataset.records, settings.classes)
+    records, homeless = _with_clinic(records, settings)
     _clinics(records, settings)  # an error in the clinics is raised before minutes of preprocessing
     records, skipped = _readable(records, preprocess, settings.skip_bad, progress)
     clinics = _clinics(records, settings)
     check_no_duplicates(clinic.splits for clinic in clinics)
-    notes = [*dataset.notes, *skipped]
+    notes = [*dataset.notes, *homeless, *skipped]
     if settings.split == "held-out" and (images := len(records) - _count(clinics)):
         notes.append(f"Images left out of training, for they show lesions of the test: {images}")
     if excluded:
@@ -102,6 +105,19 @@ def _clinics(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[Cl
     splits = select_clinics(splits, settings.only)
     splits = limit_training_images(splits, settings.train_images, seed=settings.seed)
     return tuple(ClinicSplit(name, splits[name]) for name in sorted(splits))
+
+
+def _with_clinic(
+    records: Sequence[LesionRecord], settings: RunSettings
+) -> tuple[list[LesionRecord], list[str]]:
+    """The records; without those that have no clinic, where bad entries are left out."""
+    if not (settings.skip_bad and names_column(settings.clinics)):
+        return list(records), []
+    kept = [record for record in records if clinic_of(record, settings.clinics)]
+    if not kept or len(kept) == len(records):  # without any clinic, the column is wrong, which is an error
+        return list(records), []
+    example = next(record.image_id for record in records if not clinic_of(record, settings.clinics))
+    return kept, [f"{len(records) - len(kept)} left out, image without clinic: such as {example}"]
 
 
 def _count(clinics: Sequence[ClinicSplit]) -> int:

@@ -150,8 +150,10 @@ def arms_history(arms: Sequence[Arm]) -> HistoryRows:
 
 
 def write_history_table(path: Path, rows: HistoryRows) -> None:
-    """Writes the rounds of all arms as CSV."""
-    write_atomically(path, csv_text(list(rows[0]), rows).encode())
+    """Writes the rounds of all arms as CSV; each clinic's part in them is in its arm's own history."""
+    columns = [name for name in rows[0] if name != "clinics"]
+    cells = ({name: row[name] for name in columns} for row in rows)
+    write_atomically(path, csv_text(columns, cells).encode())
 
 
 def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

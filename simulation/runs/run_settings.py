@@ -30,6 +30,7 @@ Engine = Literal["local", "ray"]
 Split = Literal["drawn", "even", "given", "held-out"]
 
 _DATA, _RUN = Key(panel="Data"), Key(panel="Run")
+_COLUMN = Key(panel="Data", otherwise="by its name")
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -47,6 +48,8 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         Field(description="Data set: a folder with a CSV manifest, a folder per class, COCO or LabelMe"),
         Key(panel="Data", otherwise="synthetic dermoscopy is drawn"),
     ] = SYNTHETIC
+    image: Annotated[str | None, Field(description="The manifest's column with the image"), _COLUMN] = None
+    label: Annotated[str | None, Field(description="The manifest's column with the label"), _COLUMN] = None
     clinics: Annotated[
         str,
         Field(description="The manifest's column that names the clinic, or iid:N, or dirichlet:N:ALPHA"),
@@ -76,7 +79,9 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         Field(description="The largest number of training images: N of every clinic, or CLINIC:N of one"),
         Key(panel="Data", otherwise="all"),
     ] = None
-    skip_bad: Annotated[bool, Field(description="Leave unreadable images out, and count them"), _DATA] = False
+    skip_bad: Annotated[
+        bool, Field(description="Leave unreadable images and bad entries out, and count them"), _DATA
+    ] = False
     weights: Annotated[Weights, Key(otherwise="lite0 synthetic if installed, imagenet real data")] = (
         "imagenet"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesions.clinical_values import composed
 from dermafed.shared.lesions.lesion_groups import draw, lesion_groups
 from dermafed.shared.lesions.record import LesionRecord, Splits
 
@@ -23,7 +24,7 @@ def select_clinics(splits: Mapping[str, Splits], only: str | None) -> dict[str, 
     """
     if only is None:
         return dict(splits)
-    names = {name.strip() for name in only.split(",")}
+    names = {composed(name.strip()) for name in only.split(",")}
     _refuse_unknown(names, splits, "--only")
     return {clinic: own for clinic, own in splits.items() if clinic in names}
 

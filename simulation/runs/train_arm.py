@@ -24,7 +24,7 @@ from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.model.classifier import to_flat, trainable_mask
+from dermafed.shared.model.classifier import parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.protocol.plan import Plan
@@ -95,11 +95,12 @@ def _train(arm: Arm) -> None:
     server = build_server_app(
         to_flat(model),
         len(arm.plan.model.classes),
-        RoundRules(rounds=arm.plan.rounds, clinics=len(arm.members), quorum=len(arm.members), attempts=1),
+        _rules(arm),
         arm.folder,
         strategy=make_strategy(arm.strategy),
         settings=arm.plan.to_dict(),
         adapted=trainable_mask(model),
+        parts=parts_of(model),
         resume=True,
         explain=arm.explain,
     )
@@ -110,6 +111,14 @@ def _train(arm: Arm) -> None:
         run(server, client, [unquote(clinic.name) for clinic in arm.members])
     finally:
         trainers.clear()
+
+
+def _rules(arm: Arm) -> RoundRules:
+    """The clinics are this program: no share is capped and no step shortened, but all is measured."""
+    members = len(arm.members)
+    return RoundRules(
+        arm.plan.rounds, members, quorum=members, attempts=1, largest_share=1, largest_step=None
+    )
 
 
 def _first_model(arm: Arm) -> keras.Model:

@@ -144,3 +144,11 @@ def test_a_folder_that_is_not_a_clinics_is_refused(tmp_path: Path, capsys: Captu
     done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", tmp_path)
     assert (done.code, done.out) == (2, "")
     assert "not a clinic's folder" in done.err
+
+
+def test_named_columns_belong_to_named_data(model: Path, data: Path, tmp_path: Path, capsys: Capture) -> None:
+    done = command(cli.main, capsys, "calibrate", "--model", model, "--label", "Befund")
+    assert done.code == 2
+    assert "--image and --label belong to --data" in done.err
+    done = command(cli.main, capsys, "calibrate", "--model", model, "--data", data, "--label", "Befund")
+    assert "no column 'Befund'" in done.err

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from dermafed.client.cli import app
 from dermafed.client.node import supervisor
 from dermafed.client.node.audit import Entry, append_entry
+from dermafed.client.node.connection import Check
 from dermafed.client.node.health import NodeStatus, read_status, write_status
 from dermafed.client.node.home import Home, pin_server
 from dermafed.client.node.offers import Offers
@@ -54,6 +55,33 @@ def test_joining_shows_what_to_compare(home: Home, tmp_path: Path) -> None:
     result = run("join", tmp_path / "i.json", "--dir", home.folder)
     assert "Joined alps at 127.0.0.1:9443" in result.stdout
     assert authority in result.stdout
+    assert "The server does not answer yet: 127.0.0.1:9443 cannot be reached" in result.stdout
+
+
+def test_joining_another_server_shows_both(home: Home, tmp_path: Path) -> None:
+    key = fingerprint(read_public_key(home.public_key))
+    told = []
+    for name in ("trust", "other"):
+        pem = certificate(tmp_path / name).ca.read_text()
+        told.append(certificate_fingerprint(read_ca(pem)))
+        write_invitation(tmp_path / name / "i", Invitation("alps", "127.0.0.1:9", "graz", key, pem, told[-1]))
+    assert run("join", tmp_path / "trust" / "i", "--dir", home.folder).exit_code == 0
+    with pytest.raises(SettingsError, match="another server") as caught:
+        run("join", tmp_path / "other" / "i", "--dir", home.folder)
+    assert all(each in str(caught.value) for each in told)
+    result = run("join", tmp_path / "other" / "i", "--replace", "--dir", home.folder)
+    assert f"No longer trusted: alps at 127.0.0.1:9, authority {told[0]}" in result.stdout
+
+
+def test_joining_says_that_the_server_answers(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path / "trust").ca.read_text()
+    key, authority = fingerprint(read_public_key(home.public_key)), certificate_fingerprint(read_ca(pem))
+    write_invitation(tmp_path / "i.json", Invitation("alps", "127.0.0.1:9", "graz", key, pem, authority))
+    found = [Check("tcp", "ok", "it answers"), Check("clock", "warning", "2 s behind")]
+    monkeypatch.setattr("dermafed.client.node.health.check_server", lambda *_, **__: iter(found))
+    assert "The server answers." in run("join", tmp_path / "i.json", "--dir", home.folder).stdout
 
 
 def test_check_exits_1_if_anything_failed(home: Home) -> None:
@@ -145,3 +173,23 @@ def test_a_starting_node_is_not_taken_for_the_previous_one(
     monkeypatch.setattr(supervisor._Node, "update", read_status_now)
     supervisor.run_node(home, print)
     assert seen == [NodeStatus(os.getpid(), since=seen[0].since)]
+
+
+def test_a_plan_that_nobody_can_approve(home: Home) -> None:
+    from dataclasses import replace
+
+    noised = replace(OFFER, epsilon=0.5)
+    Offers(home.offers).add(noised, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    assert (
+        "beyond your limits: epsilon 0.5, but nothing would be noised"
+        in run("plans", "--dir", home.folder).stdout
+    )
+    with pytest.raises(SettingsError, match=r"Nobody can approve this plan: epsilon 0\.5"):
+        run("approve", "first", "--dir", home.folder)
+
+
+def test_a_plan_shows_batch_rate_and_price(home: Home) -> None:
+    Offers(home.offers).add(OFFER, 1, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    shown = run("plans", "--dir", home.folder).stdout
+    assert "steps of 16 images at a learning rate of 0.0005" in shown
+    assert "costs about 0.9 GB of memory, 0.0 minutes a round for 1,000 images, messages of 16 MB" in shown

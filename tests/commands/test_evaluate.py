@@ -223,6 +223,29 @@ def test_an_unknown_label_and_a_bad_image_are_named(data: Path, tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("at_hand")
+def test_the_columns_may_be_named(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    edit_manifest(data, "image_id", "Bild")
+    edit_manifest(data, "diagnosis", "Befund")
+    assert "no image column" in refusal(capsys, tmp_path, data, "--model", "m")
+    named = ("--image", "bild", "--label", "Befund")
+    assert "no column 'Diagnose'" in refusal(capsys, tmp_path, data, "--model", "m", *named[:3], "Diagnose")
+    done = command(
+        cli.main, capsys, "evaluate", data, "--model", "m", *named, "--out", tmp_path / "out", "--json"
+    )
+    assert json.loads(done.out)["images"] == 24, done.err
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_bad_rows_are_left_out_on_request_and_counted(data: Path, tmp_path: Path, capsys: Capture) -> None:
+    edit_manifest(data, "image_003,image_003,melanoma", "image_003,image_003,melanoma,,,,,,,,")
+    assert "row 5" in refusal(capsys, tmp_path, data, "--model", "m")
+    arguments = ("--model", "m", "--skip-bad", "--out", tmp_path / "out", "--json")
+    answer = json.loads(command(cli.main, capsys, "evaluate", data, *arguments).out)
+    assert answer["images"] == 23
+    assert any("bad entry" in note and "row 5" in note for note in answer["notes"])
+
+
+@pytest.mark.usefixtures("at_hand")
 def test_images_of_one_class_only_are_refused(tmp_path: Path, capsys: Capture) -> None:
     one = draw_dataset(tmp_path / "one", labels=["nevus"])
     assert "only 1 of the classes" in refusal(capsys, tmp_path, one, "--model", "m")

@@ -107,7 +107,8 @@ def start_weights() -> FloatVector:
 
 def server(folder: Path, rounds: int = 3, clinics: int = len(SIZES), **options: Any) -> ServerApp:
     """A server app for these clinics; options are those of RoundRules and of build_server_app."""
-    rule_names = ("quorum", "deadline", "attempts", "connect_seconds", "most_images", "patience")
+    rule_names = {"quorum", "deadline", "attempts", "connect_seconds", "most_images", "patience"}
+    rule_names |= {"largest_share", "largest_step"}
     rules = {name: options.pop(name) for name in rule_names if name in options}
     return build_server_app(
         start_weights(),

@@ -15,6 +15,8 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import Received
+from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.explainer import Explainer, Explanation
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.record import LesionRecord
@@ -52,12 +54,14 @@ class Diagnoser:
             engine: see :class:`dermafed.shared.explain.explainer.Explainer`.
 
         Raises:
-            ModelError: the model cannot be explained.
+            ModelError: the model cannot be explained, or gives no finite output.
             SettingsError: the engine does not work.
         """
         self.model = model
         self._explainer = Explainer(model.classifier, engine=engine)
         self._network = threading.Lock()
+        self.works = False
+        """Whether the last output was finite."""
         self._warm_up()
 
     @property
@@ -71,6 +75,9 @@ class Diagnoser:
         Args:
             image: RGB uint8 (H, W, 3), any size.
             clinical: used where the model was trained with metadata.
+
+        Raises:
+            Refused: an output is NaN or infinite, so there is no diagnosis (500).
         """
         prepared = preprocess(image, self.model.card.preprocess, cores()).image
         with self._network:
@@ -78,6 +85,9 @@ class Diagnoser:
             logits = outputs.logits[0]
             if self.model.card.model.metadata:
                 logits = self._with_metadata(prepared, clinical)
+        self.works = bool(np.isfinite(logits).all())
+        if not self.works:
+            raise Refused("internal", "The model's output is not a number", remedy="Tell the node's operator")
         return Prediction(prepared, np.array(logits), activations.mean(axis=(0, 1)))
 
     def explain(
@@ -115,7 +125,15 @@ class Diagnoser:
         rng = np.random.default_rng(0)
         side = self.model.card.model.image_size
         noise = rng.integers(0, 256, (side + 1, side + 1, 3), dtype=np.uint8)
-        self.explain(self.predict(noise, Clinical()).prepared)
+        try:
+            prepared = self.predict(noise, Clinical()).prepared
+        except Refused as error:
+            raise ModelError(
+                error.what,
+                where=self.model.file,
+                remedy="Serve another model: fl-client models lists those of the federation",
+            ) from error
+        self.explain(prepared)
 
 
 def diagnose_image(

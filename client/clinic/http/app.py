@@ -66,7 +66,7 @@ def build_app(
         api_router(service, pool, metrics),
         export_router(service, pool),
         stow_router(service, _sender, settings.max_body, run),
-        monitoring_router(service.diagnoser.model.used, pool, metrics),
+        monitoring_router(service.diagnoser, pool, metrics),
         page_router(service, pool, sessions, facts),
     ):
         app.include_router(router)

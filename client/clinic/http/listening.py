@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dermafed.client.clinic.http.serve_settings import ServeSettings
+from dermafed.client.clinic.http.sockets import bind_socket
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.invitation import join_address
 
@@ -31,7 +34,8 @@ class ListenAddress:
     """The address that a node listens on.
 
     Attributes:
-        host: a name or an IP address of this machine; ``0.0.0.0`` or ``::`` is all of them.
+        host: a name (all its addresses) or an IP address of this machine; ``0.0.0.0`` is all of IPv4,
+            ``::`` all of IPv4 and IPv6.
         port: 0 takes a free one.
         tls: without it, only this machine itself may connect.
 
@@ -59,20 +63,33 @@ class ListenAddress:
             SettingsError: it cannot be opened.
         """
         try:
-            family, kind, *_, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-            bound = socket.socket(family, kind)
+            bound = bind_socket(*self._addresses(self.port)[0])
         except OSError as error:
             raise self._refused(error) from error
         with bound:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Those accepted inherit it. Without it an answer's second part waits 40 ms for the first one's
-            # acknowledgement; asyncio sees to that only for sockets that name their protocol.
-            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                bound.bind(address)
-            except OSError as error:
-                raise self._refused(error) from error
             yield bound
+
+    @contextmanager
+    def beside(self, bound: socket.socket) -> Iterator[list[socket.socket]]:
+        """Sockets of the same port at the other addresses of the name, such as ``::1`` beside ``127.0.0.1``.
+
+        Raises:
+            SettingsError: the port is in use there.
+        """
+        with ExitStack() as opened:
+            others = []
+            for family, address in self._addresses(bound.getsockname()[1])[1:]:
+                try:
+                    others.append(opened.enter_context(bind_socket(family, address)))
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        raise self._refused(error) from error
+            yield others
+
+    def _addresses(self, port: int) -> list[tuple[socket.AddressFamily, Any]]:
+        """The addresses of the host, each once."""
+        found = socket.getaddrinfo(self.host, port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
     def names(self, settings: ServeSettings) -> tuple[str, ...]:
         """The names by which it is reached, beside ``localhost``."""
@@ -94,7 +111,7 @@ class ListenAddress:
 
 def listen(
     app: FastAPI,
-    bound: socket.socket,
+    bound: Sequence[socket.socket],
     context: ssl.SSLContext | None,
     settings: ServeSettings,
     background: Sequence[BackgroundTask],
@@ -104,7 +121,7 @@ def listen(
 
     Args:
         app: the application.
-        bound: the bound socket.
+        bound: the bound sockets.
         context: TLS; ``None`` for plain HTTP.
         settings: the limits.
         background: runs meanwhile; what a task raises at its start is raised here.
@@ -134,11 +151,13 @@ def make_server(
     return _Server(config, ready)
 
 
-async def _serve(server: uvicorn.Server, bound: socket.socket, background: Sequence[BackgroundTask]) -> None:
+async def _serve(
+    server: uvicorn.Server, bound: Sequence[socket.socket], background: Sequence[BackgroundTask]
+) -> None:
     async with AsyncExitStack() as running:
         for task in background:
             await running.enter_async_context(task)
-        await server.serve([bound])
+        await server.serve(list(bound))
 
 
 class _Server(uvicorn.Server):

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.schema import Health
@@ -74,20 +75,22 @@ class MetricsMiddleware:
             self._metrics.count(scope, status, time.perf_counter() - start)
 
 
-def monitoring_router(model: ModelUsed, pool: WorkPool, metrics: Metrics) -> APIRouter:
+def monitoring_router(diagnoser: Diagnoser, pool: WorkPool, metrics: Metrics) -> APIRouter:
     """``/health`` and ``/metrics``.
 
     Args:
-        model: in use.
+        diagnoser: has the model, and says whether it works.
         pool: says whether the node is busy.
         metrics: what ``/metrics`` shows.
     """
     router = APIRouter(tags=["state"])
+    model = diagnoser.model.used
 
     @router.get("/health")
     async def health() -> Health:
-        """Whether the node takes an image now; it listens only once its model is loaded and warm."""
-        return Health(status="ok", ready=pool.has_room, model=model.name, round=model.round)
+        """Whether the node takes an image now; it listens only once its model is loaded, warm and tried."""
+        ready = diagnoser.works and pool.has_room
+        return Health(status="ok", ready=ready, model=model.name, round=model.round)
 
     @router.get("/metrics", response_class=Response, name="metrics")
     async def show_metrics() -> Response:

@@ -93,10 +93,10 @@ def page_router(
 
     async def _day(day: date, caller: Caller) -> Response:
         found = await pool.run(store.list_day, day)
-        step = timedelta(days=1)
+        damaged = await pool.run(store.list_damaged, day)
         return render(
-            "day.html", caller=caller, day=day, found=found, before=day - step, after=day + step,
-            today=date.today(),
+            "day.html", caller=caller, day=day, found=found, damaged=damaged, before=_days_on(day, -1),
+            after=_days_on(day, 1), today=date.today(),
         )  # fmt: skip
 
     return router
@@ -118,6 +118,14 @@ def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         values: what the template uses; ``caller`` is the clinician who is signed in.
     """
     return HTMLResponse(_TEMPLATES.get_template(template).render(values), status)
+
+
+def _days_on(day: date, days: int) -> date | None:
+    """A day so many days later, if Python knows it."""
+    try:
+        return day + timedelta(days)
+    except OverflowError:
+        return None
 
 
 def percent(probability: float) -> str:

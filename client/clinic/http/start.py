@@ -67,6 +67,7 @@ def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready],
     with (
         lock_folder(home.serving, patience=1.0),
         place.bound() as socket,
+        place.beside(socket) as others,
         open_store(home, settings.retention_days) as store,
     ):
         certificate = certificate_for(home.serving, clinic, names, settings) if place.tls else None
@@ -83,7 +84,7 @@ def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready],
             background.append(dicom_listener(service, settings.dicom, home.serving / OUTBOX))
         if settings.mqtt is not None:
             background.append(mqtt_listener(service, settings.mqtt))
-        listen(app, socket, context, settings, background, lambda: ready(answering))
+        listen(app, [socket, *others], context, settings, background, lambda: ready(answering))
 
 
 @asynccontextmanager

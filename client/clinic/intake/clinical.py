@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.shared.lesions.clinical_values import composed, is_letter, read_body_site, read_sex
 
 MAX_TEXT = 4096  # bytes
 MAX_AGE = 120
 OLDEST = 90  # an older person could be known by the age alone
-SEXES = ("female", "male")
 
 REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # a sender's name of a request
-_BODY_SITE = re.compile(r"[^\W\d_]([^\W\d_]|[ ,/()'-]){0,63}")  # letters of any script: no dates, no numbers
+_BODY_SITE_LETTERS = 64
+_BODY_SITE_SIGNS = frozenset(" ,/()'’&.-‐・")
 _FIELD = re.compile(r"[A-Za-z_]\w{0,31}", re.ASCII)
 
 
@@ -26,7 +28,7 @@ class Clinical:
     Attributes:
         age: whole years, 0 to 120, or ``None``; from 90 on, what a device sends is saved as 90.
         sex: ``"female"``, ``"male"`` or ``None``.
-        site: body site as the sender names it, or ``None``.
+        site: body site as the sender names it, in Unicode's composed form, or ``None``.
     """
 
     age: int | None = None
@@ -51,20 +53,49 @@ def read_clinical(text: bytes | str) -> tuple[Clinical, str | None]:
         if name not in ("age", "sex", "site", "request"):
             raise _unknown(name)
     age, sex, site, request = (fields.get(name) for name in ("age", "sex", "site", "request"))
-    if age is not None and not (type(age) is int and 0 <= age <= MAX_AGE):
-        raise _wrong("age", f"Give whole years, 0 to {MAX_AGE}")
-    if sex is not None and sex not in SEXES:
-        raise _wrong("sex", "Give female or male, or leave it out")
-    if site is not None and not is_body_site(site):
-        raise _wrong("site", "Name a part of the body in at most 64 letters, without digits")
+    clinical = Clinical(_age(age), _sex(sex), _site(site))
     if request is not None and not (isinstance(request, str) and REQUEST.fullmatch(request)):
         raise _wrong("request", "Use 1 to 64 letters, digits, dots, dashes, underscores or colons")
-    return Clinical(None if age is None else min(age, OLDEST), sex, site), request
+    return clinical, request
+
+
+def _age(age: object) -> int | None:
+    if age is None:
+        return None
+    whole = type(age) is int or (type(age) is float and age.is_integer())  # JSON knows one kind of number
+    if not (whole and isinstance(age, int | float) and 0 <= age <= MAX_AGE):
+        raise _wrong("age", f"Give whole years, 0 to {MAX_AGE}")
+    return min(int(age), OLDEST)
+
+
+def _sex(sex: object) -> str | None:
+    if sex is None:
+        return None
+    if isinstance(sex, str):
+        with suppress(ValueError):
+            return read_sex(sex)
+    raise _wrong("sex", "Give female or male; or other or unknown, which count as missing; or leave it out")
+
+
+def _site(site: object) -> str | None:
+    if site is None or (isinstance(site, str) and read_body_site(site) is None):
+        return None
+    if not isinstance(site, str) or not is_body_site(composed(site)):
+        raise _wrong("site", "Name a part of the body in at most 64 letters, without digits")
+    return composed(site)
 
 
 def is_body_site(value: object) -> bool:
-    """Whether this can be the name of a body site: short, without room for a date or a number."""
-    return isinstance(value, str) and _BODY_SITE.fullmatch(value) is not None
+    """Whether this can be the name of a body site: short, of letters of any script, without dates or numbers.
+
+    A letter may have combining marks, as scripts of South Asia need them.
+    """
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _BODY_SITE_LETTERS
+        and value[0].isalpha()
+        and all(is_letter(character) or character in _BODY_SITE_SIGNS for character in value)
+    )
 
 
 def _parse(text: bytes | str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dermafed.client.clinic.intake.clinical import MAX_AGE, OLDEST, Clinical, is
 from dermafed.client.clinic.intake.elements import malformed
 from dermafed.client.clinic.intake.pixels import SAMPLES, PixelHeader, wrong_colours
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.shared.lesions.clinical_values import read_body_site
 
 # What an answer in DICOM needs to be filed beside its image (PS3.3, C.7.1.1, C.7.2.1), and to name it.
 REFERENCE = [
@@ -155,4 +156,5 @@ def _site(dataset: Dataset) -> str | None:
     regions = dataset.get("AnatomicRegionSequence") or []
     named = str(regions[0].get("CodeMeaning", "")).strip() if len(regions) == 1 else ""
     part = str(dataset.get("BodyPartExamined", "")).strip().lower()
-    return next((site for site in (named, part) if is_body_site(site)), None)
+    sites = map(read_body_site, (named, part))
+    return next((site for site in sites if is_body_site(site)), None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from io import BytesIO
 
 import numpy as np
@@ -17,6 +18,8 @@ from dermafed.shared.errors import StorageError
 
 _DIAGNOSIS, _REFERENCE = "diagnosis", "reference"
 
+log = logging.getLogger("dermafed.store")
+
 JPEG, PNG = ".jpg", ".png"
 _QUALITY = 95
 _LARGEST_SIDE = 65_500  # of a JPEG
@@ -28,7 +31,7 @@ def save(
     """Save a diagnosis and its encoded pictures, by kind; returns the earlier one if its request was saved.
 
     In one transaction its files are on the disk before its row is: at any moment there is either the whole
-    diagnosis, or files that no row knows.
+    diagnosis, or half written files that no row knows.
 
     Raises:
         StorageError: it cannot be saved; then nothing of it is.
@@ -49,6 +52,8 @@ def save(
         if is_new:
             vault.files.remove(diagnosis.id)
         raise
+    if is_new:
+        vault.files.settle(diagnosis.id)
     return diagnosis if is_new else decrypt_diagnosis(vault, earlier)
 
 
@@ -56,6 +61,42 @@ def load(vault: Vault, id: str) -> Diagnosis:
     """A diagnosis; raises Refused where there is none (404), or it was forgotten (410)."""
     with vault.database.reading() as db:
         return decrypt_diagnosis(vault, find_row(db, id))
+
+
+def list_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[Diagnosis]:
+    """The diagnoses of a day of the clinic's own clock, newest first, but for the damaged ones."""
+    rows = _rows_of_day(vault, day, limit, skip)
+    return [found for _, found in _decrypted(vault, rows) if found is not None]
+
+
+def list_damaged(vault: Vault, day: date) -> list[str]:
+    """The ids of a day's diagnoses whose rows are damaged, newest first."""
+    return [id for id, found in _decrypted(vault, _rows_of_day(vault, day, None, 0)) if found is None]
+
+
+def _rows_of_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[sqlite3.Row]:
+    try:
+        midnights = [
+            to_milliseconds(datetime.combine(each, time()).astimezone()) for each in (day, day + timedelta(1))
+        ]
+    except (OverflowError, ValueError):
+        return []  # the first and the last day that Python knows
+    with vault.database.reading() as db:
+        return db.execute(
+            "SELECT * FROM diagnoses WHERE made >= ? AND made < ? ORDER BY made DESC, rowid DESC"
+            " LIMIT ? OFFSET ?",
+            (*midnights, -1 if limit is None else limit, skip),
+        ).fetchall()
+
+
+def _decrypted(vault: Vault, rows: Sequence[sqlite3.Row]) -> Iterator[tuple[str, Diagnosis | None]]:
+    """Each row's id, with its diagnosis unless the row is damaged."""
+    for row in rows:
+        try:
+            yield row["id"], decrypt_diagnosis(vault, row)
+        except StorageError as error:
+            log.error("the diagnosis %s is left out: %s", row["id"], error)
+            yield row["id"], None
 
 
 def load_encoded(vault: Vault, id: str, kind: str) -> bytes:

@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ KEY_BYTES = 32
 _NONCE_BYTES = 12  # drawn at random: one key is good for 2**32 of them (NIST SP 800-38D, 8.3)
 
 _RESTORE = "Restore it from your backup; without it, nobody can read the store"
+_PART = ".part"
 IMAGE, PREPARED, OBJECT = KINDS = ("image", "prepared", "object")
 
 
@@ -112,25 +114,32 @@ def read_key(path: Path) -> StoreCipher:
 class EncryptedFiles:
     """Files by id and kind, each encrypted with these two as context.
 
-    A file counts only while the database has its id, so that none needs a temporary name: one that was half
-    written when its process died belongs to no row, and is removed when the store is opened.
+    Until the database has its id, the name of a file ends in ``.part``: only such files are ever removed
+    because no row knows them. All others stay, since it may be the database that was lost.
     """
 
     folder: Path
     cipher: StoreCipher
 
     def write(self, id: str, parts: Mapping[str, bytes]) -> None:
-        """Write the files of an id, by kind; they are on the disk when this returns.
+        """Write the files of an id that no row has yet, by kind; they are on the disk when this returns.
 
         Raises:
             StorageError: they cannot be written.
         """
         try:
             for kind, data in parts.items():
-                _write_through(self._path(id, kind), self.cipher.encrypt(data, kind, id))
+                _write_through(self._part(id, kind), self.cipher.encrypt(data, kind, id))
             sync_folder(self.folder)
         except OSError as error:
             raise unwritable(error, self.folder) from error
+
+    def settle(self, id: str) -> None:
+        """Give the files of an id their names, once its row is on the disk; if not here, the sweep does."""
+        with suppress(OSError):
+            for kind in KINDS:
+                with suppress(FileNotFoundError):
+                    self._part(id, kind).rename(self._path(id, kind))
 
     def read(self, id: str, kind: str) -> bytes:
         """The content of a file.
@@ -140,7 +149,7 @@ class EncryptedFiles:
         """
         path = self._path(id, kind)
         try:
-            return self.cipher.decrypt(path.read_bytes(), kind, id)
+            return self.cipher.decrypt(self._bytes(id, kind), kind, id)
         except FileNotFoundError:
             what = "A file of the store is missing"
         except OSError as error:
@@ -155,16 +164,33 @@ class EncryptedFiles:
         Raises:
             StorageError: they cannot be removed.
         """
-        self._remove(self._path(id, kind) for id in ids for kind in KINDS)
+        self._remove(path(id, kind) for id in ids for kind in KINDS for path in (self._path, self._part))
 
-    def remove_others(self, ids: Collection[str]) -> None:
-        """Remove the files of all other ids.
+    def sweep(self, known: Collection[str], gone: Collection[str]) -> int:
+        """Remove what a death left half written, and what it left of ids that are gone.
+
+        Args:
+            known: ids whose files are stored.
+            gone: ids whose files were removed.
+
+        Returns:
+            How many whole files belong to no id; these are never removed.
 
         Raises:
-            StorageError: they cannot be removed.
+            StorageError: files cannot be removed.
         """
+        unknown, leftover = 0, []
         names = os.listdir(self.folder)  # noqa: PTH208  (of hundred thousands, paths would take seconds)
-        self._remove(self.folder / name for name in names if name.partition(".")[0] not in ids)
+        for name in names:
+            id, half = name.partition(".")[0], name.endswith(_PART)
+            if half and id in known:
+                self.settle(id)
+            elif half or (id in gone and id not in known):
+                leftover.append(self.folder / name)
+            elif id not in known:
+                unknown += 1
+        self._remove(leftover)
+        return unknown
 
     def _remove(self, paths: Iterable[Path]) -> None:
         try:
@@ -174,8 +200,19 @@ class EncryptedFiles:
         except OSError as error:
             raise unwritable(error, self.folder) from error
 
+    def _bytes(self, id: str, kind: str) -> bytes:
+        try:
+            return self._path(id, kind).read_bytes()
+        except FileNotFoundError:
+            with suppress(FileNotFoundError):
+                return self._part(id, kind).read_bytes()
+            return self._path(id, kind).read_bytes()  # it was settled in between
+
     def _path(self, id: str, kind: str) -> Path:
         return self.folder / f"{id}.{kind}"
+
+    def _part(self, id: str, kind: str) -> Path:
+        return self.folder / f"{id}.{kind}{_PART}"
 
 
 def sync_folder(folder: Path) -> None:
@@ -190,6 +227,7 @@ def sync_folder(folder: Path) -> None:
 def _write_through(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, FILE_MODE)  # whatever the umask
         file.write(data)
         file.flush()
         os.fsync(descriptor)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from dermafed.client.clinic.store.encryption import IMAGE
 from dermafed.client.clinic.store.opinions import OPINION, OTHER, REVIEW, Opinion, add_event, list_opinions
 from dermafed.client.clinic.store.vault import Vault, find_row
 from dermafed.client.node.reviewed import ReviewedRow, add_reviewed, remove_reviewed
-from dermafed.shared.errors import SettingsError
+from dermafed.shared.errors import SettingsError, StorageError
 from dermafed.shared.lesions.diagnoses import canonical, is_known
 
 _PATIENT_ID = "00100020"  # DICOM's tag
 _GROUP_DIGITS = 16
+
+log = logging.getLogger("dermafed.store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,10 @@ class PendingReview:
 
 
 def list_pending(vault: Vault) -> list[PendingReview]:
-    """Disagreements and confirmed diagnoses without a review since, whose image is stored; oldest first."""
+    """Disagreements and confirmed diagnoses without a review since, whose image is stored; oldest first.
+
+    One that cannot be read in full is left out: an opinion that is missing might change its label.
+    """
     with vault.database.reading() as db:
         rows = db.execute(
             "SELECT * FROM diagnoses WHERE pictures AND id IN ("
@@ -59,7 +65,7 @@ def list_pending(vault: Vault) -> list[PendingReview]:
             ") ORDER BY made, rowid",
             (OPINION, REVIEW),
         ).fetchall()
-    found = [_pending(vault, row) for row in rows]
+    found = list(_readable(vault, rows))
     return [each for each in found if any(opinion.needs_review for opinion in each.opinions)]
 
 
@@ -98,6 +104,14 @@ def reject(vault: Vault, folder: Path, id: str, who: str) -> None:
     with vault.database.writing() as db:
         add_event(vault, db, id, REVIEW, {"who": who, "label": None})
         remove_reviewed(folder, id)
+
+
+def _readable(vault: Vault, rows: Sequence[sqlite3.Row]) -> Iterator[PendingReview]:
+    for row in rows:
+        try:
+            yield _pending(vault, row)
+        except StorageError as error:
+            log.error("the diagnosis %s is left out: %s", row["id"], error)
 
 
 def _pending(vault: Vault, row: sqlite3.Row) -> PendingReview:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,11 +22,13 @@ from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encode_los
 from dermafed.client.clinic.store.encryption import IMAGE, OBJECT, PREPARED
 from dermafed.client.clinic.store.opinions import VIEW, Opinion, View, add_event, events
 from dermafed.client.clinic.store.review import PendingReview
-from dermafed.client.clinic.store.vault import Vault, now, open_vault, to_iso, to_milliseconds
+from dermafed.client.clinic.store.vault import Vault, now, open_vault, to_iso
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import ReviewedRow, remove_reviewed
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.decoding import decode_image
+
+log = logging.getLogger("dermafed.store")
 
 
 def open_store(home: Home, retention_days: int | None = None) -> Store:
@@ -44,7 +47,10 @@ def open_store(home: Home, retention_days: int | None = None) -> Store:
             "Diagnoses must be stored for at least a day", where="retention_days", remedy="Give 1 or more"
         )
     store = Store(open_vault(home.store), home.reviewed, retention_days)
-    store.expire(datetime.now(UTC))
+    try:
+        store.expire(datetime.now(UTC))
+    except retention.ClockJump as jump:
+        log.error("%s", jump)
     return store
 
 
@@ -126,14 +132,11 @@ class Store:
 
     def list_day(self, day: date, limit: int | None = None, skip: int = 0) -> list[Diagnosis]:
         """The diagnoses of a day of the clinic's own clock, newest first: `limit` of them after `skip`."""
-        midnights = [datetime.combine(each, time()).astimezone() for each in (day, day + timedelta(1))]
-        with self._vault.database.reading() as db:
-            rows = db.execute(
-                "SELECT * FROM diagnoses WHERE made >= ? AND made < ? ORDER BY made DESC, rowid DESC"
-                " LIMIT ? OFFSET ?",
-                (*map(to_milliseconds, midnights), -1 if limit is None else limit, skip),
-            ).fetchall()
-        return [decrypt_diagnosis(self._vault, row) for row in rows]
+        return diagnoses.list_day(self._vault, day, limit, skip)
+
+    def list_damaged(self, day: date) -> list[str]:
+        """The ids of a day's diagnoses that cannot be read, newest first."""
+        return diagnoses.list_damaged(self._vault, day)
 
     def load_prepared(self, id: str) -> NDArray[np.uint8]:
         """What the network saw, RGB uint8 (S, S, 3), to the last bit; Refused (410) if it has expired."""
@@ -177,14 +180,18 @@ class Store:
         """Keep a diagnosis out of the training data, or take it out again."""
         review.reject(self._vault, self._reviewed, id, who)
 
-    def expire(self, now: datetime) -> int:
-        """Remove what is too old; returns the number of diagnoses and objects. To be called daily."""
-        return 0 if self._days is None else retention.expire(self._vault, now, self._days)
+    def expire(self, now: datetime, *, days: int | None = None, confirmed: bool = False) -> int:
+        """Remove what is too old; returns the number of diagnoses and objects. To be called daily.
+
+        Raises:
+            ClockJump: the clock is far past what the store knows, and nobody has confirmed it.
+        """
+        days = days or self._days
+        return 0 if days is None else retention.expire(self._vault, now, days, confirmed=confirmed)
 
     def forget(self, *ids: str) -> None:
         """Remove diagnoses and all that belongs to them, their training records included, for good."""
-        for id in ids:
-            self.load(id)
+        retention.check_ids(self._vault, *ids)
         for id in ids:
             remove_reviewed(self._reviewed, id)
         retention.forget(self._vault, *ids)
@@ -209,6 +216,7 @@ class Store:
         except Exception:
             self._vault.files.remove(id)
             raise
+        self._vault.files.settle(id)
         return id
 
     def list_quarantined(self) -> list[Quarantined]:
@@ -224,11 +232,11 @@ class Store:
         return self._vault.files.read(id, OBJECT)
 
     def delete_quarantined(self, id: str) -> None:
-        """Remove an object from quarantine, for good."""
+        """Remove an object from quarantine, for good; its row last, since it leaves no trace."""
         with self._vault.database.writing() as db:
             if not db.execute("DELETE FROM quarantine WHERE id = ?", (id,)).rowcount:
                 raise _no_such_object()
-        self._vault.files.remove(id)
+            self._vault.files.remove(id)
 
 
 def _no_such_object() -> Refused:

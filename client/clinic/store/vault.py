@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,85 +17,17 @@ from dermafed.client.clinic.store.encryption import (
     make_key,
     read_key,
 )
+from dermafed.client.clinic.store.store_database import StoreDatabase
 from dermafed.shared.errors import StorageError
 from dermafed.shared.storage.atomic_files import make_private_folder
-from dermafed.shared.storage.database import Database
 from dermafed.shared.storage.lock import lock_folder
 
-KEY_CHECK, TRACES = "key", "traces"
+KEY_CHECK = "key"
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 KEY, DATABASE, FILES = "store.key", "store.sqlite", "files"
 
-
-class StoreDatabase(Database):
-    """The store's tables; contents are encrypted, and times are milliseconds since 1970.
-
-    ``about`` has a text that only the right key decrypts, and whether traces of what was removed may be left.
-    In ``diagnoses``, ``asked`` is a keyed digest of device and request, and ``pictures`` says whether the
-    encrypted files are there. Events are only ever added: who looked, opinions, results of reviews.
-    """
-
-    name = "store"
-    version = 1
-    tables = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE diagnoses (
-    id TEXT PRIMARY KEY, made INTEGER NOT NULL, device TEXT NOT NULL, asked BLOB UNIQUE,
-    content BLOB NOT NULL, reference BLOB, pictures INTEGER NOT NULL DEFAULT 1
-);
-CREATE INDEX diagnoses_by_time ON diagnoses (made);
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY, diagnosis TEXT NOT NULL REFERENCES diagnoses, time INTEGER NOT NULL,
-    kind TEXT NOT NULL, content BLOB NOT NULL
-);
-CREATE INDEX events_by_diagnosis ON events (diagnosis, kind);
-CREATE TABLE forgotten (id TEXT PRIMARY KEY, time INTEGER NOT NULL);
-CREATE TABLE quarantine (id TEXT PRIMARY KEY, made INTEGER NOT NULL, device TEXT NOT NULL, why TEXT NOT NULL);
-"""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Also lets threads take turns: SQLite would let each sleep up to 0.1 s and then try again."""
-        with self._turn, super().writing() as connection:
-            yield connection
-
-    @contextmanager
-    def connected(self) -> Iterator[sqlite3.Connection]:
-        """Also overwrites what is deleted."""
-        with super().connected() as connection:
-            connection.execute("PRAGMA secure_delete = ON")
-            yield connection
-
-    def erase_traces(self) -> None:
-        """Write the file anew if something was removed from it, and empty its log.
-
-        ``secure_delete`` alone leaves copies where SQLite once moved a row from page to page.
-
-        Raises:
-            StorageError: that failed; the next opening of the store tries again.
-        """
-        with self.connected() as connection:
-            if not connection.execute("SELECT 1 FROM about WHERE name = ?", (TRACES,)).fetchone():
-                return
-            connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("VACUUM")
-            if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                raise StorageError(
-                    "Traces of what was removed could not be erased yet: others read the store",
-                    where=self.path,
-                    remedy="They are erased when the store is opened next",
-                )
-            connection.execute("DELETE FROM about WHERE name = ?", (TRACES,))
-
-
-def note_traces(db: sqlite3.Connection) -> None:
-    """Note, in the transaction that removes something, that traces of it are left."""
-    db.execute("INSERT OR IGNORE INTO about VALUES (?, x'')", (TRACES,))
+log = logging.getLogger("dermafed.store")
 
 
 def to_milliseconds(time: datetime) -> int:
@@ -131,7 +61,7 @@ class Vault:
         """
         try:
             return self.cipher.decrypt_json(encrypted, *context)
-        except DecryptionError as error:
+        except (DecryptionError, TypeError) as error:
             raise StorageError(
                 "The store's database was changed, or is damaged",
                 where=self.database.path,
@@ -139,24 +69,44 @@ class Vault:
             ) from error
 
 
-def open_vault(folder: Path) -> Vault:
-    """Open the store in a folder, made at first use; what a killed process left behind is removed.
+def open_vault(folder: Path, *, new: bool = True) -> Vault:
+    """Open the store in a folder; what a killed process left half written is removed.
+
+    Args:
+        folder: the store's folder.
+        new: whether it is made, if there is none.
 
     Raises:
         StorageError: a part is missing or damaged, the key is another's, or the disk fails.
     """
+    if not folder.exists() and interrupted_restore(folder).exists():
+        raise StorageError(
+            "A restore was interrupted", where=folder, remedy="Run it again: fl-client restore BACKUP"
+        )
     make_private_folder(folder)
     with lock_folder(folder):
         database, key = StoreDatabase(folder / DATABASE), folder / KEY
         make_private_folder(folder / FILES)
+        _refuse_lost_database(database, folder / FILES)
         if not database.path.exists():
-            _make(database.path, key, folder / FILES)
+            _make(database.path, key)
         cipher = read_key(key)
         database.complete()
-        _check_key(database, cipher, key)
+        _check_key(database, cipher, key, new)
     vault = Vault(database, EncryptedFiles(folder / FILES, cipher), cipher)
     _remove_leftovers(vault)
     return vault
+
+
+def interrupted_restore(folder: Path) -> Path:
+    """The folder in which a backup of a store is checked before it takes the store's place."""
+    return folder.with_name(f"{folder.name}.restoring")
+
+
+def list_ids(vault: Vault) -> list[str]:
+    """The ids of all diagnoses, oldest first."""
+    with vault.database.reading() as db:
+        return [row["id"] for row in db.execute("SELECT id FROM diagnoses ORDER BY made, rowid")]
 
 
 def find_row(db: sqlite3.Connection, id: str) -> sqlite3.Row:
@@ -182,25 +132,45 @@ def gone() -> Refused:
     )
 
 
-def _make(database: Path, key: Path, files: Path) -> None:
-    """Make a new store, unless files of an old one are left."""
-    if any(files.iterdir()):
-        raise StorageError("The store's database is missing", where=database, remedy="Restore your backup")
+def _refuse_lost_database(database: StoreDatabase, files: Path) -> None:
+    """Refuse a missing or empty database where files of an old one are left; nothing is written."""
+    wal = database.path.with_name(f"{database.path.name}-wal")
+    if not any(files.iterdir()) and not (wal.exists() and wal.stat().st_size):
+        return
+    if not database.path.exists():
+        raise _lost(database.path, "missing")
+    if not database.path.stat().st_size:  # SQLite would take it for a new one, and drop its log
+        raise _lost(database.path, "empty")
+    with database.connected() as connection:
+        if not connection.execute("PRAGMA user_version").fetchone()[0]:
+            raise _lost(database.path, "empty")
+
+
+def _lost(database: Path, how: str) -> StorageError:
+    return StorageError(
+        f"The store's database is {how}, but images are there; nothing was changed",
+        where=database,
+        remedy="Restore your backup: fl-client restore BACKUP",
+    )
+
+
+def _make(database: Path, key: Path) -> None:
+    """Make a new store."""
     if not key.exists():
         make_key(key)
     StoreDatabase.create(database)
 
 
-def _check_key(database: StoreDatabase, cipher: StoreCipher, key: Path) -> None:
+def _check_key(database: StoreDatabase, cipher: StoreCipher, key: Path, new: bool) -> None:
     """Refuse a key that is not this database's; a new database stores a check of its key."""
     with database.reading() as db:
         row = db.execute("SELECT value FROM about WHERE name = ?", (KEY_CHECK,)).fetchone()
-    if row is None:
+    if row is None and new:
         with database.writing() as db:
             db.execute("INSERT INTO about VALUES (?, ?)", (KEY_CHECK, cipher.encrypt(b"", KEY_CHECK)))
         return
     try:
-        cipher.decrypt(row["value"], KEY_CHECK)
+        cipher.decrypt(b"" if row is None else row["value"], KEY_CHECK)
     except DecryptionError as error:
         raise StorageError(
             "This is not the key of this store",
@@ -210,8 +180,18 @@ def _check_key(database: StoreDatabase, cipher: StoreCipher, key: Path) -> None:
 
 
 def _remove_leftovers(vault: Vault) -> None:
-    """Remove files without a row, in a transaction, so that no diagnosis is being saved meanwhile."""
+    """Remove half written files, in a transaction, so that no diagnosis is being saved meanwhile."""
     with vault.database.writing() as db:
-        rows = db.execute("SELECT id FROM diagnoses WHERE pictures UNION SELECT id FROM quarantine")
-        vault.files.remove_others({row["id"] for row in rows})
+        known = _ids(db, "SELECT id FROM diagnoses WHERE pictures UNION SELECT id FROM quarantine")
+        gone = _ids(db, "SELECT id FROM diagnoses WHERE NOT pictures UNION SELECT id FROM forgotten")
+        if unknown := vault.files.sweep(known, gone):
+            if not known and not gone:
+                raise _lost(vault.database.path, "empty")
+            log.error(
+                "%s files of the store belong to no diagnosis: the database may be an old copy", unknown
+            )
     vault.database.erase_traces()
+
+
+def _ids(db: sqlite3.Connection, query: str) -> set[str]:
+    return {row["id"] for row in db.execute(query)}

@@ -2,59 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.readers.image_files import find_images, image_name
+from dermafed.shared.lesions.clinical_values import composed
+from dermafed.shared.lesions.readers.faults import Faults
+from dermafed.shared.lesions.readers.image_files import ImageFiles, find_images
 from dermafed.shared.lesions.readers.label_files import (
     document_kind,
     find_documents,
-    folder_kind,
+    holds_coco,
+    path_beside,
     read_document,
 )
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 
 _OWN_FIELDS = {"id", "file_name", "width", "height", "license", "flickr_url", "coco_url", "date_captured"}
+_SIDE = re.compile(r"(?:^|[^a-z])((train|training|val|valid|validation|test|testing)(?:[0-9]*))(?:$|[^a-z])")
+_REMEDY = "Export the file as COCO again"
 
 
 def is_coco(path: Path) -> bool:
-    """Whether this is a COCO file, or a folder whose first label file is one."""
+    """Whether this is a COCO file, or a folder that has one."""
     if path.is_dir():
-        return folder_kind(path) == "COCO"
+        return holds_coco(path)
     return path.suffix.lower() == ".json" and document_kind(read_document(path)) == "COCO"
 
 
 def read_coco(path: Path, skip_bad: bool) -> Dataset:
-    """Read a COCO file, or the only one below a folder.
+    """Read a COCO file, or those below a folder: one, or one for each side of a split.
 
     Fields of an image beyond COCO's own (``lesion_id``, ``age``, ``clinic`` ...) become its metadata. Every
-    image must be labelled, unless there are several COCO files and ``path`` names one.
+    image must be labelled, unless there are several COCO files and ``path`` names one. Where there is a file
+    for each side, its name becomes the attribute ``split``.
 
     Args:
         path: the JSON file, in the folder of its images or in a folder ``annotations`` there; or that folder.
-        skip_bad: leave out labels without image and images without label, instead of raising.
+        skip_bad: leave out labels without image, images without label and bad entries, instead of raising.
 
     Raises:
-        DatasetError: several files, a broken reference, or an image with more than one category.
+        DatasetError: several files of no split, a broken reference, or an image with more than one category.
     """
     folder = path if path.is_dir() else _image_folder(path)
-    files = find_images(folder)
-    found = [each for each in find_documents(folder) if document_kind(read_document(each)) == "COCO"]
-    path = _only(found, folder) if path.is_dir() else path
-    document = read_document(path)
-    try:
-        labels = _labels(document, path)
-        rows = [_row(image, labels, path) for image in document["images"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(
-            f"an entry lacks the field {error} or is malformed",
-            where=path,
-            remedy="Export the file as COCO again",
-        ) from error
-    records, notes = to_records(rows, files, skip_bad=skip_bad, all_images=len(found) < 2)
-    return Dataset(records, path, "COCO JSON", tuple(notes))
+    files, faults = find_images(folder), Faults(skip_bad)
+    found = [each for each in find_documents(folder) if _is_document(each, faults)]
+    chosen = _sides(found, folder) if path.is_dir() else {path: ""}
+    rows = [row for file, side in chosen.items() for row in _rows(file, side, files, faults)]
+    records, notes = to_records(rows, files, faults, all_images=len(chosen) == max(len(found), 1))
+    return Dataset(records, path if len(chosen) > 1 else next(iter(chosen)), "COCO JSON", tuple(notes))
+
+
+def _is_document(path: Path, faults: Faults) -> bool:
+    with faults.left_out():
+        return document_kind(read_document(path)) == "COCO"
+    return False
 
 
 def _image_folder(path: Path) -> Path:
@@ -62,44 +67,101 @@ def _image_folder(path: Path) -> Path:
     return path.parent.parent if path.parent.name == "annotations" else path.parent
 
 
-def _only(found: Sequence[Path], folder: Path) -> Path:
-    if len(found) > 1:
+def _sides(found: Sequence[Path], folder: Path) -> dict[Path, str]:
+    """The side of the split that each file is for, by its own name or its folder's; one file is for none."""
+    if len(found) == 1:
+        return {found[0]: ""}
+    sides = {path: _side(path.relative_to(folder)) for path in found}
+    if "" in sides.values() or len(set(sides.values())) < len(sides):
         names = ", ".join(path.name for path in found)
         raise DatasetError(
             f"several COCO files: {names}", where=folder, remedy=f"Choose one, such as {found[0]}"
         )
-    return found[0]
+    return sides
 
 
-def _labels(document: Mapping[str, Any], path: Path) -> dict[Any, str]:
-    """The category of each image that is annotated, by image id."""
-    categories = {category["id"]: str(category["name"]) for category in document["categories"]}
-    names = {image["id"]: image["file_name"] for image in document["images"]}
-    if len(names) < len(document["images"]):
-        raise DatasetError("two images share an id", where=path, remedy="Export the file as COCO again")
-    labels: dict[Any, str] = {}
+def _side(path: Path) -> str:
+    names = (path.stem, *reversed(path.parts[:-1]))
+    found = (_SIDE.search(name.casefold()) for name in names)
+    return next((match[1] for match in found if match), "")
+
+
+def _rows(path: Path, side: str, files: ImageFiles, faults: Faults) -> list[LabelRow]:
+    document = read_document(path)
+    images = _by_id(document["images"], "file_name", path, faults)
+    categories = _by_id(document["categories"], "name", path, faults)
+    labels: dict[Any, set[str]] = {}
     for annotation in document["annotations"]:
-        image, category = annotation["image_id"], annotation["category_id"]
-        place = f"{path}, annotation {annotation.get('id')}"
-        if category not in categories or image not in names:
-            what, number = ("category", category) if category not in categories else ("image", image)
-            raise DatasetError(
-                f"there is no {what} {number}", where=place, remedy="Export the file as COCO again"
-            )
-        if labels.setdefault(image, categories[category]) != categories[category]:
-            raise DatasetError(
-                f"{names[image]} has two categories, {labels[image]} and {categories[category]}",
-                where=place,
-                remedy="Keep one category for each image",
-            )
-    return labels
+        with faults.left_out(), _well_formed(path):
+            image = annotation["image_id"]
+            label = _label(annotation, images, categories, path)
+            labels.setdefault(image, set()).add(label)
+            if len(labels[image]) > 1:
+                raise DatasetError(
+                    f"{images[image]['file_name']} has two categories, {' and '.join(sorted(labels[image]))}",
+                    where=f"{path}, annotation {annotation.get('id')}",
+                    remedy="Keep one category for each image",
+                )
+    rows: list[LabelRow] = []
+    for id, image in images.items():
+        with faults.left_out(), _well_formed(path):
+            row = _row(image, "".join(labels.get(id, ())), path, side, files)
+            faults.images.add(row.image_id)
+            rows += [] if len(labels.get(id, ())) > 1 else [row]
+    return rows
 
 
-def _row(image: Mapping[str, Any], labels: Mapping[Any, str], path: Path) -> LabelRow:
-    attributes = {
-        key: "" if value is None else str(value)
+def _by_id(entries: Sequence[Any], name: str, path: Path, faults: Faults) -> dict[Any, Mapping[str, Any]]:
+    """The images or the categories by id, each with its name; of those that share an id, none."""
+    known: dict[Any, Mapping[str, Any]] = {}
+    twice: set[Any] = set()
+    for entry in entries:
+        with faults.left_out(), _well_formed(path):
+            id = entry["id"]
+            if not isinstance(entry[name], str):
+                raise TypeError(name)
+            if known.setdefault(id, entry) is not entry:
+                twice.add(id)
+                what = "images" if name == "file_name" else "categories"
+                raise DatasetError(f"two {what} share an id", where=f"{path}, id {id}", remedy=_REMEDY)
+    return {id: entry for id, entry in known.items() if id not in twice}
+
+
+def _label(
+    annotation: Mapping[str, Any], images: Mapping[Any, Any], categories: Mapping[Any, Any], path: Path
+) -> str:
+    image, category = annotation["image_id"], annotation["category_id"]
+    for what, number, known in (("category", category, categories), ("image", image, images)):
+        if number not in known:
+            place = f"{path}, annotation {annotation.get('id')}"
+            raise DatasetError(f"there is no {what} {number}", where=place, remedy=_REMEDY)
+    return composed(str(categories[category]["name"]).strip())
+
+
+def _row(image: Mapping[str, Any], label: str, path: Path, side: str, files: ImageFiles) -> LabelRow:
+    attributes = {"split": side.rstrip("0123456789")} if side else {}
+    attributes |= {
+        composed(key): "" if value is None else composed(str(value))
         for key, value in image.items()
         if key not in _OWN_FIELDS and not isinstance(value, (dict, list))
     }
     place = f"{path}, image {image['id']}"
-    return LabelRow(image_name(image["file_name"]), labels.get(image["id"], ""), place, attributes)
+    name = path_beside(_beside(path, side), image["file_name"], files.root)
+    return LabelRow(files.identify(name, place), label, place, attributes)
+
+
+def _beside(path: Path, side: str) -> Path:
+    """A path in the folder that a file's images are named from."""
+    if path.parent.name != "annotations":
+        return path
+    return path.parent.parent / side / path.name
+
+
+@contextmanager
+def _well_formed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"an entry lacks the field {error} or is malformed", where=path, remedy=_REMEDY
+        ) from error

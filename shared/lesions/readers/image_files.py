@@ -1,15 +1,26 @@
-"""Finding the images and lesion masks below a folder."""
+"""Finding the images and lesion masks below a folder, and the image that a name means."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.clinical_values import composed
+from dermafed.shared.lesions.readers.walking import walk_files
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp")
+IMAGE_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp")
+# Images all the same, but of kinds that are not read.
+_OTHER = """
+    .heic .heif .hif .avif .gif .dcm .dicom .jp2 .j2k .jpx .jpf .jpm .j2c .jpc .jxl .jxr .wdp .hdp .jls .psd
+    .svg .tga .ppm .pgm .pbm .pnm .pam .ico .pcx .exr .hdr .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .orf
+    .rw2 .raf .pef .srw .apng .mpo .jps .emf .wmf .eps
+"""
+OTHER_SUFFIXES = frozenset(_OTHER.split())
 MASK_FOLDERS = ("masks", "mask", "segmentations")
 _MASK_ENDING = "_segmentation"
 _SUPERPIXELS = "_superpixels"  # ISIC 2017 lays these beside its images
@@ -21,46 +32,87 @@ class ImageFiles:
 
     Attributes:
         root: the folder.
-        images: image files by name without suffix.
-        masks: lesion masks by the name of their image.
+        images: image files by their id: the name without suffix, or where several images have it, the path
+            below ``root`` without suffix, such as ``benign/3``.
+        masks: lesion masks by the id of their image.
+        notes: what else is there and was left out.
+        others: images of kinds that are not read.
     """
 
     root: Path
     images: dict[str, Path]
     masks: dict[str, Path]
+    notes: tuple[str, ...] = ()
+    others: tuple[Path, ...] = ()
+    _by_name: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def identify(self, text: str, place: object) -> str:
+        """The id of the image that a label file names; a name that no image has is returned as it is.
+
+        The folders in ``text`` count only where images share a name: the longest agreement decides.
+
+        Raises:
+            DatasetError: several images fit.
+        """
+        parts = [
+            part for part in composed(text.strip()).replace("\\", "/").split("/") if part not in ("", ".")
+        ]
+        if not parts:
+            return ""
+        name = image_name(parts[-1])
+        found = next((ids for key in _keys(parts[-1], name) if (ids := self._by_name.get(key))), [])
+        if not found:
+            return name
+        if len(found) > 1:
+            agreement = {id: _agreement(parts, self._parts(id)) for id in found}
+            best = max(agreement.values())
+            found = [id for id in found if agreement[id] == best]
+        if len(found) > 1:
+            first, second = (self.images[id] for id in found[:2])
+            raise DatasetError(
+                f"two images are named {name!r}: {first} and {second}",
+                where=place,
+                remedy="Name the image with its folder, or rename one",
+            )
+        return found[0]
+
+    def _parts(self, id: str) -> list[str]:
+        return [composed(part) for part in self.images[id].relative_to(self.root).parts]
 
 
 def find_images(root: Path) -> ImageFiles:
     """List the images below a folder, and the masks (in a folder ``masks``, or named ``ID_segmentation``).
 
     Raises:
-        DatasetError: no folder, no image, or two images of one name.
+        DatasetError: no folder, no image, or two images of one name in one folder.
     """
     if not root.is_dir():
         raise DatasetError("no such folder", where=root, remedy="Check the path")
-    images: dict[str, Path] = {}
-    masks: dict[str, Path] = {}
-    for path in _walk(root):
-        if _is_mask(path, root):
-            masks[path.stem.removesuffix(_MASK_ENDING)] = path
-        elif path.stem in images:
-            raise DatasetError(
-                f"two images are named {path.stem!r}: {images[path.stem]} and {path}",
-                where=root,
-                remedy="Remove or rename one",
-            )
-        else:
-            images[path.stem] = path
+    system: list[Path] = []
+    pictures = [path for path in walk_files(root, system) if not path.stem.endswith(_SUPERPIXELS)]
+    others = tuple(path for path in pictures if path.suffix.lower() in OTHER_SUFFIXES)
+    notes = [*_other_kinds(others, root), *_system_folders(system, root)]
+    pictures = [path for path in pictures if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = _with_ids([path for path in pictures if not _is_mask(path, root)], root)
     if not images:
         raise DatasetError(
-            "no images", where=root, remedy=f"Files ending in {', '.join(IMAGE_SUFFIXES)} are read"
+            f"no images{f'; {notes[0]}' if others else ''}",
+            where=root,
+            remedy=f"Files ending in {', '.join(IMAGE_SUFFIXES)} are read",
         )
-    return ImageFiles(root, images, masks)
+    by_name: dict[str, list[str]] = {}
+    for id, path in images.items():
+        for key in dict.fromkeys(_keys(composed(path.stem))):
+            by_name.setdefault(key, []).append(id)
+    files = ImageFiles(root, images, {}, tuple(notes), others, by_name)
+    files.masks.update(_masks([path for path in pictures if _is_mask(path, root)], files))
+    return files
 
 
 def find_photographs(root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """List the images below a folder except masks, in order of name; several may have one name."""
-    return [path for path in _walk(root, suffixes) if not _is_mask(path, root)]
+    pictures = (path for path in walk_files(root) if path.suffix.lower() in suffixes)
+    return [path for path in pictures if not (_is_mask(path, root) or path.stem.endswith(_SUPERPIXELS))]
 
 
 def named_images(paths: Sequence[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -80,9 +132,79 @@ def named_images(paths: Sequence[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES
 
 def image_name(text: str) -> str:
     """Return an image's name without suffix, from a file name or from a path of any operating system."""
-    name = text.strip().replace("\\", "/").rsplit("/", 1)[-1]
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and f".{suffix.lower()}" in IMAGE_SUFFIXES else name
+    name = composed(text.strip()).replace("\\", "/").rsplit("/", 1)[-1]
+    stem, dot, _ = name.rpartition(".")
+    return stem if dot and names_image(name) else name
+
+
+def names_image(text: str) -> bool:
+    """Whether a text ends as the name of an image file does, read or not."""
+    _, dot, suffix = text.strip().rpartition(".")
+    return bool(dot) and (f".{suffix.lower()}" in IMAGE_SUFFIXES or f".{suffix.lower()}" in OTHER_SUFFIXES)
+
+
+def _keys(*names: str) -> list[str]:
+    """The keys under which an image is looked up, the nearest first; a slash is in no name."""
+    return [name for name in names if name] + [f"/{name.casefold()}" for name in names if name]
+
+
+def _agreement(wanted: Sequence[str], have: Sequence[str]) -> tuple[bool, int, bool]:
+    """How well a path fits a file's: the whole of it, how many folders from the last, and the suffix."""
+    same_suffix = wanted[-1] == have[-1]
+    folders = _common(wanted[-2::-1], have[-2::-1])
+    return list(wanted[:-1]) == list(have[:-1]), folders, same_suffix
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many names two sequences share at their start."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (mine, theirs) in enumerate(pairs) if mine != theirs), min(len(one), len(other)))
+
+
+def _with_ids(paths: Sequence[Path], root: Path) -> dict[str, Path]:
+    """The images by id; of those whose ids would be equal, all get a longer one."""
+
+    def relative(path: Path) -> Path:
+        return path.relative_to(root)
+
+    forms = (
+        lambda path: path.stem,
+        lambda path: relative(path).with_suffix("").as_posix(),
+        lambda path: relative(path).as_posix(),
+    )
+    images: dict[str, Path] = {}
+    chosen = dict.fromkeys(paths, 0)
+    for _ in forms:
+        ids = {path: composed(forms[form](path)) for path, form in chosen.items()}
+        count = Counter(ids.values())
+        images = {id: path for path, id in ids.items()}
+        chosen = {path: min(form + (count[ids[path]] > 1), 2) for path, form in chosen.items()}
+    if len(images) < len(paths):
+        twice = next(path for path in paths if images[composed(relative(path).as_posix())] != path)
+        raise DatasetError(
+            f"two images are named {composed(twice.name)!r}",
+            where=twice.parent,
+            remedy="Remove or rename one",
+        )
+    return images
+
+
+def _masks(paths: Sequence[Path], files: ImageFiles) -> dict[str, Path]:
+    """The mask of each image; where images share a name, of the one that lies nearest."""
+    masks: dict[str, Path] = {}
+    for path in paths:
+        found = files._by_name.get(composed(path.stem.removesuffix(_MASK_ENDING)), [])
+        near = {id: _common_folders(path, files.images[id]) for id in found}
+        nearest = [id for id in found if near[id] == max(near.values())]
+        if len(nearest) == 1:
+            masks[nearest[0]] = path
+    return masks
+
+
+def _common_folders(mask: Path, image: Path) -> tuple[int, bool]:
+    own = [name for name in mask.parts[:-1] if name.casefold() not in MASK_FOLDERS]
+    theirs = [name for name in image.parts[:-1] if name.casefold() != "images"]
+    return _common(own, theirs), own == theirs
 
 
 def _is_mask(path: Path, root: Path) -> bool:
@@ -90,27 +212,22 @@ def _is_mask(path: Path, root: Path) -> bool:
     return path.stem.endswith(_MASK_ENDING) or any(name.casefold() in MASK_FOLDERS for name in folders)
 
 
-def _refuse(error: OSError) -> None:
-    raise DatasetError(
-        f"cannot be read: {error.strerror}", where=error.filename, remedy="Check your permission to read it"
-    ) from error
+def _other_kinds(paths: Sequence[Path], root: Path) -> list[str]:
+    if not paths:
+        return []
+    kinds = Counter(path.suffix.lower() for path in paths)
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    example = paths[0].relative_to(root)
+    return [f"{len(paths)} left out, images of a kind that is not read: {counts}, such as {example}"]
 
 
-def _walk(root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
-    """All image files below ``root`` but superpixels, in order of name.
-
-    Links are followed, each folder is entered once.
-    """
-    entered: set[Path] = set()
-    for folder, subfolders, names in os.walk(root, onerror=_refuse, followlinks=True):
-        real = Path(folder).resolve()
-        if real in entered:
-            subfolders.clear()
-            continue
-        entered.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
-        for name in sorted(names):
-            if name.startswith(".") or Path(name).stem.endswith(_SUPERPIXELS):
-                continue
-            if Path(name).suffix.lower() in suffixes:
-                yield Path(folder, name)
+def _system_folders(folders: Sequence[Path], root: Path) -> list[str]:
+    """A note on the system folders that hold images."""
+    names = [
+        str(folder.relative_to(root))
+        for folder in folders
+        if any(
+            Path(name).suffix.lower() in IMAGE_SUFFIXES for _, _, names in os.walk(folder) for name in names
+        )
+    ]
+    return [f"left out, system folders with images: {', '.join(sorted(names)[:3])}"] if names else []

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.readers.image_files import find_images, image_name
+from dermafed.shared.lesions.clinical_values import composed
+from dermafed.shared.lesions.readers.faults import Faults
+from dermafed.shared.lesions.readers.image_files import ImageFiles, find_images
 from dermafed.shared.lesions.readers.label_files import (
     document_kind,
     find_documents,
-    folder_kind,
+    holds_labelme,
+    path_beside,
     read_document,
 )
+from dermafed.shared.lesions.readers.labelme_shapes import geometry, image_size, instances, whole_image
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
-Polygon = NDArray[np.float64]
+_LONGEST_SIDE = 1_000_000  # pixels
 
 
 def is_labelme(path: Path) -> bool:
-    """Whether this is a folder whose first label file is LabelMe's."""
-    return path.is_dir() and folder_kind(path) == "LabelMe"
+    """Whether this is a folder with files of LabelMe."""
+    return path.is_dir() and holds_labelme(path)
 
 
 def read_labelme(folder: Path, skip_bad: bool) -> Dataset:
@@ -37,14 +37,17 @@ def read_labelme(folder: Path, skip_bad: bool) -> Dataset:
 
     Args:
         folder: folder of the files and the images, at any depth.
-        skip_bad: leave out labels without image and images without label, instead of raising.
+        skip_bad: leave out labels without image, images without label and bad files, instead of raising.
 
     Raises:
         DatasetError: a file is not LabelMe's, or has two flags set or shapes of several labels.
     """
-    files = find_images(folder)
-    rows = [_row(path, _as_labelme(path, read_document(path))) for path in find_documents(folder)]
-    records, notes = to_records(rows, files, skip_bad=skip_bad)
+    files, faults = find_images(folder), Faults(skip_bad)
+    rows: list[LabelRow] = []
+    for path in find_documents(folder):
+        with faults.left_out():
+            rows.append(_row(path, _as_labelme(path, read_document(path)), files, faults))
+    records, notes = to_records(rows, files, faults)
     return Dataset(records, folder, "LabelMe JSON", tuple(notes))
 
 
@@ -60,25 +63,50 @@ def _as_labelme(path: Path, document: Any) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "imageData"}
 
 
-def _row(path: Path, document: Mapping[str, Any]) -> LabelRow:
-    flags = document.get("flags") or {}
-    marked = [name for name, is_set in flags.items() if is_set] if isinstance(flags, dict) else []
-    labels = sorted(set(marked or (shape["label"] for shape in document["shapes"])))
+def _row(path: Path, document: Mapping[str, Any], files: ImageFiles, faults: Faults) -> LabelRow:
+    image = files.identify(path_beside(path, document["imagePath"], files.root), path)
+    faults.images.add(image)
+    labels = sorted({_flag(path, document)} - {""} or {_label(shape) for shape in document["shapes"]})
     if len(labels) > 1:
-        raise DatasetError(
-            f"several labels for one image: {', '.join(labels)}",
-            where=path,
-            remedy="Set one flag, or give all shapes one label",
-        )
-    return LabelRow(image_name(document["imagePath"]), "".join(labels), str(path))
+        raise _several(path, labels)
+    return LabelRow(image, "".join(labels), str(path))
+
+
+def _flag(path: Path, document: Mapping[str, Any]) -> str:
+    """The flag that is set for the image, which is its label; empty if none is."""
+    flags = document.get("flags") or {}
+    marked = (
+        sorted({composed(name.strip()) for name, is_set in flags.items() if is_set}) if _is_map(flags) else []
+    )
+    if len(marked) > 1:
+        raise _several(path, marked)
+    return "".join(marked)
+
+
+def _is_map(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _label(shape: Mapping[str, Any]) -> str:
+    return composed(str(shape["label"]).strip())
+
+
+def _several(path: Path, labels: list[str]) -> DatasetError:
+    return DatasetError(
+        f"several labels for one image: {', '.join(labels)}",
+        where=path,
+        remedy="Set one flag, or give all shapes one label",
+    )
 
 
 def labelme_to_coco(folder: Path, out_json: Path) -> Path:
-    """Write the LabelMe files below a folder as one COCO file.
+    """Write the LabelMe files below a folder as one COCO file, which reads back as the same labels.
 
     Each shape becomes an annotation; shapes of one label and one group id become one with several polygons,
     which must not overlap, since areas add. Points are in pixels, moved to the image's border where they lie
-    outside; an area is the polygon's (shoelace formula), a box is ``[x, y, width, height]``.
+    outside; an area is the polygon's (shoelace formula), a box is ``[x, y, width, height]``. A circle becomes
+    a polygon, a mask run lengths. A flag that is set is the category of the image's annotations, or of one
+    of the whole image if it has no shape; the shape's own label is then its attribute ``shape``.
 
     Args:
         folder: folder of the LabelMe files, at any depth.
@@ -88,21 +116,22 @@ def labelme_to_coco(folder: Path, out_json: Path) -> Path:
         ``out_json``.
 
     Raises:
-        DatasetError: no LabelMe file, a shape without area, no image size, or ``out_json`` exists.
+        DatasetError: no LabelMe file, a shape without area, several flags, no image size, or ``out_json``
+            exists.
         StorageError: ``out_json`` cannot be written.
     """
     if out_json.exists():
         raise DatasetError("the file exists", where=out_json, remedy="Choose another name, or remove it")
-    documents = _documents(folder)
-    labels = sorted({shape["label"] for document in documents.values() for shape in document["shapes"]})
-    categories = {label: number for number, label in enumerate(labels, start=1)}
     images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for path, document in documents.items():
-        images.append(_image(path, document, folder, number=len(images) + 1))
-        for label, polygons in _instances(path, document):
-            common = {"id": len(annotations) + 1, "image_id": len(images), "category_id": categories[label]}
-            annotations.append(common | _geometry(polygons))
+    found: list[tuple[int, str, dict[str, Any]]] = []
+    for number, (path, document) in enumerate(_documents(folder).items(), start=1):
+        images.append(_image(path, document, folder, number))
+        found += [(number, label, drawn) for label, drawn in _annotations(path, document)]
+    categories = {label: number for number, label in enumerate(sorted({label for _, label, _ in found}), 1)}
+    annotations = [
+        {"id": number, "image_id": image, "category_id": categories[label]} | drawn
+        for number, (image, label, drawn) in enumerate(found, start=1)
+    ]
     listed = [
         {"id": number, "name": label, "supercategory": "lesion"} for label, number in categories.items()
     ]
@@ -110,6 +139,20 @@ def labelme_to_coco(folder: Path, out_json: Path) -> Path:
     make_folder(out_json.parent)
     write_atomically(out_json, json.dumps(coco, indent=1, allow_nan=False).encode())
     return out_json
+
+
+def _annotations(path: Path, document: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The label and the geometry of each annotation of an image."""
+    flag, size = _flag(path, document), _size(path, document)
+    shapes = [shape | {"label": _label(shape)} for shape in document["shapes"]]
+    if not flag:
+        return [(label, geometry(parts)) for label, parts in instances(shapes, size, path)]
+    if not shapes:
+        return [(flag, geometry([whole_image(size)]))]
+    return [
+        (flag, geometry(parts) | {"attributes": {"shape": label}})
+        for label, parts in instances(shapes, size, path)
+    ]
 
 
 def _documents(folder: Path) -> dict[Path, dict[str, Any]]:
@@ -126,64 +169,21 @@ def _documents(folder: Path) -> dict[Path, dict[str, Any]]:
 
 def _image(path: Path, document: Mapping[str, Any], folder: Path, number: int) -> dict[str, Any]:
     width, height = _size(path, document)
-    file = path.parent / document["imagePath"].replace("\\", "/")
-    name = Path(os.path.relpath(file, folder)).as_posix()
+    name = path_beside(path, document["imagePath"], folder)
     return {"id": number, "file_name": name, "width": width, "height": height}
 
 
 def _size(path: Path, document: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height of the image: as the document says, else as the image beside it has them."""
     width, height = document.get("imageWidth"), document.get("imageHeight")
-    if not isinstance(width, int) or not isinstance(height, int) or min(width, height) < 1:
+    if width is None and height is None:
+        width, height = image_size(path.parent / document["imagePath"].replace("\\", "/"))
+    if (
+        not isinstance(width, int)
+        or not isinstance(height, int)
+        or not 1 <= min(width, height) <= max(width, height) <= _LONGEST_SIDE
+    ):
         raise DatasetError(
             "no imageWidth and imageHeight", where=path, remedy="Save the file with LabelMe again"
         )
     return width, height
-
-
-def _instances(path: Path, document: Mapping[str, Any]) -> list[tuple[str, list[Polygon]]]:
-    """The annotated objects: label, and a polygon for each of its shapes."""
-    limits = np.array(_size(path, document), dtype=np.float64)
-    objects: dict[tuple[str, str], list[Polygon]] = {}
-    for number, shape in enumerate(document["shapes"], start=1):
-        group = shape.get("group_id")
-        key = f"shape {number}" if group is None else f"group {group}"
-        polygon = _polygon(shape, limits, place=f"{path}, shape {number}")
-        objects.setdefault((shape["label"], key), []).append(polygon)
-    return [(label, polygons) for (label, _), polygons in objects.items()]
-
-
-def _polygon(shape: Mapping[str, Any], limits: NDArray[np.float64], place: str) -> Polygon:
-    """The corners of a shape, (n, 2) in pixels, inside the image."""
-    try:
-        points = np.array(shape["points"], dtype=np.float64).reshape(-1, 2)
-    except (KeyError, TypeError, ValueError):
-        points = np.empty((0, 2))
-    points = np.clip(points, 0, limits)
-    kind = shape.get("shape_type") or "polygon"
-    if kind == "rectangle" and len(points) == 2:
-        (x0, y0), (x1, y1) = points
-        points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-    if kind not in ("polygon", "rectangle") or len(points) < 3 or not _area(points) > 0:
-        raise DatasetError(
-            f"a {kind} of {len(points)} points has no area",
-            where=place,
-            remedy="Draw it as a polygon or a rectangle",
-        )
-    return points
-
-
-def _area(points: Polygon) -> float:
-    """The area of a simple polygon, in square pixels: the shoelace formula."""
-    x, y = points.T
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
-
-
-def _geometry(polygons: Sequence[Polygon]) -> dict[str, Any]:
-    corners = np.concatenate(polygons)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    return {
-        "segmentation": [polygon.ravel().tolist() for polygon in polygons],
-        "area": sum(_area(polygon) for polygon in polygons),
-        "bbox": [*low.tolist(), *(high - low).tolist()],
-        "iscrowd": 0,
-    }

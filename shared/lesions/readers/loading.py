@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.clinical_values import composed
 from dermafed.shared.lesions.readers.coco import is_coco, read_coco
+from dermafed.shared.lesions.readers.columns import ColumnNames
+from dermafed.shared.lesions.readers.faults import Faults
 from dermafed.shared.lesions.readers.image_files import find_images
 from dermafed.shared.lesions.readers.labelme import is_labelme, read_labelme
 from dermafed.shared.lesions.readers.manifest import is_manifest, read_manifest
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 from dermafed.shared.lesions.record import SPLIT_NAMES
+
+_PART = re.compile(r".*(?:part|batch|chunk|images?|imgs?|pictures|fold|volume|disk)[ _-]*\d+", re.IGNORECASE)
+_SIDE = re.compile(
+    r"(?<![^\W_])(?:train|training|val|valid|validation|test|testing)(?![^\W\d_])", re.IGNORECASE
+)
+_COUNT = re.compile(rf"{_SIDE.pattern}|\d+$|(?<=[\W_])v\d+(?![^\W_])", re.IGNORECASE)
 
 
 class Reader(NamedTuple):
@@ -27,18 +37,22 @@ class Reader(NamedTuple):
     read: Callable[[Path, bool], Dataset]
 
 
-def load_dataset(path: Path, *, skip_bad: bool = False) -> Dataset:
+def load_dataset(path: Path, *, skip_bad: bool = False, columns: ColumnNames | None = None) -> Dataset:
     """Load labelled images; the first of `READERS` that accepts the path reads it. No pixel is read.
 
     Args:
         path: a folder, a CSV manifest or a COCO file.
-        skip_bad: leave out labels without image and images without label, with a note, instead of raising.
+        skip_bad: leave out labels without image, images without label and bad entries, with a note, instead
+            of raising.
+        columns: the columns of a manifest that go by other names than the accepted ones.
 
     Raises:
         DatasetError: the data cannot be used; file, row and remedy are named.
     """
     if not path.exists():
         raise DatasetError("no such file or folder", where=path, remedy="Check the path")
+    if columns:
+        return read_manifest(path, skip_bad, columns)
     for reader in READERS:
         if reader.accepts(path):
             return reader.read(path, skip_bad)
@@ -55,26 +69,33 @@ def read_class_folders(folder: Path, skip_bad: bool) -> Dataset:
     Raises:
         DatasetError: images outside the class folders, or fewer than two classes.
     """
-    files = find_images(folder)
-    parts = {name: path.relative_to(files.root).parts[:-1] for name, path in files.images.items()}
+    files, faults = find_images(folder), Faults(skip_bad)
+    parts = {id: path.relative_to(files.root).parts[:-1] for id, path in files.images.items()}
     split = all(folders and folders[0].casefold() in SPLIT_NAMES for folders in parts.values())
-    rows = [_folder_row(name, folders, files.images[name], split) for name, folders in parts.items()]
+    rows = [_folder_row(id, folders, files.images[id], split) for id, folders in parts.items()]
     labels = sorted({row.label for row in rows if row.label})
-    if len(labels) < 2:
-        found = f"one folder of images ({labels[0]})" if labels else "images"
+    if len(labels) < 2 or _are_parts(labels):
+        some = ", ".join(labels[:2])
+        found = f"folders of images ({some})" if len(labels) > 1 else f"one folder of images ({some})"
         raise DatasetError(
-            f"{found} but no labels",
+            f"{found if labels else 'images'} but no labels",
             where=files.root,
             remedy="Give a CSV manifest, a folder for each class (two at least), or COCO or LabelMe JSON",
         )
-    records, notes = to_records(rows, files, skip_bad=skip_bad)
+    records, notes = to_records(rows, files, faults)
     return Dataset(records, files.root, "folder per class", tuple(notes))
 
 
-def _folder_row(name: str, folders: tuple[str, ...], path: Path, split: bool) -> LabelRow:
+def _are_parts(labels: Sequence[str]) -> bool:
+    """Whether folders are parts of one set: x_part_1 and x_part_2, or train_images and test_images."""
+    common = {re.sub(r"[\W_]+", "", _COUNT.sub("", label.casefold())) for label in labels}
+    return len(common) == 1 and all(_PART.fullmatch(label) or _SIDE.search(label) for label in labels)
+
+
+def _folder_row(id: str, folders: tuple[str, ...], path: Path, split: bool) -> LabelRow:
     attributes = {"split": folders[0]} if split else {}
-    label = "".join(folders[split : split + 1])
-    return LabelRow(name, label, str(path), attributes)
+    label = composed("".join(folders[split : split + 1]))
+    return LabelRow(id, label, str(path), attributes)
 
 
 READERS = (

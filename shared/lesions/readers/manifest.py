@@ -1,60 +1,138 @@
-"""A CSV manifest beside its images: our columns, HAM10000's, the ISIC archive's, one-hot label files."""
+"""A table beside its images: our columns, and those of the public data sets as they are published."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.diagnoses import canonical, is_known
-from dermafed.shared.lesions.readers.image_files import find_images, image_name
-from dermafed.shared.lesions.readers.label_files import Table, find_tables, read_columns, read_table
-from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, first_column, is_missing, to_records
+from dermafed.shared.lesions.readers.columns import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    ColumnNames,
+    Rank,
+    TableColumns,
+    table_columns,
+)
+from dermafed.shared.lesions.readers.faults import Faults
+from dermafed.shared.lesions.readers.image_files import (
+    IMAGE_SUFFIXES,
+    ImageFiles,
+    find_images,
+    image_name,
+    names_image,
+)
+from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
+from dermafed.shared.lesions.readers.tables import (
+    TABLE_SUFFIXES,
+    Table,
+    find_tables,
+    list_files,
+    list_folders,
+    read_columns,
+    read_table,
+    sniff_columns,
+)
+from dermafed.shared.lesions.readers.walking import is_system_folder
 
-IMAGE_COLUMNS = ("image_id", "isic_id", "image", "image_name", "filename", "file_name", "file")
-LABEL_COLUMNS = ("diagnosis", "dx", "label", "class")
-# The ISIC archive's export since 2024 has a tree of diagnoses; its third level is the disease.
-TREE_COLUMNS = ("diagnosis_3", "diagnosis_2", "diagnosis_1")
-_ISIC_2017 = {"melanoma", "seborrheic_keratosis"}
+_LABEL_FOLDER = re.compile(r"meta(?:data)?|labels?|annotations?|csv|.*ground.?truth", re.IGNORECASE)
+_TEST = re.compile(r"(?<![^\W\d_])test(?![^\W\d_])", re.IGNORECASE)
+_SNIFFED = ("", ".txt")  # Dataverse gives HAM10000_metadata without a suffix
 _REMEDY = (
     f"Name the image column {', '.join(IMAGE_COLUMNS[:3])} ... and the label column "
-    f"{', '.join(LABEL_COLUMNS)}, or give one-hot columns named by diagnoses"
+    f"{', '.join(LABEL_COLUMNS)}, or choose them by --image and --label, or give one-hot columns named by "
+    "diagnoses"
 )
+
+Columns = Mapping[Path, TableColumns]
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether this is a CSV file, or a folder that has one."""
-    return bool(find_tables(path)) if path.is_dir() else path.suffix.lower() == ".csv"
+    """Whether this is a table, or a folder that has one."""
+    if path.is_dir():
+        return bool(_tables(path, ColumnNames()))
+    return path.suffix.lower() in TABLE_SUFFIXES or _is_table(path, ColumnNames())
 
 
-def read_manifest(path: Path, skip_bad: bool) -> Dataset:
-    """Read a manifest: a CSV file, or a folder with one that has labels.
+def read_manifest(path: Path, skip_bad: bool, names: ColumnNames | None = None) -> Dataset:
+    """Read a manifest: a table, or a folder with one that has labels.
 
-    Other CSV files in the folder that have an image column but no labels (metadata, lesion groups) are joined
+    Other tables beside it that have an image column but no labels (metadata, lesion groups) are joined
     by image. Where several files have labels, ``path`` must name one; images that it does not label are then
     ignored.
 
     Args:
-        path: the CSV file or its folder; the images lie anywhere below the folder.
-        skip_bad: leave out labels without image and images without label, instead of raising.
+        path: the table or its folder; the images lie anywhere below the folder. Where it has no table, those
+            in its subfolders without images count, such as Derm7pt's ``meta``.
+        skip_bad: leave out labels without image, images without label and bad rows, instead of raising.
+        names: the columns, where they go by other names than the accepted ones.
 
     Raises:
         DatasetError: the manifest cannot be used; file, row and column are named.
     """
-    folder = path if path.is_dir() else path.parent
-    columns = {
-        file: read_columns(file) for file in {*find_tables(folder), *([] if path.is_dir() else [path])}
-    }
-    labelled = sorted(file for file in columns if _label_columns(columns[file]))
+    names = names or ColumnNames()
+    folder = path if path.is_dir() else _image_folder(path)
+    path = path if path.is_dir() or folder == path.parent else path.absolute()
+    tables = dict.fromkeys([*_tables(folder, names), *([] if path.is_dir() else find_tables(path.parent))])
+    tables |= {} if path.is_dir() else {path: None}
+    if not tables:
+        raise DatasetError("no table whose columns could be named", where=folder, remedy="Give its CSV file")
+    headers = {file: read_columns(file) for file in tables}
+    columns = {file: table_columns(header, names) for file, header in headers.items()}
+    best = max(own.rank for own in columns.values())
+    labelled = sorted(file for file, own in columns.items() if own.rank == best > Rank.NONE)
     chosen = path if path in columns else _only_manifest(folder, sorted(columns), labelled)
-    if chosen not in labelled:
-        raise _wrong_columns(chosen, columns[chosen])
-    others = [file for file in sorted(columns) if file not in labelled and _image_column(columns[file])]
-    joined = [_by_image(read_table(file)) for file in others]
-    rows = _label_rows(read_table(chosen), joined)
-    records, notes = to_records(rows, find_images(folder), skip_bad=skip_bad, all_images=len(labelled) < 2)
-    notes = [*(f"{file.name} was joined by image" for file in others), *notes]
+    if columns[chosen].rank is Rank.NONE:
+        raise _wrong_columns(chosen, headers[chosen], columns[chosen], names)
+    faults, files = Faults(skip_bad), find_images(folder)
+    others = [file for file in sorted(columns) if file != chosen and _joins(columns[file], columns[chosen])]
+    joined = {file: _by_image(read_table(file, faults), columns[file], files, faults) for file in others}
+    table = read_table(chosen, faults)
+    rows, coarse = _label_rows(table, columns[chosen], [*joined.values()], files, faults)
+    single = sum(own.rank >= columns[chosen].rank for own in columns.values()) < 2
+    pictures, left = _other_pictures(table, columns[chosen], files, faults.images)
+    tested, without = _of_a_test(joined, files, faults.images)
+    faults.images |= pictures | tested
+    records, notes = to_records(rows, files, faults, all_images=single)
+    notes = [*(f"{file.name} was joined by image" for file in others), *coarse, *left, *without, *notes]
     return Dataset(records, chosen, "CSV manifest", tuple(notes))
+
+
+def _tables(folder: Path, names: ColumnNames) -> list[Path]:
+    """The tables of a folder, or where it has none, those of its subfolders without images."""
+    own = find_tables(folder) + [path for path in list_files(folder) if _is_table(path, names)]
+    below = {path: find_tables(path) for path in list_folders(folder) if not is_system_folder(path.name)}
+    if own:  # ISIC 2024 lays patients and ages beside its images
+        named = [file for files in below.values() for file in files if "metadata" in file.name.casefold()]
+        return own + [file for file in named if _rank(file, names) is Rank.NONE]
+    found = [file for path, files in below.items() if files and not _has_images(path) for file in files]
+    return found if any(_rank(file, names) for file in found) else []
+
+
+def _is_table(path: Path, names: ColumnNames) -> bool:
+    """Whether a file that is not called a table has the header of a manifest."""
+    suffix = path.suffix.lower()
+    return suffix in _SNIFFED and bool(table_columns(sniff_columns(path), names).rank)
+
+
+def _rank(path: Path, names: ColumnNames) -> Rank:
+    try:
+        return table_columns(read_columns(path), names).rank
+    except DatasetError:
+        return Rank.NONE
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in list_files(folder))
+
+
+def _image_folder(table: Path) -> Path:
+    """The folder of a table's images: its own, or the one above a folder of labels such as ``meta``."""
+    own = table.absolute().parent
+    above = _LABEL_FOLDER.fullmatch(own.name) and not any(map(_has_images, [own, *list_folders(own)]))
+    return own.parent if above and own.parent != own else table.parent
 
 
 def _only_manifest(folder: Path, tables: Sequence[Path], labelled: Sequence[Path]) -> Path:
@@ -66,50 +144,84 @@ def _only_manifest(folder: Path, tables: Sequence[Path], labelled: Sequence[Path
     return labelled[0] if labelled else tables[0]
 
 
-def _image_column(columns: Iterable[str]) -> str | None:
-    return first_column(columns, IMAGE_COLUMNS)
+def _joins(other: TableColumns, manifest: TableColumns) -> bool:
+    return other.image is not None and other.rank < manifest.rank
 
 
-def _label_columns(columns: Sequence[str]) -> tuple[str, ...]:
-    """The label columns: one, or a tree, or one-hot; none if there is no image column."""
-    if _image_column(columns) is None:
-        return ()
-    single = first_column(columns, LABEL_COLUMNS)
-    if single is not None:
-        return (single,)
-    tree = tuple(column for level in TREE_COLUMNS if (column := first_column(columns, (level,))))
-    one_hot = tuple(column for column in columns if is_known(column))
-    return tree or (one_hot if len(one_hot) > 1 else ())
-
-
-def _by_image(table: Table) -> dict[str, dict[str, str]]:
-    """The rows of a file without labels, by image."""
-    column = _image_column(table.columns) or ""
+def _by_image(
+    table: Table, columns: TableColumns, files: ImageFiles, faults: Faults
+) -> dict[str, dict[str, str]]:
+    """The rows of a file that says less, by image; of an image's contradicting rows, none."""
     rows: dict[str, dict[str, str]] = {}
+    twice: set[str] = set()
     for number, cells in table.rows:
-        name = image_name(cells[column])
-        if name in rows:
-            place = f"{table.path}, row {number}, column {column}"
-            raise DatasetError(f"image {name!r} occurs twice", where=place, remedy="Keep one")
-        rows[name] = cells
-    return rows
+        place = f"{table.path}, row {number}, column {columns.image}"
+        with faults.left_out():
+            name = files.identify(cells[columns.image or ""], place)
+            if rows.setdefault(name, cells) is not cells:
+                twice |= {name} if rows[name] != cells else set()
+                raise DatasetError(f"image {name!r} occurs twice", where=place, remedy="Keep one")
+    return {name: cells for name, cells in rows.items() if name not in twice}
 
 
-def _label_rows(table: Table, joined: Sequence[Mapping[str, dict[str, str]]]) -> list[LabelRow]:
+def _label_rows(
+    table: Table,
+    columns: TableColumns,
+    joined: Sequence[Mapping[str, dict[str, str]]],
+    files: ImageFiles,
+    faults: Faults,
+) -> tuple[list[LabelRow], list[str]]:
+    """The rows, and a note on those whose label is only of a coarser column."""
+    if not table.rows and faults.found:
+        what = f"no row can be used: {faults.notes()[0]}"
+        raise DatasetError(what, where=table.path, remedy="Correct the rows")
     if not table.rows:
         raise DatasetError("a header but no rows", where=table.path, remedy="Add a row for each image")
-    image_column, label_columns = _image_column(table.columns) or "", _label_columns(table.columns)
-    rows = []
+    rows: list[LabelRow] = []
+    coarse: list[str] = []
     for number, cells in table.rows:
         place = f"{table.path}, row {number}"
-        name = image_name(cells[image_column])
-        if not name:
-            raise DatasetError("no image", where=f"{place}, column {image_column}", remedy="Name the image")
-        label = _label(cells, label_columns, place)
-        rows.append(
-            LabelRow(name, label, place, _attributes(cells, [other.get(name, {}) for other in joined]))
-        )
-    return rows
+        text = cells[columns.image or ""]
+        with faults.left_out():
+            if not image_name(text):
+                where = f"{place}, column {columns.image}"
+                raise DatasetError("no image", where=where, remedy="Name the image")
+            name = files.identify(text, place)
+            faults.images.add(name)
+            label, column = columns.label(cells, place)
+            rows.append(
+                LabelRow(name, label, place, _attributes(cells, [one.get(name, {}) for one in joined]))
+            )
+            coarse += [column] if column and column != columns.labels[0] else []
+    share = f"{len(coarse)} of {len(rows)} images have no {columns.labels[0]}: "
+    return rows, [share + f"their label is that of {', '.join(dict.fromkeys(coarse))}"] if coarse else []
+
+
+def _other_pictures(
+    table: Table, columns: TableColumns, files: ImageFiles, named: set[str]
+) -> tuple[set[str], list[str]]:
+    """Images that other columns name, as Derm7pt's ``clinic`` names clinical pictures, and a note on them."""
+    others = [name for name in table.columns if name != columns.image and _holds_names(table, name)]
+    found: set[str] = set()
+    for text in {cells[name] for _, cells in table.rows for name in others}:
+        with suppress(DatasetError):  # several images have the name: none is meant for sure
+            found.add(files.identify(text, table.path))
+    found = (found & files.images.keys()) - named
+    return found, [f"{len(found)} left out, images of the column {', '.join(others)}"] if found else []
+
+
+def _of_a_test(
+    joined: Mapping[Path, Mapping[str, object]], files: ImageFiles, named: set[str]
+) -> tuple[set[str], list[str]]:
+    """Images that only the table of a test names, whose labels are not published, and a note on them."""
+    tests = [file for file in joined if _TEST.search(file.stem)]
+    found = {name for file in tests for name in joined[file]} & files.images.keys() - named
+    names = ", ".join(file.name for file in tests)
+    return found, [f"{len(found)} left out, images without label of {names}"] if found else []
+
+
+def _holds_names(table: Table, column: str) -> bool:
+    return names_image(next((cells[column] for _, cells in table.rows if cells[column].strip()), ""))
 
 
 def _attributes(cells: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> dict[str, str]:
@@ -120,32 +232,10 @@ def _attributes(cells: Mapping[str, str], others: Iterable[Mapping[str, str]]) -
     return attributes | {key: text for key, text in cells.items() if text.strip() or key not in attributes}
 
 
-def _label(cells: Mapping[str, str], columns: Sequence[str], place: str) -> str:
-    if columns[0].casefold() in TREE_COLUMNS:
-        return next((cells[level] for level in columns if not is_missing(cells[level])), "")
-    return cells[columns[0]] if len(columns) == 1 else _one_hot(cells, columns, place)
-
-
-def _one_hot(cells: Mapping[str, str], columns: Sequence[str], place: str) -> str:
-    """The label of a one-hot row; ISIC 2017 has no column for nevus, which is what remains."""
-    for column in columns:
-        if cells[column].strip() not in ("0", "1", "0.0", "1.0"):
-            raise DatasetError(
-                f"{cells[column]!r} in a one-hot column",
-                where=f"{place}, column {column}",
-                remedy="Write 0 or 1",
-            )
-    chosen = [column for column in columns if float(cells[column]) == 1]
-    if not chosen and {canonical(column) for column in columns} == _ISIC_2017:
-        return "nevus"
-    if len(chosen) != 1:
-        what = f"several labels ({', '.join(chosen)})" if chosen else "no label"
-        raise DatasetError(f"{what} in a one-hot row", where=place, remedy="Write 1 in exactly one column")
-    return chosen[0]
-
-
-def _wrong_columns(path: Path, columns: Sequence[str]) -> DatasetError:
-    lacking = "label" if _image_column(columns) else "image"
-    return DatasetError(
-        f"no {lacking} column among {', '.join(columns)}", where=f"{path}, row 1", remedy=_REMEDY
-    )
+def _wrong_columns(
+    path: Path, header: Sequence[str], columns: TableColumns, names: ColumnNames
+) -> DatasetError:
+    lacking = "label" if columns.image else "image"
+    asked = names.label if columns.image else names.image
+    what = f"no column {asked!r}" if asked is not None else f"no {lacking} column"
+    return DatasetError(f"{what} among {', '.join(header)}", where=f"{path}, row 1", remedy=_REMEDY)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.clinical_values import (
+    OLDEST,
+    composed,
+    is_missing,
+    read_age,
+    read_body_site,
+    read_sex,
+)
+from dermafed.shared.lesions.readers.faults import Faults
 from dermafed.shared.lesions.readers.image_files import ImageFiles
 from dermafed.shared.lesions.record import LesionRecord
 
@@ -21,11 +32,13 @@ BODY_SITE_COLUMNS = (
     "anatom_site_general_challenge",
     "anatom_site",
     "anatomic_site",
+    "body_site",
+    "localisation",
+    "location",
+    "region",
 )
-_MISSING = {"", "unknown", "nan", "na", "n/a", "none", "null", "?"}
-_SEX = {"f": "female", "female": "female", "m": "male", "male": "male"}
-_NEITHER_SEX = {"other", "diverse", "x", "nonbinary", "non-binary"}
-_OLDEST = 120.0
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,7 @@ class LabelRow:
         image_id: the image's name without suffix.
         label: the diagnosis in the source's words; empty if it has none.
         place: place of the entry, for error messages.
-        attributes: every column, by its own name.
+        attributes: every column, by its own name, in composed characters (NFC).
     """
 
     image_id: str
@@ -62,73 +75,95 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
-def is_missing(text: str) -> bool:
-    """Return whether the text of a field means that its value is unknown."""
-    return text.strip().casefold() in _MISSING
-
-
 def first_column(columns: Iterable[str], accepted: Sequence[str]) -> str | None:
     """Find the column that goes by an accepted name, the earliest accepted first; case does not count."""
+    return _first_column(tuple(columns), tuple(accepted))
+
+
+@lru_cache(maxsize=256)  # the rows of a table have the same columns
+def _first_column(columns: tuple[str, ...], accepted: tuple[str, ...]) -> str | None:
     by_name = {column.strip().casefold(): column for column in columns}
     return next((by_name[name] for name in accepted if name in by_name), None)
 
 
 def to_records(
-    rows: Sequence[LabelRow], files: ImageFiles, *, skip_bad: bool, all_images: bool = True
+    rows: Sequence[LabelRow],
+    files: ImageFiles,
+    faults: Faults,
+    *,
+    all_images: bool = True,
 ) -> tuple[tuple[LesionRecord, ...], list[str]]:
     """Join rows and image files.
 
     Args:
         rows: the entries of the label file.
         files: the images and masks.
-        skip_bad: leave out labels without image and images without label, instead of raising.
-        all_images: every image must have a row.
+        faults: takes entries that are bad, labels without image and images without label, or raises.
+        all_images: every image must have a row, or be one of ``faults.images``.
 
     Returns:
-        The records in order of ``image_id``, and a note on what was left out.
+        The records in order of ``image_id``, and a note on each kind that was left out.
 
     Raises:
         DatasetError: two rows for an image, a label without image, an image without label, a field that
-            cannot be read, or no labelled image.
+            cannot be read, or no labelled image; some only if ``faults`` raises.
     """
-    _refuse_repeats(rows)
+    named = {row.image_id for row in rows} | faults.images
+    rows = _without_repeats(rows, faults)
     absent = [f"{row.image_id} ({row.place})" for row in rows if row.image_id not in files.images]
-    unnamed = sorted(files.images.keys() - {row.image_id for row in rows}) if all_images else []
+    unnamed = sorted(files.images.keys() - named) if all_images else []
     unlabelled = unnamed + [f"{row.image_id} ({row.place})" for row in rows if is_missing(row.label)]
     notes = [
-        *_leave_out("label without image", absent, files.root, skip_bad),
-        *_leave_out("image without label", unlabelled, files.root, skip_bad),
+        *_leave_out("label without image", absent, files, faults),
+        *_leave_out("image without label", unlabelled, files, faults),
     ]
-    usable = [row for row in rows if row.image_id in files.images and not is_missing(row.label)]
-    if not usable:
+    records: list[LesionRecord] = []
+    for row in sorted(rows, key=lambda row: row.image_id):
+        if row.image_id in files.images and not is_missing(row.label):
+            with faults.left_out():
+                records.append(_record(row, files))
+    if not records:
+        found = [*notes, *faults.notes()]
         raise DatasetError(
-            "no labelled image", where=files.root, remedy="Check that the labels' names are the images'"
+            f"no labelled image{f': {found[0]}' if found else ''}",
+            where=files.root,
+            remedy="Check that the labels' names are the images'",
         )
-    records = (_record(row, files) for row in sorted(usable, key=lambda row: row.image_id))
-    return tuple(records), notes
+    return tuple(records), [*notes, *faults.notes(), *files.notes]
 
 
-def _refuse_repeats(rows: Sequence[LabelRow]) -> None:
-    seen: dict[str, str] = {}
+def _without_repeats(rows: Sequence[LabelRow], faults: Faults) -> list[LabelRow]:
+    """The rows; where bad ones are left out, all of an image whose rows differ, and all but one otherwise."""
+    by_image: dict[str, list[LabelRow]] = {}
     for row in rows:
-        if row.image_id in seen:
-            raise DatasetError(
-                f"image {row.image_id!r} is labelled twice",
-                where=f"{seen[row.image_id]} and {row.place}",
+        by_image.setdefault(row.image_id, []).append(row)
+    kept: list[LabelRow] = []
+    for image, own in by_image.items():
+        if len(own) == 1:
+            kept.append(own[0])
+            continue
+        agree = all(replace(row, place="") == replace(own[0], place="") for row in own)
+        for row in own[agree:]:
+            error = DatasetError(
+                f"image {image!r} is labelled twice",
+                where=f"{own[0].place} and {row.place if agree else own[1].place}",
                 remedy="Keep one",
             )
-        seen[row.image_id] = row.place
+            faults.add(error)
+        kept.extend(own[:1] if agree else [])
+    return kept
 
 
-def _leave_out(what: str, names: Sequence[str], root: Path, skip: bool) -> list[str]:
+def _leave_out(what: str, names: Sequence[str], files: ImageFiles, faults: Faults) -> list[str]:
     if not names:
         return []
     examples = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    if skip:
+    if faults.skip:
         return [f"{len(names)} left out, {what}: {examples}"]
+    others = f"; {files.notes[0]}" if files.others else ""
     raise DatasetError(
-        f"{what}: {len(names)} of them: {examples}",
-        where=root,
+        f"{what}: {len(names)} of them: {examples}{others}",
+        where=files.root,
         remedy="Complete the data, or choose to skip bad entries",
     )
 
@@ -137,12 +172,12 @@ def _record(row: LabelRow, files: ImageFiles) -> LesionRecord:
     return LesionRecord(
         image_id=row.image_id,
         path=files.images[row.image_id],
-        label=row.label.strip(),
+        label=composed(row.label.strip()),
         lesion_id=_text(row, LESION_COLUMNS),
         patient_id=_text(row, PATIENT_COLUMNS),
-        age=_age(row),
-        sex=_sex(row),
-        body_site=_text(row, BODY_SITE_COLUMNS),
+        age=_value(row, AGE_COLUMNS, read_age, f"Give years from 0 to {OLDEST:.0f}, or leave it empty"),
+        sex=_value(row, SEX_COLUMNS, read_sex, "Give female, male or other, or leave it empty"),
+        body_site=_value(row, BODY_SITE_COLUMNS, read_body_site, ""),
         mask=files.masks.get(row.image_id),
         attributes=row.attributes,
     )
@@ -150,33 +185,20 @@ def _record(row: LabelRow, files: ImageFiles) -> LesionRecord:
 
 def _text(row: LabelRow, accepted: Sequence[str]) -> str | None:
     column = first_column(row.attributes, accepted)
-    return None if column is None or is_missing(row.attributes[column]) else row.attributes[column].strip()
-
-
-def _age(row: LabelRow) -> float | None:
-    text = _text(row, AGE_COLUMNS)
-    if text is None:
+    if column is None or is_missing(row.attributes[column]):
         return None
-    try:
-        age = float(text)
-    except ValueError:
-        age = -1.0
-    if not 0 <= age <= _OLDEST:
-        raise _bad_field(row, AGE_COLUMNS, text, f"Give years from 0 to {_OLDEST:.0f}, or leave it empty")
-    return age
+    return composed(row.attributes[column].strip())
 
 
-def _sex(row: LabelRow) -> str | None:
-    text = _text(row, SEX_COLUMNS)
-    if text is None or text.casefold() in _NEITHER_SEX:
-        return None
-    if text.casefold() not in _SEX:
-        raise _bad_field(row, SEX_COLUMNS, text, "Give female, male or other, or leave it empty")
-    return _SEX[text.casefold()]
-
-
-def _bad_field(row: LabelRow, accepted: Sequence[str], text: str, remedy: str) -> DatasetError:
+def _value(
+    row: LabelRow, accepted: Sequence[str], read: Callable[[str], Value | None], remedy: str
+) -> Value | None:
     column = first_column(row.attributes, accepted)
-    return DatasetError(
-        f"{column} of {row.image_id} is {text!r}", where=f"{row.place}, column {column}", remedy=remedy
-    )
+    try:
+        return None if column is None else read(row.attributes[column])
+    except ValueError:
+        raise DatasetError(
+            f"{column} of {row.image_id} is {row.attributes[column or '']!r}",
+            where=f"{row.place}, column {column}",
+            remedy=remedy,
+        ) from None

@@ -26,6 +26,10 @@ FEWEST_IMAGES = 5
 """Sums over fewer images come close to revealing a single score: they are refused."""
 
 MOST_IMAGES = 10**9
+
+LARGEST_LOSS = 1e6
+"""Larger than any image's loss at any of the temperatures, and so small that no sum overflows."""
+
 _REMEDY = "Install the same version of DermaFed at every clinic"
 
 
@@ -110,7 +114,7 @@ class CalibrationSums:
             raise _refusal(f"they are of {self.images} images")
         if not (math.isfinite(self.temperature) and TEMPERATURES[0] <= self.temperature <= TEMPERATURES[-1]):
             raise _refusal("there is no such temperature")
-        if not _possible(self.losses):
+        if not _possible(self.losses) or self.losses.max() > self.images * LARGEST_LOSS:
             raise _refusal("no images have these losses")
         try:
             for bins in (self.before, self.after):

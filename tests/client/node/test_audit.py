@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,3 +92,15 @@ def test_a_line_without_its_head_does_not_stop_the_log(tmp_path: Path) -> None:
     assert len(read_log(path)) == 6
     append_entry(path, ENTRIES[1])
     assert len(read_log(path)) == 7
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_log_and_head_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
+    log = tmp_path / "audit.jsonl"
+    before = os.umask(umask)
+    try:
+        for number in range(2):
+            append_entry(log, Entry(1, str(number), "train", 10, "0" * 64))
+            assert {path.stat().st_mode & 0o777 for path in (log, log.with_suffix(".head"))} == {0o600}
+    finally:
+        os.umask(before)

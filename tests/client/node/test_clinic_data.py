@@ -9,6 +9,7 @@ import pytest
 from dermafed.client.node.clinic_data import ClinicData, OfferFolder, count_training_images, split_clinic_data
 from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.simulation.runs.prepare import prepare, write_clinic_splits
 from dermafed.simulation.runs.run_settings import RunSettings
 from tests.client.planted_clinic import CLASSES, OFFER, data_set, offer
@@ -56,3 +57,13 @@ def test_data_of_other_classes_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(DatasetError, match="unknown label"):
         split_clinic_data(ClinicData("graz", data), OFFER, OfferFolder(tmp_path / "offer", "graz"))
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data")
+    manifest = data / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("image", "Bild", 1).replace("diagnosis", "Befund", 1))
+    header = manifest.read_text().splitlines()[0].split(",")
+    columns = ColumnNames(next(name for name in header if "Bild" in name), "Befund")
+    clinic = ClinicData("graz", data, columns=columns)
+    assert split_clinic_data(clinic, OFFER, OfferFolder(tmp_path / "offer", "graz")).splits.train

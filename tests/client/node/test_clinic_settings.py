@@ -5,11 +5,20 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from dermafed.client.node.clinic_settings import Limits, default_limits, limited_keys
+from dermafed.client.node.clinic_settings import (
+    Limits,
+    default_limits,
+    least_keys,
+    limited_keys,
+    load_settings,
+    settings_text,
+)
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import Decision, Reason
 from tests.client.planted_clinic import OFFER, offer
@@ -44,7 +53,14 @@ METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=
         ({"explain": True}, {"explain": False}, "explanations"),
         ({"model": METADATA}, {"metadata": False}, "clinical metadata"),
         ({}, {"max_epsilon": 8.0}, "no differential privacy, epsilon at most 8.0"),
-        ({"epsilon": 9.0}, {"max_epsilon": 8.0}, "epsilon 9.0, at most 8.0"),
+        ({"epsilon": 0.5}, {"max_epsilon": 8.0}, "epsilon 0.5, but nothing would be noised"),
+        ({"recipe": replace(OFFER.recipe, batch_size=1)}, {}, "batches of 1 images, at least 4"),
+        ({}, {"min_batch_size": 17}, "batches of 16 images, at least 17"),
+        ({"recipe": replace(OFFER.recipe, batch_size=512)}, {}, "batches of 512 images, at most 256"),
+        ({"recipe": replace(OFFER.recipe, learning_rate=1)}, {}, "a learning rate of 1, at most 0.1"),
+        ({"threads": 65}, {}, "65 threads, at most 64"),
+        ({}, {"max_memory_gb": 0.8}, "0.9 GB of memory, at most 0.8"),
+        ({}, {"max_message_mb": 16}, "messages of 16 MB, at most 16"),
     ],
 )
 def test_a_plan_beyond_one_limit_is_refused_and_named(
@@ -55,11 +71,12 @@ def test_a_plan_beyond_one_limit_is_refused_and_named(
     assert own.decide(plan) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
 
 
-@pytest.mark.parametrize(
-    ("changes", "limits"), [({"epsilon": 8.0}, {"max_epsilon": 8.0}), ({"epsilon": 9.0}, {})]
-)
-def test_epsilon_counts_only_if_it_has_a_limit(changes: dict[str, object], limits: dict[str, float]) -> None:
-    assert more(limits).decide(offer(**changes))[0] is Decision.APPROVED
+@pytest.mark.parametrize("limits", [Limits(), LIMITS, more({"max_epsilon": 8.0})])
+@pytest.mark.parametrize("changes", [{"epsilon": 8.0}, {"recipe": replace(OFFER.recipe, batch_size=1)}])
+def test_what_protects_patients_is_refused_whatever_the_policy(
+    changes: dict[str, object], limits: Limits
+) -> None:
+    assert limits.decide(offer(**changes)) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
 
 
 @pytest.mark.parametrize("limits", [Limits(), LIMITS])
@@ -79,8 +96,11 @@ WAITING = (Decision.WAITING, Reason.ASKS_A_PERSON)
 def test_the_limits_are_those_that_the_keys_of_a_plan_declare() -> None:
     assert set(limited_keys()) == {
         *("max_rounds", "max_epochs", "max_steps", "max_image_size", "max_epsilon"),
+        *("max_batch_size", "max_learning_rate", "max_threads"),
+        *("max_memory_gb", "max_minutes", "max_message_mb"),
         *("strategies", "explain", "metadata"),
     }
+    assert set(least_keys()) == {"min_batch_size", "min_steps", "min_images"}
     assert "max_rounds = 100" in default_limits()
     assert "# max_epsilon = 8.0" in default_limits()
 
@@ -100,3 +120,42 @@ def test_a_limit_of_steps_may_be_raised() -> None:
 def test_an_unknown_limit_is_named_with_a_near_one() -> None:
     with pytest.raises(SettingsError, match="Perhaps 'max_rounds' is meant"):
         Limits.from_dict({"max_round": 3}, "clinic.toml")
+
+
+def test_the_columns_of_the_manifest_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "clinic.toml"
+    path.write_text(settings_text("graz", tmp_path), "utf-8")
+    assert not load_settings(path).columns
+    commented = path.read_text("utf-8")
+    path.write_text(
+        commented.replace('# image = "', 'image = "').replace('# label = "', 'label = "'), "utf-8"
+    )
+    assert load_settings(path).columns == ColumnNames("img_id", "diagnostic")
+    path.write_text(f"label = 3\n{commented}", "utf-8")
+    with pytest.raises(SettingsError, match="label is not a text"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "images", "faults"),
+    [
+        ({}, 14, []),
+        ({}, 7, ["a round on 7 images, at least 8"]),
+        ({}, 17, ["a round on 1 images, at least 8"]),  # the second step of an epoch has one
+        ({"epochs": 1}, 17, []),
+        ({"epochs": 1e-9}, 1000, []),  # a step of 16
+        ({"epochs": 1e-9, "batch_size": 4}, 1000, ["a round on 4 images, at least 8"]),
+        ({"steps": 1, "batch_size": 7}, 1000, ["a round on 7 images, at least 8"]),
+    ],
+)
+def test_a_round_has_a_least_number_of_images(
+    recipe: dict[str, float], images: int, faults: list[str]
+) -> None:
+    plan = offer(recipe=replace(OFFER.recipe, **recipe), rounds=3)  # type: ignore[arg-type]
+    assert LIMITS.never(plan, images) == faults
+
+
+def test_a_clinic_may_ask_for_more_steps() -> None:
+    limits = more({"min_steps": 3})
+    assert limits.never(OFFER, 192) == []
+    assert limits.never(OFFER, 128) == ["rounds of 2 steps, at least 3"]

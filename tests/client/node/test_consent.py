@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from dermafed.shared.protocol.agreement import (
     encode_offer,
 )
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Refusal, encode_instruction
+from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import become_server_task
 from tests.client.planted_clinic import OFFER, clinic, data_set, offer
@@ -35,12 +37,22 @@ WEIGHTS = np.zeros(3, np.float32)
 QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
 
 
+COUNTS = ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
+
+
+@dataclass
 class Still:
+    """Counts what it computes."""
+
+    computed: list[str]
+
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        self.computed.append(f"train {round}")
         return Update(weights, 1, {})
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        raise AssertionError
+        self.computed.append(f"evaluate {round}")
+        return COUNTS
 
 
 @dataclass
@@ -48,17 +60,24 @@ class Asking:
     """A server that asks the clinic's app directly."""
 
     home: Home
+    computed: list[str] = field(default_factory=list)
 
     def __call__(self, kind: str, content: RecordDict, run: int = 1) -> Message:
         become_server_task()
         consent = ClinicConsent(self.home)
         app = build_client_app(
-            lambda context: Still(), lambda context: lambda weights, round: QUALITY, consent
+            lambda context: Still(self.computed), lambda context: lambda weights, round: QUALITY, consent
         )
         return app(Message(content, 1000, kind), Context(run, 1000, {}, RecordDict(), {}))
 
-    def train(self, round: int = 1, run: int = 1) -> Message:
-        return self("train", encode_instruction(WEIGHTS, round, {}), run)
+    def train(self, round: int = 1, run: int = 1, weights: float = 0) -> Message:
+        return self("train", encode_instruction(WEIGHTS + np.float32(weights), round, {}), run)
+
+    def evaluate(self, round: int = 1, run: int = 1, weights: float = 0) -> Message:
+        return self("evaluate", encode_instruction(WEIGHTS + np.float32(weights), round, {}), run)
+
+    def offer(self, run: int = 1, **changes: object) -> None:
+        assert self(OFFER_QUERY, encode_offer(offer(**changes).to_text()), run).has_content()
 
 
 @pytest.fixture
@@ -112,3 +131,99 @@ def test_every_reason_for_a_refusal_is_answered(ask: Asking) -> None:
 def test_nothing_is_prepared_without_an_approval(ask: Asking) -> None:
     ask(OFFER_QUERY, encode_offer(offer(rounds=4).to_text()))
     assert ask(PREPARE_QUERY, encode_counts([9, 9])).error.code == Refusal.NOT_APPROVED
+
+
+def refused(reply: Message) -> bool:
+    return reply.has_error() and reply.error.code == Refusal.NOT_APPROVED
+
+
+def test_a_round_has_one_training_and_one_evaluation_in_order(ask: Asking) -> None:
+    ask.offer()
+    assert ask.train(1).has_content()
+    assert refused(ask.train(1, weights=1))
+    assert ask.evaluate(1).has_content()
+    assert refused(ask.evaluate(1, weights=1))
+    assert refused(ask.train(1, weights=2))
+    assert ask.evaluate(2).has_content()  # it missed the training of round 2
+    assert refused(ask.train(2))
+    assert refused(ask.evaluate(1, weights=3))
+    assert ask.train(3).has_content()
+    assert ask.computed == ["train 1", "evaluate 1", "evaluate 2", "train 3"]
+
+
+@pytest.mark.parametrize("round", [0, -5, 4])
+def test_there_are_no_rounds_beyond_the_plans(ask: Asking, round: int) -> None:
+    ask.offer(explain=True)
+    assert refused(ask.train(round))
+    assert refused(ask.evaluate(round))
+    assert refused(ask(EXPLAIN_QUERY, encode_instruction(WEIGHTS, round, {})))
+
+
+def test_a_request_again_gets_the_same_reply_and_computes_nothing(ask: Asking) -> None:
+    ask.offer()
+    first = [ask.train(1), ask.evaluate(1)]
+    ask.offer(run=2)  # the same plan in another run, at a node that started again
+    for run in (1, 2):
+        again = [ask.train(1, run), ask.evaluate(1, run)]
+        assert [each.content.object_id for each in again] == [each.content.object_id for each in first]
+    assert ask.computed == ["train 1", "evaluate 1"]
+    assert refused(ask.evaluate(1, run=2, weights=1))
+
+
+def test_a_reply_of_long_before_is_not_computed_again(ask: Asking) -> None:
+    ask.home.settings_file.write_text(ask.home.settings_file.read_text().replace("rounds = 3", "rounds = 9"))
+    ask.offer(rounds=9)
+    for round in range(1, 6):
+        ask.train(round)
+    assert refused(ask.train(1))
+    assert ask.train(4).has_content()
+    assert len(ask.computed) == 5
+
+
+def test_a_training_that_failed_may_be_asked_again(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask.offer()
+    with monkeypatch.context() as patch:
+        patch.setattr(Still, "train", lambda *_: 1 / 0)
+        assert ask.train(1).error.code == Refusal.TRAINING_FAILED
+    assert ask.train(1).has_content()
+
+
+def test_explanations_are_measured_once(ask: Asking) -> None:
+    ask.offer(explain=True)
+    first, second = (encode_instruction(WEIGHTS + np.float32(each), 3, {}) for each in (0, 1))
+    reply = ask(EXPLAIN_QUERY, first)
+    assert ask(EXPLAIN_QUERY, first).content.object_id == reply.content.object_id
+    assert refused(ask(EXPLAIN_QUERY, second))
+
+
+def test_a_list_of_answers_that_is_damaged_stops_the_run(ask: Asking) -> None:
+    ask.offer()
+    ask.train(1)
+    (path,) = ask.home.offers.glob("*/answers/answered.json")
+    path.write_text("[")
+    assert ask.train(2).error.reason == "StorageError"
+
+
+def approved_by_hand(ask: Asking, plan: Offer, run: int = 1) -> None:
+    """As a home of an earlier version may have it, or one whose person wrote the file."""
+    offers = Offers(ask.home.offers)
+    offers.add(plan, run, (Decision.WAITING, Reason.ASKS_A_PERSON))
+    offers.decide(plan.hash, Decision.APPROVED)
+
+
+@pytest.mark.parametrize("changes", [{"epsilon": 0.5}, {"recipe": replace(OFFER.recipe, batch_size=1)}])
+def test_what_nobody_can_approve_does_not_run(ask: Asking, changes: dict[str, Any]) -> None:
+    plan = offer(**changes)
+    approved_by_hand(ask, plan)
+    answer = decode_answer(ask(OFFER_QUERY, encode_offer(plan.to_text())).content, 2)
+    assert (answer.decision, answer.reason) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
+    assert refused(ask(PREPARE_QUERY, encode_counts([9, 9])))
+    assert refused(ask.train(1))
+
+
+def test_a_round_on_a_few_images_is_not_approved(ask: Asking) -> None:
+    settings = ask.home.settings_file
+    settings.write_text(settings.read_text().replace("min_images = 8", "min_images = 15"))
+    answer = decode_answer(ask(OFFER_QUERY, encode_offer(OFFER.to_text())).content, 2)
+    assert (answer.decision, answer.reason) == (Decision.REFUSED, Reason.BEYOND_LIMITS)
+    assert refused(ask(PREPARE_QUERY, encode_counts([9, 9])))

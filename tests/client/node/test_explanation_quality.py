@@ -70,7 +70,7 @@ def test_a_reply_has_named_metrics_only() -> None:
     replies: list[RecordDict] = []
     content = encode_instruction(start_weights(), 2, {})
 
-    def add_reply(reply: RecordDict) -> float:
+    def add_reply(clinic: str, reply: RecordDict) -> float:
         replies.append(reply)
         return 0.0
 

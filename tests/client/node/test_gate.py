@@ -23,13 +23,13 @@ from dermafed.shared.protocol.agreement import (
     encode_ready,
     installed_versions,
 )
+from dermafed.shared.protocol.calibration_messages import encode_calibration_sums
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
     Refusal,
-    encode_calibration_sums,
     encode_evaluation,
     encode_explanation_quality,
     encode_instruction,

@@ -150,6 +150,14 @@ def test_a_proxy_without_a_valid_address_is_named(
     assert named not in str(error.value)  # it may contain a password
 
 
+def test_what_of_the_data_is_left_out_is_told(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data")
+    (data / "phone.heic").write_bytes(b"x")
+    checks = {check.name: check for check in check_clinic(clinic(tmp_path / "graz", data))}
+    assert checks["data"].state == "ok"
+    assert "1 left out, images of a kind that is not read: 1 .heic, such as phone.heic" in checks["data"].what
+
+
 def pump(source: socket.socket, sink: socket.socket) -> None:
     try:
         while data := source.recv(65536):

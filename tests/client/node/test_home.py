@@ -109,3 +109,35 @@ def test_a_changed_authority_is_noticed(home: Home, tmp_path: Path) -> None:
     path.write_text(json.dumps(values))
     with pytest.raises(InputError, match="fingerprint"):
         read_invitation(path)
+
+
+def test_a_second_invitation_replaces_the_server_only_if_a_person_says_so(home: Home, tmp_path: Path) -> None:
+    first = invitation(home, tmp_path)
+    pin_server(home, first)
+    pin_server(home, first)  # the same again is nothing new
+    pem = certificate(tmp_path / "foreign").ca.read_text()
+    told = certificate_fingerprint(read_ca(pem))
+    before = home.server_file.read_bytes(), home.ca.read_bytes()
+    for other in (
+        replace(first, ca_pem=pem, ca_fingerprint=told),
+        replace(first, address="elsewhere.example.org:9443"),
+    ):
+        with pytest.raises(SettingsError, match="trusts another server") as caught:
+            pin_server(home, other)
+        assert first.ca_fingerprint in caught.value.what
+        assert other.ca_fingerprint in caught.value.what
+        assert other.address in caught.value.what
+        assert "--replace" in caught.value.remedy
+        assert (home.server_file.read_bytes(), home.ca.read_bytes()) == before
+        pin_server(home, other, replace=True)
+        assert server_address(home) == other.address
+        assert home.ca.read_text() == other.ca_pem
+        pin_server(home, first, replace=True)
+
+
+def test_a_damaged_pin_is_not_replaced_in_silence(home: Home, tmp_path: Path) -> None:
+    given = invitation(home, tmp_path)
+    pin_server(home, given)
+    home.server_file.write_text("{")
+    with pytest.raises(SettingsError, match="unknown"):
+        pin_server(home, given)

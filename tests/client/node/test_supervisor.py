@@ -157,7 +157,7 @@ def test_a_run_from_offer_to_evaluation(node: Node) -> None:
     np.testing.assert_array_equal(update.weights, WEIGHTS + 1)
     evaluation, _ = decode_evaluation(node.ask("evaluate", encode_instruction(WEIGHTS, 1, {})).content, 2)
     assert evaluation.confusion.tolist() == [[1, 0], [0, 1]]
-    failed = node.train(fail=1)
+    failed = node.ask("train", encode_instruction(WEIGHTS, 2, {"fail": 1}))
     assert (failed.error.code, failed.error.reason) == (Refusal.TRAINING_FAILED, "ValueError")
     kinds = [line.entry.kind for line in read_log(node.home.audit)]
     assert kinds == [

@@ -44,8 +44,9 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 @pytest.fixture
 def expected(tmp_path: Path) -> FloatVector:
-    """The model after the same rounds without a coordinator."""
-    run_local(server(tmp_path / "expected", rounds=ROUNDS), build_client_app(trainer_for), 3)
+    """The model after the same rounds without a coordinator, by the same rules as a plan's."""
+    rules = {"largest_share": 0.5, "largest_step": 3.0}
+    run_local(server(tmp_path / "expected", rounds=ROUNDS, **rules), build_client_app(trainer_for), 3)
     return load_state(tmp_path / "expected").weights
 
 
@@ -201,7 +202,8 @@ def full_disk(after: int) -> Iterator[None]:
 def test_a_full_disk_pauses_the_run_and_loses_nothing(served: Server, expected: FloatVector) -> None:
     run = served.ask("spring", ROUNDS)
     with served.running():
-        with full_disk(after=2 + 2 + 2 * 2):  # the offer and plan, the start, two rounds with their history
+        # The offer, plan and shares, the start and its history; two rounds: trained, ended, their history.
+        with full_disk(after=3 + 2 + 2 * 3):
             run = served.await_status("spring", Status.PAUSED)
         assert "No space left on device" in run.why
         assert "Free some disk space" in run.why

@@ -24,6 +24,7 @@ from google.protobuf.message import Message as Proto
 from dermafed.server.coordinator.listener import Certificate
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.message_store import missing_objects, object_keys, read_message, store_message
+from dermafed.server.flower.node_objects import objects_of
 
 PEM = serialization.Encoding.PEM
 
@@ -123,7 +124,8 @@ def node_in_process(link: Link, node_id: int, app: ClientApp, partition: int) ->
                 seen.append(message.metadata.message_type)
                 reply: Message = app(message, context)
                 state.object_store.delete(stub.metadata.message_id)  # as a SuperNode confirms
-                store_message(state, stub.metadata.run_id, reply)
+                with objects_of(node_id):
+                    store_message(state, stub.metadata.run_id, reply)
 
     thread = threading.Thread(target=work)
     thread.start()

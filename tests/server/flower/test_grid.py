@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.message_store import delete_message, store_message
+from dermafed.server.flower.node_objects import objects_of
 from dermafed.server.flower.private_names import (
     get_all_nested_objects,
     get_object_tree,
@@ -72,11 +73,18 @@ def half_a_reply(link: Link, run_id: int, node: int, key: str, content: RecordDi
     with no_object_id_recompute():
         label(reply)
         objects = {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
-        stored, lacking = link.state.store_message_and_object_tree(
-            remove_content_from_message(reply), get_object_tree(reply), link.state.start_session(run_id)
-        )
+        with objects_of(node):
+            stored, lacking = link.state.store_message_and_object_tree(
+                remove_content_from_message(reply), get_object_tree(reply), link.state.start_session(run_id)
+            )
     assert stored
     return {name: objects[name] for name in lacking}
+
+
+def put(link: Link, node: int, name: str, data: bytes) -> None:
+    """An object of the reply arrives."""
+    with objects_of(node):
+        link.state.object_store.put(name, data)
 
 
 @pytest.fixture
@@ -99,7 +107,7 @@ def test_a_reply_is_there_when_all_of_it_is(
     assert len(objects) >= 4
     for name, data in objects.items():
         assert grid.pull_messages([key]) == []
-        link.state.object_store.put(name, data)
+        put(link, node, name, data)
     (reply,) = grid.pull_messages([key])
     assert reply.content["weights"]["weights"].numpy().tolist() == [0, 1, 2, 3, 4]  # type: ignore[index, union-attr]
     assert len(link.state.object_store) == 0
@@ -113,7 +121,7 @@ def test_a_reply_that_never_becomes_whole_is_an_error(
     (key,) = grid.push_messages([instruction(node)])
     objects = half_a_reply(link, run_id, node, key, encode_instruction(np.ones(9, np.float32), 1, {}))
     name, data = objects.popitem()
-    link.state.object_store.put(name, data)
+    put(link, node, name, data)
     assert grid.pull_messages([key]) == []
     time.sleep(0.4)
     (reply,) = grid.pull_messages([key])
@@ -131,7 +139,7 @@ def test_a_reply_that_is_not_a_message_is_an_error(
     objects = half_a_reply(link, run_id, node, key, encode_instruction(np.ones(9, np.float32), 1, {}))
     link.state.object_store.verify = False  # type: ignore[attr-defined]
     for name in objects:
-        link.state.object_store.put(name, b"nonsense")
+        put(link, node, name, b"nonsense")
     (reply,) = grid.pull_messages([key])
     assert reply.has_error()
     assert reply.error.reason == "unreadable"
@@ -159,7 +167,9 @@ def test_a_clinic_that_is_gone_or_removed_is_named(link: Link, nodes: dict[int, 
         link.state.activate_node(gone, 30.0)
         link.state.deactivate_node(gone)
         link.remove(removed)
-        done = exchange(grid, Assignment(MessageType.TRAIN, 1, content), nodes, 120.0, lambda content: 0.0)
+        done = exchange(
+            grid, Assignment(MessageType.TRAIN, 1, content), nodes, 120.0, lambda clinic, content: 0.0
+        )
     assert done.replied == []
     assert done.left_out == {
         "vienna": "it is not connected",

@@ -149,7 +149,11 @@ def test_weights_of_finished_rounds_do_not_pile_up(fresh: Link, tmp_path: Path) 
             weights = random.random(size // 4, dtype=np.float32)
             content = encode_instruction(weights, number, {})
             done = exchange(
-                grid, Assignment("train", number, content), {node_id: "vienna"}, 300.0, lambda content: 0.0
+                grid,
+                Assignment("train", number, content),
+                {node_id: "vienna"},
+                300.0,
+                lambda clinic, content: 0.0,
             )
             assert done.replied == ["vienna"]
             largest = max(largest, sizes(tmp_path))

@@ -132,7 +132,7 @@ def test_a_node_authenticates_before_its_message_is_read(tmp_path: Path) -> None
     fleet_only(app)
     order = [getattr(entry.cls, "__name__", "") for entry in app.user_middleware]
     assert order.index("ProtobufTranslationMiddleware") < order.index("NodeAuthMiddleware")
-    assert order.index("NodeAuthMiddleware") < order.index("_OwnMessagesOnly")
+    assert order.index("NodeAuthMiddleware") < order.index("_ExpectedRepliesOnly")
     assert {"node", "messages_list", "message_object_trees"} <= set(
         PushMessagesRequest.DESCRIPTOR.fields_by_name
     )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from flwr.app import Context
 from dermafed.client.node.client_app import TrainerFor, build_client_app
 from dermafed.server.rounds.checkpoint import load_best, load_state
 from dermafed.server.rounds.history import best_round
+from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import run_local
 from tests.paths import ROOT
@@ -169,3 +172,49 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.glob(".*"))
     run(tmp_path, resume=True)
     assert load_state(tmp_path).round == ROUNDS
+
+
+@dataclass
+class Fleeting(Regression):
+    """Notes each model that it is asked to evaluate; the largest clinic misses the first training."""
+
+    seen: list[bytes]
+    first: bool
+
+    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        if self.first and len(self.labels) == max(SIZES):
+            raise ValueError("not now")
+        return super().train(weights, round, config)
+
+    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
+        self.seen.append(weights.tobytes())
+        if self.first:
+            raise ValueError("not now")
+        return super().evaluate(weights, round)
+
+
+def test_a_run_that_stopped_before_its_evaluation_goes_on_with_the_same_model(
+    tmp_path: Path,
+) -> None:
+    seen: list[bytes] = []
+    members = {f"clinic-{number}": Member(images, images) for number, images in enumerate(SIZES)}
+
+    def trainers(first: bool) -> TrainerFor:
+        def trainer(context: Context) -> Fleeting:
+            clinic = int(context.node_config["partition-id"])
+            return Fleeting(*lesions(clinic, SIZES[clinic]), seen, first)
+
+        return trainer
+
+    def go_on(first: bool) -> None:
+        app = server(tmp_path, rounds=1, quorum=2, attempts=1, members=members, resume=True)
+        run_local(app, build_client_app(trainers(first)), list(members))
+
+    with pytest.raises(FederationError, match="replies to 'evaluate'"):
+        go_on(first=True)
+    go_on(first=False)
+    assert len(seen) == 2 * len(SIZES)
+    assert len(set(seen)) == 1
+    row = load_state(tmp_path).history[0]
+    assert row.replied == 2  # as it was trained
+    assert "training failed" in row.left_out

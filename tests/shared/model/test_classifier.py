@@ -12,12 +12,14 @@ from dermafed.shared.model.classifier import (
     build_classifier,
     exchanged_variables,
     logits_model,
+    parts_of,
     set_flat,
     to_flat,
     trainable_mask,
 )
 from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.parts import MEANS, VARIANCES, WEIGHTS
 from tests.shared.model.real_weights import CLASSES, IMAGES
 from tests.shared.training.tiny import tiny, tiny_backbones
 
@@ -174,3 +176,18 @@ def test_a_vector_of_another_size_is_refused(size: int) -> None:
     with pytest.raises(ModelError, match="this architecture has"):
         set_flat(model, np.resize(weights, weights.size + size if size else 0))
     np.testing.assert_array_equal(to_flat(model), weights)
+
+
+def test_the_parts_that_a_server_screens_are_those_of_batch_normalisation(b0: keras.Model) -> None:
+    model = keras.models.clone_model(b0)
+    parts = parts_of(model)
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    channels = sum(int(layer.moving_mean.shape[0]) for layer in layers)
+    assert [int((parts == part).sum()) for part in (MEANS, VARIANCES)] == [channels, channels]
+    assert (parts == WEIGHTS).sum() == to_flat(model).size - 2 * channels
+    for layer in layers:
+        layer.moving_variance.assign(np.full(layer.moving_variance.shape, 77.0))
+        layer.moving_mean.assign(np.full(layer.moving_mean.shape, -77.0))
+    flat = to_flat(model)
+    assert (flat[parts == VARIANCES] == 77).all()
+    assert (flat[parts == MEANS] == -77).all()

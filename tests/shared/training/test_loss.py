@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
+from dermafed.shared.training.clinic_weight import balanced_weight, class_weights
 from dermafed.shared.training.loss import (
     PriorAdjustedCrossEntropy,
-    balanced_weight,
-    class_weights,
     log_prior,
     targets,
 )

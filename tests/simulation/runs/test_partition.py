@@ -115,3 +115,19 @@ def test_refuses_a_wrong_column_empty_cells_and_too_many_clinics() -> None:
         partition(records, "clinic", seed=0)
     with pytest.raises(DatasetError, match="3 lesions cannot be divided among 4 clinics"):
         partition(records, "iid:4", seed=0)
+
+
+@pytest.mark.parametrize("word", ["", "nan", "NA", "unknown", "Unknown ", "n/a", "None", "?"])
+def test_a_missing_value_is_no_clinic(word: str) -> None:
+    records = [record("a", clinic="graz"), record("b", clinic=word)]
+    with pytest.raises(DatasetError, match="1 of 2 images have no clinic, such as b"):
+        partition(records, "clinic", seed=0)
+
+
+def test_the_clinics_column_may_be_typed_decomposed() -> None:
+    assert list(partition([record("a", Höhe="x")], "Ho\u0308he", seed=0)) == ["x"]
+
+
+def test_a_column_of_pictures_names_no_clinics() -> None:
+    with pytest.raises(DatasetError, match=r"the column names images, not clinics, such as NEL/Nel027\.jpg"):
+        partition([record("a", clinic="NEL/Nel027.jpg")], "clinic", seed=0)

@@ -130,6 +130,8 @@ VERSION_0_1_0 = {
     "only",
     "train_images",
     "skip_bad",
+    "image",
+    "label",
     "explain",
     "threads",
 }

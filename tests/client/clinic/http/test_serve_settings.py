@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -131,3 +133,46 @@ def test_a_node_is_reached_by_the_names_that_it_is_given() -> None:
     settings = ServeSettings(hosts=("derma.graz.example",))
     assert ListenAddress("0.0.0.0", 0).names(settings)[0] == "derma.graz.example"
     assert ListenAddress("10.1.2.3", 0).names(settings)[:2] == ("10.1.2.3", "derma.graz.example")
+
+
+IPV6 = (
+    socket.has_ipv6 and Path("/proc/net/if_inet6").exists() and bool(Path("/proc/net/if_inet6").read_text())
+)
+
+
+def both(port: int) -> list[str]:
+    """The loopback addresses that answer at a port."""
+    answer = []
+    for host in ("127.0.0.1", "::1"):
+        with suppress(OSError), socket.create_connection((host, port), 5):
+            answer.append(host)
+    return answer
+
+
+@pytest.mark.skipif(not IPV6, reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::", "two.names"])
+def test_both_kinds_of_addresses_are_listened_on(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+
+    def look_up(name: str, port: int, *rest: Any, **options: Any) -> list[Any]:
+        names = ("127.0.0.1", "::1") if name == "two.names" else (name,)
+        return [each for one in names for each in real(one, port, *rest, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    place = ListenAddress(host, 0)
+    with place.bound() as first, place.beside(first) as others:
+        for each in (first, *others):
+            each.listen()
+        assert both(first.getsockname()[1]) == ["127.0.0.1", "::1"]
+
+
+def test_a_port_in_use_at_another_address_of_the_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, 0)) for host in ("127.0.0.1", "127.0.0.2")]
+    with ListenAddress("127.0.0.2", 0).bound() as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        at = [(*each[:4], (each[4][0], port)) for each in found]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: at)
+        place = ListenAddress("two.names", port)
+        with place.bound() as first, pytest.raises(InputError, match="cannot be opened"), place.beside(first):
+            pass

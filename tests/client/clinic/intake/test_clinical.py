@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from contextlib import suppress
 
 import pytest
@@ -29,7 +30,7 @@ def test_ages_from_90_on_are_90(given: int, expected: int) -> None:
     assert read_clinical(f'{{"age": {given}}}')[0].age == expected
 
 
-@pytest.mark.parametrize("age", ["-1", "121", "54.0", "true", '"54"', "[54]", "1e2", "9" * 3000])
+@pytest.mark.parametrize("age", ["-1", "121", "54.5", "true", '"54"', "[54]", "1e4", "9" * 3000])
 def test_other_ages_are_refused(age: str) -> None:
     with pytest.raises(Refused, match="age") as caught:
         read_clinical(f'{{"age": {age}}}')
@@ -45,6 +46,35 @@ def test_an_unknown_field_is_named_and_its_value_is_not() -> None:
 def test_a_body_site_may_be_in_any_script() -> None:
     assert read_clinical('{"site": "Rücken"}')[0].site == "Rücken"
     assert read_clinical('{"site": "背中"}')[0].site == "背中"
+    for site in ("पीठ", "หลัง", "ظَهر", "می\u200cخواهم", "head & neck", "l’épaule", "Ö"):
+        assert read_clinical(json.dumps({"site": site}))[0].site == unicodedata.normalize("NFC", site)
+        decomposed = unicodedata.normalize("NFD", site)
+        assert read_clinical(json.dumps({"site": decomposed}))[0].site == unicodedata.normalize("NFC", site)
+
+
+@pytest.mark.parametrize("word", ["other", "Unknown", "unknown", "NA", ""])
+def test_other_and_unknown_are_missing_values(word: str) -> None:
+    assert read_clinical(json.dumps({"sex": word, "site": word})) == (Clinical(), None)
+
+
+def test_sex_in_any_script_and_case() -> None:
+    for word in ("Female", "महिला", "女", "weiblich"):
+        assert read_clinical(json.dumps({"sex": word}))[0].sex == "female"
+
+
+@pytest.mark.parametrize(
+    "site", ["\u0301", "a\u202eb", "a\u0000b", "back 2", "१", "a" * 65, "😀", ["back"], 3]
+)
+def test_refuses_what_is_no_body_site(site: object) -> None:
+    with pytest.raises(Refused):
+        read_clinical(json.dumps({"site": site}))
+
+
+def test_a_whole_number_may_have_a_decimal_point() -> None:
+    assert read_clinical('{"age": 54.0}')[0].age == 54
+    for age in ("54.5", "1e400", "-1.0", "true"):
+        with pytest.raises(Refused):
+            read_clinical(f'{{"age": {age}}}')
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100))

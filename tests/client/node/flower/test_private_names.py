@@ -15,6 +15,7 @@ from flwr.supercore.retry import http_retry
 from flwr.supernode import fleet_http_connection, start_client_internal
 from flwr.supernode.cli import flower_supernode
 
+from dermafed.client.node.flower.contents import content_from_bytes, content_to_bytes
 from dermafed.client.node.flower.supernode import CONNECTED, CONNECTION_ERROR, DISCONNECTED, patient_retries
 from dermafed.client.node.flower.tasks import TaskIds, from_bytes, message_parts, to_bytes
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
@@ -29,6 +30,13 @@ def test_a_message_is_the_same_after_it_was_saved() -> None:
     there = from_bytes(to_bytes(message()))
     np.testing.assert_array_equal(decode_instruction(there.content).weights, [0, 1, 2, 3])
     assert (there.metadata.group_id, there.metadata.dst_node_id) == ("3", 9)
+
+
+def test_a_content_is_the_same_after_it_was_saved() -> None:
+    content = message().content
+    assert content_from_bytes(content_to_bytes(content)).object_id == content.object_id
+    with pytest.raises(ValueError, match="not the content"):
+        content_from_bytes(b"\xff" * 9)
 
 
 def test_the_parts_that_are_sent_are_the_whole_message() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.mask import area, toBbox
 
@@ -137,3 +140,134 @@ def test_refuses_a_missing_size_an_empty_folder_and_an_existing_file(tmp_path: P
         labelme_to_coco(tmp_path, tmp_path / "coco.json")
     with pytest.raises(DatasetError, match="the file exists"):
         labelme_to_coco(tmp_path, path)
+
+
+def encoded(mask: object) -> str:
+    file = io.BytesIO()
+    Image.fromarray(np.array(mask, np.uint8) * 255).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def only_annotation(folder: Path) -> tuple[COCO, dict[str, object]]:
+    coco = COCO(str(labelme_to_coco(folder, folder / "coco.json")))
+    (annotation,) = coco.loadAnns(coco.getAnnIds())
+    return coco, annotation
+
+
+def test_a_circle_is_a_polygon_of_its_area(tmp_path: Path) -> None:
+    labelme(tmp_path / "a.json", shape("nevus", [[100, 75], [130, 75]], "circle"))
+    _, annotation = only_annotation(tmp_path)
+    assert annotation["area"] == pytest.approx(np.pi * 30**2, rel=1e-3)
+    assert annotation["bbox"] == pytest.approx([70, 45, 60, 60])
+
+
+@pytest.mark.parametrize("kind", ["rotation", "oriented_rectangle"])
+def test_a_rectangle_at_an_angle(tmp_path: Path, kind: str) -> None:
+    labelme(tmp_path / "a.json", shape("nevus", [[50, 40], [70, 60], [50, 80], [30, 60]], kind))
+    _, annotation = only_annotation(tmp_path)
+    assert (annotation["area"], annotation["bbox"]) == (800, [30, 40, 40, 40])
+
+
+def test_a_mask_keeps_its_pixels_and_is_cut_at_the_border(tmp_path: Path) -> None:
+    drawn = [[0, 1, 1], [1, 1, 0]]
+    mask = shape("nevus", [[10, 20], [12, 21]], "mask") | {"mask": encoded(drawn)}
+    labelme(tmp_path / "a.json", mask)
+    coco, annotation = only_annotation(tmp_path)
+    pixels = np.zeros((150, 200), np.uint8)
+    pixels[20:22, 10:13] = drawn
+    assert np.array_equal(coco.annToMask(annotation), pixels)
+    assert (annotation["area"], annotation["bbox"]) == (4, [10, 20, 3, 2])
+    (tmp_path / "coco.json").unlink()
+    labelme(tmp_path / "a.json", mask | {"points": [[198, -1], [200, 0]]})
+    _, annotation = only_annotation(tmp_path)
+    assert (annotation["area"], annotation["bbox"]) == (2, [198, 0, 2, 1])
+
+
+@pytest.mark.parametrize("mask", [None, "", "no base64!", encoded([[0, 0]])])
+def test_refuses_a_mask_that_cannot_be_read_or_is_empty(tmp_path: Path, mask: object) -> None:
+    labelme(tmp_path / "a.json", shape("nevus", [[10, 20], [11, 20]], "mask") | {"mask": mask})
+    with pytest.raises(DatasetError, match=r"a mask (that cannot be read|has no area) \(.*a\.json, shape 1"):
+        labelme_to_coco(tmp_path, tmp_path / "coco.json")
+
+
+def test_a_flag_is_the_category_and_the_shape_keeps_its_own_label(tmp_path: Path) -> None:
+    flagged = {"flags": {"melanoma": True, "nevus": False}, "imagePath": "a.jpg"} | {"imageData": None}
+    flagged |= {"imageWidth": 200, "imageHeight": 150}
+    document(tmp_path / "a.json", flagged | {"shapes": [shape("lesion", [[0, 0], [9, 9]], "rectangle")]})
+    document(tmp_path / "b.json", flagged | {"shapes": [], "imagePath": "b.jpg"})
+    result = json.loads(labelme_to_coco(tmp_path, tmp_path / "coco.json").read_text())
+    assert [each["name"] for each in result["categories"]] == ["melanoma"]
+    first, second = result["annotations"]
+    assert first["attributes"] == {"shape": "lesion"}
+    assert (second["bbox"], second["area"]) == ([0, 0, 200, 150], 30000)
+    assert "attributes" not in second
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_size_that_is_not_told_is_the_images(tmp_path: Path, turned: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
+    labelme(tmp_path / "a.json", shape("nevus", [[0, 0], [9, 9]], "rectangle"), width=None, height=None)
+    coco, _ = only_annotation(tmp_path)
+    (image,) = coco.loadImgs(coco.getImgIds())
+    assert (image["width"], image["height"]) == ((30, 40) if turned else (40, 30))
+
+
+SHAPES = st.sampled_from(
+    [
+        ([[1, 1], [9, 9]], "rectangle"),
+        ([[1, 1], [9, 1], [9, 9]], "polygon"),
+        ([[5, 5], [9, 9]], "circle"),
+        ([[5, 1], [9, 5], [5, 9], [1, 5]], "rotation"),
+        ([[1, 1], [2, 1]], "mask"),
+    ]
+)
+LABELS = st.sampled_from(["nevus", "melanoma", " nevus", "unknown", "", "N\u00e4vus", "Na\u0308vus"])
+ENTRIES = st.tuples(
+    st.lists(st.tuples(LABELS, SHAPES), max_size=2),
+    st.dictionaries(LABELS, st.booleans(), max_size=2),
+    st.sampled_from(["{}", "..\\x\\{}", "/volume1/x/{}", "C:\\y\\{}", "./{}"]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(entries=st.lists(ENTRIES, min_size=1, max_size=3), skip_bad=st.booleans(), same=st.booleans())
+def test_what_is_converted_reads_as_before(
+    tmp_path_factory: pytest.TempPathFactory,
+    entries: list[tuple],
+    skip_bad: bool,
+    same: bool,  # type: ignore[type-arg]
+) -> None:
+    """load(convert(X)) = load(X): the labels and images, or no label in both."""
+    folder = tmp_path_factory.mktemp("labelme")
+    for number, (shapes, flags, path) in enumerate(entries):
+        name = "DSC.jpg" if same else f"{number}.jpg"
+        images(folder, f"P{number}/{name}")
+        content = {"imagePath": (path.format(name) if not same else name), "flags": flags}
+        drawn = [
+            shape(label, points, kind) | ({"mask": encoded([[1, 1]])} if kind == "mask" else {})
+            for label, (points, kind) in shapes
+        ]
+        content |= {"shapes": drawn, "imageWidth": 20, "imageHeight": 10}
+        document(folder / f"P{number}" / f"{number}.json", content)
+
+    def read(path: Path) -> object:
+        try:
+            return [
+                (one.image_id, one.label, one.path) for one in load_dataset(path, skip_bad=skip_bad).records
+            ]
+        except DatasetError:
+            return "refused"
+
+    before = read(folder)
+    try:
+        written = labelme_to_coco(folder, folder / "coco.json")
+    except DatasetError as error:
+        refused = error.what
+    else:
+        assert read(written) == before
+        assert read(folder) == before  # the COCO file counts where it lies beside LabelMe's
+        return
+    assert "several labels" in refused  # of the image, which the reader refuses too
+    assert skip_bad or before == "refused"

@@ -1,0 +1,128 @@
+"""What the server waits for from each clinic: a reply to an open message, of so many objects and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+
+from flwr.app import ArrayRecord, Message, MessageType
+
+from dermafed.server.flower.private_names import ObjectTree, PushMessagesRequest, PushObjectRequest
+
+LARGEST_ENVELOPE = 64 * 2**10
+"""Bytes of a reply's metadata or error, and of all that an update has besides its weights."""
+
+LARGEST_COUNTS = 8 * 2**20
+"""Bytes of a reply without weights; the histograms of 500 classes."""
+
+_CHUNK = 5 * 2**20  # Flower cuts arrays into chunks of this size
+_FEWEST_OBJECTS = 32  # a message, its records, their arrays and one chunk of each
+
+
+@dataclass
+class _Expected:
+    """An open message.
+
+    Attributes:
+        node: who has to answer it.
+        bytes: most bytes of all objects that are sent in reply.
+        sizes: bytes of each of them that has come; 0 for those that have not.
+    """
+
+    node: int
+    bytes: int
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> int:
+        """Most objects that are sent in reply."""
+        return _FEWEST_OBJECTS + self.bytes // _CHUNK
+
+
+class ExpectedReplies:
+    """The open messages of all runs; any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._open: dict[str, _Expected] = {}
+
+    def add(self, message_id: str, message: Message) -> None:
+        """Expect a reply to a message that is about to be stored."""
+        arrays = [record for record in message.content.values() if isinstance(record, ArrayRecord)]
+        sent = sum(len(array.data) for record in arrays for array in record.values())
+        trains = message.metadata.message_type == MessageType.TRAIN
+        most = sent + LARGEST_ENVELOPE if trains else LARGEST_COUNTS
+        with self._lock:
+            self._open[message_id] = _Expected(message.metadata.dst_node_id, most)
+
+    def remove(self, message_id: str) -> None:
+        """Expect no reply any more."""
+        with self._lock:
+            self._open.pop(message_id, None)
+
+    def clear(self) -> None:
+        """Expect nothing: the run is over."""
+        with self._lock:
+            self._open.clear()
+
+    def refuse_message(self, pushed: PushMessagesRequest) -> str:
+        """Why the announcement of a reply is refused; empty: it is not.
+
+        One to a message that is not open, for example since its round is over, passes: Flower stores nothing
+        of it.
+        """
+        if len(pushed.messages_list) != 1 or len(pushed.message_object_trees) != 1:
+            return "a node replies once"
+        message, tree = pushed.messages_list[0], pushed.message_object_trees[0]
+        metadata, node = message.metadata, pushed.node.node_id
+        if metadata.src_node_id != node or not metadata.reply_to_message_id:
+            return "a node replies in its own name"
+        if message.ByteSize() > LARGEST_ENVELOPE:
+            return "the reply's metadata are too long"
+        if metadata.message_id != tree.object_id:
+            return "the objects are not those of the reply"
+        with self._lock:
+            expected = self._open.get(metadata.reply_to_message_id)
+            if expected is None:
+                return ""
+            if expected.node != node:
+                return "the message is another node's"
+            # With those of earlier announcements, so that many are no more than one.
+            names = _names(tree, expected.objects)
+            if names is None or len(names | expected.sizes.keys()) > expected.objects:
+                return f"the reply has more than {expected.objects} objects"
+            expected.sizes = {name: expected.sizes.get(name, 0) for name in names | expected.sizes.keys()}
+        return ""
+
+    def refuse_object(self, pushed: PushObjectRequest) -> str:
+        """Why a reply's object is refused; empty: it is not."""
+        if not pushed.session_id:
+            return "an object belongs to a session"
+        with self._lock:
+            for expected in self._open.values():
+                if expected.node == pushed.node.node_id and pushed.object_id in expected.sizes:
+                    sizes = {**expected.sizes, pushed.object_id: len(pushed.object_content)}
+                    if sum(sizes.values()) > expected.bytes:
+                        return f"the reply is longer than {expected.bytes} bytes"
+                    expected.sizes = sizes
+                    return ""
+        return ""
+
+
+def _names(tree: ObjectTree, most: int) -> set[str] | None:
+    """The ids of a tree's objects; ``None`` where there are more than ``most``."""
+    names = set()
+    for count, node in enumerate(_nodes(tree), 1):
+        if count > most:
+            return None
+        names.add(node.object_id)
+    return names
+
+
+def _nodes(tree: ObjectTree) -> Iterator[ObjectTree]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(node.children)

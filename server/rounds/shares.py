@@ -1,0 +1,73 @@
+"""Each clinic's weight in the mean, as the server computes it from what the clinics agreed to, and its cap.
+
+A clinic's own word about its weight counts for nothing: the class counts of the agreement and the plan's
+balance give it. No clinic's share is above ``largest_share``, or above an equal share where so few clinics
+take part that this is more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from dermafed.shared.training.clinic_weight import clinic_weight
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A clinic of a run, by the agreement.
+
+    Attributes:
+        images: number of its training images.
+        weight: its weight in the mean, before any cap.
+    """
+
+    images: int
+    weight: int
+
+
+def members_of(counts: Mapping[str, Sequence[int]], balance: str) -> dict[str, Member]:
+    """The members of a run.
+
+    Args:
+        counts: each clinic's training images of each class, by name.
+        balance: the recipe's ``balance``.
+    """
+    everywhere = [sum(column) for column in zip(*counts.values(), strict=True)]
+    return {
+        name: Member(int(sum(own)), clinic_weight(own, everywhere, balance)) for name, own in counts.items()
+    }
+
+
+def capped_weights(weights: Mapping[str, int], largest_share: float) -> dict[str, int]:
+    """The weights, the largest ones lowered until no share is above the cap.
+
+    Args:
+        weights: whole and positive, by clinic.
+        largest_share: the largest share c, in (0, 1].
+
+    Returns:
+        With the k largest capped and the others' sum R, each of these k weighs c R / (1 - k c), rounded down.
+        Weights of 7, 23 and 60 become 7, 23 and 30 for c = 1/2. Unchanged where no share is above c.
+    """
+    if not weights:
+        return {}
+    largest = max(Fraction(largest_share).limit_denominator(1_000_000), Fraction(1, len(weights)))
+    ordered = sorted(weights.values(), reverse=True)
+    rest = sum(ordered)
+    for capped, next_largest in enumerate(ordered):
+        left = 1 - capped * largest
+        if left <= 0 or next_largest * left <= largest * rest:
+            break
+        rest -= next_largest
+    if not capped:
+        return dict(weights)
+    most = int(largest * rest / left) if left > 0 else min(ordered)
+    return {name: min(weight, max(1, most)) for name, weight in weights.items()}
+
+
+def shares(weights: Mapping[str, int]) -> dict[str, float]:
+    """Each clinic's share of the sum of weights."""
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}

@@ -1,0 +1,234 @@
+"""A clinic that sends more than was asked, or takes what another clinic is about to send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import httpx
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.common.serde import message_to_proto
+from flwr.proto.fleet_pb2 import PushMessagesRequest, PushMessagesResponse
+from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest, PushObjectResponse
+from flwr.proto.node_pb2 import Node
+
+from dermafed.server.coordinator.listener import listening
+from dermafed.server.flower.expected_replies import LARGEST_COUNTS
+from dermafed.server.flower.fleet_api import fleet_only
+from dermafed.server.flower.grid import LinkGrid
+from dermafed.server.flower.link import Link
+from dermafed.server.flower.private_names import (
+    get_all_nested_objects,
+    get_object_tree,
+    label,
+    linkstate_of,
+    make_superlink,
+    no_object_id_recompute,
+    remove_content_from_message,
+)
+from dermafed.shared.protocol.agreement import encode_ready
+from dermafed.shared.protocol.flower_records import to_arrays
+from dermafed.shared.protocol.messages import encode_instruction
+from tests.server.flower.link_side import Caller, make_certificates, new_key, public_pem, received
+
+
+class Place:
+    """A server with two clinics, and a stock one beside it, over the same files of Flower."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca, self.certificate = make_certificates(folder)
+        self.link = Link(folder / "flower.db")
+        self.stock = make_superlink(folder / "flower.db")
+        self.keys = [new_key(), new_key()]
+        self.nodes = [self.link.register(f"clinic {i}", public_pem(key)) for i, key in enumerate(self.keys)]
+        for node in self.nodes:
+            self.link.state.activate_node(node, 1800.0)
+
+    def caller(self, clinic: int, port: int) -> Caller:
+        return Caller(port, self.ca, self.keys[clinic])
+
+    def grid(self, run_id: int) -> LinkGrid:
+        return self.link.grid(run_id, {node: f"clinic {i}" for i, node in enumerate(self.nodes)}, Event())
+
+    def asked(self, grid: LinkGrid, clinic: int, kind: str = "query.prepare") -> tuple[str, Message]:
+        """A message to a clinic, as it has it."""
+        content = encode_instruction(np.ones(4, np.float32), 1, {})
+        (key,) = grid.push_messages([Message(content, self.nodes[clinic], kind)])
+        self.link.state.get_message_ins(self.nodes[clinic], 1)
+        return key, received(self.link, key)
+
+    def announce(
+        self, clinic: int, port: int, reply: Message, tree: ObjectTree | None = None
+    ) -> httpx.Response:
+        """A clinic says which objects its reply has."""
+        with no_object_id_recompute():
+            label(reply)
+            own = get_object_tree(reply)
+        request = PushMessagesRequest(
+            node=Node(node_id=self.nodes[clinic]),
+            messages_list=[message_to_proto(remove_content_from_message(reply))],
+            message_object_trees=[tree or own],
+        )
+        return self.caller(clinic, port).call("/v1/fleet/push-messages", request)
+
+    def send(self, clinic: int, port: int, run_id: int, session: str, name: str, data: bytes) -> int | bool:
+        """A clinic sends an object; whether it is stored, or the status of the refusal."""
+        request = PushObjectRequest(
+            node=Node(node_id=self.nodes[clinic]),
+            run_id=run_id,
+            object_id=name,
+            object_content=data,
+            session_id=session,
+        )
+        answer = self.caller(clinic, port).call("/v1/fleet/push-object", request)
+        return (
+            PushObjectResponse.FromString(answer.content).stored if answer.is_success else answer.status_code
+        )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("wire"))
+
+
+@pytest.fixture(scope="module")
+def port(place: Place) -> Iterator[int]:
+    with listening(fleet_only(place.link.superlink), "127.0.0.1", 0, place.certificate) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def stock(place: Place) -> Iterator[int]:
+    with listening(place.stock, "127.0.0.1", 0, place.certificate) as port:
+        yield port
+
+
+def objects_in(reply: Message) -> dict[str, bytes]:
+    with no_object_id_recompute():
+        return {name: part.deflate() for name, part in get_all_nested_objects(reply).items()}
+
+
+def large(arrays: int, megabytes: int) -> RecordDict:
+    random = np.random.default_rng(0)
+    content = encode_ready(1.0)
+    content["more"] = to_arrays(
+        **{f"a{i}": random.integers(0, 255, (megabytes << 20) + 8, np.uint8) for i in range(arrays)}
+    )
+    return content
+
+
+def test_an_ordinary_reply_arrives(place: Place, port: int) -> None:
+    with place.link.open_run() as run_id:
+        grid = place.grid(run_id)
+        key, message = place.asked(grid, 0)
+        reply = Message(encode_ready(1.5), reply_to=message)
+        answer = PushMessagesResponse.FromString(place.announce(0, port, reply).content)
+        objects = objects_in(reply)
+        assert set(answer.objects_to_push) == set(objects)
+        for name, data in objects.items():
+            assert place.send(0, port, run_id, answer.session_id, name, data) is True
+        (arrived,) = grid.pull_messages([key])
+        assert arrived.content["report"]["seconds"] == 1.5  # type: ignore[index, call-overload]
+        assert len(place.link.state.object_store) == 0
+
+
+def test_many_objects_beside_a_reply_are_refused_before_they_are_stored(
+    place: Place, port: int, stock: int
+) -> None:
+    with place.link.open_run() as run_id:
+        grid = place.grid(run_id)
+        _, message = place.asked(grid, 0, "query.offer")
+        reply = Message(large(60, 0), reply_to=message)
+        answer = place.announce(0, port, reply)
+        assert answer.status_code == 403
+        assert "more than" in answer.json()["detail"]
+        assert place.announce(0, stock, reply).status_code == 200
+
+
+def test_megabytes_beside_a_reply_are_refused_before_they_are_stored(
+    place: Place, port: int, stock: int
+) -> None:
+    with place.link.open_run() as run_id:
+        grid = place.grid(run_id)
+        for gate, held in ((port, True), (stock, False)):
+            _, message = place.asked(grid, 0, "query.offer")
+            reply = Message(large(4, 4), reply_to=message)
+            answer = PushMessagesResponse.FromString(place.announce(0, gate, reply).content)
+            results = [
+                place.send(0, gate, run_id, answer.session_id, name, data)
+                for name, data in objects_in(reply).items()
+            ]
+            assert (403 in results) == held
+            assert sum(
+                len(data)
+                for (name, data), result in zip(objects_in(reply).items(), results, strict=True)
+                if result is True
+            ) <= (LARGEST_COUNTS if held else 2**30)
+
+
+def test_an_update_has_the_bytes_of_the_model_and_a_little(place: Place, port: int) -> None:
+    with place.link.open_run() as run_id:
+        grid = place.grid(run_id)
+        _, message = place.asked(grid, 0, "train")
+        content = encode_instruction(np.ones(4, np.float32), 1, {})
+        content["more"] = ConfigRecord({"text": "x" * 2**20})
+        reply = Message(content, reply_to=message)
+        answer = PushMessagesResponse.FromString(place.announce(0, port, reply).content)
+        results = [
+            place.send(0, port, run_id, answer.session_id, name, data)
+            for name, data in objects_in(reply).items()
+        ]
+        assert 403 in results
+
+
+def test_many_replies_to_one_message_are_no_more_than_one(place: Place, port: int) -> None:
+    with place.link.open_run() as run_id:
+        grid = place.grid(run_id)
+        _, message = place.asked(grid, 0)
+        replies = [Message(encode_ready(float(seconds)), reply_to=message) for seconds in range(30)]
+        taken = [place.announce(0, port, reply).status_code for reply in replies]
+        assert taken[0] == 200
+        assert place.announce(0, port, replies[0]).status_code == 200  # again, after a lost connection
+        assert taken.count(403) > 10
+        assert set(taken[taken.index(403) :]) == {403}
+
+
+def test_an_object_without_a_session_is_refused(place: Place, port: int) -> None:
+    """Flower would look for any clinic's session that waits for an object of this id."""
+    with place.link.open_run() as run_id:
+        assert place.send(0, port, run_id, "", "0" * 64, b"x") == 403
+
+
+def kept_out(place: Place, gate: int, pull: bool) -> bool:
+    """Whether clinic 0 keeps clinic 1's reply out by registering the id of its record with other parts."""
+    with place.link.open_run() as run_id:
+        grid = place.grid(run_id)
+        _, mine = place.asked(grid, 0)
+        key, theirs = place.asked(grid, 1)
+        honest = Message(encode_ready(1.0), reply_to=theirs)  # predictable: all clinics send this
+        hostile = Message(encode_ready(2.0), reply_to=mine)
+        with no_object_id_recompute():
+            label(hostile)
+            root = get_object_tree(hostile).object_id
+        taken = [name for name in objects_in(honest) if name != label(honest)]
+        parts = [
+            ObjectTree(object_id=name, children=[ObjectTree(object_id=f"{number + 1:064x}")])
+            for number, name in enumerate(taken)
+        ]
+        assert place.announce(0, gate, hostile, ObjectTree(object_id=root, children=parts)).is_success
+        told = place.announce(1, gate, honest)
+        if not told.is_success:
+            return True
+        answer = PushMessagesResponse.FromString(told.content)
+        for name, data in objects_in(honest).items():
+            place.send(1, gate, run_id, answer.session_id, name, data)
+        return pull and not [one for one in grid.pull_messages([key]) if not one.has_error()]
+
+
+def test_no_clinic_keeps_anothers_reply_out(place: Place, port: int, stock: int) -> None:
+    assert not kept_out(place, port, pull=True)
+    linkstate_of(place.stock)
+    assert kept_out(place, stock, pull=False)

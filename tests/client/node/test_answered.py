@@ -1,0 +1,44 @@
+"""The places of requests in a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flwr.app import ConfigRecord, RecordDict
+
+from dermafed.client.node.answered import Answered, Request
+from dermafed.client.node.client_app import NotApproved
+from dermafed.shared.protocol.messages import CALIBRATE_QUERY
+
+
+def content(value: int) -> RecordDict:
+    return RecordDict({"a": ConfigRecord({"value": value})})
+
+
+def calibrate(number: int, model: str = "m") -> Request:
+    return Request(CALIBRATE_QUERY, 3, f"{number:064x}", model)
+
+
+def test_one_model_is_calibrated_in_two_steps(tmp_path: Path) -> None:
+    answered = Answered(tmp_path)
+    for number in (1, 2, 1, 2):
+        reply = answered.answer(calibrate(number), lambda number=number: content(number))  # type: ignore[misc]
+        assert reply.object_id == content(number).object_id
+    for request in (calibrate(3), calibrate(4, "other")):
+        with pytest.raises(NotApproved, match="already"):
+            answered.answer(request, lambda: content(0))
+
+
+def test_another_model_is_not_calibrated_even_once(tmp_path: Path) -> None:
+    answered = Answered(tmp_path)
+    answered.answer(calibrate(1), lambda: content(1))
+    with pytest.raises(NotApproved, match="Another model"):
+        answered.answer(calibrate(2, "other"), lambda: content(2))
+
+
+def test_what_was_answered_is_counted_before_it_leaves(tmp_path: Path) -> None:
+    Answered(tmp_path).answer(Request("train", 1, "a" * 64, "m"), lambda: content(1))
+    with pytest.raises(NotApproved, match="in order"):
+        Answered(tmp_path).answer(Request("train", 1, "b" * 64, "m"), lambda: content(2))
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
