@@ -117,10 +117,10 @@ class ClinicCalibrator:
     run: ApprovedRun
 
     def sums(self, instruction: Instruction) -> CalibrationSums:
-        """The sums of the clinic's validation images; saves the model, which is the run's last.
+        """The sums of the clinic's validation images of common classes; saves the model, the run's last.
 
         Raises:
-            DatasetError: the clinic has too few validation images.
+            DatasetError: no class has enough validation images.
             FederationError: the server asks for an impossible temperature, or the model is not finite.
         """
         temperature = instruction.config.get("temperature", 1.0)
@@ -130,7 +130,7 @@ class ClinicCalibrator:
         check_finite(weights)
         outputs = self._outputs(weights, read_clinic_split(run.folder.split).splits.validation)
         check_finite(outputs.logits)
-        sums = CalibrationSums.of(outputs.logits, outputs.labels, temperature)
+        sums = CalibrationSums.of(outputs.logits, outputs.labels, temperature, shows_rare=False)
         save_last_model(self.home.models, run.hash, run.offer, weights, instruction.round)
         return sums
 

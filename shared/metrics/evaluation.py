@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ PROBABILITY_FLOOR = 1e-7
 """The least probability a loss sees; Keras clips at the same value."""
 BINS = 1000
 """Equal bins of [0, 1] in which scores are counted."""
+FEWEST_OF_A_CLASS = 5
+"""A class with fewer images at a clinic is counted in its confusion matrix only."""
 MAX_IMAGES = 10**9
 """More images than any clinic has; every sum of counts stays far below the largest int64."""
 _REMEDY = "Install the same version of DermaFed at every clinic"
@@ -64,19 +67,27 @@ def cross_entropy(labels: NDArray[np.int64], probabilities: NDArray[np.float64])
     return -np.log(np.clip(true_class, PROBABILITY_FLOOR, 1.0))
 
 
+def of_common_classes(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which images have a class of at least FEWEST_OF_A_CLASS images: bool (N,).
+
+    A sum or a histogram over fewer comes close to a single image's score. The images of a rare class are left
+    out of the other classes' histograms too: the difference of two histograms would show them.
+
+    Args:
+        labels: indices of the true classes, (N,).
+    """
+    return np.bincount(labels)[labels] >= FEWEST_OF_A_CLASS
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ClinicEvaluation:
     """Sums over a clinic's validation images; the sums of several clinics add.
 
     No metric is averaged: the metrics of the merged sums are those of all clinics' images together.
 
-    Only counts leave a clinic, yet a histogram with one positive image gives that image's score to 1/1000.
-    A clinic with few images of a class therefore reveals something about them; noise or a smallest count
-    is the privacy part's work, not done here.
-
     Attributes:
         images: number of images.
-        loss_sum: sum of the images' cross-entropies, in nats.
+        loss_sum: sum of the cross-entropies of the images in the histograms, in nats.
         confusion: int64 (C, C), rows are the truth, columns the prediction.
         histograms: int64 (C, 2, BINS), for each class the counts of its probability over equal bins of
             [0, 1], of images of other classes [0] and of the class itself [1].
@@ -88,12 +99,16 @@ class ClinicEvaluation:
     histograms: NDArray[np.int64]
 
     @classmethod
-    def from_predictions(cls, labels: ArrayLike, probabilities: ArrayLike) -> ClinicEvaluation:
+    def from_predictions(
+        cls, labels: ArrayLike, probabilities: ArrayLike, *, shows_rare: bool = True
+    ) -> ClinicEvaluation:
         """Sum up predictions.
 
         Args:
             labels: int (N,), indices of the true classes.
             probabilities: float (N, C) in [0, 1], rows sum to 1.
+            shows_rare: whether loss and histograms have the images of all classes, or only those of
+                :func:`of_common_classes`, as befits what leaves a clinic.
 
         Raises:
             DatasetError: there is no image.
@@ -103,11 +118,15 @@ class ClinicEvaluation:
         truth, scores = checked_predictions(labels, probabilities, classes)
         confusion = np.zeros((classes, classes), dtype=np.int64)
         np.add.at(confusion, (truth, scores.argmax(axis=1)), 1)
+        images = truth.size
+        if not shows_rare:
+            common = of_common_classes(truth)
+            truth, scores = truth[common], scores[common]
         histograms = np.zeros((classes, 2, BINS), dtype=np.int64)
         bins = np.minimum((scores * BINS).astype(np.int64), BINS - 1)
         every = np.arange(classes)
         np.add.at(histograms, (every, (truth[:, None] == every).astype(np.int64), bins), 1)
-        return cls(truth.size, float(cross_entropy(truth, scores).sum()), confusion, histograms)
+        return cls(images, float(cross_entropy(truth, scores).sum()), confusion, histograms)
 
     def __add__(self, other: ClinicEvaluation) -> ClinicEvaluation:
         if self.confusion.shape != other.confusion.shape:
@@ -132,8 +151,9 @@ class ClinicEvaluation:
 
     @property
     def loss(self) -> float:
-        """Mean cross-entropy in nats."""
-        return self.loss_sum / self.images
+        """Mean cross-entropy in nats of the images in the histograms; NaN if there are none."""
+        images = self.histograms[:, 1].sum()
+        return float(self.loss_sum / images) if images else math.nan
 
     @property
     def auc(self) -> float | None:
@@ -169,15 +189,19 @@ class ClinicEvaluation:
         """
         if not 1 <= self.images <= MAX_IMAGES:
             _refuse(f"it counts {self.images} images")
-        # The second comparison is false for NaN too.
-        if not 0 <= self.loss_sum <= self.images * -np.log(PROBABILITY_FLOOR) * (1 + 1e-9):
-            _refuse(f"its loss of {self.loss_sum} is impossible for {self.images} images")
         self._validate_counts("confusion matrix", self.confusion, (classes, classes))
         self._validate_counts("score histogram", self.histograms, (classes, 2, BINS))
-        truth = self.confusion.sum(axis=1)
-        sides = np.stack([self.images - truth, truth], axis=1)
-        if self.confusion.sum() != self.images or not np.array_equal(self.histograms.sum(axis=2), sides):
+        truth, counted = self.confusion.sum(axis=1), self.histograms[:, 1].sum(axis=1)
+        whole = (counted == truth) | ((counted == 0) & (truth < FEWEST_OF_A_CLASS))
+        others = counted.sum() - counted
+        if (
+            self.confusion.sum() != self.images
+            or not (whole & (self.histograms[:, 0].sum(axis=1) == others)).all()
+        ):
             _refuse(f"its counts do not add up to {self.images} images")
+        # False for NaN too.
+        if not 0 <= self.loss_sum <= counted.sum() * -np.log(PROBABILITY_FLOOR) * (1 + 1e-9):
+            _refuse(f"its loss of {self.loss_sum} is impossible for {counted.sum()} images")
 
     def _validate_counts(self, name: str, counts: NDArray[np.int64], shape: tuple[int, ...]) -> None:
         if counts.shape != shape or not np.issubdtype(counts.dtype, np.integer):

@@ -106,10 +106,13 @@ class KerasTrainer:
         return Update(trained, self._weight, {"loss": network.mean_loss()})
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        """Evaluate a model on the clinic's validation images, with its own batch norm if it has one."""
+        """Evaluate a model on the clinic's validation images, with its own batch norm if it has one.
+
+        Loss and histograms leave out classes of few images.
+        """
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
         return ClinicEvaluation.from_predictions(
-            self.validation.labels, self._validation_features.predict(classifier)
+            self.validation.labels, self._validation_features.predict(classifier), shows_rare=False
         )
 
     def _steps(self, round: int) -> range:

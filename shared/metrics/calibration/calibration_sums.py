@@ -21,6 +21,7 @@ from dermafed.shared.metrics.calibration.temperature import (
     loss_at,
     losses,
 )
+from dermafed.shared.metrics.evaluation import of_common_classes
 
 FEWEST_IMAGES = 5
 """Sums over fewer images come close to revealing a single score: they are refused."""
@@ -51,7 +52,12 @@ class CalibrationSums:
 
     @classmethod
     def of(
-        cls, logits: NDArray[np.floating], labels: NDArray[np.int64], temperature: float = 1.0
+        cls,
+        logits: NDArray[np.floating],
+        labels: NDArray[np.int64],
+        temperature: float = 1.0,
+        *,
+        shows_rare: bool = True,
     ) -> CalibrationSums:
         """Sum up a model's outputs for validation images.
 
@@ -59,10 +65,15 @@ class CalibrationSums:
             logits: (N, C).
             labels: indices of the true classes, (N,).
             temperature: temperature at which ``after`` is counted.
+            shows_rare: whether the images of all classes are summed up, or only those of
+                :func:`~dermafed.shared.metrics.evaluation.of_common_classes`.
 
         Raises:
-            DatasetError: there are fewer than FEWEST_IMAGES images.
+            DatasetError: there are fewer than FEWEST_IMAGES images to sum up.
         """
+        if not shows_rare:
+            common = of_common_classes(labels)
+            logits, labels = logits[common], labels[common]
         if len(labels) < FEWEST_IMAGES:
             raise DatasetError(
                 f"{len(labels)} validation images are too few to calibrate a model",

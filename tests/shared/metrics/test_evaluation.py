@@ -35,6 +35,40 @@ def test_worked_example() -> None:
     assert result.histograms[1, 0].sum() == 2
 
 
+def test_a_rare_class_is_in_no_histogram_and_in_no_loss() -> None:
+    """One melanoma, five nevi, six keratoses: only the confusion matrix shows the melanoma."""
+    labels = np.array([1] * 5 + [2] * 6 + [0])
+    scores = random_case(12, 3, 0)[1]
+    sent = ClinicEvaluation.from_predictions(labels, scores, shows_rare=False)
+    without = ClinicEvaluation.from_predictions(labels[:-1], scores[:-1])
+    np.testing.assert_array_equal(sent.histograms, without.histograms)
+    assert (sent.loss_sum, sent.loss) == (without.loss_sum, without.loss)
+    assert (sent.images, sent.confusion.sum(axis=1).tolist()) == (12, [1, 5, 6])
+    sent.validate(3)
+    with pytest.raises(FederationError, match="add up"):  # of five images, all are counted
+        dataclasses.replace(sent, histograms=0 * sent.histograms, loss_sum=0.0).validate(3)
+
+
+def test_rare_classes_only_leave_no_loss() -> None:
+    sent = ClinicEvaluation.from_predictions(
+        [0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.4, 0.6]], shows_rare=False
+    )
+    sent.validate(2)
+    assert not sent.histograms.any()
+    assert sent.auc is None
+    assert np.isnan(sent.loss)
+    assert sent.balanced_accuracy == pytest.approx((1 / 2 + 1) / 2)
+
+
+def test_rare_images_count_where_other_clinics_have_enough() -> None:
+    """Loss and AUC are those of the images that are shown."""
+    labels, scores = random_case(60, 3, 1)
+    rare = ClinicEvaluation.from_predictions([0], scores[:1], shows_rare=False)
+    merged = ClinicEvaluation.from_predictions(labels, scores) + rare
+    assert merged.images == 61
+    assert merged.loss == ClinicEvaluation.from_predictions(labels, scores).loss
+
+
 def test_ends_of_the_unit_interval() -> None:
     result = ClinicEvaluation.from_predictions([0, 1], np.eye(2))
     assert result.histograms[0, 1, BINS - 1] == 1

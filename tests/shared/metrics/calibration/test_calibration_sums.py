@@ -47,6 +47,16 @@ def test_clinics_sums_add_up_to_those_of_all_images(
     assert merged.after.error == pytest.approx(together.after.error)
 
 
+def test_a_rare_class_is_in_no_sum() -> None:
+    logits = drawn(15, 3, classes=3)[0]
+    labels = np.array([1] * 6 + [2] * 5 + [0] * 4)
+    sent = CalibrationSums.of(logits, labels, 2.0, shows_rare=False)
+    assert same(sent, CalibrationSums.of(logits[:11], labels[:11], 2.0))
+    sent.validate(3)
+    with pytest.raises(DatasetError, match="0 validation images"):
+        CalibrationSums.of(logits[:8], np.array([0] * 4 + [1] * 4), shows_rare=False)
+
+
 def test_scaling_corrects_an_overconfident_model() -> None:
     logits, labels = drawn(5000, 5, temperature=2.5)
     temperature = CalibrationSums.of(logits, labels).best_temperature
