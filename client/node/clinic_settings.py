@@ -33,11 +33,16 @@ port = 0
 # Below a number min_..., no plan is accepted, whoever approves.
 # Without a number for max_epsilon, differential privacy is not demanded; with one, no plan can meet it yet.
 policy = "ask"
+# Plans that the limits approve in 30 days; further ones wait for a person.
+max_plans = {plans}
 {limits}
 """
 
 
 Mode = Literal["ask", "limits"]
+
+PLANS = 10
+"""Plans that the limits approve in 30 days by default: a coordinator learns a little from each."""
 
 
 @cache
@@ -65,10 +70,12 @@ class Limits:
     Attributes:
         policy: ``ask`` waits for a person; ``limits`` approves what is within them and refuses the rest.
         values: the limits that are not at their default, by the names of :func:`limited_keys`.
+        plans: how many plans the policy approves in 30 days; further ones wait for a person.
     """
 
     policy: Mode = "ask"
     values: Mapping[str, Any] = field(default_factory=dict)
+    plans: int = PLANS
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: object) -> Limits:
@@ -83,12 +90,18 @@ class Limits:
             raise SettingsError(
                 f"There is no policy {policy!r}", where=where, remedy="Use one of ask, limits"
             )
+        plans = own.pop("max_plans", PLANS)
+        if type(plans) is not int or plans < 0:
+            raise SettingsError(
+                f"The limit 'max_plans' is {plans!r}", where=where, remedy="Give a whole number"
+            )
         for name, value in own.items():
             known = {**limited_keys(), **least_keys()}
             if name not in known:
-                raise unknown_key(name, ["policy", *known], where=f"{where}, limits.{name}")
+                raise unknown_key(name, ["policy", "max_plans", *known], where=f"{where}, limits.{name}")
             _check(name, value, known[name][1], where)
-        return cls(policy, {name: value for name, value in own.items() if value != _default_of(name)})
+        changed = {name: value for name, value in own.items() if value != _default_of(name)}
+        return cls(policy, changed, plans)
 
     def beyond(self, offer: Offer) -> list[str]:
         """What an offer asks for beyond the limits, as phrases for people; empty if nothing."""
@@ -120,8 +133,13 @@ class Limits:
                 faults.append(f"{key.key.asks.format(value)}, at least {least}")
         return faults
 
-    def decide(self, offer: Offer) -> tuple[Decision, Reason]:
-        """The clinic's answer to an offer before a person has decided."""
+    def decide(self, offer: Offer, approved: int = 0) -> tuple[Decision, Reason]:
+        """The clinic's answer to an offer before a person has decided.
+
+        Args:
+            offer: the offer.
+            approved: other plans that the policy approved in the last 30 days.
+        """
         if set(offer.sends) != set(SENT):  # people approve the list of what this node's code sends
             return Decision.REFUSED, Reason.OTHER_VERSION
         if self.never(offer):
@@ -130,6 +148,8 @@ class Limits:
             return Decision.WAITING, Reason.ASKS_A_PERSON
         if self.beyond(offer):
             return Decision.REFUSED, Reason.BEYOND_LIMITS
+        if approved >= self.plans:
+            return Decision.WAITING, Reason.ASKS_A_PERSON
         return Decision.APPROVED, Reason.NONE
 
 
@@ -157,6 +177,7 @@ def settings_text(clinic: str, data: Path) -> str:
     return _TEMPLATE.format(
         clinic=json.dumps(clinic),
         data=json.dumps(str(data.resolve()), ensure_ascii=False),
+        plans=PLANS,
         limits=default_limits(),
     )
 

@@ -66,7 +66,8 @@ class ClinicConsent:
         except SettingsError as error:
             log.error("an offer cannot be read: %s", error)
             return Answer(Decision.REFUSED, Reason.UNREADABLE, installed_versions())
-        stored = self._offers.add(offer, context.run_id, self._limits.decide(offer))
+        by_policy = self._limits.decide(offer, self._offers.count_approved_by_limits(other_than=offer.hash))
+        stored = self._offers.add(offer, context.run_id, by_policy)
         if self._limits.never(offer):
             return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
         if stored.decision is not Decision.APPROVED:

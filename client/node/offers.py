@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from dermafed.shared.storage.lock import lock_folder
 
 DecidedBy = Literal["", "person", "limits"]
 
+_LATELY = timedelta(days=30)
 _RUNS = 100  # Flower's numbers of runs that are kept of an offer
 _MOST = {Decision.REFUSED: 20, Decision.WAITING: 50}  # offers that are kept without a person's decision
 _UNDECIDED = {
@@ -69,6 +70,13 @@ class Offers:
         """The offer of this hash, if it ever came."""
         path = self._path(hash)
         return _read(path) if path.exists() else None
+
+    def count_approved_by_limits(self, other_than: str) -> int:
+        """How many offers but the one of this hash the clinic's policy approved in the last 30 days."""
+        since = (datetime.now(UTC) - _LATELY).isoformat(timespec="seconds")
+        paths = [path for path in self.folder.glob("*.json") if path.stem != other_than]
+        found = [_fields(path, "decision", "by", "decided") for path in paths]
+        return sum(each[:2] == ("approved", "limits") and str(each[2]) >= since for each in found)
 
     def find_run(self, run: int) -> tuple[str, StoredOffer] | None:
         """Hash and offer of a run, if it was offered to the clinic; other offers are not even checked."""

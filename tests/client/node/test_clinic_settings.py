@@ -84,7 +84,9 @@ def test_another_list_of_what_is_sent_belongs_to_another_version(limits: Limits)
     assert limits.decide(offer(sends=("nothing",))) == (Decision.REFUSED, Reason.OTHER_VERSION)
 
 
-@pytest.mark.parametrize("values", [{"rounds": 3}, {"max_rounds": "3"}, {"policy": "yes"}, {"explain": 1}])
+@pytest.mark.parametrize(
+    "values", [{"rounds": 3}, {"max_rounds": "3"}, {"policy": "yes"}, {"explain": 1}, {"max_plans": -1}]
+)
 def test_impossible_limits_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match=r"limit|policy"):
         Limits.from_dict(values, "clinic.toml")

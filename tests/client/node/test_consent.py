@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from flwr.app import Context, Message, RecordDict
 
+from dermafed.client.node import offers as offers_module
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
@@ -106,6 +108,32 @@ def test_a_refusal_counts_from_the_next_message_on(ask: Asking) -> None:
     assert ask.train().error.code == Refusal.NOT_APPROVED
     answer = decode_answer(ask(OFFER_QUERY, encode_offer(OFFER.to_text()), run=2).content, 2)
     assert (answer.decision, answer.reason) == (Decision.REFUSED, Reason.BY_HAND)
+
+
+def test_the_limits_approve_so_many_plans_and_then_ask_a_person(tmp_path: Path) -> None:
+    ask = Asking(clinic(tmp_path / "graz", data_set(tmp_path / "data"), policy='"limits"', max_plans="2"))
+    offers = [offer(name=f"plan {number}") for number in range(3)]
+
+    def decision(number: int) -> Decision:
+        content = ask(OFFER_QUERY, encode_offer(offers[number].to_text()), number + 1).content
+        return decode_answer(content, 2).decision
+
+    assert [decision(number) for number in (0, 1, 2)] == [Decision.APPROVED] * 2 + [Decision.WAITING]
+    assert decision(0) is Decision.APPROVED  # the same plan again is none more
+    assert ask.train(1, run=3).error.code == Refusal.NOT_APPROVED
+    Offers(ask.home.offers).decide(offers[2].hash, Decision.APPROVED)
+    assert decision(2) is Decision.APPROVED
+    assert decision(1) is Decision.APPROVED  # a person's approvals do not count
+
+
+def test_plans_of_more_than_a_month_ago_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = clinic(tmp_path / "graz", data_set(tmp_path / "data"), policy='"limits"', max_plans="1")
+    ask = Asking(home)
+    ask.offer(name="before")
+    offers = Offers(home.offers)
+    assert offers.count_approved_by_limits(other_than="") == 1
+    monkeypatch.setattr(offers_module, "_LATELY", timedelta(seconds=-1))
+    assert offers.count_approved_by_limits(other_than="") == 0
 
 
 @pytest.mark.parametrize("explain", [True, False])
