@@ -1,8 +1,8 @@
 """Decode image files: the only decoder of DermaFed, so that training and serving get the same pixels.
 
 Pillow decodes (libjpeg's accurate DCT). Unlike OpenCV it distinguishes colour modes and refuses truncated
-files. Its silent errors (16-bit gray becomes white, CMYK is converted without its profile, a missing tail
-becomes gray) are refused or corrected here. Colour profiles are not applied: the values are taken as sRGB.
+files. Its silent errors (16-bit gray becomes white, CMYK is converted without its profile, a damaged JPEG is
+shown) are refused or corrected here. Colour profiles are not applied: the values are taken as sRGB.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dermafed.shared.errors import ImageError
+from dermafed.shared.imaging.jpeg_damage import jpeg_damage
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 MAX_PIXELS = 80_000_000  # 240 MB as RGB; just below where Pillow itself begins to warn
@@ -74,13 +75,11 @@ def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
     """
     if not data:
         raise ImageError("The image file is empty", where=where, remedy=_REPLACE)
-    if _has_lost_tail(data):
-        raise ImageError("The image file is incomplete: it ends in zeros", where=where, remedy=_REPLACE)
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _refuse_bomb(image.size, where)
+            _refuse_damaged_scan(image, data, where)
             image.load()
-            _refuse_missing_end(image, where)
             ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image, where)
     except ImageError:
@@ -120,22 +119,10 @@ def content_digest(path: Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
-def _has_lost_tail(data: bytes) -> bool:
-    """Whether a JPEG ends early in a file of full length, as after a broken copy; libjpeg accepts it."""
-    if not data.startswith(b"\xff\xd8"):
-        return False
-    body = data.rstrip(b"\0")
-    return len(data) - len(body) > 16 and not body.endswith(b"\xff\xd9")
-
-
-def _refuse_missing_end(image: Image.Image, where: object) -> None:
-    """Refuse a JPEG that was cut and closed again: libjpeg fills the missing part with exact mid-gray."""
-    if image.format not in ("JPEG", "MPO"):
-        return
-    last = image.crop((0, image.height - 1, image.width, image.height)).convert("RGB")
-    if last.getextrema() == ((128, 128),) * 3:
-        what = "The image file is incomplete: its lower part is missing"
-        raise ImageError(what, where=where, remedy=_REPLACE)
+def _refuse_damaged_scan(image: Image.Image, data: bytes, where: object) -> None:
+    damage = jpeg_damage(data) if image.format in ("JPEG", "MPO") else None
+    if damage is not None:
+        raise ImageError(f"The image is damaged or truncated: {damage}", where=where, remedy=_REPLACE)
 
 
 def _refuse_bomb(size: tuple[int, int], where: object) -> None:

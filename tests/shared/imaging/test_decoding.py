@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,35 @@ from PIL import Image
 from dermafed.shared.errors import ImageError
 from dermafed.shared.imaging import decoding as images
 from dermafed.shared.imaging.decoding import content_digest, decode_image, read_image
+from dermafed.shared.imaging.jpeg_damage import jpeg_damage
 from tests.shared.imaging.real_images import DEVICE, ham_paths, needs_real_images
+
+
+def zeroed(scan: bytes) -> bytes:
+    return scan[:1500] + bytes(512) + scan[2012:]
+
+
+def doubled(scan: bytes) -> bytes:
+    return scan[:1500] + scan[1000:1500] + scan[1500:]
+
+
+def left_out(scan: bytes) -> bytes:
+    return scan[:1500] + scan[2012:]
+
+
+def with_dos_line_ends(scan: bytes) -> bytes:
+    return scan.replace(b"\n", b"\r\n")
+
+
+def of_seven_bits(scan: bytes) -> bytes:
+    return bytes(byte & 0x7F for byte in scan)
+
+
+def with_flipped_bits(scan: bytes) -> bytes:
+    return bytes(byte ^ (0x20 if at % 97 == 0 else 0) for at, byte in enumerate(scan))
+
+
+SCAN_DAMAGES = [zeroed, doubled, left_out, with_dos_line_ends, of_seven_bits, with_flipped_bits]
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
@@ -116,12 +145,19 @@ def test_progressive_jpeg_is_read_whole_and_refused_in_part() -> None:
         decode_image(data[: len(data) // 2])
 
 
-def test_a_tail_of_zeros_is_refused_and_padding_is_not() -> None:
+def test_a_tail_of_zeros_is_refused_and_what_follows_the_end_is_not() -> None:
     data = encode(np.tile(RGB, (8, 8, 1)), "JPEG")
     half = len(data) // 2
-    with pytest.raises(ImageError, match="incomplete"):
+    with pytest.raises(ImageError, match="truncated"):
         decode_image(data[:half] + bytes(len(data) - half))
-    assert decode_image(data + bytes(512)).shape == (96, 160, 3)
+    film = b"\0\0\0\x10ftypmp42\0\0\0\0\0\0\0\x48free" + bytes(64)
+    assert np.array_equal(decode_image(data + film), decode_image(data))
+
+
+def test_a_border_of_128_gray_is_part_of_the_image() -> None:
+    image = np.full((60, 20, 3), 128, np.uint8)
+    image[24:36] = RGB
+    assert decode_image(encode(image, "JPEG"))[-1].tolist() == [[128] * 3] * 20
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -131,8 +167,47 @@ def test_a_jpeg_cut_and_closed_again_is_refused(progressive: bool, orientation: 
     exif[0x112] = orientation
     data = encode(np.tile(RGB, (20, 20, 1)), "JPEG", progressive=progressive, exif=exif)
     start = data.rindex(b"\xff\xda") if not progressive else data.index(b"\xff\xda")
-    with pytest.raises(ImageError, match="lower part is missing"):
+    with pytest.raises(ImageError, match="damaged"):
         decode_image(data[: start + (2000 if not progressive else 200)] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 3}, {"gray": True}])
+@pytest.mark.parametrize("damage", SCAN_DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_jpeg_whose_scan_is_damaged_is_refused(
+    damage: Callable[[bytes], bytes], options: dict[str, bool]
+) -> None:
+    options = dict(options)
+    image = np.tile(RGB, (20, 20, 1))[..., 0] if options.pop("gray", False) else np.tile(RGB, (20, 20, 1))
+    data = encode(image, "JPEG", **options)
+    start = data.rindex(b"\xff\xda") + 14
+    assert decode_image(data).shape == (240, 400, 3)
+    with pytest.raises(ImageError, match="damaged"):
+        decode_image(data[:start] + damage(data[start:-2]) + data[-2:])
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\7",  # a transformation of colours that Adobe never defined
+        b"\xff\xe2\0\x13ICC_PROFILE\0\0\0abc",  # part 0 of 0
+        b"\xff\xe0\0\x10JFIF\0\3\3\0\0\1\0\1\0\0",  # a version to come
+    ],
+)
+def test_what_libjpeg_warns_of_outside_the_data_refuses_nothing(segment: bytes) -> None:
+    data = encode(RGB, "JPEG")
+    assert decode_image(data[:2] + segment + data[20:]).shape == RGB.shape
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(
+    "options", [{"keep_rgb": True}, {"subsampling": 0}, {"subsampling": 2}, {"quality": 1}]
+)
+def test_whole_jpegs_of_every_kind_are_read(options: dict[str, object], progressive: bool) -> None:
+    data = encode(RGB, "JPEG", progressive=progressive, **options)
+    filled = data[:2] + b"\xff\xff" + data[2:]
+    with Image.open(BytesIO(data)) as expected:
+        assert np.array_equal(decode_image(data), np.asarray(expected))
+        assert np.array_equal(decode_image(filled), np.asarray(expected))
 
 
 @pytest.mark.parametrize(
@@ -200,6 +275,12 @@ def test_content_digest_is_the_sha256_of_the_bytes(tmp_path: Path) -> None:
     path.write_bytes(b"abc")
     assert content_digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert content_digest(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+@needs_real_images
+def test_no_real_image_is_called_damaged() -> None:
+    for path in [*ham_paths(200), *sorted(DEVICE.glob("*.jpg"))]:
+        assert jpeg_damage(path.read_bytes()) is None
 
 
 @needs_real_images

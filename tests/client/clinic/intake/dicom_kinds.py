@@ -12,7 +12,7 @@ from pydicom.uid import JPEG2000Lossless
 from dermafed.client.clinic.intake.elements import DEFLATED, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS
 from tests.client.clinic.intake import kinds
 from tests.client.clinic.intake.fuzzing import dataset_start
-from tests.client.clinic.intake.image_kinds import exif
+from tests.client.clinic.intake.image_kinds import exif, with_scan
 from tests.client.clinic.intake.kinds import dicom_taken
 from tests.client.clinic.intake.sample_files import (
     SECRET,
@@ -145,6 +145,12 @@ PIXELS = [
     ),
     kind("jpeg-rows", "wrong header: the JPEG is of another size", dicom_jpeg(Rows=24), "header-mismatch"),
     kind("jpeg-cut", "a JPEG cut short in DICOM", dicom_jpeg(jpeg()[:-300]), "damaged"),
+    kind(
+        "jpeg-zeroed",
+        "a JPEG in DICOM with a block of its scan zeroed",
+        dicom_jpeg(with_scan(lambda scan: scan[:200] + bytes(100) + scan[300:])),
+        "damaged",
+    ),
     kind("jpeg-none", "a JPEG syntax without a JPEG", dicom_jpeg(b"BM" + bytes(100)), "damaged"),
     kind("burned-in", "text burned in, as the header says", dicom(BurnedInAnnotation="YES"), "burned-in"),
 ]

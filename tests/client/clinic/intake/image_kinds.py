@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -59,6 +60,21 @@ def many_scans() -> bytes:
     return data[:-2] + scan * MAX_SCANS + data[-2:]
 
 
+def with_scan(damage: Callable[[bytes], bytes]) -> bytes:
+    """A JPEG whose scan is damaged."""
+    data = jpeg()
+    start = data.index(b"\xff\xda") + 14
+    return data[:start] + damage(data[start:-2]) + data[-2:]
+
+
+def motion_photo() -> bytes:
+    return jpeg() + b"\0\0\0\x10ftypmp42\0\0\0\0\0\0\0\x48free" + bytes(64)
+
+
+def gray_border() -> bytes:
+    return jpeg(cv2.copyMakeBorder(skin(), 16, 16, 0, 0, cv2.BORDER_CONSTANT, value=(128, 128, 128)))
+
+
 def other_profile() -> bytes:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     renamed = profile.replace(b"s\0R\0G\0B", b"D\0i\0s\0p").replace(b"sRGB", b"Disp")
@@ -81,6 +97,30 @@ DAMAGED = [
     image("jpeg-cut", "JPEG cut short", lambda: jpeg()[:-300], "damaged"),
     image("jpeg-cut-closed", "JPEG cut and closed again", lambda: jpeg()[:1200] + b"\xff\xd9", "damaged"),
     image("jpeg-zero-tail", "JPEG whose end is zeros", lambda: jpeg()[:1200] + bytes(2000), "damaged"),
+    image(
+        "jpeg-zeroed",
+        "JPEG with a block of its scan zeroed",
+        lambda: with_scan(lambda scan: scan[:200] + bytes(100) + scan[300:]),
+        "damaged",
+    ),
+    image(
+        "jpeg-doubled",
+        "JPEG with a block of its scan doubled",
+        lambda: with_scan(lambda scan: scan[:300] + scan[200:]),
+        "damaged",
+    ),
+    image(
+        "jpeg-line-ends",
+        "JPEG sent as text: line ends translated",
+        lambda: with_scan(lambda scan: scan.replace(b"\n", b"\r\n")),
+        "damaged",
+    ),
+    image(
+        "jpeg-bits",
+        "JPEG with bits flipped",
+        lambda: with_scan(lambda scan: bytes(byte ^ (at % 97 == 0) for at, byte in enumerate(scan))),
+        "damaged",
+    ),
     image("jpeg-head", "JPEG of a header only", lambda: jpeg()[:200], "damaged"),
     image("jpeg-signature", "JPEG of three bytes", lambda: jpeg()[:3], "damaged"),
     image("png-cut", "PNG cut short", lambda: png()[:-300], "damaged"),
@@ -125,6 +165,8 @@ UNUSABLE = [
 ODD = [
     taken("zip-behind", "polyglot: JPEG, a ZIP behind", lambda: jpeg() + ZIP, "what follows is dropped"),
     taken("html-behind", "polyglot: PNG, HTML behind", lambda: png() + b"<html>", "what follows is dropped"),
+    taken("motion-photo", "motion photo: a film behind the JPEG", motion_photo, "what follows is dropped"),
+    taken("gray-border", "JPEG with a border of 128 gray", gray_border, "its pixels"),
     taken("several-pictures", "JPEG of several pictures", several_pictures, "the first counts"),
     taken("gray", "gray", lambda: jpeg(skin()[..., 0]), "three equal channels; caution `gray`"),
     taken("gray-16", "16-bit gray", lambda: png(skin()[..., 0].astype(np.uint16) * 257), "the high byte"),
