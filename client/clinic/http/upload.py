@@ -6,13 +6,12 @@ import logging
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
 from dermafed.client.clinic.intake.refusals import Refused
-
-_METADATA_BYTES = 16 * 1024
 
 UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
@@ -52,6 +51,13 @@ class _InMemory(MultiPartParser):
 
     spool_max_size = 2**62
 
+    def on_headers_finished(self) -> None:
+        """Make every part a file: its name is optional (RFC 7578, 4.2), and Starlette decodes others as text."""
+        disposition = self._current_part.content_disposition or b""
+        if b"filename" not in parse_options_header(disposition)[1]:
+            self._current_part.content_disposition = disposition + b'; filename=""'
+        super().on_headers_finished()
+
 
 async def read_parts(request: Request) -> dict[str, bytes]:
     """Read the body's parts by name, each once.
@@ -63,9 +69,7 @@ async def read_parts(request: Request) -> dict[str, bytes]:
         raise Refused(
             "content-type", "The body is not a form", remedy="Send multipart/form-data with a part 'image'"
         )
-    parser = _InMemory(
-        request.headers, request.stream(), max_files=8, max_fields=8, max_part_size=_METADATA_BYTES
-    )
+    parser = _InMemory(request.headers, request.stream(), max_files=8)
     try:
         form = await parser.parse()
     except (MultiPartException, ValueError) as error:  # the parser beneath raises the latter
@@ -74,8 +78,19 @@ async def read_parts(request: Request) -> dict[str, bytes]:
     for name, value in form.multi_items():
         if name in parts:
             raise Refused("part-twice", "A part is there twice", remedy="Send one image a request")
-        parts[name] = await value.read() if isinstance(value, UploadFile) else value.encode()
+        assert isinstance(value, UploadFile), "every part is one"
+        content = await value.read()
+        parts[name] = _in_utf8(content, value.headers) if name == "metadata" else content
     return parts
+
+
+def _in_utf8(text: bytes, headers: Headers) -> bytes:
+    """A text of the charset that its part declares, in UTF-8; as it is if it is not in that charset."""
+    declared = parse_options_header(headers.get("content-type"))[1].get(b"charset", b"utf-8")
+    try:
+        return text.decode(declared.decode("latin-1")).encode()
+    except (LookupError, ValueError):
+        return text
 
 
 def split_parts(parts: dict[str, bytes]) -> tuple[bytes, Clinical, str | None]:

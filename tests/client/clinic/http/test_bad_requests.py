@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from datetime import date
@@ -201,6 +202,14 @@ def test_script_in_file_name(node: Node, caplog: pytest.LogCaptureFixture) -> No
     for text in (answer.text, page.text, caplog.text):
         assert PATIENT not in text
         assert "passwd" not in text
+
+
+def test_no_file_name(node: Node) -> None:
+    body = form(png()).replace(b'; filename="x"', b"")
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = node.device().post("/v1/diagnoses", content=body, headers=headers)
+    assert answer.status_code == 200
+    assert answer.json()["image_sha256"] == hashlib.sha256(png()).hexdigest()
 
 
 @pytest.mark.parametrize("kind", ["application/json", "image/jpeg", "application/x-www-form-urlencoded", ""])
