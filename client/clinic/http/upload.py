@@ -52,7 +52,7 @@ class _InMemory(MultiPartParser):
     spool_max_size = 2**62
 
     def on_headers_finished(self) -> None:
-        """Make every part a file: its name is optional (RFC 7578, 4.2), and Starlette decodes others as text."""
+        """Make every part a file: the name is optional (RFC 7578, 4.2); Starlette decodes others as text."""
         disposition = self._current_part.content_disposition or b""
         if b"filename" not in parse_options_header(disposition)[1]:
             self._current_part.content_disposition = disposition + b'; filename=""'
