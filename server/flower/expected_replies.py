@@ -28,11 +28,13 @@ class _Expected:
         node: who has to answer it.
         bytes: most bytes of all objects that are sent in reply.
         sizes: bytes of each of them that has come; 0 for those that have not.
+        refused: why something sent in reply was refused; empty: nothing was.
     """
 
     node: int
     bytes: int
     sizes: dict[str, int] = field(default_factory=dict)
+    refused: str = ""
 
     @property
     def objects(self) -> int:
@@ -66,6 +68,12 @@ class ExpectedReplies:
         with self._lock:
             self._open.clear()
 
+    def refusal(self, message_id: str) -> str:
+        """Why something sent in reply to a message was refused; empty: nothing was."""
+        with self._lock:
+            expected = self._open.get(message_id)
+            return "" if expected is None else expected.refused
+
     def refuse_message(self, pushed: PushMessagesRequest) -> str:
         """Why the announcement of a reply is refused; empty: it is not.
 
@@ -78,20 +86,20 @@ class ExpectedReplies:
         metadata, node = message.metadata, pushed.node.node_id
         if metadata.src_node_id != node or not metadata.reply_to_message_id:
             return "a node replies in its own name"
-        if message.ByteSize() > LARGEST_ENVELOPE:
-            return "the reply's metadata are too long"
         if metadata.message_id != tree.object_id:
             return "the objects are not those of the reply"
         with self._lock:
             expected = self._open.get(metadata.reply_to_message_id)
+            if expected is not None and expected.node != node:
+                return "the message is another node's"
+            if message.ByteSize() > LARGEST_ENVELOPE:
+                return _refused(expected, "the reply's metadata are too long")
             if expected is None:
                 return ""
-            if expected.node != node:
-                return "the message is another node's"
             # With those of earlier announcements, so that many are no more than one.
             names = _names(tree, expected.objects)
             if names is None or len(names | expected.sizes.keys()) > expected.objects:
-                return f"the reply has more than {expected.objects} objects"
+                return _refused(expected, f"the reply has more than {expected.objects} objects")
             expected.sizes = {name: expected.sizes.get(name, 0) for name in names | expected.sizes.keys()}
         return ""
 
@@ -104,10 +112,17 @@ class ExpectedReplies:
                 if expected.node == pushed.node.node_id and pushed.object_id in expected.sizes:
                     sizes = {**expected.sizes, pushed.object_id: len(pushed.object_content)}
                     if sum(sizes.values()) > expected.bytes:
-                        return f"the reply is longer than {expected.bytes} bytes"
+                        return _refused(expected, f"the reply is longer than {expected.bytes} bytes")
                     expected.sizes = sizes
                     return ""
         return ""
+
+
+def _refused(expected: _Expected | None, why: str) -> str:
+    """Note that a reply will never be whole, so that nobody waits for it."""
+    if expected is not None:
+        expected.refused = why
+    return why
 
 
 def _names(tree: ObjectTree, most: int) -> set[str] | None:

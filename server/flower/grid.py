@@ -28,6 +28,7 @@ from dermafed.server.flower.private_names import (
     NodeStatus,
     Run,
     error_instead,
+    remove_content_from_message,
 )
 from dermafed.server.flower.run_grid import RunGrid
 from dermafed.shared.errors import FederationError, StorageError
@@ -81,6 +82,7 @@ class LinkGrid(RunGrid):
         self._stalled_seconds = stalled_seconds
         self._replies = replies or ExpectedReplies()
         self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
+        self._asked: dict[str, Message] = {}  # these messages, without content
         self._arriving: dict[str, _Arrival] = {}  # by the message it answers
 
     @property
@@ -122,11 +124,14 @@ class LinkGrid(RunGrid):
         message_id = store_message(self._state, self._run_id, message, self._replies.add)
         if message_id:
             self._sent[node] = message_id
+            self._asked[message_id] = remove_content_from_message(message)
         return message_id
 
     def _pull(self, message_id: str) -> Message | None:
         self._check_stopped()
         arrival = self._arriving.get(message_id) or self._arrival(message_id)
+        if why := self._replies.refusal(message_id):
+            return self._refuse(message_id, why)
         if arrival is None:
             return None
         with objects_of(arrival.reply.metadata.src_node_id):
@@ -138,6 +143,12 @@ class LinkGrid(RunGrid):
         reply = self._read(arrival)
         self._delete(message_id)
         return reply
+
+    def _refuse(self, message_id: str, why: str) -> Message:
+        asked = self._asked[message_id]
+        log.warning("%s: its reply was refused: %s", self._clinics[asked.metadata.dst_node_id], why)
+        self._delete(message_id)
+        return error_instead(asked, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, "refused")
 
     def _arrival(self, message_id: str) -> _Arrival | None:
         """The reply to a message, as it begins to arrive."""
@@ -167,6 +178,7 @@ class LinkGrid(RunGrid):
 
     def _delete(self, message_id: str) -> None:
         arrival = self._arriving.pop(message_id, None)
+        self._asked.pop(message_id, None)
         self._replies.remove(message_id)
         delete_message(self._state, message_id)
         if arrival is not None:

@@ -137,8 +137,10 @@ def read_array(
         raise FederationError(f"the array '{name}' is larger than its shape")
     try:
         values = array.numpy()
-    except (ValueError, TypeError, EOFError, OSError, MemoryError, OverflowError, SyntaxError) as error:
+    except Exception as error:  # NumPy parses the header as Python, and raises whatever that does
         raise FederationError(f"the array '{name}' cannot be read") from error
+    if not isinstance(values, np.ndarray):  # an archive of arrays
+        raise FederationError(f"the array '{name}' cannot be read")
     # Once more, because the description beside the bytes and the one inside them may differ.
     _expect(name, values.dtype, values.shape, wanted, shape)
     return values

@@ -21,6 +21,7 @@ from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.private_names import (
+    ErrorCode,
     get_all_nested_objects,
     get_object_tree,
     label,
@@ -182,6 +183,26 @@ def test_an_update_has_the_bytes_of_the_model_and_a_little(place: Place, port: i
             for name, data in objects_in(reply).items()
         ]
         assert 403 in results
+
+
+def test_nobody_waits_for_a_reply_that_was_refused(
+    place: Place, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of its announcement, or of an object after it."""
+    with place.link.open_run() as run_id:
+        grid = place.grid(run_id)
+        for content in (large(60, 0), large(4, 4)):
+            key, message = place.asked(grid, 0, "query.offer")
+            reply = Message(content, reply_to=message)
+            answer = place.announce(0, port, reply)
+            for name, data in objects_in(reply).items() if answer.is_success else ():
+                session = PushMessagesResponse.FromString(answer.content).session_id
+                place.send(0, port, run_id, session, name, data)
+            (instead,) = grid.pull_messages([key])
+            assert instead.error.code == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+            assert len(place.link.state.object_store) == 0
+    assert "clinic 0: its reply was refused: the reply has more than 33 objects" in caplog.text
+    assert "clinic 0: its reply was refused: the reply is longer than 8388608 bytes" in caplog.text
 
 
 def test_many_replies_to_one_message_are_no_more_than_one(place: Place, port: int) -> None:

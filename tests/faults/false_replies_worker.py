@@ -6,7 +6,7 @@ With a file ``other_run`` in the folder, its update is one for another run.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from flwr.app import Context, Message
 
 from dermafed.client.node import worker
 from dermafed.client.node.client_app import build_client_app
-from dermafed.client.node.consent import ClinicConsent
+from dermafed.client.node.consent import ApprovedRun, ClinicConsent
 from dermafed.client.node.home import open_home
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.process import end_with_parent
@@ -41,27 +41,35 @@ class FalseReplies:
         return ClinicEvaluation.from_predictions(np.arange(self.classes), scores)
 
 
-def main(folder: Path, address: str) -> None:
+def answer(
+    folder: Path,
+    address: str,
+    trainer: Callable[[ApprovedRun], Trainer],
+    change: Callable[[Message, Message], Message],
+) -> None:
+    """The worker of a clinic whose code is its own: no gate, but a change of each reply to what was asked."""
     end_with_parent()
     worker.stop_on_signals()
     home = open_home(folder)
-
-    def filter_reply(reply: Message, asked: Message, classes: int | None) -> Message:
-        """No gate: this clinic's code is its own."""
-        if (home.folder / "other_run").exists() and asked.metadata.message_type == "train":
-            reply.metadata.__dict__["_run_id"] = asked.metadata.run_id - 1
-        return reply
-
-    worker.filter_reply = filter_reply
+    worker.filter_reply = lambda reply, asked, classes: change(reply, asked)
     consent = ClinicConsent(home)
 
     def trainer_for(context: Context) -> Trainer:
-        return FalseReplies(len(consent.approved(context).offer.model.classes))
+        return trainer(consent.approved(context))
 
     try:
         worker.answer_tasks(home, address, build_client_app(trainer_for, consent=consent), consent)
     except worker.StopRequested:
         return
+
+
+def main(folder: Path, address: str) -> None:
+    def change(reply: Message, asked: Message) -> Message:
+        if (folder / "other_run").exists() and asked.metadata.message_type == "train":
+            reply.metadata.__dict__["_run_id"] = asked.metadata.run_id - 1
+        return reply
+
+    answer(folder, address, lambda run: FalseReplies(len(run.offer.model.classes)), change)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ name = "{name}"
 rounds = {rounds}
 weights = "none"
 threads = 1
+calibrate = {calibrate}
 [model]
-image_size = 64
+image_size = {side}
 frozen_blocks = 6
 [preprocess]
 denoise = "none"
@@ -41,8 +42,19 @@ quorum = {quorum}
 deadline = "{deadline}"
 approval = "{approval}"
 wait = "30m"
+largest_share = {largest_share}
+largest_step = {largest_step}
 """
 _RULES = {"rounds": 3, "quorum": 2, "deadline": "30m", "approval": "30m"}
+_RULES |= {"side": 64, "calibrate": "true", "largest_share": 0.5, "largest_step": 3.0}
+
+_NODE = """\
+import sys
+from pathlib import Path
+from dermafed.client.node.home import open_home
+from dermafed.client.node.supervisor import run_node
+run_node(open_home(Path(sys.argv[1])), lambda line: print(line, flush=True), ("-m", "{}"))
+"""
 
 
 def typed(app: typer.Typer, *arguments: object) -> str:
@@ -64,6 +76,8 @@ class Federation(Processes):
     """Folders, processes and commands of a federation on this machine."""
 
     port: int = field(default_factory=free_port)
+    clinics: tuple[str, ...] = CLINICS
+    draw: Callable[[Path, Sequence[str]], Path] = lambda folder, clinics: real_dataset(folder, 10, clinics)
 
     @property
     def server(self) -> Path:
@@ -82,7 +96,7 @@ class Federation(Processes):
         settings = self.server / "server.toml"
         edit(settings, f"health_port = {self.port + 1}", f"health_port = {free_port()}")
         _write_data(self)
-        for clinic in CLINICS:
+        for clinic in self.clinics:
             self.init(clinic, self.data(clinic))
             self.enrol(clinic)
         return self
@@ -116,8 +130,10 @@ class Federation(Processes):
             del self.running[SERVER]
             raise RuntimeError(self.log(SERVER))
 
-    def start_clinic(self, clinic: str, **environment: str) -> None:
-        self.start(clinic, *_main("client"), "start", "--dir", self.home(clinic), **environment)
+    def start_clinic(self, clinic: str, worker: str = "", **environment: str) -> None:
+        """Start its node, with a worker of the test's own if one is named."""
+        command = ("-c", _NODE.format(worker)) if worker else (*_main("client"), "start", "--dir")
+        self.start(clinic, *command, self.home(clinic), **environment)
 
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.coordinator("status", "--json")))
@@ -209,11 +225,11 @@ def _main(package: str) -> tuple[str, str]:
 
 
 def _write_data(federation: Federation) -> None:
-    """Real images of three classes, other ones for each clinic."""
-    real_dataset(federation.folder / "data", 10, CLINICS)
+    """Images of three classes, other ones for each clinic."""
+    federation.draw(federation.folder / "data", federation.clinics)
     with (federation.folder / "data" / "metadata.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    for clinic in CLINICS:
+    for clinic in federation.clinics:
         with federation.data(clinic).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()

@@ -13,20 +13,12 @@ from tests.faults.processes import wait_for
 
 pytestmark = pytest.mark.slow
 
-NODE = (
-    "-c",
-    "import sys; from pathlib import Path; from dermafed.client.node.home import open_home; "
-    "from dermafed.client.node.supervisor import run_node; "
-    "run_node(open_home(Path(sys.argv[1])), lambda line: print(line, flush=True), "
-    "('-m', 'tests.faults.false_replies_worker'))",
-)
-
 
 @pytest.fixture
 def with_false_replies(federation: Federation) -> Iterator[Federation]:
     """Linz's node runs code of its own; the key, the server and graz are real."""
     federation.end("linz")
-    federation.start("linz", *NODE, federation.home("linz"))
+    federation.start_clinic("linz", "tests.faults.false_replies_worker")
     wait_for(lambda: federation.connected("graz", "linz"))
     yield federation
     federation.end("linz")

@@ -1,0 +1,49 @@
+"""How many bytes a process has on the disk, with those of files that it has unlinked."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+_PAUSE = 0.02
+
+
+class DiskUse:
+    """Looks often, while the context lasts.
+
+    Attributes:
+        peaks: the most bytes of each file, by name; those that were unlinked together.
+    """
+
+    def __init__(self, folder: Path, process: int) -> None:
+        self._folder, self._descriptors = folder, Path(f"/proc/{process}/fd")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.peaks: dict[str, int] = {}
+
+    def __enter__(self) -> DiskUse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_PAUSE):
+            sizes = self._sizes()
+            self.peaks |= {name: max(size, self.peaks.get(name, 0)) for name, size in sizes.items()}
+
+    def _sizes(self) -> dict[str, int]:
+        sizes = {}
+        for path in self._folder.rglob("*"):
+            with suppress(OSError):
+                sizes[path.name] = path.stat().st_size
+        for path in self._descriptors.iterdir():
+            with suppress(OSError):
+                found = path.stat()
+                if not found.st_nlink and str(self._folder) in str(path.readlink()):
+                    sizes["unlinked"] = sizes.get("unlinked", 0) + found.st_size
+        return sizes
