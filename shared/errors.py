@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+_LONGEST = 2000  # characters of each part of an error
+
 
 class DermaFedError(Exception):
     """Base of every error DermaFed raises on purpose.
@@ -28,10 +30,8 @@ class DermaFedError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: object = "", remedy: str = "") -> None:
-        super().__init__(what, str(where), remedy)
-        self.what = what
-        self.where = str(where)
-        self.remedy = remedy
+        self.what, self.where, self.remedy = map(_quotable, (what, str(where), remedy))
+        super().__init__(self.what, self.where, self.remedy)
 
     def __str__(self) -> str:
         place = f" ({self.where})" if self.where else ""
@@ -40,6 +40,14 @@ class DermaFedError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.what, self.where, self.remedy))
+
+
+def _quotable(text: str) -> str:
+    """A text that may quote what others wrote: cut, and with the escapes of all that a terminal obeys."""
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+    if short.isprintable():
+        return short
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
 
 
 def _rebuild(kind: type[DermaFedError], what: str, where: str, remedy: str) -> DermaFedError:

@@ -29,6 +29,7 @@ may contain names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -80,6 +81,9 @@ LARGEST_LOSS = 1e6
 """Larger than any cross-entropy of a model that can still be trained, and so small that no sum overflows."""
 
 
+_SETTING = re.compile(r"[a-z_]{1,40}")
+
+
 class Refusal(IntEnum):
     """Why a clinic sent no result; outside Flower's own codes."""
 
@@ -125,6 +129,8 @@ def decode_instruction(content: RecordDict) -> Instruction:
     round = fields.pop("round", None)
     if type(round) is not int:
         raise FederationError("The instruction has no round number")
+    if not all(_SETTING.fullmatch(name) for name in fields):
+        raise FederationError("The instruction has a setting that no strategy has")
     config = {name: number(fields, name) for name in fields}
     return Instruction(read_array(content, "weights", "weights", np.float32), round, config)
 

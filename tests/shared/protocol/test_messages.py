@@ -76,3 +76,10 @@ def test_empty_messages() -> None:
     for decode in (decode_instruction, lambda content: decode_update(content, 3)):
         with pytest.raises(FederationError, match="is missing"):
             decode(RecordDict())
+
+
+def test_names_of_settings_are_plain() -> None:
+    """They are shown in the clinic's log."""
+    for name in ("\x1b[2J", "a\nb", "x" * 41, ""):
+        with pytest.raises(FederationError, match="a setting that no strategy has"):
+            decode_instruction(encode_instruction(WEIGHTS, 1, {name: 1.0}))

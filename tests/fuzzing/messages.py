@@ -1,0 +1,75 @@
+"""What a clinic makes of a server's messages; the first byte says which, the rest what is changed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from flwr.app import RecordDict
+
+from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.protocol.agreement import (
+    decode_counts,
+    decode_offer,
+    encode_counts,
+    encode_offer,
+)
+from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration
+from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
+from tests.fuzzing import offers, replies
+from tests.fuzzing.edits import LENGTH, content_to_bytes, edited
+from tests.fuzzing.target import outcome
+
+MESSAGES = (
+    encode_instruction(replies.START, 1, {"proximal_mu": 0.1}),
+    encode_counts((20, 30, 40)),
+    encode_offer(offers.OFFER.to_text()),
+    encode_calibration(Calibration("0" * 64, ("a", "b", "c"), replies._sums, 2)),
+)
+
+
+def instruction(content: RecordDict) -> str:
+    asked = decode_instruction(content)
+    assert (asked.weights.dtype, asked.weights.ndim) == (np.float32, 1)
+    assert all(type(value) is float for value in asked.config.values())
+    return "received"
+
+
+def counts(content: RecordDict) -> str:
+    received = decode_counts(content, len(offers.OFFER.model.classes))
+    offers.OFFER.plan(received.tolist(), threads=2)
+    return "received"
+
+
+def offer(content: RecordDict) -> str:
+    return offers.read(decode_offer(content).encode("utf-8", "surrogatepass"))
+
+
+def calibration(content: RecordDict) -> str:
+    encode_calibration(decode_calibration(content))
+    return "received"
+
+
+READERS: tuple[Callable[[RecordDict], str], ...] = (instruction, counts, offer, calibration)
+
+
+def take(data: bytes) -> str:
+    return outcome(_read, data)
+
+
+def seeds() -> list[bytes]:
+    kinds = range(len(READERS))
+    return [
+        *(bytes([kind, 1]) for kind in kinds),
+        *(bytes([kind, 0]) + content_to_bytes(MESSAGES[kind]) for kind in kinds),
+        *(bytes([kind, 1]) + bytes([0, 0, 12, 0]) + bytes(LENGTH - 4) for kind in kinds),
+    ]
+
+
+def _read(data: bytes) -> str:
+    kind = data[0] % len(READERS) if data else 0
+    try:
+        content = edited(MESSAGES[kind], data[1:])
+    except ValueError:
+        return "no content"
+    return READERS[kind](content)
