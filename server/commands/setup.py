@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -138,21 +137,15 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
 
 
 def _log_to_stderr() -> None:
-    """Our own log only: the log of a library may contain anything."""
+    """Our own log, and little of Flower's: the log of a library may contain anything."""
+    from dermafed.server.flower.flower_log import FlowerLog
+
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log = logging.getLogger("dermafed")
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    logging.getLogger("flwr").addFilter(place_and_code)
-
-
-def place_and_code(record: logging.LogRecord) -> bool:
-    """Reduce an error that Flower logs to its place and code: the rest may come from a clinic."""
-    found = re.match(r"(\[[^\]]*\])+", record.getMessage())
-    if found:
-        record.msg, record.args = found[0], ()
-    return True
+    logging.getLogger("flwr").addFilter(FlowerLog())
 
 
 def _check_free(folder: Path) -> None:

@@ -33,13 +33,17 @@ from dermafed.server.flower.private_names import (
 from dermafed.shared.protocol.agreement import encode_ready
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.messages import encode_instruction
+from dermafed.shared.training.trainer import FloatVector
 from tests.server.flower.link_side import Caller, make_certificates, new_key, public_pem, received
+
+FOUR = np.ones(4, np.float32)
 
 
 class Place:
     """A server with two clinics, and a stock one beside it, over the same files of Flower."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.ca, self.certificate = make_certificates(folder)
         self.link = Link(folder / "flower.db")
         self.stock = make_superlink(folder / "flower.db")
@@ -54,9 +58,11 @@ class Place:
     def grid(self, run_id: int) -> LinkGrid:
         return self.link.grid(run_id, {node: f"clinic {i}" for i, node in enumerate(self.nodes)}, Event())
 
-    def asked(self, grid: LinkGrid, clinic: int, kind: str = "query.prepare") -> tuple[str, Message]:
+    def asked(
+        self, grid: LinkGrid, clinic: int, kind: str = "query.prepare", weights: FloatVector = FOUR
+    ) -> tuple[str, Message]:
         """A message to a clinic, as it has it."""
-        content = encode_instruction(np.ones(4, np.float32), 1, {})
+        content = encode_instruction(weights, 1, {})
         (key,) = grid.push_messages([Message(content, self.nodes[clinic], kind)])
         self.link.state.get_message_ins(self.nodes[clinic], 1)
         return key, received(self.link, key)
@@ -221,6 +227,21 @@ def test_an_object_without_a_session_is_refused(place: Place, port: int) -> None
     """Flower would look for any clinic's session that waits for an object of this id."""
     with place.link.open_run() as run_id:
         assert place.send(0, port, run_id, "", "0" * 64, b"x") == 403
+
+
+def test_an_object_that_nobody_waits_for_is_refused(
+    place: Place, port: int, stock: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Flower would log the name that it is given, whatever that is."""
+    name = "\x1b[2J" * 1000
+    with place.link.open_run() as run_id:
+        for gate, status in ((port, 403), (stock, False)):
+            grid = place.grid(run_id)
+            _, message = place.asked(grid, 0)
+            announced = place.announce(0, gate, Message(encode_ready(1.0), reply_to=message))
+            session = PushMessagesResponse.FromString(announced.content).session_id
+            assert place.send(0, gate, run_id, session, name, b"x") == status
+            assert (name in "".join(caplog.messages)) == (gate == stock)
 
 
 def kept_out(place: Place, gate: int, pull: bool) -> bool:

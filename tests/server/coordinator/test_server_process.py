@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.server.commands.setup import place_and_code
 from dermafed.server.coordinator import server_process
 from dermafed.server.coordinator.federation_folder import (
     ServerSettings,
@@ -147,11 +145,3 @@ def test_settings_that_cannot_be_used_are_named(folder: Path, old: str, new: str
     with pytest.raises(SettingsError, match=message) as caught:
         load_settings(folder)
     assert str(path) in caught.value.where
-
-
-def test_of_flowers_errors_only_place_and_code_reach_the_log() -> None:
-    place = "[/v1/fleet/push-messages][UnexpectedError:IntegrityError]"
-    text = f"{place} (sqlite3.IntegrityError) [parameters: ('Maria %s',)]"
-    record = logging.LogRecord("flwr", logging.ERROR, "", 0, text, (), None)
-    assert place_and_code(record)
-    assert record.getMessage() == place
