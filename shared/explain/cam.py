@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.maps import Float
-from dermafed.shared.explain.network import Network, connected_layers
+from dermafed.shared.explain.network import Network
+from dermafed.shared.model.graph import graph_of
 
+_AFTER_LOGITS = ("Softmax", "Sigmoid", "Activation", "Cast")
 _AFFINE = (keras.layers.BatchNormalization, keras.layers.Dropout, keras.layers.Dense)
 
 
@@ -46,18 +48,17 @@ def class_weights(classifier: keras.Model, network: Network) -> Float:
     return weights.astype(np.float32)
 
 
-def _chain_after(classifier: keras.Model, name: str) -> list[keras.Layer]:
+def _chain_after(classifier: keras.Model, name: str) -> list[keras.Operation]:
     """Pooling and the affine layers after it, down to the logits."""
-    wired = connected_layers(classifier)
-    at = next(index for index, one in enumerate(wired) if one.layer.name == name)
-    chain = wired[at + 1 :]
-    if chain and isinstance(chain[-1].layer, (keras.layers.Softmax, keras.layers.Activation)):
-        chain = chain[:-1]
-    layers = [one.layer for one in chain]
+    graph = graph_of(classifier)
+    steps = graph.steps
+    at = next(index for index, step in enumerate(steps) if step.operation.name == name)
+    chain = [step for step in steps[at + 1 :] if type(step.operation).__name__ not in _AFTER_LOGITS]
+    layers = [step.operation for step in chain]
     fits = (
         layers
         and isinstance(layers[0], keras.layers.GlobalAveragePooling2D)
-        and chain[0].inputs[0] is wired[at].output
+        and chain[0].inputs[0] is steps[at].output
         and all(isinstance(layer, _AFFINE) for layer in layers[1:])
         and sum(isinstance(layer, keras.layers.Dense) for layer in layers) == 1
         and isinstance(layers[-1], keras.layers.Dense)
@@ -93,9 +94,9 @@ def logit_gradient(network: Network) -> Gradient:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
             activations, logits, _ = network.model(image, training=False)
-            score = tf.tensordot(logits[0], weights, 1)
+            score = tf.tensordot(tf.cast(logits[0], tf.float32), weights, 1)
         slope = tape.gradient(score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return activations[0], slope[0]
+        return tf.cast(activations[0], tf.float32), tf.cast(slope[0], tf.float32)
 
     traced = tf.function(both)
 

@@ -54,7 +54,8 @@ def best_engine(network: Network, wanted: str | None = None) -> Engine:
     if wanted not in (None, "openvino", "tensorflow"):
         raise SettingsError(f"There is no engine '{wanted}'", remedy="Use openvino or tensorflow")
     masked = masked_model(network)
-    if wanted == "tensorflow":
+    # OpenVINO would calculate in 32 bits what the model calculates in 16, and give other probabilities.
+    if wanted == "tensorflow" or (wanted is None and network.half):
         return keras_engine(masked, network)
     try:
         return openvino_engine(masked, network)
@@ -86,7 +87,7 @@ def keras_engine(masked: keras.Model, network: Network) -> Engine:
         padded = np.zeros((BATCH, *network.cells), np.float32)
         padded[: len(masks)] = masks
         activations, *scores = masked.predict_on_batch([padded, image[None], fill[None]])
-        return activations[0], Outputs(*(score[: len(masks)] for score in scores))
+        return _float32(activations[0]), Outputs(*(_float32(score[: len(masks)]) for score in scores))
 
     def run(masks: Float, image: Float, fill: Float) -> Outputs:
         parts = [batch(masks[at : at + BATCH], image, fill)[1] for at in range(0, len(masks), BATCH)]
@@ -98,9 +99,14 @@ def keras_engine(masked: keras.Model, network: Network) -> Engine:
     def predict(images: Float) -> Outputs:
         starts = range(0, len(images), BATCH)
         parts = [network.model.predict_on_batch(images[at : at + BATCH])[1:] for at in starts]
-        return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
+        return Outputs(*(_float32(np.concatenate(part)) for part in zip(*parts, strict=True)))
 
     return Engine("tensorflow", run, forward, predict)
+
+
+def _float32(values: Any) -> Float:
+    """A copy in 32 bits; some networks have outputs of 16 or 64."""
+    return np.array(values, np.float32)
 
 
 def openvino_engine(masked: keras.Model, network: Network) -> Engine:
@@ -148,7 +154,7 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
 
     def forward(image: Float) -> tuple[Float, Outputs]:
         result = compiled([open_mask, image[None], black])
-        return result[0][0].copy(), Outputs(result[1].copy(), result[2].copy())
+        return _float32(result[0][0]), Outputs(_float32(result[1]), _float32(result[2]))
 
     return Engine("openvino", run, forward, predict)
 

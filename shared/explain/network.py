@@ -11,6 +11,8 @@ import numpy as np
 
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.maps import Float
+from dermafed.shared.model.graph import Graph, Step, graph_of, has_maps
+from dermafed.shared.model.head import Activation, head_of
 
 _CONVOLUTIONS = (
     keras.layers.Conv2D,
@@ -18,8 +20,7 @@ _CONVOLUTIONS = (
     keras.layers.SeparableConv2D,
     keras.layers.Conv2DTranspose,
 )
-_PROBABILITIES = {"softmax", "sigmoid"}
-
+_HALF = ("float16", "bfloat16")
 
 Score = Literal["logit", "probability"]
 
@@ -67,19 +68,25 @@ class Network:
 
     Attributes:
         model: float32 images (N, H, W, 3) to activations (N, h, w, K), logits and probabilities (N, C).
+        whole: the same with all inputs of the classifier.
+        activation: see :class:`dermafed.shared.model.head.Head`.
         layer: the name of the layer whose activations these are.
         size: the images' height and width.
         cells: the maps' height and width.
         channels: K.
         classes: C.
+        half: whether some of it calculates in 16 bits.
     """
 
     model: keras.Model
+    whole: keras.Model
+    activation: Activation
     layer: str
     size: tuple[int, int]
     cells: tuple[int, int]
     channels: int
     classes: int
+    half: bool
 
 
 def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
@@ -90,78 +97,73 @@ def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
 
     Args:
         classifier: any functional or sequential Keras model with a convolutional layer, one image input of
-            fixed size (N, H, W, 3), and one output (N, C) of logits, softmax or sigmoid.
+            fixed size (N, H, W, 3), and one output (N, C) of logits, softmax or sigmoid. It may hold others.
         layer: the layer to explain by; by default the last with maps of more than one cell.
 
     Raises:
         ModelError: the model has no such layer, or is of another form.
     """
-    wired = connected_layers(classifier)
-    images = _image_input(classifier)
-    chosen = _last_maps(wired, classifier.name) if layer is None else _named(wired, layer, classifier.name)
-    outputs = [chosen.output, *_scores(wired, classifier.outputs[0])]
-    if len(classifier.inputs) == 1:
-        model = keras.Model(images, outputs)
-    else:
-        model = _without_other_inputs(keras.Model(classifier.inputs, outputs), images)
+    graph = graph_of(classifier)
+    images, head = _image_input(graph), head_of(graph)
+    chosen = _last_maps(graph, classifier.name) if layer is None else _named(graph, layer, classifier.name)
+    whole = graph.ending_in([chosen.output, head.logits, head.probabilities])
     _, *cells, channels = chosen.output.shape
-    size = (images.shape[1], images.shape[2])
-    return Network(model, chosen.layer.name, size, (cells[0], cells[1]), channels, outputs[1].shape[-1])
-
-
-class ConnectedLayer(NamedTuple):
-    """A layer with its input tensors and its first output, in the graph of one model.
-
-    ``layer.output`` belongs to the layer's first use: in a sequential model a discarded draft of the graph,
-    and in a nested model a tensor inside of it.
-    """
-
-    layer: keras.Layer
-    inputs: list[keras.KerasTensor]
-    output: keras.KerasTensor
-
-
-def connected_layers(model: keras.Model) -> list[ConnectedLayer]:
-    """The layers of a model from its inputs to its outputs, input layers left out.
-
-    Raises:
-        ModelError: the model is neither functional nor sequential, or not built.
-    """
-    # Keras has no public access to a graph's nodes; a sequential model has its graph in an attribute.
-    nodes = getattr(getattr(model, "_functional", model), "_nodes_by_depth", None)
-    if nodes is None:
-        raise ModelError(
-            "Only functional and sequential Keras models, once built, can be explained", where=model.name
-        )
-    of = {id(node.operation): node for depth in nodes.values() for node in depth if not node.is_input}
-    layers = [layer for layer in model.layers if id(layer) in of]
-    return [ConnectedLayer(layer, of[id(layer)].input_tensors, of[id(layer)].outputs[0]) for layer in layers]
-
-
-def _image_input(classifier: keras.Model) -> keras.KerasTensor:
-    images = [tensor for tensor in classifier.inputs if len(tensor.shape) == 4]
-    if len(images) != 1 or None in images[0].shape[1:] or images[0].shape[-1] != 3:
-        shapes = ", ".join(str(tensor.shape) for tensor in classifier.inputs)
-        raise ModelError(
-            "A model to explain takes one RGB image of fixed size (N, H, W, 3)", where=f"inputs {shapes}"
-        )
-    if len(classifier.outputs) != 1 or len(classifier.outputs[0].shape) != 2:
-        raise ModelError("A model to explain has one output (N, C)", where=classifier.name)
-    return images[0]
-
-
-def _last_maps(wired: Sequence[ConnectedLayer], model: str) -> ConnectedLayer:
-    """The last layer of (N, h, w, K) output, at or after a convolution; pooled 1x1 maps have no place."""
-    for index in range(len(wired), 0, -1):
-        if _has_maps(wired[index - 1]) and any(_convolves(one.layer) for one in wired[:index]):
-            return wired[index - 1]
-    raise ModelError(
-        "The model has no convolutional layer, so it has no activation maps to explain by", where=model
+    return Network(
+        model=whole if len(graph.inputs) == 1 else _without_other_inputs(whole, images),
+        whole=whole,
+        activation=head.activation,
+        layer=chosen.operation.name,
+        size=(images.shape[1], images.shape[2]),
+        cells=(cells[0], cells[1]),
+        channels=channels,
+        classes=head.logits.shape[-1],
+        half=any(tensor.dtype in _HALF for step in graph.steps for tensor in step.outputs),
     )
 
 
-def _named(wired: Sequence[ConnectedLayer], name: str, model: str) -> ConnectedLayer:
-    choices = {one.layer.name: one for one in wired if _has_maps(one)}
+def _image_input(graph: Graph) -> keras.KerasTensor:
+    images = [tensor for tensor in graph.inputs if len(tensor.shape) == 4]
+    others = [tensor for tensor in graph.inputs if len(tensor.shape) != 4]
+    if len(images) != 1 or None in images[0].shape[1:] or images[0].shape[-1] != 3:
+        shapes = ", ".join(str(tensor.shape) for tensor in graph.inputs)
+        raise ModelError(
+            "A model to explain takes one RGB image of fixed size (N, H, W, 3)", where=f"inputs {shapes}"
+        )
+    for other in others:
+        if len(other.shape) != 2 or other.shape[1] is None:
+            raise ModelError(
+                f"Beside the image, a model takes numbers (N, M), not {other.shape}",
+                where=f"input {other.name}",
+            )
+    return images[0]
+
+
+def _last_maps(graph: Graph, model: str) -> Step:
+    """The last step of (N, h, w, K) output, at or after a convolution."""
+    steps = graph.steps
+    for index in range(len(steps), 0, -1):
+        if has_maps(steps[index - 1].output) and any(_convolves(step.operation) for step in steps[:index]):
+            return _channels_last(steps[index - 1], steps[:index])
+    closed = [step.operation.name for step in steps if isinstance(step.operation, keras.Model)]
+    raise ModelError(
+        "The model has no convolutional layer, so it has no activation maps to explain by",
+        where=", ".join((model, *closed)),
+        remedy="A nested model must be functional or sequential" if closed else "",
+    )
+
+
+def _channels_last(chosen: Step, before: Sequence[Step]) -> Step:
+    for step in before:
+        if getattr(step.operation, "data_format", None) == "channels_first":
+            raise ModelError(
+                f"The layer '{step.operation.name}' has its channels first",
+                remedy="Build the model with data_format='channels_last'",
+            )
+    return chosen
+
+
+def _named(graph: Graph, name: str, model: str) -> Step:
+    choices = {step.operation.name: step for step in graph.steps if has_maps(step.output)}
     if name not in choices:
         raise ModelError(
             f"The model has no layer '{name}' with activation maps",
@@ -171,42 +173,14 @@ def _named(wired: Sequence[ConnectedLayer], name: str, model: str) -> ConnectedL
     return choices[name]
 
 
-def _has_maps(one: ConnectedLayer) -> bool:
-    shape = one.output.shape
-    return len(shape) == 4 and None not in shape[1:] and min(shape[1:3]) > 1
-
-
-def _convolves(layer: keras.Layer) -> bool:
+def _convolves(layer: keras.Operation) -> bool:
     return any(isinstance(part, _CONVOLUTIONS) for part in _parts(layer))
 
 
-def _parts(layer: keras.Layer) -> Iterator[keras.Layer]:
+def _parts(layer: keras.Operation) -> Iterator[keras.Operation]:
     yield layer
     for part in getattr(layer, "layers", ()):
         yield from _parts(part)
-
-
-def _scores(
-    wired: Sequence[ConnectedLayer], output: keras.KerasTensor
-) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Logits and probabilities, whichever of the two the classifier ends with."""
-    last, (before, *_), _ = next(one for one in reversed(wired) if one.output is output)
-    kind = getattr(getattr(last, "activation", None), "__name__", "linear")
-    if isinstance(last, keras.layers.Softmax) or (
-        isinstance(last, keras.layers.Activation) and kind in _PROBABILITIES
-    ):
-        return before, output
-    if isinstance(last, keras.layers.Dense) and kind in _PROBABILITIES:
-        return _linear(last, before.shape)(before), output
-    return output, keras.ops.softmax(output)
-
-
-def _linear(dense: keras.layers.Dense, shape: tuple[int | None, ...]) -> keras.Layer:
-    """The same layer before its activation, with a copy of its weights."""
-    linear = keras.layers.Dense(dense.units, use_bias=dense.use_bias, dtype=dense.dtype_policy)
-    linear.build(shape)
-    linear.set_weights(dense.get_weights())
-    return linear
 
 
 def _without_other_inputs(model: keras.Model, images: keras.KerasTensor) -> keras.Model:

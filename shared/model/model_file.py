@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -12,8 +13,13 @@ from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError, SettingsError
 from dermafed.shared.model.classifier import build_classifier, set_flat
+from dermafed.shared.model.head import as_classifier
+from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.storage.atomic_files import unwritable, write_atomically, write_json
+
+# How Keras names what it does not load from a file: a class or function that is not its own, a Lambda layer.
+_OWN_CODE = re.compile(r"(?:Could not locate \w+|Unknown layer:) '([\w>]{1,60})'|`(Lambda)` layer")
 
 
 def save_model(path: Path, weights: NDArray[np.float32], info: ModelInfo) -> None:
@@ -42,24 +48,47 @@ def save_model(path: Path, weights: NDArray[np.float32], info: ModelInfo) -> Non
 def load_model(path: Path) -> tuple[keras.Model, ModelInfo]:
     """Load a model and its description.
 
+    A model that somebody else made ends in probabilities too: to one that ends in logits, a softmax is added.
+
     Raises:
-        ModelError: either file is missing, damaged, or they do not belong together.
+        ModelError: either file is missing, damaged or of a form that cannot be used, or they do not belong
+            together.
     """
     info = _load_info(path.with_suffix(".json"), path)
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, zipfile and HDF5 meet damage with errors of many types.
-        raise ModelError(
-            "This model file cannot be read", where=path, remedy="Copy it again from its run"
-        ) from error
-    outputs, classes = model.output_shape[-1], len(info.model.classes)
+        raise _unreadable(error, path) from error
+    classifier = as_classifier(model)
+    _check_form(classifier, info, path)
+    return classifier, info
+
+
+def _unreadable(error: Exception, path: Path) -> ModelError:
+    if code := _OWN_CODE.search(str(error)):
+        return ModelError(
+            f"The model has Python code of its own, '{code[1] or code[2]}', which is not run",
+            where=path,
+            remedy="Save it with Keras' own layers only",
+        )
+    return ModelError("This model file cannot be read", where=path, remedy="Copy it again from its run")
+
+
+def _check_form(classifier: keras.Model, info: ModelInfo, path: Path) -> None:
+    side, outputs, classes = info.model.image_size, classifier.outputs[0].shape[-1], len(info.model.classes)
     if outputs != classes:
         raise ModelError(
             f"The model has {outputs} outputs, its .json file names {classes} classes",
             where=path,
             remedy="Keep a model and its .json together",
         )
-    return model, info
+    expected = [(side, side, 3), *([(METADATA_FEATURES,)] if info.model.metadata else [])]
+    if (inputs := [tensor.shape[1:] for tensor in classifier.inputs]) != expected:
+        raise ModelError(
+            f"The model takes {inputs}, its .json file says {expected}",
+            where=path,
+            remedy="Keep a model and its .json together",
+        )
 
 
 def _load_info(path: Path, model: Path) -> ModelInfo:

@@ -20,7 +20,8 @@ from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.explainer import Explainer, Explanation
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.calibration.calibration import Calibration, softmax
+from dermafed.shared.metrics.calibration.calibration import Calibration, sigmoid, softmax
+from dermafed.shared.model.head import Activation
 from dermafed.shared.model.metadata import encode_metadata
 from dermafed.shared.process import cores
 
@@ -33,11 +34,18 @@ class Prediction:
         prepared: its input, RGB uint8 (S, S, 3).
         logits: float32 (C,).
         features: its pooled last activations, float32 (K,).
+        activation: what makes probabilities of the logits.
     """
 
     prepared: NDArray[np.uint8]
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
+    activation: Activation = "softmax"
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The network's own, (C,)."""
+        return sigmoid(self.logits) if self.activation == "sigmoid" else softmax(self.logits)
 
 
 class Diagnoser:
@@ -88,7 +96,8 @@ class Diagnoser:
         self.works = bool(np.isfinite(logits).all())
         if not self.works:
             raise Refused("internal", "The model's output is not a number", remedy="Tell the node's operator")
-        return Prediction(prepared, np.array(logits), activations.mean(axis=(0, 1)))
+        activation = self._explainer.network.activation
+        return Prediction(prepared, np.array(logits), activations.mean(axis=(0, 1)), activation)
 
     def explain(
         self, prepared: NDArray[np.uint8], target: str | None = None, against: str | None = None
@@ -112,13 +121,11 @@ class Diagnoser:
             )
 
     def _with_metadata(self, prepared: NDArray[np.uint8], clinical: Clinical) -> NDArray[np.float32]:
-        from dermafed.shared.model.classifier import logits_model
-
         record = LesionRecord(
             "", self.model.file, "", age=clinical.age, sex=clinical.sex, body_site=clinical.site
         )
         inputs = [prepared[None].astype(np.float32), encode_metadata([record])]
-        return np.asarray(logits_model(self.model.classifier).predict_on_batch(inputs)[0], np.float32)
+        return np.asarray(self._explainer.network.whole.predict_on_batch(inputs)[1][0], np.float32)
 
     def _warm_up(self) -> None:
         """The first call of every kind compiles; noise, since a plain image has no heatmap."""
@@ -158,7 +165,7 @@ def diagnose_image(
     start, classes = time.perf_counter(), diagnoser.classes
     prediction = diagnoser.predict(received.image, received.clinical)
     seconds = time.perf_counter() - start
-    probabilities, unsure, outside, score = softmax(prediction.logits), None, None, None
+    probabilities, unsure, outside, score = prediction.probabilities, None, None, None
     if calibration is not None:
         probabilities = calibration.probabilities(prediction.logits)
         unsure = calibration.unsure(probabilities)

@@ -67,6 +67,11 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum())
 
 
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities (C,) of logits (C,), each by itself."""
+    return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))
+
+
 def weights_digest(weights: NDArray[np.float32]) -> str:
     """SHA-256 of a model's flat weights, float32 (P,), as in :attr:`Calibration.model`."""
     return hashlib.sha256(weights.tobytes()).hexdigest()

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.network import open_network
 from dermafed.shared.training.data import LabelledImages
 
@@ -38,21 +39,26 @@ def network_outputs(
     """Apply a classifier to images.
 
     Args:
-        classifier: from :func:`dermafed.shared.model.classifier.build_classifier`.
+        classifier: see :func:`dermafed.shared.explain.network.open_network`.
         data: N images, at least one.
         progress: called with the number of images done and of all images.
 
     Raises:
-        ModelError: the classifier has no activation maps.
+        ModelError: the classifier has no activation maps, or no softmax.
     """
-    maps = classifier.get_layer(open_network(classifier).layer).output
-    network = keras.Model(classifier.input, [classifier.get_layer("logits").output, maps])
+    network = open_network(classifier)
+    if network.activation == "sigmoid":
+        raise ModelError(
+            "Only a softmax over the classes can be calibrated, this model ends in a sigmoid",
+            where=classifier.name,
+        )
     parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for start in range(0, len(data), BATCH):
         index = np.arange(start, min(start + BATCH, len(data)))
         padded = np.resize(index, BATCH)  # one shape, traced once
-        logits, activations = network.predict_on_batch(data.inputs(data.images[padded], padded))
-        parts.append((logits[: len(index)], activations.mean(axis=(1, 2))[: len(index)]))
+        activations, logits, _ = network.whole.predict_on_batch(data.inputs(data.images[padded], padded))
+        features = activations.astype(np.float32).mean(axis=(1, 2))
+        parts.append((logits[: len(index)].astype(np.float32), features[: len(index)]))
         progress(int(index[-1]) + 1, len(data))
     logits, features = (np.concatenate(each) for each in zip(*parts, strict=True))
     return NetworkOutputs(logits, features, data.labels)
