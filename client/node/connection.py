@@ -6,23 +6,19 @@ import http.client
 import socket
 import ssl
 import time
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
-from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from dermafed.client.node.home import Home
-from dermafed.shared.errors import SettingsError
+from dermafed.client.node.proxy import PROXY_PORT, credentials, only_proxy_for, proxy_for
 from dermafed.shared.protocol.invitation import split_address
 
 State = Literal["ok", "warning", "failed"]
 
 _SECONDS = 10.0
-_PROXY_PORT = 80  # httpx's
 # Flower's server accepts a call that was signed up to 5 s in its future and 305 s in its past. The time
 # that a server reports is up to 2 s old.
 _LITTLE_AHEAD, _FAR_AHEAD = 3.0, 6.0
@@ -65,8 +61,8 @@ def check_connection(address: str, ca: Path) -> Iterator[Check]:
         SettingsError: the environment names a proxy whose address is not valid.
     """
     host, port = split_address(address)
-    proxy = _proxy(host)
-    hop = (proxy.hostname or "", proxy.port or _PROXY_PORT) if proxy else (host, port)
+    proxy = proxy_for(host)
+    hop = (proxy.hostname or "", proxy.port or PROXY_PORT) if proxy else (host, port)
     resolved = _resolve(hop[0])
     yield resolved
     if resolved.state == "failed":
@@ -74,7 +70,7 @@ def check_connection(address: str, ca: Path) -> Iterator[Check]:
     try:
         connection = http.client.HTTPConnection(*hop, timeout=_SECONDS)
         if proxy:
-            connection.set_tunnel(host, port, _credentials(proxy))
+            connection.set_tunnel(host, port, credentials(proxy))
         connection.connect()
     except (OSError, http.client.HTTPException) as error:
         yield _unreachable(hop, (host, port), error)
@@ -91,7 +87,8 @@ def check_registration(address: str, home: Home) -> Check:
     from dermafed.client.node.flower.supernode import register_once
 
     try:
-        register_once(address, home.ca, home.key)
+        with only_proxy_for(split_address(address)[0]):
+            register_once(address, home.ca, home.key)
     except httpx.HTTPStatusError as error:
         return Check(
             "registration",
@@ -99,7 +96,7 @@ def check_registration(address: str, home: Home) -> Check:
             f"the server refuses this clinic's key ({error.response.status_code}): {REFUSED}",
             REFUSED_REMEDY,
         )
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         what = f"the server could not be reached: {type(error).__name__}"
         return Check("registration", "warning", what, "fl-client start will show it")
     return Check("registration", "ok", "the server knows this clinic's key")
@@ -187,24 +184,3 @@ def _clock_check(ahead: float) -> Check:
         return Check("clock", "failed", what, remedy)
     fits = -_LITTLE_BEHIND < ahead < _LITTLE_AHEAD
     return Check("clock", "ok", what) if fits else Check("clock", "warning", what, remedy)
-
-
-def _proxy(host: str) -> SplitResult | None:
-    """The proxy in this machine's environment, which Flower's node uses too."""
-    named = getproxies().get("https") or getproxies().get("all")
-    if not named or proxy_bypass(host):
-        return None
-    try:
-        parts = urlsplit(named if "//" in named else f"//{named}")
-        return parts if parts.hostname and (parts.port or _PROXY_PORT) else None
-    except ValueError as error:
-        raise SettingsError(
-            "The address of the proxy cannot be used", where="HTTPS_PROXY", remedy="Write http://HOST:PORT"
-        ) from error
-
-
-def _credentials(proxy: SplitResult) -> dict[str, str]:
-    if proxy.username is None:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

@@ -14,7 +14,7 @@ from typing import Any
 
 from dermafed.client.node.connection import Check, check_connection, check_registration
 from dermafed.client.node.home import Home, read_settings, server_address
-from dermafed.shared.errors import DermaFedError
+from dermafed.shared.errors import DermaFedError, SettingsError
 from dermafed.shared.storage.atomic_files import write_private
 from dermafed.shared.storage.lock import is_locked
 
@@ -107,9 +107,13 @@ def check_server(home: Home, *, with_key: bool = True) -> Iterator[Check]:
         yield Check("server", "failed", error.what, error.remedy)
         return
     failed = False
-    for check in check_connection(address, home.ca):
-        failed |= check.state == "failed"
-        yield check
+    try:
+        for check in check_connection(address, home.ca):
+            failed |= check.state == "failed"
+            yield check
+    except SettingsError as error:
+        yield Check("proxy", "failed", f"{error.what} ({error.where})", error.remedy)
+        return
     if with_key and not failed:
         yield _running(home) if is_locked(home.node) else check_registration(address, home)
 

@@ -23,7 +23,9 @@ from dermafed.client.node.flower.supernode import (
 from dermafed.client.node.flower.tasks import TaskFiles
 from dermafed.client.node.health import READY, NodeStatus, check_server, write_status
 from dermafed.client.node.home import Home, read_settings, server_address
+from dermafed.client.node.proxy import proxy_for, with_proxy
 from dermafed.shared.process import QUIET
+from dermafed.shared.protocol.invitation import split_address
 from dermafed.shared.storage.lock import lock_folder
 
 WORKER = ("-m", "dermafed.client.node.worker")
@@ -46,7 +48,7 @@ def run_node(home: Home, notify: Callable[[str], None], worker: Sequence[str] = 
         worker: Python's arguments that start the worker; the folder and an address are added.
 
     Raises:
-        SettingsError: the clinic has not joined, or a node runs in the folder already.
+        SettingsError: the clinic has not joined, a node runs in the folder, or its proxy cannot be used.
     """
     server_address(home)
     with lock_folder(home.node, patience=1.0), _signals():
@@ -76,20 +78,21 @@ class _Node:
     @classmethod
     def of(cls, home: Home, notify: Callable[[str], None], worker: Sequence[str]) -> _Node:
         port = read_settings(home).port or _free_port()
-        arguments = supernode_arguments(server_address(home), home.ca, home.key, home.secret, port)
+        server = server_address(home)
+        arguments = supernode_arguments(server, home.ca, home.key, home.secret, port)
         python = (sys.executable, "-P")
         return cls(
             home,
             notify,
             ChildProcess(
                 (*python, "-m", "dermafed.client.node.flower.supernode", *arguments),
-                _environment(home, FLWR_LOG_LEVEL="INFO"),
+                with_proxy(_environment(home, FLWR_LOG_LEVEL="INFO"), proxy_for(split_address(server)[0])),
                 home.node / "supernode.log",
             ),
             ChildProcess(
                 (*python, *worker, str(home.folder), f"127.0.0.1:{port}"),
                 # The worker talks to this machine only, which no proxy knows.
-                _environment(home, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1"),
+                with_proxy(_environment(home), None),
                 home.node / "worker.log",
             ),
         )
