@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
@@ -32,6 +32,12 @@ Backbone = Literal[
 ]
 
 
+def backbone_name(name: Any) -> Any:
+    """The backbone's own name, whatever the case of this one."""
+    own = {backbone.casefold(): backbone for backbone in get_args(Backbone)}
+    return own.get(name.casefold(), name) if isinstance(name, str) else name
+
+
 def default_frozen_blocks(weights: str) -> int:
     """How many blocks are frozen by default: 4 with pretrained weights, else 0."""
     return 0 if weights in ("none", "lite0") else 4
@@ -42,7 +48,7 @@ class Architecture(Settings):
     """A classifier but for its classes.
 
     Attributes:
-        backbone: an EfficientNet of ``keras.applications``.
+        backbone: an EfficientNet of ``keras.applications``, in any case.
         image_size: side of the square input in pixels, at least 32.
         batch_norm: what batch normalisation does in training:
             ``aggregate``: batch statistics, and the moving ones averaged like every weight;
@@ -57,9 +63,9 @@ class Architecture(Settings):
 
     section: ClassVar[str] = "model"
 
-    backbone: Annotated[Backbone, Field(description="An EfficientNet of keras.applications")] = (
-        "EfficientNetB0"
-    )
+    backbone: Annotated[
+        Backbone, Field(description="An EfficientNet of keras.applications"), BeforeValidator(backbone_name)
+    ] = "EfficientNetB0"
     image_size: ImageSize = 128
     batch_norm: Annotated[
         BatchNorm, Field(description="fixed (FixBN), aggregate, frozen, or local (FedBN)")

@@ -17,7 +17,12 @@ from pydantic_core import ArgsKwargs
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import LITE0_PACKAGE, NAMED_WEIGHTS, check_first_weights
-from dermafed.shared.model.model_settings import Architecture, ModelSettings, default_frozen_blocks
+from dermafed.shared.model.model_settings import (
+    Architecture,
+    ModelSettings,
+    backbone_name,
+    default_frozen_blocks,
+)
 from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
@@ -242,4 +247,5 @@ def check_same(before: RunSettings, asked: dict[str, Any], folder: Path) -> None
 
 def _synthetic_start(backbone: object) -> str:
     """``lite0`` where its package is installed: it starts far ahead of ``none``, without a download."""
-    return "lite0" if backbone == "EfficientNetB0" and find_spec(LITE0_PACKAGE) is not None else "none"
+    is_b0 = backbone_name(backbone) == "EfficientNetB0"
+    return "lite0" if is_b0 and find_spec(LITE0_PACKAGE) is not None else "none"

@@ -119,6 +119,11 @@ BAD = [
     (NAME + "[model]\nclasses = ['a', 'a']", "model.classes", "twice"),
     (NAME + "[model]\nclasses = ['a']", "classes", "two classes"),
     (NAME + "[model]\nbackbone = 'ResNet'", "backbone", "no backbone"),
+    (
+        NAME + "[model]\nbackbone = 'efficientnetv2-b0'",
+        "model.backbone",
+        "The nearest are EfficientNetV2B0, ",
+    ),
     (NAME + "[training]\nlearning_rate = nan", "training.learning_rate", "above 0"),
     (NAME + "[training]\nlearning_rate = 'fast'", "training.learning_rate", "not a number"),
     (NAME + "[preprocess]\ndenoise = 'magic'", "preprocess.denoise", "magic"),
