@@ -225,20 +225,13 @@ def _settings_error(error: ValidationError, keys: Mapping[str, KeyInfo]) -> Sett
         return SettingsError(f"The key '{name}' is missing", where=name, remedy="Give it")
     place = ".".join(part for part in fault["loc"] if isinstance(part, str))
     if info.choices and isinstance(value, str):
-        what, remedy = f"There is no {name.replace('_', ' ')} '{value}'", _nearest(value, info)
+        what, remedy = f"There is no {name.replace('_', ' ')} '{value}'", f"Use {info.allowed}"
     elif kind.startswith(("greater_than", "less_than", "finite_number")):
         what, remedy = f"{name} is {value}", f"Give {info.allowed}"
     else:
         expected = "a text" if place != name else _KINDS.get(info.kind, info.allowed)
         what, remedy = f"{value!r} is not {expected}", f"Give {expected if place != name else info.allowed}"
     return SettingsError(what, where=place, remedy=remedy)
-
-
-def _nearest(value: str, info: KeyInfo) -> str:
-    """What may be meant by a text that is none of the choices: of many, the nearest."""
-    own = {choice.casefold(): choice for choice in info.choices}
-    near = [own[name] for name in difflib.get_close_matches(value.casefold(), own)]
-    return f"The nearest are {', '.join(near)}" if near and len(own) > 9 else f"Use {info.allowed}"
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
@@ -33,9 +34,18 @@ Backbone = Literal[
 
 
 def backbone_name(name: Any) -> Any:
-    """The backbone's own name, whatever the case of this one."""
-    own = {backbone.casefold(): backbone for backbone in get_args(Backbone)}
-    return own.get(name.casefold(), name) if isinstance(name, str) else name
+    """The backbone's own name, whatever the case of this one; of a name unlike all of them, itself.
+
+    Raises:
+        SettingsError: names the nearest, if it is like some of them.
+    """
+    if not isinstance(name, str):
+        return name
+    own, folded = {backbone.casefold(): backbone for backbone in get_args(Backbone)}, name.casefold()
+    if folded not in own and (near := difflib.get_close_matches(folded, own)):
+        remedy = f"The nearest are {', '.join(map(own.__getitem__, near))}"
+        raise SettingsError(f"There is no backbone '{name}'", where="backbone", remedy=remedy)
+    return own.get(folded, name)
 
 
 def default_frozen_blocks(weights: str) -> int:

@@ -247,5 +247,4 @@ def check_same(before: RunSettings, asked: dict[str, Any], folder: Path) -> None
 
 def _synthetic_start(backbone: object) -> str:
     """``lite0`` where its package is installed: it starts far ahead of ``none``, without a download."""
-    is_b0 = backbone_name(backbone) == "EfficientNetB0"
-    return "lite0" if is_b0 and find_spec(LITE0_PACKAGE) is not None else "none"
+    return "lite0" if backbone_name(backbone) == "EfficientNetB0" and find_spec(LITE0_PACKAGE) else "none"
