@@ -27,13 +27,12 @@ def open_record(folder: Path) -> Record:
     """The record of a federation's folder.
 
     Raises:
-        InputError: it is not a federation's folder, or others may read it.
+        InputError: it is not a federation's folder, others may read it, or the record is lost.
     """
-    from dermafed.server.coordinator.federation_folder import RECORD, load_settings
-    from dermafed.server.record.record_database import Record
+    from dermafed.server.coordinator import federation_folder
 
-    load_settings(folder)
-    return Record(folder / RECORD)
+    federation_folder.load_settings(folder)
+    return federation_folder.open_record(folder)
 
 
 def print_json(content: Mapping[str, Any]) -> None:

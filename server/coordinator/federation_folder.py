@@ -1,4 +1,4 @@
-"""A federation's folder: ``server.toml`` and the certificates."""
+"""A federation's folder: ``server.toml``, the certificates, the record."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tomli_w
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from dermafed.server.record.record_database import Record
 from dermafed.shared.errors import InputError, SettingsError, StorageError
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.certificates import (
@@ -108,6 +109,35 @@ def load_settings(folder: Path) -> ServerSettings:
         raise SettingsError(
             f"The settings cannot be used: {error}", where=path, remedy="Correct the file"
         ) from error
+
+
+def open_record(folder: Path) -> Record:
+    """The record of a federation's folder; ``fl-server init`` made it, and nothing makes it anew.
+
+    Raises:
+        StorageError: it is missing or empty; with a new one, runs would get the folders of old ones.
+    """
+    record = Record(folder / RECORD)
+    if how := _how_lost(record, folder / RUNS):
+        raise StorageError(
+            f"The federation's record is {how}; nothing was changed",
+            where=record.path,
+            remedy=f"Restore {RECORD} from your backup",
+        )
+    return record
+
+
+def _how_lost(record: Record, runs: Path) -> str:
+    if not record.path.exists():
+        return "missing"
+    if not record.path.stat().st_size:  # SQLite would take it for a new one, and drop its log
+        return "empty"
+    with record.connected() as connection:
+        if not connection.execute("PRAGMA user_version").fetchone()[0]:
+            return "empty"
+    with record.reading() as db:
+        known = db.execute("SELECT 1 FROM runs").fetchone()
+    return "" if known or not any(runs.glob("[0-9]*-*")) else "empty, but there are runs"
 
 
 def authority_pem(trust: Path) -> str:

@@ -168,5 +168,11 @@ def _reason_for_early_end(folder: Path, rules: RoundRules) -> str:
 
 def _prepare_folder(folder: Path, run: Run) -> None:
     make_private_folder(folder)
+    if (offer := folder / OFFER_FILE).exists() and offer.read_bytes() != run.offer.encode():
+        raise FederationError(
+            "The run's folder has another run, which the record does not know; nothing was changed",
+            where=folder,
+            remedy="Restore the record from your last backup, or move the folder",
+        )
     for name, text in ((OFFER_FILE, run.offer), (PLAN_FILE, run.plan)):
         write_atomically(folder / name, text.encode())

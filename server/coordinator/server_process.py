@@ -22,6 +22,7 @@ from dermafed.server.coordinator.federation_folder import (
     authority_fingerprint,
     check_server_certificate,
     load_settings,
+    open_record,
 )
 from dermafed.server.coordinator.health import health_app, server_state
 from dermafed.server.coordinator.listener import Certificate, bind, listening
@@ -129,6 +130,7 @@ def check_folder(folder: Path) -> ServerSettings:
     """
     settings = load_settings(folder)
     check_private(folder / RECORD)
+    open_record(folder)
     left = check_server_certificate(folder / TRUST)
     if left < _WARN_BEFORE:
         log.warning("The server's certificate expires in %d days; run: fl-server renew", left.days)
