@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from datetime import datetime
 from io import BytesIO
+from typing import Any
 
 from pydicom import Dataset, config
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
-from pydicom.valuerep import DA, DT, TM, validate_value
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR, DA, DT, TM
 
 from dermafed.client.clinic.answers.codes import uid_of
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.intake.filing import CHARACTER_SET, UIDS, is_valid
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
-_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _OPTIONAL = ("IssuerOfPatientID", "StudyDescription", "PatientAge", *_LOSSY)
 
@@ -30,31 +34,47 @@ def source_of(diagnosis: Diagnosis, reference: str | None) -> Dataset:
         reference: of the DICOM object that came, if one did.
 
     Returns:
-        The patient's and the study's attributes, empty where they are unknown or no valid DICOM; the UIDs of
-        the object where one came.
+        The patient's and the study's attributes, empty where they are unknown, or an impossible date, time or
+        sex; the UIDs of the object where one came.
     """
-    came = Dataset() if reference is None else Dataset.from_json(reference)
-    source = Dataset()
-    source.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in (*_UIDS, *PATIENT, *STUDY, *_OPTIONAL):
-        if keyword in came and _is_valid(came[keyword]):
+    came, source = _read(reference), empty_source()
+    if CHARACTER_SET in came:  # of what came as bytes; without it, all came as text
+        source.SpecificCharacterSet = came.SpecificCharacterSet
+    for keyword in (*UIDS, *PATIENT, *STUDY, *_OPTIONAL):
+        if keyword in came and is_valid(keyword, str(came[keyword].value or "")):
             source.add(came[keyword])
-        elif keyword in PATIENT + STUDY:
-            setattr(source, keyword, "")
     if "StudyInstanceUID" not in source:
         source.StudyInstanceUID = uid_of(diagnosis.id, "study")
         source.StudyDate = DA(local_time(diagnosis).date())
         source.StudyTime = TM(local_time(diagnosis).time())
-    if source.PatientSex not in ("M", "F", "O"):
-        source.PatientSex = ""
     return source
+
+
+def empty_source() -> Dataset:
+    """A source of which nothing is known."""
+    source = Dataset()
+    source.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in PATIENT + STUDY:
+        setattr(source, keyword, "")
+    return source
+
+
+def without_texts(source: Dataset) -> Dataset:
+    """A source's UIDs only: answers are made with them before :func:`share`, so that no text prevents it."""
+    bare = empty_source()
+    for keyword in UIDS:
+        if keyword in source:
+            setattr(bare, keyword, source[keyword].value)
+    return bare
 
 
 def share(answer: Dataset, source: Dataset) -> None:
     """Give an answer its source's patient and study, as they are written there."""
-    for keyword in ("SpecificCharacterSet", "StudyInstanceUID", *PATIENT, *STUDY, *_OPTIONAL):
+    for keyword in (CHARACTER_SET, "StudyInstanceUID", *PATIENT, *STUDY, *_OPTIONAL):
         if keyword in source and (keyword not in _LOSSY or "PixelData" in answer):
             answer.add(source[keyword])
+    if not answer.SpecificCharacterSet:  # the source declares none
+        del answer.SpecificCharacterSet
 
 
 def mark(answer: Dataset, diagnosis: Diagnosis) -> None:
@@ -69,7 +89,7 @@ def mark(answer: Dataset, diagnosis: Diagnosis) -> None:
 
 def has_image(source: Dataset) -> bool:
     """Whether a DICOM object came, which answers can refer to."""
-    return all(keyword in source for keyword in _UIDS)
+    return all(keyword in source for keyword in UIDS)
 
 
 def local_time(diagnosis: Diagnosis) -> datetime:
@@ -89,9 +109,16 @@ def to_file(dataset: Dataset) -> bytes:
     return file.getvalue()
 
 
-def _is_valid(element: DataElement) -> bool:
-    try:
-        validate_value(str(element.VR), element.value, config.RAISE)
-    except ValueError:
-        return False
-    return True
+def _read(reference: str | None) -> Dataset:
+    """A reference; values of VR UN are the bytes of texts that are not of their character set."""
+    fields: dict[str, dict[str, Any]] = json.loads(reference or "{}")
+    unknown = {tag: field for tag, field in fields.items() if field["vr"] == "UN"}
+    came = Dataset.from_json({tag: fields[tag] for tag in fields.keys() - unknown.keys()})
+    for tag, field in unknown.items():
+        number, value = int(tag, 16), b64decode(field["InlineBinary"])
+        kind = dictionary_VR(number)
+        # pydicom writes bytes as they are, and what can be of ASCII only as Latin-1.
+        came.add(
+            DataElement(number, kind, value if kind in CUSTOMIZABLE_CHARSET_VR else value.decode("latin-1"))
+        )
+    return came

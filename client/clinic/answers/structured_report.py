@@ -31,7 +31,15 @@ from dermafed.client.clinic.answers.codes import (
     display_name,
     uid_of,
 )
-from dermafed.client.clinic.answers.dicom_source import has_image, local_time, mark, share, source_of, text
+from dermafed.client.clinic.answers.dicom_source import (
+    has_image,
+    local_time,
+    mark,
+    share,
+    source_of,
+    text,
+    without_texts,
+)
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 
 OWN = "99DERMAFED"  # PS3.16, section 8: a scheme of one's own begins with 99
@@ -111,12 +119,11 @@ def structured_report(diagnosis: Diagnosis, reference: str | None = None) -> Com
 
 def _evidence(diagnosis: Diagnosis, source: Dataset) -> list[Dataset]:
     """The image that came, if it was DICOM, and the heatmap."""
-    heatmap = Dataset()
-    share(heatmap, source)
+    image, heatmap = without_texts(source), without_texts(source)
     heatmap.SOPClassUID = SecondaryCaptureImageStorage
     heatmap.SOPInstanceUID = uid_of(diagnosis.id, "secondary capture")
     heatmap.SeriesInstanceUID = uid_of(diagnosis.id, "secondary capture series")
-    return [source, heatmap] if has_image(source) else [heatmap]
+    return [image, heatmap] if has_image(source) else [heatmap]
 
 
 def _content(diagnosis: Diagnosis, source: Dataset) -> MeasurementReport:

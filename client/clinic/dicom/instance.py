@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from io import BytesIO
 
-from pydicom import Dataset
 from pydicom.filereader import read_dataset
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.intake.filing import read_uids
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
@@ -40,11 +40,11 @@ def diagnose_instance(
     """
     received = receive(data, device=device, quarantine=service.store.quarantine, only_dicom=True)
     assert received.reference is not None, "a DICOM object has a reference"
-    headers = Dataset.from_json(received.reference)
-    if any(headers.get(keyword) != uid for keyword, uid in announced.items()):
+    found = read_uids(received.reference)
+    if any(found.get(keyword) != uid for keyword, uid in announced.items()):
         what = "The object is not the one that was announced: a UID differs"
         raise Refused("uid-mismatch", what, where="image", remedy="Send it under its own UIDs")
-    uids = (str(headers.SOPClassUID), str(headers.SOPInstanceUID))
+    uids = (found["SOPClassUID"], found["SOPInstanceUID"])
     return uids, service.diagnose(received, device, uids[1])
 
 

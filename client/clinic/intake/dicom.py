@@ -21,12 +21,8 @@ from dermafed.client.clinic.intake.elements import (
     select_elements,
     split_file,
 )
-from dermafed.client.clinic.intake.headers import (
-    PARSED,
-    filing_headers,
-    read_clinical_header,
-    read_pixel_header,
-)
+from dermafed.client.clinic.intake.filing import TEXT_TAGS, filing_headers
+from dermafed.client.clinic.intake.headers import PARSED, read_clinical_header, read_pixel_header
 from dermafed.client.clinic.intake.pixels import decode_jpeg, decode_native
 from dermafed.client.clinic.intake.quality import Caution
 from dermafed.client.clinic.intake.refusals import Refused
@@ -81,21 +77,21 @@ def read_dicom(data: bytes) -> DicomImage:
     syntax, encoded = split_file(data)
     _check_syntax(syntax)
     implicit = syntax == IMPLICIT
-    elements, pixels = select_elements(encoded, PARSED, explicit=not implicit)
+    selected = select_elements(encoded, PARSED, TEXT_TAGS, explicit=not implicit)
     try:
-        dataset = read_dataset(BytesIO(elements), implicit, True)
+        dataset = read_dataset(BytesIO(selected.encoded), implicit, True)
+        headers, unfiled = filing_headers(dataset, selected.too_long)
         _check_class(dataset)
         header, clinical = read_pixel_header(dataset), read_clinical_header(dataset)
-        headers = filing_headers(dataset)
     except Refused:
         raise
     except Exception:  # pydicom converts a value when it is first read, and raises whatever it meets
         raise malformed() from None
     if syntax in JPEG_SYNTAXES:
-        image, cautions = decode_jpeg(header, join_fragments(pixels))
+        image, cautions = decode_jpeg(header, join_fragments(selected.pixels))
     else:
-        image, cautions = decode_native(header, pixels)
-    return DicomImage(image, cautions, clinical, headers)
+        image, cautions = decode_native(header, selected.pixels)
+    return DicomImage(image, (*cautions, *unfiled), clinical, headers)
 
 
 def _check_class(dataset: Dataset) -> None:

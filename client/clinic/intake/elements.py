@@ -59,16 +59,35 @@ def split_file(data: bytes) -> tuple[str, memoryview]:
     return syntax, memoryview(_inflate(view[at:])) if syntax == DEFLATED else view[at:]
 
 
-def select_elements(data: memoryview, tags: Collection[int], *, explicit: bool) -> tuple[bytes, memoryview]:
+class Selected(NamedTuple):
+    """Some elements of an encoded data set.
+
+    Attributes:
+        encoded: the elements, as they were.
+        pixels: the value of the pixel data, which are not among them.
+        too_long: tags of optional elements that were left out.
+    """
+
+    encoded: bytes
+    pixels: memoryview
+    too_long: tuple[int, ...]
+
+
+def select_elements(
+    data: memoryview, tags: Collection[int], optional: Collection[int] = (), *, explicit: bool
+) -> Selected:
     """Select some elements of an encoded data set, so that nothing else is ever parsed.
 
-    Returns:
-        The elements, encoded as they were; and the value of the pixel data, which are not among them.
+    Args:
+        data: the data set.
+        tags: of the elements.
+        optional: of those that are left out where their value is long.
+        explicit: whether the VRs are.
 
     Raises:
-        Refused: it is damaged, too deep, has too many or repeated elements, or a long selected value.
+        Refused: it is damaged, too deep, has too many or repeated elements, or a long value that is needed.
     """
-    parts, pixels, last = list[memoryview](), data[:0], -1
+    parts, pixels, too_long, last = list[memoryview](), data[:0], list[int](), -1
     for element in elements(data, 0, explicit=explicit):
         if element.tag <= last:
             raise malformed()  # they stand in order, each once
@@ -76,10 +95,13 @@ def select_elements(data: memoryview, tags: Collection[int], *, explicit: bool) 
         if element.tag == PIXEL_DATA:
             pixels = data[element.value : element.end]
         elif element.tag in tags:
-            if element.end - element.start > MAX_VALUE:
+            if element.end - element.start <= MAX_VALUE:
+                parts.append(data[element.start : element.end])
+            elif element.tag in optional:
+                too_long.append(element.tag)
+            else:
                 raise malformed()
-            parts.append(data[element.start : element.end])
-    return b"".join(parts), pixels
+    return Selected(b"".join(parts), pixels, tuple(too_long))
 
 
 def join_fragments(pixels: memoryview) -> bytes:

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import date
 
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
-from pydicom.multival import MultiValue
 
 from dermafed.client.clinic.intake.clinical import MAX_AGE, OLDEST, Clinical, is_body_site
 from dermafed.client.clinic.intake.elements import malformed
+from dermafed.client.clinic.intake.filing import CHARACTER_SET, TEXTS, UIDS, declared_encodings
+from dermafed.client.clinic.intake.image import wrong_depth
 from dermafed.client.clinic.intake.pixels import SAMPLES, PixelHeader, wrong_colours
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.lesions.clinical_values import read_body_site
 
-# What an answer in DICOM needs to be filed beside its image (PS3.3, C.7.1.1, C.7.2.1), and to name it.
-REFERENCE = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "PatientSex",
-]
 _CLINICAL = ["PatientAge", "ContentDate", "AcquisitionDateTime", "AnatomicRegionSequence", "BodyPartExamined"]
 _PIXELS = [
     "SamplesPerPixel",
@@ -49,12 +32,11 @@ _PIXELS = [
 ]
 PARSED = frozenset(
     tag
-    for keyword in ["SpecificCharacterSet", *REFERENCE, *_CLINICAL, *_PIXELS]
+    for keyword in [CHARACTER_SET, *UIDS, *TEXTS, *_CLINICAL, *_PIXELS]
     if (tag := tag_for_keyword(keyword))
 )
 
-_LONGEST = 1024  # characters: a name in three scripts
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})[0-9.]*([+-]\d{4})?", re.ASCII)  # of a date, or of a date and time
 _AGE = re.compile(r"([0-9]{3})([DWMY])")
 _IN_A_YEAR = {"D": 365, "W": 52, "M": 12, "Y": 1}
 
@@ -69,9 +51,7 @@ def read_pixel_header(dataset: Dataset) -> PixelHeader:
         what = "The picture is marked as having text burned into it"
         remedy = "Send the picture without the text: it may name the patient"
         raise Refused("burned-in", what, where="image", remedy=remedy)
-    if _number(dataset, "NumberOfFrames", 1) != 1:
-        remedy = "Send one picture at a time"
-        raise Refused("several-frames", "The object has several pictures", where="image", remedy=remedy)
+    _check_frames(_number(dataset, "NumberOfFrames", 1))
     photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
     if SAMPLES.get(photometric) != _number(dataset, "SamplesPerPixel"):
         raise wrong_colours()
@@ -80,8 +60,7 @@ def read_pixel_header(dataset: Dataset) -> PixelHeader:
     plain = allocated == stored == 8
     last = _number(dataset, "HighBit", stored - 1)
     if not (wide or plain) or last != stored - 1 or _number(dataset, "PixelRepresentation", 0):
-        what = "The pixels are not of 8 bits, or up to 16 in gray, without sign"
-        raise Refused("bit-depth", what, where="image", remedy="Export the object with 8 bits a sample")
+        raise wrong_depth("The pixels are not of 8 bits, or up to 16 in gray, without sign")
     planar = _number(dataset, "PlanarConfiguration", 0)
     rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
     return PixelHeader(
@@ -89,35 +68,19 @@ def read_pixel_header(dataset: Dataset) -> PixelHeader:
     )
 
 
+def _check_frames(frames: int) -> None:
+    if frames > 1:
+        remedy = "Send one picture at a time"
+        raise Refused("several-frames", "The object has several pictures", where="image", remedy=remedy)
+    if frames < 1:
+        what = "The object has no picture: its NumberOfFrames is below 1"
+        raise Refused("dicom-malformed", what, where="image", remedy="Export it again, with NumberOfFrames 1")
+
+
 def read_clinical_header(dataset: Dataset) -> Clinical:
     """Read age, sex and body site from the header's standard attributes."""
     sex = {"F": "female", "M": "male"}.get(str(dataset.get("PatientSex", "")).strip().upper())
     return Clinical(_age(dataset), sex, _site(dataset))
-
-
-def filing_headers(dataset: Dataset) -> str:
-    """What an answer in DICOM needs to be filed, as a JSON text in DICOM's JSON model.
-
-    Raises:
-        Refused: a UID is missing or not valid, or a text has characters that cannot be shown.
-    """
-    headers = Dataset()
-    for keyword in REFERENCE:
-        if keyword in dataset and not dataset[keyword].is_empty:
-            setattr(headers, keyword, _text(dataset[keyword].value))
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        uid = str(headers.get(keyword, ""))
-        if len(uid) > 64 or not _UID.fullmatch(uid):
-            raise malformed()
-    return headers.to_json()
-
-
-def _text(value: object) -> str:
-    text = str(value)
-    unfit = any(unicodedata.category(character) in ("Cc", "Cs") for character in text)  # control, surrogate
-    if unfit or len(text) > _LONGEST or isinstance(value, MultiValue):
-        raise malformed()
-    return text
 
 
 def _number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
@@ -145,9 +108,9 @@ def _age(dataset: Dataset) -> int | None:
 
 
 def _date(value: object) -> date | None:
-    digits = str(value or "")[:8]
+    found = _DAY.fullmatch(str(value or "").strip())
     try:
-        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if digits.isascii() else None
+        return date(int(found[1]), int(found[2]), int(found[3])) if found else None
     except ValueError:
         return None
 
@@ -155,6 +118,8 @@ def _date(value: object) -> date | None:
 def _site(dataset: Dataset) -> str | None:
     regions = dataset.get("AnatomicRegionSequence") or []
     named = str(regions[0].get("CodeMeaning", "")).strip() if len(regions) == 1 else ""
+    if not named.isascii() and set(declared_encodings(dataset)) == {"ascii"}:
+        named = ""  # of an unknown character set
     part = str(dataset.get("BodyPartExamined", "")).strip().lower()
     sites = map(read_body_site, (named, part))
     return next((site for site in sites if is_body_site(site)), None)

@@ -32,6 +32,7 @@ _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # neither stuffing nor a r
 _SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JFIF, _ADOBE, _LOSSLESS = 0xE0, 0xEE, 0xC3
+_BITS = 8  # of a sample
 _SAMPLE, _ONE_COLOUR = 256, 4  # rows and columns sampled; levels that a covered lens's noise stays under
 _LARGE = 12_000_000  # pixels; larger ones are decoded one at a time, so that many at once do not fill memory
 _one_large = threading.Lock()
@@ -149,7 +150,7 @@ def read_jpeg_layout(data: bytes) -> JpegLayout:
     """Read a JPEG's markers up to its end.
 
     Raises:
-        Refused: it has more scans or segments than a picture needs, or no frame.
+        Refused: it has more scans or segments than a picture needs, no frame, or another depth.
     """
     by_source: dict[int, str | None] = {}
     frame, scans = b"", 0
@@ -166,6 +167,8 @@ def read_jpeg_layout(data: bytes) -> JpegLayout:
             frame, by_source[_SCAN] = segment, "RGB" if kind == _LOSSLESS else _colours(segment)
     if not frame:
         raise damaged()
+    if frame[0] != _BITS:
+        raise wrong_depth(f"The JPEG has {frame[0]} bits a sample, not {_BITS}")
     size = (int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3]))
     # libjpeg's order of precedence, so that this is what it decodes.
     colours = next((name for source in (_JFIF, _ADOBE, _SCAN) if (name := by_source.get(source))), None)
@@ -195,6 +198,11 @@ def too_many_parts(limit: str) -> Refused:
     """The refusal of a file that would occupy a decoder for too long."""
     what = f"The file has more than {limit}"
     return Refused("too-many-parts", what, where="image", remedy="Save it again as a plain JPEG or PNG")
+
+
+def wrong_depth(what: str) -> Refused:
+    """The refusal of samples of too many bits."""
+    return Refused("bit-depth", what, where="image", remedy="Export the picture with 8 bits a sample")
 
 
 def damaged() -> Refused:

@@ -47,8 +47,8 @@ class Caution:
     """Something about an image that makes its diagnosis less sure; it is shown, and stops nothing.
 
     Attributes:
-        code: for machines: ``small``, ``blur``, ``dark``, ``bright``, ``gray``, ``ink``, ``ruler``, ``hair``
-            or ``profile``.
+        code: for machines: ``small``, ``blur``, ``dark``, ``bright``, ``gray``, ``ink``, ``ruler``, ``hair``,
+            ``profile`` or ``filing``.
         text: for people, a sentence.
     """
 

@@ -158,5 +158,6 @@ def _patient(vault: Vault, id: str) -> str:
     reference = load_reference(vault, id)
     if reference is None:
         return ""
-    values = json.loads(reference).get(_PATIENT_ID, {}).get("Value") or [""]
-    return vault.cipher.digest("patient", str(values[0])).hex()[:_GROUP_DIGITS] if values[0] else ""
+    field = json.loads(reference).get(_PATIENT_ID, {})
+    number = "\\".join(map(str, field.get("Value", ()))) or field.get("InlineBinary", "")
+    return vault.cipher.digest("patient", number).hex()[:_GROUP_DIGITS] if number else ""

@@ -7,12 +7,12 @@ import zlib
 import numpy as np
 from PIL import Image
 from pydicom import Dataset
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit
 
 from dermafed.client.clinic.intake.elements import DEFLATED, MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS
 from tests.client.clinic.intake import kinds
 from tests.client.clinic.intake.fuzzing import dataset_start
-from tests.client.clinic.intake.image_kinds import exif, with_scan
+from tests.client.clinic.intake.image_kinds import exif, of_12_bits, with_scan
 from tests.client.clinic.intake.kinds import dicom_taken
 from tests.client.clinic.intake.sample_files import (
     SECRET,
@@ -21,11 +21,15 @@ from tests.client.clinic.intake.sample_files import (
     dicom_jpeg,
     jpeg,
     skin,
+    with_elements,
     without_jfif,
 )
 
 GRAY = skin()[..., 0]
 YBR = np.asarray(Image.fromarray(skin()).convert("YCbCr"))
+GB = "王^小明".encode("gb2312")
+AS_IT_CAME = "answers have it as it came"
+LEFT_OUT = "answers are without it; caution `filing`"
 UNDEFINED = b"\xff\xff\xff\xff"
 
 
@@ -72,6 +76,17 @@ def private() -> bytes:
     return dicom(made)
 
 
+def odd(**values: bytes) -> bytes:
+    return with_elements(dicom(), **values)
+
+
+def jpeg_of_12_bits() -> bytes:
+    bits = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
+    return dicom_jpeg(
+        of_12_bits(), JPEGExtended12Bit, pixels=GRAY, PhotometricInterpretation="MONOCHROME2", **bits
+    )
+
+
 def region(meaning: str) -> Dataset:
     item = Dataset()
     item.CodeMeaning = meaning
@@ -104,8 +119,6 @@ STRUCTURE = [
         with_behind(b"\xe1\x7f\x10\0OB\0\0\xfe" + bytes(3)),
         "dicom-malformed",
     ),
-    kind("long-value", "a name of 10,000 characters", dicom(PatientName="x" * 10_000), "dicom-malformed"),
-    kind("control", "control characters in a name", dicom(PatientID="a\nb"), "dicom-malformed"),
     kind("no-study", "no study", dicom(StudyInstanceUID=""), "dicom-malformed"),
     kind("big-endian", "big endian", big_endian(), "transfer-syntax", 415),
     kind("jpeg-2000", "JPEG 2000, RLE, video", dicom_jpeg(syntax=JPEG2000Lossless), "transfer-syntax", 415),
@@ -125,6 +138,13 @@ PIXELS = [
     kind("bits", "wrong header: 12 of 8 bits", dicom(BitsStored=12, HighBit=11), "bit-depth"),
     kind("signed", "signed pixels", dicom(pixels=GRAY, PixelRepresentation=1), "bit-depth"),
     kind("no-pixels", "no pixels", dicom(PixelData=b""), "pixel-length"),
+    kind("no-frames", "no picture, as the header says", dicom(NumberOfFrames=0), "dicom-malformed"),
+    kind(
+        "jpeg-12",
+        "a JPEG of 12 bits in DICOM",
+        dicom_jpeg(of_12_bits(), pixels=GRAY, PhotometricInterpretation="MONOCHROME2"),
+        "bit-depth",
+    ),
     kind("frames", "several pictures in an object", dicom(NumberOfFrames=2), "several-frames"),
     kind(
         "palette", "a palette", dicom(pixels=GRAY, PhotometricInterpretation="PALETTE COLOR"), "photometric"
@@ -173,6 +193,28 @@ ODD = [
         dicom_jpeg(PhotometricInterpretation="RGB"),
         "the JPEG's marker counts",
     ),
+    taken("long-value", "a name of 10,000 characters", odd(PatientName=b"x" * 10_000), LEFT_OUT),
+    taken("date", "an impossible date", odd(StudyDate=b"20240230"), LEFT_OUT),
+    taken("date-range", "a range of dates", odd(StudyDate=b"20240101-20241231"), LEFT_OUT),
+    taken("time", "an impossible time, or sex", odd(StudyTime=b"9am", PatientSex=b"Q"), LEFT_OUT),
+    taken("control", "control characters in an id", odd(PatientID=b"a\nb"), AS_IT_CAME),
+    taken("no-charset", "names of no declared character set", odd(PatientName=GB), AS_IT_CAME),
+    taken(
+        "charset",
+        "names of an unknown or wrong character set",
+        odd(PatientName=GB, SpecificCharacterSet=b"GB2312"),
+        AS_IT_CAME,
+    ),
+    taken(
+        "gb18030",
+        "names in GB18030 and other declared character sets",
+        odd(PatientName=GB, SpecificCharacterSet=b"GB18030"),
+        "answers have them in UTF-8",
+    ),
+    taken("physicians", "two physicians", odd(ReferringPhysicianName=b"A^B\\C^D"), AS_IT_CAME),
+    taken("backslash", "a backslash in an id", odd(PatientID=b"12\\34"), AS_IT_CAME),
+    taken("long-id", "an id of 80 digits", odd(PatientID=b"1" * 80), AS_IT_CAME),
+    taken("uid-zero", "a UID with leading zeros", odd(StudyInstanceUID=b"1.2.003"), AS_IT_CAME),
     taken("private", "names in private tags and comments", private(), "never parsed"),
     taken("exif", "names in the EXIF of a JPEG in DICOM", dicom_jpeg(jpeg(exif=exif())), "dropped"),
     taken("old", "a person older than 90", dicom(PatientAge="104Y"), "age 90"),

@@ -67,6 +67,13 @@ def with_scan(damage: Callable[[bytes], bytes]) -> bytes:
     return data[:start] + damage(data[start:-2]) + data[-2:]
 
 
+def of_12_bits() -> bytes:
+    """A gray JPEG whose frame says so."""
+    data = jpeg(skin()[..., 0])
+    frame = data.index(b"\xff\xc0") + 4
+    return data[:frame] + b"\x0c" + data[frame + 1 :]
+
+
 def motion_photo() -> bytes:
     return jpeg() + b"\0\0\0\x10ftypmp42\0\0\0\0\0\0\0\x48free" + bytes(64)
 
@@ -157,6 +164,7 @@ BOMBS = [
 ]
 UNUSABLE = [
     image("cmyk", "CMYK", lambda: jpeg(Image.fromarray(skin()).convert("CMYK")), "colour-mode"),
+    image("jpeg-12", "JPEG of 12 bits", of_12_bits, "bit-depth"),
     image("animation", "animated PNG", animation, "several-frames"),
     image("blank", "one colour and nothing else", lambda: jpeg(np.full((64, 64, 3), 90, np.uint8)), "blank"),
     image("invisible", "wholly transparent PNG", lambda: one_channel_more(255), "blank"),

@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+
+from dermafed.client.clinic.intake.elements import elements, split_file
 
 DERMOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.7"
 SECRET = "Sauerkraut"  # whatever names a patient in these files; it must be found nowhere
@@ -111,3 +115,14 @@ def dicom_jpeg(data: bytes | None = None, syntax: str = JPEGBaseline8Bit, **valu
     made.PixelData = encapsulate([data])
     made["PixelData"].is_undefined_length = True
     return dicom(made, syntax)
+
+
+def with_elements(data: bytes, **values: bytes) -> bytes:
+    """A DICOM file in which elements have these bytes, whatever they are."""
+    _, encoded = split_file(data)
+    found = {each.tag: bytes(encoded[each.start : each.end]) for each in elements(encoded, 0, explicit=True)}
+    for keyword, value in values.items():
+        tag, padded = Tag(keyword), value + b" " * (len(value) % 2)
+        kind = dictionary_VR(tag).encode()
+        found[tag] = struct.pack("<HH2sH", tag.group, tag.element, kind, len(padded)) + padded
+    return data[: -len(encoded)] + b"".join(found[tag] for tag in sorted(found))

@@ -10,14 +10,17 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pydicom.pixels.processing import convert_color_space
+from pydicom.tag import Tag
 
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.pixels import is_possible_ybr, is_probable_ybr
 from dermafed.client.clinic.intake.receive import receive
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.imaging.decoding import read_image
-from tests.client.clinic.intake.dicom_kinds import GRAY, YBR, private, region
+from tests.client.clinic.intake.dicom_kinds import GRAY, YBR, jpeg_of_12_bits, private, region
+from tests.client.clinic.intake.image_kinds import of_12_bits
 from tests.client.clinic.intake.lossless import lossless_jpeg
 from tests.client.clinic.intake.sample_files import SECRET, dicom, dicom_jpeg, jpeg, skin, without_jfif
 from tests.shared.imaging.real_images import ham_paths, needs_real_images
@@ -90,6 +93,11 @@ def test_gray_becomes_three_channels_and_monochrome1_is_inverted() -> None:
         ({"PatientBirthDate": "19310101"}, 90),
         ({"PatientBirthDate": "20250101"}, None),
         ({"PatientBirthDate": "19700310", "StudyDate": ""}, None),
+        ({"PatientBirthDate": "19700310", "StudyDate": "20240310-20250310"}, None),  # not a date
+        (
+            {"PatientBirthDate": "19700310", "StudyDate": "", "AcquisitionDateTime": "20240310101112.5+0100"},
+            54,
+        ),
         ({}, None),
     ],
 )
@@ -101,6 +109,21 @@ def test_sex_and_body_site_come_from_standard_attributes() -> None:
     found = clinical(PatientSex="F", AnatomicRegionSequence=[region("Skin of back")], BodyPartExamined="HEAD")
     assert found == Clinical(None, "female", "Skin of back")
     assert clinical(PatientSex="O", BodyPartExamined="HEAD") == Clinical(None, None, "head")
+
+
+def test_a_body_site_of_no_declared_character_set_is_none() -> None:
+    item = Dataset()
+    item.add(DataElement(Tag("CodeMeaning"), "LO", "背部".encode("gb2312")))
+    assert clinical(AnatomicRegionSequence=[item]).site is None
+    assert clinical(AnatomicRegionSequence=[item], BodyPartExamined="BACK").site == "back"
+    assert clinical(AnatomicRegionSequence=[item], SpecificCharacterSet="GB18030").site == "背部"
+
+
+@pytest.mark.parametrize("data", [of_12_bits(), jpeg_of_12_bits()])
+def test_a_jpeg_of_12_bits_is_called_so(data: bytes) -> None:
+    with pytest.raises(Refused, match="12 bits") as caught:
+        receive(data)
+    assert caught.value.code == "bit-depth"
 
 
 def test_the_reference_is_what_an_answer_is_filed_by() -> None:
