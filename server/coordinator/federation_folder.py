@@ -44,7 +44,8 @@ class ServerSettings:
         hosts: names and IP addresses of the server for the clinics; invitations contain the first.
         port: the port that clinics connect to.
         health_port: the port of the health checks and metrics, on this machine only.
-        listen: the address of this machine on which ``port`` is opened.
+        listen: where ``port`` is opened: a name (all its addresses) or an IP address of this machine;
+            ``0.0.0.0`` is all of IPv4, ``::`` all of IPv4 and IPv6.
     """
 
     federation: str

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.sockets import bind_all, close_all
 
 _START_SECONDS, _STOP_SECONDS = 30.0, 2
 
@@ -38,7 +39,7 @@ def listening(app: ASGIApp, host: str, port: int, certificate: Certificate | Non
 
     Args:
         app: an ASGI app; its lifespan is not run, and it gets no websockets.
-        host: address to listen on.
+        host: an address to listen on, or a name: all its addresses.
         port: the port; 0 for any free port.
         certificate: for TLS 1.2 or later; without one, plain HTTP.
 
@@ -49,16 +50,17 @@ def listening(app: ASGIApp, host: str, port: int, certificate: Certificate | Non
         SettingsError: the port is in use, or the certificate cannot be used.
     """
     server = uvicorn.Server(_config(app, certificate))
-    with closing(bind(host, port)) as bound:
-        name = f"listener-{bound.getsockname()[1]}"
-        thread = Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True, name=name)
-        thread.start()
-        try:
-            _await_start(server, thread)
-            yield bound.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
+    bound = bind(host, port)
+    at = bound[0].getsockname()[1]
+    thread = Thread(target=server.run, kwargs={"sockets": bound}, daemon=True, name=f"listener-{at}")
+    thread.start()
+    try:
+        _await_start(server, thread)
+        yield at
+    finally:
+        server.should_exit = True
+        thread.join()
+        close_all(bound)
 
 
 def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
@@ -89,24 +91,20 @@ def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
     return config
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Open a port.
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Open a port at all addresses of a host; ``::`` is IPv4 too.
 
     Raises:
         SettingsError: it is in use, or this machine or user may not open it.
     """
     try:
-        bound = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        return bind_all(host, port)
     except OSError as error:
         raise SettingsError(
             f"Port {port} cannot be opened: {error.strerror}",
             where=f"{host}:{port}",
             remedy="Stop the program that uses it, or choose another in server.toml",
         ) from error
-    # Accepted sockets inherit it. Without it the second part of a response waits 40 ms for the first one's
-    # acknowledgement; asyncio sets it only for sockets that name their protocol.
-    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return bound
 
 
 def _await_start(server: uvicorn.Server, thread: Thread) -> None:

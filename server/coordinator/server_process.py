@@ -32,12 +32,14 @@ from dermafed.server.flower.link import Link
 from dermafed.server.record.record_database import Record
 from dermafed.server.rounds.history import check_tensorboard
 from dermafed.shared.protocol.certificates import SERVER_CERTIFICATE, SERVER_KEY
+from dermafed.shared.sockets import close_all
 from dermafed.shared.storage.atomic_files import check_private
 from dermafed.shared.storage.lock import lock_folder
 
 log = logging.getLogger("dermafed.server")
 
 FLOWER_STATE = "flower.db"
+LOOPBACK = "localhost"  # of IPv4 and IPv6
 
 OpenLink = Callable[[Path, ServerSettings], AbstractContextManager[Link]]
 """Opens a federation's folder to its clinics, while the context lasts; a test has clinics in its process."""
@@ -84,7 +86,7 @@ def start_flower(folder: Path, settings: ServerSettings) -> Iterator[Link]:
     health = health_app(lambda: server_state(link, record))
     with (
         listening(fleet_only(link.superlink), settings.listen, settings.port, certificate),
-        listening(health, "127.0.0.1", settings.health_port),
+        listening(health, LOOPBACK, settings.health_port),
     ):
         yield link
 
@@ -111,8 +113,8 @@ def serve(
     if tensorboard is not None:
         check_tensorboard()
     with lock_folder(folder, _LOCK_SECONDS):
-        for host, port in ((settings.listen, settings.port), ("127.0.0.1", settings.health_port)):
-            bind(host, port).close()
+        for host, port in ((settings.listen, settings.port), (LOOPBACK, settings.health_port)):
+            close_all(bind(host, port))
         record = Record(folder / RECORD)
         with closing_on_signals() as closing, record.stay_open(), open_link(folder, settings) as link:
             executor = RunExecutor(link, record, folder / RUNS, tensorboard)

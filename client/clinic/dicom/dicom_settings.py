@@ -54,7 +54,8 @@ class DicomSettings(BaseModel):
 
     Attributes:
         devices: AE titles that may send, and the name of the device of each.
-        host: an address of this machine; ``0.0.0.0`` is all of them.
+        host: a name (all its addresses) or an IP address of this machine; ``0.0.0.0`` is all of IPv4, ``::``
+            all of IPv4 and IPv6.
         port: 0 takes a free one.
         ae_title: AE title of the node.
         answer_to: where heatmap and report are sent, ``AE@host:port``; without it, nowhere.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from socketserver import BaseServer
-from typing import cast
+from typing import Any, cast
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
@@ -27,6 +27,7 @@ from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
 from dermafed.client.clinic.intake.refusals import SUCCESS, refusal_of
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.sockets import bind_all
 
 log = logging.getLogger("dermafed.dicom")
 
@@ -39,6 +40,13 @@ _AT_ONCE = 2  # objects decoded at one time: each may be hundreds of megabytes o
 
 class _Server(ThreadedAssociationServer):
     """Limits connections that never associate; a slow TLS handshake does not delay others."""
+
+    def __init__(self, bound: socket.socket, *arguments: Any, **others: Any) -> None:
+        self._bound = bound
+        super().__init__(*arguments, **others)
+
+    def server_bind(self) -> None:
+        self.socket = self._bound
 
     def verify_request(self, request: object, client_address: object) -> bool:
         return len(self.active_associations) < 4 * self.ae.maximum_associations
@@ -107,21 +115,26 @@ def start_receiver(
     """
     handler = _StoreHandler(service, settings.devices, diagnosed)
     limits = [settings.max_object_mib * 2**20, settings.object_seconds]
+    context = tls_context(settings, ssl.Purpose.CLIENT_AUTH)
     try:
-        server = _application(settings).make_server(
-            (settings.host, settings.port),
-            ssl_context=tls_context(settings, ssl.Purpose.CLIENT_AUTH),
-            evt_handlers=[(evt.EVT_C_STORE, handler), (evt.EVT_CONN_OPEN, limit_messages, limits)],
-            server_class=_Server,
-        )
+        sockets = bind_all(settings.host, settings.port)
     except OSError as error:
         what = f"The DICOM port cannot be opened: {error.strerror}"
         where = f"{settings.host}:{settings.port}"
         raise SettingsError(what, where=where, remedy="Choose another port or host") from error
-    thread = threading.Thread(target=partial(server.serve_forever, 0.1), name="dicom port", daemon=True)
-    thread.start()
-    log.info("DICOM port %s of %s", server.server_address, settings.ae_title)
-    return partial(_stop, server, thread)
+    application, running = _application(settings), []
+    for bound in sockets:
+        server = application.make_server(
+            bound.getsockname(),
+            ssl_context=context,
+            evt_handlers=[(evt.EVT_C_STORE, handler), (evt.EVT_CONN_OPEN, limit_messages, limits)],
+            server_class=partial(_Server, bound),  # type: ignore[arg-type]
+        )
+        thread = threading.Thread(target=partial(server.serve_forever, 0.1), name="dicom port", daemon=True)
+        thread.start()
+        running.append((server, thread))
+        log.info("DICOM port %s of %s", server.server_address, settings.ae_title)
+    return partial(_stop, running)
 
 
 def _application(settings: DicomSettings) -> AE:
@@ -137,11 +150,12 @@ def _application(settings: DicomSettings) -> AE:
     return ae
 
 
-def _stop(server: ThreadedAssociationServer, thread: threading.Thread) -> None:
-    server.shutdown()
-    for association in server.active_associations:
-        association.abort()
-    thread.join()
+def _stop(running: list[tuple[ThreadedAssociationServer, threading.Thread]]) -> None:
+    for server, thread in running:
+        server.shutdown()
+        for association in server.active_associations:
+            association.abort()
+        thread.join()
 
 
 def _file_of(event: evt.Event, announced: dict[str, str]) -> bytes:

@@ -11,16 +11,15 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dermafed.client.clinic.http.serve_settings import ServeSettings
-from dermafed.client.clinic.http.sockets import bind_socket
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.invitation import join_address
+from dermafed.shared.sockets import addresses, bind_socket
 
 BackgroundTask = AbstractAsyncContextManager[None]
 """What runs as long as the node, such as a DICOM receiver: entered at its start, left at its end."""
@@ -63,7 +62,7 @@ class ListenAddress:
             SettingsError: it cannot be opened.
         """
         try:
-            bound = bind_socket(*self._addresses(self.port)[0])
+            bound = bind_socket(*addresses(self.host, self.port)[0])
         except OSError as error:
             raise self._refused(error) from error
         with bound:
@@ -78,18 +77,13 @@ class ListenAddress:
         """
         with ExitStack() as opened:
             others = []
-            for family, address in self._addresses(bound.getsockname()[1])[1:]:
+            for family, address in addresses(self.host, bound.getsockname()[1])[1:]:
                 try:
                     others.append(opened.enter_context(bind_socket(family, address)))
                 except OSError as error:
                     if error.errno == errno.EADDRINUSE:
                         raise self._refused(error) from error
             yield others
-
-    def _addresses(self, port: int) -> list[tuple[socket.AddressFamily, Any]]:
-        """The addresses of the host, each once."""
-        found = socket.getaddrinfo(self.host, port, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
     def names(self, settings: ServeSettings) -> tuple[str, ...]:
         """The names by which it is reached, beside ``localhost``."""
