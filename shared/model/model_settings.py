@@ -105,15 +105,17 @@ def _class_names(classes: Any) -> Any:
         raise SettingsError(
             f"There are no classes '{classes}'", where="classes", remedy="Write paper, or a list of names"
         )
-    if isinstance(names, tuple) and len(set(names)) < len(names):
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        return names  # its type is refused
+    if len(set(names)) < len(names):
         raise SettingsError("A class is named twice", where="classes", remedy="Name each once")
-    if isinstance(names, tuple) and len(names) < 2:
+    if len(names) < 2:
         raise SettingsError("A classifier needs at least two classes", where="classes", remedy="Name another")
-    if isinstance(names, tuple) and len(names) > _MOST_CLASSES:
+    if len(names) > _MOST_CLASSES:
         raise SettingsError(
             f"There are {len(names)} classes", where="classes", remedy=f"Name at most {_MOST_CLASSES}"
         )
-    if isinstance(names, tuple) and any(not 0 < len(str(name)) <= _LONGEST_CLASS for name in names):
+    if any(not 0 < len(name) <= _LONGEST_CLASS for name in names):
         remedy = f"Use 1 to {_LONGEST_CLASS} characters"
         raise SettingsError("The name of a class is empty or too long", where="classes", remedy=remedy)
     return names

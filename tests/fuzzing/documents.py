@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 LENGTH = 11  # bytes of a change: which place in two, what to put there, and a value
-_MOST, _LARGEST = 30, 1000  # changes, and values in a document that is changed further
+_MOST, _LARGEST = 30, 250  # changes, and values in a document that is changed further
 _VALUES: tuple[Callable[[bytes], Any], ...] = (
     lambda data: struct.unpack("<q", data)[0],
     lambda data: struct.unpack("<d", data)[0],
@@ -20,9 +20,9 @@ _VALUES: tuple[Callable[[bytes], Any], ...] = (
     lambda data: bool(data[0]),
     lambda data: None,
     lambda data: list(data[: data[0] % 9]),
-    lambda data: [data.decode("latin-1")] * data[0],
+    lambda data: [data.decode("latin-1")] * (data[0] % 9),
     lambda data: {data.decode("latin-1"): data[0]},
-    lambda data: [[[]]] * data[0],
+    lambda data: [[[]]] * (data[0] % 9),
     lambda data: {},
 )
 _OTHERS = 3  # removes a value, copies another one there, or adds one under another name

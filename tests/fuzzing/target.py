@@ -52,7 +52,7 @@ TARGETS = {
         ("dermafed.client.node", "dermafed.shared.protocol", "dermafed.shared.metrics", "flwr.common"),
     ),
     "offer": Target("tests.fuzzing.offers", ("dermafed.shared", "dermafed.client.node.clinic_settings")),
-    "plan": Target("tests.fuzzing.plans", ("dermafed.shared", "dermafed.server.coordinator", "tomllib")),
+    "plan": Target("tests.fuzzing.plans", ("dermafed.shared", "dermafed.server.coordinator")),
     "invitation": Target("tests.fuzzing.invitations", ("dermafed.shared.protocol", "dermafed.shared.names")),
     "datasets": Target("tests.fuzzing.datasets", ("dermafed.shared.lesions",)),
 }

@@ -117,6 +117,8 @@ BAD = [
     (NAME + "[model]\nimage_size = 8", "model.image_size", "image_size is 8"),
     (NAME + "[model]\nclasses = 'all'", "model.classes", "no classes"),
     (NAME + "[model]\nclasses = ['a', 'a']", "model.classes", "twice"),
+    (NAME + "[model]\nclasses = [['a'], ['b']]", "model.classes", "not a text"),
+    (NAME + "[model]\nclasses = [['a'], 3]", "model.classes", "not a text"),
     (NAME + "[model]\nclasses = ['a']", "classes", "two classes"),
     (NAME + "[model]\nbackbone = 'ResNet'", "backbone", "no backbone"),
     (
@@ -152,6 +154,8 @@ def test_a_bad_plan_is_refused_by_the_name_of_its_key(text: str, where: str, mes
     ("text", "message"),
     [
         ('weights = "none.h5"', "no weights file"),
+        (f'weights = "{"a" * 5000}"', "no weights file"),
+        ('weights = "a\\u0000b"', "no weights file"),
         ('weights = "lite0"\n[model]\nbackbone = "EfficientNetB1"', "do not fit EfficientNetB1"),
         ('weights = "none"\n[model]\nbatch_norm = "frozen"', "cannot stay frozen"),
     ],
