@@ -117,8 +117,8 @@ BAD = [
     (NAME + "[model]\nimage_size = 8", "model.image_size", "image_size is 8"),
     (NAME + "[model]\nclasses = 'all'", "model.classes", "no classes"),
     (NAME + "[model]\nclasses = ['a', 'a']", "model.classes", "twice"),
-    (NAME + "[model]\nclasses = [['a'], ['b']]", "model.classes", "not a text"),
-    (NAME + "[model]\nclasses = [['a'], 3]", "model.classes", "not a text"),
+    (NAME + "[model]\nclasses = [['a'], ['b']]", "model.classes", "not a list of texts"),
+    (NAME + "[model]\nclasses = [['a'], 3]", "model.classes", "not a list of texts"),
     (NAME + "[model]\nclasses = ['a']", "classes", "two classes"),
     (NAME + "[model]\nbackbone = 'ResNet'", "backbone", "no backbone"),
     (
