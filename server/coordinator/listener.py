@@ -15,9 +15,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.port.admission import PortLimits
+from dermafed.shared.port.guarded_server import GuardedServer
 from dermafed.shared.sockets import bind_all, close_all
 
 _START_SECONDS, _STOP_SECONDS = 30.0, 2
+_LIMITS = PortLimits()
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,13 @@ class Certificate:
 
 
 @contextmanager
-def listening(app: ASGIApp, host: str, port: int, certificate: Certificate | None = None) -> Iterator[int]:
+def listening(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    certificate: Certificate | None = None,
+    limits: PortLimits = _LIMITS,
+) -> Iterator[int]:
     """Serve an app for as long as the context lasts.
 
     Args:
@@ -42,6 +51,7 @@ def listening(app: ASGIApp, host: str, port: int, certificate: Certificate | Non
         host: an address to listen on, or a name: all its addresses.
         port: the port; 0 for any free port.
         certificate: for TLS 1.2 or later; without one, plain HTTP.
+        limits: of connections and their time.
 
     Yields:
         The port.
@@ -49,7 +59,7 @@ def listening(app: ASGIApp, host: str, port: int, certificate: Certificate | Non
     Raises:
         SettingsError: the port is in use, or the certificate cannot be used.
     """
-    server = uvicorn.Server(_config(app, certificate))
+    server = GuardedServer(_config(app, certificate), limits)
     bound = bind(host, port)
     at = bound[0].getsockname()[1]
     thread = Thread(target=server.run, kwargs={"sockets": bound}, daemon=True, name=f"listener-{at}")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from socketserver import BaseServer
-from typing import Any, cast
+from typing import cast
 
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
@@ -21,6 +19,7 @@ from pynetdicom.dsutils import encode_file_meta
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
+from dermafed.client.clinic.dicom.connections import CountingEntity, LimitedServer, disconnect
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, tls_context
 from dermafed.client.clinic.dicom.instance import diagnose_instance
 from dermafed.client.clinic.intake.dicom import SOP_CLASSES, TRANSFER_SYNTAXES
@@ -36,33 +35,6 @@ _IDLE_SECONDS = 60.0
 _REQUEST_BYTES = 64 * 1024  # of the request for an association, from any sender
 _CHUNK = 2**16
 _AT_ONCE = 2  # objects decoded at one time: each may be hundreds of megabytes of pixels
-
-
-class _Server(ThreadedAssociationServer):
-    """Limits connections that never associate; a slow TLS handshake does not delay others."""
-
-    def __init__(self, bound: socket.socket, *arguments: Any, **others: Any) -> None:
-        self._bound = bound
-        super().__init__(*arguments, **others)
-
-    def server_bind(self) -> None:
-        self.socket = self._bound
-
-    def verify_request(self, request: object, client_address: object) -> bool:
-        return len(self.active_associations) < 4 * self.ae.maximum_associations
-
-    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        assert self.socket is not None, "it listens"
-        connection, address = self.socket.accept()
-        if self.ssl_context is not None:
-            connection = self.ssl_context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
-        return connection, address
-
-    def shutdown(self) -> None:
-        BaseServer.shutdown(self)  # pynetdicom's own searches only among its other servers
-        self.server_close()
 
 
 class _StoreHandler:
@@ -128,7 +100,7 @@ def start_receiver(
             bound.getsockname(),
             ssl_context=context,
             evt_handlers=[(evt.EVT_C_STORE, handler), (evt.EVT_CONN_OPEN, limit_messages, limits)],
-            server_class=partial(_Server, bound),  # type: ignore[arg-type]
+            server_class=partial(LimitedServer, bound),  # type: ignore[arg-type]
         )
         thread = threading.Thread(target=partial(server.serve_forever, 0.1), name="dicom port", daemon=True)
         thread.start()
@@ -138,7 +110,7 @@ def start_receiver(
 
 
 def _application(settings: DicomSettings) -> AE:
-    ae = AE(settings.ae_title)
+    ae = CountingEntity(settings.ae_title)
     ae.require_called_aet = True
     ae.require_calling_aet = list(settings.devices)
     ae.maximum_associations = settings.associations
@@ -154,7 +126,10 @@ def _stop(running: list[tuple[ThreadedAssociationServer, threading.Thread]]) -> 
     for server, thread in running:
         server.shutdown()
         for association in server.active_associations:
-            association.abort()
+            if association.is_established:
+                association.abort()
+            else:
+                disconnect(association)
         thread.join()
 
 
@@ -190,7 +165,7 @@ class MessageLimits:
             seconds: longest time for a message, from its first byte to its last.
         """
         self._socket, self._most, self._seconds = socket, most, seconds
-        self._left, self._end = _REQUEST_BYTES, time.monotonic() + seconds
+        self._left, self._end = _REQUEST_BYTES, time.monotonic() + min(seconds, _ASSOCIATION_SECONDS)
         socket.recv = self._receive  # type: ignore[method-assign]
 
     def restart(self, _: evt.Event) -> None:

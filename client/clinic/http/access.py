@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermafed.client.clinic.http.tokens import COOKIE, Caller, Role, Sessions, Tokens, digest_of
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.shared.port.guarded_server import recognise
 
 SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 
@@ -54,6 +55,8 @@ class AuthenticationMiddleware:
                 if bearer
                 else self._sessions.find_caller(session_cookie(headers))
             )
+            if caller is not None:
+                recognise(scope, caller.name)
             scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
 

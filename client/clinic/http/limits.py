@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dermafed.client.clinic.http.access import caller_of
 from dermafed.client.clinic.intake.refusals import Refused
 
+_STRANGERS_BODY = 2**16  # bytes of a body without a token: a form to sign in
 _MANY = 10_000  # buckets; beyond them, full ones are dropped
 _THREADS = 4  # one is in the network; the others decode, prepare and write meanwhile
 _RETRY_SECONDS = 5
@@ -45,7 +46,8 @@ class BodyLimitMiddleware:
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length) > self._largest:
             raise _too_large(self._largest)
-        body = _Body(receive, self._largest, time.monotonic() + self._seconds)
+        largest = self._largest if caller_of(scope) else _STRANGERS_BODY
+        body = _Body(receive, min(largest, self._largest), time.monotonic() + self._seconds)
 
         async def send_unless_refused(message: Message) -> None:
             # Whatever the app has made of the exception, a refused body gets this answer and no other.
@@ -84,7 +86,7 @@ class _Body:
 
 
 def _too_large(largest: int) -> Refused:
-    what = f"The request is larger than {largest >> 20} MiB"
+    what = f"The request is larger than {largest >> 20} MiB" if largest >> 20 else "The request is too large"
     return Refused("too-large", what, remedy="Send a smaller image")
 
 

@@ -1,4 +1,4 @@
-"""Listen for HTTP/1.1 connections by uvicorn, with a time limit for a request's headers."""
+"""Listen for HTTP/1.1 connections by uvicorn, at all addresses of a name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.port.admission import PortLimits
+from dermafed.shared.port.guarded_server import GuardedServer
 from dermafed.shared.protocol.invitation import join_address
 from dermafed.shared.sockets import addresses, bind_socket
 
@@ -25,7 +26,6 @@ BackgroundTask = AbstractAsyncContextManager[None]
 """What runs as long as the node, such as a DICOM receiver: entered at its start, left at its end."""
 
 _FINISH_SECONDS = 60  # for requests in progress, at the end
-_CONNECTIONS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +131,17 @@ def make_server(
     """The server that :func:`listen` runs."""
     config = uvicorn.Config(
         app,
-        http=http_protocol(settings.header_seconds),
+        http="h11",
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=_FINISH_SECONDS,
         ssl_context_factory=None if context is None else (lambda config, default: context),
     )
-    return _Server(config, ready)
+    return _Server(config, PortLimits(head_seconds=settings.header_seconds), ready)
 
 
 async def _serve(
@@ -154,11 +153,11 @@ async def _serve(
         await server.serve(list(bound))
 
 
-class _Server(uvicorn.Server):
+class _Server(GuardedServer):
     """uvicorn, with a call when it is ready, and an exit code of 0 after a signal."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, limits: PortLimits, ready: Callable[[], None]) -> None:
+        super().__init__(config, limits)
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -181,56 +180,3 @@ def _is_any(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
-
-
-def http_protocol(seconds: float) -> type[H11Protocol]:
-    """A protocol that closes a connection whose next headers take longer than so many seconds."""
-
-    class TimedProtocol(H11Protocol):
-        """uvicorn itself waits for ever, even for one byte an hour."""
-
-        _headers_due: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows it
-            self._start_timer()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._start_timer()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            self._cancel_timer()
-
-        def shutdown(self) -> None:
-            if not self.transport.is_closing():  # asyncio's TLS, closed twice, can no more be aborted
-                super().shutdown()
-            self._abort_when_idle()
-
-        def _start_timer(self) -> None:
-            """The time runs from the connection or the first byte; more bytes do not extend it."""
-            if self._is_busy():
-                self._cancel_timer()
-            elif self._headers_due is None:
-                self._headers_due = self.loop.call_later(seconds, self._close_if_idle)
-
-        def _is_busy(self) -> bool:
-            return self.cycle is not None and not self.cycle.response_complete
-
-        def _abort_when_idle(self) -> None:
-            """A client that does not return TLS's close notification would delay the node's end by 30 s."""
-            busy = self._is_busy() or self.transport.get_write_buffer_size()
-            self.loop.call_later(1, self._abort_when_idle if busy else self.transport.abort)
-
-        def _cancel_timer(self) -> None:
-            if self._headers_due is not None:
-                self._headers_due.cancel()
-                self._headers_due = None
-
-        def _close_if_idle(self) -> None:
-            self._headers_due = None
-            if not self._is_busy() and not self.transport.is_closing():
-                self.transport.close()
-
-    return TimedProtocol

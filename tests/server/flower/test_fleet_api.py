@@ -30,6 +30,7 @@ from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 
 from dermafed.server.coordinator.health import ServerState, health_app
 from dermafed.server.coordinator.listener import Certificate, listening
+from dermafed.server.flower import fleet_api
 from dermafed.server.flower.fleet_api import LARGEST_BODY, NODE_CALLS, fleet_only
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.private_names import make_superlink
@@ -200,6 +201,13 @@ def test_an_old_signature_is_refused(place: Place) -> None:
     headers = caller.headers() | {"flwr-timestamp": "2025-01-01T00:00:00+00:00"}
     pull = PullMessagesRequest(node=Node(node_id=place.nodes[0])).SerializeToString()
     assert caller.http.post("/v1/fleet/pull-messages", content=pull, headers=headers).status_code == 401
+
+
+def test_a_body_that_does_not_end_ends_the_call(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_api, "_BODY_SECONDS", 0.5)
+    path, pull = "/v1/fleet/pull-messages", PullMessagesRequest(node=Node(node_id=place.nodes[0]))
+    assert raw(place, "POST", path, b"x", **{"Content-Length": "9"}) == 503
+    assert place.caller(place.filtered).call(path, pull).status_code == 200
 
 
 def test_a_removed_clinic_is_refused_at_its_next_call(place: Place) -> None:

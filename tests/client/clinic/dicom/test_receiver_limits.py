@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from pydicom import Dataset
 from tests.client.clinic.dicom.conftest import Open
 from tests.client.clinic.dicom.dicom_node import Node
 from tests.client.clinic.dicom.dicom_objects import draw_jpeg, encapsulated, uncompressed
+from tests.server.flower.link_side import make_certificates
 
 
 def test_an_object_beyond_the_limit_ends_the_association_and_the_port_stays_open(
@@ -57,6 +60,36 @@ def test_a_false_length_or_another_protocol_is_disconnected(open_port: Open, uni
             answered += part
         assert set(answered[::10]) <= {7}, "nothing but aborts, of ten bytes each"
     assert sender.echo() == 0x0000
+
+
+def test_silent_connections_keep_no_device_out(open_port: Open) -> None:
+    sender = open_port(associations=2)
+    held = [socket.create_connection(("127.0.0.1", sender.port), timeout=30) for _ in range(150)]
+    time.sleep(0.5)
+    assert sender.echo() == 0x0000
+    assert not _receive(held[0]), "the oldest are closed"
+    for connection in held:
+        connection.close()
+
+
+def test_a_device_that_is_associated_stays_during_a_flood(open_port: Open) -> None:
+    sender = open_port(associations=2)
+    with sender.associated() as association:
+        held = [socket.create_connection(("127.0.0.1", sender.port), timeout=30) for _ in range(40)]
+        assert association.send_c_echo().Status == 0x0000
+        for connection in held:
+            connection.close()
+
+
+def test_a_silent_connection_after_the_handshake_ends(open_port: Open, tmp_path: Path) -> None:
+    authority, certificate = make_certificates(tmp_path)
+    sender = open_port(certificate=certificate.chain, key=certificate.key)
+    plain = socket.create_connection(("127.0.0.1", sender.port), timeout=30)
+    context = ssl.create_default_context(cafile=str(authority))
+    start = time.monotonic()
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+        assert not _receive(connection)
+    assert time.monotonic() - start < 20
 
 
 def test_a_slow_peer_is_disconnected(open_port: Open) -> None:

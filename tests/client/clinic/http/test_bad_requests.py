@@ -71,6 +71,16 @@ def test_too_large_is_refused_before_it_is_sent(start: Start) -> None:
     assert b'"too-large"' in answer
 
 
+def test_a_strangers_body_is_small(node: Node) -> None:
+    """A form to sign in is all that is read without a token."""
+    body = b"token=" + b"x" * 2**17
+    form_type = {"Content-Type": "application/x-www-form-urlencoded", "Origin": node.url}
+    answer = node.client().post("/sign-in", content=body, headers=form_type)
+    assert status_and_code(answer) == (413, "too-large")
+    signing_in = node.client().post("/sign-in", content=b"token=x", headers=form_type)
+    assert signing_in.status_code == 401
+
+
 def test_wrong_content_length_too_long(node: Node) -> None:
     raw = connect(node)
     body = form(png())

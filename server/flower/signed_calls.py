@@ -1,0 +1,94 @@
+"""Find out by the headers of a call which node makes it, before its body is read.
+
+Flower reads the body first. It signs the time alone, so that one signature would be good for many bodies.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+
+from dermafed.server.flower.message_store import database_errors
+from dermafed.server.flower.private_names import (
+    PUBLIC_KEY_HEADER,
+    SIGNATURE_HEADER,
+    SYSTEM_TIME_TOLERANCE,
+    TIMESTAMP_HEADER,
+    TIMESTAMP_TOLERANCE,
+    LinkState,
+    bytes_to_public_key,
+    verify_signature,
+)
+
+_AHEAD = timedelta(seconds=SYSTEM_TIME_TOLERANCE)
+_BEHIND = timedelta(seconds=TIMESTAMP_TOLERANCE + SYSTEM_TIME_TOLERANCE)
+_REMEMBERED = 4096  # signatures of each node, which has a few calls under way
+
+_Signature = tuple[datetime, int]
+
+
+class UnknownKey(Exception):
+    """No registered node has this key."""
+
+
+class SignedCalls:
+    """Takes each signature of a registered node once, as Flower would take it."""
+
+    def __init__(self, state: LinkState) -> None:
+        self._state = state
+        self._used: dict[int, _Used] = {}
+
+    async def node_of(self, headers: Headers) -> int | None:
+        """The node that signed a call; ``None`` if none did, or the signature was used before.
+
+        Raises:
+            UnknownKey: the key is of no registered node.
+            StorageError: Flower's database cannot be read.
+        """
+        try:
+            key = b64decode(headers[PUBLIC_KEY_HEADER], validate=True)
+            signature = b64decode(headers[SIGNATURE_HEADER], validate=True)
+            # Anyone can make a second signature (r, -s) of (r, s); a second one of the node has another r.
+            number, _ = decode_dss_signature(signature)
+            text = headers[TIMESTAMP_HEADER]
+            signed = datetime.fromisoformat(text)
+            if not -_AHEAD < datetime.now(UTC) - signed < _BEHIND:
+                return None
+            node = await run_in_threadpool(self._signer, key, text.encode("ascii"), signature)
+        except (KeyError, ValueError, TypeError, OverflowError, binascii.Error):
+            return None
+        fresh = node is not None and self._used.setdefault(node, _Used()).take((signed, number))
+        return node if fresh else None
+
+    def _signer(self, key: bytes, text: bytes, signature: bytes) -> int | None:
+        with database_errors():
+            node = self._state.get_node_id_by_public_key(key)
+        if node is None:
+            raise UnknownKey
+        return node if verify_signature(bytes_to_public_key(key), text, signature) else None
+
+
+class _Used:
+    """The latest signatures of a node, by time and number; what is older than all of them counts as used."""
+
+    def __init__(self) -> None:
+        self._known: set[_Signature] = set()
+        self._oldest_first: list[_Signature] = []
+        self._forgotten: _Signature = datetime.min.replace(tzinfo=UTC), 0
+
+    def take(self, signature: _Signature) -> bool:
+        """Use a signature; returns False if it was used before."""
+        if signature in self._known or signature <= self._forgotten:
+            return False
+        self._known.add(signature)
+        heappush(self._oldest_first, signature)
+        if len(self._known) > _REMEMBERED:
+            self._forgotten = heappop(self._oldest_first)
+            self._known.remove(self._forgotten)
+        return True
