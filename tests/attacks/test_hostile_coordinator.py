@@ -128,8 +128,9 @@ def test_a_model_again_gets_the_same_reply_and_another_one_none(
 def test_there_are_no_other_rounds_trainings_and_queries(
     hostile: Hostile, models: tuple[FloatVector, FloatVector]
 ) -> None:
-    honest, made_up = models
-    for round in (0, -5, 3, 10**6):
+    honest, _ = models
+    made_up = honest[:3]  # what it weighs does not matter
+    for round in (0, -5, 3):
         assert hostile.refuses("evaluate", made_up, round)
         assert hostile.refuses("train", made_up, round)
     assert hostile.refuses("train", made_up)
