@@ -18,7 +18,7 @@ from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.messages import decode_update, encode_update
 from dermafed.shared.training.trainer import Update
-from tests.attacks.test_replies_on_the_wire import Place, objects_in
+from tests.attacks.wire import Place, objects_in
 
 PARAMETERS = 1_000_000
 MODEL = 4 * PARAMETERS
