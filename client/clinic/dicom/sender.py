@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
 import ssl
 import threading
-import time
 from pathlib import Path
 
 from pydicom import Dataset
@@ -15,14 +13,15 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage  # type: ignore[attr-defined]
 
+from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings, Peer, tls_context
+from dermafed.client.clinic.dicom.outbox import Outbox
+from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
-from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
 log = logging.getLogger("dermafed.dicom")
 
-_ID = re.compile(r"[0-9a-f]{32}")
-
+_GONE = ("unknown", "no-longer-kept")  # forgotten, or expired
 _RETRY_SECONDS = (5.0, 600.0)  # at first, and at most: twice as long after each failure
 _GIVE_UP_SECONDS = 7 * 86400.0
 _SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
@@ -74,30 +73,43 @@ class AnswerSender:
             self._wake.clear()
             try:
                 self._send_all()
-                delay = _RETRY_SECONDS[0]
-                self._wake.wait()
+                failed = bool(self._outbox.failures())
             except Exception as error:  # no failure may end the thread
                 log.warning("Answers to %s wait: %s", self._peer.ae_title, type(error).__name__)
-                self._wake.wait(delay)
-                delay = min(2 * delay, _RETRY_SECONDS[1])
+                failed = True
+            self._wake.wait(delay if failed else None)
+            delay = min(2 * delay, _RETRY_SECONDS[1]) if failed else _RETRY_SECONDS[0]
 
     def _send_all(self) -> None:
+        failures = self._outbox.failures()
         for id, age in self._outbox.waiting():
             if self._stopped:
                 return
-            if age > _GIVE_UP_SECONDS:
+            objects, why = self._build(id)
+            if why:
+                self._outbox.add_failure(id, why)
+                if failures.get(id) != why:
+                    log.error("The answers of diagnosis %s cannot be made and wait: %s", id, why)
+                continue
+            if age > _GIVE_UP_SECONDS and id not in failures:
                 log.error("The answers of diagnosis %s were never accepted; given up", id)
             else:
-                self._send(id, self._build(id))
+                self._send(id, objects)
             self._outbox.remove(id)
 
-    def _build(self, id: str) -> list[Dataset]:
+    def _build(self, id: str) -> tuple[list[Dataset], str]:
+        """The answers of a diagnosis, or why they cannot be made; no answers if it is gone."""
         try:
-            return [self._service.dicom_answer(id, "sc"), self._service.dicom_answer(id, "sr")]
-        except Exception as error:  # forgotten or expired; or a fault, which would stop all the others
-            why = getattr(error, "code", type(error).__name__)
-            log.error("The answers of diagnosis %s cannot be built: %s", id, why)
-            return []
+            objects = [self._service.dicom_answer(id, "sc"), self._service.dicom_answer(id, "sr")]
+            for each in objects:
+                to_file(each)  # what cannot be written would count as refused
+        except Exception as error:  # a fault, which must not stop the others
+            code = getattr(error, "code", type(error).__name__)
+            if isinstance(error, Refused) and code in _GONE:
+                log.warning("The answers of diagnosis %s are not sent: %s", id, code)
+                return [], ""
+            return [], code
+        return objects, ""
 
     def _send(self, id: str, objects: list[Dataset]) -> None:
         if not objects:
@@ -138,40 +150,3 @@ def _application(settings: DicomSettings) -> AE:
     for sop_class in (SecondaryCaptureImageStorage, ComprehensiveSRStorage):
         ae.add_requested_context(sop_class, _SYNTAXES)
     return ae
-
-
-class Outbox:
-    """A folder of what is still to be sent, an empty file for each diagnosis; safe for many threads."""
-
-    def __init__(self, folder: Path) -> None:
-        """Open it.
-
-        Args:
-            folder: made if it is missing.
-
-        Raises:
-            StorageError: it cannot be made.
-        """
-        make_folder(folder)
-        self._folder = folder
-
-    def add(self, id: str) -> None:
-        """Add a diagnosis whose answers are to be sent; on the disk when this returns.
-
-        Raises:
-            StorageError: it cannot be written.
-        """
-        write_atomically(self._folder / id, b"")
-
-    def waiting(self) -> list[tuple[str, float]]:
-        """The ids that wait, and for how many seconds; oldest first."""
-        files = [path for path in self._folder.iterdir() if _ID.fullmatch(path.name)]
-        return sorted(((path.name, _age(path)) for path in files), key=lambda each: -each[1])
-
-    def remove(self, id: str) -> None:
-        """Remove a diagnosis: its answers wait no longer."""
-        (self._folder / id).unlink(missing_ok=True)
-
-
-def _age(path: Path) -> float:
-    return time.time() - path.stat().st_mtime

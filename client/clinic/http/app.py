@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
+from dermafed.client.clinic.dicom.outbox import Outbox
 from dermafed.client.clinic.dicom.stow import stow_router
 from dermafed.client.clinic.http.access import (
     AuthenticationMiddleware,
@@ -37,6 +38,7 @@ def build_app(
     facts: ModelFacts,
     settings: ServeSettings,
     hosts: Sequence[str] = (),
+    outbox: Outbox | None = None,
 ) -> FastAPI:
     """Build the application; routers of other ways in may be added to it.
 
@@ -49,9 +51,10 @@ def build_app(
         facts: what the page shows of the model.
         settings: the limits.
         hosts: names and addresses by which the node is reached, besides the settings'.
+        outbox: of DICOM answers, if any are sent.
     """
     pool = WorkPool(settings.waiting)
-    metrics = Metrics(service.diagnoser.model.used, pool)
+    metrics = Metrics(service.diagnoser.model.used, pool, outbox)
     sessions = Sessions(tokens, 3600 * settings.session_hours)
 
     async def run(call: Callable[[], Any]) -> Any:
@@ -66,7 +69,7 @@ def build_app(
         api_router(service, pool, metrics),
         export_router(service, pool),
         stow_router(service, _sender, settings.max_body, run),
-        monitoring_router(service.diagnoser, pool, metrics),
+        monitoring_router(service.diagnoser, pool, metrics, outbox),
         page_router(service, pool, sessions, facts),
     ):
         app.include_router(router)

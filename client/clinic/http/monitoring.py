@@ -7,11 +7,13 @@ import time
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
+from dermafed.client.clinic.dicom.outbox import Outbox
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.schema import Health
 
@@ -21,7 +23,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 0.8, 1, 1.5, 2.5, 5, 10, 30
 class Metrics:
     """The metrics of one node."""
 
-    def __init__(self, model: ModelUsed, pool: WorkPool) -> None:
+    def __init__(self, model: ModelUsed, pool: WorkPool, outbox: Outbox | None = None) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "dermafed_requests", "Requests answered", ["method", "route", "status"], registry=self._registry
@@ -38,6 +40,12 @@ class Metrics:
         queue.set_function(lambda: pool.active)
         used = Gauge("dermafed_model", "The model in use", ["name", "round"], registry=self._registry)
         used.labels(model.name, model.round).set(1)
+        if outbox is not None:
+            answers = Gauge(
+                "dermafed_dicom_answers", "Answers in the outbox", ["state"], registry=self._registry
+            )
+            answers.labels("waiting").set_function(lambda: len(outbox.waiting()))
+            answers.labels("failed").set_function(lambda: len(outbox.failures()))
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
@@ -75,22 +83,28 @@ class MetricsMiddleware:
             self._metrics.count(scope, status, time.perf_counter() - start)
 
 
-def monitoring_router(diagnoser: Diagnoser, pool: WorkPool, metrics: Metrics) -> APIRouter:
+def monitoring_router(
+    diagnoser: Diagnoser, pool: WorkPool, metrics: Metrics, outbox: Outbox | None = None
+) -> APIRouter:
     """``/health`` and ``/metrics``.
 
     Args:
         diagnoser: has the model, and says whether it works.
         pool: says whether the node is busy.
         metrics: what ``/metrics`` shows.
+        outbox: of DICOM answers, if any are sent.
     """
     router = APIRouter(tags=["state"])
     model = diagnoser.model.used
 
-    @router.get("/health")
+    @router.get("/health", response_model_exclude_defaults=True)
     async def health() -> Health:
         """Whether the node takes an image now; it listens only once its model is loaded, warm and tried."""
         ready = diagnoser.works and pool.has_room
-        return Health(status="ok", ready=ready, model=model.name, round=model.round)
+        failed = 0 if outbox is None else len(await run_in_threadpool(outbox.failures))
+        return Health(
+            status="ok", ready=ready, model=model.name, round=model.round, dicom_answers_failed=failed
+        )
 
     @router.get("/metrics", response_class=Response, name="metrics")
     async def show_metrics() -> Response:

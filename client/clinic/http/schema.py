@@ -63,6 +63,9 @@ class Health(BaseModel):
     ready: bool
     model: str
     round: int
+    dicom_answers_failed: Annotated[
+        int, Field(description="DICOM answers that could not be made and wait; absent if none.")
+    ] = 0
 
 
 class ErrorAnswer(BaseModel):

@@ -14,6 +14,7 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
+from dermafed.client.clinic.dicom.outbox import Outbox
 from dermafed.client.clinic.http.app import build_app
 from dermafed.client.clinic.http.certificate import Certificate, certificate_for
 from dermafed.client.clinic.http.listening import ListenAddress, listen
@@ -77,7 +78,9 @@ def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready],
         calibration = load_calibration(opened.file, opened.used.sha256)
         service = DiagnosticService(Diagnoser(opened), store, calibration)
         facts = model_facts(opened, calibration, clinic)
-        app = build_app(service, Tokens(home.serving / TOKENS), facts, settings, names)
+        answers = settings.dicom is not None and settings.dicom.answer_to is not None
+        outbox = Outbox(home.serving / OUTBOX) if answers else None
+        app = build_app(service, Tokens(home.serving / TOKENS), facts, settings, names, outbox)
         answering = Ready(place.address(socket), opened.used, certificate)
         background = [expire_daily(store)]
         if settings.dicom is not None:

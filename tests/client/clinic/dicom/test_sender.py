@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from highdicom.sr import ComprehensiveSR
@@ -17,8 +19,9 @@ from pynetdicom import AE, evt
 from dermafed.client.clinic.dicom import sender
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.dicom.instance import diagnose_instance
+from dermafed.client.clinic.dicom.outbox import Outbox
 from dermafed.client.clinic.dicom.receiver import start_receiver
-from dermafed.client.clinic.dicom.sender import AnswerSender, Outbox
+from dermafed.client.clinic.dicom.sender import AnswerSender
 from dermafed.client.clinic.http.start import dicom_listener
 from tests.client.clinic.answers.test_structured_report import numbers
 from tests.client.clinic.dicom.dicom_node import Node
@@ -31,6 +34,7 @@ from tests.client.clinic.dicom.dicom_objects import (
     encapsulated,
 )
 from tests.client.clinic.dicom.sending import Sender
+from tests.client.clinic.intake.sample_files import with_elements
 from tests.ports import free_port
 
 PATIENCE = 300  # seconds; the machine may be busy
@@ -96,9 +100,10 @@ def until(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def save_one(node: Node) -> str:
+def save_one(node: Node, seed: int = 1) -> str:
     """Save a diagnosis; returns its id."""
-    _, diagnosis = diagnose_instance(node.service, as_file(encapsulated(draw_jpeg())), "camera-1", {})
+    came = encapsulated(draw_jpeg(seed), instance=f"2.25.{seed}")
+    _, diagnosis = diagnose_instance(node.service, as_file(came), "camera-1", {})
     return diagnosis.id
 
 
@@ -164,6 +169,60 @@ def test_a_forgotten_diagnosis_does_not_delay_the_others(
     stack.callback(start_sender(node, settings(pacs.port), tmp_path).stop)
     until(lambda: len(pacs.received) == 2)
     until(lambda: outbox.waiting() == [])
+
+
+def test_an_answer_that_cannot_be_made_waits_and_delays_no_other(
+    node: Node, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pacs, outbox = archive(stack), Outbox(tmp_path)
+    faulty, good = save_one(node), save_one(node, seed=2)
+    answer, broken = node.service.dicom_answer, True
+
+    def make(id: str, kind: Literal["sc", "sr"]) -> Dataset:
+        if broken and id == faulty:
+            raise ValueError("Beispiel^Bärbel")
+        return answer(id, kind)
+
+    monkeypatch.setattr(node.service, "dicom_answer", make)
+    for id in (faulty, good):
+        outbox.add(id)
+    os.utime(tmp_path / faulty, (0, 0))  # since 1970: it is never given up
+    first = start_sender(node, settings(pacs.port), tmp_path)
+    until(lambda: len(pacs.received) == 2)
+    until(lambda: outbox.failures() == {faulty: "ValueError"})
+    first.stop()
+    assert [id for id, _ in outbox.waiting()] == [faulty]
+    broken = False
+    stack.callback(start_sender(node, settings(pacs.port), tmp_path).stop)
+    until(lambda: len(pacs.received) == 4)
+    until(lambda: outbox.waiting() == [])
+    assert outbox.failures() == {}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"StudyDate": b"20200230"},
+        {"PatientName": "王^小明".encode("gb2312"), "SpecificCharacterSet": b""},
+        {"StudyInstanceUID": b"1.2.003"},
+    ],
+)
+def test_what_an_object_says_of_its_patient_keeps_no_answer_from_being_sent(
+    node: Node, stack: ExitStack, tmp_path: Path, values: dict[str, bytes]
+) -> None:
+    pacs = archive(stack)
+    data = with_elements(as_file(encapsulated(draw_jpeg())), **values)
+    _, diagnosis = diagnose_instance(node.service, data, "camera-1", {})
+    answering = start_sender(node, settings(pacs.port), tmp_path)
+    stack.callback(answering.stop)
+    answering.add(diagnosis.id)
+    until(lambda: len(pacs.received) == 2)
+    for answer in pacs.received:
+        for keyword, value in values.items():
+            element = answer.get_item(keyword)
+            found = b"" if element is None else element.value or b""
+            assert bytes(found).rstrip(b" \0") == (b"" if keyword == "StudyDate" else value)
+    until(lambda: Outbox(tmp_path).waiting() == [])
 
 
 def test_without_an_address_nothing_is_sent_or_written(node: Node, tmp_path: Path) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
+from dermafed.client.clinic.dicom.outbox import Outbox
+from dermafed.client.clinic.http.limits import WorkPool
+from dermafed.client.clinic.http.monitoring import Metrics, monitoring_router
 from dermafed.shared.errors import ModelError
 from tests.client.clinic.http.http_node import SIDE, Node, png, small_diagnoser
 from tests.shared.explain.small_networks import small_classifier
@@ -43,3 +48,19 @@ def test_a_node_whose_model_gives_no_number_is_not_ready(node: Node, monkeypatch
         assert not device.get("/health").json()["ready"]
         assert device.post("/v1/diagnoses", files={"image": png(7002)}).status_code == 200
         assert device.get("/health").json()["ready"]
+
+
+def test_answers_that_could_not_be_made_are_seen(tmp_path: Path) -> None:
+    outbox, pool = Outbox(tmp_path), cast(WorkPool, SimpleNamespace(has_room=True, active=0))
+    used = small_diagnoser().model.used
+    diagnoser = cast(Diagnoser, SimpleNamespace(works=True, model=SimpleNamespace(used=used)))
+    app = FastAPI()
+    app.include_router(monitoring_router(diagnoser, pool, Metrics(used, pool, outbox), outbox))
+    client = TestClient(app)
+    assert "dicom_answers_failed" not in client.get("/health").json()
+    outbox.add("0" * 32)
+    outbox.add_failure("1" * 32, "ValueError")
+    assert client.get("/health").json()["dicom_answers_failed"] == 1
+    shown = client.get("/metrics").text
+    assert 'dermafed_dicom_answers{state="waiting"} 2.0' in shown
+    assert 'dermafed_dicom_answers{state="failed"} 1.0' in shown
