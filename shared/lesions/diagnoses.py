@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dermafed.shared.lesions.archive_diagnoses import ARCHIVE_DIAGNOSES
 from dermafed.shared.lesions.clinical_values import composed, is_letter
 
 # Canonical name: other spellings, as HAM10000, the ISIC challenges 2017-2024, the ISIC archive, BCN20000,
@@ -31,7 +32,9 @@ _SPELLINGS = {
     "solar_lentigo": "solar lentigines, actinic lentigo",
     "lichen_planus_like_keratosis": "lplk, lichenoid keratosis, lichen planus like keratoses",
     "basal_cell_carcinoma": (
-        "bcc, basal cell carcinoma nos, malignant adnexal epithelial proliferations follicular"
+        "bcc, basal cell carcinoma nos, basal cell carcinoma with adnexal differentiation, "
+        "basal cell carcinoma with sarcomatoid differentiation, "
+        "malignant adnexal epithelial proliferations follicular"
     ),
     "actinic_keratosis": (
         "akiec, ak, ack, actinic keratoses, solar or actinic keratosis, bowen s disease, bowen disease, bod, "
@@ -119,11 +122,40 @@ _CANONICAL = {
 }
 
 
+_ARCHIVE = {normalise(name): normalise(name) for name in ARCHIVE_DIAGNOSES}
+_MALIGNANT = ("melanoma", "carcinoma")
+
+
 def canonical(label: str) -> str:
     """Return the canonical name of a diagnosis; an unknown label is only normalised."""
-    return _CANONICAL.get(normalise(label), normalise(label))
+    return _known(label) or normalise(label)
 
 
 def is_known(label: str) -> bool:
     """Return whether a label is a known diagnosis."""
+    return _known(label) is not None
+
+
+def is_spelled_out(label: str) -> bool:
+    """Whether a label is a usual spelling of a diagnosis, without qualifiers: a column may be named so."""
     return normalise(label) in _CANONICAL
+
+
+def _known(label: str) -> str | None:
+    """The canonical name of a known diagnosis; qualifiers may follow it, as in the ISIC archive's dictionary.
+
+    So ``Nevus, Spitz`` and ``Benign::Benign melanocytic proliferations::Nevus`` are nevi.
+    """
+    head, *qualifiers = label.rpartition("::")[2].split(",")
+    for count in range(len(qualifiers), -1, -1):
+        word = normalise(",".join((head, *qualifiers[:count])))
+        name = _CANONICAL.get(word) or _ARCHIVE.get(word)
+        if name is not None:
+            return name if all(_qualifies(text, word) for text in qualifiers[count:]) else None
+    return None
+
+
+def _qualifies(text: str, diagnosis: str) -> bool:
+    """Whether a text only qualifies a diagnosis and names no second one, as in ``Nevus, melanoma``."""
+    other = _CANONICAL.get(normalise(text), "other") != "other"
+    return not other and all(word not in normalise(text) or word in diagnosis for word in _MALIGNANT)

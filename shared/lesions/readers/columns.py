@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.clinical_values import composed, is_missing, read_number
-from dermafed.shared.lesions.diagnoses import canonical, is_known
+from dermafed.shared.lesions.diagnoses import canonical, is_spelled_out
 from dermafed.shared.lesions.readers.rows import first_column
 
 # The later ones: PAD-UFES-20, BCN20000, Derm7pt.
@@ -100,7 +100,7 @@ def table_columns(columns: Sequence[str], names: ColumnNames) -> TableColumns:
     tree = next((found for tree in TREES if (found := _present(columns, tree))), ())
     if tree:
         return TableColumns(image, tree)
-    one_hot = tuple(column for column in columns if is_known(column))
+    one_hot = tuple(column for column in columns if is_spelled_out(column))
     if len(one_hot) > 1:
         return TableColumns(image, one_hot, one_hot=True)
     return TableColumns(image, binary)

@@ -41,6 +41,35 @@ def test_paper_knows_the_spellings_of_the_field(label: str, name: str) -> None:
     assert parse_class_map("paper", [label, "melanoma", "nevus"]).of[label] == name
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("Nevus, Atypical, Dysplastic, or Clark", "nevus"),
+        ("Nevus, NOS, Junctional", "nevus"),
+        ("Benign::Benign melanocytic proliferations::Nevus::Nevus, Spitz", "nevus"),
+        ("Melanoma in situ, associated with a nevus", "melanoma"),
+        ("Melanoma Invasive, On chronically sun-exposed skin or lentigo maligna melanoma", "melanoma"),
+        ("Seborrheic keratosis, Clonal", "seborrheic_keratosis"),
+        ("Basal cell carcinoma, Nodular", None),
+        ("Hidradenoma", None),
+        ("Nevus of Ota", None),
+        ("Benign::Cysts::Trichilemmal or isthmic-catagen or pilar cyst", None),
+        ("Lymphocytic proliferations - T-Cell/NK", None),
+        ("Cysts", None),
+    ],
+)
+def test_paper_knows_the_dictionary_of_the_isic_archive(label: str, name: str | None) -> None:
+    assert parse_class_map("paper", [label, "melanoma", "nevus"]).of.get(label) == name
+
+
+@pytest.mark.parametrize(
+    "label", ["Nevus, melanoma", "Nevus, suspected melanoma", "Scar, nevus", "Nevus or scar"]
+)
+def test_a_label_of_two_diagnoses_is_unknown(label: str) -> None:
+    with pytest.raises(DatasetError, match="unknown label"):
+        parse_class_map("paper", [label, "melanoma", "nevus"])
+
+
 def test_isic_2017_needs_no_approximation() -> None:
     assert parse_class_map("paper", PAPER_CLASSES).note == ""
 
