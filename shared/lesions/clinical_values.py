@@ -7,32 +7,48 @@ import unicodedata
 
 OLDEST = 120.0
 
+# What spreadsheets, statistics programs and people write for a missing value.
 _MISSING = frozenset(
+    word.strip()
+    for word in """
+    ;unknown;unspecified;not specified;not available;not applicable;not known;not reported;not recorded
+    ;not provided;missing;undefined;nan;-nan;na;n/a;n.a;n.a.;n. a.;#n/a;#na;#n/a n/a;<na>;nat;1.#ind;-1.#ind
+    ;1.#qnan;-1.#qnan;none;null;(null);nil;(blank);#null!;#value!;#ref!;#name?;#div/0!;#num!;?;??;-;--;---;.
+    ;unbekannt;k.a.;k. a.;keine angabe;inconnu;inconnue;desconocido;desconocida;sconosciuto;sconosciuta
+    ;desconhecido;desconhecida;onbekend;ukendt;ukjent;okänd;okänt;tuntematon;nieznany;nieznana;neznámé;neznáme
+    ;ismeretlen;bilinmiyor;άγνωστο;неизвестно;неизвестный;невідомо;غير معروف;לא ידוע;अज्ञात;ไม่ทราบ
+    ;不明;未知;미상
+    """.replace("\n", "").split(";")
+)
+_OTHER = frozenset(("other", "others", "unk"))
+_NEITHER_SEX = frozenset(
     (
-        *("", "unknown", "unspecified", "not specified", "not available", "nan", "na", "n/a", "n.a.", "#n/a"),
-        *("<na>", "nat", "none", "null", "?", "-", "--"),
+        *("diverse", "divers", "intersex", "nonbinary", "non-binary", "x", "o", "u", "d"),
+        *("undifferentiated", "undetermined", "indeterminate", "ambiguous", "not disclosed"),
     )
 )
-_OTHER = frozenset(("other", "others", "not applicable", "unk"))
-_NEITHER_SEX = frozenset(("diverse", "divers", "intersex", "nonbinary", "non-binary", "x", "o", "u", "d"))
-# Words for the sexes in the languages of many clinics. Single letters other than f, w and m are not
-# here: "m" is mujer to some and masculino to most, "k" and "h" mean a sex in few languages.
-_NEITHER_SEX = frozenset(("diverse", "divers", "intersex", "nonbinary", "non-binary", "x", "o", "u", "d"))
-# Words for the sexes in the languages of many clinics. Single letters other than f, w and m are not
-# here: "m" is mujer to some and masculino to most, "k" and "h" mean a sex in few languages.
+# Words for the sexes in the languages of many clinics, Greek also without accents. Single letters other than
+# f, w, m and Cyrillic ones are not here: "k" and "h" mean a sex in few languages.
 _FEMALE = """
     f female w woman weiblich frau femme féminin femenino femenina mujer donna femmina femminile
     feminino feminina mulher vrouw vrouwelijk kvinna kvinde kvinne nainen kobieta žena ženský nő kadın
-    γυναίκα женский женщина жіноча жінка أنثى נקבה महिला स्त्री หญิง 女 女性 여 여성 여자 nữ perempuan
+    γυναίκα γυναικα θήλυ θηλυ женский женщина жен ж жіноча жінка жін жена أنثى انثى عورت زن נקבה אישה महिला
+    स्त्री मादा নারী মহিলা பெண் స్త్రీ หญิง ស្រី ຍິງ ქალი կին ሴት 女 女性 여 여성 여자 nữ perempuan femeie moteris
+    sieviete naine žensko kona ♀
 """
 _MALE = """
     m male man männlich mann homme masculin masculino masculina hombre uomo maschio maschile homem
-    mannelijk mand mies mężczyzna muž mužský férfi erkek άνδρας мужской мужчина чоловіча чоловік ذكر זכר
-    पुरुष ชาย 男 男性 남 남성 남자 nam laki-laki
+    mannelijk mand mies mężczyzna muž mužský férfi erkek άνδρας ανδρασ άρρεν αρρεν мужской мужчина муж м
+    чоловіча чоловік чол мъж ذكر مرد זכר גבר
+    पुरुष नर পুরুষ ஆண் పురుషుడు ชาย ប្រុស ຊາຍ კაცი տղամարդ ወንድ 男 男性 남 남성 남자 nam laki-laki lelaki bărbat
+    vyras vīrietis mees muško karl ♂
 """
 _SEX = dict.fromkeys(map(str.casefold, _FEMALE.split()), "female") | dict.fromkeys(
     map(str.casefold, _MALE.split()), "male"
 )
+# Also Arabic vowel signs, which are written or not, and marks of direction.
+_PLAIN = {ord("_"): " ", ord("–"): "-", ord("—"): "-"}
+_PLAIN |= dict.fromkeys((*range(0x64B, 0x653), 0x640, 0x200E, 0x200F, 0x61C), "")
 _AGE = re.compile(r"(?:>=?|≥)?\s*(\d{1,3}(?:[.,]\d+)?)\s*\+?\s*(?:y|yo|yrs?|years?(?: old)?)?", re.IGNORECASE)
 
 
@@ -44,6 +60,11 @@ def composed(text: str) -> str:
 def is_missing(text: str) -> bool:
     """Whether the text of a field means that its value is unknown."""
     return _word(text) in _MISSING
+
+
+def names_none(text: str) -> bool:
+    """Whether the text of a field that names a clinic, a patient or a lesion names none."""
+    return _word(text) in _MISSING | {"unk"}
 
 
 def read_number(text: str) -> float:
@@ -102,5 +123,4 @@ def is_letter(character: str) -> bool:
 
 
 def _word(text: str) -> str:
-    stripped = text.strip().casefold()
-    return stripped if stripped.isascii() else unicodedata.normalize("NFC", stripped)
+    return composed(" ".join(text.casefold().translate(_PLAIN).split()))

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dermafed.shared.errors import DatasetError, SettingsError
-from dermafed.shared.lesions.clinical_values import composed, is_missing
+from dermafed.shared.lesions.clinical_values import composed, names_none
 from dermafed.shared.lesions.lesion_groups import draw, lesion_groups
-from dermafed.shared.lesions.readers.image_files import names_image
+from dermafed.shared.lesions.readers.image_kinds import names_image
 from dermafed.shared.lesions.record import LesionRecord
 
 FEWEST_GROUPS = 10
@@ -61,7 +61,7 @@ def names_column(spec: str) -> bool:
 def clinic_of(record: LesionRecord, column: str) -> str:
     """The clinic of a record, or an empty text where it is missing or unknown."""
     text = record.attributes.get(composed(column), "").strip()
-    return "" if is_missing(text) else text
+    return "" if names_none(text) else text
 
 
 def _by_column(records: Sequence[LesionRecord], column: str) -> dict[str, list[LesionRecord]]:

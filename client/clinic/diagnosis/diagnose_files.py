@@ -15,7 +15,8 @@ from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.node.home import Home
 from dermafed.shared.errors import DatasetError, InputError
 from dermafed.shared.imaging.decoding import read_bytes
-from dermafed.shared.lesions.readers.image_files import IMAGE_SUFFIXES, named_images
+from dermafed.shared.lesions.readers.image_files import named_images
+from dermafed.shared.lesions.readers.image_kinds import IMAGE_SUFFIXES
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.training.backend import configure_backend

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,17 +9,16 @@ from pathlib import Path
 
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.clinical_values import composed
+from dermafed.shared.lesions.readers.image_kinds import (
+    IMAGE_SUFFIXES,
+    is_image,
+    is_of_another_kind,
+    names_image,
+    note_other_kinds,
+    note_system_folders,
+)
 from dermafed.shared.lesions.readers.walking import walk_files
 
-_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp")
-IMAGE_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp")
-# Images all the same, but of kinds that are not read.
-_OTHER = """
-    .heic .heif .hif .avif .gif .dcm .dicom .jp2 .j2k .jpx .jpf .jpm .j2c .jpc .jxl .jxr .wdp .hdp .jls .psd
-    .svg .tga .ppm .pgm .pbm .pnm .pam .ico .pcx .exr .hdr .raw .dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .orf
-    .rw2 .raf .pef .srw .apng .mpo .jps .emf .wmf .eps
-"""
-OTHER_SUFFIXES = frozenset(_OTHER.split())
 MASK_FOLDERS = ("masks", "mask", "segmentations")
 _MASK_ENDING = "_segmentation"
 _SUPERPIXELS = "_superpixels"  # ISIC 2017 lays these beside its images
@@ -90,9 +88,10 @@ def find_images(root: Path) -> ImageFiles:
         raise DatasetError("no such folder", where=root, remedy="Check the path")
     system: list[Path] = []
     pictures = [path for path in walk_files(root, system) if not path.stem.endswith(_SUPERPIXELS)]
-    others = tuple(path for path in pictures if path.suffix.lower() in OTHER_SUFFIXES)
-    notes = [*_other_kinds(others, root), *_system_folders(system, root)]
-    pictures = [path for path in pictures if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = tuple(path for path in pictures if is_of_another_kind(path))
+    unseen = [path for folder in system for path in walk_files(folder) if is_image(path)]
+    notes = [*note_other_kinds(others, root), *note_system_folders(unseen, root)]
+    pictures = [path for path in pictures if is_image(path)]
     images = _with_ids([path for path in pictures if not _is_mask(path, root)], root)
     if not images:
         raise DatasetError(
@@ -135,12 +134,6 @@ def image_name(text: str) -> str:
     name = composed(text.strip()).replace("\\", "/").rsplit("/", 1)[-1]
     stem, dot, _ = name.rpartition(".")
     return stem if dot and names_image(name) else name
-
-
-def names_image(text: str) -> bool:
-    """Whether a text ends as the name of an image file does, read or not."""
-    _, dot, suffix = text.strip().rpartition(".")
-    return bool(dot) and (f".{suffix.lower()}" in IMAGE_SUFFIXES or f".{suffix.lower()}" in OTHER_SUFFIXES)
 
 
 def _keys(*names: str) -> list[str]:
@@ -210,24 +203,3 @@ def _common_folders(mask: Path, image: Path) -> tuple[int, bool]:
 def _is_mask(path: Path, root: Path) -> bool:
     folders = path.relative_to(root).parts[:-1]
     return path.stem.endswith(_MASK_ENDING) or any(name.casefold() in MASK_FOLDERS for name in folders)
-
-
-def _other_kinds(paths: Sequence[Path], root: Path) -> list[str]:
-    if not paths:
-        return []
-    kinds = Counter(path.suffix.lower() for path in paths)
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    example = paths[0].relative_to(root)
-    return [f"{len(paths)} left out, images of a kind that is not read: {counts}, such as {example}"]
-
-
-def _system_folders(folders: Sequence[Path], root: Path) -> list[str]:
-    """A note on the system folders that hold images."""
-    names = [
-        str(folder.relative_to(root))
-        for folder in folders
-        if any(
-            Path(name).suffix.lower() in IMAGE_SUFFIXES for _, _, names in os.walk(folder) for name in names
-        )
-    ]
-    return [f"left out, system folders with images: {', '.join(sorted(names)[:3])}"] if names else []

@@ -77,8 +77,9 @@ def read_class_folders(folder: Path, skip_bad: bool) -> Dataset:
     if len(labels) < 2 or _are_parts(labels):
         some = ", ".join(labels[:2])
         found = f"folders of images ({some})" if len(labels) > 1 else f"one folder of images ({some})"
+        others = f"; {files.notes[0]}" if files.others else ""
         raise DatasetError(
-            f"{found if labels else 'images'} but no labels",
+            f"{found if labels else 'images'} but no labels{others}",
             where=files.root,
             remedy="Give a CSV manifest, a folder for each class (two at least), or COCO or LabelMe JSON",
         )

@@ -17,13 +17,8 @@ from dermafed.shared.lesions.readers.columns import (
     table_columns,
 )
 from dermafed.shared.lesions.readers.faults import Faults
-from dermafed.shared.lesions.readers.image_files import (
-    IMAGE_SUFFIXES,
-    ImageFiles,
-    find_images,
-    image_name,
-    names_image,
-)
+from dermafed.shared.lesions.readers.image_files import ImageFiles, find_images, image_name
+from dermafed.shared.lesions.readers.image_kinds import is_image, names_image
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 from dermafed.shared.lesions.readers.tables import (
     TABLE_SUFFIXES,
@@ -125,7 +120,7 @@ def _rank(path: Path, names: ColumnNames) -> Rank:
 
 
 def _has_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in list_files(folder))
+    return any(map(is_image, list_files(folder)))
 
 
 def _image_folder(table: Path) -> Path:

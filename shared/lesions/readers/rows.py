@@ -13,6 +13,7 @@ from dermafed.shared.lesions.clinical_values import (
     OLDEST,
     composed,
     is_missing,
+    names_none,
     read_age,
     read_body_site,
     read_sex,
@@ -123,7 +124,7 @@ def to_records(
             with faults.left_out():
                 records.append(_record(row, files))
     if not records:
-        found = [*notes, *faults.notes()]
+        found = [*faults.notes(), *notes]
         raise DatasetError(
             f"no labelled image{f': {found[0]}' if found else ''}",
             where=files.root,
@@ -185,7 +186,7 @@ def _record(row: LabelRow, files: ImageFiles) -> LesionRecord:
 
 def _text(row: LabelRow, accepted: Sequence[str]) -> str | None:
     column = first_column(row.attributes, accepted)
-    if column is None or is_missing(row.attributes[column]):
+    if column is None or names_none(row.attributes[column]):
         return None
     return composed(row.attributes[column].strip())
 

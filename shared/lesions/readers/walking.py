@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,20 +14,29 @@ _SYSTEM_FOLDERS = {
     "#snapshot",
     "~snapshot",
     "__macosx",
-    "found.000",
+    "__pycache__",
+    "_vti_cnf",
+    "config.msi",
     "lost+found",
+    "lost.dir",
+    "msdownld.tmp",
     "network trash folder",
+    "onedrivetemp",
+    "recycle bin",
     "recycle.bin",
     "recycled",
     "recycler",
     "system volume information",
     "temporary items",
+    "trash",
 }
+_FOUND = re.compile(r"found\.\d{3}", re.IGNORECASE)  # what Windows repaired
 
 
 def is_system_folder(name: str) -> bool:
     """Whether a folder is a system's own: hidden, a recycle bin, ``@eaDir`` of a network drive and others."""
-    return name.startswith((".", "@", "$")) or name.casefold() in _SYSTEM_FOLDERS
+    known = name.casefold() in _SYSTEM_FOLDERS or _FOUND.fullmatch(name) is not None
+    return known or name.startswith((".", "@", "$"))
 
 
 def walk_files(root: Path, system_folders: list[Path] | None = None) -> Iterator[Path]:

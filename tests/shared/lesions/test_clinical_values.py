@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from dermafed.shared.lesions.clinical_values import read_age, read_body_site, read_sex
+from dermafed.shared.lesions.clinical_values import is_missing, names_none, read_age, read_body_site, read_sex
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,18 @@ def test_what_is_no_age(text: str) -> None:
         ("ชาย", "male"),
         ("女", "female"),
         ("نْ", ValueError),
+        ("ذَكَر", "male"),
+        ("\u200fأُنْثَى\u200f", "female"),
+        ("ΓΥΝΑΙΚΑ", "female"),
+        ("Άνδρας", "male"),
+        ("М", "male"),
+        ("Ж", "female"),
+        ("நபர்", ValueError),
+        ("பெண்", "female"),
+        ("পুরুষ", "male"),
+        ("undifferentiated", None),
+        ("unbekannt", None),
+        ("неизвестно", None),
         ("other", None),
         ("Unknown", None),
         ("O", None),
@@ -69,3 +81,31 @@ def test_body_sites() -> None:
     assert read_body_site(" head & neck ") == "head & neck"
     assert read_body_site(unicodedata.normalize("NFD", "Rücken")) == "Rücken"
     assert [read_body_site(text) for text in ("other", "Unknown", "", "N/A", "-")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(
+            "-nan",
+            "#N/A N/A",
+            "#NA",
+            "(null)",
+            "(blank)",
+            "#VALUE!",
+            "1.#IND",
+            "not_specified",
+            "Not  reported",
+        ),
+        *("missing", "undefined", "k. A.", "–", "άγνωστο", "不明", unicodedata.normalize("NFD", "okänd")),
+    ],
+)
+def test_words_for_missing_values_name_nobody(word: str) -> None:
+    assert is_missing(word)
+    assert names_none(word)
+
+
+def test_unk_is_a_class_of_isic_2019_and_no_clinic() -> None:
+    assert names_none("UNK")
+    assert not is_missing("UNK")
+    assert not names_none("other")

@@ -20,49 +20,6 @@ def labels(path: Path, skip_bad: bool = False) -> dict[str, str]:
     return {record.image_id: record.label for record in load_dataset(path, skip_bad=skip_bad).records}
 
 
-def test_every_suffix_of_jpeg_is_read(tmp_path: Path) -> None:
-    images(tmp_path, "nevus/a.jfif", "nevus/b.JPE", "melanoma/c.jpg", "melanoma/d.pjpeg")
-    assert labels(tmp_path) == {"a": "nevus", "b": "nevus", "c": "melanoma", "d": "melanoma"}
-
-
-def test_other_kinds_of_image_are_counted_and_named(tmp_path: Path) -> None:
-    images(tmp_path, "nevus/a.jpg", "nevus/b.HEIC", "nevus/c.heic", "melanoma/d.jpg", "melanoma/e.dcm")
-    (note,) = load_dataset(tmp_path).notes
-    assert note == ("3 left out, images of a kind that is not read: 1 .dcm, 2 .heic, such as melanoma/e.dcm")
-
-
-def test_a_label_of_another_kind_of_image_is_explained(tmp_path: Path) -> None:
-    images(tmp_path, "a.jpg", "b.heic")
-    path = table(tmp_path / "m.csv", "image,label\na.jpg,nv\nb.heic,mel\n")
-    with pytest.raises(DatasetError, match=r"label without image: 1 of them: b .*not read: 1 \.heic"):
-        load_dataset(path)
-    assert labels(path, skip_bad=True) == {"a": "nv"}
-    (tmp_path / "a.jpg").unlink()
-    with pytest.raises(
-        DatasetError, match=r"no images; 1 left out, images of a kind that is not read: 1 \.heic"
-    ):
-        load_dataset(path)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "@eaDir/a.jpg",
-        "#recycle",
-        "$RECYCLE.BIN/S-1",
-        "lost+found",
-        "System Volume Information",
-        ".Trash-1000",
-    ],
-)
-def test_system_folders_are_no_classes(tmp_path: Path, name: str) -> None:
-    images(tmp_path, "nevus/a.jpg", "melanoma/b.jpg", f"{name}/x.jpg", f"nevus/{name}/a.jpg")
-    document(tmp_path / name / "x.json", {"shapes": [], "imagePath": "x.jpg"})
-    dataset = load_dataset(tmp_path)
-    assert {record.image_id: record.label for record in dataset.records} == {"a": "nevus", "b": "melanoma"}
-    assert any("system folders" in note for note in dataset.notes) != name.startswith(".")
-
-
 def test_one_name_in_two_class_folders(tmp_path: Path) -> None:
     images(
         tmp_path, "train/benign/3.jpg", "train/malignant/3.jpg", "test/benign/3.jpg", "test/malignant/4.jpg"
