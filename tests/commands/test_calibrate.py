@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.readers.loading import load_dataset
-from dermafed.shared.metrics.calibration.calibration_file import load_calibration
+from dermafed.shared.metrics.calibration.calibration_file import calibration_files, load_calibration
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from tests.client import planted_clinic as clinics
@@ -82,6 +83,69 @@ def test_the_temperature_is_the_one_that_scipy_finds(model: Path, data: Path, ca
     assert calibration.sums.temperature == metrics["temperature"]
 
 
+def test_the_alert_is_the_clinics_choice(home: Home, model: Path, data: Path, capsys: Capture) -> None:
+    """Melanoma's threshold is the lowest of the validation melanomas' scores, at the clinic's prevalence."""
+    table = "[decision]\nsensitivity = 1\nprevalence = 0.02\nbiopsies_per_melanoma = 19\n"
+    home.settings_file.write_text(f"{home.settings_file.read_text()}\n{table}")
+    done = command(
+        cli.main, capsys, "calibrate", "--model", model, "--data", data, "--dir", home.folder, "--json"
+    )
+    assert done.code == 0, done.err
+    alert = json.loads(done.out)["alert"]
+    assert alert["sensitivity"]["value"] == 1
+    assert (alert["prevalence"], alert["threshold_probability"]) == (0.02, 0.05)
+    validation = split_records(load_dataset(data).records, seed=0).validation
+    assert alert["alerts"]["melanomas"] == len({r.group for r in validation if r.label == "melanoma"})
+    opened = open_model(str(model))
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    classifier, card = load_model(model)
+    scores = []
+    for record in validation:
+        image = preprocess(read_image(record.path), card.preprocess).image
+        row = np.log(np.asarray(classifier(image[None].astype(np.float32), training=False), float)[0])
+        scores.append(calibration.probabilities(row)[0])
+    melanomas = [
+        score for score, record in zip(scores, validation, strict=True) if record.label == "melanoma"
+    ]
+    assert alert["threshold"] == pytest.approx(min(melanomas), abs=2e-6)
+    assert calibration.alert is not None
+    assert calibration.alert.threshold == alert["threshold"]
+
+
+def test_evaluate_uses_the_alert_of_the_calibration(
+    model: Path, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """On all images, of which the validation images are a part, one lesion an image."""
+    assert command(cli.main, capsys, "calibrate", "--model", model, "--data", data).code == 0
+    opened = open_model(str(model))
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    assert calibration.alert is not None
+    out = tmp_path / "out"
+    done = command(cli.main, capsys, "evaluate", data, "--model", model, "--out", out, "--json")
+    assert done.code == 0, done.err
+    alert = json.loads(done.out)["alert"]
+    assert alert["threshold"] == calibration.alert.threshold
+    assert "of the model's calibration" in alert["note"]
+    with (out / "predictions.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "melanoma"]
+    found = sum(
+        calibration.probabilities(np.log([float(row[name]) for name in LABELS]))[0] >= alert["threshold"]
+        for row in rows
+    )
+    assert alert["alerts"]["found"] == found
+    calibration_files(model)[0].unlink()
+
+
+def test_a_choice_out_of_range_is_named(home: Home, capsys: Capture) -> None:
+    home.settings_file.write_text(f"{home.settings_file.read_text()}\n[decision]\nprevalence = 1\n")
+    done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder)
+    assert done.code == 2
+    assert "prevalence is 1" in done.err
+    assert "decision.prevalence" in done.err
+
+
 def test_the_table_has_both_columns_and_the_rules(model: Path, data: Path, capsys: Capture) -> None:
     done = command(cli.main, capsys, "calibrate", "--model", model, "--data", data)
     assert done.code == 0, done.err
@@ -91,6 +155,9 @@ def test_the_table_has_both_columns_and_the_rules(model: Path, data: Path, capsy
         "Expected calibration error",
         "Unsure: ",
         "Out of distribution: ",
+        "Alert for melanoma, at a probability of",
+        "Number needed to biopsy",
+        "Cannot be promised here: ",
         "Research use only",
     ):
         assert part in done.out

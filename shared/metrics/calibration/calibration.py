@@ -15,6 +15,7 @@ from dermafed.shared.errors import DatasetError
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.out_of_distribution import OutOfDistribution
 from dermafed.shared.metrics.calibration.selective_prediction import Selection, select
+from dermafed.shared.metrics.decision.alert_rule import AlertRule
 
 if TYPE_CHECKING:  # without it, reading a calibration would load Keras
     from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs
@@ -30,6 +31,7 @@ class Calibration:
         sums: sums over the validation images, counted at the fitted temperature.
         clinics: number of clinics that the validation images come from.
         out_of_distribution: detector of images unlike the clinic's own; ``None`` where it was not fitted.
+        alert: the clinic's alert for melanoma; ``None`` where it was not fitted.
     """
 
     model: str
@@ -37,6 +39,7 @@ class Calibration:
     sums: CalibrationSums
     clinics: int = 1
     out_of_distribution: OutOfDistribution | None = None
+    alert: AlertRule | None = None
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities (C,) of logits (C,)."""

@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from dermafed.shared.errors import FederationError, ModelError
+from dermafed.shared.errors import FederationError, ModelError, SettingsError
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.out_of_distribution import WITHIN_THRESHOLD, OutOfDistribution
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.selective_prediction import COVERAGE
+from dermafed.shared.metrics.decision.alert_rule import AlertRule, alert_metrics
 from dermafed.shared.storage.atomic_files import write_private
 
 _REMEDY = "Run: fl-client calibrate"
 FORMAT = 1
+_UNREADABLE = (FederationError, SettingsError)
 
 
 def calibration_files(model: Path) -> tuple[Path, Path]:
@@ -56,6 +58,8 @@ def save_calibration(model: Path, calibration: Calibration) -> None:
             "images": calibration.out_of_distribution.images,
             "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
         }
+    if calibration.alert is not None:
+        document["alert"] = calibration.alert.to_dict()
     write_private(document_file, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -76,15 +80,17 @@ def load_calibration(model: Path, sha256: str) -> Calibration | None:
         values: dict[str, Any] = json.loads(document_file.read_text("utf-8"))
         calibration = from_document(values)
         out_of_distribution = None if values.get("outside") is None else _detector(values["outside"], arrays)
+        alert = values.get("alert")
+        rule = None if alert is None else AlertRule.from_dict(alert, len(calibration.classes))
     except FileNotFoundError as error:
         raise ModelError("A file beside the model is missing", where=arrays, remedy=_REMEDY) from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, FederationError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, *_UNREADABLE) as error:
         raise ModelError(
             "The model's calibration cannot be read", where=document_file, remedy=_REMEDY
         ) from error
     if calibration.model != sha256:
         raise ModelError("The calibration belongs to another model", where=document_file, remedy=_REMEDY)
-    return replace(calibration, out_of_distribution=out_of_distribution)
+    return replace(calibration, out_of_distribution=out_of_distribution, alert=rule)
 
 
 def _detector(values: dict[str, Any], path: Path) -> OutOfDistribution:
@@ -151,6 +157,7 @@ def from_document(values: Mapping[str, Any]) -> Calibration:
 def calibration_metrics(calibration: Calibration) -> dict[str, Any]:
     """Metrics of a calibration, as JSON types."""
     sums, selection = calibration.sums, calibration.selection
+    alert = {} if calibration.alert is None else {"alert": alert_metrics(calibration.alert)}
     return {
         "images": sums.images,
         "clinics": calibration.clinics,
@@ -172,6 +179,7 @@ def calibration_metrics(calibration: Calibration) -> dict[str, Any]:
             "threshold": calibration.out_of_distribution.threshold,
             "images": calibration.out_of_distribution.images,
         },
+        **alert,
     }
 
 
