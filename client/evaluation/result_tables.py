@@ -125,6 +125,8 @@ def print_calibration(
     clinics = f"{calibration.clinics} clinic{'' if calibration.clinics == 1 else 's'}"
     console.print(escape(f"Model: {name}; {calibration.sums.images} validation images of {clinics}"))
     console.print(f"Temperature: {calibration.sums.temperature:.3f}")
+    for line in _offsets(calibration):
+        console.print(escape(line))
     console.print(_calibration(calibration))
     if calibration.alert is not None:
         console.print(alert_table(calibration.alert.point))
@@ -144,6 +146,22 @@ def _calibration(calibration: Calibration) -> Table:
     table.add_row("Log loss, nats", f"{sums.loss_before:.3f}", f"{sums.loss_after:.3f}")
     table.add_row("Accuracy", *map(_accuracy, (sums.before, sums.after)))
     return table
+
+
+def _offsets(calibration: Calibration) -> list[str]:
+    """The offsets in use, and of which classes there are too few images here."""
+    point = calibration.point
+    if point is None:
+        return []
+    named = ", ".join(
+        f"{name} {offset:+.2f}" for name, offset in zip(calibration.classes, point.offsets, strict=True)
+    )
+    lines = [f"Offsets of the classes, in nats: {named}"]
+    few = [] if calibration.own is None else calibration.own.few
+    rare = [name for name, is_rare in zip(calibration.classes, few, strict=False) if is_rare]
+    if rare:
+        lines.append(f"Mostly the federation's, since there are few images here: {', '.join(rare)}")
+    return lines
 
 
 def _error(bins: ConfidenceBins) -> str:

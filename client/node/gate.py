@@ -27,6 +27,7 @@ from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
+    OFFSETS_QUERY,
     Refusal,
     decode_evaluation,
     decode_explanation_quality,
@@ -35,6 +36,12 @@ from dermafed.shared.protocol.messages import (
     encode_evaluation,
     encode_explanation_quality,
     encode_update,
+)
+from dermafed.shared.protocol.offset_messages import (
+    decode_offset_sums,
+    decode_offsets_request,
+    encode_offset_sums,
+    offsets_from_config,
 )
 
 METRICS = {"loss"}
@@ -86,7 +93,14 @@ def _explanation(content: RecordDict, request: Message, classes: int) -> RecordD
 
 
 def _calibration_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
-    return encode_calibration_sums(*decode_calibration_sums(content, classes))
+    offsets = offsets_from_config(decode_instruction(request.content).config)
+    return encode_calibration_sums(*decode_calibration_sums(content, classes, offsets))
+
+
+def _offset_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    point = decode_offsets_request(request.content).point
+    point.validate(classes)
+    return encode_offset_sums(*decode_offset_sums(content, point))
 
 
 def _answer(content: RecordDict, request: Message, classes: int) -> RecordDict:
@@ -104,6 +118,7 @@ _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     MessageType.EVALUATE: _evaluation,
     EXPLAIN_QUERY: _explanation,
     CALIBRATE_QUERY: _calibration_sums,
+    OFFSETS_QUERY: _offset_sums,
     CALIBRATION_QUERY: _ready,
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -211,6 +211,7 @@ def collect(
     assignment: Assignment,
     rules: RoundRules,
     decode: Callable[[str, RecordDict], tuple[_Reply, float]],
+    only: Collection[str] | None = None,
 ) -> tuple[dict[str, _Reply], dict[str, str]]:
     """Send a query to the connected clinics, and collect their replies; no quorum is needed.
 
@@ -219,6 +220,7 @@ def collect(
         assignment: the query.
         rules: how long to wait for the clinics and their replies.
         decode: decodes a clinic's reply and its seconds of work, or refuses it with a FederationError.
+        only: names of the clinics to ask; all by default.
 
     Returns:
         Each accepted reply by the clinic's name, and the other clinics, each with the reason; both in
@@ -231,7 +233,8 @@ def collect(
         received.append(reply)
         return seconds
 
-    participation = exchange(grid, assignment, connected(grid, rules), rules.deadline, accept)
+    clinics = {node: name for node, name in connected(grid, rules).items() if only is None or name in only}
+    participation = exchange(grid, assignment, clinics, rules.deadline, accept)
     for why in _reasons(participation):
         log.warning("%s: left out %s", assignment.kind, why)
     replies = sorted(zip(participation.replied, received, strict=True), key=lambda pair: pair[0])

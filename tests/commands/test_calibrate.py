@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 from dermafed.client import cli
 from dermafed.client.clinic.diagnosis.opened_model import open_model
@@ -51,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_dataset(tmp_path_factory.mktemp("data") / "north", ["north"], lesions=80)
 
 
-def expected_temperature(model: Path, data: Path) -> tuple[float, int]:
+def expected(model: Path, data: Path) -> tuple[float, Any, int]:
     """By Keras and scipy, one validation image at a time."""
     classifier, card = load_model(model)
     records = split_records(load_dataset(data).records, seed=0).validation
@@ -61,20 +62,30 @@ def expected_temperature(model: Path, data: Path) -> tuple[float, int]:
         scores = np.asarray(classifier(image[None].astype(np.float32), training=False))[0]
         rows.append((np.log(scores.astype(np.float64)), LABELS.index(record.label)))
 
-    def loss(log: float) -> float:
-        scaled = [(scores / np.exp(log), label) for scores, label in rows]
-        return sum(np.log(np.exp(scores).sum()) - scores[label] for scores, label in scaled)
+    def loss(x: Any) -> float:
+        scaled = [(x[0] * (scores - scores.mean()) + x[1:], label) for scores, label in rows]
+        summed = sum(
+            np.log(np.exp(each - each.max()).sum()) + each.max() - each[label] for each, label in scaled
+        )
+        return float(summed + 1.5 * ((x[0] - 1) ** 2 + (x[1:] ** 2).sum()))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-2, 2.7), method="bounded").x)), len(records)
+    best = minimize(
+        loss,
+        [1.0] + [0.0] * len(LABELS),
+        method="Nelder-Mead",
+        options=dict.fromkeys(("xatol", "fatol"), 1e-7) | {"maxiter": 4000},
+    ).x
+    return 1 / best[0], best[1:], len(records)
 
 
-def test_the_temperature_is_the_one_that_scipy_finds(model: Path, data: Path, capsys: Capture) -> None:
+def test_temperature_and_offsets_are_those_that_scipy_finds(model: Path, data: Path, capsys: Capture) -> None:
     done = command(cli.main, capsys, "calibrate", "--model", model, "--data", data, "--json")
     assert done.code == 0, done.err
     metrics = json.loads(done.out)
-    temperature, images = expected_temperature(model, data)
+    temperature, offsets, images = expected(model, data)
     assert metrics["images"] == images
     assert metrics["temperature"] == pytest.approx(temperature, rel=0.02)
+    assert list(metrics["offsets"]["offsets"].values()) == pytest.approx(offsets, abs=0.02)
     assert metrics["after"]["log_loss"] <= metrics["before"]["log_loss"]
     assert metrics["outside"]["images"] == images
     opened = open_model(str(model))
@@ -152,6 +163,7 @@ def test_the_table_has_both_columns_and_the_rules(model: Path, data: Path, capsy
     for part in (
         "Before",
         "After",
+        "Offsets of the classes",
         "Expected calibration error",
         "Unsure: ",
         "Out of distribution: ",

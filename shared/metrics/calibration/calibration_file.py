@@ -15,7 +15,15 @@ import numpy as np
 
 from dermafed.shared.errors import FederationError, ModelError, SettingsError
 from dermafed.shared.metrics.calibration.calibration import Calibration
-from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.offsets_document import (
+    federation_from_dict,
+    federation_to_dict,
+    own_from_dict,
+    own_to_dict,
+    sums_from_dict,
+    sums_to_dict,
+)
 from dermafed.shared.metrics.calibration.out_of_distribution import WITHIN_THRESHOLD, OutOfDistribution
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.selective_prediction import COVERAGE
@@ -44,6 +52,8 @@ def save_calibration(model: Path, calibration: Calibration) -> None:
     """
     document_file, arrays = calibration_files(model)
     document = to_document(calibration)
+    if calibration.own is not None:
+        document["own"] = own_to_dict(calibration.own)
     if calibration.out_of_distribution is not None:
         content = io.BytesIO()
         np.savez(
@@ -79,6 +89,8 @@ def load_calibration(model: Path, sha256: str) -> Calibration | None:
     try:
         values: dict[str, Any] = json.loads(document_file.read_text("utf-8"))
         calibration = from_document(values)
+        classes, own = len(calibration.classes), values.get("own")
+        calibration = replace(calibration, own=None if own is None else own_from_dict(own, classes))
         out_of_distribution = None if values.get("outside") is None else _detector(values["outside"], arrays)
         alert = values.get("alert")
         rule = None if alert is None else AlertRule.from_dict(alert, len(calibration.classes))
@@ -110,18 +122,15 @@ def _detector(values: dict[str, Any], path: Path) -> OutOfDistribution:
 
 def to_document(calibration: Calibration) -> dict[str, Any]:
     """A calibration as JSON types: its sums and metrics, without what stays at the clinic."""
+    federation = calibration.federation
     return {
         "format": FORMAT,
         "model_sha256": calibration.model,
         "classes": list(calibration.classes),
         "clinics": calibration.clinics,
         "figures": calibration_metrics(calibration),
-        "sums": {
-            "temperature": calibration.sums.temperature,
-            "losses": calibration.sums.losses.tolist(),
-            "before": _bins_to_dict(calibration.sums.before),
-            "after": _bins_to_dict(calibration.sums.after),
-        },
+        "sums": sums_to_dict(calibration.sums),
+        **({} if federation is None else {"offsets": federation_to_dict(federation)}),
     }
 
 
@@ -134,17 +143,13 @@ def from_document(values: Mapping[str, Any]) -> Calibration:
     try:
         if values["format"] != FORMAT:
             raise ValueError("another format")
-        sums = values["sums"]
+        classes, federation = tuple(map(str, values["classes"])), values.get("offsets")
         calibration = Calibration(
             str(values["model_sha256"]),
-            tuple(map(str, values["classes"])),
-            CalibrationSums(
-                float(sums["temperature"]),
-                np.array(sums["losses"], np.float64),
-                _bins_from_dict(sums["before"]),
-                _bins_from_dict(sums["after"]),
-            ),
+            classes,
+            sums_from_dict(values["sums"]),
             int(values["clinics"]),
+            federation=None if federation is None else federation_from_dict(federation, len(classes)),
         )
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise FederationError("a field is missing, or of another kind") from error
@@ -164,6 +169,7 @@ def calibration_metrics(calibration: Calibration) -> dict[str, Any]:
         "temperature": sums.temperature,
         "before": _calibration(sums.before, sums.loss_before),
         "after": _calibration(sums.after, sums.loss_after),
+        "offsets": None if calibration.point is None else _offsets(calibration, calibration.point),
         "unsure": {
             "rule": f"the highest threshold at which {COVERAGE:.0%} of the validation images are sure",
             "threshold": selection.threshold,
@@ -194,17 +200,13 @@ def _calibration(bins: ConfidenceBins, loss: float) -> dict[str, Any]:
     }
 
 
-def _bins_to_dict(bins: ConfidenceBins) -> dict[str, Any]:
-    return {name: getattr(bins, name).tolist() for name in ("images", "correct", "confidence")}
-
-
-def _bins_from_dict(values: Mapping[str, Any]) -> ConfidenceBins:
-    images, correct = (_counts(values[name]) for name in ("images", "correct"))
-    return ConfidenceBins(images, correct, np.array(values["confidence"], np.float64))
-
-
-def _counts(values: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
-    found = np.array(values)
-    if found.dtype != np.int64 or found.ndim != 2:
-        raise ValueError("counts are whole numbers")
-    return found
+def _offsets(calibration: Calibration, point: ClassOffsets) -> dict[str, Any]:
+    own, federation = calibration.own, calibration.federation
+    few = (False,) * len(calibration.classes) if own is None else own.few
+    return {
+        "fitted_by": "the federation" if own is None else "this clinic",
+        "scale": point.scale,
+        "offsets": dict(zip(calibration.classes, point.offsets, strict=True)),
+        "few_images": [name for name, few_here in zip(calibration.classes, few, strict=True) if few_here],
+        "converged": federation is None or federation.converged,
+    }

@@ -45,6 +45,7 @@ class FittedOffsets:
         counts: images of each class, (C,).
         loss: mean negative log-likelihood with them, in nats.
         points: number of points that were asked for.
+        clinics: number of clinics that the images come from.
         converged: whether the last step was small.
     """
 
@@ -52,6 +53,7 @@ class FittedOffsets:
     counts: tuple[int, ...]
     loss: float
     points: int
+    clinics: int
     converged: bool
 
     @property
@@ -148,7 +150,8 @@ class _Place:
 
     def fitted(self, point: ClassOffsets, points: int, *, converged: bool) -> FittedOffsets:
         images, counts = self.sums.images, tuple(self.sums.counts.tolist())
-        return FittedOffsets(point, counts, self.sums.loss / images, points, converged)
+        clinics = len(self.clinics)
+        return FittedOffsets(point, counts, self.sums.loss / images, points, clinics, converged)
 
 
 def _merged(sums: Iterable[OffsetSums]) -> OffsetSums:

@@ -17,7 +17,7 @@ from dermafed.shared.metrics.calibration.clinic_offsets import (
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from tests.shared.metrics.calibration.sample_calibration import drawn
 
-FEDERATION = FittedOffsets(ClassOffsets(0.8, (0.5, 0.0, -0.5)), (99, 799, 99), 0.5, 5, True)
+FEDERATION = FittedOffsets(ClassOffsets(0.8, (0.5, 0.0, -0.5)), (99, 799, 99), 0.5, 5, 3, True)
 NOTHING = np.zeros(3, np.int64)
 
 
