@@ -18,7 +18,7 @@ from flwr.app import MessageType, RecordDict
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.flower.contents import content_from_bytes, content_to_bytes
 from dermafed.shared.errors import StorageError
-from dermafed.shared.protocol.messages import CALIBRATE_QUERY, EXPLAIN_QUERY, OFFSETS_QUERY
+from dermafed.shared.protocol.messages import CALIBRATE_QUERY, EXPLAIN_QUERY, HEAD_TRAIN, OFFSETS_QUERY
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 
 SAVED_ROUNDS = 3  # whose replies are at hand; a resumed run may go back by a round or two
@@ -148,9 +148,8 @@ def _check_calibration(request: Request, before: list[Request], same: int) -> No
 
 def _place(request: Request) -> int:
     """Its place in the order of trainings and evaluations; 0 for what comes after them."""
-    return {MessageType.TRAIN: 2 * request.round, MessageType.EVALUATE: 2 * request.round + 1}.get(
-        request.kind, 0
-    )
+    places = {MessageType.TRAIN: 0, HEAD_TRAIN: 0, MessageType.EVALUATE: 1}
+    return 2 * request.round + places[request.kind] if request.kind in places else 0
 
 
 def _name(request: Request) -> str:

@@ -16,10 +16,12 @@ from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
 from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration_sums
+from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE,
     CALIBRATION,
     EXPLAIN,
+    HEAD,
     OFFSETS,
     Instruction,
     Refusal,
@@ -29,7 +31,7 @@ from dermafed.shared.protocol.messages import (
     encode_update,
 )
 from dermafed.shared.protocol.offset_messages import decode_offsets_request, encode_offset_sums
-from dermafed.shared.training.trainer import FloatVector, Trainer
+from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer
 
 if TYPE_CHECKING:
     from dermafed.client.node.answered import Asked
@@ -93,6 +95,17 @@ def build_client_app(
         def work(asked: Instruction) -> RecordDict:
             trainer = trainer_for(context)
             return encode_update(*_timed(lambda: trainer.train(asked.weights, asked.round, asked.config)))
+
+        return answer(message, context, work)
+
+    @app.train(HEAD)
+    @_replies(Refusal.TRAINING_FAILED)
+    def head(message: Message, context: Context) -> RecordDict:
+        def work(asked: Instruction) -> RecordDict:
+            trainer = trainer_for(context)
+            if not isinstance(trainer, HeadTrainer):
+                raise FederationError("This clinic does not sum up features")
+            return encode_head_sums(*_timed(lambda: trainer.head_sums(asked.weights, asked.round)))
 
         return answer(message, context, work)
 

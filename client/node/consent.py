@@ -23,9 +23,9 @@ from dermafed.client.node.offers import Offers, StoredOffer
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
-from dermafed.shared.protocol.messages import EXPLAIN_QUERY
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
 
 log = logging.getLogger("dermafed.client")
 
@@ -96,6 +96,8 @@ class ClinicConsent:
         offer = stored.offer
         if not 1 <= asked.round <= offer.rounds:
             raise NotApproved(f"Round {asked.round} of a plan of {offer.rounds}", where=offer.name)
+        if kind == HEAD_TRAIN and offer.strategy != EXACT_HEAD:
+            raise NotApproved("The exact head is not part of the plan", where=offer.name)
         if kind == EXPLAIN_QUERY and not offer.explain:
             raise NotApproved("Explanations are not part of the plan", where=offer.name)
 

@@ -23,10 +23,12 @@ from dermafed.shared.protocol.agreement import (
     installed_versions,
 )
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration_sums
+from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
+    HEAD_TRAIN,
     OFFSETS_QUERY,
     Refusal,
     decode_evaluation,
@@ -84,6 +86,11 @@ def _update(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_update(update, seconds)
 
 
+def _head_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    parameters = decode_instruction(request.content).weights.size
+    return encode_head_sums(*decode_head_sums(content, classes, parameters))
+
+
 def _evaluation(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_evaluation(*decode_evaluation(content, classes))
 
@@ -115,6 +122,7 @@ def _ready(content: RecordDict, request: Message, classes: int) -> RecordDict:
 
 _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     MessageType.TRAIN: _update,
+    HEAD_TRAIN: _head_sums,
     MessageType.EVALUATE: _evaluation,
     EXPLAIN_QUERY: _explanation,
     CALIBRATE_QUERY: _calibration_sums,

@@ -18,7 +18,8 @@ from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
-from dermafed.shared.training.trainer import FloatVector, Trainer, Update
+from dermafed.shared.training.exact_head.head_sums import HeadSums
+from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer, Update
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,17 @@ class SavingTrainer:
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         """As the trainer does."""
         return self.trainer.train(weights, round, config)
+
+    def head_sums(self, weights: FloatVector, round: int) -> HeadSums:
+        """As the trainer does; refuses weights that are not finite.
+
+        Raises:
+            FederationError: they are not, or the trainer does not sum up features.
+        """
+        check_finite(weights)
+        if not isinstance(self.trainer, HeadTrainer):
+            raise FederationError("This clinic does not sum up features")
+        return self.trainer.head_sums(weights, round)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """As the trainer does; saves the weights if they and the evaluation are finite.

@@ -14,10 +14,10 @@ from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from dermafed.server.rounds.exchange import Assignment
+from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.rounds import collect
-from dermafed.server.rounds.run_offsets import check_told, fit_with_clinics
-from dermafed.server.rounds.shares import Member
+from dermafed.server.rounds.run_offsets import fit_with_clinics
+from dermafed.server.rounds.shares import Member, check_told
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document

@@ -9,10 +9,9 @@ from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from dermafed.server.rounds.exchange import Assignment
+from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.rounds import collect
-from dermafed.server.rounds.shares import Member
-from dermafed.shared.errors import FederationError
+from dermafed.server.rounds.shares import Member, check_told
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets, fit_offsets
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
@@ -58,14 +57,3 @@ def fit_with_clinics(
         return found
 
     return fit_offsets(ask, ClassOffsets.none(len(first.point.offsets)), first.point)
-
-
-def check_told(clinic: str, images: int, members: Mapping[str, Member] | None) -> None:
-    """Refuse sums over more images than the clinic told in the agreement.
-
-    Raises:
-        FederationError: they are.
-    """
-    told = images if members is None else members[clinic].images
-    if images > told:
-        raise FederationError(f"it counts {images} images, more than the {told} that it told")

@@ -10,6 +10,10 @@ train's reply    ``weights`` (arrays)             ``weights``: float32 (P,), the
                  ``metrics`` (metrics)            what the training measured, for example ``loss``
 evaluate's reply ``counts`` (arrays)              ``confusion``: int64 (C, C), ``histograms``: (C, 2, B)
                  ``report`` (metrics)             ``images``, ``loss_sum``, ``seconds``
+train.head       as train's                       for the exact head, whose last layer the sums replace
+head's reply     ``sums`` (arrays)                ``gram``: float64 ((K + 1)(K + 2) / 2,), the triangle of A;
+                                                  ``targets``: float64 (K + 1, C); ``counts``: int64 (C,)
+                 ``report`` (metrics)             ``seconds``
 query.explain    as train's                       no settings: the clinic chooses its images
 explain's reply  ``figures`` (metrics)            ``images``; count, sum, sum of squares by measure
                  ``report`` (metrics)             ``seconds``
@@ -78,11 +82,16 @@ SENT = (
     "explanation quality: counts and sums over images, where the run asks for it",
     "calibration: summed losses and counts by confidence of the validation images, where the run asks for it",
     "with it: counts of classes, and the loss with its slopes and curvatures by scale and offsets of classes",
+    "for the exact head, where it is the strategy: sums of the training images' features and their products",
     "versions of packages, and of an error no more than its type",
 )
 """Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
 The records are listed above and in :mod:`dermafed.shared.protocol.agreement`."""
 
+
+HEAD = "head"
+HEAD_TRAIN = f"{MessageType.TRAIN}.{HEAD}"
+"""The type of the messages that ask for the sums of the exact head."""
 
 METRICS = ("loss",)
 """What a training may report; each from 0 to :data:`LARGEST_LOSS`."""

@@ -22,6 +22,9 @@ from dermafed.shared.metrics.evaluation import FEWEST_OF_A_CLASS, MAX_IMAGES
 
 Floats = NDArray[np.float64]
 
+FEWEST_IMAGES = 50
+"""A clinic with fewer training images of common classes sends no sums."""
+
 LARGEST_FEATURE = 1e6
 """Larger than any feature of a network that can be used, and so small that no sum overflows."""
 
@@ -93,30 +96,33 @@ class HeadSums:
         """Number of features K."""
         return len(self.gram) - 1
 
-    def validate(self, features: int, weights: Floats) -> None:
-        """Refuse sums that no set of images could give.
+    @property
+    def class_weights(self) -> Floats:
+        """What an image of each class weighed, (C,), by B's last row; NaN for a class without images."""
+        mine = (self.targets[-1] + self.gram[-1, -1]) / 2
+        return np.asarray(np.divide(mine, self.counts, out=np.full(len(mine), np.nan), where=self.counts > 0))
+
+    def validate(self, classes: int) -> None:
+        """Refuse sums that no set of images could give, whatever the classes weigh.
 
         Args:
-            features: K.
-            weights: of an image of each class, (C,).
+            classes: C of the model.
 
         Raises:
             FederationError: with the first thing that does not fit.
         """
-        size, classes = features + 1, len(weights)
+        size = len(self.gram)
         shapes = (self.gram.shape, self.targets.shape, self.counts.shape)
-        if shapes != ((size, size), (size, classes), (classes,)):
+        if size < 2 or shapes != ((size, size), (size, classes), (classes,)):
             raise _refusal("they have another shape")
         if self.counts.dtype != np.int64 or self.counts.min() < 0 or not 1 <= self.images <= MAX_IMAGES:
             raise _refusal("their counts are impossible")
         if not (np.isfinite(self.gram).all() and np.isfinite(self.targets).all()):
             raise _refusal("they are not finite")
-        total = float(weights @ self.counts)
-        mine = weights * self.counts
-        signed = 2 * mine - total  # B's last row: each class's weight, less that of the others
-        if not (
-            np.isclose(self.gram[-1, -1], total) and np.allclose(self.targets[-1], signed, atol=1e-9 * total)
-        ):
+        # B's last row has each class's weight, less that of the others; A's corner has all.
+        total, mine = self.gram[-1, -1], (self.targets[-1] + self.gram[-1, -1]) / 2
+        rounding = 1e-9 * abs(total)
+        if abs(mine.sum() - total) > rounding or ((mine > rounding) != (self.counts > 0)).any():
             raise _refusal("they disagree with their counts")
         self._validate_moments(total)
 
@@ -163,12 +169,12 @@ def weights_of_common(labels: NDArray[np.int64], weights: Floats) -> Floats:
     return np.where(counts >= FEWEST_OF_A_CLASS, weights, 0.0)
 
 
-def check_enough_images(images: int, least: int) -> None:
+def check_enough_images(images: int, least: int = FEWEST_IMAGES) -> None:
     """Refuse to send the sums of few images.
 
     Args:
         images: number of images of common classes.
-        least: the least number of the plan.
+        least: the least number.
 
     Raises:
         DatasetError: there are fewer.

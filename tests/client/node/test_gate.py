@@ -27,10 +27,12 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.calibration_messages import encode_calibration_sums
 from dermafed.shared.protocol.flower_records import to_arrays
+from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
+    HEAD_TRAIN,
     OFFSETS_QUERY,
     Refusal,
     encode_evaluation,
@@ -43,6 +45,7 @@ from dermafed.shared.protocol.offset_messages import (
     encode_offset_sums,
     encode_offsets_request,
 )
+from dermafed.shared.training.exact_head.head_sums import HeadSums
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import become_server_task
 
@@ -52,11 +55,13 @@ QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
 SUMS = CalibrationSums.of(np.eye(2).repeat(4, axis=0), np.arange(8) // 4, 2.0)
 POINT = ClassOffsets(0.5, (0.1, -0.1))
 SLOPES = OffsetSums.of(np.eye(2).repeat(6, axis=0), np.arange(12) // 6, POINT)
+HEAD_SUMS = HeadSums.of(np.eye(2)[:, :1].repeat(4, axis=0), np.arange(8) // 4, np.ones(2))
 ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
 
 
 CONTENTS: dict[str, Callable[[], RecordDict]] = {
     "train": lambda: encode_update(Update(WEIGHTS + 1, 7, {"loss": 0.5}), 1.5),
+    HEAD_TRAIN: lambda: encode_head_sums(HEAD_SUMS, 1.5),
     "evaluate": lambda: encode_evaluation(EVALUATION, 1.5),
     EXPLAIN_QUERY: lambda: encode_explanation_quality(QUALITY, 1.5),
     CALIBRATE_QUERY: lambda: encode_calibration_sums(SUMS, 1.5),
