@@ -23,11 +23,11 @@ from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics
 from dermafed.shared.metrics.calibration.calibration import Calibration, fit_calibration
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
+from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.metrics.decision.alert_rule import AlertRule, fit_alert_rule
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, lesion_scores
 from dermafed.shared.settings import read_toml
-from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.training.data import label_images
 
 SEED = 0  # of the split of images that no run has split; fl-simulate's default
