@@ -132,8 +132,9 @@ def calibrate(
     """Calibrate a model on the clinic's own labelled images.
 
     Writes MODEL.trust.json beside the model: a temperature for its probabilities, the threshold below which
-    an answer is unsure, and (MODEL.trust.npz, which stays here) the out-of-distribution rule. All are fitted
-    to validation images, the last one to training images too; test images are not used.
+    an answer is unsure, the threshold of the alert for melanoma ([decision] in clinic.toml), and
+    (MODEL.trust.npz, which stays here) the out-of-distribution rule. All are fitted to validation images, the
+    last one to training images too; test images are not used.
     Research use only; not a medical device.
 
     **Examples**
@@ -148,7 +149,8 @@ def calibrate(
     """
     from dermafed.client.clinic.diagnosis.opened_model import open_model
     from dermafed.client.evaluation.calibrate import calibrate as fit
-    from dermafed.client.evaluation.calibrate import given_images, own_images
+    from dermafed.client.evaluation.calibrate import clinic_decision, given_images, own_images
+    from dermafed.client.node.home import Home
     from dermafed.shared.lesions.readers.columns import ColumnNames
     from dermafed.shared.metrics.calibration.calibration_file import (
         calibration_files,
@@ -168,7 +170,7 @@ def calibrate(
         else given_images(opened, data, ColumnNames(image, label))
     )
     with stages() as stage:
-        calibration = fit(opened, images, stage)
+        calibration = fit(opened, images, stage, clinic_decision(Home(folder)))
     save_calibration(opened.file, calibration)
     files = [str(path) for path in calibration_files(opened.file) if path.exists()]
     if as_json:

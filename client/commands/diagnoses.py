@@ -121,7 +121,7 @@ def quarantine(
 def describe(diagnosis: Diagnosis, opinions: Sequence[Opinion]) -> list[str]:
     """A diagnosis on a line, and each opinion on it on another."""
     time = datetime.fromisoformat(diagnosis.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    notes = [name for name in ("unsure", "outside") if getattr(diagnosis, name)]
+    notes = [name for name in ("alert", "unsure", "outside") if getattr(diagnosis, name)]
     sure = f"{diagnosis.prediction} {diagnosis.probabilities[diagnosis.prediction]:.0%}"
     first = "  ".join([diagnosis.id, time, ", ".join([sure, *notes]), f"from {diagnosis.device}"])
     return [first, *(f"    {opinion.describe()}" for opinion in opinions)]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.evaluation.evaluate import Stage
 from dermafed.client.node.clinic_data import OfferFolder
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers
-from dermafed.shared.errors import DatasetError
+from dermafed.shared.errors import DatasetError, ModelError, SettingsError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
 from dermafed.shared.lesions.clinic_split import read_clinic_split
@@ -19,7 +21,13 @@ from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics
 from dermafed.shared.metrics.calibration.calibration import Calibration, fit_calibration
+from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
+from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
+from dermafed.shared.metrics.decision.alert_rule import AlertRule, fit_alert_rule
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
+from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, lesion_scores
+from dermafed.shared.settings import read_toml
 from dermafed.shared.training.data import label_images
 
 SEED = 0  # of the split of images that no run has split; fl-simulate's default
@@ -38,22 +46,60 @@ class CalibrationImages:
     note: str
 
 
-def calibrate(model: OpenedModel, images: CalibrationImages, stage: Stage) -> Calibration:
+def calibrate(
+    model: OpenedModel, images: CalibrationImages, stage: Stage, decision: DecisionSettings
+) -> Calibration:
     """Calibrate a model; writes only to the preprocessing cache.
 
     Args:
         model: the model to calibrate.
         images: of the clinic.
         stage: called with the name of a stage; returns its progress callback (images done, images).
+        decision: what the clinic wants of an alert for melanoma.
+
+    The scale and offsets are drawn to the federation's, where the model's calibration has them.
 
     Raises:
         DatasetError: there are too few validation images.
         ImageError: an image cannot be read.
+        ModelError: an output is NaN or infinite.
     """
+    federation = _federation(model)
     outputs = {side: _outputs(model, images.splits, side, stage) for side in ("train", "validation")}
-    return fit_calibration(
-        model.used.sha256, model.card.model.classes, outputs["train"], outputs["validation"]
+    calibration = fit_calibration(
+        model.used.sha256, model.card.model.classes, outputs["train"], outputs["validation"], federation
     )
+    lesions = [record.group for record in images.splits.validation]
+    return replace(calibration, alert=_alert(calibration, outputs["validation"], lesions, decision))
+
+
+def _alert(
+    calibration: Calibration, outputs: NetworkOutputs, lesions: list[str], decision: DecisionSettings
+) -> AlertRule | None:
+    """The rule of the alert; ``None`` where the validation images have no melanoma, or nothing else."""
+    if MELANOMA not in calibration.classes:
+        return None
+    probabilities = np.stack([calibration.probabilities(logits) for logits in outputs.logits])
+    scores = lesion_scores(outputs.labels, probabilities, calibration.classes.index(MELANOMA), lesions)
+    try:
+        return fit_alert_rule(scores, decision)
+    except DatasetError:
+        return None
+
+
+def clinic_decision(home: Home) -> DecisionSettings:
+    """What the clinic wants of an alert: the table ``[decision]`` of ``clinic.toml``, or the defaults.
+
+    Raises:
+        SettingsError: it cannot be used; names the field.
+    """
+    path = home.settings_file
+    if not path.is_file():
+        return DecisionSettings()
+    try:
+        return DecisionSettings.read(read_toml(path).get("decision", {}))
+    except SettingsError as error:
+        raise SettingsError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from None
 
 
 def own_images(model: OpenedModel, home: Home) -> CalibrationImages:
@@ -87,6 +133,16 @@ def given_images(model: OpenedModel, data: Path, columns: ColumnNames | None = N
     return CalibrationImages(
         splits, "Split anew: metrics on images that the model was trained on look too good"
     )
+
+
+def _federation(model: OpenedModel) -> FittedOffsets | None:
+    """What all clinics fitted to the model, of the calibration beside it; none of one that is damaged."""
+    try:
+        before = load_calibration(model.file, model.used.sha256)
+    except ModelError:
+        return None
+    fitted = None if before is None else before.federation
+    return fitted if fitted is not None and fitted.clinics > 1 else None
 
 
 def _offer(model: OpenedModel, home: Home) -> str | None:

@@ -15,13 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
+from dermafed.client.evaluation.evaluate_alert import EvaluatedAlert, evaluate_alert
 from dermafed.shared.errors import DatasetError, DermaFedError, ModelError, SettingsError
 from dermafed.shared.imaging.cache import CachedImages, PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import ClassMap, class_map_for, parse_class_map
 from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.calibration.calibration import weights_digest
+from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
+from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
@@ -53,6 +57,7 @@ class Evaluation:
         excluded: number of images of each diagnosis that the model does not know.
         unreadable: the image files that were skipped, each with the reason.
         notes: what else a reader of the metrics must know.
+        alert: the alert for melanoma; ``None`` where the data set has no melanoma, or nothing else.
     """
 
     model: Path
@@ -64,6 +69,7 @@ class Evaluation:
     excluded: dict[str, int]
     unreadable: tuple[tuple[Path, str], ...]
     notes: tuple[str, ...]
+    alert: EvaluatedAlert | None = None
 
 
 def evaluate(
@@ -99,18 +105,19 @@ def evaluate(
     records = tuple(mapped[index] for index in cached.positions)
     images = label_images(records, cached.images, card.model)
     probabilities = _predict(classifier, images, model, stage("Evaluating images"))
+    lesions, known = [record.group for record in records], card.model.classes
+    calibration = load_calibration(model, weights_digest(to_flat(classifier)))
     return Evaluation(
         model,
         card,
         data,
         records,
         probabilities,
-        classification_report(
-            images.labels, probabilities, card.model.classes, groups=[record.group for record in records]
-        ),
+        classification_report(images.labels, probabilities, known, groups=lesions),
         dict(sorted(excluded.items())),
         cached.skipped,
         _notes(dataset.notes, class_map, card),
+        evaluate_alert(images.labels, probabilities, known, lesions, calibration),
     )
 
 
@@ -210,6 +217,7 @@ def summarise(evaluation: Evaluation, predictions: Path) -> dict[str, Any]:
         "weights_origin": card.origin,
         "data": str(evaluation.data.resolve()),
         **evaluation.metrics.to_dict(),
+        "alert": None if evaluation.alert is None else evaluation.alert.to_dict(),
         "excluded": evaluation.excluded,
         "unreadable": {str(path): reason for path, reason in evaluation.unreadable},
         "notes": list(evaluation.notes),

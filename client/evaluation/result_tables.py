@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
+from dermafed.client.evaluation.alert_table import alert_notes, alert_table
 from dermafed.client.evaluation.evaluate import Evaluation
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES, WITHIN_THRESHOLD
@@ -27,7 +28,11 @@ def print_evaluation(evaluation: Evaluation, folder: Path) -> None:
         console.print(escape(line), soft_wrap=True)
     for table in (_overall(metrics), _per_class(metrics), _confusion(metrics)):
         console.print(table)
-    for line in (*_left_out(evaluation), *evaluation.notes):
+    alert, notes = evaluation.alert, evaluation.notes
+    if alert is not None:
+        console.print(alert_table(alert.point))
+        notes = (*alert_notes(alert.point), f"Alert: {alert.note}", *notes)
+    for line in (*_left_out(evaluation), *notes):
         console.print(f"- {escape(line)}", soft_wrap=True)
     console.print(escape(f"Predictions and metrics: {folder}"), soft_wrap=True)
     console.print(USE)
@@ -120,8 +125,12 @@ def print_calibration(
     clinics = f"{calibration.clinics} clinic{'' if calibration.clinics == 1 else 's'}"
     console.print(escape(f"Model: {name}; {calibration.sums.images} validation images of {clinics}"))
     console.print(f"Temperature: {calibration.sums.temperature:.3f}")
+    for line in _offsets(calibration):
+        console.print(escape(line))
     console.print(_calibration(calibration))
-    for line in (*_rules(calibration), *_warnings(calibration), *notes):
+    if calibration.alert is not None:
+        console.print(alert_table(calibration.alert.point))
+    for line in (*_rules(calibration), *_alert(calibration), *_warnings(calibration), *notes):
         console.print(f"- {escape(line)}", soft_wrap=True)
     for file in files:
         console.print(escape(f"Written: {file}"), soft_wrap=True)
@@ -137,6 +146,22 @@ def _calibration(calibration: Calibration) -> Table:
     table.add_row("Log loss, nats", f"{sums.loss_before:.3f}", f"{sums.loss_after:.3f}")
     table.add_row("Accuracy", *map(_accuracy, (sums.before, sums.after)))
     return table
+
+
+def _offsets(calibration: Calibration) -> list[str]:
+    """The offsets in use, and of which classes there are too few images here."""
+    point = calibration.point
+    if point is None:
+        return []
+    named = ", ".join(
+        f"{name} {offset:+.2f}" for name, offset in zip(calibration.classes, point.offsets, strict=True)
+    )
+    lines = [f"Offsets of the classes, in nats: {named}"]
+    few = [] if calibration.own is None else calibration.own.few
+    rare = [name for name, is_rare in zip(calibration.classes, few, strict=False) if is_rare]
+    if rare:
+        lines.append(f"Mostly the federation's, since there are few images here: {', '.join(rare)}")
+    return lines
 
 
 def _error(bins: ConfidenceBins) -> str:
@@ -169,6 +194,13 @@ def _rules(calibration: Calibration) -> list[str]:
             f"as {1 - WITHIN_THRESHOLD:.0%} of the validation images are"
         )
     return lines
+
+
+def _alert(calibration: Calibration) -> list[str]:
+    rule = calibration.alert
+    if rule is None:
+        return ["No alert for melanoma: it needs validation images of melanoma and of other lesions"]
+    return [*alert_notes(rule.point), rule.promise.sentence]
 
 
 def _warnings(calibration: Calibration) -> list[str]:

@@ -7,22 +7,36 @@ again: a server that died, or that lost a reply, can go on.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from flwr.app import MessageType, RecordDict
 
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.flower.contents import content_from_bytes, content_to_bytes
 from dermafed.shared.errors import StorageError
-from dermafed.shared.protocol.messages import CALIBRATE_QUERY, EXPLAIN_QUERY, Instruction
+from dermafed.shared.protocol.messages import CALIBRATE_QUERY, EXPLAIN_QUERY, HEAD_TRAIN, OFFSETS_QUERY
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 
 SAVED_ROUNDS = 3  # whose replies are at hand; a resumed run may go back by a round or two
 _CALIBRATIONS = 2  # one for the temperature, one for the counts at it
+_POINTS = 24  # of scale and offsets: offset_fit.MOST_POINTS, and some for a server that starts again
+_OF_ONE_MODEL = {CALIBRATE_QUERY: _CALIBRATIONS, OFFSETS_QUERY: _POINTS}
+
+
+class Asked(Protocol):
+    """What a message asks for: something of a round's model."""
+
+    @property
+    def round(self) -> int:
+        """The model's round."""
+
+    @property
+    def model(self) -> str:
+        """SHA-256 of its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +56,9 @@ class Request:
     model: str
 
     @classmethod
-    def of(cls, kind: str, content: RecordDict, instruction: Instruction) -> Request:
+    def of(cls, kind: str, content: RecordDict, asked: Asked) -> Request:
         """The request in a message."""
-        model = hashlib.sha256(instruction.weights.tobytes()).hexdigest()
-        return cls(kind, instruction.round, content.object_id, model)
+        return cls(kind, asked.round, content.object_id, asked.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +130,26 @@ def _check(request: Request, before: list[Request]) -> None:
     same = [each for each in before if each.kind == request.kind]
     if request.kind == EXPLAIN_QUERY and same:
         raise NotApproved("Explanations were measured already, of another model")
-    if request.kind == CALIBRATE_QUERY:
-        if any(each.model != request.model for each in same):
-            raise NotApproved("Another model was calibrated already")
-        if len(same) >= _CALIBRATIONS:
-            raise NotApproved("The model was calibrated already")
+    if request.kind in _OF_ONE_MODEL:
+        _check_calibration(request, [each for each in before if each.kind in _OF_ONE_MODEL], len(same))
     if (place := _place(request)) and place <= max(map(_place, before), default=0):
         raise NotApproved(f"{_name(request)} comes too late: the round has one, and rounds go on in order")
 
 
+def _check_calibration(request: Request, before: list[Request], same: int) -> None:
+    """One model is calibrated, at so many temperatures and points; its sums come before its slopes."""
+    if any(each.model != request.model for each in before):
+        raise NotApproved("Another model was calibrated already")
+    if same >= _OF_ONE_MODEL[request.kind]:
+        raise NotApproved("The model was calibrated already")
+    if request.kind == OFFSETS_QUERY and not before:
+        raise NotApproved("The slopes of a model that was not calibrated")
+
+
 def _place(request: Request) -> int:
     """Its place in the order of trainings and evaluations; 0 for what comes after them."""
-    return {MessageType.TRAIN: 2 * request.round, MessageType.EVALUATE: 2 * request.round + 1}.get(
-        request.kind, 0
-    )
+    places = {MessageType.TRAIN: 0, HEAD_TRAIN: 0, MessageType.EVALUATE: 1}
+    return 2 * request.round + places[request.kind] if request.kind in places else 0
 
 
 def _name(request: Request) -> str:

@@ -16,10 +16,13 @@ from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
 from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration_sums
+from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE,
     CALIBRATION,
     EXPLAIN,
+    HEAD,
+    OFFSETS,
     Instruction,
     Refusal,
     decode_instruction,
@@ -27,11 +30,13 @@ from dermafed.shared.protocol.messages import (
     encode_explanation_quality,
     encode_update,
 )
-from dermafed.shared.training.trainer import FloatVector, Trainer
+from dermafed.shared.protocol.offset_messages import decode_offsets_request, encode_offset_sums
+from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer
 
 if TYPE_CHECKING:
+    from dermafed.client.node.answered import Asked
+    from dermafed.client.node.clinic_calibrator import ClinicCalibrator
     from dermafed.client.node.consent import ClinicConsent
-    from dermafed.client.node.node_app import ClinicCalibrator
 
 T = TypeVar("T")
 
@@ -42,6 +47,9 @@ QualityOf = Callable[[FloatVector, int], ExplanationQuality]
 
 Answer = Callable[[Message, Context, Callable[[Instruction], RecordDict]], RecordDict]
 """Gives the content of the reply to a message, by what does the work."""
+
+Counted = Callable[[Message, "Asked", Context, Callable[[], RecordDict]], RecordDict]
+"""The same, of a message that is decoded: checked, and worked on once."""
 
 log = logging.getLogger("dermafed.client")
 
@@ -69,12 +77,17 @@ def build_client_app(
     """
     app = ClientApp()
 
+    def counted(
+        message: Message, asked: Asked, context: Context, work: Callable[[], RecordDict]
+    ) -> RecordDict:
+        if consent is None:
+            return work()
+        consent.check(asked, message.metadata.message_type, context)
+        return consent.once(message, asked, context, work)
+
     def answer(message: Message, context: Context, work: Callable[[Instruction], RecordDict]) -> RecordDict:
         asked = decode_instruction(message.content)
-        if consent is None:
-            return work(asked)
-        consent.check(asked, message.metadata.message_type, context)
-        return consent.once(message, asked, context, lambda: work(asked))
+        return counted(message, asked, context, lambda: work(asked))
 
     @app.train()
     @_replies(Refusal.TRAINING_FAILED)
@@ -82,6 +95,17 @@ def build_client_app(
         def work(asked: Instruction) -> RecordDict:
             trainer = trainer_for(context)
             return encode_update(*_timed(lambda: trainer.train(asked.weights, asked.round, asked.config)))
+
+        return answer(message, context, work)
+
+    @app.train(HEAD)
+    @_replies(Refusal.TRAINING_FAILED)
+    def head(message: Message, context: Context) -> RecordDict:
+        def work(asked: Instruction) -> RecordDict:
+            trainer = trainer_for(context)
+            if not isinstance(trainer, HeadTrainer):
+                raise FederationError("This clinic does not sum up features")
+            return encode_head_sums(*_timed(lambda: trainer.head_sums(asked.weights, asked.round)))
 
         return answer(message, context, work)
 
@@ -106,7 +130,7 @@ def build_client_app(
         return answer(message, context, work)
 
     if calibrator_for is not None:
-        _add_calibration(app, answer, calibrator_for)
+        _add_calibration(app, answer, counted, calibrator_for)
     if consent is not None:
         _add_consent(app, consent)
     return app
@@ -115,9 +139,10 @@ def build_client_app(
 def _add_calibration(
     app: ClientApp,
     answer: Answer,
+    counted: Counted,
     calibrator_for: Callable[[Context], ClinicCalibrator],
 ) -> None:
-    """Answer the two queries that come after a run."""
+    """Answer the three queries that come after a run."""
 
     @app.query(CALIBRATE)
     @_replies(Refusal.CALIBRATION_FAILED)
@@ -126,6 +151,16 @@ def _add_calibration(
             return encode_calibration_sums(*_timed(lambda: calibrator_for(context).sums(asked)))
 
         return answer(message, context, work)
+
+    @app.query(OFFSETS)
+    @_replies(Refusal.CALIBRATION_FAILED)
+    def offsets(message: Message, context: Context) -> RecordDict:
+        asked = decode_offsets_request(message.content)
+
+        def work() -> RecordDict:
+            return encode_offset_sums(*_timed(lambda: calibrator_for(context).offset_sums(asked)))
+
+        return counted(message, asked, context, work)
 
     @app.query(CALIBRATION)
     @_replies(Refusal.CALIBRATION_FAILED)

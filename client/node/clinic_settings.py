@@ -190,6 +190,7 @@ def load_settings(path: Path) -> ClinicSettings:
     """
     values = read_toml(path)
     values.pop("serve", None)  # dermafed.client.clinic.http.serve_settings reads it
+    values.pop("decision", None)  # dermafed.client.evaluation.calibrate reads it
     try:
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))

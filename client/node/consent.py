@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flwr.app import Context, Message, RecordDict
 
-from dermafed.client.node.answered import Answered, Request
+from dermafed.client.node.answered import Answered, Asked, Request
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.clinic_data import (
     ClinicData,
@@ -23,9 +23,9 @@ from dermafed.client.node.offers import Offers, StoredOffer
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
-from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Instruction
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
 
 log = logging.getLogger("dermafed.client")
 
@@ -90,21 +90,23 @@ class ClinicConsent:
         preprocess_clinic_data(split, stored.offer)
         self.warm_up(context)
 
-    def check(self, instruction: Instruction, kind: str, context: Context) -> None:
+    def check(self, asked: Asked, kind: str, context: Context) -> None:
         """Raise NotApproved unless the clinic approved the run, its rounds, and explanations if asked for."""
         _, stored = self._approved_offer(context.run_id)
         offer = stored.offer
-        if not 1 <= instruction.round <= offer.rounds:
-            raise NotApproved(f"Round {instruction.round} of a plan of {offer.rounds}", where=offer.name)
+        if not 1 <= asked.round <= offer.rounds:
+            raise NotApproved(f"Round {asked.round} of a plan of {offer.rounds}", where=offer.name)
+        if kind == HEAD_TRAIN and offer.strategy != EXACT_HEAD:
+            raise NotApproved("The exact head is not part of the plan", where=offer.name)
         if kind == EXPLAIN_QUERY and not offer.explain:
             raise NotApproved("Explanations are not part of the plan", where=offer.name)
 
     def once(
-        self, message: Message, instruction: Instruction, context: Context, work: Callable[[], RecordDict]
+        self, message: Message, asked: Asked, context: Context, work: Callable[[], RecordDict]
     ) -> RecordDict:
         """The content of the reply to a message of an approved run; see :class:`Answered`."""
         hash, _ = self._approved_offer(context.run_id)
-        request = Request.of(message.metadata.message_type, message.content, instruction)
+        request = Request.of(message.metadata.message_type, message.content, asked)
         return Answered(self._folder(hash).answers).answer(request, work)
 
     def approved(self, context: Context) -> ApprovedRun:

@@ -23,10 +23,13 @@ from dermafed.shared.protocol.agreement import (
     installed_versions,
 )
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration_sums
+from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
+    HEAD_TRAIN,
+    OFFSETS_QUERY,
     Refusal,
     decode_evaluation,
     decode_explanation_quality,
@@ -35,6 +38,12 @@ from dermafed.shared.protocol.messages import (
     encode_evaluation,
     encode_explanation_quality,
     encode_update,
+)
+from dermafed.shared.protocol.offset_messages import (
+    decode_offset_sums,
+    decode_offsets_request,
+    encode_offset_sums,
+    offsets_from_config,
 )
 
 METRICS = {"loss"}
@@ -77,6 +86,11 @@ def _update(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_update(update, seconds)
 
 
+def _head_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    parameters = decode_instruction(request.content).weights.size
+    return encode_head_sums(*decode_head_sums(content, classes, parameters))
+
+
 def _evaluation(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_evaluation(*decode_evaluation(content, classes))
 
@@ -86,7 +100,14 @@ def _explanation(content: RecordDict, request: Message, classes: int) -> RecordD
 
 
 def _calibration_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
-    return encode_calibration_sums(*decode_calibration_sums(content, classes))
+    offsets = offsets_from_config(decode_instruction(request.content).config)
+    return encode_calibration_sums(*decode_calibration_sums(content, classes, offsets))
+
+
+def _offset_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    point = decode_offsets_request(request.content).point
+    point.validate(classes)
+    return encode_offset_sums(*decode_offset_sums(content, point))
 
 
 def _answer(content: RecordDict, request: Message, classes: int) -> RecordDict:
@@ -101,9 +122,11 @@ def _ready(content: RecordDict, request: Message, classes: int) -> RecordDict:
 
 _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     MessageType.TRAIN: _update,
+    HEAD_TRAIN: _head_sums,
     MessageType.EVALUATE: _evaluation,
     EXPLAIN_QUERY: _explanation,
     CALIBRATE_QUERY: _calibration_sums,
+    OFFSETS_QUERY: _offset_sums,
     CALIBRATION_QUERY: _ready,
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,

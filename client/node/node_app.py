@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
 from flwr.app import Context
 from flwr.clientapp import ClientApp
 
 from dermafed.client.node.client_app import QualityOf, build_client_app
+from dermafed.client.node.clinic_calibrator import ClinicCalibrator, LastOutputs, check_finite
 from dermafed.client.node.clinic_trainer import build_clinic_trainer
 from dermafed.client.node.consent import ApprovedRun, ClinicConsent
 from dermafed.client.node.explanation_quality import build_explanation_quality, score_cam
 from dermafed.client.node.home import Home
-from dermafed.client.node.saved_models import MODEL, find_saved_model, save_last_model
+from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.errors import FederationError
-from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.calibration.calibration import (
-    Calibration,
-    fit_out_of_distribution,
-    weights_digest,
-)
-from dermafed.shared.metrics.calibration.calibration_file import save_calibration
-from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
-from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
-from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
-from dermafed.shared.protocol.messages import Instruction
-from dermafed.shared.training.backend import configure_backend
-from dermafed.shared.training.data import load_labelled
-from dermafed.shared.training.predict import loaded_classifier
-from dermafed.shared.training.trainer import FloatVector, Trainer, Update
-
-
-def check_finite(values: FloatVector) -> None:
-    """Refuse NaN and infinity.
-
-    Raises:
-        FederationError: a weight or an output is one of these.
-    """
-    if not np.isfinite(values).all():
-        raise FederationError("The global model is not finite", remedy="Tell the coordinator")
+from dermafed.shared.training.exact_head.head_sums import HeadSums
+from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer, Update
 
 
 @dataclass(frozen=True)
@@ -57,6 +33,17 @@ class SavingTrainer:
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         """As the trainer does."""
         return self.trainer.train(weights, round, config)
+
+    def head_sums(self, weights: FloatVector, round: int) -> HeadSums:
+        """As the trainer does; refuses weights that are not finite.
+
+        Raises:
+            FederationError: they are not, or the trainer does not sum up features.
+        """
+        check_finite(weights)
+        if not isinstance(self.trainer, HeadTrainer):
+            raise FederationError("This clinic does not sum up features")
+        return self.trainer.head_sums(weights, round)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """As the trainer does; saves the weights if they and the evaluation are finite.
@@ -98,64 +85,9 @@ def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
         run = consent.approved(context)
         return build_explanation_quality(run.folder.split, run.plan, run.folder.state, score_cam)
 
+    outputs = LastOutputs()
+
     def calibrator_for(context: Context) -> ClinicCalibrator:
-        return ClinicCalibrator(home, consent.approved_calibration(context))
+        return ClinicCalibrator(home, consent.approved_calibration(context), outputs)
 
     return build_client_app(trainer_for, quality_for, consent, calibrator_for), consent
-
-
-@dataclass(frozen=True)
-class ClinicCalibrator:
-    """Calibrates the global model of a run on the clinic's own images.
-
-    Attributes:
-        home: the clinic's folder.
-        run: the run that the clinic approved.
-    """
-
-    home: Home
-    run: ApprovedRun
-
-    def sums(self, instruction: Instruction) -> CalibrationSums:
-        """The sums of the clinic's validation images of common classes; saves the model, the run's last.
-
-        Raises:
-            DatasetError: no class has enough validation images.
-            FederationError: the server asks for an impossible temperature, or the model is not finite.
-        """
-        temperature = instruction.config.get("temperature", 1.0)
-        if not TEMPERATURES[0] <= temperature <= TEMPERATURES[-1]:
-            raise FederationError(f"There is no temperature {temperature}", where="query.calibrate")
-        run, weights = self.run, instruction.weights
-        check_finite(weights)
-        outputs = self._outputs(weights, read_clinic_split(run.folder.split).splits.validation)
-        check_finite(outputs.logits)
-        sums = CalibrationSums.of(outputs.logits, outputs.labels, temperature, shows_rare=False)
-        save_last_model(self.home.models, run.hash, run.offer, weights, instruction.round)
-        return sums
-
-    def save(self, calibration: Calibration) -> None:
-        """Save the calibration of all clinics beside the model, with this clinic's out-of-distribution rule.
-
-        Raises:
-            FederationError: it belongs to another model than the one saved.
-            StorageError: it cannot be written.
-        """
-        model = find_saved_model(self.home.models, self.run.hash, self.run.offer)
-        if model is None:
-            raise FederationError("No model of the run is saved here", where=self.home.models)
-        weights = model.weights()
-        same = weights_digest(weights) == calibration.model
-        if not same or calibration.classes != self.run.offer.model.classes:
-            raise FederationError("The calibration belongs to another model", where=model.folder)
-        splits = read_clinic_split(self.run.folder.split).splits
-        training, validation = (self._outputs(weights, side) for side in (splits.train, splits.validation))
-        own = fit_out_of_distribution(training, validation)
-        save_calibration(model.folder / MODEL, replace(calibration, out_of_distribution=own))
-
-    def _outputs(self, weights: FloatVector, records: Sequence[LesionRecord]) -> NetworkOutputs:
-        plan = self.run.plan
-        configure_backend(plan.threads)
-        # Without the clinic's own batch normalisation: the saved and the exported model are the global one.
-        classifier = loaded_classifier(plan.model, weights)
-        return network_outputs(classifier, load_labelled(records, plan.model, plan.preprocess))

@@ -9,12 +9,16 @@ from threading import Lock
 from flwr.app import ArrayRecord, Message, MessageType
 
 from dermafed.server.flower.private_names import ObjectTree, PushMessagesRequest, PushObjectRequest
+from dermafed.shared.protocol.messages import HEAD_TRAIN
 
 LARGEST_ENVELOPE = 64 * 2**10
 """Bytes of a reply's metadata or error, and of all that an update has besides its weights."""
 
 LARGEST_COUNTS = 8 * 2**20
 """Bytes of a reply without weights; the histograms of 500 classes."""
+
+LARGEST_HEAD = 32 * 2**20
+"""Bytes of a reply with the sums of the exact head; those of 2,560 features, the most of any backbone."""
 
 _CHUNK = 5 * 2**20  # Flower cuts arrays into chunks of this size
 _FEWEST_OBJECTS = 32  # a message, its records, their arrays and one chunk of each
@@ -53,8 +57,9 @@ class ExpectedReplies:
         """Expect a reply to a message that is about to be stored."""
         arrays = [record for record in message.content.values() if isinstance(record, ArrayRecord)]
         sent = sum(len(array.data) for record in arrays for array in record.values())
-        trains = message.metadata.message_type == MessageType.TRAIN
-        most = sent + LARGEST_ENVELOPE if trains else LARGEST_COUNTS
+        most = {MessageType.TRAIN: sent + LARGEST_ENVELOPE, HEAD_TRAIN: LARGEST_HEAD}.get(
+            message.metadata.message_type, LARGEST_COUNTS
+        )
         with self._lock:
             self._open[message_id] = _Expected(message.metadata.dst_node_id, most)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from flwr.app import MessageType, RecordDict
+from flwr.app import MessageType
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
@@ -22,21 +22,21 @@ from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.collector import Collector
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
 from dermafed.server.rounds.exchange import Assignment, Participation, exchange
+from dermafed.server.rounds.head_round import HeadRound
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.shares import Member
-from dermafed.server.rounds.strategies import Means, Strategy
+from dermafed.server.rounds.strategies import ExactHead, Means, Strategy
 from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.errors import FederationError
-from dermafed.shared.protocol.messages import encode_instruction
+from dermafed.shared.protocol.messages import HEAD_TRAIN, encode_instruction
 from dermafed.shared.training.trainer import FloatVector
 
 log = logging.getLogger("dermafed.server")
 
 _Outcome = TypeVar("_Outcome")
-_Reply = TypeVar("_Reply")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
         validation_balanced_accuracy=evaluation.balanced_accuracy,
         validation_auc=evaluation.auc,
         replied=len(took_part.replied),
-        left_out="; ".join([*_reasons(took_part), *(f"{why} (evaluation)" for why in _reasons(evaluated))]),
+        left_out="; ".join([*reasons(took_part), *(f"{why} (evaluation)" for why in reasons(evaluated))]),
         seconds=seconds,
         overhead_seconds=seconds - took_part.busy_seconds - evaluated.busy_seconds,
         clinics=_clinics(trained, evaluation),
@@ -140,6 +140,10 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
     content = encode_instruction(state.weights, number, federation.strategy.instructions())
+    if isinstance(federation.strategy, ExactHead):
+        head = partial(HeadRound, state.weights, federation.classes, federation.strategy, federation.members)
+        assignment = Assignment(HEAD_TRAIN, number, content)
+        return _until_quorum(grid, assignment, federation, lambda: nullcontext(head()))
     rules, screen, members = federation.rules, federation.screen, federation.members
     models = partial(TrainedModels, state.weights, rules, screen, members, federation.folder)
     return _until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, models)
@@ -181,14 +185,14 @@ def _until_quorum(
         with collector() as collected:
             participation = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
             _leave_out(participation, collected.compare())
-            for why in _reasons(participation):
+            for why in reasons(participation):
                 log.warning("Round %d, %s: left out %s", number, kind, why)
             if len(participation.replied) >= rules.needed:
                 return collected.result(), participation
     raise FederationError(
         f"Round {number} got {len(participation.replied)} of the {rules.needed} replies to '{kind}' it needs"
         f" in the last of {rules.attempts} attempts",
-        where="; ".join(_reasons(participation)) or f"{len(clinics)} clinics are connected",
+        where="; ".join(reasons(participation)) or f"{len(clinics)} clinics are connected",
         remedy="Fix the clinics named here, then resume the run",
     )
 
@@ -206,42 +210,11 @@ def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
     return dict(sorted(clinics.items(), key=lambda item: item[1]))
 
 
-def collect(
-    grid: Grid,
-    assignment: Assignment,
-    rules: RoundRules,
-    decode: Callable[[str, RecordDict], tuple[_Reply, float]],
-) -> tuple[dict[str, _Reply], dict[str, str]]:
-    """Send a query to the connected clinics, and collect their replies; no quorum is needed.
-
-    Args:
-        grid: Flower's connection to the clinics.
-        assignment: the query.
-        rules: how long to wait for the clinics and their replies.
-        decode: decodes a clinic's reply and its seconds of work, or refuses it with a FederationError.
-
-    Returns:
-        Each accepted reply by the clinic's name, and the other clinics, each with the reason; both in
-        alphabetical order, since the sum of floats depends on the order.
-    """
-    received: list[_Reply] = []
-
-    def accept(clinic: str, content: RecordDict) -> float:
-        reply, seconds = decode(clinic, content)
-        received.append(reply)
-        return seconds
-
-    participation = exchange(grid, assignment, connected(grid, rules), rules.deadline, accept)
-    for why in _reasons(participation):
-        log.warning("%s: left out %s", assignment.kind, why)
-    replies = sorted(zip(participation.replied, received, strict=True), key=lambda pair: pair[0])
-    return dict(replies), dict(sorted(participation.left_out.items()))
-
-
 def _names(grid: Grid) -> dict[int, str]:
     """The connected clinics by Flower's names, or by their node ids."""
     return {node.node_id: node.name or f"node {node.node_id}" for node in grid.get_nodes()}
 
 
-def _reasons(participation: Participation) -> list[str]:
+def reasons(participation: Participation) -> list[str]:
+    """Who was left out of an exchange, and why, by clinic."""
     return [f"{clinic}: {reason}" for clinic, reason in sorted(participation.left_out.items())]

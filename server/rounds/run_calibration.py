@@ -14,16 +14,19 @@ from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from dermafed.server.rounds.exchange import Assignment
+from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.rounds import collect
-from dermafed.server.rounds.shares import Member
+from dermafed.server.rounds.run_offsets import fit_with_clinics
+from dermafed.server.rounds.shares import Member, check_told
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.protocol.agreement import decode_ready
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration
 from dermafed.shared.protocol.messages import CALIBRATE_QUERY, CALIBRATION_QUERY, encode_instruction
+from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_to_config
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
 
@@ -70,7 +73,8 @@ def calibrate_with_clinics(
 ) -> ClinicsCalibration:
     """Let the connected clinics calibrate a model together, and send them the result.
 
-    There are two requests: for the sums that give the temperature, then for the counts at that temperature.
+    They are asked for the sums that give the temperature, then for those that give scale and offsets
+    (:func:`dermafed.server.rounds.run_offsets.fit_with_clinics`), then for the counts at these.
     No quorum is needed: the run's model exists already, and a clinic with too few images may not reply.
 
     Args:
@@ -82,26 +86,34 @@ def calibrate_with_clinics(
         members: the clinics by the agreement, of which none may count more images than it told.
     """
 
-    def request_sums(temperature: float) -> tuple[dict[str, CalibrationSums], dict[str, str]]:
+    def request_sums(
+        temperature: float, offsets: tuple[float, ...] = ()
+    ) -> tuple[dict[str, CalibrationSums], dict[str, str]]:
         def decode(clinic: str, content: RecordDict) -> tuple[CalibrationSums, float]:
-            sums, seconds = decode_calibration_sums(content, len(classes))
+            sums, seconds = decode_calibration_sums(content, len(classes), offsets)
             if sums.temperature != temperature:
                 raise FederationError("it used another temperature")
-            told = sums.images if members is None else members[clinic].images
-            if sums.images > told:
-                raise FederationError(f"it counts {sums.images} images, more than the {told} that it told")
+            check_told(clinic, sums.images, members)
             return sums, seconds
 
-        instruction = encode_instruction(weights, round, {"temperature": temperature})
+        config = {"temperature": temperature, **offsets_to_config(offsets)}
+        instruction = encode_instruction(weights, round, config)
         return collect(grid, Assignment(CALIBRATE_QUERY, round, instruction), rules, decode)
 
     first, left_out = request_sums(1.0)
     if not first:
         return ClinicsCalibration(round, None, {}, left_out)
-    clinics, left_out = request_sums(reduce(add, first.values()).best_temperature)
+    temperature = reduce(add, first.values()).best_temperature
+    offsets: tuple[float, ...] = ()
+    start = ClassOffsets(1 / temperature, (0.0,) * len(classes))
+    fitted = fit_with_clinics(grid, OffsetsRequest(weights_digest(weights), round, start), rules, members)
+    if fitted is not None:
+        temperature, offsets = 1 / fitted.point.scale, fitted.point.offsets
+    clinics, left_out = request_sums(temperature, offsets)
     if not clinics:
         return ClinicsCalibration(round, None, {}, left_out)
-    calibration = Calibration(weights_digest(weights), classes, reduce(add, clinics.values()), len(clinics))
+    sums = reduce(add, clinics.values())
+    calibration = Calibration(weights_digest(weights), classes, sums, len(clinics), federation=fitted)
     message = Assignment(CALIBRATION_QUERY, round, encode_calibration(calibration))
     collect(grid, message, rules, lambda clinic, reply: (None, decode_ready(reply)))
     return ClinicsCalibration(round, calibration, clinics, left_out)

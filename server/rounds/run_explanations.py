@@ -12,8 +12,8 @@ from typing import Any
 from flwr.serverapp import Grid
 
 from dermafed.server.rounds.exchange import Assignment
+from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.rounds import collect
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, decode_explanation_quality, encode_instruction
 from dermafed.shared.storage.atomic_files import write_json

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from dermafed.shared.errors import FederationError
 from dermafed.shared.training.clinic_weight import clinic_weight
 
 
@@ -38,6 +39,17 @@ def members_of(counts: Mapping[str, Sequence[int]], balance: str) -> dict[str, M
     return {
         name: Member(int(sum(own)), clinic_weight(own, everywhere, balance)) for name, own in counts.items()
     }
+
+
+def check_told(clinic: str, images: int, members: Mapping[str, Member] | None) -> None:
+    """Refuse sums over more images than the clinic told in the agreement.
+
+    Raises:
+        FederationError: they are.
+    """
+    told = images if members is None else members[clinic].images
+    if images > told:
+        raise FederationError(f"it counts {images} images, more than the {told} that it told")
 
 
 def capped_weights(weights: Mapping[str, int], largest_share: float) -> dict[str, int]:

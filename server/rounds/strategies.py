@@ -1,8 +1,8 @@
 """The strategies: how the server moves the model towards the mean of the clinics' models.
 
 Flower's own classes average all replies of a round at once; these take the mean that was streamed, and are
-tested to give what Flower's give. To add a strategy, write a class here, name it in :data:`STRATEGIES`, and
-add its name to :data:`dermafed.shared.protocol.plan.StrategyName`, which plans, options and limits read.
+tested to give what Flower's give. To add one, write a class here, name it in :data:`STRATEGIES` and in
+:data:`dermafed.shared.protocol.plan.StrategyName`, which plans, options and limits read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.plan import EXACT_HEAD
 from dermafed.shared.settings import STRICT, Number, Settings
 from dermafed.shared.training.trainer import FloatVector
 
@@ -206,8 +207,24 @@ class FedAdagrad(FedOpt):
         return moment + squared
 
 
+@dataclass(frozen=True, config=STRICT)
+class ExactHead(Strategy):
+    """The last layer in closed form, from one sum over the clinics (Fani et al. 2024).
+
+    FED3R, https://arxiv.org/abs/2402.01898: the clinics send sums of the features before the last layer, and
+    the server solves for the ridge head of all images (:mod:`dermafed.shared.training.exact_head`). One
+    round gives what pooled training gives; further rounds give the same again.
+
+    Attributes:
+        ridge: the penalty, above 0, of standardised features.
+    """
+
+    ridge: Positive = 0.1
+
+
 STRATEGIES: dict[str, type[Strategy]] = {
-    kind.__name__.lower(): kind for kind in (FedAvg, FedProx, FedAvgM, FedAdam, FedYogi, FedAdagrad)
+    **{kind.__name__.lower(): kind for kind in (FedAvg, FedProx, FedAvgM, FedAdam, FedYogi, FedAdagrad)},
+    EXACT_HEAD: ExactHead,
 }
 
 
@@ -229,13 +246,5 @@ def make_strategy(name: str, options: Mapping[str, float] | None = None) -> Stra
 
 def describe_strategy(strategy: Strategy) -> dict[str, Any]:
     """The strategy's name and options, for the record of a run."""
-    return {"strategy": type(strategy).__name__.lower(), **strategy.to_dict()}
-
-
-def strategies_table() -> str:
-    """The strategies with their options' defaults, as a Markdown table for the documentation."""
-    lines = ["| `--strategy` | The step | Options' defaults |", "|---|---|---|"]
-    for name, kind in STRATEGIES.items():
-        options = ", ".join(f"{option} {value:g}" for option, value in kind().to_dict().items())
-        lines.append(f"| `{name}` | {(kind.__doc__ or '').splitlines()[0].rstrip('.')} | {options} |")
-    return "\n".join(lines) + "\n"
+    name = next(name for name, kind in STRATEGIES.items() if type(strategy) is kind)
+    return {"strategy": name, **strategy.to_dict()}

@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson's for proportions, the bootstrap over lesions for everything else."""
+"""95 % intervals: Wilson's or Clopper-Pearson's for proportions, the bootstrap over lesions for the rest."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 Floats = NDArray[np.float64]
 
@@ -14,6 +15,7 @@ _Z = 1.959963984540054  # the standard normal's 97.5 % point
 _CHUNK = 100  # resamples at a time: bounds the memory at 100 x N weights
 
 WILSON = "Wilson, images taken as independent"
+CLOPPER_PEARSON = "Clopper-Pearson"
 BOOTSTRAP = "percentile bootstrap over {unit}, stratified by class"
 
 
@@ -46,6 +48,28 @@ def wilson(successes: int, trials: int) -> Interval | None:
     # Rounding must take neither the share out of its interval nor the interval out of [0, 1].
     low, high = np.clip(centre - spread, 0, share), np.clip(centre + spread, share, 1)
     return Interval(float(low), float(high), WILSON)
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval | None:
+    """Exact interval of a proportion: it has at least its confidence, whatever the true share.
+
+    Clopper and Pearson 1934: the shares at which neither tail of the binomial distribution is below half of
+    what the confidence leaves.
+
+    Args:
+        successes: from 0 to ``trials``.
+        trials: number of independent trials; 0 gives ``None``.
+        confidence: in (0, 1).
+
+    Example:
+        0 of 29: 0 to 1 - 0.025 ** (1 / 29) = 0.119.
+    """
+    if trials == 0:
+        return None
+    tail, failures = (1 - confidence) / 2, trials - successes
+    low = beta.ppf(tail, successes, failures + 1) if successes else 0.0
+    high = beta.ppf(1 - tail, successes + 1, failures) if failures else 1.0
+    return Interval(float(low), float(high), CLOPPER_PEARSON)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,20 @@ def encode_calibration_sums(sums: CalibrationSums, seconds: float) -> RecordDict
     names = ("images", "correct", "confidence")
     counts = {name: np.stack([getattr(bins, name) for bins in both]) for name in names}
     report = MetricRecord({"temperature": float(sums.temperature), "seconds": float(seconds)})
+    if sums.offsets_loss is not None:
+        report["loss"] = float(sums.offsets_loss)
     return RecordDict({"sums": to_arrays(losses=sums.losses, **counts), "report": report})
 
 
-def decode_calibration_sums(content: RecordDict, classes: int) -> tuple[CalibrationSums, float]:
+def decode_calibration_sums(
+    content: RecordDict, classes: int, offsets: tuple[float, ...] = ()
+) -> tuple[CalibrationSums, float]:
     """Decode :func:`encode_calibration_sums` at the server: the sums and the clinic's seconds of work.
+
+    Args:
+        content: content of a clinic's reply; nothing in it is trusted.
+        classes: C of the model.
+        offsets: those that the clinic was asked to count with, (C,); empty: none.
 
     Raises:
         FederationError: a field is missing, or impossible for any images.
@@ -43,7 +52,7 @@ def decode_calibration_sums(content: RecordDict, classes: int) -> tuple[Calibrat
     only_records(content, "sums", "report")
     only_fields(record_of(content, "sums", ArrayRecord), "losses", "images", "correct", "confidence")
     report = record_of(content, "report", MetricRecord)
-    only_fields(report, "temperature", "seconds")
+    only_fields(report, "temperature", "seconds", *(["loss"] if offsets else []))
     by_class = (2, classes, CONFIDENCE_BINS)
     images, correct = (
         read_array(content, "sums", name, np.int64, by_class) for name in ("images", "correct")
@@ -51,7 +60,8 @@ def decode_calibration_sums(content: RecordDict, classes: int) -> tuple[Calibrat
     confidence = read_array(content, "sums", "confidence", np.float64, (2, CONFIDENCE_BINS))
     before, after = (ConfidenceBins(images[side], correct[side], confidence[side]) for side in (0, 1))
     losses = read_array(content, "sums", "losses", np.float64, TEMPERATURES.shape)
-    sums = CalibrationSums(number(report, "temperature"), losses, before, after)
+    loss = number(report, "loss") if offsets else None
+    sums = CalibrationSums(number(report, "temperature"), losses, before, after, offsets, loss)
     sums.validate(classes)
     return sums, work_seconds(report)
 

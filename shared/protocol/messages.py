@@ -10,14 +10,24 @@ train's reply    ``weights`` (arrays)             ``weights``: float32 (P,), the
                  ``metrics`` (metrics)            what the training measured, for example ``loss``
 evaluate's reply ``counts`` (arrays)              ``confusion``: int64 (C, C), ``histograms``: (C, 2, B)
                  ``report`` (metrics)             ``images``, ``loss_sum``, ``seconds``
+train.head       as train's                       for the exact head, whose last layer the sums replace
+head's reply     ``sums`` (arrays)                ``gram``: float64 ((K + 1)(K + 2) / 2,), the triangle of A;
+                                                  ``targets``: float64 (K + 1, C); ``counts``: int64 (C,)
+                 ``report`` (metrics)             ``seconds``
 query.explain    as train's                       no settings: the clinic chooses its images
 explain's reply  ``figures`` (metrics)            ``images``; count, sum, sum of squares by measure
                  ``report`` (metrics)             ``seconds``
-query.calibrate  as train's                       ``temperature`` to count at
+query.calibrate  as train's                       ``temperature``, and ``offset_0`` ..., to count at
 calibrate's      ``sums`` (arrays)                ``losses``: float64 (G,); before and after scaling:
 reply                                             ``images``, ``correct``: int64 (2, C, B), by class and
                                                   confidence; ``confidence``: float64 (2, B), its sums
-                 ``report`` (metrics)             ``temperature``, ``seconds``
+                 ``report`` (metrics)             ``temperature``, ``seconds``, with offsets ``loss``
+query.offsets    ``instruction`` (config)         ``round``, ``model``: SHA-256 of the weights, and the
+                                                  ``scale`` and ``offset_0`` ... to sum up at
+offsets' reply   ``sums`` (arrays)                ``counts``: int64 (C,); slopes and curvatures of the
+                                                  log loss by scale and offsets: float64 (1 + C,) and
+                                                  ((1 + C)(2 + C) / 2,)
+                 ``report`` (metrics)             ``loss``, ``seconds``
 query.trust      ``trust`` (config)               ``document``: all clinics' sums as JSON; the reply is
                                                   that of query.prepare
 ===============  ===============================  ====================================================
@@ -29,6 +39,7 @@ may contain names.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,9 +69,12 @@ EXPLAIN = "explain"
 EXPLAIN_QUERY = f"{MessageType.QUERY}.{EXPLAIN}"
 """The type of the messages that ask for explanation quality."""
 
-CALIBRATE, CALIBRATION = "calibrate", "trust"
-CALIBRATE_QUERY, CALIBRATION_QUERY = (f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, CALIBRATION))
-"""The types of the messages that ask for calibration sums, and that send the calibration back."""
+CALIBRATE, OFFSETS, CALIBRATION = "calibrate", "offsets", "trust"
+CALIBRATE_QUERY, OFFSETS_QUERY, CALIBRATION_QUERY = (
+    f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, OFFSETS, CALIBRATION)
+)
+"""The types of the messages that ask for calibration sums and for slopes of the loss, and that send the
+calibration back."""
 
 SENT = (
     "trained weights, with the weight they count and the training loss",
@@ -68,11 +82,17 @@ SENT = (
     "number of training images of each class, of validation images, and seconds of work",
     "explanation quality: counts and sums over images, where the run asks for it",
     "calibration: summed losses and counts by confidence of the validation images, where the run asks for it",
+    "with it: counts of classes, and the loss with its slopes and curvatures by scale and offsets of classes",
+    "for the exact head, where it is the strategy: sums of the training images' features and their products",
     "versions of packages, and of an error no more than its type",
 )
 """Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
 The records are listed above and in :mod:`dermafed.shared.protocol.agreement`."""
 
+
+HEAD = "head"
+HEAD_TRAIN = f"{MessageType.TRAIN}.{HEAD}"
+"""The type of the messages that ask for the sums of the exact head."""
 
 METRICS = ("loss",)
 """What a training may report; each from 0 to :data:`LARGEST_LOSS`."""
@@ -111,6 +131,11 @@ class Instruction:
     weights: FloatVector
     round: int
     config: dict[str, float]
+
+    @property
+    def model(self) -> str:
+        """SHA-256 of the weights."""
+        return hashlib.sha256(self.weights.tobytes()).hexdigest()
 
 
 def encode_instruction(weights: FloatVector, round: int, config: Mapping[str, float]) -> RecordDict:

@@ -19,8 +19,10 @@ from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.settings import STRICT, Key, Settings
 from dermafed.shared.training.recipe import Recipe
 
-StrategyName = Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad"]
-"""The classes of :mod:`dermafed.server.rounds.strategies`, in lower case."""
+StrategyName = Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad", "exact-head"]
+"""The keys of :data:`dermafed.server.rounds.strategies.STRATEGIES`."""
+
+EXACT_HEAD = "exact-head"
 
 PARTS: dict[str, type[Settings]] = {
     "model": ModelSettings,
@@ -61,6 +63,13 @@ class RunKeys(Settings):
         Key(limit=True, asks="explanations"),
     ] = False
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _exact_head_has_one_round(self) -> Self:
+        if self.strategy == EXACT_HEAD and self.rounds != 1:
+            remedy = "Give 1: further rounds give the same head again"
+            raise SettingsError(f"{EXACT_HEAD} with {self.rounds} rounds", where="rounds", remedy=remedy)
+        return self
 
 
 @dataclass(frozen=True, config=STRICT)

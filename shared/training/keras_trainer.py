@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.clinic_head import clinic_head_sums
 from dermafed.shared.training.clinic_weight import class_weights, clinic_weight
 from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
+from dermafed.shared.training.exact_head.head_sums import HeadSums
 from dermafed.shared.training.loss import log_prior, targets
 from dermafed.shared.training.predict import (
     BatchNormMemory,
@@ -68,6 +70,7 @@ class KerasTrainer:
         of_class = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
         self._weights = of_class[train.labels] * (1 if weights is None else weights)
         everywhere = counts if class_counts is None else np.asarray(class_counts)
+        self.class_counts = everywhere.tolist()
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)
             self._targets[:, : len(counts)] *= shares[train.labels, None]
@@ -104,6 +107,16 @@ class KerasTrainer:
         trained = to_flat(network.classifier)
         self._save_batch_norm(trained, round)
         return Update(trained, self._weight, {"loss": network.mean_loss()})
+
+    def head_sums(self, weights: FloatVector, round: int) -> HeadSums:
+        """The sums of the training images for the exact head, on the features that ``weights`` give.
+
+        Raises:
+            DatasetError: too few images remain.
+            ModelError: a feature is not finite.
+        """
+        classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
+        return clinic_head_sums(classifier, self.data, self.class_counts)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """Evaluate a model on the clinic's validation images, with its own batch norm if it has one.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from dermafed.shared.metrics.evaluation import ClinicEvaluation
+    from dermafed.shared.training.exact_head.head_sums import HeadSums
 
 FloatVector = NDArray[np.float32]
 
@@ -40,4 +41,13 @@ class Trainer(Protocol):
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """Evaluate ``weights`` on the clinic's validation images."""
+        ...
+
+
+@runtime_checkable
+class HeadTrainer(Protocol):
+    """A trainer that can also sum up features, for the exact head."""
+
+    def head_sums(self, weights: FloatVector, round: int) -> HeadSums:
+        """Sum up the features that ``weights`` give, and the classes, of the clinic's training images."""
         ...

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.model.model_info import ModelInfo
-from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
 from dermafed.shared.storage.atomic_files import write_atomically
 
 FEDERATED, TUNED, POOLED, LOCAL = "federated", "tuned", "pooled", "local:"
 PREDICTIONS_FILE = "test.npz"
+OFFSETS_FILE = "test-offsets.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ def make_arms(federated: Arm, pooled: Path | None) -> list[Arm]:
 
 def _baseline(federated: Arm, name: str, member: Path) -> Arm:
     folder = federated.folder.parent / name.replace(":", "-")
-    return Arm(name, folder, (member,), federated.tests, federated.plan, "fedavg", "local", federated.weights)
+    # Of one clinic, all means are the same; the exact head is another training.
+    strategy = EXACT_HEAD if federated.strategy == EXACT_HEAD else "fedavg"
+    return Arm(name, folder, (member,), federated.tests, federated.plan, strategy, "local", federated.weights)
 
 
 def run_arm(arm: Arm) -> None:
@@ -90,6 +93,14 @@ def run_arm(arm: Arm) -> None:
 def load_predictions(arm: Arm) -> dict[str, NDArray[np.float32]]:
     """An arm's probabilities (N, C) on each clinic's test images, by the name of its split folder."""
     return read_predictions(arm.folder / PREDICTIONS_FILE, [clinic.name for clinic in arm.tests])
+
+
+def load_offset_predictions(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """The same with scale and offsets, by the name of the arm or ``tuned``; only what was predicted so."""
+    files = {arm.name: arm.folder / OFFSETS_FILE, TUNED: arm.tuned_predictions.with_name(OFFSETS_FILE)}
+    wanted = [arm.name, *([TUNED] if arm.tune else [])]
+    clinics = [clinic.name for clinic in arm.tests]
+    return {name: read_predictions(files[name], clinics) for name in wanted if files[name].exists()}
 
 
 def load_tuned_predictions(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]]:

@@ -78,6 +78,7 @@ def run_result(
     arms: list[Arm],
     tests: TestImages,
     predictions: dict[str, Predictions],
+    with_offsets: dict[str, Predictions] | None = None,
 ) -> dict[str, Any]:
     """A run's ``result.json`` but for its command, files and duration.
 
@@ -87,8 +88,8 @@ def run_result(
         arms: the trained arms, the federated one first.
         tests: the test images.
         predictions: every model's predictions on them, by the name of its arm.
+        with_offsets: the same with scale and offsets, of the models that have them.
     """
-    local = {arm.members[0].name: predictions[arm.name] for arm in arms if arm.name.startswith(LOCAL)}
     return {
         "title": f"Federation of {len(prepared.clinics)} clinics",
         "version": version("dermafed"),
@@ -96,13 +97,26 @@ def run_result(
         "settings": settings.to_dict(),
         "classes": list(prepared.class_map.names),
         "clinics": [_clinic(clinic, prepared) for clinic in prepared.clinics],
-        "federated": arm_result(tests, predictions[FEDERATED]),
-        "tuned": arm_result(tests, predictions[TUNED]) if TUNED in predictions else None,
-        "local": local_result(tests, local) if local else None,
-        "pooled": arm_result(tests, predictions[POOLED]) if POOLED in predictions else None,
+        **_models(tests, arms, predictions),
+        "offsets": _models(tests, arms, with_offsets) if with_offsets else None,
         "explanations": load_explanations(arms[0].folder) if settings.explain else None,
         "notes": list(prepared.notes),
     }
+
+
+def _models(tests: TestImages, arms: list[Arm], predictions: dict[str, Predictions]) -> dict[str, Any]:
+    """The metrics of each model that has predictions, by its arm; of the others ``None``."""
+    local = {
+        arm.members[0].name: predictions[arm.name]
+        for arm in arms
+        if arm.name.startswith(LOCAL) and arm.name in predictions
+    }
+    of = {
+        name: arm_result(tests, predictions[name]) if name in predictions else None
+        for name in (FEDERATED, TUNED)
+    }
+    pooled = arm_result(tests, predictions[POOLED]) if POOLED in predictions else None
+    return {**of, "local": local_result(tests, local) if local else None, "pooled": pooled}
 
 
 def _clinic(clinic: ClinicSplit, prepared: Prepared) -> dict[str, Any]:
@@ -169,7 +183,12 @@ def summary_rows(result: Mapping[str, Any]) -> list[tuple[str, str, dict[str, An
         for arm, metrics in arms
         if arm != TUNED
     ]
-    return rows
+    offsets = result.get("offsets") or {}
+    return rows + [
+        ("all clinics", f"{arm}, with offsets", offsets[arm])
+        for arm in (FEDERATED, POOLED)
+        if offsets.get(arm)
+    ]
 
 
 def _mean(results: Collection[Mapping[str, Any]]) -> dict[str, float | None]:

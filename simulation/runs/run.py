@@ -23,6 +23,7 @@ from dermafed.shared.storage.lock import lock_folder
 from dermafed.simulation.runs.arms import (
     FEDERATED,
     Arm,
+    load_offset_predictions,
     load_predictions,
     load_tuned_predictions,
     make_arms,
@@ -117,7 +118,8 @@ def finish_run(run: PreparedRun, *, command: str, seconds: float) -> dict[str, A
     settings, out, prepared, arms = run.settings, run.out, run.prepared, run.arms
     tests = TestImages(prepared.clinics, arms[0].tests, prepared.class_map.names)
     predictions = {arm.name: load_predictions(arm) for arm in arms} | load_tuned_predictions(arms[0])
-    result = run_result(settings, prepared, arms, tests, predictions)
+    with_offsets = {name: own for arm in arms for name, own in load_offset_predictions(arm).items()}
+    result = run_result(settings, prepared, arms, tests, predictions, with_offsets)
     result |= {"command": command, "report": str(out / "report.html"), "model": str(out / "model.keras")}
     result["seconds"] = round(seconds, 1)
     history = arms_history(arms)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
 import keras
+import numpy as np
 from flwr.app import Context
+from numpy.typing import NDArray
 
 from dermafed.client.node.client_app import TrainerCache, build_client_app
 from dermafed.client.node.clinic_trainer import batch_norm_files, build_clinic_trainer
@@ -24,6 +27,7 @@ from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.classifier import parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
@@ -32,11 +36,12 @@ from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
-from dermafed.shared.training.predict import predict
+from dermafed.shared.training.predict import BatchNormMemory, predict
 from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
-from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm, save_predictions
+from dermafed.simulation.runs.arms import OFFSETS_FILE, PREDICTIONS_FILE, Arm, save_predictions
+from dermafed.simulation.runs.offset_predictions import ClinicPredictions, predict_with_offsets
 
 
 @dataclass(frozen=True)
@@ -130,26 +135,54 @@ def _first_model(arm: Arm) -> keras.Model:
 
 def _test_tuned(arm: Arm, weights: FloatVector) -> None:
     """Predicts every member's test images with its own tuned model."""
-    model, predictions = arm.plan.model, []
-    for clinic in arm.members:
-        images = load_labelled(read_clinic_split(clinic).splits.test, model, arm.plan.preprocess)
-        own = tune(clinic, arm.plan, arm.state_folder(clinic), weights, arm.tune)
-        predictions.append(predict(model, own, images))
+    own = [
+        _predictions(arm.plan, clinic, tune(clinic, arm.plan, arm.state_folder(clinic), weights, arm.tune))
+        for clinic in arm.members
+    ]
     arm.tuned_predictions.parent.mkdir(exist_ok=True)
-    save_predictions(arm.tuned_predictions, predictions)
+    # Each has a model of its own, so each fits alone.
+    alone = [predict_with_offsets([each])[0] for each in own]
+    save_predictions(arm.tuned_predictions.with_name(OFFSETS_FILE), alone)
+    save_predictions(arm.tuned_predictions, [each.test for each in own])
 
 
 def _test(arm: Arm, weights: FloatVector) -> None:
     """Predicts every clinic's test images, with the clinic's own batch normalisation if it has one."""
-    plan = arm.plan
+    # A clinic alone fits the offsets by its own images; all images pooled are those of all clinics.
+    fitting = set(arm.members) & set(arm.tests) or set(arm.tests)
     predictions = []
     for clinic in arm.tests:
-        images = load_labelled(read_clinic_split(clinic).splits.test, plan.model, plan.preprocess)
         # A baseline's only member predicts for every clinic.
         member = clinic if clinic in arm.members else arm.members[0]
-        own = batch_norm_files(plan, arm.state_folder(member))
-        predictions.append(predict(plan.model, weights, images, round=plan.rounds, memory=own))
-    save_predictions(arm.folder / PREDICTIONS_FILE, predictions)
+        own = batch_norm_files(arm.plan, arm.state_folder(member))
+        found = _predictions(arm.plan, clinic, weights, round=arm.plan.rounds, memory=own)
+        predictions.append(replace(found, member=clinic in fitting))
+    save_predictions(arm.folder / OFFSETS_FILE, predict_with_offsets(predictions))
+    save_predictions(arm.folder / PREDICTIONS_FILE, [each.test for each in predictions])
+
+
+def _predictions(
+    plan: Plan,
+    clinic: Path,
+    weights: FloatVector,
+    *,
+    round: int = 0,
+    memory: BatchNormMemory | None = None,
+) -> ClinicPredictions:
+    """A model's predictions for a clinic's test and validation images."""
+    splits = read_clinic_split(clinic).splits
+
+    def predicted(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
+        images = load_labelled(records, plan.model, plan.preprocess)
+        return predict(plan.model, weights, images, round=round, memory=memory)
+
+    classes = plan.model.classes
+    labels, training = (
+        np.array([classes.index(record.label) for record in side], np.int64)
+        for side in (splits.validation, splits.train)
+    )
+    counts = np.bincount(np.concatenate([labels, training]), minlength=len(classes))
+    return ClinicPredictions(predicted(splits.validation), labels, counts, predicted(splits.test))
 
 
 def tune(clinic: Path, plan: Plan, state: Path, weights: FloatVector, passes: float) -> FloatVector:

@@ -176,5 +176,5 @@ def _write(
     save_predictions(arm / SECOND_FILE, second.values())
     save_predictions(arm / PREDICTIONS_FILE, both.values())
     results = {"federated": arm_result(tests, both), "second_look": arm_result(tests, second)}
-    nothing = dict.fromkeys(("local", "tuned", "pooled", "explanations"))
+    nothing = dict.fromkeys(("local", "tuned", "pooled", "offsets", "explanations"))
     write_json(out / RESULT_FILE, {**source.result(), **nothing, **results, "view": asdict(view)})

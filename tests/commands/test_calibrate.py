@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 from dermafed.client import cli
 from dermafed.client.clinic.diagnosis.opened_model import open_model
@@ -18,7 +20,7 @@ from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.readers.loading import load_dataset
-from dermafed.shared.metrics.calibration.calibration_file import load_calibration
+from dermafed.shared.metrics.calibration.calibration_file import calibration_files, load_calibration
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from tests.client import planted_clinic as clinics
@@ -50,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_dataset(tmp_path_factory.mktemp("data") / "north", ["north"], lesions=80)
 
 
-def expected_temperature(model: Path, data: Path) -> tuple[float, int]:
+def expected(model: Path, data: Path) -> tuple[float, Any, int]:
     """By Keras and scipy, one validation image at a time."""
     classifier, card = load_model(model)
     records = split_records(load_dataset(data).records, seed=0).validation
@@ -60,20 +62,30 @@ def expected_temperature(model: Path, data: Path) -> tuple[float, int]:
         scores = np.asarray(classifier(image[None].astype(np.float32), training=False))[0]
         rows.append((np.log(scores.astype(np.float64)), LABELS.index(record.label)))
 
-    def loss(log: float) -> float:
-        scaled = [(scores / np.exp(log), label) for scores, label in rows]
-        return sum(np.log(np.exp(scores).sum()) - scores[label] for scores, label in scaled)
+    def loss(x: Any) -> float:
+        scaled = [(x[0] * (scores - scores.mean()) + x[1:], label) for scores, label in rows]
+        summed = sum(
+            np.log(np.exp(each - each.max()).sum()) + each.max() - each[label] for each, label in scaled
+        )
+        return float(summed + 1.5 * ((x[0] - 1) ** 2 + (x[1:] ** 2).sum()))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-2, 2.7), method="bounded").x)), len(records)
+    best = minimize(
+        loss,
+        [1.0] + [0.0] * len(LABELS),
+        method="Nelder-Mead",
+        options=dict.fromkeys(("xatol", "fatol"), 1e-7) | {"maxiter": 4000},
+    ).x
+    return 1 / best[0], best[1:], len(records)
 
 
-def test_the_temperature_is_the_one_that_scipy_finds(model: Path, data: Path, capsys: Capture) -> None:
+def test_temperature_and_offsets_are_those_that_scipy_finds(model: Path, data: Path, capsys: Capture) -> None:
     done = command(cli.main, capsys, "calibrate", "--model", model, "--data", data, "--json")
     assert done.code == 0, done.err
     metrics = json.loads(done.out)
-    temperature, images = expected_temperature(model, data)
+    temperature, offsets, images = expected(model, data)
     assert metrics["images"] == images
     assert metrics["temperature"] == pytest.approx(temperature, rel=0.02)
+    assert list(metrics["offsets"]["offsets"].values()) == pytest.approx(offsets, abs=0.02)
     assert metrics["after"]["log_loss"] <= metrics["before"]["log_loss"]
     assert metrics["outside"]["images"] == images
     opened = open_model(str(model))
@@ -82,15 +94,82 @@ def test_the_temperature_is_the_one_that_scipy_finds(model: Path, data: Path, ca
     assert calibration.sums.temperature == metrics["temperature"]
 
 
+def test_the_alert_is_the_clinics_choice(home: Home, model: Path, data: Path, capsys: Capture) -> None:
+    """Melanoma's threshold is the lowest of the validation melanomas' scores, at the clinic's prevalence."""
+    table = "[decision]\nsensitivity = 1\nprevalence = 0.02\nbiopsies_per_melanoma = 19\n"
+    home.settings_file.write_text(f"{home.settings_file.read_text()}\n{table}")
+    done = command(
+        cli.main, capsys, "calibrate", "--model", model, "--data", data, "--dir", home.folder, "--json"
+    )
+    assert done.code == 0, done.err
+    alert = json.loads(done.out)["alert"]
+    assert alert["sensitivity"]["value"] == 1
+    assert (alert["prevalence"], alert["threshold_probability"]) == (0.02, 0.05)
+    validation = split_records(load_dataset(data).records, seed=0).validation
+    assert alert["alerts"]["melanomas"] == len({r.group for r in validation if r.label == "melanoma"})
+    opened = open_model(str(model))
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    classifier, card = load_model(model)
+    scores = []
+    for record in validation:
+        image = preprocess(read_image(record.path), card.preprocess).image
+        row = np.log(np.asarray(classifier(image[None].astype(np.float32), training=False), float)[0])
+        scores.append(calibration.probabilities(row)[0])
+    melanomas = [
+        score for score, record in zip(scores, validation, strict=True) if record.label == "melanoma"
+    ]
+    assert alert["threshold"] == pytest.approx(min(melanomas), abs=2e-6)
+    assert calibration.alert is not None
+    assert calibration.alert.threshold == alert["threshold"]
+
+
+def test_evaluate_uses_the_alert_of_the_calibration(
+    model: Path, data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """On all images, of which the validation images are a part, one lesion an image."""
+    assert command(cli.main, capsys, "calibrate", "--model", model, "--data", data).code == 0
+    opened = open_model(str(model))
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    assert calibration.alert is not None
+    out = tmp_path / "out"
+    done = command(cli.main, capsys, "evaluate", data, "--model", model, "--out", out, "--json")
+    assert done.code == 0, done.err
+    alert = json.loads(done.out)["alert"]
+    assert alert["threshold"] == calibration.alert.threshold
+    assert "of the model's calibration" in alert["note"]
+    with (out / "predictions.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "melanoma"]
+    found = sum(
+        calibration.probabilities(np.log([float(row[name]) for name in LABELS]))[0] >= alert["threshold"]
+        for row in rows
+    )
+    assert alert["alerts"]["found"] == found
+    calibration_files(model)[0].unlink()
+
+
+def test_a_choice_out_of_range_is_named(home: Home, capsys: Capture) -> None:
+    home.settings_file.write_text(f"{home.settings_file.read_text()}\n[decision]\nprevalence = 1\n")
+    done = command(cli.main, capsys, "calibrate", "--model", "last", "--dir", home.folder)
+    assert done.code == 2
+    assert "prevalence is 1" in done.err
+    assert "decision.prevalence" in done.err
+
+
 def test_the_table_has_both_columns_and_the_rules(model: Path, data: Path, capsys: Capture) -> None:
     done = command(cli.main, capsys, "calibrate", "--model", model, "--data", data)
     assert done.code == 0, done.err
     for part in (
         "Before",
         "After",
+        "Offsets of the classes",
         "Expected calibration error",
         "Unsure: ",
         "Out of distribution: ",
+        "Alert for melanoma, at a probability of",
+        "Number needed to biopsy",
+        "Cannot be promised here: ",
         "Research use only",
     ):
         assert part in done.out

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from dermafed.client import cli
 from dermafed.client.clinic.diagnosis.diagnose_files import (
@@ -25,13 +26,19 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.service import DiagnosticService
+from dermafed.shared.metrics.decision.alert_rule import AlertRule
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
+from dermafed.shared.metrics.decision.score_counts import Alerts
 from tests.client.clinic.intake.sample_files import dicom_jpeg, jpeg
 from tests.client.clinic.stores import new_store
 from tests.client.small_model import save_small_model
 from tests.commands.small_datasets import LABELS, command, draw_image
 
 Capture = pytest.CaptureFixture[str]
-KEYS = ["id", "image", "prediction", "probabilities", "unsure", "outside", "quality", "model", "seconds"]
+KEYS = [
+    *("id", "image", "prediction", "probabilities", "unsure", "outside"),
+    *("alert", "alert_threshold", "miss_rate", "possible", "quality", "model", "seconds"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +94,8 @@ def test_each_file_has_the_servers_numbers_to_the_last_bit(
 class Doubtful:
     """Knows that nothing is sure."""
 
+    alert = None
+
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.array([0.25, 0.5, 0.25])
 
@@ -104,6 +113,34 @@ def test_warnings_are_printed(diagnoser: Diagnoser, images: Path) -> None:
     (line,) = diagnose_files([images / "a.png"], diagnoser, Doubtful())
     assert line["probabilities"] == {"melanoma": 0.25, "nevus": 0.5, "seborrheic_keratosis": 0.25}
     assert (line["prediction"], line["unsure"], line["outside"]) == ("nevus", True, True)
+
+
+class Alerted(Doubtful):
+    """Alerts to a melanoma at 0.2."""
+
+    classes = LABELS
+    alert = AlertRule(DecisionSettings(), 0.2, Alerts(40, 38, 100, 30), (0.1, 0.3, 0.3))
+
+
+def test_a_line_has_the_alert_and_how_often_it_misses(diagnoser: Diagnoser, images: Path) -> None:
+    (line,) = diagnose_files([images / "a.png"], diagnoser, Alerted())  # type: ignore[arg-type]
+    assert (line["alert"], line["alert_threshold"]) == (True, 0.2)
+    exact = binomtest(2, 40).proportion_ci(0.95, "exact")
+    assert line["miss_rate"] == {
+        "value": pytest.approx(0.05),
+        "low": pytest.approx(exact.low),
+        "high": pytest.approx(exact.high),
+        "n": 40,
+        "promise": Alerted.alert.promise.sentence,
+    }
+    assert line["possible"] == ["melanoma", "nevus"]
+    assert "; alert: melanoma 0.25, threshold 0.20; " in describe(line)
+    json.dumps(line, allow_nan=False)
+
+
+def test_without_an_alert_its_fields_are_empty(diagnoser: Diagnoser, images: Path) -> None:
+    (line,) = diagnose_files([images / "a.png"], diagnoser, None)
+    assert {line[name] for name in ("alert", "alert_threshold", "miss_rate", "possible")} == {None}
 
 
 @pytest.mark.usefixtures("at_hand")
@@ -151,6 +188,7 @@ def test_text_output() -> None:
         "probabilities": {"melanoma": 0.2468, "nevus": 0.7532},
         "unsure": True,
         "outside": True,
+        "alert": None,
         "quality": [{"code": "blur", "text": "The image is blurred"}],
     }
     sure = {**line, "unsure": None, "outside": False, "quality": []}

@@ -83,6 +83,22 @@ def read_predictions(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def check_alert(alert: dict[str, Any], rows: list[dict[str, str]]) -> None:
+    """Of 8 melanomas all have to be found for 95 %: the threshold is their lowest score."""
+    scores = {
+        kind: [float(row["melanoma"]) for row in rows if (row["label"] == "melanoma") == kind]
+        for kind in (True, False)
+    }
+    assert alert["threshold"] == pytest.approx(min(scores[True]))
+    assert (alert["sensitivity"]["value"], alert["miss_rate"]["value"]) == (1, 0)
+    assert alert["miss_rate"]["interval"]["high"] == pytest.approx(1 - 0.025 ** (1 / 8))
+    spared = sum(score < min(scores[True]) for score in scores[False])
+    assert alert["specificity"]["value"] == pytest.approx(spared / 16)
+    assert alert["prevalence"] == pytest.approx(1 / 3)
+    assert [point["threshold_probability"] for point in alert["decision_curve"]] == [0.05, 0.1, 0.15, 0.2]
+    assert "chosen on these lesions" in alert["note"]
+
+
 def test_metrics_are_those_of_the_predictions(
     model: Path, data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +119,7 @@ def test_metrics_are_those_of_the_predictions(
     assert answer["balanced_accuracy"] == pytest.approx(sum(hits[name] / 8 for name in LABELS) / 3)
     assert answer["excluded"] == {}
     assert (answer["classes"], answer["round"]) == (list(LABELS), 7)
+    check_alert(answer["alert"], rows)
     low, value, high = (
         answer["intervals"]["accuracy"]["low"],
         answer["accuracy"],
@@ -155,6 +172,9 @@ def test_the_text_shows_metrics_origin_and_limits(
         "22 images evaluated",
         "Balanced accuracy",
         "Confusion matrix",
+        "Alert for melanoma, at a probability of",
+        "Number needed to biopsy",
+        "A biopsy of every lesion",
         "does not know their diagnosis: 1 bcc",
         "Skipped 1 unreadable images, the first: ",
         "image_001.png (The image file is empty)",

@@ -60,6 +60,7 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(data: Path, tmp
     )
     assert any("Skipped 1 unreadable" in note for note in result["notes"])
     for arm in ("federated", "tuned", "local", "pooled"):
+        assert set(result["offsets"][arm]) == set(result[arm]), "the same metrics with offsets"
         for metrics in (result[arm], *(result[arm]["clinics"][clinic] for clinic in CLINICS)):
             assert all(0 <= metrics[name] <= 1 for name in ("balanced_accuracy", "accuracy", "auc"))
     assert result["seconds"] > 0

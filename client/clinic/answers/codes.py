@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from dermafed.shared.lesions.diagnoses import canonical
+from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 
 SNOMED, DCM = "SCT", "DCM"  # as DICOM names the schemes
 
@@ -85,4 +86,19 @@ def conclusion(diagnosis: Diagnosis) -> str:
     """The diagnosis and its doubts in sentences."""
     likeliest = diagnosis.probabilities[diagnosis.prediction]
     first = f"Most probable of {len(diagnosis.probabilities)} classes: {display_name(diagnosis.prediction)}"
-    return " ".join([f"{first}, probability {likeliest:.2f}.", *doubts(diagnosis), UNVERIFIED, USE])
+    alert = [alert_sentence(diagnosis)] if diagnosis.alert else []
+    return " ".join([f"{first}, probability {likeliest:.2f}.", *alert, *doubts(diagnosis), UNVERIFIED, USE])
+
+
+def alert_sentence(diagnosis: Diagnosis) -> str:
+    """That the alert for melanoma is raised or not, at which threshold, and how often it missed one."""
+    threshold, rate = diagnosis.alert_threshold, diagnosis.miss_rate
+    assert threshold is not None
+    assert rate is not None
+    verb, first = ("reaches", "Alert") if diagnosis.alert else ("does not reach", "No alert")
+    probability = diagnosis.probabilities[MELANOMA]
+    return (
+        f"{first} for melanoma: its probability, {probability:.3f}, {verb} this clinic's threshold, "
+        f"{threshold:.3f}. Of {rate.n} melanomas in the clinic's validation images the alert missed "
+        f"{rate.value:.1%} (95 % interval {rate.low:.1%} to {rate.high:.1%})."
+    )

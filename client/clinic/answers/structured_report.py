@@ -56,6 +56,7 @@ CLASS = own("class", "Class")
 PREDICTION = own("prediction", "Most probable class")
 UNSURE = own("unsure", "Too close to call: the model is unsure")
 OUT_OF_DISTRIBUTION = own("outside", "May be outside what the model has seen")
+ALERT = own("alert", "Alert for melanoma")
 QUALITY = own("quality", "Image quality")
 
 
@@ -171,7 +172,7 @@ def _images(source: Dataset) -> list[SourceImageForMeasurementGroup] | None:
 
 def _evaluations(diagnosis: Diagnosis) -> list[QualitativeEvaluation]:
     """The results for the image as a whole; those that were not fitted are left out."""
-    rules = {UNSURE: diagnosis.unsure, OUT_OF_DISTRIBUTION: diagnosis.outside}
+    rules = {UNSURE: diagnosis.unsure, OUT_OF_DISTRIBUTION: diagnosis.outside, ALERT: diagnosis.alert}
     found = [(PREDICTION, class_code(diagnosis.prediction))]
     found += [(name, yes_or_no(value)) for name, value in rules.items() if value is not None]
     found += [(QUALITY, own(caution.code, caution.text)) for caution in diagnosis.cautions]

@@ -19,6 +19,7 @@ from dermafed.shared.lesions.readers.image_files import named_images
 from dermafed.shared.lesions.readers.image_kinds import IMAGE_SUFFIXES
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
+from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 from dermafed.shared.training.backend import configure_backend
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".dicom")
@@ -85,6 +86,9 @@ def describe(line: Line) -> str:
     prediction = line["prediction"]
     remarks = (
         f"{prediction}, probability {line['probabilities'][prediction]:.2f}",
+        f"alert: melanoma {line['probabilities'][MELANOMA]:.2f}, threshold {line['alert_threshold']:.2f}"
+        if line["alert"]
+        else "",
         "unsure: too close to call" if line["unsure"] else "",
         "may be outside what the model has seen" if line["outside"] else "",
         *(caution["code"] for caution in line["quality"]),
@@ -116,16 +120,20 @@ def csv_row(line: Line, classes: Sequence[str]) -> list[str]:
 
 
 _FIRST = ("id", "image", "prediction")
-_MIDDLE = ("unsure", "outside")
+_MIDDLE = ("unsure", "outside", "alert", "alert_threshold")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def _line(name: str, diagnosis: Diagnosis) -> Line:
     values = diagnosis.to_dict()
-    fields = ("prediction", "probabilities", "unsure", "outside", "quality", "model", "seconds")
+    fields = (
+        *("prediction", "probabilities", "unsure", "outside"),
+        *("alert", "alert_threshold", "miss_rate", "possible"),
+        *("quality", "model", "seconds"),
+    )
     # Nothing is saved, so an id could not be looked up; the start of the image's digest is used.
     id = diagnosis.image_sha256[: len(diagnosis.id)]
-    return {"id": id, "image": name, **{each: values[each] for each in fields}}
+    return {"id": id, "image": name, **{each: values.get(each) for each in fields}}
 
 
 def _cell(value: object) -> str:

@@ -7,11 +7,12 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, MissRate
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import Received
@@ -21,6 +22,8 @@ from dermafed.shared.explain.explainer import Explainer, Explanation
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.calibration import Calibration, sigmoid, softmax
+from dermafed.shared.metrics.decision.conformal_sets import conformal_set
+from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 from dermafed.shared.model.head import Activation
 from dermafed.shared.model.metadata import encode_metadata
 from dermafed.shared.process import cores
@@ -186,5 +189,25 @@ def diagnose_image(
         cautions=received.cautions,
         model=diagnoser.model.used,
         seconds=round(seconds, 4),
+        **_alert(calibration, probabilities),
     )
     return diagnosis, prediction.prepared
+
+
+def _alert(calibration: Calibration | None, probabilities: NDArray[np.float64]) -> dict[str, Any]:
+    """The fields of a diagnosis that the clinic's alert fills; none without one."""
+    if calibration is None or calibration.alert is None:
+        return {}
+    rule, classes = calibration.alert, calibration.classes
+    rate = rule.point.miss_rate
+    assert rate.value is not None
+    assert rate.interval is not None
+    inside = conformal_set(probabilities, np.array(rule.sets))
+    return {
+        "alert": float(probabilities[classes.index(MELANOMA)]) in rule,
+        "alert_threshold": rule.threshold,
+        "miss_rate": MissRate(
+            rate.value, rate.interval.low, rate.interval.high, rate.n, rule.promise.sentence
+        ),
+        "possible": tuple(name for name, possible in zip(classes, inside, strict=True) if possible),
+    }

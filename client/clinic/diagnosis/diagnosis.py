@@ -25,6 +25,25 @@ class ModelUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class MissRate:
+    """How often the alert missed a melanoma among the clinic's validation lesions.
+
+    Attributes:
+        value: share of melanomas that raised no alert.
+        low: lower end of its exact 95 % interval.
+        high: upper end.
+        n: number of melanomas.
+        promise: what can be promised of it, or that nothing can, as a sentence.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    promise: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """A model's result on one image; the clinician decides.
 
@@ -43,6 +62,11 @@ class Diagnosis:
         cautions: about the image.
         model: that made it.
         seconds: from the decoded image to the probabilities.
+        alert: whether the probability of melanoma reaches the clinic's threshold; ``None`` without one.
+        alert_threshold: the threshold; ``None`` where none was fitted.
+        miss_rate: of the alert; ``None`` where no threshold was fitted.
+        possible: the classes of the conformal set, which each class leaves in one of ten of its lesions at
+            most; ``None`` where none was fitted.
     """
 
     id: str
@@ -59,6 +83,10 @@ class Diagnosis:
     cautions: tuple[Caution, ...]
     model: ModelUsed
     seconds: float
+    alert: bool | None = None
+    alert_threshold: float | None = None
+    miss_rate: MissRate | None = None
+    possible: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as JSON types: the answer of every way in."""
@@ -74,21 +102,36 @@ class Diagnosis:
             "unsure": self.unsure,
             "outside": self.outside,
             "outside_score": self.outside_score,
+            **self._alert_fields(),
             "quality": [asdict(caution) for caution in self.cautions],
             "model": asdict(self.model),
             "seconds": self.seconds,
             "intended_use": USE,
         }
 
+    def _alert_fields(self) -> dict[str, Any]:
+        """The fields of the alert; left out where none was fitted, as version 0.1.0 wrote it."""
+        if self.alert is None or self.miss_rate is None or self.possible is None:
+            return {}
+        return {
+            "alert": self.alert,
+            "alert_threshold": self.alert_threshold,
+            "miss_rate": asdict(self.miss_rate),
+            "possible": list(self.possible),
+        }
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Diagnosis:
         """The diagnosis from :meth:`to_dict`."""
-        other = ("clinical", "quality", "model", "intended_use")
+        other = ("clinical", "quality", "model", "intended_use", "miss_rate", "possible")
+        rate, possible = values.get("miss_rate"), values.get("possible")
         return cls(
             **{name: value for name, value in values.items() if name not in other},
             clinical=Clinical(**values["clinical"]),
             cautions=tuple(Caution(**each) for each in values["quality"]),
             model=ModelUsed(**values["model"]),
+            miss_rate=None if rate is None else MissRate(**rate),
+            possible=None if possible is None else tuple(possible),
         )
 
 

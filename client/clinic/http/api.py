@@ -49,7 +49,9 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
     router = APIRouter(prefix="/v1/diagnoses", responses=ERRORS, tags=["diagnoses"])
     store = service.store
 
-    @router.post("", response_model=DiagnosisAnswer, openapi_extra=UPLOAD_BODY)
+    @router.post(
+        "", response_model=DiagnosisAnswer, response_model_exclude_unset=True, openapi_extra=UPLOAD_BODY
+    )
     async def diagnose(request: Request, caller: Anyone) -> dict[str, Any]:
         """Diagnose an image. The same sender's same `request` with the same image gets the same diagnosis."""
         with pool.slot():  # from the body's first byte on
@@ -58,7 +60,7 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
         metrics.diagnoses.inc()
         return diagnosis.to_dict()
 
-    @router.get("/{id}", response_model=DiagnosisAnswer)
+    @router.get("/{id}", response_model=DiagnosisAnswer, response_model_exclude_unset=True)
     async def read(id: str, caller: Anyone) -> dict[str, Any]:
         """A diagnosis; devices read their own only."""
         return (await pool.run(view_diagnosis, store, id, caller)).to_dict()

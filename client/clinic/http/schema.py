@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
+from dermafed.client.clinic.diagnosis.diagnosis import MissRate, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
 
@@ -32,6 +32,18 @@ class DiagnosisAnswer(BaseModel):
     model: ModelUsed
     seconds: float
     intended_use: str
+    alert: Annotated[
+        bool | None,
+        Field(description="The probability of melanoma reaches the clinic's threshold; absent without one."),
+    ] = None
+    alert_threshold: float | None = None
+    miss_rate: Annotated[
+        MissRate | None,
+        Field(description="How often the alert missed a melanoma of the clinic's validation lesions."),
+    ] = None
+    possible: Annotated[
+        list[str] | None, Field(description="The conformal set of classes; absent where none was fitted.")
+    ] = None
 
 
 class OpinionGiven(BaseModel):

@@ -13,16 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from dermafed.shared.errors import FederationError, ModelError
+from dermafed.shared.errors import FederationError, ModelError, SettingsError
 from dermafed.shared.metrics.calibration.calibration import Calibration
-from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.offsets_document import (
+    federation_from_dict,
+    federation_to_dict,
+    own_from_dict,
+    own_to_dict,
+    sums_from_dict,
+    sums_to_dict,
+)
 from dermafed.shared.metrics.calibration.out_of_distribution import WITHIN_THRESHOLD, OutOfDistribution
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.selective_prediction import COVERAGE
+from dermafed.shared.metrics.decision.alert_rule import AlertRule, alert_metrics
 from dermafed.shared.storage.atomic_files import write_private
 
 _REMEDY = "Run: fl-client calibrate"
 FORMAT = 1
+_UNREADABLE = (FederationError, SettingsError)
 
 
 def calibration_files(model: Path) -> tuple[Path, Path]:
@@ -42,6 +52,8 @@ def save_calibration(model: Path, calibration: Calibration) -> None:
     """
     document_file, arrays = calibration_files(model)
     document = to_document(calibration)
+    if calibration.own is not None:
+        document["own"] = own_to_dict(calibration.own)
     if calibration.out_of_distribution is not None:
         content = io.BytesIO()
         np.savez(
@@ -56,6 +68,8 @@ def save_calibration(model: Path, calibration: Calibration) -> None:
             "images": calibration.out_of_distribution.images,
             "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
         }
+    if calibration.alert is not None:
+        document["alert"] = calibration.alert.to_dict()
     write_private(document_file, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -75,16 +89,20 @@ def load_calibration(model: Path, sha256: str) -> Calibration | None:
     try:
         values: dict[str, Any] = json.loads(document_file.read_text("utf-8"))
         calibration = from_document(values)
+        classes, own = len(calibration.classes), values.get("own")
+        calibration = replace(calibration, own=None if own is None else own_from_dict(own, classes))
         out_of_distribution = None if values.get("outside") is None else _detector(values["outside"], arrays)
+        alert = values.get("alert")
+        rule = None if alert is None else AlertRule.from_dict(alert, len(calibration.classes))
     except FileNotFoundError as error:
         raise ModelError("A file beside the model is missing", where=arrays, remedy=_REMEDY) from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, FederationError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, *_UNREADABLE) as error:
         raise ModelError(
             "The model's calibration cannot be read", where=document_file, remedy=_REMEDY
         ) from error
     if calibration.model != sha256:
         raise ModelError("The calibration belongs to another model", where=document_file, remedy=_REMEDY)
-    return replace(calibration, out_of_distribution=out_of_distribution)
+    return replace(calibration, out_of_distribution=out_of_distribution, alert=rule)
 
 
 def _detector(values: dict[str, Any], path: Path) -> OutOfDistribution:
@@ -104,18 +122,15 @@ def _detector(values: dict[str, Any], path: Path) -> OutOfDistribution:
 
 def to_document(calibration: Calibration) -> dict[str, Any]:
     """A calibration as JSON types: its sums and metrics, without what stays at the clinic."""
+    federation = calibration.federation
     return {
         "format": FORMAT,
         "model_sha256": calibration.model,
         "classes": list(calibration.classes),
         "clinics": calibration.clinics,
         "figures": calibration_metrics(calibration),
-        "sums": {
-            "temperature": calibration.sums.temperature,
-            "losses": calibration.sums.losses.tolist(),
-            "before": _bins_to_dict(calibration.sums.before),
-            "after": _bins_to_dict(calibration.sums.after),
-        },
+        "sums": sums_to_dict(calibration.sums),
+        **({} if federation is None else {"offsets": federation_to_dict(federation)}),
     }
 
 
@@ -128,17 +143,13 @@ def from_document(values: Mapping[str, Any]) -> Calibration:
     try:
         if values["format"] != FORMAT:
             raise ValueError("another format")
-        sums = values["sums"]
+        classes, federation = tuple(map(str, values["classes"])), values.get("offsets")
         calibration = Calibration(
             str(values["model_sha256"]),
-            tuple(map(str, values["classes"])),
-            CalibrationSums(
-                float(sums["temperature"]),
-                np.array(sums["losses"], np.float64),
-                _bins_from_dict(sums["before"]),
-                _bins_from_dict(sums["after"]),
-            ),
+            classes,
+            sums_from_dict(values["sums"]),
             int(values["clinics"]),
+            federation=None if federation is None else federation_from_dict(federation, len(classes)),
         )
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise FederationError("a field is missing, or of another kind") from error
@@ -151,12 +162,14 @@ def from_document(values: Mapping[str, Any]) -> Calibration:
 def calibration_metrics(calibration: Calibration) -> dict[str, Any]:
     """Metrics of a calibration, as JSON types."""
     sums, selection = calibration.sums, calibration.selection
+    alert = {} if calibration.alert is None else {"alert": alert_metrics(calibration.alert)}
     return {
         "images": sums.images,
         "clinics": calibration.clinics,
         "temperature": sums.temperature,
         "before": _calibration(sums.before, sums.loss_before),
         "after": _calibration(sums.after, sums.loss_after),
+        "offsets": None if calibration.point is None else _offsets(calibration, calibration.point),
         "unsure": {
             "rule": f"the highest threshold at which {COVERAGE:.0%} of the validation images are sure",
             "threshold": selection.threshold,
@@ -172,6 +185,7 @@ def calibration_metrics(calibration: Calibration) -> dict[str, Any]:
             "threshold": calibration.out_of_distribution.threshold,
             "images": calibration.out_of_distribution.images,
         },
+        **alert,
     }
 
 
@@ -186,17 +200,13 @@ def _calibration(bins: ConfidenceBins, loss: float) -> dict[str, Any]:
     }
 
 
-def _bins_to_dict(bins: ConfidenceBins) -> dict[str, Any]:
-    return {name: getattr(bins, name).tolist() for name in ("images", "correct", "confidence")}
-
-
-def _bins_from_dict(values: Mapping[str, Any]) -> ConfidenceBins:
-    images, correct = (_counts(values[name]) for name in ("images", "correct"))
-    return ConfidenceBins(images, correct, np.array(values["confidence"], np.float64))
-
-
-def _counts(values: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
-    found = np.array(values)
-    if found.dtype != np.int64 or found.ndim != 2:
-        raise ValueError("counts are whole numbers")
-    return found
+def _offsets(calibration: Calibration, point: ClassOffsets) -> dict[str, Any]:
+    own, federation = calibration.own, calibration.federation
+    few = (False,) * len(calibration.classes) if own is None else own.few
+    return {
+        "fitted_by": "the federation" if own is None else "this clinic",
+        "scale": point.scale,
+        "offsets": dict(zip(calibration.classes, point.offsets, strict=True)),
+        "few_images": [name for name, few_here in zip(calibration.classes, few, strict=True) if few_here],
+        "converged": federation is None or federation.converged,
+    }

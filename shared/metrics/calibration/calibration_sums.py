@@ -1,6 +1,7 @@
 """Calibration of a model as sums over a clinic's validation images, which add up over clinics.
 
-They are computed twice: first at temperature 1, which gives the temperature, then at that temperature.
+They are computed twice: first at temperature 1, which gives the temperature, then at that temperature, and
+with the offsets of the classes where these were fitted.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from dermafed.shared.errors import DatasetError, FederationError
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets, check_finite_logits
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.temperature import (
     TEMPERATURES,
@@ -42,13 +44,17 @@ class CalibrationSums:
         temperature: temperature at which ``after`` was counted.
         losses: summed negative log-likelihood at each of the TEMPERATURES, float64 (G,).
         before: counts by confidence of the model's own probabilities.
-        after: counts by confidence of those at the temperature.
+        after: counts by confidence of those at the temperature, with the offsets.
+        offsets: of the classes, (C,), in nats; empty: none. The ``losses`` are without them.
+        offsets_loss: summed negative log-likelihood at the temperature with them; ``None`` without.
     """
 
     temperature: float
     losses: Floats
     before: ConfidenceBins
     after: ConfidenceBins
+    offsets: tuple[float, ...] = ()
+    offsets_loss: float | None = None
 
     @classmethod
     def of(
@@ -57,6 +63,7 @@ class CalibrationSums:
         labels: NDArray[np.int64],
         temperature: float = 1.0,
         *,
+        offsets: tuple[float, ...] = (),
         shows_rare: bool = True,
     ) -> CalibrationSums:
         """Sum up a model's outputs for validation images.
@@ -65,12 +72,15 @@ class CalibrationSums:
             logits: (N, C).
             labels: indices of the true classes, (N,).
             temperature: temperature at which ``after`` is counted.
+            offsets: of the classes, with which it is counted, (C,); empty: none.
             shows_rare: whether the images of all classes are summed up, or only those of
                 :func:`~dermafed.shared.metrics.evaluation.of_common_classes`.
 
         Raises:
             DatasetError: there are fewer than FEWEST_IMAGES images to sum up.
+            ModelError: a logit is NaN or infinite.
         """
+        check_finite_logits(logits)
         if not shows_rare:
             common = of_common_classes(labels)
             logits, labels = logits[common], labels[common]
@@ -80,16 +90,22 @@ class CalibrationSums:
                 remedy=f"Give at least {FEWEST_IMAGES}; reliable results need some hundreds",
             )
         exact = logits.astype(np.float64)
-        before, after = (
-            ConfidenceBins.count(labels, softmax(exact / each, axis=1)) for each in (1.0, temperature)
-        )
-        return cls(float(temperature), losses(logits, labels), before, after)
+        scaled = exact / temperature + (np.array(offsets) if offsets else 0.0)
+        before, after = (ConfidenceBins.count(labels, softmax(each, axis=1)) for each in (exact, scaled))
+        loss = -float(log_softmax(scaled, axis=1)[np.arange(len(labels)), labels].sum()) if offsets else None
+        return cls(float(temperature), losses(logits, labels), before, after, offsets, loss)
 
     def __add__(self, other: CalibrationSums) -> CalibrationSums:
-        if self.temperature != other.temperature or self.before.images.shape != other.before.images.shape:
+        mine, theirs = ((each.temperature, each.offsets) for each in (self, other))
+        if mine != theirs or self.before.images.shape != other.before.images.shape:
             raise FederationError("Two clinics calibrated different models", remedy=_REMEDY)
         return CalibrationSums(
-            self.temperature, self.losses + other.losses, self.before + other.before, self.after + other.after
+            self.temperature,
+            self.losses + other.losses,
+            self.before + other.before,
+            self.after + other.after,
+            self.offsets,
+            None if self.offsets_loss is None else self.offsets_loss + (other.offsets_loss or 0.0),
         )
 
     @property
@@ -109,8 +125,9 @@ class CalibrationSums:
 
     @property
     def loss_after(self) -> float:
-        """Mean negative log-likelihood at the temperature, in nats."""
-        return loss_at(self.losses, self.temperature) / self.images
+        """Mean negative log-likelihood at the temperature, with the offsets, in nats."""
+        summed = loss_at(self.losses, self.temperature) if self.offsets_loss is None else self.offsets_loss
+        return summed / self.images
 
     def validate(self, classes: int) -> None:
         """Refuse sums that no set of images could give.
@@ -132,8 +149,14 @@ class CalibrationSums:
                 bins.validate(self.images, classes)
         except FederationError as error:
             raise _refusal(error.what) from error
-        # A temperature changes how sure an answer is, not the answer.
-        for name in ("images", "correct"):
+        if (self.offsets_loss is None) != (not self.offsets):
+            raise _refusal("offsets and their loss belong together")
+        if self.offsets_loss is not None:
+            ClassOffsets(1 / self.temperature, self.offsets).validate(classes)
+            if not 0 <= self.offsets_loss <= self.images * LARGEST_LOSS:  # not of NaN either
+                raise _refusal("no images have this loss")
+        # A temperature changes how sure an answer is, not the answer; offsets change both.
+        for name in ("images",) if self.offsets else ("images", "correct"):
             before, after = (getattr(bins, name).sum(axis=1) for bins in (self.before, self.after))
             if not np.array_equal(before, after):
                 raise _refusal("they disagree")

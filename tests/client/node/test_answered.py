@@ -9,7 +9,7 @@ from flwr.app import ConfigRecord, RecordDict
 
 from dermafed.client.node.answered import Answered, Request
 from dermafed.client.node.client_app import NotApproved
-from dermafed.shared.protocol.messages import CALIBRATE_QUERY
+from dermafed.shared.protocol.messages import CALIBRATE_QUERY, OFFSETS_QUERY
 
 
 def content(value: int) -> RecordDict:
@@ -35,6 +35,25 @@ def test_another_model_is_not_calibrated_even_once(tmp_path: Path) -> None:
     answered.answer(calibrate(1), lambda: content(1))
     with pytest.raises(NotApproved, match="Another model"):
         answered.answer(calibrate(2, "other"), lambda: content(2))
+
+
+def offsets(number: int, model: str = "m") -> Request:
+    return Request(OFFSETS_QUERY, 3, f"{number:064x}", model)
+
+
+def test_a_calibrated_model_is_asked_for_at_so_many_points(tmp_path: Path) -> None:
+    answered = Answered(tmp_path)
+    with pytest.raises(NotApproved, match="not calibrated"):
+        answered.answer(offsets(0), lambda: content(0))
+    answered.answer(calibrate(1), lambda: content(1))
+    with pytest.raises(NotApproved, match="Another model"):
+        answered.answer(offsets(0, "other"), lambda: content(0))
+    for number in range(24):
+        answered.answer(offsets(number), lambda: content(0))
+    answered.answer(offsets(7), lambda: content(1))  # again, the same
+    with pytest.raises(NotApproved, match="already"):
+        answered.answer(offsets(24), lambda: content(0))
+    answered.answer(calibrate(2), lambda: content(2))
 
 
 def test_what_was_answered_is_counted_before_it_leaves(tmp_path: Path) -> None:

@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.node.client_app import NotApproved
+from dermafed.client.node.clinic_calibrator import ClinicCalibrator
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
-from dermafed.client.node.node_app import ClinicCalibrator
 from dermafed.shared.errors import FederationError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES
 from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat, to_flat
 from dermafed.shared.protocol.agreement import encode_counts
 from dermafed.shared.protocol.messages import Instruction
+from dermafed.shared.protocol.offset_messages import OffsetsRequest
 from tests.client.planted_clinic import CLASSES, OFFER, clinic, data_set, offer
 
 pytestmark = pytest.mark.journey
@@ -83,6 +86,47 @@ def test_the_calibration_is_saved_beside_its_model(home: Home, weights: NDArray[
     # The out-of-distribution rule was fitted here, to the clinic's own images.
     assert calibration.out_of_distribution is not None
     assert calibration.out_of_distribution.images == sums.images
+
+
+def test_the_slopes_are_of_the_same_images_and_the_clinic_fits_its_own(
+    home: Home, weights: NDArray[np.float32]
+) -> None:
+    own, point = calibrator(home), ClassOffsets(0.5, (0.2, -0.2))
+    model = hashlib.sha256(weights.tobytes()).hexdigest()
+    with pytest.raises(FederationError, match="No model"):
+        own.offset_sums(OffsetsRequest(model, 3, point))
+    own.sums(asked(weights, 2.0))
+    found = own.offset_sums(OffsetsRequest(model, 3, point))
+    again = ClinicCalibrator(home, own.run).offset_sums(OffsetsRequest(model, 3, point))  # after a restart
+    config = {"temperature": 2.0, "offset_0": 0.2, "offset_1": -0.2}
+    sums = own.sums(Instruction(weights, 3, config))
+    assert found.loss == again.loss
+    assert sums.offsets_loss == pytest.approx(found.loss, rel=1e-6)
+    assert found.counts.tolist() == sums.after.images.sum(axis=1).tolist()
+    federation = FittedOffsets(point, tuple(found.counts.tolist()), found.loss / found.images, 5, 3, True)
+    own.save(Calibration(model, CLASSES, sums, clinics=3, federation=federation))
+    opened = open_model("last", home)
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    assert calibration.own is not None
+    assert calibration.federation == federation
+    assert sum(calibration.own.shares) == pytest.approx(1)
+    assert calibration.own.bins.images.sum() == found.images
+
+
+@pytest.mark.parametrize(
+    ("model", "offsets"), [("1" * 64, (0.0, 0.0)), ("", (0.0, 0.0, 0.0)), ("", (0.0, float("nan")))]
+)
+def test_slopes_of_another_model_or_of_other_classes_are_refused(
+    home: Home, weights: NDArray[np.float32], model: str, offsets: tuple[float, ...]
+) -> None:
+    own = calibrator(home)
+    own.sums(asked(weights, 2.0))
+    sent = OffsetsRequest(
+        model or hashlib.sha256(weights.tobytes()).hexdigest(), 3, ClassOffsets(1.0, offsets)
+    )
+    with pytest.raises(FederationError, match=r"another model|2 classes"):
+        own.offset_sums(sent)
 
 
 @pytest.mark.parametrize("changed", [{"model": "1" * 64}, {"classes": ("nevus", "melanoma")}])

@@ -29,8 +29,9 @@ from dermafed.shared.protocol.agreement import (
     encode_counts,
     encode_offer,
 )
-from dermafed.shared.protocol.messages import EXPLAIN_QUERY, Refusal, encode_instruction
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN, Refusal, encode_instruction
 from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.training.exact_head.head_sums import HeadSums
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import become_server_task
 from tests.client.planted_clinic import OFFER, clinic, data_set, offer
@@ -51,6 +52,10 @@ class Still:
     def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
         self.computed.append(f"train {round}")
         return Update(weights, 1, {})
+
+    def head_sums(self, weights: FloatVector, round: int) -> HeadSums:
+        self.computed.append(f"head {round}")
+        return HeadSums.of(np.eye(2), np.arange(2), np.ones(2))
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         self.computed.append(f"evaluate {round}")
@@ -177,6 +182,17 @@ def test_a_round_has_one_training_and_one_evaluation_in_order(ask: Asking) -> No
     assert refused(ask.evaluate(1, weights=3))
     assert ask.train(3).has_content()
     assert ask.computed == ["train 1", "evaluate 1", "evaluate 2", "train 3"]
+
+
+def test_the_exact_heads_sums_are_part_of_its_plans_only(ask: Asking) -> None:
+    ask.offer()
+    assert refused(ask(HEAD_TRAIN, encode_instruction(WEIGHTS, 1, {})))
+    ask.offer(run=2, strategy="exact-head", rounds=1)
+    assert ask(HEAD_TRAIN, encode_instruction(WEIGHTS, 1, {}), run=2).has_content()
+    assert refused(ask(HEAD_TRAIN, encode_instruction(WEIGHTS + np.float32(1), 1, {}), run=2))
+    assert refused(ask.train(1, run=2, weights=2))  # the round's training is done
+    assert ask.evaluate(1, run=2).has_content()
+    assert ask.computed == ["head 1", "evaluate 1"]
 
 
 @pytest.mark.parametrize("round", [0, -5, 4])

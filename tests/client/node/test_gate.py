@@ -12,6 +12,8 @@ from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 from dermafed.client.node.gate import filter_reply
 from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
@@ -25,16 +27,25 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.calibration_messages import encode_calibration_sums
 from dermafed.shared.protocol.flower_records import to_arrays
+from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
+    HEAD_TRAIN,
+    OFFSETS_QUERY,
     Refusal,
     encode_evaluation,
     encode_explanation_quality,
     encode_instruction,
     encode_update,
 )
+from dermafed.shared.protocol.offset_messages import (
+    OffsetsRequest,
+    encode_offset_sums,
+    encode_offsets_request,
+)
+from dermafed.shared.training.exact_head.head_sums import HeadSums
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import become_server_task
 
@@ -42,14 +53,19 @@ WEIGHTS = np.arange(4, dtype=np.float32)
 EVALUATION = ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
 QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
 SUMS = CalibrationSums.of(np.eye(2).repeat(4, axis=0), np.arange(8) // 4, 2.0)
+POINT = ClassOffsets(0.5, (0.1, -0.1))
+SLOPES = OffsetSums.of(np.eye(2).repeat(6, axis=0), np.arange(12) // 6, POINT)
+HEAD_SUMS = HeadSums.of(np.eye(2)[:, :1].repeat(4, axis=0), np.arange(8) // 4, np.ones(2))
 ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
 
 
 CONTENTS: dict[str, Callable[[], RecordDict]] = {
     "train": lambda: encode_update(Update(WEIGHTS + 1, 7, {"loss": 0.5}), 1.5),
+    HEAD_TRAIN: lambda: encode_head_sums(HEAD_SUMS, 1.5),
     "evaluate": lambda: encode_evaluation(EVALUATION, 1.5),
     EXPLAIN_QUERY: lambda: encode_explanation_quality(QUALITY, 1.5),
     CALIBRATE_QUERY: lambda: encode_calibration_sums(SUMS, 1.5),
+    OFFSETS_QUERY: lambda: encode_offset_sums(SLOPES, 1.5),
     CALIBRATION_QUERY: lambda: encode_ready(1.5),
     OFFER_QUERY: lambda: encode_answer(ANSWER),
     PREPARE_QUERY: lambda: encode_ready(1.5),
@@ -59,6 +75,8 @@ KINDS = list(CONTENTS)
 
 def asked(kind: str) -> Message:
     become_server_task()
+    if kind == OFFSETS_QUERY:
+        return Message(encode_offsets_request(OffsetsRequest("a" * 64, 1, POINT)), 1000, kind)
     return Message(encode_instruction(WEIGHTS, 1, {}), 1000, kind)
 
 
@@ -153,6 +171,16 @@ def test_nothing_planted_leaves(kind: str, plant: Callable[[RecordDict], None]) 
 )
 def test_content_of_another_kind_does_not_leave(kind: str, content: RecordDict) -> None:
     assert out(kind, content).error.code == Refusal.HELD_BACK
+
+
+def test_sums_with_offsets_leave_where_they_were_asked_for() -> None:
+    become_server_task()
+    config = {"temperature": 2.0, "offset_0": 0.1, "offset_1": -0.1}
+    message = Message(encode_instruction(WEIGHTS, 1, config), 1000, CALIBRATE_QUERY)
+    sums = CalibrationSums.of(np.eye(2).repeat(4, axis=0), np.arange(8) // 4, 2.0, offsets=POINT.offsets)
+    content = encode_calibration_sums(sums, 1.5)
+    assert filter_reply(Message(content, reply_to=message), message, 2).content == content
+    assert out(CALIBRATE_QUERY, content).error.code == Refusal.HELD_BACK
 
 
 def test_an_unreadable_offer_is_answered_without_counts() -> None:

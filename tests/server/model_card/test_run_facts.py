@@ -14,6 +14,9 @@ from dermafed.server.model_card.card_writer import card_text, write_card
 from dermafed.server.model_card.run_facts import simulated_facts
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.metrics.calibration.calibration_file import save_calibration
+from dermafed.shared.metrics.decision.alert_rule import AlertRule
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
+from dermafed.shared.metrics.decision.score_counts import Alerts
 from tests.server.model_card.simulated_run import NORTH, SOUTH, WEIGHTS, result, simulation
 from tests.shared.metrics.calibration.sample_calibration import fitted
 
@@ -130,6 +133,21 @@ def test_a_class_with_few_test_images_is_not_broken_down(tmp_path: Path) -> None
     assert "There are too few test images to report by class." in text
     assert "it finds" not in text
     assert "called" not in text
+
+
+def test_the_alert_of_the_calibration_is_published(tmp_path: Path) -> None:
+    run = simulation(tmp_path)
+    rule = AlertRule(DecisionSettings(prevalence=0.1), 0.25, Alerts(40, 38, 100, 30), (0.0,) * 3)
+    calibration = replace(fitted(), model=hashlib.sha256(WEIGHTS.tobytes()).hexdigest(), alert=rule)
+    save_calibration(run / "model.keras", calibration)
+    text = text_of(run)
+    assert "Alert for melanoma at a probability of 0.250 or more, on 40 validation melanomas" in text
+    # 0.95 of 0.1 among alerts, and 0.3 of 0.9: 0.365 / 0.095 alerts for a melanoma.
+    assert "sensitivity 0.950 (0.831" in text
+    assert "number needed to biopsy 3.842 (" in text
+    assert rule.promise.sentence in text
+    save_calibration(run / "model.keras", replace(calibration, alert=None))
+    assert "Alert for melanoma" not in text_of(run)
 
 
 def test_the_calibration_of_this_model_is_published_and_that_of_another_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,15 @@ from dermafed.server.rounds.run_calibration import CALIBRATION_FILE, load_run_ca
 from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.offset_fit import MOST_POINTS
+from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 from dermafed.shared.protocol.messages import Instruction
+from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_from_config
+from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.engines.local import run_local
 from tests.server.small_clinics import SIZES, lesions, pooled, probabilities, server, trainer_for
+from tests.shared.metrics.calibration.test_offset_fit import by_scipy
 
 NAMES = ("vienna", "graz", "linz")
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
@@ -29,7 +35,13 @@ CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 def sums_of(clinic: int, asked: Instruction) -> CalibrationSums:
     features, labels = lesions(clinic, SIZES[clinic])
     logits = np.log(probabilities(asked.weights.astype(np.float64), features))
-    return CalibrationSums.of(logits, labels, asked.config["temperature"])
+    offsets = offsets_from_config(asked.config)
+    return CalibrationSums.of(logits, labels, asked.config["temperature"], offsets=offsets)
+
+
+def slopes_of(clinic: int, weights: FloatVector, point: ClassOffsets) -> OffsetSums:
+    features, labels = lesions(clinic, SIZES[clinic])
+    return OffsetSums.of(np.log(probabilities(weights.astype(np.float64), features)), labels, point)
 
 
 @dataclass
@@ -38,8 +50,11 @@ class Clinics:
 
     odd: int = -1
     answer: Callable[[CalibrationSums], CalibrationSums] = lambda sums: sums
+    slopes: Callable[[OffsetSums], OffsetSums] = lambda sums: sums
     received: dict[int, Calibration] = field(default_factory=dict)
     temperatures: list[float] = field(default_factory=list)
+    points: list[ClassOffsets] = field(default_factory=list)
+    weights: FloatVector = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def calibrator_for(self, context: Context) -> OneClinic:
         return OneClinic(self, int(context.node_config["partition-id"]))
@@ -52,11 +67,23 @@ class OneClinic:
 
     def sums(self, asked: Instruction) -> CalibrationSums:
         self.all.temperatures.append(asked.config["temperature"])
+        self.all.weights = asked.weights
         sums = sums_of(self.number, asked)
         return self.all.answer(sums) if self.number == self.all.odd else sums
 
+    def offset_sums(self, asked: OffsetsRequest) -> OffsetSums:
+        assert asked.model == hashlib.sha256(self.all.weights.tobytes()).hexdigest()
+        self.all.points.append(asked.point)
+        sums = slopes_of(self.number, self.all.weights, asked.point)
+        return self.all.slopes(sums) if self.number == self.all.odd else sums
+
     def save(self, calibration: Calibration) -> None:
         self.all.received[self.number] = calibration
+
+
+class WithoutSlopes(OneClinic):
+    def offset_sums(self, asked: OffsetsRequest) -> OffsetSums:
+        raise DatasetError("too few images of Jane Doe")
 
 
 def calibrate_run(folder: Path, clinics: Clinics) -> None:
@@ -69,16 +96,70 @@ def test_the_clinics_sums_give_what_all_images_together_would(tmp_path: Path) ->
     weights = load_state(tmp_path).weights
     features, labels = pooled()
     logits = np.log(probabilities(weights.astype(np.float64), features))
-    best = CalibrationSums.of(logits, labels).best_temperature
-    together = CalibrationSums.of(logits, labels, best)
     calibration = load_run_calibration(tmp_path)
     assert calibration is not None
+    fitted = calibration.federation
+    assert fitted is not None
+    best, offsets = 1 / fitted.point.scale, fitted.point.offsets
+    together = CalibrationSums.of(logits, labels, best, offsets=offsets)
     assert calibration.model == hashlib.sha256(weights.tobytes()).hexdigest()
     assert (calibration.clinics, calibration.sums.images, calibration.classes) == (3, sum(SIZES), CLASSES)
     assert calibration.sums.temperature == pytest.approx(best, rel=1e-6)
     assert calibration.sums.after.error == pytest.approx(together.after.error, abs=1e-9)
     assert calibration.sums.loss_after == pytest.approx(together.loss_after)
     assert clinics.temperatures == [1.0] * 3 + [calibration.sums.temperature] * 3
+    assert calibration.sums.loss_after < calibration.sums.loss_before
+
+
+def test_scale_and_offsets_are_those_of_all_images_together(tmp_path: Path) -> None:
+    calibrate_run(tmp_path, clinics := Clinics())
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
+    fitted = calibration.federation
+    assert fitted is not None
+    features, labels = pooled()
+    weights = load_state(tmp_path).weights.astype(np.float64)
+    expected = by_scipy((np.log(probabilities(weights, features)), labels), ClassOffsets.none(3))
+    assert fitted.point.vector == pytest.approx(expected, abs=1e-6)
+    assert (fitted.converged, fitted.images, fitted.clinics) == (True, sum(SIZES), 3)
+    assert len(clinics.points) == 3 * fitted.points <= 3 * MOST_POINTS
+    # The first point is the temperature of the sums before, without offsets.
+    assert clinics.points[0].offsets == (0.0, 0.0, 0.0)
+    assert calibration.sums.offsets == fitted.point.offsets
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda sums: replace(sums, counts=sums.counts * 10**6, loss=float("nan")),
+        lambda sums: replace(sums, gradient=sums.gradient * 1e9),
+        lambda sums: replace(sums, hessian=-sums.hessian),
+    ],
+)
+def test_a_clinic_whose_slopes_cannot_be_used_has_no_part_in_the_offsets(
+    tmp_path: Path, lie: Callable[[OffsetSums], OffsetSums]
+) -> None:
+    calibrate_run(tmp_path, clinics := Clinics(odd=1, slopes=lie))
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
+    assert calibration.federation is not None
+    assert (calibration.federation.clinics, calibration.federation.images) == (2, SIZES[0] + SIZES[2])
+    assert calibration.clinics == 3
+    # It was asked once.
+    assert len(clinics.points) == 2 * calibration.federation.points + 1
+
+
+def test_clinics_that_send_no_slopes_fit_a_temperature(tmp_path: Path) -> None:
+    clinics = Clinics()
+    app = build_client_app(
+        trainer_for,
+        calibrator_for=lambda context: WithoutSlopes(clinics, int(context.node_config["partition-id"])),  # type: ignore[arg-type,return-value]
+    )
+    run_local(server(tmp_path, rounds=1, calibrate=CLASSES), app, NAMES)
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
+    assert calibration.federation is None
+    assert calibration.sums.offsets == ()
 
 
 def test_every_clinic_gets_the_calibration(tmp_path: Path) -> None:

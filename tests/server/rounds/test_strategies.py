@@ -16,10 +16,10 @@ from dermafed.server.rounds.strategies import (
     State,
     describe_strategy,
     make_strategy,
-    strategies_table,
 )
+from dermafed.server.rounds.strategies_table import strategies_table
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.protocol.plan import StrategyName
+from dermafed.shared.protocol.plan import RunKeys, StrategyName
 from dermafed.simulation.engines.local import LocalGrid, become_server_task
 from tests.paths import ROOT
 
@@ -135,3 +135,9 @@ def test_wrong_strategy(name: str, options: dict[str, float], message: str) -> N
 
 def test_the_documented_table_is_current() -> None:
     assert strategies_table() in (ROOT / "docs" / "training.md").read_text("utf-8"), strategies_table()
+
+
+def test_the_exact_head_has_one_round() -> None:
+    with pytest.raises(SettingsError, match="exact-head with 32 rounds"):
+        RunKeys(strategy="exact-head")
+    assert RunKeys(strategy="exact-head", rounds=1).rounds == 1

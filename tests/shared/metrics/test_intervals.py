@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from dermafed.shared.metrics.classification import classification_report
-from dermafed.shared.metrics.intervals import over_trainings, resample, weighted_auc, wilson
+from dermafed.shared.metrics.intervals import (
+    clopper_pearson,
+    over_trainings,
+    resample,
+    weighted_auc,
+    wilson,
+)
 from tests.shared.metrics.test_classification import random_case
 
 
@@ -33,6 +40,16 @@ def test_wilson_contains_the_share(case: tuple[int, int]) -> None:
     interval = wilson(*case)
     assert interval is not None
     assert 0 <= interval.low <= case[0] / case[1] <= interval.high <= 1
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.975])
+@pytest.mark.parametrize(("hits", "trials"), [(0, 29), (29, 29), (3, 88), (1, 2)])
+def test_clopper_pearson_is_scipys(hits: int, trials: int, confidence: float) -> None:
+    interval, expected = clopper_pearson(hits, trials, confidence), binomtest(hits, trials)
+    assert interval is not None
+    exact = expected.proportion_ci(confidence, "exact")
+    assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high))
+    assert clopper_pearson(0, 0) is None
 
 
 @settings(deadline=None)

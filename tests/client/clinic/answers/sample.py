@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, ModelUsed
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, MissRate, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
 from tests.client.clinic.dicom.dicom_objects import draw_jpeg, encapsulated
@@ -36,6 +36,15 @@ DOUBTED = replace(
     outside=True,
     outside_score=-12.5,
     cautions=(Caution("blur", "The image is blurred."), Caution("ink", "There is ink on the skin.")),
+)
+
+ALERTED = replace(
+    PLAIN,
+    id="00112233445566778899aabbccddeeff",
+    alert=True,
+    alert_threshold=0.02,
+    miss_rate=MissRate(0.05, 0.0127, 0.1397, 60, "At most 10% of melanomas are missed"),
+    possible=("melanoma", "nevus"),
 )
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dermafed.client.clinic.answers.fhir import to_fhir
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
-from tests.client.clinic.answers.sample import DOUBTED, PLAIN
+from tests.client.clinic.answers.sample import ALERTED, DOUBTED, PLAIN
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
@@ -32,7 +32,7 @@ def errors(bundle: dict[str, Any]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED])
+@pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED, ALERTED])
 @pytest.mark.parametrize("heatmap", [None, PNG])
 def test_it_is_valid_r4(diagnosis: Diagnosis, heatmap: bytes | None) -> None:
     assert fhirkit.FHIR_VERSION.startswith("4.0")
@@ -89,6 +89,23 @@ def test_warnings_are_included_and_rules_that_were_not_fitted_are_marked_absent(
         assert "valueBoolean" not in plain[name]
         assert plain[name]["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
     assert "Image quality" not in plain
+
+
+def test_an_alert_has_its_threshold_and_how_often_it_misses() -> None:
+    bundle = to_fhir(ALERTED)
+    alert = {each["code"]["text"]: each for each in of_kind(bundle, "Observation")}["Alert for melanoma"]
+    assert alert["valueBoolean"] is True
+    values = [part.get("valueString") or part["valueQuantity"]["value"] for part in alert["component"]]
+    assert values == [0.02, 0.05, 0.0127, 0.1397, 60, "At most 10% of melanomas are missed"]
+    (report,) = of_kind(bundle, "DiagnosticReport")
+    assert (
+        "Alert for melanoma: its probability, 0.031, reaches this clinic's threshold, 0.020. Of 60 melanomas "
+        "in the clinic's validation images the alert missed 5.0% (95 % interval 1.3% to 14.0%)."
+    ) in report["conclusion"]
+    quiet = to_fhir(replace(ALERTED, alert=False))
+    assert "Alert" not in of_kind(quiet, "DiagnosticReport")[0]["conclusion"]
+    texts = [each["code"]["text"] for each in of_kind(to_fhir(PLAIN), "Observation")]
+    assert "Alert for melanoma" not in texts
 
 
 def test_the_report_concludes_with_the_doubts_and_the_intended_use() -> None:

@@ -22,7 +22,7 @@ from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.answers.structured_report import structured_report
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
-from tests.client.clinic.answers.sample import DOUBTED, PLAIN, REFERENCE
+from tests.client.clinic.answers.sample import ALERTED, DOUBTED, PLAIN, REFERENCE
 from tests.client.clinic.answers.test_secondary_capture import OVERLAY
 from tests.client.clinic.dicom.dicom_objects import INSTANCE, STUDY, dciodvfy
 
@@ -57,7 +57,7 @@ def evaluations(group: MeasurementsAndQualitativeEvaluations) -> list[CodeConten
     return [each for each in group.get_qualitative_evaluations() if each.name != codes.DCM.AlgorithmFamily]
 
 
-@pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED])
+@pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED, ALERTED])
 @pytest.mark.parametrize("reference", [None, REFERENCE])
 def test_it_is_valid(diagnosis: Diagnosis, reference: str | None, tmp_path: Path) -> None:
     errors, warnings = dciodvfy(to_file(structured_report(diagnosis, reference)), tmp_path)
@@ -66,7 +66,7 @@ def test_it_is_valid(diagnosis: Diagnosis, reference: str | None, tmp_path: Path
     assert [each for each in warnings if not any(part in each for part in known)] == []
 
 
-@pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED])
+@pytest.mark.parametrize("diagnosis", [PLAIN, DOUBTED, ALERTED])
 def test_every_class_has_its_probability_to_the_last_bit(diagnosis: Diagnosis) -> None:
     expected = {name.replace("_", " "): value for name, value in diagnosis.probabilities.items()}
     assert numbers(read_back(diagnosis)) == expected
@@ -93,6 +93,7 @@ def test_warnings_are_included_and_rules_that_were_not_fitted_are_not() -> None:
         ("Image quality", "The image is blurred."),
         ("Image quality", "There is ink on the skin."),
     ]
+    assert ("Alert for melanoma", "Yes") in named_values(groups(read_back(ALERTED))["Diagnosis"])
     assert named_values(groups(read_back(PLAIN))["Diagnosis"]) == [("Most probable class", "Pigmented nevus")]
     sure = replace(PLAIN, unsure=False, outside=False)
     assert [value for _, value in named_values(groups(read_back(sure))["Diagnosis"])] == [

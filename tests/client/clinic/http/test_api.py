@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import date
 
 import httpx
@@ -14,7 +15,11 @@ from PIL import Image
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.shared.explain.overlay import COLOURS, blend
+from dermafed.shared.metrics.decision.alert_rule import AlertRule
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
+from dermafed.shared.metrics.decision.score_counts import Alerts
 from tests.client.clinic.http.http_node import CLASSES, SIDE, Node, png
+from tests.shared.metrics.calibration.sample_calibration import fitted
 
 
 def post(client: httpx.Client, image: bytes, **metadata: object) -> httpx.Response:
@@ -50,6 +55,23 @@ def test_a_diagnosis_is_saved_before_it_is_answered(node: Node) -> None:
     assert (
         device.get(f"/v1/diagnoses/{given['id']}").json() == given == node.store.load(given["id"]).to_dict()
     )
+
+
+def test_an_alert_is_answered_saved_and_shown(node: Node) -> None:
+    """A threshold of 0 alerts to every image, one of 1 to none; 2 of 40 validation melanomas were missed."""
+    clinician = node.clinician()
+    for threshold, raised in ((0.0, True), (1.0, False)):
+        rule = AlertRule(DecisionSettings(), threshold, Alerts(40, 38, 100, 30), (0.0,) * 3)
+        node.service.calibration = replace(fitted(), classes=CLASSES, alert=rule)
+        given = clinician.post("/v1/diagnoses", files={"image": png()}).json()
+        assert given == node.store.load(given["id"]).to_dict()
+        assert (given["alert"], given["alert_threshold"]) == (raised, threshold)
+        assert (given["miss_rate"]["value"], given["miss_rate"]["n"]) == (pytest.approx(0.05), 40)
+        assert given["possible"] == list(CLASSES)
+        page = clinician.get(f"/diagnoses/{given['id']}").text
+        assert ("<b>Alert for melanoma: " in page) == raised
+        assert ("No alert for melanoma: " in page) != raised
+        assert rule.promise.sentence in page
 
 
 def test_a_repeated_request_gets_the_same_and_another_image_is_refused(node: Node) -> None:
@@ -147,7 +169,8 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "/metrics",
     }
     answer = document["components"]["schemas"]["DiagnosisAnswer"]["properties"]
-    assert set(answer) == set(post(node.device(), png()).json())
+    alert = {"alert", "alert_threshold", "miss_rate", "possible"}  # this node's model has none
+    assert set(answer) == set(post(node.device(), png()).json()) | alert
     form = document["paths"]["/v1/diagnoses"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert set(form["schema"]["properties"]) == {"image", "metadata"}
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, MissRate
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.encryption import EncryptedFiles
@@ -27,7 +27,9 @@ from tests.client.clinic.store.samples import HEADERS, diagnosis, noise, prepare
 
 def test_what_is_saved_is_loaded_again(store: Store, home: Home) -> None:
     of = received(1)
-    made = diagnosis(of, "r-1", outside_score=0.1 + 0.2)
+    rate = MissRate(0.05, 0.01, 0.17, 40, "At most 10 % of melanomas are missed")
+    alert = {"alert": False, "alert_threshold": 0.31, "miss_rate": rate, "possible": ("nevus",)}
+    made = diagnosis(of, "r-1", outside_score=0.1 + 0.2, **alert)
     assert store.save(made, of, prepared(1)) == made
     for each in (store, open_store(home)):
         assert each.load(made.id) == made

@@ -15,8 +15,12 @@ from dermafed.shared.metrics.calibration.calibration_file import (
     calibration_files,
     load_calibration,
     save_calibration,
+    to_document,
 )
 from dermafed.shared.metrics.calibration.out_of_distribution import OutOfDistribution
+from dermafed.shared.metrics.decision.alert_rule import fit_alert_rule
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
+from dermafed.shared.metrics.decision.lesion_scores import lesion_scores
 from tests.shared.metrics.calibration.sample_calibration import drawn, fitted
 from tests.shared.metrics.calibration.test_out_of_distribution import K, features
 
@@ -70,6 +74,42 @@ def test_without_a_detector_there_are_no_arrays(model: Path) -> None:
     assert read is not None
     assert read.out_of_distribution is None
     assert not calibration_files(model)[1].exists()
+
+
+def with_alert() -> Calibration:
+    labels, scores = drawn(200, 5)[1], np.random.default_rng(1).dirichlet([1, 1, 1], 200)
+    return replace(with_rule(), alert=fit_alert_rule(lesion_scores(labels, scores, 0), DecisionSettings()))
+
+
+def test_a_clinics_alert_is_saved_beside_what_travels(model: Path) -> None:
+    save_calibration(model, written := with_alert())
+    read = load_calibration(model, SHA)
+    assert read is not None
+    assert read.alert == written.alert
+    values = json.loads(calibration_files(model)[0].read_text())
+    assert values["figures"]["alert"]["alerts"] == values["alert"]["alerts"]
+    # The federation's calibration, and its files of before, have none.
+    assert "alert" not in to_document(fitted())
+    assert "alert" not in to_document(fitted())["figures"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("alert.threshold", None),
+        ("alert.threshold", 2.0),
+        ("alert.alerts.found", 999),
+        ("alert.settings.prevalence", 1),
+    ],
+)
+def test_a_damaged_alert_is_refused(model: Path, path: str, value: Any) -> None:
+    save_calibration(model, with_alert())
+    file = calibration_files(model)[0]
+    values = json.loads(file.read_text())
+    change(values, path, value)
+    file.write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_calibration(model, SHA)
 
 
 def test_without_a_file_there_is_no_calibration(model: Path) -> None:

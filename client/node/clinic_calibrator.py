@@ -1,0 +1,147 @@
+"""A clinic's part in the calibration of a run's last model, on its own images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dermafed.client.node.consent import ApprovedRun
+from dermafed.client.node.home import Home
+from dermafed.client.node.saved_models import MODEL, SavedModel, find_saved_model, save_last_model
+from dermafed.shared.errors import FederationError
+from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.calibration.calibration import (
+    Calibration,
+    fit_out_of_distribution,
+    own_offsets,
+    weights_digest,
+)
+from dermafed.shared.metrics.calibration.calibration_file import save_calibration
+from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
+from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
+from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
+from dermafed.shared.protocol.messages import Instruction
+from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_from_config
+from dermafed.shared.training.backend import configure_backend
+from dermafed.shared.training.data import load_labelled
+from dermafed.shared.training.predict import loaded_classifier
+from dermafed.shared.training.trainer import FloatVector
+
+
+def check_finite(values: FloatVector) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        FederationError: a weight or an output is one of these.
+    """
+    if not np.isfinite(values).all():
+        raise FederationError("The global model is not finite", remedy="Tell the coordinator")
+
+
+@dataclass
+class LastOutputs:
+    """What one model makes of a clinic's validation images, in memory: it is asked for at many points."""
+
+    of: tuple[str, str] = ("", "")
+    outputs: NetworkOutputs | None = None
+
+
+@dataclass(frozen=True)
+class ClinicCalibrator:
+    """Calibrates the global model of a run on the clinic's own images.
+
+    Attributes:
+        home: the clinic's folder.
+        run: the run that the clinic approved.
+        last: the outputs for the validation images that were computed last.
+    """
+
+    home: Home
+    run: ApprovedRun
+    last: LastOutputs = field(default_factory=LastOutputs)
+
+    def sums(self, instruction: Instruction) -> CalibrationSums:
+        """The sums of the clinic's validation images of common classes; saves the model, the run's last.
+
+        Raises:
+            DatasetError: no class has enough validation images.
+            FederationError: the server asks for an impossible temperature or offsets, or the model is not
+                finite.
+        """
+        temperature = instruction.config.get("temperature", 1.0)
+        if not TEMPERATURES[0] <= temperature <= TEMPERATURES[-1]:
+            raise FederationError(f"There is no temperature {temperature}", where="query.calibrate")
+        offsets = offsets_from_config(instruction.config)
+        if offsets:
+            ClassOffsets(1 / temperature, offsets).validate(len(self.run.offer.model.classes))
+        run, weights = self.run, instruction.weights
+        check_finite(weights)
+        outputs = self._validation(weights)
+        sums = CalibrationSums.of(
+            outputs.logits, outputs.labels, temperature, offsets=offsets, shows_rare=False
+        )
+        save_last_model(self.home.models, run.hash, run.offer, weights, instruction.round)
+        return sums
+
+    def offset_sums(self, asked: OffsetsRequest) -> OffsetSums:
+        """The loss of the same images and its derivatives, at a scale and offsets.
+
+        Raises:
+            DatasetError: no class has enough validation images.
+            FederationError: another model is asked for than the one saved, or other classes.
+        """
+        asked.point.validate(len(self.run.offer.model.classes))
+        outputs = self._validation(self._saved(asked.model)[1])
+        return OffsetSums.of(outputs.logits, outputs.labels, asked.point, shows_rare=False)
+
+    def save(self, calibration: Calibration) -> None:
+        """Save the calibration of all clinics beside the model, with what this clinic fits to its own images.
+
+        These are its scale and offsets, around those of all clinics, and its out-of-distribution rule.
+
+        Raises:
+            FederationError: it belongs to another model than the one saved.
+            StorageError: it cannot be written.
+        """
+        model, weights = self._saved(calibration.model)
+        if calibration.classes != self.run.offer.model.classes:
+            raise FederationError("The calibration belongs to another model", where=model.folder)
+        validation = self._validation(weights)
+        training = self._outputs(weights, read_clinic_split(self.run.folder.split).splits.train)
+        federation = calibration.federation
+        own = replace(
+            calibration,
+            out_of_distribution=fit_out_of_distribution(training, validation),
+            own=None if federation is None else own_offsets(federation, training, validation),
+        )
+        save_calibration(model.folder / MODEL, own)
+
+    def _saved(self, digest: str) -> tuple[SavedModel, FloatVector]:
+        model = find_saved_model(self.home.models, self.run.hash, self.run.offer)
+        if model is None:
+            raise FederationError("No model of the run is saved here", where=self.home.models)
+        weights = model.weights()
+        if weights_digest(weights) != digest:
+            raise FederationError("The calibration belongs to another model", where=model.folder)
+        return model, weights
+
+    def _validation(self, weights: FloatVector) -> NetworkOutputs:
+        """The outputs for the validation images, computed once for each model."""
+        of, outputs = (self.run.hash, weights_digest(weights)), self.last.outputs
+        if outputs is None or self.last.of != of:
+            outputs = self._outputs(weights, read_clinic_split(self.run.folder.split).splits.validation)
+            check_finite(outputs.logits)
+            self.last.of, self.last.outputs = of, outputs
+        return outputs
+
+    def _outputs(self, weights: FloatVector, records: Sequence[LesionRecord]) -> NetworkOutputs:
+        plan = self.run.plan
+        configure_backend(plan.threads)
+        # Without the clinic's own batch normalisation: the saved and the exported model are the global one.
+        classifier = loaded_classifier(plan.model, weights)
+        return network_outputs(classifier, load_labelled(records, plan.model, plan.preprocess))

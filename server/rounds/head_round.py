@@ -1,0 +1,96 @@
+"""The training of an exact-head round: the clinics' sums are checked, compared and added, and solved."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+
+import numpy as np
+from flwr.app import RecordDict
+
+from dermafed.server.rounds.clinic_round import ClinicRound
+from dermafed.server.rounds.shares import Member, check_told
+from dermafed.server.rounds.strategies import ExactHead, Means
+from dermafed.server.rounds.trained_models import Trained
+from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.head_messages import decode_head_sums
+from dermafed.shared.training.exact_head.head_sums import Floats, HeadSums
+from dermafed.shared.training.exact_head.ridge import LinearHead, ridge_head
+from dermafed.shared.training.trainer import FloatVector
+
+log = logging.getLogger("dermafed.server")
+
+
+@dataclass
+class HeadRound:
+    """The sums of one round; a :class:`dermafed.server.rounds.collector.Collector`.
+
+    Attributes:
+        start: the model whose last layer is replaced, float32 (P,).
+        classes: C of the model.
+        strategy: with the ridge.
+        members: the clinics by the agreement, of which none may count more images than it told; ``None``:
+            there was none.
+    """
+
+    start: FloatVector
+    classes: int
+    strategy: ExactHead
+    members: Mapping[str, Member] | None
+    _sums: dict[str, HeadSums] = field(default_factory=dict)
+
+    def accept(self, clinic: str, content: RecordDict) -> float:
+        """Accept a clinic's sums."""
+        sums, seconds = decode_head_sums(content, self.classes, self.start.size)
+        if self.members is not None and clinic not in self.members:
+            raise FederationError("it has not joined the run")
+        check_told(clinic, sums.images, self.members)
+        self._sums[clinic] = sums
+        return seconds
+
+    def compare(self) -> dict[str, str]:
+        """Leave out who summed up other features, or weighs classes otherwise, than most clinics."""
+        left_out: dict[str, str] = {}
+        if self._sums:
+            usual = Counter(sums.features for sums in self._sums.values()).most_common(1)[0][0]
+            weights = _median([sums.class_weights for sums in self._sums.values()])
+            for clinic, sums in self._sums.items():
+                if sums.features != usual:
+                    left_out[clinic] = "it summed up other features than most clinics"
+                elif not _agree(sums.class_weights, weights):
+                    left_out[clinic] = "its images weigh otherwise than those of most clinics"
+        for clinic in left_out:
+            del self._sums[clinic]
+        return left_out
+
+    def result(self) -> Trained:
+        """The model with the head of all sums, added in the order of the clinics' names."""
+        total = reduce(add, (self._sums[name] for name in sorted(self._sums)))
+        head = ridge_head(total, self.strategy.ridge)
+        whole = total.gram[-1, -1]
+        clinics = {
+            name: ClinicRound(name, share=float(sums.gram[-1, -1] / whole))
+            for name, sums in self._sums.items()
+        }
+        return Trained(with_head(self.start, head), math.nan, clinics)
+
+
+def with_head(weights: FloatVector, head: LinearHead) -> Means:
+    """A model's flat weights, (P,), with another last layer: its kernel and bias are the last of them."""
+    last = np.concatenate([head.kernel.ravel(), head.bias])
+    return np.concatenate([weights[: -last.size].astype(np.float64), last])
+
+
+def _median(weights: list[Floats]) -> Floats:
+    known = [column[np.isfinite(column)] for column in np.array(weights).T]
+    return np.array([np.median(column) if column.size else np.nan for column in known])
+
+
+def _agree(own: Floats, usual: Floats) -> bool:
+    known = np.isfinite(own)
+    return bool(np.allclose(own[known], usual[known], rtol=1e-6))

@@ -1,0 +1,101 @@
+"""The ridge head of merged sums: a linear layer in closed form.
+
+W minimises sum w |y - W^T z - b|^2 + ridge n |W|^2 over standardised features z, n the total weight. The
+features are standardised by what A says of their means and variances; the bias is not penalised. (Hoerl and
+Kennard 1970; for federations, FED3R, arXiv:2402.01898, eq. 4.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.shared.training.exact_head.head_sums import Floats, HeadSums
+
+_CONSTANT = 1e-10  # a variance below this share of the mean square is rounding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearHead:
+    """A linear layer.
+
+    Attributes:
+        kernel: float64 (K, C).
+        bias: float64 (C,).
+    """
+
+    kernel: Floats
+    bias: Floats
+
+    def scores(self, features: NDArray[np.floating]) -> Floats:
+        """Scores float64 (N, C) of features (N, K); about 1 for the class, -1 for the others."""
+        return np.asarray(features.astype(np.float64) @ self.kernel + self.bias)
+
+
+def ridge_head(sums: HeadSums, ridge: float) -> LinearHead:
+    """The head of the least penalised squares.
+
+    A feature that is the same for all images gets the weight 0.
+
+    Args:
+        sums: of all clinics.
+        ridge: the penalty, 0 or more; 0 is least squares.
+
+    Raises:
+        SettingsError: the ridge is negative or NaN.
+        FederationError: there is no image, or, without a ridge, the sums are singular.
+    """
+    if not 0 <= ridge < np.inf:
+        raise SettingsError(f"A ridge of {ridge} is impossible", where="ridge", remedy="Give 0 or more")
+    total = sums.gram[-1, -1]
+    if not total > 0:
+        raise FederationError("There is no image to fit a head to", remedy="Wait for more clinics")
+    mean, deviation = _moments(sums.gram, total)
+    used = deviation > 0
+    scale = np.where(used, 1 / np.where(used, deviation, 1), 0)
+    covariance = (sums.gram[:-1, :-1] / total - np.outer(mean, mean)) * np.outer(scale, scale)
+    average = sums.targets[-1] / total
+    products = (sums.targets[:-1] / total - np.outer(mean, average)) * scale[:, None]
+    weights = np.zeros_like(products)
+    weights[used] = _solve(covariance[np.ix_(used, used)], products[used], ridge)
+    kernel = weights * scale[:, None]
+    return LinearHead(kernel, average - mean @ kernel)
+
+
+def personal_sums(total: HeadSums, own: HeadSums, tau: float) -> HeadSums:
+    """The sums of a clinic's personal head: A + tau A_k, B + tau B_k.
+
+    The clinic's own images weigh 1 + tau times what the others' do.
+
+    Args:
+        total: of all clinics, the clinic's own among them.
+        own: of the clinic.
+        tau: 0 or more; 0 gives the federation's head.
+
+    Raises:
+        SettingsError: tau is negative or NaN.
+    """
+    if not 0 <= tau < np.inf:
+        raise SettingsError(f"A tau of {tau} is impossible", where="tau", remedy="Give 0 or more")
+    return total + own.times(tau)
+
+
+def _moments(gram: Floats, total: float) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each feature, (K,); the latter exactly 0 where only rounding is left."""
+    mean = gram[-1, :-1] / total
+    square = np.diag(gram)[:-1] / total
+    variance = square - mean**2
+    return mean, np.sqrt(np.where(variance > _CONSTANT * square, variance, 0))
+
+
+def _solve(covariance: Floats, products: Floats, ridge: float) -> Floats:
+    penalised = covariance + ridge * np.eye(len(covariance))
+    if not ridge and len(covariance) and np.linalg.cond(penalised, "fro") > 1e12:
+        raise FederationError(
+            "The sums are singular: there are fewer images than features, or features repeat each other",
+            remedy="Give a ridge above 0",
+        )
+    return np.asarray(np.linalg.solve(penalised, products))

@@ -1,0 +1,54 @@
+"""The sums of a real classifier's features, and the model that their head gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from dermafed.server.rounds.head_round import with_head
+from dermafed.shared.errors import DatasetError
+from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat
+from dermafed.shared.training.exact_head.head_sums import HeadSums
+from dermafed.shared.training.exact_head.ridge import ridge_head
+from tests.shared.training.tiny import lesions, plain, start, tiny, tiny_backbones, trainer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny_backbones():
+        yield
+
+
+def test_the_models_scores_are_those_of_the_head_on_its_features() -> None:
+    model = tiny()
+    data, weights = lesions(90, seed=1), start(model)
+    sums = trainer(model, plain(), data, seed=1).head_sums(weights, 1)
+    classifier = build_classifier(model)
+    set_flat(classifier, weights)
+    network = keras.Model(classifier.input, classifier.get_layer("logits").input)
+    features = np.asarray(network(data.images.astype(np.float32), training=False))
+    counts = np.bincount(data.labels, minlength=3)
+    whole = HeadSums.of(features, data.labels, 90 / (3 * counts))
+    assert sums.gram == pytest.approx(whole.gram, rel=1e-4, abs=1e-6)
+    assert sums.counts.tolist() == counts.tolist()
+    head = ridge_head(sums, 0.1)
+    set_flat(classifier, with_head(weights, head).astype(np.float32))
+    scores = np.asarray(logits_model(classifier)(data.images.astype(np.float32), training=False))
+    assert scores == pytest.approx(head.scores(features), abs=1e-3)
+
+
+def test_a_clinic_with_few_images_sends_no_sums() -> None:
+    model = tiny()
+    with pytest.raises(DatasetError, match="18 images are too few"):
+        trainer(model, plain(), lesions(18, seed=1), seed=1).head_sums(start(model), 1)
+
+
+def test_images_of_a_rare_class_are_left_out() -> None:
+    model, data = tiny(), lesions(90, seed=1)
+    labels = np.array([0] * 4 + [1] * 46 + [2] * 40)
+    sums = trainer(model, plain(), replace(data, labels=labels), seed=1).head_sums(start(model), 1)
+    assert sums.counts.tolist() == [0, 46, 40]
