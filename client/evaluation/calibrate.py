@@ -69,7 +69,7 @@ def calibrate(
     calibration = fit_calibration(
         model.used.sha256, model.card.model.classes, outputs["train"], outputs["validation"], federation
     )
-    lesions = [record.group for record in images.splits.validation]
+    lesions = [record.lesion for record in images.splits.validation]
     return replace(calibration, alert=_alert(calibration, outputs["validation"], lesions, decision))
 
 

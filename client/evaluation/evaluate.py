@@ -105,7 +105,8 @@ def evaluate(
     records = tuple(mapped[index] for index in cached.positions)
     images = label_images(records, cached.images, card.model)
     probabilities = _predict(classifier, images, model, stage("Evaluating images"))
-    lesions, known = [record.group for record in records], card.model.classes
+    known = card.model.classes
+    groups, lesions = [record.group for record in records], [record.lesion for record in records]
     calibration = load_calibration(model, weights_digest(to_flat(classifier)))
     return Evaluation(
         model,
@@ -113,7 +114,7 @@ def evaluate(
         data,
         records,
         probabilities,
-        classification_report(images.labels, probabilities, known, groups=lesions),
+        classification_report(images.labels, probabilities, known, groups=groups),
         dict(sorted(excluded.items())),
         cached.skipped,
         _notes(dataset.notes, class_map, card),

@@ -50,6 +50,11 @@ class LesionRecord:
         """The unit of independent images: the patient, else the lesion, else the image itself."""
         return self.patient_id or self.lesion_id or self.image_id
 
+    @property
+    def lesion(self) -> str:
+        """The unit of decisions: the lesion, else the image itself; a patient may have several lesions."""
+        return self.lesion_id or self.image_id
+
 
 @dataclass(frozen=True, slots=True)
 class Splits:

@@ -21,7 +21,11 @@ from dermafed.shared.storage.atomic_files import write_atomically
 
 FEDERATED, TUNED, POOLED, LOCAL = "federated", "tuned", "pooled", "local:"
 PREDICTIONS_FILE = "test.npz"
-OFFSETS_FILE = "test-offsets.npz"
+VALIDATION_FILE = "validation.npz"
+OFFSETS_FILE, OFFSETS_VALIDATION_FILE = "test-offsets.npz", "validation-offsets.npz"
+"""With a scale and offsets."""
+NO_PRIOR_FILE, NO_PRIOR_VALIDATION_FILE = "test-without-prior.npz", "validation-without-prior.npz"
+"""With a scale and offsets, as if all classes were equally frequent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +99,20 @@ def load_predictions(arm: Arm) -> dict[str, NDArray[np.float32]]:
     return read_predictions(arm.folder / PREDICTIONS_FILE, [clinic.name for clinic in arm.tests])
 
 
-def load_offset_predictions(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """The same with scale and offsets, by the name of the arm or ``tuned``; only what was predicted so."""
-    files = {arm.name: arm.folder / OFFSETS_FILE, TUNED: arm.tuned_predictions.with_name(OFFSETS_FILE)}
-    wanted = [arm.name, *([TUNED] if arm.tune else [])]
+def load_more_predictions(arm: Arm, file: str) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """The same of another of an arm's files, by the name of the arm or ``tuned``.
+
+    Only what was predicted so: version 0.1.0 wrote ``test.npz`` alone.
+
+    Args:
+        arm: a trained arm.
+        file: its name, one of those above.
+    """
+    files = {arm.name: arm.folder / file}
+    if arm.tune:
+        files[TUNED] = arm.tuned_predictions.with_name(file)
     clinics = [clinic.name for clinic in arm.tests]
-    return {name: read_predictions(files[name], clinics) for name in wanted if files[name].exists()}
+    return {name: read_predictions(path, clinics) for name, path in files.items() if path.exists()}
 
 
 def load_tuned_predictions(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]]:

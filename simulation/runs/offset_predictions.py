@@ -1,4 +1,4 @@
-"""An arm's test predictions with a scale and offsets, as a federation and its clinics would fit them.
+"""An arm's predictions with a scale and offsets, as a federation and its clinics would fit them.
 
 Fitted to validation images only, by the sums and the code of a real federation
 (:mod:`dermafed.shared.metrics.calibration`).
@@ -42,8 +42,25 @@ class ClinicPredictions:
     member: bool = True
 
 
-def predict_with_offsets(clinics: Sequence[ClinicPredictions]) -> list[Probabilities]:
-    """Each clinic's test predictions, float32 (M, C), with its own scale and offsets.
+@dataclass(frozen=True, slots=True, eq=False)
+class OffsetPredictions:
+    """A clinic's predictions with its own scale and offsets, float32 (N, C) or (M, C).
+
+    Attributes:
+        validation: of the validation images.
+        test: of the test images.
+        validation_without_prior: the former as if all classes were equally frequent.
+        test_without_prior: the same of the test images.
+    """
+
+    validation: Probabilities
+    test: Probabilities
+    validation_without_prior: Probabilities
+    test_without_prior: Probabilities
+
+
+def predict_with_offsets(clinics: Sequence[ClinicPredictions]) -> list[OffsetPredictions]:
+    """Each clinic's predictions with its own scale and offsets.
 
     Where no member has enough images for the fit of all, the predictions stay as they are.
 
@@ -52,7 +69,7 @@ def predict_with_offsets(clinics: Sequence[ClinicPredictions]) -> list[Probabili
     """
     federation = _federation(clinics)
     if federation is None:
-        return [clinic.test for clinic in clinics]
+        return [OffsetPredictions(*(clinic.validation, clinic.test) * 2) for clinic in clinics]
     return [_with_own(clinic, federation) for clinic in clinics]
 
 
@@ -71,9 +88,16 @@ def _federation(clinics: Sequence[ClinicPredictions]) -> FittedOffsets | None:
     return fit_offsets(ask, ClassOffsets.none(clinics[0].test.shape[1]))
 
 
-def _with_own(clinic: ClinicPredictions, federation: FittedOffsets) -> Probabilities:
-    own = fit_clinic_offsets(federation, _logits(clinic.validation), clinic.labels, clinic.counts)
-    return own.point.probabilities(_logits(clinic.test)).astype(np.float32)
+def _with_own(clinic: ClinicPredictions, federation: FittedOffsets) -> OffsetPredictions:
+    logits, test = _logits(clinic.validation), _logits(clinic.test)
+    own = fit_clinic_offsets(federation, logits, clinic.labels, clinic.counts)
+    return OffsetPredictions(
+        *(
+            point.probabilities(side).astype(np.float32)
+            for point in (own.point, own.without_prior)
+            for side in (logits, test)
+        )
+    )
 
 
 def _logits(probabilities: Probabilities) -> NDArray[np.float64]:

@@ -79,6 +79,7 @@ def run_result(
     tests: TestImages,
     predictions: dict[str, Predictions],
     with_offsets: dict[str, Predictions] | None = None,
+    melanoma: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A run's ``result.json`` but for its command, files and duration.
 
@@ -89,6 +90,7 @@ def run_result(
         tests: the test images.
         predictions: every model's predictions on them, by the name of its arm.
         with_offsets: the same with scale and offsets, of the models that have them.
+        melanoma: what the models make of melanoma, of :mod:`dermafed.simulation.runs.melanoma_results`.
     """
     return {
         "title": f"Federation of {len(prepared.clinics)} clinics",
@@ -99,6 +101,7 @@ def run_result(
         "clinics": [_clinic(clinic, prepared) for clinic in prepared.clinics],
         **_models(tests, arms, predictions),
         "offsets": _models(tests, arms, with_offsets) if with_offsets else None,
+        "melanoma": melanoma,
         "explanations": load_explanations(arms[0].folder) if settings.explain else None,
         "notes": list(prepared.notes),
     }

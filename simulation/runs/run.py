@@ -22,14 +22,16 @@ from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.simulation.runs.arms import (
     FEDERATED,
+    OFFSETS_FILE,
     Arm,
-    load_offset_predictions,
+    load_more_predictions,
     load_predictions,
     load_tuned_predictions,
     make_arms,
     run_arm,
 )
 from dermafed.simulation.runs.example_images import contact_sheet, example_stages
+from dermafed.simulation.runs.melanoma_results import ClinicsLesions, melanoma_results
 from dermafed.simulation.runs.prepare import Prepared, prepare, write_clinic_splits
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import TestImages, arms_history, run_result, write_history_table
@@ -118,8 +120,11 @@ def finish_run(run: PreparedRun, *, command: str, seconds: float) -> dict[str, A
     settings, out, prepared, arms = run.settings, run.out, run.prepared, run.arms
     tests = TestImages(prepared.clinics, arms[0].tests, prepared.class_map.names)
     predictions = {arm.name: load_predictions(arm) for arm in arms} | load_tuned_predictions(arms[0])
-    with_offsets = {name: own for arm in arms for name, own in load_offset_predictions(arm).items()}
-    result = run_result(settings, prepared, arms, tests, predictions, with_offsets)
+    more = [load_more_predictions(arm, OFFSETS_FILE).items() for arm in arms]
+    with_offsets = {name: own for arm in more for name, own in arm}
+    lesions = ClinicsLesions.of(prepared.clinics, arms[0].tests, prepared.class_map.names)
+    melanoma = melanoma_results(lesions, arms)
+    result = run_result(settings, prepared, arms, tests, predictions, with_offsets, melanoma)
     result |= {"command": command, "report": str(out / "report.html"), "model": str(out / "model.keras")}
     result["seconds"] = round(seconds, 1)
     history = arms_history(arms)

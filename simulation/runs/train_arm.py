@@ -40,8 +40,21 @@ from dermafed.shared.training.predict import BatchNormMemory, predict
 from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
-from dermafed.simulation.runs.arms import OFFSETS_FILE, PREDICTIONS_FILE, Arm, save_predictions
-from dermafed.simulation.runs.offset_predictions import ClinicPredictions, predict_with_offsets
+from dermafed.simulation.runs.arms import (
+    NO_PRIOR_FILE,
+    NO_PRIOR_VALIDATION_FILE,
+    OFFSETS_FILE,
+    OFFSETS_VALIDATION_FILE,
+    PREDICTIONS_FILE,
+    VALIDATION_FILE,
+    Arm,
+    save_predictions,
+)
+from dermafed.simulation.runs.offset_predictions import (
+    ClinicPredictions,
+    OffsetPredictions,
+    predict_with_offsets,
+)
 
 
 @dataclass(frozen=True)
@@ -142,8 +155,7 @@ def _test_tuned(arm: Arm, weights: FloatVector) -> None:
     arm.tuned_predictions.parent.mkdir(exist_ok=True)
     # Each has a model of its own, so each fits alone.
     alone = [predict_with_offsets([each])[0] for each in own]
-    save_predictions(arm.tuned_predictions.with_name(OFFSETS_FILE), alone)
-    save_predictions(arm.tuned_predictions, [each.test for each in own])
+    _save(arm.tuned_predictions.parent, own, alone)
 
 
 def _test(arm: Arm, weights: FloatVector) -> None:
@@ -157,8 +169,22 @@ def _test(arm: Arm, weights: FloatVector) -> None:
         own = batch_norm_files(arm.plan, arm.state_folder(member))
         found = _predictions(arm.plan, clinic, weights, round=arm.plan.rounds, memory=own)
         predictions.append(replace(found, member=clinic in fitting))
-    save_predictions(arm.folder / OFFSETS_FILE, predict_with_offsets(predictions))
-    save_predictions(arm.folder / PREDICTIONS_FILE, [each.test for each in predictions])
+    _save(arm.folder, predictions, predict_with_offsets(predictions))
+
+
+def _save(
+    folder: Path, plain: Sequence[ClinicPredictions], with_offsets: Sequence[OffsetPredictions]
+) -> None:
+    files = {
+        VALIDATION_FILE: [each.validation for each in plain],
+        OFFSETS_FILE: [each.test for each in with_offsets],
+        OFFSETS_VALIDATION_FILE: [each.validation for each in with_offsets],
+        NO_PRIOR_FILE: [each.test_without_prior for each in with_offsets],
+        NO_PRIOR_VALIDATION_FILE: [each.validation_without_prior for each in with_offsets],
+        PREDICTIONS_FILE: [each.test for each in plain],  # last: who has it has all
+    }
+    for name, predictions in files.items():
+        save_predictions(folder / name, predictions)
 
 
 def _predictions(

@@ -61,8 +61,17 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(data: Path, tmp
     assert any("Skipped 1 unreadable" in note for note in result["notes"])
     for arm in ("federated", "tuned", "local", "pooled"):
         assert set(result["offsets"][arm]) == set(result[arm]), "the same metrics with offsets"
+        ranking = result["melanoma"]["as_trained"][arm]
         for metrics in (result[arm], *(result[arm]["clinics"][clinic] for clinic in CLINICS)):
             assert all(0 <= metrics[name] <= 1 for name in ("balanced_accuracy", "accuracy", "auc"))
+        for clinic in CLINICS:
+            expected = result[arm]["clinics"][clinic]["per_class"]["melanoma"]["auc"]
+            assert ranking["clinics"][clinic]["auc"]["value"] == pytest.approx(expected)
+    for kind in ("as_trained", "with_offsets"):
+        alert = result["melanoma"][kind]["federated"]["one_threshold"]
+        assert alert["all"]["sensitivity"]["n"] == sum(
+            each["sensitivity"]["n"] for each in alert["clinics"].values()
+        )
     assert result["seconds"] > 0
     assert "<html" in Path(result["report"]).read_text("utf-8").lower()
     assert 0 <= result["federated"]["calibration"]["expected_calibration_error"] <= 1

@@ -39,6 +39,16 @@ class Alerts:
         """Melanomas without an alert."""
         return self.melanomas - self.found
 
+    def __add__(self, other: Alerts) -> Alerts:
+        """Those of both, each at its own threshold; of the same unit."""
+        return Alerts(
+            self.melanomas + other.melanomas,
+            self.found + other.found,
+            self.others + other.others,
+            self.alarms + other.alarms,
+            self.unit,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreCounts:

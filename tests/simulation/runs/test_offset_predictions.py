@@ -26,7 +26,8 @@ def loss(shown: np.ndarray, labels: np.ndarray) -> float:  # type: ignore[type-a
 def test_each_clinics_bias_is_removed() -> None:
     (first, truth), (second, other) = clinic(1), clinic(2, bias=-2.0)
     found = predict_with_offsets([first, second])
-    for before, after, labels in ((first, found[0], truth), (second, found[1], other)):
+    for before, own, labels in ((first, found[0], truth), (second, found[1], other)):
+        after = own.test
         assert loss(after, labels) < loss(before.test, labels) - 0.1
         assert after.sum(axis=1) == pytest.approx(1, abs=1e-5)
         assert after.dtype == np.float32
@@ -35,25 +36,43 @@ def test_each_clinics_bias_is_removed() -> None:
 def test_test_images_do_not_take_part() -> None:
     own, _ = clinic(1)
     shuffled = replace(own, test=own.test[::-1].copy())
-    assert (predict_with_offsets([own])[0] == predict_with_offsets([shuffled])[0][::-1]).all()
+    expected, found = (predict_with_offsets([each])[0] for each in (own, shuffled))
+    assert (expected.test == found.test[::-1]).all()
+    assert (expected.validation == found.validation).all()
 
 
 def test_who_is_no_member_has_no_part_in_the_others_fit() -> None:
     own, other = clinic(1)[0], replace(clinic(2, bias=-5.0)[0], member=False)
-    assert (predict_with_offsets([own, other])[0] == predict_with_offsets([own])[0]).all()
+    assert (predict_with_offsets([own, other])[0].test == predict_with_offsets([own])[0].test).all()
 
 
 def test_without_enough_images_predictions_stay() -> None:
     own, _ = clinic(1, images=3)
-    assert (predict_with_offsets([own])[0] == own.test).all()
+    found = predict_with_offsets([own])[0]
+    assert (found.test == own.test).all()
+    assert (found.validation_without_prior == own.validation).all()
     none = replace(own, validation=own.validation[:0], labels=own.labels[:0])
     big, _ = clinic(2)
-    assert np.isfinite(predict_with_offsets([big, none])[1]).all()
+    assert np.isfinite(predict_with_offsets([big, none])[1].test).all()
 
 
 def test_a_probability_of_zero_is_no_infinite_logit() -> None:
     own, _ = clinic(1)
     certain = np.tile(np.float32([1, 0, 0]), (4, 1))
-    found = predict_with_offsets([replace(own, test=certain)])[0]
+    found = predict_with_offsets([replace(own, test=certain)])[0].test
     assert np.isfinite(found).all()
     assert (found.argmax(axis=1) == 0).all()
+
+
+def test_without_the_prior_the_odds_are_divided_by_those_of_the_clinics_classes() -> None:
+    own, _ = clinic(1)
+    found = predict_with_offsets([own])[0]
+    # A federation of one: the clinic's shares, drawn to the same ones by 20 images more, with one of each.
+    fitted = np.bincount(own.labels, minlength=3) + 1
+    shares = (own.counts + 20 * fitted / fitted.sum()) / (own.counts.sum() + 20)
+    for with_prior, without in (
+        (found.test, found.test_without_prior),
+        (found.validation, found.validation_without_prior),
+    ):
+        expected = with_prior / shares
+        assert without == pytest.approx(expected / expected.sum(axis=1, keepdims=True), rel=1e-4)

@@ -1,0 +1,179 @@
+"""What a run's models make of melanoma: their ranking, and their alerts on the test lesions.
+
+Thresholds are chosen on validation lesions. Ranking is by image, and patients are drawn for its intervals
+where they are known, as for all other metrics of a run; an alert is by lesion, as at a clinic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermafed.shared.lesions.clinic_split import ClinicSplit
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
+from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, LesionScores, lesion_scores
+from dermafed.shared.metrics.decision.operating_point import measure, target_threshold
+from dermafed.shared.metrics.decision.ranking import ScoredImages, melanoma_ranking
+from dermafed.shared.metrics.decision.score_counts import Alerts, ScoreCounts
+from dermafed.simulation.runs.arms import (
+    LOCAL,
+    OFFSETS_FILE,
+    OFFSETS_VALIDATION_FILE,
+    PREDICTIONS_FILE,
+    VALIDATION_FILE,
+    Arm,
+    load_more_predictions,
+)
+
+Predictions = Mapping[str, NDArray[np.float32]]
+
+SETTINGS = DecisionSettings()
+"""A clinic's defaults: 95 % of melanomas are to be found."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArmPredictions:
+    """Probabilities (N, C) of one model, or of each clinic's own, by the name of the split folder.
+
+    Attributes:
+        test: of the test images.
+        validation: of the validation images; ``None`` where version 0.1.0 tested the arm.
+    """
+
+    test: Predictions
+    validation: Predictions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicsLesions:
+    """The clinics' validation and test images, to measure models by.
+
+    Attributes:
+        clinics: the split of each clinic, by the name of its split folder.
+        classes: of the models.
+    """
+
+    clinics: Mapping[str, ClinicSplit]
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, clinics: Sequence[ClinicSplit], folders: Sequence[Path], classes: tuple[str, ...]
+    ) -> ClinicsLesions:
+        """Those of clinics with these split folders, in their order."""
+        return cls(dict(zip((folder.name for folder in folders), clinics, strict=True)), classes)
+
+    def result(self, predictions: ArmPredictions) -> dict[str, Any] | None:
+        """The figures as JSON types; ``None`` where melanoma is not among the classes."""
+        if MELANOMA not in self.classes:
+            return None
+        ranking = melanoma_ranking({own.name: self._images(f, predictions) for f, own in self._each()})
+        alert = None if predictions.validation is None else self._one_threshold(predictions)
+        return {**ranking.to_dict(), "one_threshold": alert}
+
+    def _each(self) -> list[tuple[str, ClinicSplit]]:
+        return list(self.clinics.items())
+
+    def _images(self, folder: str, predictions: ArmPredictions) -> ScoredImages:
+        records = self.clinics[folder].splits.test
+        scores = predictions.test[folder][:, self._melanoma].astype(np.float64)
+        melanoma = np.array([record.label == MELANOMA for record in records], bool)
+        return ScoredImages(scores, melanoma, [record.group for record in records])
+
+    def _one_threshold(self, predictions: ArmPredictions) -> dict[str, Any] | None:
+        """The alert at one threshold for all clinics, chosen on all validation lesions together."""
+        assert predictions.validation is not None
+        chosen = self._together(predictions.validation)
+        if not chosen.melanomas:
+            return None
+        threshold = target_threshold(chosen, SETTINGS.sensitivity)
+        tested = {
+            own.name: ScoreCounts.of_lesions(self._lesions(own.splits.test, predictions.test[folder]))
+            for folder, own in self._each()
+        }
+        alerts = {name: counts.at(threshold) for name, counts in tested.items()}
+        return {
+            "sensitivity_wanted": SETTINGS.sensitivity,
+            "validation_melanomas": chosen.melanomas,
+            "threshold": threshold,
+            "all": point(reduce(add, alerts.values()), threshold),
+            "clinics": {name: point(each, threshold) for name, each in alerts.items()},
+        }
+
+    def _together(self, validation: Predictions) -> ScoreCounts:
+        records = [record for own in self.clinics.values() for record in own.splits.validation]
+        groups = [
+            f"{folder}/{record.lesion}" for folder, own in self._each() for record in own.splits.validation
+        ]
+        scores = np.concatenate([validation[folder] for folder in self.clinics])
+        return ScoreCounts.of_lesions(self._lesions(records, scores, groups))
+
+    def _lesions(
+        self,
+        records: Sequence[LesionRecord],
+        probabilities: NDArray[np.float32],
+        groups: Sequence[str] | None = None,
+    ) -> LesionScores:
+        labels = np.array([self.classes.index(record.label) for record in records], np.int64)
+        lesions = [record.lesion for record in records] if groups is None else groups
+        return lesion_scores(labels, probabilities, self._melanoma, lesions)
+
+    @property
+    def _melanoma(self) -> int:
+        return self.classes.index(MELANOMA)
+
+
+def point(alerts: Alerts, threshold: float) -> dict[str, Any] | None:
+    """The operating point as JSON types; ``None`` without melanomas or without other lesions."""
+    if not (alerts.melanomas and alerts.others):
+        return None
+    share = alerts.melanomas / (alerts.melanomas + alerts.others)
+    return measure(alerts, threshold, share, SETTINGS).to_dict()
+
+
+def melanoma_results(lesions: ClinicsLesions, arms: Sequence[Arm]) -> dict[str, Any] | None:
+    """The figures of every arm, ``as_trained`` and ``with_offsets``; ``None`` where no class is melanoma.
+
+    ``local`` is each clinic's own model on its own images.
+
+    Args:
+        lesions: the clinics' images.
+        arms: the trained arms, the federated one first.
+    """
+    if MELANOMA not in lesions.classes:
+        return None
+    kinds = {
+        "as_trained": (PREDICTIONS_FILE, VALIDATION_FILE),
+        "with_offsets": (OFFSETS_FILE, OFFSETS_VALIDATION_FILE),
+    }
+    return {
+        kind: {name: lesions.result(own) for name, own in _by_arm(arms, *files).items()}
+        for kind, files in kinds.items()
+    }
+
+
+def _by_arm(arms: Sequence[Arm], test: str, validation: str) -> dict[str, ArmPredictions]:
+    tested, chosen = (
+        _at_home({name: own for arm in arms for name, own in load_more_predictions(arm, file).items()})
+        for file in (test, validation)
+    )
+    return {name: ArmPredictions(own, chosen.get(name)) for name, own in tested.items()}
+
+
+def _at_home(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """The same with the clinics' own models as one arm, each on its clinic's images alone."""
+    shared = {name: own for name, own in predictions.items() if not name.startswith(LOCAL)}
+    local = {
+        clinic: own[clinic]
+        for name, own in predictions.items()
+        if name.startswith(LOCAL) and (clinic := name.removeprefix(LOCAL)) in own
+    }
+    return {**shared, **({"local": local} if local else {})}
