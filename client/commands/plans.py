@@ -109,6 +109,7 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         f"costs about {', '.join(_price(offer))}",
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
         + ("; with age, sex and body site" if model.metadata else ""),
+        *_exact_head(offer),
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
         f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
         f"differential privacy: {private}",
@@ -116,6 +117,14 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
     ]
+
+
+def _exact_head(offer: Offer) -> Iterator[str]:
+    from dermafed.shared.protocol.plan import EXACT_HEAD
+
+    if offer.strategy == EXACT_HEAD:
+        yield f"sums of features: of clinics with at least {offer.recipe.head_images} training images"
+        yield "    with fewer images than features, they tell of any image whether it is among them"
 
 
 def _price(offer: Offer) -> Iterator[str]:

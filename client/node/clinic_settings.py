@@ -15,6 +15,7 @@ from dermafed.shared.names import check_name
 from dermafed.shared.protocol.agreement import Decision, Reason
 from dermafed.shared.protocol.messages import SENT
 from dermafed.shared.protocol.offer import Offer, offer_keys
+from dermafed.shared.protocol.plan import EXACT_HEAD
 from dermafed.shared.protocol.price import Price, RoundOfWork, least_round
 from dermafed.shared.settings import KeyInfo, keys_of, read_toml, unknown_key
 
@@ -87,9 +88,7 @@ class Limits:
         own = dict(values)
         policy = own.pop("policy", "ask")
         if policy not in get_args(Mode):
-            raise SettingsError(
-                f"There is no policy {policy!r}", where=where, remedy="Use one of ask, limits"
-            )
+            raise SettingsError(f"There is no policy {policy!r}", where=where, remedy="Use ask or limits")
         plans = own.pop("max_plans", PLANS)
         if type(plans) is not int or plans < 0:
             raise SettingsError(
@@ -131,6 +130,8 @@ class Limits:
             value = getattr(work, key.name, None) if part == "work" else _value(offer, part, key)
             if value is not None and value < least:
                 faults.append(f"{key.key.asks.format(value)}, at least {least}")
+        if images is not None and offer.strategy == EXACT_HEAD and images < offer.recipe.head_images:
+            faults.append(f"an exact head of {images} images, which needs {offer.recipe.head_images}")
         return faults
 
     def decide(self, offer: Offer, approved: int = 0) -> tuple[Decision, Reason]:

@@ -23,13 +23,13 @@ from dermafed.server.record.runs_table import Run, Status, change_status, save_c
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.history import HistoryRow, tensorboard_writer
+from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.run_calibration import CALIBRATION_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.shares import Member, members_of
-from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import Answer
 from dermafed.shared.protocol.offer import Offer
@@ -133,7 +133,7 @@ class RunExecutor:
             len(plan.offer.model.classes),
             rules,
             folder,
-            strategy=make_strategy(plan.offer.strategy),
+            strategy=planned_strategy(plan.offer.strategy, plan.offer.recipe),
             settings={"offer": run.hash},
             adapted=start.first.adapted,
             parts=start.first.parts,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +13,8 @@ import numpy as np
 from flwr.app import RecordDict
 
 from dermafed.server.rounds.clinic_round import ClinicRound
-from dermafed.server.rounds.shares import Member, check_told
+from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.shares import Member, capped_weights, check_told
 from dermafed.server.rounds.strategies import ExactHead, Means
 from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.errors import FederationError
@@ -23,7 +23,7 @@ from dermafed.shared.training.exact_head.head_sums import Floats, HeadSums
 from dermafed.shared.training.exact_head.ridge import LinearHead, ridge_head
 from dermafed.shared.training.trainer import FloatVector
 
-log = logging.getLogger("dermafed.server")
+_STEPS = 2**32  # of a weight of 1, for shares are computed of whole numbers
 
 
 @dataclass
@@ -34,6 +34,7 @@ class HeadRound:
         start: the model whose last layer is replaced, float32 (P,).
         classes: C of the model.
         strategy: with the ridge.
+        rules: the cap of a share, and how much larger than usual a clinic's features may be.
         members: the clinics by the agreement, of which none may count more images than it told; ``None``:
             there was none.
     """
@@ -41,6 +42,7 @@ class HeadRound:
     start: FloatVector
     classes: int
     strategy: ExactHead
+    rules: RoundRules
     members: Mapping[str, Member] | None
     _sums: dict[str, HeadSums] = field(default_factory=dict)
 
@@ -54,36 +56,62 @@ class HeadRound:
         return seconds
 
     def compare(self) -> dict[str, str]:
-        """Leave out who summed up other features, or weighs classes otherwise, than most clinics."""
+        """Leave out who summed up other or far larger features, or weighs classes otherwise, than most."""
         left_out: dict[str, str] = {}
         if self._sums:
             usual = Counter(sums.features for sums in self._sums.values()).most_common(1)[0][0]
             weights = _median([sums.class_weights for sums in self._sums.values()])
+            square = sorted(_mean_square(sums) for sums in self._sums.values())[(len(self._sums) - 1) // 2]
+            largest = math.inf if self.rules.largest_step is None else square * self.rules.largest_step**2
             for clinic, sums in self._sums.items():
                 if sums.features != usual:
                     left_out[clinic] = "it summed up other features than most clinics"
                 elif not _agree(sums.class_weights, weights):
                     left_out[clinic] = "its images weigh otherwise than those of most clinics"
+                elif _mean_square(sums) > largest:
+                    left_out[clinic] = "its features are far larger than those of most clinics"
         for clinic in left_out:
             del self._sums[clinic]
         return left_out
 
     def result(self) -> Trained:
         """The model with the head of all sums, added in the order of the clinics' names."""
-        total = reduce(add, (self._sums[name] for name in sorted(self._sums)))
+        capped = capped_sums(self._sums, self.rules.largest_share)
+        total = reduce(add, (capped[name] for name in sorted(capped)))
         head = ridge_head(total, self.strategy.ridge)
         whole = total.gram[-1, -1]
         clinics = {
-            name: ClinicRound(name, share=float(sums.gram[-1, -1] / whole))
-            for name, sums in self._sums.items()
+            name: ClinicRound(name, share=float(sums.gram[-1, -1] / whole)) for name, sums in capped.items()
         }
         return Trained(with_head(self.start, head), math.nan, clinics)
+
+
+def capped_sums(sums: Mapping[str, HeadSums], largest_share: float) -> dict[str, HeadSums]:
+    """The sums, those of the largest weights scaled down until no share of the weight is above the cap.
+
+    A and B are linear in the weights of the images, so it is as if each of the clinic's images weighed less.
+
+    Args:
+        sums: by clinic.
+        largest_share: see :func:`dermafed.server.rounds.shares.capped_weights`.
+    """
+    weights = {name: max(1, round(own.gram[-1, -1] * _STEPS)) for name, own in sums.items()}
+    capped = capped_weights(weights, largest_share)
+    return {
+        name: own if capped[name] == weights[name] else own.times(capped[name] / weights[name])
+        for name, own in sums.items()
+    }
 
 
 def with_head(weights: FloatVector, head: LinearHead) -> Means:
     """A model's flat weights, (P,), with another last layer: its kernel and bias are the last of them."""
     last = np.concatenate([head.kernel.ravel(), head.bias])
     return np.concatenate([weights[: -last.size].astype(np.float64), last])
+
+
+def _mean_square(sums: HeadSums) -> float:
+    """The mean square of an image's features, summed over the features."""
+    return float(np.trace(sums.gram[:-1, :-1]) / sums.gram[-1, -1])
 
 
 def _median(weights: list[Floats]) -> Floats:

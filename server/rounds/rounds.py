@@ -140,11 +140,11 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
     content = encode_instruction(state.weights, number, federation.strategy.instructions())
-    if isinstance(federation.strategy, ExactHead):
-        head = partial(HeadRound, state.weights, federation.classes, federation.strategy, federation.members)
+    rules, screen, members = federation.rules, federation.screen, federation.members
+    if isinstance(strategy := federation.strategy, ExactHead):
+        head = partial(HeadRound, state.weights, federation.classes, strategy, rules, members)
         assignment = Assignment(HEAD_TRAIN, number, content)
         return _until_quorum(grid, assignment, federation, lambda: nullcontext(head()))
-    rules, screen, members = federation.rules, federation.screen, federation.members
     models = partial(TrainedModels, state.weights, rules, screen, members, federation.folder)
     return _until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, models)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
+from dermafed.shared.model.image_features import block_of, image_features
 from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.model.parts import MEANS, VARIANCES, WEIGHTS, Parts
@@ -27,8 +28,9 @@ HEAD_SCALE = 0.1
 def build_classifier(settings: ModelSettings) -> keras.Model:
     """Build the classifier with random weights.
 
-    EfficientNet features A (eq. 6), global average pooling, batch normalisation and dropout
-    (eq. 7), a dense layer named ``logits`` and a softmax named ``probabilities`` (eq. 8).
+    EfficientNet features A (eq. 6), global average pooling (or block statistics, see
+    :mod:`dermafed.shared.model.image_features`), batch normalisation and dropout (eq. 7), a dense
+    layer named ``logits`` and a softmax named ``probabilities`` (eq. 8).
 
     Args:
         settings: the architecture.
@@ -44,7 +46,7 @@ def build_classifier(settings: ModelSettings) -> keras.Model:
         include_top=False, weights=None, input_shape=(side, side, 3)
     )
     normalise_like_imagenet(backbone)
-    inputs, features = [backbone.input], _pooled(backbone.output)
+    inputs, features = [backbone.input], _normalised(image_features(backbone, settings.features))
     if settings.metadata:
         clinical = keras.Input((METADATA_FEATURES,), name="metadata")
         inputs.append(clinical)
@@ -79,10 +81,9 @@ def fix_batch_norm(model: keras.Model) -> None:
             layer.trainable = False
 
 
-def _pooled(features: keras.KerasTensor) -> keras.KerasTensor:
-    pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
+def _normalised(features: keras.KerasTensor) -> keras.KerasTensor:
     scale = keras.initializers.Constant(HEAD_SCALE)
-    return keras.layers.BatchNormalization(gamma_initializer=scale, name="head_norm")(pooled)
+    return keras.layers.BatchNormalization(gamma_initializer=scale, name="head_norm")(features)
 
 
 def _freeze(model: keras.Model, backbone: keras.Model, settings: ModelSettings) -> None:
@@ -95,13 +96,6 @@ def _freeze(model: keras.Model, backbone: keras.Model, settings: ModelSettings) 
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = BATCH_NORM_MOMENTUM
-
-
-def block_of(name: str) -> int:
-    """The block (1 to 7) a backbone layer belongs to; 0 for the stem, 8 for the top."""
-    if name.startswith("block"):
-        return int(name[5])
-    return 8 if name.startswith("top_") else 0
 
 
 def exchanged_variables(model: keras.Model) -> list[keras.Variable]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dermafed.shared.errors import ModelError, SettingsError
 from dermafed.shared.model.classifier import IMAGENET_MEAN, IMAGENET_VARIANCE, build_classifier
+from dermafed.shared.model.image_features import block_of
 from dermafed.shared.model.lite0 import fit_lite0
 from dermafed.shared.model.model_settings import ModelSettings
 
@@ -82,11 +83,15 @@ def _from_keras(build: Callable[..., keras.Model], side: int) -> keras.Model:
 
 
 def _copy_backbone(source: keras.Model, model: keras.Model, *, rescaled: bool) -> None:
-    """Copy every layer's weights by name, but for the input normalisation, which is fixed."""
+    """Copy every layer's weights by name, but for the input normalisation, which is fixed.
+
+    With block statistics, the model has no layers after the last block.
+    """
+    own = {layer.name for layer in model.layers}
     for layer in source.layers:
         if isinstance(layer, keras.layers.Normalization):
             _check_normalisation(layer)
-        elif layer.weights:
+        elif layer.weights and (layer.name in own or block_of(layer.name) != 8):
             model.get_layer(layer.name).set_weights(layer.get_weights())
     if rescaled:
         _fold_rescaling(model)

@@ -14,6 +14,7 @@ from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.shared.settings import STRICT, Key, Number, Settings
 
 BatchNorm = Literal["fixed", "aggregate", "frozen", "local"]
+Features = Literal["pooled", "blocks"]
 Backbone = Literal[
     "EfficientNetB0",
     "EfficientNetB1",
@@ -67,6 +68,7 @@ class Architecture(Settings):
             ``frozen``: the backbone keeps its pretrained statistics, scale and shift;
             ``local``: each clinic keeps its own (FedBN, Li et al. 2021, arXiv:2102.07623).
         frozen_blocks: how many of the backbone's first blocks are not trained (0 to 7).
+        features: what the last layer reads of an image, see :mod:`dermafed.shared.model.image_features`.
         dropout: rate before the last layer.
         metadata: whether the clinical metadata M_i (age, sex, body site) enters the model.
     """
@@ -85,6 +87,10 @@ class Architecture(Settings):
         Field(ge=0, le=7, description="How many of the first blocks keep their weights"),
         Key(otherwise="4 pretrained, else 0", example=4),
     ] = 0
+    features: Annotated[
+        Features,
+        Field(description="Read by the last layer: pooled, or blocks: statistics of the last three blocks"),
+    ] = "pooled"
     dropout: Annotated[
         Number, Field(ge=0, lt=1, description="Dropout rate before the last layer"), Key(simulated=False)
     ] = 0.2

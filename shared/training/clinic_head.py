@@ -19,7 +19,9 @@ from dermafed.shared.training.exact_head.head_sums import (
 from dermafed.shared.training.predict import BATCH_SIZE, apply_in_batches
 
 
-def clinic_head_sums(classifier: keras.Model, data: LabelledImages, class_counts: Sequence[int]) -> HeadSums:
+def clinic_head_sums(
+    classifier: keras.Model, data: LabelledImages, class_counts: Sequence[int], least: int
+) -> HeadSums:
     """The sums of a clinic's images as they are, without augmentation, batch by batch.
 
     Classes weigh inversely to their frequency over all clinics; a class with fewer than five images at the
@@ -29,6 +31,7 @@ def clinic_head_sums(classifier: keras.Model, data: LabelledImages, class_counts
         classifier: with the weights to take the features from.
         data: the clinic's training images.
         class_counts: training images of each class over all clinics.
+        least: number of images of common classes that the clinic needs.
 
     Raises:
         DatasetError: too few images remain.
@@ -37,7 +40,7 @@ def clinic_head_sums(classifier: keras.Model, data: LabelledImages, class_counts
     weights = weights_of_common(
         data.labels, class_weights(np.asarray(class_counts, np.int64)).astype(np.float64)
     )
-    check_enough_images(int((weights[data.labels] > 0).sum()))
+    check_enough_images(int((weights[data.labels] > 0).sum()), least)
     last = classifier.get_layer("logits").input
     return sum_up(_batches(keras.Model(classifier.input, last), data), int(last.shape[-1]), weights)
 

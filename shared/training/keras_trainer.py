@@ -116,7 +116,7 @@ class KerasTrainer:
             ModelError: a feature is not finite.
         """
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return clinic_head_sums(classifier, self.data, self.class_counts)
+        return clinic_head_sums(classifier, self.data, self.class_counts, self.recipe.head_images)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """Evaluate a model on the clinic's validation images, with its own batch norm if it has one.

@@ -15,7 +15,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.model.classifier import batch_norm_mask, block_of, set_flat
+from dermafed.shared.model.classifier import batch_norm_mask, set_flat
+from dermafed.shared.model.image_features import block_of, last_cut
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.trainer import FloatVector
@@ -134,7 +135,8 @@ class FrozenFeatures:
 def _parts(classifier: keras.Model, frozen_blocks: int) -> tuple[keras.Model, keras.Model] | None:
     """Split off the frozen blocks; None without any, or where features take more memory than images."""
     image, *metadata = classifier.inputs
-    frozen = [layer for layer in classifier.layers if 1 <= block_of(layer.name) <= frozen_blocks]
+    cut = min(frozen_blocks, last_cut(classifier))
+    frozen = [layer for layer in classifier.layers if 1 <= block_of(layer.name) <= cut]
     if not frozen:
         return None
     features = frozen[-1].output

@@ -56,6 +56,11 @@ class Recipe(Settings):
         tones: whether ``augment`` also gives the skin another tone, as more or less melanin would.
         group_balance: what is done about unequal groups of patients, by age, sex or body site: images weigh
             so that group and class are independent at the clinic (Kamiran and Calders 2012).
+        ridge: the exact head's penalty of the squared weights of standardised features, as a share of the
+            images' weight. A direction in which the features vary by this share of one feature's variance
+            is halved.
+        head_images: a clinic with fewer training images sends no sums for the exact head, see
+            :mod:`dermafed.shared.training.exact_head.head_sums`.
     """
 
     section: ClassVar[str] = "training"
@@ -103,6 +108,14 @@ class Recipe(Settings):
     ] = True
     tones: Annotated[bool, Field(description="Give training images other skin tones at random")] = False
     group_balance: Annotated[Grouping, Field(description="Against unequal groups of patients")] = "none"
+    ridge: Annotated[
+        Number, Field(gt=0, le=1e6, description="Penalty of the exact head, of standardised features")
+    ] = 0.1
+    head_images: Annotated[
+        int,
+        Field(ge=1, le=1_000_000, description="Training images a clinic needs for the exact head"),
+        Key(least=50, asks="an exact head of {} images"),
+    ] = 50
 
     @model_validator(mode="after")
     def _tones_are_augmentation(self) -> Self:

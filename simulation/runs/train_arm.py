@@ -22,10 +22,10 @@ from dermafed.client.node.explanation_quality import (
     score_cam,
 )
 from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
-from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.classifier import parts_of, to_flat, trainable_mask
@@ -115,7 +115,7 @@ def _train(arm: Arm) -> None:
         len(arm.plan.model.classes),
         _rules(arm),
         arm.folder,
-        strategy=make_strategy(arm.strategy),
+        strategy=planned_strategy(arm.strategy, arm.plan.recipe),
         settings=arm.plan.to_dict(),
         adapted=trainable_mask(model),
         parts=parts_of(model),

@@ -40,6 +40,7 @@ threads = 1
 image_size = 32
 [rules]
 quorum = 2
+largest_share = 1
 deadline = "1h"
 approval = "1h"
 wait = "1h"

@@ -5,8 +5,12 @@ A = sum w phi phi^T and B = sum w phi y^T, phi the features with a 1 behind them
 (FED3R: Fani, Camoriano, Caputo and Ciccone 2024, arXiv:2402.01898, eq. 5; AFL: He et al. 2025,
 arXiv:2405.16240.) Whoever adds up all clinics' sums has what one pass over all images gives.
 
-A of n images has rank n: with fewer images than features it shows in which directions these lie, so a
-clinic with few images sends none (:func:`check_enough_images`).
+A of n images has rank n. With n <= K, whoever has A can tell of any image whether it is among them: its
+features then lie in A's span, and those of other images hardly ever do. With n > K everything lies in it.
+Beyond that, A = Phi^T Phi shows the features Phi up to a rotation of the images among each other. The 1 and
+the sums of the C classes fix C + 1 directions of it: of n <= C + 1 images all is known, of few images much.
+So a clinic with few images sends none (:func:`check_enough_images`). To ask for more images than features
+would shut most real clinics out: the plan says how many it needs, and the clinic what it accepts.
 """
 
 from __future__ import annotations
@@ -21,9 +25,6 @@ from dermafed.shared.errors import DatasetError, FederationError, ModelError
 from dermafed.shared.metrics.evaluation import FEWEST_OF_A_CLASS, MAX_IMAGES
 
 Floats = NDArray[np.float64]
-
-FEWEST_IMAGES = 50
-"""A clinic with fewer training images of common classes sends no sums."""
 
 LARGEST_FEATURE = 1e6
 """Larger than any feature of a network that can be used, and so small that no sum overflows."""
@@ -169,12 +170,12 @@ def weights_of_common(labels: NDArray[np.int64], weights: Floats) -> Floats:
     return np.where(counts >= FEWEST_OF_A_CLASS, weights, 0.0)
 
 
-def check_enough_images(images: int, least: int = FEWEST_IMAGES) -> None:
+def check_enough_images(images: int, least: int) -> None:
     """Refuse to send the sums of few images.
 
     Args:
         images: number of images of common classes.
-        least: the least number.
+        least: the least number, by the plan.
 
     Raises:
         DatasetError: there are fewer.

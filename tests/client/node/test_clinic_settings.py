@@ -56,6 +56,8 @@ METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=
         ({"epsilon": 0.5}, {"max_epsilon": 8.0}, "epsilon 0.5, but nothing would be noised"),
         ({"recipe": replace(OFFER.recipe, batch_size=1)}, {}, "batches of 1 images, at least 4"),
         ({}, {"min_batch_size": 17}, "batches of 16 images, at least 17"),
+        ({"recipe": replace(OFFER.recipe, head_images=49)}, {}, "an exact head of 49 images, at least 50"),
+        ({}, {"min_head_images": 801}, "an exact head of 50 images, at least 801"),
         ({"recipe": replace(OFFER.recipe, batch_size=512)}, {}, "batches of 512 images, at most 256"),
         ({"recipe": replace(OFFER.recipe, learning_rate=1)}, {}, "a learning rate of 1, at most 0.1"),
         ({"threads": 65}, {}, "65 threads, at most 64"),
@@ -98,11 +100,11 @@ WAITING = (Decision.WAITING, Reason.ASKS_A_PERSON)
 def test_the_limits_are_those_that_the_keys_of_a_plan_declare() -> None:
     assert set(limited_keys()) == {
         *("max_rounds", "max_epochs", "max_steps", "max_image_size", "max_epsilon"),
-        *("max_batch_size", "max_learning_rate", "max_threads"),
+        *("max_batch_size", "max_head_images", "max_learning_rate", "max_threads"),
         *("max_memory_gb", "max_minutes", "max_message_mb"),
         *("strategies", "explain", "metadata"),
     }
-    assert set(least_keys()) == {"min_batch_size", "min_steps", "min_images"}
+    assert set(least_keys()) == {"min_batch_size", "min_head_images", "min_steps", "min_images"}
     assert "max_rounds = 100" in default_limits()
     assert "# max_epsilon = 8.0" in default_limits()
 
@@ -136,6 +138,13 @@ def test_the_columns_of_the_manifest_may_be_named(tmp_path: Path) -> None:
     path.write_text(f"label = 3\n{commented}", "utf-8")
     with pytest.raises(SettingsError, match="label is not a text"):
         load_settings(path)
+
+
+def test_an_exact_head_needs_as_many_images_as_its_plan_says() -> None:
+    offer = replace(OFFER, strategy="exact-head", rounds=1, recipe=replace(OFFER.recipe, epochs=1))
+    assert Limits().never(offer, 50) == []
+    assert Limits().never(offer, 49) == ["an exact head of 49 images, which needs 50"]
+    assert Limits().never(replace(offer, strategy="fedavg"), 49) == []
 
 
 @pytest.mark.parametrize(

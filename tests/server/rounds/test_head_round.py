@@ -102,6 +102,69 @@ def test_no_clinic_counts_more_images_than_it_told(tmp_path: Path) -> None:
     assert "more than the 23 that it told" in load_state(tmp_path / "lie").history[0].left_out
 
 
+def wrong(clinic: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """A clinic's images, each labelled with the class after its own."""
+    features, labels = lesions(clinic, SIZES[clinic])
+    return features, (labels + 1) % CLASSES
+
+
+def poisoned_run(folder: Path, **options: object) -> np.ndarray:  # type: ignore[type-arg]
+    """The run where the largest clinic labels wrongly; the weights are 9, 27.5 and 70."""
+
+    def trainer_for(context: Context) -> Head:
+        clinic = int(context.node_config["partition-id"])
+        return Head(*(wrong(2) if clinic == 2 else lesions(clinic, SIZES[clinic])))
+
+    app = server(folder, rounds=1, strategy=make_strategy("exact-head"), **options)
+    run_local(app, build_client_app(trainer_for), NAMES)
+    return load_state(folder).weights
+
+
+def poisoned(factor: float) -> np.ndarray:  # type: ignore[type-arg]
+    """The head where the largest clinic's wrong images weigh so much."""
+    first, second = (HeadSums.of(*lesions(each, SIZES[each]), WEIGHTS) for each in range(2))
+    head = ridge_head(first + second + HeadSums.of(*wrong(2), WEIGHTS * factor), 0.1)
+    return np.concatenate([head.kernel.ravel(), head.bias])
+
+
+def test_no_clinics_share_of_the_sums_is_above_the_cap(tmp_path: Path) -> None:
+    """Weights of 9, 27.5 and 70: the third counts as much as the others together, 36.5."""
+    found = poisoned_run(tmp_path / "capped", largest_share=0.5)
+    assert found == pytest.approx(poisoned(36.5 / 70), rel=1e-6, abs=1e-6)
+    shares = [clinic.share for clinic in load_state(tmp_path / "capped").history[0].clinics]
+    assert sorted(shares) == pytest.approx([9 / 73, 27.5 / 73, 0.5])
+    uncapped = poisoned_run(tmp_path / "uncapped", largest_share=1)
+    assert uncapped == pytest.approx(poisoned(1), rel=1e-6, abs=1e-6)
+
+
+def test_a_hostile_clinic_below_the_cap_does_not_decide_the_head(tmp_path: Path) -> None:
+    """At a third, against 7 and 23 honest images; uncapped, its 60 wrong ones win."""
+    honest = [lesions(clinic, SIZES[clinic]) for clinic in (0, 1)]
+    features, labels = (np.concatenate(each) for each in zip(*honest, strict=True))
+
+    def right(weights: np.ndarray) -> float:  # type: ignore[type-arg]
+        matrix = weights.reshape(FEATURES + 1, CLASSES)
+        return float(((features @ matrix[:-1] + matrix[-1]).argmax(1) == labels).mean())
+
+    assert right(poisoned_run(tmp_path / "uncapped", largest_share=1)) < 0.5
+    assert right(poisoned_run(tmp_path / "capped", largest_share=0.34)) > 0.6
+
+
+def test_far_larger_features_leave_a_clinic_out(tmp_path: Path) -> None:
+    """They would be all that the standardisation sees."""
+
+    def larger(sums: HeadSums, by: float = 10) -> HeadSums:
+        scale = np.append(np.full(FEATURES, by), 1.0)
+        return HeadSums(sums.gram * np.outer(scale, scale), sums.targets * scale[:, None], sums.counts)
+
+    options = {"largest_step": 3.0, "largest_share": 1.0, "quorum": 2}
+    head_run(tmp_path / "lie", larger, **options)
+    assert load_state(tmp_path / "lie").weights == pytest.approx(expected(0, 2), rel=1e-6, abs=1e-6)
+    assert "far larger" in load_state(tmp_path / "lie").history[0].left_out
+    head_run(tmp_path / "twice", lambda sums: larger(sums, 2), **options)
+    assert not load_state(tmp_path / "twice").history[0].left_out
+
+
 def test_clinics_that_sum_up_no_features_end_the_run(tmp_path: Path) -> None:
     def trainer_for(context: Context) -> Regression:
         clinic = int(context.node_config["partition-id"])

@@ -47,6 +47,20 @@ def test_a_clinic_with_few_images_sends_no_sums() -> None:
         trainer(model, plain(), lesions(18, seed=1), seed=1).head_sums(start(model), 1)
 
 
+def test_the_plan_says_how_many_images_a_clinic_needs() -> None:
+    model, data = tiny(), lesions(60, seed=1)
+    few = trainer(model, plain(head_images=60), data, seed=1)
+    assert few.head_sums(start(model), 1).images == 60
+    with pytest.raises(DatasetError, match=r"60 images are too few .* Give at least 61"):
+        trainer(model, plain(head_images=61), data, seed=1).head_sums(start(model), 1)
+
+
+def test_the_sums_of_block_statistics_have_two_numbers_a_channel() -> None:
+    model = tiny(features="blocks")
+    sums = trainer(model, plain(), lesions(60, seed=1), seed=1).head_sums(start(model), 1)
+    assert sums.features == 2 * (4 + 4)
+
+
 def test_images_of_a_rare_class_are_left_out() -> None:
     model, data = tiny(), lesions(90, seed=1)
     labels = np.array([0] * 4 + [1] * 46 + [2] * 40)

@@ -127,7 +127,7 @@ def test_a_rare_class_is_in_no_sum() -> None:
 
 
 def test_a_clinic_with_few_images_sends_no_sums() -> None:
-    check_enough_images(50)
+    check_enough_images(50, 50)
     for images_there, least in ((49, 50), (1, 50), (0, 0)):
         with pytest.raises(DatasetError, match=f"{images_there} images are too few"):
             check_enough_images(images_there, least)

@@ -1,0 +1,53 @@
+"""What the last layer reads of an image: the last maps' means, or statistics of the last blocks' maps.
+
+Block statistics are the mean and the standard deviation, over the image, of each channel of the last three
+blocks: 800 numbers for EfficientNetV2-B0, with 96, 112 and 192 channels. The deviation tells a texture from
+an even surface of the same mean, and earlier blocks see finer ones. (Statistics pooling: Snyder et al. 2018,
+"X-Vectors", section 2.1.)
+"""
+
+from __future__ import annotations
+
+import keras
+
+from dermafed.shared.model.model_settings import Features
+
+BLOCKS = 3
+"""How many of the last blocks have statistics."""
+
+_MEAN = "mean_of_block"
+_LEAST_VARIANCE = 1e-8  # so that the root of a constant map's variance has a slope
+
+
+def image_features(backbone: keras.Model, kind: Features) -> keras.KerasTensor:
+    """The features float32 (N, K) of a backbone's images.
+
+    Args:
+        backbone: an EfficientNet without top, whose layers carry their block's number in their name.
+        kind: ``pooled``, K the channels of the last maps; or ``blocks``, the means and deviations of each
+            block in turn, the earliest first.
+    """
+    if kind == "pooled":
+        return keras.layers.GlobalAveragePooling2D(name="pooled")(backbone.output)
+    last = {block_of(layer.name): layer for layer in backbone.layers}
+    blocks = sorted(number for number in last if 1 <= number <= 7)[-BLOCKS:]
+    statistics = [part for block in blocks for part in _statistics(last[block].output, block)]
+    return keras.layers.Concatenate(name="statistics_of_blocks")(statistics)
+
+
+def block_of(name: str) -> int:
+    """The block (1 to 7) a backbone layer belongs to; 0 for the stem, 8 for the top."""
+    if name.startswith("block"):
+        return int(name[5])
+    return 8 if name.startswith("top_") else 0
+
+
+def last_cut(classifier: keras.Model) -> int:
+    """The last block after which the classifier can be cut in two: later ones' maps are not all it reads."""
+    read = [int(layer.name[-1]) for layer in classifier.layers if layer.name.startswith(_MEAN)]
+    return min(read, default=7)
+
+
+def _statistics(maps: keras.KerasTensor, block: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    mean = keras.layers.GlobalAveragePooling2D(name=f"{_MEAN}{block}")(maps)
+    return mean, keras.ops.sqrt(keras.ops.var(maps, axis=(1, 2)) + _LEAST_VARIANCE)
