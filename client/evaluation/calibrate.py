@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.evaluation.evaluate import Stage
 from dermafed.client.node.clinic_data import OfferFolder
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers
-from dermafed.shared.errors import DatasetError, ModelError, SettingsError
+from dermafed.shared.errors import DatasetError, ModelError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
 from dermafed.shared.lesions.clinic_split import read_clinic_split
@@ -22,12 +20,10 @@ from dermafed.shared.lesions.record import Splits
 from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics
 from dermafed.shared.metrics.calibration.calibration import Calibration, fit_calibration
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
+from dermafed.shared.metrics.calibration.clinic_alert import fit_clinic_alert
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
-from dermafed.shared.metrics.decision.alert_rule import AlertRule, fit_alert_rule
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
-from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, lesion_scores
-from dermafed.shared.settings import read_toml
 from dermafed.shared.training.data import label_images
 
 SEED = 0  # of the split of images that no run has split; fl-simulate's default
@@ -70,21 +66,8 @@ def calibrate(
         model.used.sha256, model.card.model.classes, outputs["train"], outputs["validation"], federation
     )
     lesions = [record.lesion for record in images.splits.validation]
-    return replace(calibration, alert=_alert(calibration, outputs["validation"], lesions, decision))
-
-
-def _alert(
-    calibration: Calibration, outputs: NetworkOutputs, lesions: list[str], decision: DecisionSettings
-) -> AlertRule | None:
-    """The rule of the alert; ``None`` where the validation images have no melanoma, or nothing else."""
-    if MELANOMA not in calibration.classes:
-        return None
-    probabilities = np.stack([calibration.probabilities(logits) for logits in outputs.logits])
-    scores = lesion_scores(outputs.labels, probabilities, calibration.classes.index(MELANOMA), lesions)
-    try:
-        return fit_alert_rule(scores, decision)
-    except DatasetError:
-        return None
+    alert = fit_clinic_alert(calibration, outputs["validation"], lesions, decision)
+    return replace(calibration, alert=alert)
 
 
 def clinic_decision(home: Home) -> DecisionSettings:
@@ -93,13 +76,7 @@ def clinic_decision(home: Home) -> DecisionSettings:
     Raises:
         SettingsError: it cannot be used; names the field.
     """
-    path = home.settings_file
-    if not path.is_file():
-        return DecisionSettings()
-    try:
-        return DecisionSettings.read(read_toml(path).get("decision", {}))
-    except SettingsError as error:
-        raise SettingsError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from None
+    return read_settings(home).decision if home.settings_file.is_file() else DecisionSettings()
 
 
 def own_images(model: OpenedModel, home: Home) -> CalibrationImages:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from dermafed.client.node.consent import ApprovedRun
-from dermafed.client.node.home import Home
+from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.saved_models import MODEL, SavedModel, find_saved_model, save_last_model
-from dermafed.shared.errors import FederationError
+from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.calibration import (
@@ -22,15 +23,19 @@ from dermafed.shared.metrics.calibration.calibration import (
 from dermafed.shared.metrics.calibration.calibration_file import save_calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.clinic_alert import fit_clinic_alert
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
+from dermafed.shared.metrics.decision.alert_rule import AlertRule
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_from_config
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.predict import loaded_classifier
 from dermafed.shared.training.trainer import FloatVector
+
+log = logging.getLogger("dermafed.client")
 
 
 def check_finite(values: FloatVector) -> None:
@@ -102,7 +107,8 @@ class ClinicCalibrator:
     def save(self, calibration: Calibration) -> None:
         """Save the calibration of all clinics beside the model, with what this clinic fits to its own images.
 
-        These are its scale and offsets, around those of all clinics, and its out-of-distribution rule.
+        These are its scale and offsets, around those of all clinics, its out-of-distribution rule, and its
+        alert for melanoma.
 
         Raises:
             FederationError: it belongs to another model than the one saved.
@@ -119,7 +125,17 @@ class ClinicCalibrator:
             out_of_distribution=fit_out_of_distribution(training, validation),
             own=None if federation is None else own_offsets(federation, training, validation),
         )
-        save_calibration(model.folder / MODEL, own)
+        save_calibration(model.folder / MODEL, replace(own, alert=self._alert(own, validation)))
+
+    def _alert(self, calibration: Calibration, validation: NetworkOutputs) -> AlertRule | None:
+        """The clinic's alert; none where its settings cannot be read: the calibration is saved without it."""
+        try:
+            settings = read_settings(self.home).decision
+        except SettingsError as error:
+            log.error("no alert for melanoma was fitted: %s", error)
+            return None
+        records = read_clinic_split(self.run.folder.split).splits.validation
+        return fit_clinic_alert(calibration, validation, [record.lesion for record in records], settings)
 
     def _saved(self, digest: str) -> tuple[SavedModel, FloatVector]:
         model = find_saved_model(self.home.models, self.run.hash, self.run.offer)

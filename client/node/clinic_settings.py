@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.readers.columns import ColumnNames
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.agreement import Decision, Reason
 from dermafed.shared.protocol.messages import SENT
@@ -18,27 +19,6 @@ from dermafed.shared.protocol.offer import Offer, offer_keys
 from dermafed.shared.protocol.plan import EXACT_HEAD
 from dermafed.shared.protocol.price import Price, RoundOfWork, least_round
 from dermafed.shared.settings import KeyInfo, keys_of, read_toml, unknown_key
-
-_TEMPLATE = """\
-clinic = {clinic}
-# A folder with a manifest, a folder per class, COCO or LabelMe; or a manifest.
-data = {data}
-# Columns of the manifest, where they go by other names than the accepted ones.
-# image = "img_id"
-# label = "diagnostic"
-# Port of the node's own interface on this machine; 0 takes a free one at every start.
-port = 0
-
-[limits]
-# ask: a person approves every plan.  limits: plans within the limits below are approved, others refused.
-# Below a number min_..., no plan is accepted, whoever approves.
-# Without a number for max_epsilon, differential privacy is not demanded; with one, no plan can meet it yet.
-policy = "ask"
-# Plans that the limits approve in 30 days; further ones wait for a person.
-max_plans = {plans}
-{limits}
-"""
-
 
 Mode = Literal["ask", "limits"]
 
@@ -164,6 +144,7 @@ class ClinicSettings:
         port: port of the node's own interface on this machine; 0: a free one.
         limits: the limits of the clinic's policy.
         columns: columns of the manifest that go by other names than the accepted ones.
+        decision: what the clinic wants of an alert for melanoma.
     """
 
     clinic: str
@@ -171,16 +152,7 @@ class ClinicSettings:
     port: int = 0
     limits: Limits = field(default_factory=Limits)
     columns: ColumnNames = field(default_factory=ColumnNames)
-
-
-def settings_text(clinic: str, data: Path) -> str:
-    """The file of a new clinic, with every limit at its default."""
-    return _TEMPLATE.format(
-        clinic=json.dumps(clinic),
-        data=json.dumps(str(data.resolve()), ensure_ascii=False),
-        plans=PLANS,
-        limits=default_limits(),
-    )
+    decision: DecisionSettings = field(default_factory=DecisionSettings)
 
 
 def load_settings(path: Path) -> ClinicSettings:
@@ -191,7 +163,7 @@ def load_settings(path: Path) -> ClinicSettings:
     """
     values = read_toml(path)
     values.pop("serve", None)  # dermafed.client.clinic.http.serve_settings reads it
-    values.pop("decision", None)  # dermafed.client.evaluation.calibrate reads it
+    decision = _decision(values.pop("decision", {}), path)
     try:
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
@@ -202,7 +174,14 @@ def load_settings(path: Path) -> ClinicSettings:
         ) from error
     if values:
         raise SettingsError(f"There is no setting '{min(values)}'", where=path, remedy="Remove it")
-    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits, columns)
+    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits, columns, decision)
+
+
+def _decision(values: Mapping[str, Any], path: Path) -> DecisionSettings:
+    try:
+        return DecisionSettings.read(values)
+    except SettingsError as error:
+        raise SettingsError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from None
 
 
 def _column(values: dict[str, Any], name: str) -> str | None:

@@ -24,7 +24,8 @@ import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from dermafed.client.node.clinic_settings import ClinicSettings, load_settings, settings_text
+from dermafed.client.node.clinic_settings import ClinicSettings, load_settings
+from dermafed.client.node.settings_template import settings_text
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.invitation import Invitation

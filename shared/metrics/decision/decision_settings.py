@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from dermafed.shared.settings import STRICT, Number, Settings
+from dermafed.shared.settings import STRICT, Key, Number, Settings
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -22,6 +22,7 @@ class DecisionSettings(Settings):
     prevalence: Annotated[
         Annotated[Number, Field(gt=0, lt=1)] | None,
         Field(description="Share of melanomas among the lesions that the clinic will examine"),
+        Key(otherwise="that of the validation lesions", example=0.05),
     ] = None
     biopsies_per_melanoma: Annotated[
         Number,

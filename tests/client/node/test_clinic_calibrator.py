@@ -26,6 +26,7 @@ from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat, to_flat
 from dermafed.shared.protocol.agreement import encode_counts
 from dermafed.shared.protocol.messages import Instruction
@@ -112,6 +113,43 @@ def test_the_slopes_are_of_the_same_images_and_the_clinic_fits_its_own(
     assert calibration.federation == federation
     assert sum(calibration.own.shares) == pytest.approx(1)
     assert calibration.own.bins.images.sum() == found.images
+
+
+def test_the_clinics_own_alert_is_fitted_and_saved(home: Home, weights: NDArray[np.float32]) -> None:
+    own = calibrator(home)
+    with home.settings_file.open("a") as file:
+        file.write("[decision]\nsensitivity = 1\nprevalence = 0.02\n")
+    own.save(
+        Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0)))
+    )
+    opened = open_model("last", home)
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    assert calibration.alert is not None
+    assert calibration.alert.settings == DecisionSettings(sensitivity=1, prevalence=0.02)
+    # At the least score of a melanoma of the validation images, as the calibration gives it.
+    records = read_clinic_split(own.run.folder.split).splits.validation
+    assert own.last.outputs is not None
+    scores = [calibration.probabilities(logits)[0] for logits in own.last.outputs.logits]
+    melanomas = [score for score, record in zip(scores, records, strict=True) if record.label == "melanoma"]
+    assert calibration.alert.threshold == pytest.approx(min(melanomas), abs=2e-6)
+    assert calibration.alert.alerts.melanomas == calibration.alert.alerts.found == len(melanomas)
+
+
+def test_settings_that_cannot_be_read_cost_the_alert_and_not_the_calibration(
+    home: Home, weights: NDArray[np.float32], caplog: pytest.LogCaptureFixture
+) -> None:
+    own = calibrator(home)
+    with home.settings_file.open("a") as file:
+        file.write("[decision]\nsensitivity = 2\n")
+    own.save(
+        Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0)))
+    )
+    opened = open_model("last", home)
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    assert calibration.alert is None
+    assert "sensitivity is 2" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from dermafed.client.node.clinic_settings import (
     least_keys,
     limited_keys,
     load_settings,
-    settings_text,
 )
+from dermafed.client.node.settings_template import settings_text
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.readers.columns import ColumnNames
+from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import Decision, Reason
 from tests.client.planted_clinic import OFFER, offer
@@ -145,6 +146,27 @@ def test_an_exact_head_needs_as_many_images_as_its_plan_says() -> None:
     assert Limits().never(offer, 50) == []
     assert Limits().never(offer, 49) == ["an exact head of 49 images, which needs 50"]
     assert Limits().never(replace(offer, strategy="fedavg"), 49) == []
+
+
+def test_the_table_of_the_alert_is_shown_with_its_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "clinic.toml"
+    path.write_text(settings_text("graz", tmp_path), "utf-8")
+    assert load_settings(path).decision == DecisionSettings()
+    lines = path.read_text("utf-8").splitlines()
+    start = lines.index("# [decision]")
+    table = [line.removeprefix("# ") for line in lines[start : start + 4]]
+    shown = tomllib.loads("\n".join(table))["decision"]
+    assert shown == {"sensitivity": 0.95, "prevalence": 0.05, "biopsies_per_melanoma": 9}
+    assert "default: that of the validation lesions" in table[2]
+    path.write_text("\n".join([*lines[:start], *table, *lines[start + 4 :]]), "utf-8")
+    assert load_settings(path).decision == DecisionSettings(prevalence=0.05)
+
+
+def test_a_choice_of_the_alert_out_of_range_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "clinic.toml"
+    path.write_text(settings_text("graz", tmp_path) + "[decision]\nsensitivity = 0\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"sensitivity is 0.*clinic\.toml, decision\.sensitivity"):
+        load_settings(path)
 
 
 @pytest.mark.parametrize(
