@@ -18,7 +18,8 @@ LARGEST_COUNTS = 8 * 2**20
 """Bytes of a reply without weights; the histograms of 500 classes."""
 
 LARGEST_HEAD = 32 * 2**20
-"""Bytes of a reply with the sums of the exact head; those of 2,560 features, the most of any backbone."""
+"""Bytes of a reply with the sums of the exact head: those of 2,592 features, the most of any model, and 300
+classes; the many classes of a smaller backbone."""
 
 _CHUNK = 5 * 2**20  # Flower cuts arrays into chunks of this size
 _FEWEST_OBJECTS = 32  # a message, its records, their arrays and one chunk of each

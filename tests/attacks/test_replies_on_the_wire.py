@@ -11,7 +11,7 @@ from flwr.proto.fleet_pb2 import PushMessagesResponse
 from flwr.proto.message_pb2 import ObjectTree
 
 from dermafed.server.coordinator.listener import listening
-from dermafed.server.flower.expected_replies import LARGEST_COUNTS
+from dermafed.server.flower.expected_replies import LARGEST_COUNTS, LARGEST_HEAD
 from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.private_names import (
     ErrorCode,
@@ -22,7 +22,9 @@ from dermafed.server.flower.private_names import (
 )
 from dermafed.shared.protocol.agreement import encode_ready
 from dermafed.shared.protocol.flower_records import to_arrays
-from dermafed.shared.protocol.messages import encode_instruction
+from dermafed.shared.protocol.head_messages import encode_head_sums
+from dermafed.shared.protocol.messages import HEAD_TRAIN, encode_instruction
+from dermafed.shared.training.exact_head.head_sums import HeadSums
 from tests.attacks.wire import Place, objects_in
 
 
@@ -108,6 +110,48 @@ def test_an_update_has_the_bytes_of_the_model_and_a_little(place: Place, port: i
         content = encode_instruction(np.ones(4, np.float32), 1, {})
         content["more"] = ConfigRecord({"text": "x" * 2**20})
         reply = Message(content, reply_to=message)
+        answer = PushMessagesResponse.FromString(place.announce(0, port, reply).content)
+        results = [
+            place.send(0, port, run_id, answer.session_id, name, data)
+            for name, data in objects_in(reply).items()
+        ]
+        assert 403 in results
+
+
+def largest_head() -> RecordDict:
+    """Of EfficientNetB7's 2,560 features and 32 of the clinical data, and ten classes: 25.9 MiB."""
+    size, classes = 2560 + 32 + 1, 10
+    sums = HeadSums(np.ones((size, size)), np.ones((size, classes)), np.ones(classes, np.int64))
+    return encode_head_sums(sums, 1.0)
+
+
+def test_the_largest_head_arrives_and_what_is_longer_does_not(place: Place, port: int, stock: int) -> None:
+    """By another 7 MiB beside the sums; the stock server stores them."""
+    with place.link.open_run() as run_id:
+        grid = place.grid(run_id)
+        for gate, more, refused in ((port, 0, False), (port, 7, True), (stock, 7, False)):
+            _, message = place.asked(grid, 0, HEAD_TRAIN)
+            content = largest_head()
+            if more:
+                content["more"] = large(1, more)["more"]
+            reply = Message(content, reply_to=message)
+            answer = PushMessagesResponse.FromString(place.announce(0, gate, reply).content)
+            sent = objects_in(reply)
+            results = [
+                place.send(0, gate, run_id, answer.session_id, name, data) for name, data in sent.items()
+            ]
+            assert (403 in results) == refused
+            stored = sum(
+                len(data) for data, result in zip(sent.values(), results, strict=True) if result is True
+            )
+            assert stored <= (LARGEST_HEAD if gate == port else 2**30)
+
+
+def test_the_sums_of_a_head_are_no_reply_to_another_message(place: Place, port: int) -> None:
+    """Which may be 8 MiB long."""
+    with place.link.open_run() as run_id:
+        _, message = place.asked(place.grid(run_id), 0, "evaluate")
+        reply = Message(largest_head(), reply_to=message)
         answer = PushMessagesResponse.FromString(place.announce(0, port, reply).content)
         results = [
             place.send(0, port, run_id, answer.session_id, name, data)
