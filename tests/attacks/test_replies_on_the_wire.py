@@ -120,8 +120,9 @@ def test_an_update_has_the_bytes_of_the_model_and_a_little(place: Place, port: i
 
 def largest_head() -> RecordDict:
     """Of EfficientNetB7's 2,560 features and 32 of the clinical data, and ten classes: 25.9 MiB."""
-    size, classes = 2560 + 32 + 1, 10
-    sums = HeadSums(np.ones((size, size)), np.ones((size, classes)), np.ones(classes, np.int64))
+    size, classes, random = 2560 + 32 + 1, 10, np.random.default_rng(0)  # the same chunks would travel once
+    targets = random.normal(size=(size, classes))
+    sums = HeadSums(random.normal(size=(size, size)), targets, np.ones(classes, np.int64))
     return encode_head_sums(sums, 1.0)
 
 
