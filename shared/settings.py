@@ -13,10 +13,8 @@ from there, by :func:`keys_of`.
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
@@ -54,6 +52,8 @@ class Key:
         limit: a clinic's default limit: the largest number, or whether it is allowed; ``None``: no limit.
         least: the least that a clinic accepts by default, whoever approves; ``None``: anything in range.
         asks: what a plan asks for by it, for the clinic; a field with this text has a limit.
+        later: whether it came after version 0.1.0: it is written only where it is not at its default, so that
+            what was written before has the same text, and the same hash.
     """
 
     synthetic: Any = None
@@ -64,6 +64,7 @@ class Key:
     limit: Any = None
     least: Any = None
     asks: str = ""
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,10 @@ class KeyInfo:
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         return f"{_KINDS.get(self.kind, 'what it should be')}{_range(self.bounds)}"
+
+    def written(self, settings: Settings) -> bool:
+        """Whether the settings' texts have it."""
+        return not self.key.later or getattr(settings, self.name) != self.default
 
     @property
     def help_with_choices(self) -> str:
@@ -133,7 +138,7 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
-        values = {name: getattr(self, name) for name in self.__pydantic_fields__}
+        values = {name: getattr(self, name) for name, key in keys_of(type(self)).items() if key.written(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
@@ -232,19 +237,3 @@ def _settings_error(error: ValidationError, keys: Mapping[str, KeyInfo]) -> Sett
         expected = "a text" if place != name else _KINDS.get(info.kind, info.allowed)
         what, remedy = f"{value!r} is not {expected}", f"Give {expected if place != name else info.allowed}"
     return SettingsError(what, where=place, remedy=remedy)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        SettingsError: it cannot be read, or is not valid TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        remedy = "Check its permissions"
-        raise SettingsError(f"Cannot read: {error.strerror}", where=path, remedy=remedy) from error
-    except ValueError as error:
-        remedy = "Correct that line"
-        raise SettingsError(f"This is not valid TOML: {error}", where=path, remedy=remedy) from error

@@ -18,7 +18,8 @@ from dermafed.shared.protocol.messages import SENT
 from dermafed.shared.protocol.offer import Offer, offer_keys
 from dermafed.shared.protocol.plan import EXACT_HEAD
 from dermafed.shared.protocol.price import Price, RoundOfWork, least_round
-from dermafed.shared.settings import KeyInfo, keys_of, read_toml, unknown_key
+from dermafed.shared.settings import KeyInfo, keys_of, unknown_key
+from dermafed.shared.toml_file import read_toml
 
 Mode = Literal["ask", "limits"]
 

@@ -23,8 +23,8 @@ from dermafed.shared.protocol.certificates import (
     read_ca,
 )
 from dermafed.shared.protocol.invitation import is_host, join_address
-from dermafed.shared.settings import read_toml
 from dermafed.shared.storage.atomic_files import check_private, write_private
+from dermafed.shared.toml_file import read_toml
 
 SETTINGS_FILE = "server.toml"
 TRUST, RECORD, RUNS = "trust", "record.db", "runs"

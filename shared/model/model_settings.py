@@ -90,6 +90,7 @@ class Architecture(Settings):
     features: Annotated[
         Features,
         Field(description="Read by the last layer: pooled, or blocks: statistics of the last three blocks"),
+        Key(later=True),
     ] = "pooled"
     dropout: Annotated[
         Number, Field(ge=0, lt=1, description="Dropout rate before the last layer"), Key(simulated=False)

@@ -109,12 +109,14 @@ class Recipe(Settings):
     tones: Annotated[bool, Field(description="Give training images other skin tones at random")] = False
     group_balance: Annotated[Grouping, Field(description="Against unequal groups of patients")] = "none"
     ridge: Annotated[
-        Number, Field(gt=0, le=1e6, description="Penalty of the exact head, of standardised features")
+        Number,
+        Field(gt=0, le=1e6, description="Penalty of the exact head, of standardised features"),
+        Key(later=True),
     ] = 0.1
     head_images: Annotated[
         int,
         Field(ge=1, le=1_000_000, description="Training images a clinic needs for the exact head"),
-        Key(least=50, asks="an exact head of {} images"),
+        Key(least=50, asks="an exact head of {} images", later=True),
     ] = 50
 
     @model_validator(mode="after")

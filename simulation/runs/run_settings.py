@@ -161,7 +161,7 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
-        return {name: getattr(self, name) for name in option_keys()}
+        return {name: getattr(self, name) for name, key in option_keys().items() if key.written(self)}
 
     def _part(self, kind: type[Settings]) -> dict[str, Any]:
         return {name: getattr(self, name) for name in keys_of(kind)}
@@ -235,11 +235,11 @@ def check_same(before: RunSettings, asked: dict[str, Any], folder: Path) -> None
     Raises:
         SettingsError: an option differs; names it.
     """
-    now = replace(before, **asked).to_dict()
-    for name, value in before.to_dict().items():
-        if now[name] != value:
+    now = replace(before, **asked)
+    for name in option_keys():
+        if (given := getattr(now, name)) != (value := getattr(before, name)):
             raise SettingsError(
-                f"The run was started with {name} = {value}, not {now[name]}",
+                f"The run was started with {name} = {value}, not {given}",
                 where=folder,
                 remedy="Resume it without that option, or start a new run",
             )

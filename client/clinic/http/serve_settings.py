@@ -11,7 +11,7 @@ from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.invitation import is_host
-from dermafed.shared.settings import read_toml
+from dermafed.shared.toml_file import read_toml
 
 
 def _host(text: str) -> str:

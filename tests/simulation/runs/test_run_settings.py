@@ -13,6 +13,7 @@ from dermafed.simulation import cli
 from dermafed.simulation.runs import run_settings as settings
 from dermafed.simulation.runs.run_settings import (
     RunSettings,
+    check_same,
     check_settings,
     load_settings,
     option_keys,
@@ -76,7 +77,17 @@ def test_settings_survive_their_file(tmp_path: Path) -> None:
     save_settings(tmp_path, settings, threads=2)
     assert load_settings(tmp_path) == (settings, 2)
     written = json.loads((tmp_path / "settings.json").read_text())
-    assert set(written) == VERSION_0_1_0 | SINCE
+    assert set(written) == VERSION_0_1_0
+
+
+def test_what_came_later_is_written_where_it_was_chosen(tmp_path: Path) -> None:
+    settings = RunSettings(ridge=0.3, features="blocks", weights="none")
+    save_settings(tmp_path, settings, threads=2)
+    assert load_settings(tmp_path) == (settings.with_seed(0), 2)
+    written = json.loads((tmp_path / "settings.json").read_text())
+    assert set(written) == VERSION_0_1_0 | {"ridge", "features"}
+    with pytest.raises(SettingsError, match=r"started with ridge = 0\.3, not 0\.1"):
+        check_same(settings, {"ridge": 0.1}, tmp_path)
 
 
 def test_a_malformed_number_of_images_is_refused_by_its_option() -> None:
@@ -95,7 +106,6 @@ def test_tuning_is_refused_with_fedbn() -> None:
         RunSettings(tune=1, batch_norm="local", weights="none")
 
 
-SINCE = {"features", "ridge", "head_images"}
 VERSION_0_1_0 = {
     "data",
     "clinics",
