@@ -140,8 +140,9 @@ def _one_hot(cells: Mapping[str, str], columns: Sequence[str], place: str) -> st
 
 
 def _bit(text: str, place: str) -> bool:
+    word = {"true": "1", "false": "0"}.get(text.strip().casefold(), text)  # as pandas writes them
     try:
-        number = read_number(text)
+        number = read_number(word)
     except ValueError:
         number = -1
     if number not in (0, 1):

@@ -19,7 +19,7 @@ from dermafed.shared.lesions.readers.columns import (
 from dermafed.shared.lesions.readers.faults import Faults
 from dermafed.shared.lesions.readers.image_files import ImageFiles, find_images, image_name
 from dermafed.shared.lesions.readers.image_kinds import is_image, names_image
-from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
+from dermafed.shared.lesions.readers.rows import METADATA_COLUMNS, Dataset, LabelRow, first_column, to_records
 from dermafed.shared.lesions.readers.tables import (
     TABLE_SUFFIXES,
     Table,
@@ -83,7 +83,10 @@ def read_manifest(path: Path, skip_bad: bool, names: ColumnNames | None = None) 
         raise _wrong_columns(chosen, headers[chosen], columns[chosen], names)
     faults, files = Faults(skip_bad), find_images(folder)
     others = [file for file in sorted(columns) if file != chosen and _joins(columns[file], columns[chosen])]
-    joined = {file: _by_image(read_table(file, faults), columns[file], files, faults) for file in others}
+    beside = {file: read_table(file, faults) for file in others}
+    apart = [file for file in others if _is_apart(beside[file], columns[file])]
+    others = [file for file in others if file not in apart]
+    joined = {file: _by_image(beside[file], columns[file], files, faults) for file in others}
     table = read_table(chosen, faults)
     rows, coarse = _label_rows(table, columns[chosen], [*joined.values()], files, faults)
     single = sum(own.rank >= columns[chosen].rank for own in columns.values()) < 2
@@ -91,7 +94,9 @@ def read_manifest(path: Path, skip_bad: bool, names: ColumnNames | None = None) 
     tested, without = _of_a_test(joined, files, faults.images)
     faults.images |= pictures | tested
     records, notes = to_records(rows, files, faults, all_images=single)
-    notes = [*(f"{file.name} was joined by image" for file in others), *coarse, *left, *without, *notes]
+    joins = [f"{file.name} was joined by image" for file in others]
+    joins += [f"{file.name} was not joined: it has several rows of an image" for file in apart]
+    notes = [*joins, *coarse, *left, *without, *notes]
     return Dataset(records, chosen, "CSV manifest", tuple(notes))
 
 
@@ -141,6 +146,13 @@ def _only_manifest(folder: Path, tables: Sequence[Path], labelled: Sequence[Path
 
 def _joins(other: TableColumns, manifest: TableColumns) -> bool:
     return other.image is not None and other.rank < manifest.rank
+
+
+def _is_apart(table: Table, columns: TableColumns) -> bool:
+    """Whether a table has several rows of an image and nothing that is used, as readers' answers have."""
+    rows: dict[str, dict[str, str]] = {}
+    several = any(rows.setdefault(cells[columns.image or ""], cells) != cells for _, cells in table.rows)
+    return several and first_column(table.columns, METADATA_COLUMNS) is None
 
 
 def _by_image(
