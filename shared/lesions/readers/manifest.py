@@ -138,8 +138,9 @@ def _image_folder(table: Path) -> Path:
 def _only_manifest(folder: Path, tables: Sequence[Path], labelled: Sequence[Path]) -> Path:
     if len(labelled) > 1:
         names = ", ".join(file.name for file in labelled)
+        example = min(labelled, key=lambda file: _TEST.search(file.stem) is not None)
         raise DatasetError(
-            f"several manifests: {names}", where=folder, remedy=f"Choose one, such as {labelled[0]}"
+            f"several manifests: {names}", where=folder, remedy=f"Choose one, such as {example}"
         )
     return labelled[0] if labelled else tables[0]
 

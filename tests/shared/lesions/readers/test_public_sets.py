@@ -164,6 +164,14 @@ def test_isic_2019_with_its_test_columns(tmp_path: Path) -> None:
     assert labels(load_dataset(tmp_path)) == {"ISIC_1": "UNK", "ISIC_2_downsampled": "SCC"}
 
 
+def test_of_several_manifests_not_that_of_a_test_is_proposed(tmp_path: Path) -> None:
+    images(tmp_path, "ISIC_1.jpg", "ISIC_2.jpg")
+    for side in ("Test", "Training"):
+        table(tmp_path / f"ISIC_2019_{side}_GroundTruth.csv", "image,MEL,NV\nISIC_1,1,0\nISIC_2,0,1\n")
+    with pytest.raises(DatasetError, match=r"Choose one, such as .*ISIC_2019_Training_GroundTruth\.csv"):
+        load_dataset(tmp_path)
+
+
 def test_isic_2020_knows_of_most_only_that_they_are_benign(tmp_path: Path) -> None:
     images(tmp_path, *(f"train/ISIC_{number}.jpg" for number in range(4)))
     text = (
