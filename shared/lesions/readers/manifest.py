@@ -165,7 +165,7 @@ def _by_image(
     for number, cells in table.rows:
         place = f"{table.path}, row {number}, column {columns.image}"
         with faults.left_out():
-            name = files.identify(cells[columns.image or ""], place)
+            name = files.identify(cells[columns.image or ""], place, alike=True)
             if rows.setdefault(name, cells) is not cells:
                 twice |= {name} if rows[name] != cells else set()
                 raise DatasetError(f"image {name!r} occurs twice", where=place, remedy="Keep one")
@@ -194,7 +194,7 @@ def _label_rows(
             if not image_name(text):
                 where = f"{place}, column {columns.image}"
                 raise DatasetError("no image", where=where, remedy="Name the image")
-            name = files.identify(text, place)
+            name = files.identify(text, place, alike=True)
             faults.images.add(name)
             label, column = columns.label(cells, place)
             rows.append(

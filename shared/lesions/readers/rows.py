@@ -113,7 +113,8 @@ def to_records(
     named = {row.image_id for row in rows} | faults.images
     rows = _without_repeats(rows, faults)
     absent = [f"{row.image_id} ({row.place})" for row in rows if row.image_id not in files.images]
-    unnamed = sorted(files.images.keys() - named)
+    copies = sorted(files.copies - named)
+    unnamed = sorted(files.images.keys() - named - files.copies)
     unlabelled = (unnamed if all_images else []) + [
         f"{row.image_id} ({row.place})" for row in rows if is_missing(row.label)
     ]
@@ -121,6 +122,7 @@ def to_records(
         *_leave_out("label without image", absent, files, faults),
         *_leave_out("image without label", unlabelled, files, faults),
         *([] if all_images or not unnamed else [_note("image not named", unnamed)]),
+        *([_note("copy of an image of the same name", copies)] if copies else []),
     ]
     records: list[LesionRecord] = []
     for row in sorted(rows, key=lambda row: row.image_id):

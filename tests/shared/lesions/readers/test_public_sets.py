@@ -115,6 +115,20 @@ def test_all_files_of_dataverse(tmp_path: Path) -> None:
     assert "1 left out, image not named: ISIC_3" in dataset.notes
 
 
+def test_kaggle_has_the_images_of_ham10000_twice(tmp_path: Path) -> None:
+    for name in ("HAM10000_images_part_1", "ham10000_images_part_1"):
+        table(tmp_path / name / "ISIC_1.jpg", "1")
+        table(tmp_path / name / "ISIC_2.jpg", "2")
+    table(tmp_path / "HAM10000_metadata.csv", "lesion_id,image_id,dx\nH1,ISIC_1,nv\nH2,ISIC_2,mel\n")
+    table(tmp_path / "hmnist_8_8_L.csv", "pixel0000,label\n1,2\n")
+    dataset = load_dataset(tmp_path)
+    assert list(labels(dataset).values()) == ["nv", "mel"]
+    assert any(note.startswith("2 left out, copy of an image of the same name") for note in dataset.notes)
+    table(tmp_path / "ham10000_images_part_1" / "ISIC_2.jpg", "3")
+    with pytest.raises(DatasetError, match="two images are named 'ISIC_2'"):
+        load_dataset(tmp_path)
+
+
 def test_rows_that_contradict_each_other_are_refused_where_they_are_used(tmp_path: Path) -> None:
     images(tmp_path, "a.jpg", "b.jpg")
     table(tmp_path / "m.csv", "image,diagnosis\na,nv\nb,mel\n")
