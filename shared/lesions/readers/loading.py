@@ -101,20 +101,42 @@ def read_class_folders(folder: Path, skip_bad: bool) -> Dataset:
     """
     files, faults = find_images(folder), Faults(skip_bad)
     parts = {id: path.relative_to(files.root).parts[:-1] for id, path in files.images.items()}
-    split = all(folders and folders[0].casefold() in SPLIT_NAMES for folders in parts.values())
+    split = _is_split([folders for folders in parts.values() if folders])
     rows = [_folder_row(id, folders, files.images[id], split) for id, folders in parts.items()]
     labels = sorted({row.label for row in rows if row.label})
     if len(labels) < 2 or _are_parts(labels):
         some = ", ".join(labels[:2])
         found = f"folders of images ({some})" if len(labels) > 1 else f"one folder of images ({some})"
         others = f"; {files.notes[0]}" if files.others else ""
+        book = next((path.name for path in list_files(folder) if _is_book(path)), None)
+        give = f"Save {book} as CSV, or give" if book else "Give"
         raise DatasetError(
             f"{found if labels else 'images'} but no labels{others}",
             where=files.root,
-            remedy="Give a CSV manifest, a folder for each class (two at least), or COCO or LabelMe JSON",
+            remedy=f"{give} a CSV manifest, a folder for each class (two at least), or COCO or LabelMe JSON",
         )
     records, notes = to_records(rows, files, faults)
     return Dataset(records, files.root, "folder per class", tuple(notes))
+
+
+def _is_book(path: Path) -> bool:
+    """Whether a file is a table of a kind that is not read."""
+    return path.suffix.lower() in (
+        ".xlsx",
+        ".xls",
+        ".xlsm",
+        ".xlsb",
+        ".ods",
+        ".numbers",
+        ".parquet",
+        ".jsonl",
+    )
+
+
+def _is_split(folders: Sequence[tuple[str, ...]]) -> bool:
+    """Whether first folders are the sides of a split: all, or two of them that have folders of their own."""
+    sides = {first.casefold() for first, *below in folders if below}.intersection(SPLIT_NAMES)
+    return len(sides) > 1 or all(first.casefold() in SPLIT_NAMES for first, *_ in folders)
 
 
 def _are_parts(labels: Sequence[str]) -> bool:
@@ -124,8 +146,9 @@ def _are_parts(labels: Sequence[str]) -> bool:
 
 
 def _folder_row(id: str, folders: tuple[str, ...], path: Path, split: bool) -> LabelRow:
-    attributes = {"split": folders[0]} if split else {}
-    label = composed("".join(folders[split : split + 1]))
+    in_side = split and bool(folders) and folders[0].casefold() in SPLIT_NAMES
+    attributes = {"split": folders[0]} if in_side else {}
+    label = composed("".join(folders[in_side : in_side + 1]))
     return LabelRow(id, label, str(path), attributes)
 
 

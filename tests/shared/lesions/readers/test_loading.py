@@ -176,3 +176,26 @@ def test_folders_that_link_to_themselves_end(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path)
     with pytest.raises(DatasetError, match="no images"):
         load_dataset(tmp_path)
+
+
+def test_an_image_outside_the_sides_of_a_split_is_no_class(tmp_path: Path) -> None:
+    images(
+        tmp_path, "train/nevus/a.jpg", "train/melanoma/b.jpg", "Test/nevus/c.jpg", "logo.png", "train/d.jpg"
+    )
+    with pytest.raises(DatasetError, match=r"image without label: 2 of them: logo .*, d "):
+        load_dataset(tmp_path)
+    images(tmp_path, "melanoma/e.jpg")
+    dataset = load_dataset(tmp_path, skip_bad=True)
+    assert {record.image_id: record.label for record in dataset.records} == {
+        "a": "nevus",
+        "b": "melanoma",
+        "c": "nevus",
+        "e": "melanoma",
+    }
+    assert [record.attributes.get("split") for record in dataset.records] == ["train", "train", "Test", None]
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg", "b.jpg", "metadata.xlsx")
+    with pytest.raises(DatasetError, match=r"Save metadata\.xlsx as CSV, or give a CSV manifest"):
+        load_dataset(tmp_path)
