@@ -73,6 +73,10 @@ class TableColumns:
             return Rank.NONE
         return Rank.BINARY if _is_binary(self.labels[0]) else Rank.DIAGNOSIS
 
+    def has(self, names: ColumnNames) -> bool:
+        """Whether the table has the columns that a person names."""
+        return (names.image is None or self.image is not None) and (names.label is None or self.labels != ())
+
     def label(self, cells: Mapping[str, str], place: str) -> tuple[str, str]:
         """The label of a row and its column; both empty if it has none.
 

@@ -52,12 +52,14 @@ class LabelRow:
         label: the diagnosis in the source's words; empty if it has none.
         place: place of the entry, for error messages.
         attributes: every column, by its own name, in composed characters (NFC).
+        elsewhere: place of the columns that come from another file.
     """
 
     image_id: str
     label: str
     place: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,6 @@ def _value(
     except ValueError:
         raise DatasetError(
             f"{column} of {row.image_id} is {row.attributes[column or '']!r}",
-            where=f"{row.place}, column {column}",
+            where=f"{row.elsewhere.get(column or '', row.place)}, column {column}",
             remedy=remedy,
         ) from None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dermafed.shared.errors import DatasetError
+from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from tests.shared.lesions.dataset_files import images, table
 
@@ -46,3 +47,25 @@ def test_utf_16_without_its_mark_is_named(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_bytes("image,diagnosis\na,nv\n".encode("utf-16-le"))
     with pytest.raises(DatasetError, match="the header is not UTF-8 text"):
         load_dataset(tmp_path)
+
+
+def test_a_bad_value_of_a_joined_table_is_named_there(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    table(tmp_path / "m.csv", "image,diagnosis,sex\na,nv,f\nb,mel,f\n")
+    joined = table(tmp_path / "z.csv", "image,age,sex\nb,50,?\na,old,?\n")
+    with pytest.raises(DatasetError, match=r"age of a is 'old' \(.*z\.csv, row 3, column age\)"):
+        load_dataset(tmp_path)
+    table(tmp_path / "m.csv", "image,diagnosis,sex\na,nv,f\nb,mel,perhaps\n")
+    table(joined, "image,age,sex\nb,50,?\na,40,?\n")
+    with pytest.raises(DatasetError, match=r"sex of b is 'perhaps' \(.*m\.csv, row 3, column sex\)"):
+        load_dataset(tmp_path)
+
+
+def test_a_column_that_is_named_is_looked_for_in_every_table(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    table(tmp_path / "a.csv", "image,MEL,NV\na,1,0\nb,0,1\n")
+    table(tmp_path / "b.csv", "Bild,Befund\na,nv\nb,mel\n")
+    with pytest.raises(DatasetError, match=r"no image column among Bild, Befund \(.*b\.csv"):
+        load_dataset(tmp_path, columns=ColumnNames(label="Befund"))
+    with pytest.raises(DatasetError, match=r"no label column among Bild, Befund \(.*b\.csv"):
+        load_dataset(tmp_path, columns=ColumnNames(image="Bild"))
