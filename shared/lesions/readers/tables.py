@@ -19,7 +19,7 @@ from dermafed.shared.lesions.readers.faults import Faults
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 _SEPARATORS = ",;\t"
 _EXCEL = re.compile(r'"?sep=([,;|\t])"?[\s,;]*', re.IGNORECASE)  # Excel's own first line
-_EXAMPLE = "sample_submission"  # Kaggle's: made-up answers for the test
+_NO_TABLES = ("sample_submission", "~$")  # Kaggle's made-up answers for the test, locks of Office
 _HEADER_BYTES = 1 << 16
 
 Row = tuple[int, dict[str, str]]
@@ -43,7 +43,7 @@ class Table:
 def find_tables(folder: Path) -> list[Path]:
     """List the tables that lie in a folder itself, by their suffix."""
     tables = (path for path in list_files(folder) if path.suffix.lower() in TABLE_SUFFIXES)
-    return [path for path in tables if not path.name.casefold().startswith(_EXAMPLE)]
+    return [path for path in tables if not path.name.casefold().startswith(_NO_TABLES)]
 
 
 def list_files(folder: Path) -> list[Path]:

@@ -69,3 +69,10 @@ def test_a_column_that_is_named_is_looked_for_in_every_table(tmp_path: Path) -> 
         load_dataset(tmp_path, columns=ColumnNames(label="Befund"))
     with pytest.raises(DatasetError, match=r"no label column among Bild, Befund \(.*b\.csv"):
         load_dataset(tmp_path, columns=ColumnNames(image="Bild"))
+
+
+def test_a_lock_of_office_is_no_table(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg")
+    table(tmp_path / "m.csv", "image,diagnosis\na,nv\n")
+    table(tmp_path / "~$m.csv", "\0\0")
+    assert labels(tmp_path) == {"a": "nv"}
