@@ -33,7 +33,7 @@ WHOLE = IMAGE
 
 def test_frozen_blocks_are_applied_once_in_a_training(passes: list[int]) -> None:
     settings = tiny(frozen_blocks=2)
-    clinic = trainer(settings, plain(), lesions(12), rounds=2)
+    clinic = trainer(settings, plain(), lesions(20), rounds=2)
     weights = start(settings)
     for round in (1, 2):
         weights = clinic.train(weights, round, {}).weights
