@@ -15,6 +15,7 @@ APPROXIMATION = (
     "benign keratosis (bkl) is read as seborrheic_keratosis: an approximation, for it also holds "
     "solar lentigines and lichen-planus-like keratoses"
 )
+_SHOWN = 10
 _SPEC = re.compile(r"[^=+,]+=[^=+,]+(\+[^=+,]+)*(,[^=+,]+=[^=+,]+(\+[^=+,]+)*)*")
 
 
@@ -80,8 +81,8 @@ def parse_class_map(spec: str, labels: Iterable[str], *, places: Mapping[str, st
         return class_map_for(PAPER_CLASSES, present, places=places)
     if spec == "all":
         of = {label: canonical(label) for label in present}
-        return _checked(ClassMap(tuple(sorted(set(of.values()))), of))
-    return _checked(_custom(spec, present))
+        return _checked(ClassMap(tuple(sorted(set(of.values()))), of), present)
+    return _checked(_custom(spec, present), present)
 
 
 def class_map_for(
@@ -103,10 +104,11 @@ def class_map_for(
         DatasetError: a label is neither a class of the model nor a known diagnosis, or fewer than two classes
             are left.
     """
+    labels = sorted(set(labels))
     trained = {canonical(label): name for label, name in (of or {}).items()}
     by_name = {normalise(name): name for name in names} | {canonical(name): name for name in names}
     found: dict[str, str] = {}
-    for label in sorted(set(labels)):
+    for label in labels:
         name = _class_of(label, by_name, trained)
         if name is not None:
             found[label] = name
@@ -119,7 +121,7 @@ def class_map_for(
     approximate = any(
         canonical(a) == "benign_keratosis" and b == "seborrheic_keratosis" for a, b in found.items()
     )
-    return _checked(ClassMap(tuple(names), found, APPROXIMATION if approximate else ""))
+    return _checked(ClassMap(tuple(names), found, APPROXIMATION if approximate else ""), labels)
 
 
 def _class_of(label: str, by_name: Mapping[str, str], trained: Mapping[str, str]) -> str | None:
@@ -167,11 +169,14 @@ def _labels_named(term: str, labels: Sequence[str]) -> list[str]:
     return found
 
 
-def _checked(class_map: ClassMap) -> ClassMap:
+def _checked(class_map: ClassMap, labels: Iterable[str]) -> ClassMap:
     left = sorted(set(class_map.of.values()))
     if len(left) < 2:
+        present = sorted(set(labels))
+        shown = ", ".join(present[:_SHOWN]) + (", ..." if len(present) > _SHOWN else "")
         raise DatasetError(
-            f"only {len(left)} of the classes {', '.join(class_map.names)} occurs in the data",
+            f"only {len(left)} of the classes {', '.join(class_map.names)} occurs in the data, "
+            f"whose labels are: {shown}",
             remedy="At least two are needed: add images of another class, or choose other --classes",
         )
     return class_map

@@ -101,7 +101,7 @@ LARGEST_LOSS = 1e6
 """Larger than any cross-entropy of a model that can still be trained, and so small that no sum overflows."""
 
 
-_SETTING = re.compile(r"[a-z_]{1,40}")
+_SETTING = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 
 
 class Refusal(IntEnum):

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from socketserver import BaseServer
-from typing import Any
+from typing import Any, cast
 from weakref import WeakSet
 
 from pynetdicom import AE
@@ -97,4 +97,4 @@ def disconnect(association: Association) -> None:
     if transport is not None and transport.socket is not None:
         with suppress(OSError):
             socket.socket.shutdown(transport.socket, socket.SHUT_RDWR)
-    association.dul.to_user_queue.put(None)  # as if its time were over
+    association.dul.to_user_queue.put(cast("Any", None))  # as if its time were over

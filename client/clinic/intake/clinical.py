@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,10 @@ OLDEST = 90  # an older person could be known by the age alone
 
 REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # a sender's name of a request
 _BODY_SITE_LETTERS = 64
-_BODY_SITE_SIGNS = frozenset(" ,/()'’&.-‐・")
+# Also the points of Catalan, Hebrew and Tibetan words, the commas of other scripts, and invisible marks that
+# Khmer words and texts from right to left need.
+_BODY_SITE_SIGNS = frozenset("/'&.,・·׳״་،、，፡\u200b\u200e\u200f\u061c")
+_BODY_SITE_CATEGORIES = frozenset(("Zs", "Pd", "Ps", "Pe", "Pi", "Pf"))  # spaces, dashes, brackets, quotes
 _FIELD = re.compile(r"[A-Za-z_]\w{0,31}", re.ASCII)
 
 
@@ -80,9 +84,9 @@ def _sex(sex: object) -> str | None:
 def _site(site: object) -> str | None:
     if site is None or (isinstance(site, str) and read_body_site(site) is None):
         return None
-    if not isinstance(site, str) or not is_body_site(composed(site)):
+    if not isinstance(site, str) or not is_body_site(composed(site.strip())):
         raise _wrong("site", "Name a part of the body in at most 64 letters, without digits")
-    return composed(site)
+    return composed(site.strip())
 
 
 def is_body_site(value: object) -> bool:
@@ -93,9 +97,13 @@ def is_body_site(value: object) -> bool:
     return (
         isinstance(value, str)
         and 0 < len(value) <= _BODY_SITE_LETTERS
-        and value[0].isalpha()
-        and all(is_letter(character) or character in _BODY_SITE_SIGNS for character in value)
+        and value.lstrip("\u200e\u200f\u061c")[:1].isalpha()
+        and all(is_letter(character) or _is_sign(character) for character in value)
     )
+
+
+def _is_sign(character: str) -> bool:
+    return character in _BODY_SITE_SIGNS or unicodedata.category(character) in _BODY_SITE_CATEGORIES
 
 
 def _parse(text: bytes | str) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def _parse(text: bytes | str) -> dict[str, Any]:
         what = f"The metadata are longer than {MAX_TEXT} bytes"
         raise Refused("metadata-too-large", what, where="metadata", remedy="Send the four fields only")
     try:
-        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
         fields = json.loads(decoded, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise _malformed() from None  # the error's text repeats the sender's

@@ -23,6 +23,7 @@ from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 
 _OWN_FIELDS = {"id", "file_name", "width", "height", "license", "flickr_url", "coco_url", "date_captured"}
 _SIDE = re.compile(r"(?:^|[^a-z])((train|training|val|valid|validation|test|testing)(?:[0-9]*))(?:$|[^a-z])")
+_LABEL_FOLDERS = ("annotations", "labels")
 _REMEDY = "Export the file as COCO again"
 
 
@@ -63,8 +64,8 @@ def _is_document(path: Path, faults: Faults) -> bool:
 
 
 def _image_folder(path: Path) -> Path:
-    """The folder of a COCO file's images: its own, or the one above its folder ``annotations``."""
-    return path.parent.parent if path.parent.name == "annotations" else path.parent
+    """The folder of a COCO file's images: its own, or the one above its folder of labels."""
+    return path.parent.parent if path.parent.name in _LABEL_FOLDERS else path.parent
 
 
 def _sides(found: Sequence[Path], folder: Path) -> dict[Path, str]:
@@ -134,7 +135,7 @@ def _label(
     for what, number, known in (("category", category, categories), ("image", image, images)):
         if number not in known:
             place = f"{path}, annotation {annotation.get('id')}"
-            raise DatasetError(f"there is no {what} {number}", where=place, remedy=_REMEDY)
+            raise DatasetError(f"there is no {what} {number!r}", where=place, remedy=_REMEDY)
     return composed(str(categories[category]["name"]).strip())
 
 
@@ -146,22 +147,29 @@ def _row(image: Mapping[str, Any], label: str, path: Path, side: str, files: Ima
         if key not in _OWN_FIELDS and not isinstance(value, (dict, list))
     }
     place = f"{path}, image {image['id']}"
-    name = path_beside(_beside(path, side), image["file_name"], files.root)
-    return LabelRow(files.identify(name, place), label, place, attributes)
+    return LabelRow(_identify(image["file_name"], path, files, place), label, place, attributes)
 
 
-def _beside(path: Path, side: str) -> Path:
-    """A path in the folder that a file's images are named from."""
-    if path.parent.name != "annotations":
-        return path
-    return path.parent.parent / side / path.name
+def _identify(name: str, path: Path, files: ImageFiles, place: str) -> str:
+    """The id of the image that a file names: from its own folder, or else from the folder of its side.
+
+    So ``a.jpg`` of ``annotations/instances_val.json``, or of ``val.json``, is ``val/a.jpg``.
+    """
+    apart = path.parent.name in _LABEL_FOLDERS
+    folder = (path.parent.parent if apart else path.parent) / _side(path.relative_to(files.root))
+    beside = [path, folder / path.name]
+    first, second = reversed(beside) if apart else beside
+    try:
+        return files.identify(path_beside(first, name, files.root), place)
+    except DatasetError:
+        return files.identify(path_beside(second, name, files.root), place)
 
 
 @contextmanager
 def _well_formed(path: Path) -> Iterator[None]:
     try:
         yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(
-            f"an entry lacks the field {error} or is malformed", where=path, remedy=_REMEDY
-        ) from error
+    except KeyError as error:
+        raise DatasetError(f"an entry lacks the field {error}", where=path, remedy=_REMEDY) from error
+    except (TypeError, AttributeError) as error:
+        raise DatasetError("an entry is malformed", where=path, remedy=_REMEDY) from error

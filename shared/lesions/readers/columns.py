@@ -73,6 +73,10 @@ class TableColumns:
             return Rank.NONE
         return Rank.BINARY if _is_binary(self.labels[0]) else Rank.DIAGNOSIS
 
+    def has(self, names: ColumnNames) -> bool:
+        """Whether the table has the columns that a person names."""
+        return (names.image is None or self.image is not None) and (names.label is None or self.labels != ())
+
     def label(self, cells: Mapping[str, str], place: str) -> tuple[str, str]:
         """The label of a row and its column; both empty if it has none.
 
@@ -140,8 +144,9 @@ def _one_hot(cells: Mapping[str, str], columns: Sequence[str], place: str) -> st
 
 
 def _bit(text: str, place: str) -> bool:
+    word = {"true": "1", "false": "0"}.get(text.strip().casefold(), text)  # as pandas writes them
     try:
-        number = read_number(text)
+        number = read_number(word)
     except ValueError:
         number = -1
     if number not in (0, 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from filecmp import cmp
 from pathlib import Path
 
 from dermafed.shared.errors import DatasetError
@@ -35,6 +36,7 @@ class ImageFiles:
         masks: lesion masks by the id of their image.
         notes: what else is there and was left out.
         others: images of kinds that are not read.
+        copies: images that `identify` found to be the same, byte for byte, as one of the same name.
     """
 
     root: Path
@@ -42,12 +44,14 @@ class ImageFiles:
     masks: dict[str, Path]
     notes: tuple[str, ...] = ()
     others: tuple[Path, ...] = ()
+    copies: set[str] = field(default_factory=set)
     _by_name: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def identify(self, text: str, place: object) -> str:
+    def identify(self, text: str, place: object, *, alike: bool = False) -> str:
         """The id of the image that a label file names; a name that no image has is returned as it is.
 
-        The folders in ``text`` count only where images share a name: the longest agreement decides.
+        The folders in ``text`` count only where images share a name: the longest agreement decides. Where
+        ``alike``, the first of several copies is taken.
 
         Raises:
             DatasetError: several images fit.
@@ -65,13 +69,15 @@ class ImageFiles:
             agreement = {id: _agreement(parts, self._parts(id)) for id in found}
             best = max(agreement.values())
             found = [id for id in found if agreement[id] == best]
-        if len(found) > 1:
-            first, second = (self.images[id] for id in found[:2])
+        first, *others = (self.images[id] for id in found)
+        unlike = [other for other in others if not (alike and _are_copies(first, other))]
+        if unlike:
             raise DatasetError(
-                f"two images are named {name!r}: {first} and {second}",
+                f"two images are named {name!r}: {first} and {unlike[0]}",
                 where=place,
                 remedy="Name the image with its folder, or rename one",
             )
+        self.copies.update(found[1:])
         return found[0]
 
     def _parts(self, id: str) -> list[str]:
@@ -103,7 +109,7 @@ def find_images(root: Path) -> ImageFiles:
     for id, path in images.items():
         for key in dict.fromkeys(_keys(composed(path.stem))):
             by_name.setdefault(key, []).append(id)
-    files = ImageFiles(root, images, {}, tuple(notes), others, by_name)
+    files = ImageFiles(root, images, {}, tuple(notes), others, _by_name=by_name)
     files.masks.update(_masks([path for path in pictures if _is_mask(path, root)], files))
     return files
 
@@ -146,6 +152,13 @@ def _agreement(wanted: Sequence[str], have: Sequence[str]) -> tuple[bool, int, b
     same_suffix = wanted[-1] == have[-1]
     folders = _common(wanted[-2::-1], have[-2::-1])
     return list(wanted[:-1]) == list(have[:-1]), folders, same_suffix
+
+
+def _are_copies(one: Path, other: Path) -> bool:
+    try:
+        return cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

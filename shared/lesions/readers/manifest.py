@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from dermafed.shared.lesions.readers.columns import (
 from dermafed.shared.lesions.readers.faults import Faults
 from dermafed.shared.lesions.readers.image_files import ImageFiles, find_images, image_name
 from dermafed.shared.lesions.readers.image_kinds import is_image, names_image
+from dermafed.shared.lesions.readers.joining import OtherRow, by_image, is_apart, joined_attributes
 from dermafed.shared.lesions.readers.rows import Dataset, LabelRow, to_records
 from dermafed.shared.lesions.readers.tables import (
     TABLE_SUFFIXES,
@@ -78,12 +79,16 @@ def read_manifest(path: Path, skip_bad: bool, names: ColumnNames | None = None) 
     columns = {file: table_columns(header, names) for file, header in headers.items()}
     best = max(own.rank for own in columns.values())
     labelled = sorted(file for file, own in columns.items() if own.rank == best > Rank.NONE)
-    chosen = path if path in columns else _only_manifest(folder, sorted(columns), labelled)
+    asked = [file for file in sorted(columns) if columns[file].has(names)] or sorted(columns)
+    chosen = path if path in columns else _only_manifest(folder, asked, labelled)
     if columns[chosen].rank is Rank.NONE:
         raise _wrong_columns(chosen, headers[chosen], columns[chosen], names)
     faults, files = Faults(skip_bad), find_images(folder)
     others = [file for file in sorted(columns) if file != chosen and _joins(columns[file], columns[chosen])]
-    joined = {file: _by_image(read_table(file, faults), columns[file], files, faults) for file in others}
+    beside = {file: read_table(file, faults) for file in others}
+    apart = [file for file in others if is_apart(beside[file], columns[file])]
+    others = [file for file in others if file not in apart]
+    joined = {file: by_image(beside[file], columns[file], files, faults) for file in others}
     table = read_table(chosen, faults)
     rows, coarse = _label_rows(table, columns[chosen], [*joined.values()], files, faults)
     single = sum(own.rank >= columns[chosen].rank for own in columns.values()) < 2
@@ -91,7 +96,9 @@ def read_manifest(path: Path, skip_bad: bool, names: ColumnNames | None = None) 
     tested, without = _of_a_test(joined, files, faults.images)
     faults.images |= pictures | tested
     records, notes = to_records(rows, files, faults, all_images=single)
-    notes = [*(f"{file.name} was joined by image" for file in others), *coarse, *left, *without, *notes]
+    joins = [f"{file.name} was joined by image" for file in others]
+    joins += [f"{file.name} was not joined: it has several rows of an image" for file in apart]
+    notes = [*joins, *coarse, *left, *without, *notes]
     return Dataset(records, chosen, "CSV manifest", tuple(notes))
 
 
@@ -133,8 +140,9 @@ def _image_folder(table: Path) -> Path:
 def _only_manifest(folder: Path, tables: Sequence[Path], labelled: Sequence[Path]) -> Path:
     if len(labelled) > 1:
         names = ", ".join(file.name for file in labelled)
+        example = min(labelled, key=lambda file: _TEST.search(file.stem) is not None)
         raise DatasetError(
-            f"several manifests: {names}", where=folder, remedy=f"Choose one, such as {labelled[0]}"
+            f"several manifests: {names}", where=folder, remedy=f"Choose one, such as {example}"
         )
     return labelled[0] if labelled else tables[0]
 
@@ -143,26 +151,10 @@ def _joins(other: TableColumns, manifest: TableColumns) -> bool:
     return other.image is not None and other.rank < manifest.rank
 
 
-def _by_image(
-    table: Table, columns: TableColumns, files: ImageFiles, faults: Faults
-) -> dict[str, dict[str, str]]:
-    """The rows of a file that says less, by image; of an image's contradicting rows, none."""
-    rows: dict[str, dict[str, str]] = {}
-    twice: set[str] = set()
-    for number, cells in table.rows:
-        place = f"{table.path}, row {number}, column {columns.image}"
-        with faults.left_out():
-            name = files.identify(cells[columns.image or ""], place)
-            if rows.setdefault(name, cells) is not cells:
-                twice |= {name} if rows[name] != cells else set()
-                raise DatasetError(f"image {name!r} occurs twice", where=place, remedy="Keep one")
-    return {name: cells for name, cells in rows.items() if name not in twice}
-
-
 def _label_rows(
     table: Table,
     columns: TableColumns,
-    joined: Sequence[Mapping[str, dict[str, str]]],
+    joined: Sequence[Mapping[str, OtherRow]],
     files: ImageFiles,
     faults: Faults,
 ) -> tuple[list[LabelRow], list[str]]:
@@ -181,12 +173,11 @@ def _label_rows(
             if not image_name(text):
                 where = f"{place}, column {columns.image}"
                 raise DatasetError("no image", where=where, remedy="Name the image")
-            name = files.identify(text, place)
+            name = files.identify(text, place, alike=True)
             faults.images.add(name)
             label, column = columns.label(cells, place)
-            rows.append(
-                LabelRow(name, label, place, _attributes(cells, [one.get(name, {}) for one in joined]))
-            )
+            others = [one[name] for one in joined if name in one]
+            rows.append(LabelRow(name, label, place, *joined_attributes(cells, others)))
             coarse += [column] if column and column != columns.labels[0] else []
     share = f"{len(coarse)} of {len(rows)} images have no {columns.labels[0]}: "
     return rows, [share + f"their label is that of {', '.join(dict.fromkeys(coarse))}"] if coarse else []
@@ -217,14 +208,6 @@ def _of_a_test(
 
 def _holds_names(table: Table, column: str) -> bool:
     return names_image(next((cells[column] for _, cells in table.rows if cells[column].strip()), ""))
-
-
-def _attributes(cells: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """All columns of an image; a column that files share is the manifest's own, unless its cell is empty."""
-    attributes: dict[str, str] = {}
-    for other in others:
-        attributes |= other
-    return attributes | {key: text for key, text in cells.items() if text.strip() or key not in attributes}
 
 
 def _wrong_columns(

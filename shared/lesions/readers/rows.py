@@ -38,6 +38,7 @@ BODY_SITE_COLUMNS = (
     "location",
     "region",
 )
+METADATA_COLUMNS = (*LESION_COLUMNS, *PATIENT_COLUMNS, *AGE_COLUMNS, *SEX_COLUMNS, *BODY_SITE_COLUMNS)
 
 Value = TypeVar("Value")
 
@@ -51,12 +52,14 @@ class LabelRow:
         label: the diagnosis in the source's words; empty if it has none.
         place: place of the entry, for error messages.
         attributes: every column, by its own name, in composed characters (NFC).
+        elsewhere: place of the columns that come from another file.
     """
 
     image_id: str
     label: str
     place: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +115,16 @@ def to_records(
     named = {row.image_id for row in rows} | faults.images
     rows = _without_repeats(rows, faults)
     absent = [f"{row.image_id} ({row.place})" for row in rows if row.image_id not in files.images]
-    unnamed = sorted(files.images.keys() - named) if all_images else []
-    unlabelled = unnamed + [f"{row.image_id} ({row.place})" for row in rows if is_missing(row.label)]
+    copies = sorted(files.copies - named)
+    unnamed = sorted(files.images.keys() - named - files.copies)
+    unlabelled = (unnamed if all_images else []) + [
+        f"{row.image_id} ({row.place})" for row in rows if is_missing(row.label)
+    ]
     notes = [
         *_leave_out("label without image", absent, files, faults),
         *_leave_out("image without label", unlabelled, files, faults),
+        *([] if all_images or not unnamed else [_note("image not named", unnamed)]),
+        *([_note("copy of an image of the same name", copies)] if copies else []),
     ]
     records: list[LesionRecord] = []
     for row in sorted(rows, key=lambda row: row.image_id):
@@ -158,15 +166,22 @@ def _without_repeats(rows: Sequence[LabelRow], faults: Faults) -> list[LabelRow]
 def _leave_out(what: str, names: Sequence[str], files: ImageFiles, faults: Faults) -> list[str]:
     if not names:
         return []
-    examples = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     if faults.skip:
-        return [f"{len(names)} left out, {what}: {examples}"]
+        return [_note(what, names)]
     others = f"; {files.notes[0]}" if files.others else ""
     raise DatasetError(
-        f"{what}: {len(names)} of them: {examples}{others}",
+        f"{what}: {len(names)} of them: {_examples(names)}{others}",
         where=files.root,
         remedy="Complete the data, or choose to skip bad entries",
     )
+
+
+def _note(what: str, names: Sequence[str]) -> str:
+    return f"{len(names)} left out, {what}: {_examples(names)}"
+
+
+def _examples(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _record(row: LabelRow, files: ImageFiles) -> LesionRecord:
@@ -200,6 +215,6 @@ def _value(
     except ValueError:
         raise DatasetError(
             f"{column} of {row.image_id} is {row.attributes[column or '']!r}",
-            where=f"{row.place}, column {column}",
+            where=f"{row.elsewhere.get(column or '', row.place)}, column {column}",
             remedy=remedy,
         ) from None

@@ -7,9 +7,9 @@ import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 from dermafed.shared.errors import DatasetError
@@ -19,7 +19,7 @@ from dermafed.shared.lesions.readers.faults import Faults
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab")
 _SEPARATORS = ",;\t"
 _EXCEL = re.compile(r'"?sep=([,;|\t])"?[\s,;]*', re.IGNORECASE)  # Excel's own first line
-_EXAMPLE = "sample_submission"  # Kaggle's: made-up answers for the test
+_NO_TABLES = ("sample_submission", "~$")  # Kaggle's made-up answers for the test, locks of Office
 _HEADER_BYTES = 1 << 16
 
 Row = tuple[int, dict[str, str]]
@@ -43,7 +43,7 @@ class Table:
 def find_tables(folder: Path) -> list[Path]:
     """List the tables that lie in a folder itself, by their suffix."""
     tables = (path for path in list_files(folder) if path.suffix.lower() in TABLE_SUFFIXES)
-    return [path for path in tables if not path.name.casefold().startswith(_EXAMPLE)]
+    return [path for path in tables if not path.name.casefold().startswith(_NO_TABLES)]
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -87,7 +87,7 @@ def read_table(path: Path, faults: Faults | None = None) -> Table:
         DatasetError: the file cannot be read, is empty, repeats a column, or has a row of another length.
     """
     faults = faults or Faults(skip=False)
-    start, cells = _cells(path, None, lenient=faults.skip)
+    start, cells = _cells(path, None, faults)
     columns = _columns(path, start, cells)
     rows: list[Row] = []
     for number, row in enumerate(cells[1:], start=start + 1):
@@ -99,7 +99,7 @@ def read_table(path: Path, faults: Faults | None = None) -> Table:
 
 def read_columns(path: Path) -> tuple[str, ...]:
     """Read the header of a table only; errors as `read_table`."""
-    return _columns(path, *_cells(path, 1, lenient=True))
+    return _columns(path, *_cells(path, 1, Faults(skip=True)))
 
 
 def sniff_columns(path: Path) -> tuple[str, ...]:
@@ -137,23 +137,23 @@ def _is_garbled(row: Sequence[str]) -> bool:
 def _columns(path: Path, start: int, cells: list[list[str]]) -> tuple[str, ...]:
     if not cells:
         raise DatasetError("the file is empty", where=path, remedy="Give a CSV file with a header and rows")
-    if _is_garbled(cells[0]):
+    if _is_garbled(cells[0]) or any("\0" in name for name in cells[0]):
         raise DatasetError("the header is not UTF-8 text", where=path, remedy="Save it as CSV in UTF-8")
     columns = [composed(name.strip()) for name in cells[0]]
     while columns and not columns[-1]:
         columns.pop()
     columns = [name or (f"column {number}" if number > 1 else "") for number, name in enumerate(columns, 1)]
-    repeated = [name for name, count in Counter(columns).items() if count > 1]
+    repeated = [name for name, times in Counter(columns).items() if times > 1]
     if repeated or not columns:
         what = f"column {repeated[0]!r} occurs twice" if repeated else "the header is empty"
         raise DatasetError(what, where=f"{path}, row {start}", remedy="Name each column once")
     return tuple(columns)
 
 
-def _cells(path: Path, limit: int | None, *, lenient: bool) -> tuple[int, list[list[str]]]:
+def _cells(path: Path, limit: int | None, faults: Faults) -> tuple[int, list[list[str]]]:
     """The number of the header's row, and the cells from it on."""
     try:
-        errors = "surrogateescape" if lenient else "strict"
+        errors = "surrogateescape" if faults.skip else "strict"
         with path.open(encoding=_encoding(path), errors=errors, newline="") as file:
             first = file.readline()
             told = _EXCEL.fullmatch(first)
@@ -161,21 +161,34 @@ def _cells(path: Path, limit: int | None, *, lenient: bool) -> tuple[int, list[l
             file.seek(0)
             if told:
                 file.readline()
-            reader = csv.reader(file, delimiter=told[1] if told else _separator(header), strict=True)
-            return 2 if told else 1, list(islice(reader, limit))
+            separator = told[1] if told else _separator(header)
+            reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
+            return 2 if told else 1, list(islice(_well_formed(path, reader, faults), limit))
     except UnicodeError as error:
         byte = getattr(error, "start", 0)
         raise DatasetError(
             f"byte {byte} is not UTF-8 text", where=path, remedy="Save it as CSV in UTF-8"
         ) from error
-    except csv.Error as error:
-        raise DatasetError(
-            f"not a CSV file: {error}", where=path, remedy="Save it as CSV in UTF-8"
-        ) from error
     except OSError as error:
         raise DatasetError(
             f"cannot be read: {error.strerror}", where=path, remedy="Check the file"
         ) from error
+
+
+def _well_formed(path: Path, rows: Iterator[list[str]], faults: Faults) -> Iterator[list[str]]:
+    """The rows of a CSV reader; an empty one in the place of each that cannot be read."""
+    for number in count(1):
+        row: list[str] | None = []
+        with faults.left_out():
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                remedy = 'Write a quote within quotes twice: "5 "" wide"'
+                place = f"{path}, row {number}"
+                raise DatasetError(f"not a CSV file: {error}", where=place, remedy=remedy) from error
+        if row is None:
+            return
+        yield row
 
 
 def _encoding(path: Path) -> str:

@@ -145,3 +145,8 @@ def test_a_saved_models_own_class_names() -> None:
     }
     with pytest.raises(DatasetError, match="unknown label 'wombat'"):
         class_map_for(custom.names, ["mel", "nv", "wombat"], of=custom.of)
+
+
+def test_where_classes_are_missing_the_labels_are_named() -> None:
+    with pytest.raises(DatasetError, match="occurs in the data, whose labels are: benign, malignant"):
+        parse_class_map("paper", iter(["malignant", "benign"]))

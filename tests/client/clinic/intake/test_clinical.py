@@ -52,6 +52,31 @@ def test_a_body_site_may_be_in_any_script() -> None:
         assert read_clinical(json.dumps({"site": decomposed}))[0].site == unicodedata.normalize("NFC", site)
 
 
+@pytest.mark.parametrize(
+    "site",
+    [
+        *(
+            "aixel·la",
+            "རྒྱབ་",
+            "ខ្នង\u200bខាងក្រោម",
+            "\u200fظهر\u200f",
+            "رأس، رقبة",
+            "背（左）",
+            "背、左",
+            "手－左",
+        ),
+        *("upper\u00a0back", "背\u3000左", "bras – gauche", "head‑neck", "back (“left”)", "ጀርባ፡ግራ", "כף־יד"),
+    ],
+)
+def test_a_body_site_may_have_the_signs_of_its_script(site: str) -> None:
+    assert read_clinical(json.dumps({"site": f" {site} \n"}))[0].site == unicodedata.normalize("NFC", site)
+
+
+@pytest.mark.parametrize("text", ["\ufeff{}", b"\xef\xbb\xbf{}"])
+def test_a_byte_order_mark_is_no_part_of_the_metadata(text: str | bytes) -> None:
+    assert read_clinical(text) == (Clinical(), None)
+
+
 @pytest.mark.parametrize("word", ["other", "Unknown", "unknown", "NA", ""])
 def test_other_and_unknown_are_missing_values(word: str) -> None:
     assert read_clinical(json.dumps({"sex": word, "site": word})) == (Clinical(), None)
@@ -63,7 +88,22 @@ def test_sex_in_any_script_and_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "site", ["\u0301", "a\u202eb", "a\u0000b", "back 2", "१", "a" * 65, "😀", ["back"], 3]
+    "site",
+    [
+        "\u0301",
+        "a\u202eb",
+        "a\u0000b",
+        "back\n2",
+        "back\nleft",
+        "back 2",
+        "१",
+        "<b>",
+        "a\\b",
+        "a" * 65,
+        "😀",
+        ["back"],
+        3,
+    ],
 )
 def test_refuses_what_is_no_body_site(site: object) -> None:
     with pytest.raises(Refused):

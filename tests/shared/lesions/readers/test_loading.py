@@ -156,3 +156,46 @@ def test_reads_the_real_sets_as_pandas_does(name: str) -> None:
     if "lesion_id" in frame:
         assert len({record.lesion_id for record in records} - {None}) == frame["lesion_id"].nunique()
     assert all((record.mask is not None) == (name == "ham10000") for record in records)
+
+
+def test_the_folder_of_an_archive_is_entered(tmp_path: Path) -> None:
+    folder = tmp_path / "archive" / "data"
+    images(folder, "nevus/a.jpg", "melanoma/b.jpg")
+    table(tmp_path / "README.md", "")
+    assert load_dataset(tmp_path).source == folder
+    for path in (folder / "melanoma").iterdir():
+        path.unlink()
+    (folder / "melanoma").rmdir()
+    with pytest.raises(DatasetError, match=r"one folder of images \(nevus\) but no labels"):
+        load_dataset(tmp_path)
+    table(folder / "nevus" / "m.csv", "image,dx\na,nv\n")
+    assert load_dataset(tmp_path).kind == "CSV manifest"
+
+
+def test_folders_that_link_to_themselves_end(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path)
+    with pytest.raises(DatasetError, match="no images"):
+        load_dataset(tmp_path)
+
+
+def test_an_image_outside_the_sides_of_a_split_is_no_class(tmp_path: Path) -> None:
+    images(
+        tmp_path, "train/nevus/a.jpg", "train/melanoma/b.jpg", "Test/nevus/c.jpg", "logo.png", "train/d.jpg"
+    )
+    with pytest.raises(DatasetError, match=r"image without label: 2 of them: logo .*, d "):
+        load_dataset(tmp_path)
+    images(tmp_path, "melanoma/e.jpg")
+    dataset = load_dataset(tmp_path, skip_bad=True)
+    assert {record.image_id: record.label for record in dataset.records} == {
+        "a": "nevus",
+        "b": "melanoma",
+        "c": "nevus",
+        "e": "melanoma",
+    }
+    assert [record.attributes.get("split") for record in dataset.records] == ["train", "train", "Test", None]
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg", "b.jpg", "metadata.xlsx")
+    with pytest.raises(DatasetError, match=r"Save metadata\.xlsx as CSV, or give a CSV manifest"):
+        load_dataset(tmp_path)

@@ -94,6 +94,49 @@ def test_ham10000_of_dataverse(tmp_path: Path, name: str) -> None:
         assert (two.label, two.age, two.sex, two.body_site) == ("nv", None, None, None)
 
 
+def test_all_files_of_dataverse(tmp_path: Path) -> None:
+    folder = tmp_path / "dataverse_files"
+    images(folder, "HAM10000_images_part_1/ISIC_1.jpg", "HAM10000_images_part_2/ISIC_2.jpg")
+    images(folder, "ISIC2018_Task3_Test_Images/ISIC_3.jpg")
+    header = "lesion_id\timage_id\tdx\n"
+    train = table(folder / "HAM10000_metadata.tab", f'{header}"H1"\t"ISIC_1"\t"nv"\n"H2"\t"ISIC_2"\t"mel"\n')
+    table(folder / "ISIC2018_Task3_Test_GroundTruth.tab", f'{header}"H3"\t"ISIC_3"\t"nv"\n')
+    table(
+        folder / "ISIC2018_Task3_Test_NatureMedicine_AI_Interaction_Benefit.tab",
+        'image_id\tinteraction_modality\n"ISIC_3"\t"a"\n"ISIC_3"\t"b"\n',
+    )
+    with pytest.raises(DatasetError, match=r"several manifests: HAM10000_metadata\.tab, ISIC2018"):
+        load_dataset(tmp_path)
+    dataset = load_dataset(train)
+    assert labels(dataset) == {"ISIC_1": "nv", "ISIC_2": "mel"}
+    assert any(
+        "Benefit.tab was not joined: it has several rows of an image" in note for note in dataset.notes
+    )
+    assert "1 left out, image not named: ISIC_3" in dataset.notes
+
+
+def test_kaggle_has_the_images_of_ham10000_twice(tmp_path: Path) -> None:
+    for name in ("HAM10000_images_part_1", "ham10000_images_part_1"):
+        table(tmp_path / name / "ISIC_1.jpg", "1")
+        table(tmp_path / name / "ISIC_2.jpg", "2")
+    table(tmp_path / "HAM10000_metadata.csv", "lesion_id,image_id,dx\nH1,ISIC_1,nv\nH2,ISIC_2,mel\n")
+    table(tmp_path / "hmnist_8_8_L.csv", "pixel0000,label\n1,2\n")
+    dataset = load_dataset(tmp_path)
+    assert list(labels(dataset).values()) == ["nv", "mel"]
+    assert any(note.startswith("2 left out, copy of an image of the same name") for note in dataset.notes)
+    table(tmp_path / "ham10000_images_part_1" / "ISIC_2.jpg", "3")
+    with pytest.raises(DatasetError, match="two images are named 'ISIC_2'"):
+        load_dataset(tmp_path)
+
+
+def test_rows_that_contradict_each_other_are_refused_where_they_are_used(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    table(tmp_path / "m.csv", "image,diagnosis\na,nv\nb,mel\n")
+    table(tmp_path / "lesions.csv", "image,lesion_id\na,1\na,2\n")
+    with pytest.raises(DatasetError, match="image 'a' occurs twice"):
+        load_dataset(tmp_path)
+
+
 @pytest.mark.parametrize(
     "folders",
     [
@@ -133,6 +176,14 @@ def test_isic_2019_with_its_test_columns(tmp_path: Path) -> None:
         "ISIC_1,0,0,0,0,0,0,0,0,1.0,1,0\nISIC_2_downsampled,0,0,0,0,0,0,0,1.0,0,1,0\n",
     )
     assert labels(load_dataset(tmp_path)) == {"ISIC_1": "UNK", "ISIC_2_downsampled": "SCC"}
+
+
+def test_of_several_manifests_not_that_of_a_test_is_proposed(tmp_path: Path) -> None:
+    images(tmp_path, "ISIC_1.jpg", "ISIC_2.jpg")
+    for side in ("Test", "Training"):
+        table(tmp_path / f"ISIC_2019_{side}_GroundTruth.csv", "image,MEL,NV\nISIC_1,1,0\nISIC_2,0,1\n")
+    with pytest.raises(DatasetError, match=r"Choose one, such as .*ISIC_2019_Training_GroundTruth\.csv"):
+        load_dataset(tmp_path)
 
 
 def test_isic_2020_knows_of_most_only_that_they_are_benign(tmp_path: Path) -> None:
@@ -205,7 +256,9 @@ def test_isic_2024_of_the_archive(tmp_path: Path) -> None:
     assert list(labels(load_dataset(truth)).values()) == ["benign", "malignant"]
 
 
-def test_derm7pt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("archive", ["", "release_v0"])
+def test_derm7pt(tmp_path: Path, archive: str) -> None:
+    above, tmp_path = tmp_path, tmp_path / archive
     images(tmp_path, *(f"images/NEL/Nel0{number}.jpg" for number in range(26, 32)))
     path = table(
         tmp_path / "meta" / "meta.csv",
@@ -216,7 +269,7 @@ def test_derm7pt(tmp_path: Path) -> None:
     )
     for name in ("train", "valid", "test"):
         table(tmp_path / "meta" / f"{name}_indexes.csv", "indexes\n0\n")
-    for source in (tmp_path, path):
+    for source in (above, tmp_path, path):
         dataset = load_dataset(source)
         assert [record.image_id for record in dataset.records] == ["Nel026", "Nel028", "Nel030"]
         assert "3 left out, images of the column clinic" in dataset.notes
