@@ -98,18 +98,20 @@ def add_reviewed(folder: Path, row: ReviewedRow, suffix: str, image: bytes) -> N
 
 
 def remove_reviewed(folder: Path, image_id: str) -> None:
-    """Remove a record, if it exists, and the cached preprocessing of its image.
+    """Remove a record, if it exists, the cached preprocessing of its image, and all saved features.
 
     Raises:
         StorageError: the folder, or the cache, cannot be written.
     """
     from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+    from dermafed.shared.training.feature_store import FeatureStore
 
     rows = reviewed_rows(folder)
     if rows.pop(image_id, None) is not None:
         _write(folder, rows.values())
     for image in folder.glob(f"{image_id}.*"):
         PreprocessCache(default_cache_folder()).remove(image)
+        FeatureStore(default_cache_folder()).clear()  # the image may be among those of any of them
         image.unlink()
 
 

@@ -123,6 +123,7 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
         labels=given.get(LABELS, {}),
     )
     check_name(offer.name, "run")
+    offer.plan([1] * len(model.classes), threads=1)  # refuses parts that do not fit together
     plan = RunPlan.read(
         {"offer": offer, "clinics": clinics, "weights": weights, "rules": Rules.read(given.get("rules", {}))}
     )

@@ -153,15 +153,7 @@ class _Entries:
 
     @classmethod
     def open(cls, cache: Path, settings: PreprocessSettings) -> _Entries:
-        scratch = cache / "unfinished"
-        try:
-            make_private(scratch)
-            _remove_abandoned(scratch)
-        except OSError as error:
-            what = f"The cache folder cannot be used: {error.strerror or error}"
-            remedy = "Set DERMAFED_CACHE to another folder"
-            raise StorageError(what, where=cache, remedy=remedy) from error
-        return cls(cache / _settings_digest(settings), scratch, settings)
+        return cls(cache / _settings_digest(settings), scratch_folder(cache), settings)
 
     def load(self, path: Path, pixels: NDArray[np.uint8]) -> tuple[float, bool]:
         """Fill `pixels` with a file's preprocessed image; return its noise sigma and whether denoised."""
@@ -182,8 +174,24 @@ def _settings_digest(settings: PreprocessSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def scratch_folder(cache: Path) -> Path:
+    """The folder of a cache's unfinished files, on the same disk, without those of writers that were killed.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    scratch = cache / "unfinished"
+    try:
+        make_private(scratch)
+        _remove_abandoned(scratch)
+    except OSError as error:
+        what = f"The cache folder cannot be used: {error.strerror or error}"
+        remedy = "Set DERMAFED_CACHE to another folder"
+        raise StorageError(what, where=cache, remedy=remedy) from error
+    return scratch
+
+
 def _remove_abandoned(scratch: Path) -> None:
-    """Remove unfinished files of writers that were killed."""
     horizon = time.time() - _ABANDONED_AFTER
     for file in scratch.iterdir():
         try:

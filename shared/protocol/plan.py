@@ -102,6 +102,9 @@ class Plan(Settings):
             raise SettingsError("The model and the preprocessing differ in image size", where="image_size")
         if len(self.class_counts) != len(self.model.classes):
             raise SettingsError("The model and the class counts differ in length", where="class_counts")
+        if self.recipe.views and not self.model.frozen_blocks:
+            what = "'views' saves what frozen blocks make of images, and no block is frozen"
+            raise SettingsError(what, where="views", remedy="Set 'frozen_blocks', or leave 'views' out")
         return self
 
     def to_dict(self) -> dict[str, Any]:

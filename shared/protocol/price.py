@@ -2,6 +2,7 @@
 
 Weights and multiply-adds are those of Tan and Le (2019, arXiv:1905.11946, table 2; 2021, arXiv:2104.00298,
 table 7), activations those of the same networks' layers. Both grow with the square of the image's side.
+Where a recipe has views, the first round is the dearest: it computes their features.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from dermafed.shared.metrics.evaluation import BINS
+from dermafed.shared.model.front_size import features_of, share_of_work
 from dermafed.shared.model.model_settings import Backbone, ModelSettings
 from dermafed.shared.settings import STRICT, Key, Number, Settings
 from dermafed.shared.training.recipe import Recipe
@@ -48,9 +50,11 @@ _BASE_GB = 0.8  # of TensorFlow itself
 _WEIGHTS_IN_MEMORY = 6  # the model, its gradient, the optimiser's two moments, the message, the model before
 _ACTIVATIONS_IN_MEMORY = 4  # before and after batch normalisation and swish
 _FLOPS = 20e9  # a second, on two cores: 27 images of 128 pixels are trained by EfficientNetB0
+_FORWARD = 2
 _TRAINING = 6  # operations for one multiply-add: forward, and twice backward
 _IMAGES = 1000
 _BYTES = 4  # of a float32
+_SAVED_BYTES = 2  # of a feature on the disk
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -61,6 +65,7 @@ class Price(Settings):
         memory_gb: memory of a training step.
         minutes: a round of a clinic with 1,000 images on two cores.
         message_mb: the largest message.
+        disk_gb: features on the disk, of a clinic with 1,000 images.
     """
 
     section: ClassVar[str] = "price"
@@ -68,6 +73,11 @@ class Price(Settings):
     memory_gb: Annotated[Number, Field(ge=0), Key(limit=16, asks="{:.1f} GB of memory")]
     minutes: Annotated[Number, Field(ge=0), Key(limit=240, asks="{:.1f} minutes a round for 1,000 images")]
     message_mb: Annotated[Number, Field(ge=0), Key(limit=300, asks="messages of {:.0f} MB")]
+    disk_gb: Annotated[
+        Number,
+        Field(ge=0),
+        Key(limit=5, asks="{:.1f} GB of disk for the features of 1,000 images"),
+    ] = 0.0
 
 
 def price_of(model: ModelSettings, recipe: Recipe) -> Price:
@@ -79,9 +89,18 @@ def price_of(model: ModelSettings, recipe: Recipe) -> Price:
     counts = 8 * classes * (classes + 2 * BINS)  # of an evaluation, in int64
     return Price(
         memory_gb=_BASE_GB + _BYTES * (cost.weights * _WEIGHTS_IN_MEMORY + activations) / 1000,
-        minutes=images * _TRAINING * cost.work * 1e6 * scale / _FLOPS / 60,
+        minutes=_operations(model, recipe, images) * cost.work * 1e6 * scale / _FLOPS / 60,
         message_mb=max(_BYTES * cost.weights, counts / 1e6),
+        disk_gb=recipe.views * _IMAGES * features_of(model) * _SAVED_BYTES / 1e9,
     )
+
+
+def _operations(model: ModelSettings, recipe: Recipe, images: float) -> float:
+    """Operations of the dearest round for each multiply-add of the network."""
+    if not recipe.views:
+        return images * _TRAINING
+    front = share_of_work(model)
+    return images * _TRAINING * (1 - front) + recipe.views * _IMAGES * _FORWARD * front
 
 
 @dataclass(frozen=True, config=STRICT)

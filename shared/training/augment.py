@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+AUGMENTATION_VERSION = 1  # raise it when the same draws give other images: saved features depend on it
+
 ROTATION = (0, 360)  # degrees
 ZOOM = (0.85, 1.2)
 GAIN = (0.85, 1.15)  # of all channels: illumination

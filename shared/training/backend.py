@@ -32,3 +32,14 @@ def configure_backend(threads: int) -> None:
     except RuntimeError:  # already running: a test's or a notebook's own process
         pass
     tf.config.experimental.enable_op_determinism()
+
+
+def threads() -> int:
+    """The number of threads of an operation, which changes rounding; 0 where the backend chooses it."""
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        return 0
+    import tensorflow as tf
+
+    return int(tf.config.threading.get_intra_op_parallelism_threads())

@@ -34,8 +34,8 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def inputs(self, images: NDArray[np.uint8], index: NDArray[np.int64]) -> object:
-        """Return the model's inputs for these images: float32 images, with their metadata if any."""
+    def inputs(self, images: NDArray[np.uint8] | NDArray[np.floating], index: NDArray[np.int64]) -> object:
+        """Return the model's inputs for images, or their features: float32, with their metadata if any."""
         pixels = images.astype(np.float32)
         return pixels if self.metadata is None else [pixels, self.metadata[index]]
 
@@ -66,18 +66,40 @@ def batches(
         augmented: whether images are changed at random, see :func:`augment`.
         tones: whether augmentation also changes the skin tone.
     """
-    for step in steps:
-        epoch, place = divmod(step, steps_per_epoch(data, size))
-        order = np.random.default_rng((seed, epoch)).permutation(len(data))
-        rng = np.random.default_rng((seed, epoch, place))
-        index = order[place * size : (place + 1) * size]
-        weights = np.ones(size, np.float32)
-        weights[len(index) :] = 0
-        index = np.resize(np.concatenate([index, order]), size)
-        images = data.images[index]
+    for place in places(len(data), size, steps, seed=seed):
+        rng = np.random.default_rng((seed, place.epoch, place.number))
+        images = data.images[place.index]
         if augmented:
             images = np.stack([augment(image, rng, tones=tones) for image in images])
-        yield Batch(data.inputs(images, index), index, weights)
+        yield Batch(data.inputs(images, place.index), place.index, place.weights)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which images a step takes.
+
+    Attributes:
+        epoch: from 0.
+        number: the batch's number in its epoch, from 0.
+        index: the images, int64 (B,).
+        weights: their weights, float32 (B,); 0 for those that fill the batch up.
+    """
+
+    epoch: int
+    number: int
+    index: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+def places(images: int, size: int, steps: Iterable[int], *, seed: int) -> Iterator[Place]:
+    """Yield which of so many images each step takes, as :func:`batches` describes."""
+    for step in steps:
+        epoch, number = divmod(step, -(-images // size))
+        order = np.random.default_rng((seed, epoch)).permutation(images)
+        index = order[number * size : (number + 1) * size]
+        weights = np.ones(size, np.float32)
+        weights[len(index) :] = 0
+        yield Place(epoch, number, np.resize(np.concatenate([index, order]), size), weights)
 
 
 def steps_per_epoch(data: LabelledImages, size: int) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.shared.imaging.cache import default_cache_folder
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.clinic_head import clinic_head_sums
 from dermafed.shared.training.clinic_weight import class_weights, clinic_weight
-from dermafed.shared.training.data import LabelledImages, batches, steps_per_epoch
+from dermafed.shared.training.data import Batch, LabelledImages, batches, steps_per_epoch
 from dermafed.shared.training.exact_head.head_sums import HeadSums
+from dermafed.shared.training.feature_store import FeatureStore
+from dermafed.shared.training.frozen_views import FrozenViews, saved_features
 from dermafed.shared.training.loss import log_prior, targets
 from dermafed.shared.training.predict import (
     BatchNormMemory,
@@ -24,7 +28,7 @@ from dermafed.shared.training.predict import (
 )
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.trainer import FloatVector, Update
-from dermafed.shared.training.training_network import training_network
+from dermafed.shared.training.training_network import TrainingNetwork, training_network
 
 
 class KerasTrainer:
@@ -46,6 +50,7 @@ class KerasTrainer:
         class_counts: Sequence[int] | None = None,
         memory: BatchNormMemory | None = None,
         weights: NDArray[np.float32] | None = None,
+        store: FeatureStore | None = None,
     ) -> None:
         """Take the clinic's images; the network is shared by the process's trainers.
 
@@ -59,10 +64,14 @@ class KerasTrainer:
             class_counts: training images of each class over all clinics; this clinic's own by default.
             memory: the clinic's own batch normalisation, for ``batch_norm="local"``.
             weights: weights of the training images (N,), besides those that balance classes.
+            store: where features are saved if the recipe has views; in the cache folder by default.
         """
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
         self.data, self.validation = train, validation
-        self._validation_features = FrozenFeatures(model.frozen_blocks, validation)
+        store = store or FeatureStore(default_cache_folder())
+        self._views = FrozenViews(train, recipe.views, seed, recipe.tones, store) if recipe.views else None
+        saved = partial(saved_features, store=store) if recipe.views else None
+        self._validation_features = FrozenFeatures(model.frozen_blocks, validation, saved)
         self.memory = memory
         counts = np.bincount(train.labels, minlength=len(model.classes))
         prior = log_prior(counts) if recipe.balance == "logits" else np.zeros(len(counts), np.float32)
@@ -93,15 +102,7 @@ class KerasTrainer:
             with_own_batch_norm(self.model, weights, self.memory, round), seed=self._seed(round, 0)
         )
         steps = self._steps(round)
-        feed = batches(
-            self.data,
-            self.recipe.batch_size,
-            steps,
-            seed=self.seed,
-            augmented=self.recipe.augment,
-            tones=self.recipe.tones,
-        )
-        for done, batch in enumerate(feed):
+        for done, batch in enumerate(self._batches(network, steps)):
             progress = (round - 1 + (done + 0.5) / len(steps)) / self.rounds
             network.step(batch, self._targets[batch.index], self._weights[batch.index], progress)
         trained = to_flat(network.classifier)
@@ -126,6 +127,19 @@ class KerasTrainer:
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
         return ClinicEvaluation.from_predictions(
             self.validation.labels, self._validation_features.predict(classifier), shows_rare=False
+        )
+
+    def _batches(self, network: TrainingNetwork, steps: range) -> Iterator[Batch]:
+        recipe = self.recipe
+        if self._views and network.front:
+            return self._views.batches(network.front, recipe.batch_size, steps)
+        return batches(
+            self.data,
+            recipe.batch_size,
+            steps,
+            seed=self.seed,
+            augmented=recipe.augment,
+            tones=recipe.tones,
         )
 
     def _steps(self, round: int) -> range:

@@ -6,24 +6,27 @@ frozen blocks, two thirds of a prediction.
 
 from __future__ import annotations
 
-import hashlib
 import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.model.classifier import batch_norm_mask, set_flat
-from dermafed.shared.model.image_features import block_of, last_cut
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
+from dermafed.shared.training.frozen_front import digest_of_front, frozen_front, rest_of
 from dermafed.shared.training.trainer import FloatVector
 from dermafed.shared.training.training_network import shared_classifier
 
 # 64 images a batch take half as long again as four times 16: their maps leave the processor's cache.
 BATCH_SIZE = 16
+
+SavedFeatures = Callable[[keras.Model, NDArray[np.uint8]], NDArray[np.floating[Any]]]
+"""Gives the frozen blocks' features of images, float32 (N, H, W, K), from where they are saved."""
 
 
 class BatchNormMemory(Protocol):
@@ -76,7 +79,7 @@ def apply_classifier(classifier: keras.Model, data: LabelledImages) -> NDArray[n
 
 def apply_in_batches(
     network: keras.Model,
-    images: NDArray[np.uint8] | NDArray[np.float32],
+    images: NDArray[np.uint8] | NDArray[np.floating[Any]],
     metadata: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """A network's outputs, float32 (N, ...), for N images or features, and their metadata if it takes any.
@@ -114,11 +117,11 @@ def batch_norm_entries(settings: ModelSettings) -> NDArray[np.bool_]:
 class FrozenFeatures:
     """A clinic's images, and their features after a classifier's frozen blocks."""
 
-    def __init__(self, frozen_blocks: int, data: LabelledImages) -> None:
-        """Take the images, uint8 (N, S, S, 3)."""
-        self._frozen_blocks, self._data = frozen_blocks, data
+    def __init__(self, frozen_blocks: int, data: LabelledImages, saved: SavedFeatures | None = None) -> None:
+        """Take the images, uint8 (N, S, S, 3), and where their features are saved, if not in memory."""
+        self._frozen_blocks, self._data, self._saved = frozen_blocks, data, saved
         self._digest = b""
-        self._features = np.empty(0, np.float32)
+        self._features: NDArray[np.floating[Any]] = np.empty(0, np.float32)
 
     def predict(self, classifier: keras.Model) -> NDArray[np.float32]:
         """Predict probabilities float32 (N, C) with a classifier's own weights."""
@@ -126,27 +129,18 @@ class FrozenFeatures:
         if parts is None:
             return apply_classifier(classifier, self._data)
         frozen, rest = parts
-        if (digest := _digest(frozen)) != self._digest:
-            self._features, self._digest = apply_in_batches(frozen, self._data.images), digest
+        if (digest := digest_of_front(frozen)) != self._digest:
+            features_of = self._saved or apply_in_batches
+            self._features, self._digest = features_of(frozen, self._data.images), digest
         return apply_in_batches(rest, self._features, self._data.metadata)
 
 
 @lru_cache(maxsize=2)
 def _parts(classifier: keras.Model, frozen_blocks: int) -> tuple[keras.Model, keras.Model] | None:
     """Split off the frozen blocks; None without any, or where features take more memory than images."""
-    image, *metadata = classifier.inputs
-    cut = min(frozen_blocks, last_cut(classifier))
-    frozen = [layer for layer in classifier.layers if 1 <= block_of(layer.name) <= cut]
-    if not frozen:
+    front = frozen_front(classifier, frozen_blocks)
+    if front is None:
         return None
-    features = frozen[-1].output
-    if math.prod(features.shape[1:]) * 4 > math.prod(image.shape[1:]):  # float32 against uint8
+    if math.prod(front.output_shape[1:]) * 4 > math.prod(front.input_shape[1:]):  # float32 against uint8
         return None
-    return keras.Model(image, features), keras.Model([features, *metadata], classifier.output)
-
-
-def _digest(front: keras.Model) -> bytes:
-    digest = hashlib.sha256()
-    for value in front.get_weights():
-        digest.update(value.tobytes())
-    return digest.digest()
+    return front, rest_of(classifier, front, "probabilities")

@@ -54,6 +54,8 @@ class Recipe(Settings):
         label_smoothing: of the one-hot labels, 0 to below 1.
         augment: whether images are flipped, rotated, zoomed and relit at random.
         tones: whether ``augment`` also gives the skin another tone, as more or less melanin would.
+        views: how many augmented views of each image are drawn before training, of which each pass takes the
+            next one; what frozen blocks make of them is computed once. With 0, every pass draws anew.
         group_balance: what is done about unequal groups of patients, by age, sex or body site: images weigh
             so that group and class are independent at the clinic (Kamiran and Calders 2012).
         ridge: the exact head's penalty of the squared weights of standardised features, as a share of the
@@ -107,6 +109,11 @@ class Recipe(Settings):
         Key(simulated=False),
     ] = True
     tones: Annotated[bool, Field(description="Give training images other skin tones at random")] = False
+    views: Annotated[
+        int,
+        Field(ge=0, le=64, description="Augmented views of each image that are drawn once; 0: always anew"),
+        Key(later=True),
+    ] = 0
     group_balance: Annotated[Grouping, Field(description="Against unequal groups of patients")] = "none"
     ridge: Annotated[
         Number,
@@ -123,6 +130,13 @@ class Recipe(Settings):
     def _tones_are_augmentation(self) -> Self:
         if self.tones and not self.augment:
             raise SettingsError("'tones' is a part of 'augment'", where="tones", remedy="Set both, or none")
+        return self
+
+    @model_validator(mode="after")
+    def _views_are_augmented(self) -> Self:
+        if self.views and not self.augment:
+            remedy = "Set 'augment' too, or leave 'views' out"
+            raise SettingsError("'views' are views of 'augment'", where="views", remedy=remedy)
         return self
 
     @property

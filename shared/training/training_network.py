@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dermafed.shared.model.classifier import build_classifier, fix_batch_norm, logits_model, set_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import Batch
+from dermafed.shared.training.frozen_front import frozen_front, rest_of
 from dermafed.shared.training.loss import PriorAdjustedCrossEntropy
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.trainer import FloatVector
@@ -26,8 +27,9 @@ class ProximalModel(keras.Model):  # type: ignore[misc]
     mu = 0 there is no anchor and no term.
     """
 
-    def __init__(self, classifier: keras.Model, mu: float) -> None:
-        network = logits_model(classifier)
+    def __init__(self, classifier: keras.Model, mu: float, front: keras.Model | None = None) -> None:
+        """Take a classifier, or what of it lies behind its front."""
+        network = rest_of(classifier, front, "logits") if front else logits_model(classifier)
         super().__init__(network.input, network.output, name="proximal")
         self.mu = mu
         weights = self.trainable_variables if mu else []
@@ -52,6 +54,10 @@ class TrainingNetwork:
     """The classifier with its optimiser, compiled once and used by all trainers of the process.
 
     Tracing EfficientNetB0's training step takes longer than the round of many a clinic.
+
+    Attributes:
+        classifier: the whole classifier.
+        front: its frozen blocks where the recipe has views, whose features are the batches' inputs then.
     """
 
     def __init__(self, settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool) -> None:
@@ -60,7 +66,8 @@ class TrainingNetwork:
             self.classifier = build_classifier(settings)
             fix_batch_norm(self.classifier)
         self._recipe = recipe
-        self._network = ProximalModel(self.classifier, proximal_mu)
+        self.front = frozen_front(self.classifier, settings.frozen_blocks) if recipe.views else None
+        self._network = ProximalModel(self.classifier, proximal_mu, self.front)
         # On a CPU, XLA is several times slower than the plain graph.
         self._network.compile(_optimizer(recipe), PriorAdjustedCrossEntropy(recipe.focus), jit_compile=False)
         # Built now, since a step that creates variables is traced twice.

@@ -178,13 +178,13 @@ def check_settings(settings: RunSettings) -> None:
     Raises:
         SettingsError: names the option and what it may be.
     """
-    # Here, so that --help answers at once.
     from dermafed.simulation.runs.subsets import parse_train_images
 
     with named_as_options():
         if settings.train_images is not None:
             parse_train_images(settings.train_images)
         check_first_weights(settings.weights, settings)
+        settings.plan(("a", "b"), (1, 1), threads=1)
 
 
 @contextmanager

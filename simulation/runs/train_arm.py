@@ -35,8 +35,9 @@ from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
+from dermafed.shared.training.frozen_views import saved_features
 from dermafed.shared.training.keras_trainer import KerasTrainer
-from dermafed.shared.training.predict import BatchNormMemory, predict
+from dermafed.shared.training.predict import BatchNormMemory, FrozenFeatures, loaded_classifier, predict
 from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
@@ -200,7 +201,10 @@ def _predictions(
 
     def predicted(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
         images = load_labelled(records, plan.model, plan.preprocess)
-        return predict(plan.model, weights, images, round=round, memory=memory)
+        if not plan.recipe.views:
+            return predict(plan.model, weights, images, round=round, memory=memory)
+        saved = FrozenFeatures(plan.model.frozen_blocks, images, saved_features)
+        return saved.predict(loaded_classifier(plan.model, weights, round=round, memory=memory))
 
     classes = plan.model.classes
     labels, training = (

@@ -108,6 +108,7 @@ BAD = [
     (NAME + "rounds = 0", "rounds", "Give a whole number from 1 to 9999"),
     (NAME + "rounds = 1.5", "rounds", "not a whole number"),
     (NAME + "rounds = true", "rounds", "not a whole number"),
+    (NAME + 'weights = "none"\n[training]\nviews = 4', "views", "no block is frozen"),
     (NAME + "seed = -1", "seed", "Give a whole number from 0"),
     (NAME + 'strategy = "best"', "strategy", "There is no strategy 'best'"),
     (NAME + 'split = "odd"', "split", "no split"),

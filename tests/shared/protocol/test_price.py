@@ -10,7 +10,7 @@ from dermafed.client.node.clinic_settings import Limits
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.model_settings import Backbone, ModelSettings
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.protocol.price import COSTS, price_of
+from dermafed.shared.protocol.price import COSTS, Price, price_of
 from dermafed.shared.training.recipe import Recipe
 from tests.client.planted_clinic import OFFER
 
@@ -30,6 +30,26 @@ def test_the_price_of_the_default_run_is_what_was_measured() -> None:
         16.2
     )  # docs/federation.md: 41 MB a round, both ways and evaluation
     assert price.minutes * 60 == pytest.approx(250 / 27, rel=0.2)  # 27 images a second
+
+
+def with_views(views: int, frozen: int = 4, **model: Any) -> Price:
+    settings = ModelSettings(classes=CLASSES, frozen_blocks=frozen, **model)
+    return price_of(settings, Recipe(views=views, epochs=1))
+
+
+def test_worked_example_of_views() -> None:
+    """1,000 images: four views of 5,120 numbers of 2 bytes, which 0.41 of the network's work gives."""
+    price, plain = with_views(4), with_views(0)
+    assert plain.disk_gb == 0
+    assert price.disk_gb == pytest.approx(1000 * 4 * 5120 * 2 / 1e9)
+    assert price.minutes / plain.minutes == pytest.approx(0.59 + 4 * 0.41 * 2 / 6)
+
+
+def test_views_of_large_features_cost_too_much_disk() -> None:
+    assert with_views(64, frozen=1, image_size=512).disk_gb > 100
+    changes = {"recipe__views": 64, "model__frozen_blocks": 1, "model__image_size": 128}
+    beyond = Limits("limits").beyond(asked(**changes))
+    assert any("8.4 GB of disk" in one and "at most 5" in one for one in beyond)
 
 
 def asked(**changes: Any) -> Offer:
@@ -88,6 +108,7 @@ def test_what_costs_too_much_is_beyond_the_limits(changes: dict[str, Any], fault
         {"recipe__weight_decay": 1e30},
         {"recipe__focus": 1e30},
         {"recipe__steps": 10**9},
+        {"recipe__views": 65},
         {"model__image_size": 10**6},
         {"model__classes": [f"c{number}" for number in range(100_000)]},
         {"model__classes": ["x" * 10_000, "y"]},

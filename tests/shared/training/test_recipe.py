@@ -50,6 +50,9 @@ def test_the_work_of_a_round_is_described() -> None:
         ("focus", -1.0),
         ("nesterov", True),
         ("group_balance", "tone"),
+        ("views", -1),
+        ("views", 65),
+        ("views", 2.5),
     ],
 )
 def test_an_impossible_recipe_is_refused(field: str, value: object) -> None:
@@ -61,6 +64,22 @@ def test_skin_tones_without_augmentation_are_refused() -> None:
     assert Recipe(tones=True).tones
     with pytest.raises(SettingsError, match="part of 'augment'"):
         Recipe(tones=True, augment=False)
+
+
+def test_views_without_augmentation_or_frozen_blocks_are_refused() -> None:
+    with pytest.raises(SettingsError, match="views of 'augment'"):
+        Recipe(views=2, augment=False)
+    with pytest.raises(SettingsError, match="no block is frozen") as caught:
+        plan(recipe=Recipe(views=2))
+    assert caught.value.where == "views"
+    plan(recipe=Recipe(views=2), model=ModelSettings(("a", "b"), image_size=64, frozen_blocks=4))
+
+
+def test_a_recipe_without_views_is_written_as_before_there_were_any() -> None:
+    """The hash of a plan is that of its text, and a resumed run compares what was written."""
+    assert "views" not in Recipe().to_dict()
+    assert Recipe(views=3).to_dict()["views"] == 3
+    assert Recipe.from_dict(Recipe(views=3).to_dict()) == Recipe(views=3)
 
 
 def plan(**changes: Any) -> Plan:

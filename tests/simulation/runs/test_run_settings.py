@@ -90,6 +90,12 @@ def test_what_came_later_is_written_where_it_was_chosen(tmp_path: Path) -> None:
         check_same(settings, {"ridge": 0.1}, tmp_path)
 
 
+def test_views_without_frozen_blocks_are_refused_before_any_work() -> None:
+    with pytest.raises(SettingsError, match="no block is frozen") as caught:
+        check_settings(RunSettings(weights="none", views=4))
+    assert caught.value.where == "--views"
+
+
 def test_a_malformed_number_of_images_is_refused_by_its_option() -> None:
     with pytest.raises(SettingsError, match="--train-images"):
         check_settings(RunSettings(train_images="many", weights="none"))

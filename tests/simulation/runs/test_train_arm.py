@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dermafed.client.node.clinic_trainer import clinic_seed
+from dermafed.client.node.clinic_trainer import build_clinic_trainer, clinic_seed
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.runs.train_arm import tune
+from dermafed.simulation.runs.train_arm import _predictions, tune
 from tests.client.node.test_clinic_trainer import PLAN, _tiny, clinic_folder
-from tests.shared.training.tiny import plain, start, trainer
+from tests.shared.training.tiny import plain, start, tiny, trainer
 
 __all__ = ["_tiny", "clinic_folder"]
 
@@ -24,3 +24,27 @@ def test_a_tuned_model_is_a_training_of_its_own_from_the_federations_weights(cli
     expected = alone.train(weights, 1, {}).weights
     assert not np.array_equal(expected, weights)
     np.testing.assert_array_equal(tune(clinic_folder, plan, clinic_folder / "state", weights, 2), expected)
+
+
+def test_features_of_test_images_are_saved_and_give_the_same_predictions(
+    clinic_folder: Path, tmp_path: Path
+) -> None:
+    plain_plan = replace(PLAN, model=tiny(frozen_blocks=2))
+    plan = replace(plain_plan, recipe=plain(augment=True, views=2))
+    weights = start(plan.model)
+    expected = _predictions(plain_plan, clinic_folder, weights)
+    assert not (tmp_path / "cache" / "features").exists()
+    for _ in range(2):
+        found = _predictions(plan, clinic_folder, weights)
+        np.testing.assert_allclose(found.test, expected.test, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(found.validation, expected.validation, rtol=0, atol=1e-6)
+        assert len(list((tmp_path / "cache" / "features").iterdir())) == 2
+
+
+def test_a_tuned_model_trains_on_the_views_of_the_run(clinic_folder: Path, tmp_path: Path) -> None:
+    plan = replace(PLAN, model=tiny(frozen_blocks=2), recipe=plain(augment=True, views=2))
+    weights = start(plan.model)
+    build_clinic_trainer(clinic_folder, plan, clinic_folder / "state").train(weights, 1, {})
+    features = sorted((tmp_path / "cache" / "features").iterdir())
+    tune(clinic_folder, plan, clinic_folder / "state", weights, 2)
+    assert sorted((tmp_path / "cache" / "features").iterdir()) == features

@@ -233,8 +233,12 @@ def test_forgetting_empties_the_cache_of_prepared_images(home: Home, store: Stor
     entries = list(default_cache_folder().rglob(digest[2:]))
     assert len(entries) == 1
     others = len([path for path in default_cache_folder().rglob("*") if path.is_file()])
+    features = default_cache_folder() / "features" / "ab.npy"
+    features.parent.mkdir()
+    features.write_bytes(b"of any of the images")
     store.forget(next(id for id in ids if id in used))
     assert not entries[0].exists()
+    assert not features.exists()
     assert len([path for path in default_cache_folder().rglob("*") if path.is_file()]) == others - 1
 
 
