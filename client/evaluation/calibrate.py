@@ -24,6 +24,7 @@ from dermafed.shared.metrics.calibration.clinic_alert import fit_clinic_alert
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
+from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
 from dermafed.shared.training.data import label_images
 
 SEED = 0  # of the split of images that no run has split; fl-simulate's default
@@ -60,11 +61,12 @@ def calibrate(
         ImageError: an image cannot be read.
         ModelError: an output is NaN or infinite.
     """
-    federation = _federation(model)
+    federation, scores = _federation(model)
     outputs = {side: _outputs(model, images.splits, side, stage) for side in ("train", "validation")}
     calibration = fit_calibration(
         model.used.sha256, model.card.model.classes, outputs["train"], outputs["validation"], federation
     )
+    calibration = replace(calibration, scores=scores)
     lesions = [record.lesion for record in images.splits.validation]
     alert = fit_clinic_alert(calibration, outputs["validation"], lesions, decision)
     return replace(calibration, alert=alert)
@@ -112,14 +114,15 @@ def given_images(model: OpenedModel, data: Path, columns: ColumnNames | None = N
     )
 
 
-def _federation(model: OpenedModel) -> FittedOffsets | None:
-    """What all clinics fitted to the model, of the calibration beside it; none of one that is damaged."""
+def _federation(model: OpenedModel) -> tuple[FittedOffsets | None, ScoreHistogram | None]:
+    """What all clinics fitted and counted, of the calibration beside the model; none of a damaged one."""
     try:
         before = load_calibration(model.file, model.used.sha256)
     except ModelError:
-        return None
-    fitted = None if before is None else before.federation
-    return fitted if fitted is not None and fitted.clinics > 1 else None
+        return None, None
+    if before is None or before.federation is None or before.federation.clinics < 2:
+        return None, None
+    return before.federation, before.scores
 
 
 def _offer(model: OpenedModel, home: Home) -> str | None:

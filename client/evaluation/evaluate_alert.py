@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.decision.alert_rule import AlertRule
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, lesion_scores
 from dermafed.shared.metrics.decision.net_benefit import CurvePoint, decision_curve
@@ -75,15 +76,29 @@ def evaluate_alert(
     rule = None if calibration is None else calibration.alert
     settings = DecisionSettings() if rule is None else rule.settings
     threshold = target_threshold(counts, settings.sensitivity) if rule is None else rule.threshold
+    alerted = counts
+    if calibration is not None and rule is not None:
+        compared = _compared(probabilities, calibration, rule)
+        alerted = ScoreCounts.of_lesions(lesion_scores(labels, compared, classes.index(MELANOMA), lesions))
     return EvaluatedAlert(
-        operating_point(counts, threshold, settings),
+        operating_point(alerted, threshold, settings),
         decision_curve(counts, THRESHOLD_PROBABILITIES, settings.prevalence),
-        CHOSEN_HERE if rule is None else OWN,
+        CHOSEN_HERE if rule is None else ". ".join(filter(None, (OWN, rule.note))),
     )
 
 
+def _compared(
+    probabilities: NDArray[np.float32], calibration: Calibration, rule: AlertRule
+) -> NDArray[np.float64]:
+    """What the alert compares with its threshold, as the probability of melanoma, (N, C)."""
+    return np.stack([calibration.alert_probabilities(row, rule) for row in _logits(probabilities)])
+
+
 def _calibrated(probabilities: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float64]:
+    return np.stack([calibration.probabilities(row) for row in _logits(probabilities)])
+
+
+def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     """Log probabilities are logits but for a constant, which does not matter."""
     with np.errstate(divide="ignore"):
-        logits = np.log(probabilities.astype(np.float64))
-    return np.stack([calibration.probabilities(row) for row in logits])
+        return np.asarray(np.log(probabilities.astype(np.float64)))

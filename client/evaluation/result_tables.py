@@ -200,7 +200,7 @@ def _alert(calibration: Calibration) -> list[str]:
     rule = calibration.alert
     if rule is None:
         return ["No alert for melanoma: it needs validation images of melanoma and of other lesions"]
-    return [*alert_notes(rule.point), rule.promise.sentence]
+    return [*alert_notes(rule.point), *filter(None, [rule.note]), rule.promise.sentence]
 
 
 def _warnings(calibration: Calibration) -> list[str]:

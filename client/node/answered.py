@@ -18,13 +18,20 @@ from flwr.app import MessageType, RecordDict
 from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.flower.contents import content_from_bytes, content_to_bytes
 from dermafed.shared.errors import StorageError
-from dermafed.shared.protocol.messages import CALIBRATE_QUERY, EXPLAIN_QUERY, HEAD_TRAIN, OFFSETS_QUERY
+from dermafed.shared.protocol.messages import (
+    CALIBRATE_QUERY,
+    EXPLAIN_QUERY,
+    HEAD_TRAIN,
+    OFFSETS_QUERY,
+    SCORES_QUERY,
+)
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 
 SAVED_ROUNDS = 3  # whose replies are at hand; a resumed run may go back by a round or two
 _CALIBRATIONS = 2  # one for the temperature, one for the counts at it
 _POINTS = 24  # of scale and offsets: offset_fit.MOST_POINTS, and some for a server that starts again
-_OF_ONE_MODEL = {CALIBRATE_QUERY: _CALIBRATIONS, OFFSETS_QUERY: _POINTS}
+_SCORES = 1  # counts of scores: two that differ by one lesion's bin would show more of it
+_OF_ONE_MODEL = {CALIBRATE_QUERY: _CALIBRATIONS, OFFSETS_QUERY: _POINTS, SCORES_QUERY: _SCORES}
 
 
 class Asked(Protocol):
@@ -142,8 +149,8 @@ def _check_calibration(request: Request, before: list[Request], same: int) -> No
         raise NotApproved("Another model was calibrated already")
     if same >= _OF_ONE_MODEL[request.kind]:
         raise NotApproved("The model was calibrated already")
-    if request.kind == OFFSETS_QUERY and not before:
-        raise NotApproved("The slopes of a model that was not calibrated")
+    if request.kind in (OFFSETS_QUERY, SCORES_QUERY) and not before:
+        raise NotApproved("The slopes or scores of a model that was not calibrated")
 
 
 def _place(request: Request) -> int:

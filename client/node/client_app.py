@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from dermafed.client.node.trainer_cache import TrainerFor
 from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
@@ -23,6 +22,7 @@ from dermafed.shared.protocol.messages import (
     EXPLAIN,
     HEAD,
     OFFSETS,
+    SCORES,
     Instruction,
     Refusal,
     decode_instruction,
@@ -31,7 +31,8 @@ from dermafed.shared.protocol.messages import (
     encode_update,
 )
 from dermafed.shared.protocol.offset_messages import decode_offsets_request, encode_offset_sums
-from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer
+from dermafed.shared.protocol.score_messages import decode_scores_request, encode_scores
+from dermafed.shared.training.trainer import FloatVector, HeadTrainer
 
 if TYPE_CHECKING:
     from dermafed.client.node.answered import Asked
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from dermafed.client.node.consent import ClinicConsent
 
 T = TypeVar("T")
-
-TrainerFor = Callable[[Context], Trainer]
 
 QualityOf = Callable[[FloatVector, int], ExplanationQuality]
 """Weights float32 (P,) and their round to the quality of the model's explanations at one clinic."""
@@ -67,8 +66,8 @@ def build_client_app(
     """The ClientApp of every clinic, in simulation and in deployment.
 
     Args:
-        trainer_for: gives the trainer of a context's clinic; called for every message (:class:`TrainerCache`
-            builds each once).
+        trainer_for: gives the trainer of a context's clinic; called for every message
+            (:class:`dermafed.client.node.trainer_cache.TrainerCache` builds each once).
         quality_for: gives the explanation quality of a context's clinic
             (:class:`dermafed.client.node.explanation_quality.ClinicExplanationQuality`); without it, the
             clinic refuses to measure it.
@@ -142,7 +141,7 @@ def _add_calibration(
     counted: Counted,
     calibrator_for: Callable[[Context], ClinicCalibrator],
 ) -> None:
-    """Answer the three queries that come after a run."""
+    """Answer the queries that come after a run."""
 
     @app.query(CALIBRATE)
     @_replies(Refusal.CALIBRATION_FAILED)
@@ -159,6 +158,16 @@ def _add_calibration(
 
         def work() -> RecordDict:
             return encode_offset_sums(*_timed(lambda: calibrator_for(context).offset_sums(asked)))
+
+        return counted(message, asked, context, work)
+
+    @app.query(SCORES)
+    @_replies(Refusal.CALIBRATION_FAILED)
+    def scores(message: Message, context: Context) -> RecordDict:
+        asked = decode_scores_request(message.content)
+
+        def work() -> RecordDict:
+            return encode_scores(*_timed(lambda: calibrator_for(context).scores(asked)))
 
         return counted(message, asked, context, work)
 
@@ -214,32 +223,3 @@ def _replies(
         return reply
 
     return decorate
-
-
-# Of the module, since an engine that works in other processes unpickles a new ``TrainerCache`` per message.
-_TRAINERS: dict[tuple[str, int], Trainer] = {}
-
-
-@dataclass(frozen=True)
-class TrainerCache:
-    """Builds a clinic's trainer when its first message comes, and reuses it for the next ones.
-
-    Attributes:
-        build: makes the trainer of a context's clinic; travels to worker processes by pickle, so it should
-            load data rather than contain it.
-    """
-
-    build: TrainerFor
-    run: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def __call__(self, context: Context) -> Trainer:
-        """The trainer of the context's clinic."""
-        key = (self.run, int(context.node_config.get("partition-id", context.node_id)))
-        if key not in _TRAINERS:
-            _TRAINERS[key] = self.build(context)
-        return _TRAINERS[key]
-
-    def clear(self) -> None:
-        """Drop the trainers that this process has built."""
-        for key in [key for key in _TRAINERS if key[0] == self.run]:
-            del _TRAINERS[key]

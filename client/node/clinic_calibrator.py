@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dermafed.client.node.consent import ApprovedRun
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.saved_models import MODEL, SavedModel, find_saved_model, save_last_model
-from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.shared.errors import DatasetError, FederationError, SettingsError
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.metrics.calibration.calibration import (
     Calibration,
     fit_out_of_distribution,
@@ -24,12 +25,16 @@ from dermafed.shared.metrics.calibration.calibration_file import save_calibratio
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.calibration.clinic_alert import fit_clinic_alert
+from dermafed.shared.metrics.calibration.clinic_offsets import fit_clinic_offsets
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs, network_outputs
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
 from dermafed.shared.metrics.decision.alert_rule import AlertRule
+from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, lesion_scores
+from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_from_config
+from dermafed.shared.protocol.score_messages import ScoresRequest
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.predict import loaded_classifier
@@ -104,6 +109,24 @@ class ClinicCalibrator:
         outputs = self._validation(self._saved(asked.model)[1])
         return OffsetSums.of(outputs.logits, outputs.labels, asked.point, shows_rare=False)
 
+    def scores(self, asked: ScoresRequest) -> ScoreHistogram:
+        """The same lesions by their probability of melanoma without the prior, with the clinic's own offsets.
+
+        Raises:
+            DatasetError: no class has enough validation lesions, or none is melanoma.
+            FederationError: another model is asked for than the one saved, or other classes.
+        """
+        classes, fitted = self.run.offer.model.classes, asked.federation
+        fitted.point.validate(len(classes))
+        if MELANOMA not in classes:
+            raise DatasetError("The model does not know melanoma", remedy="Ask a model that does")
+        outputs = self._validation(self._saved(asked.model)[1])
+        own = fit_clinic_offsets(fitted, outputs.logits, outputs.labels, self._images_of_classes())
+        lesions = [record.lesion for record in self._split.validation]
+        shown = own.without_prior.probabilities(outputs.logits)
+        scored = lesion_scores(outputs.labels, shown, classes.index(MELANOMA), lesions)
+        return ScoreHistogram.of(scored, shows_rare=False)
+
     def save(self, calibration: Calibration) -> None:
         """Save the calibration of all clinics beside the model, with what this clinic fits to its own images.
 
@@ -118,7 +141,7 @@ class ClinicCalibrator:
         if calibration.classes != self.run.offer.model.classes:
             raise FederationError("The calibration belongs to another model", where=model.folder)
         validation = self._validation(weights)
-        training = self._outputs(weights, read_clinic_split(self.run.folder.split).splits.train)
+        training = self._outputs(weights, self._split.train)
         federation = calibration.federation
         own = replace(
             calibration,
@@ -134,8 +157,17 @@ class ClinicCalibrator:
         except SettingsError as error:
             log.error("no alert for melanoma was fitted: %s", error)
             return None
-        records = read_clinic_split(self.run.folder.split).splits.validation
-        return fit_clinic_alert(calibration, validation, [record.lesion for record in records], settings)
+        lesions = [record.lesion for record in self._split.validation]
+        return fit_clinic_alert(calibration, validation, lesions, settings)
+
+    def _images_of_classes(self) -> NDArray[np.int64]:
+        """Training and validation images of each class, int64 (C,)."""
+        labels = [record.label for record in (*self._split.train, *self._split.validation)]
+        return np.array([labels.count(name) for name in self.run.offer.model.classes], np.int64)
+
+    @property
+    def _split(self) -> Splits:
+        return read_clinic_split(self.run.folder.split).splits
 
     def _saved(self, digest: str) -> tuple[SavedModel, FloatVector]:
         model = find_saved_model(self.home.models, self.run.hash, self.run.offer)
@@ -150,7 +182,7 @@ class ClinicCalibrator:
         """The outputs for the validation images, computed once for each model."""
         of, outputs = (self.run.hash, weights_digest(weights)), self.last.outputs
         if outputs is None or self.last.of != of:
-            outputs = self._outputs(weights, read_clinic_split(self.run.folder.split).splits.validation)
+            outputs = self._outputs(weights, self._split.validation)
             check_finite(outputs.logits)
             self.last.of, self.last.outputs = of, outputs
         return outputs

@@ -30,6 +30,7 @@ from dermafed.shared.protocol.messages import (
     EXPLAIN_QUERY,
     HEAD_TRAIN,
     OFFSETS_QUERY,
+    SCORES_QUERY,
     Refusal,
     decode_evaluation,
     decode_explanation_quality,
@@ -45,6 +46,7 @@ from dermafed.shared.protocol.offset_messages import (
     encode_offset_sums,
     offsets_from_config,
 )
+from dermafed.shared.protocol.score_messages import decode_scores, encode_scores
 
 METRICS = {"loss"}
 """The metrics that a training may report."""
@@ -110,6 +112,10 @@ def _offset_sums(content: RecordDict, request: Message, classes: int) -> RecordD
     return encode_offset_sums(*decode_offset_sums(content, point))
 
 
+def _scores(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    return encode_scores(*decode_scores(content))
+
+
 def _answer(content: RecordDict, request: Message, classes: int) -> RecordDict:
     answer = decode_answer(content, classes)
     _only(answer.versions.items(), installed_versions().items())
@@ -127,6 +133,7 @@ _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     EXPLAIN_QUERY: _explanation,
     CALIBRATE_QUERY: _calibration_sums,
     OFFSETS_QUERY: _offset_sums,
+    SCORES_QUERY: _scores,
     CALIBRATION_QUERY: _ready,
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,

@@ -17,16 +17,19 @@ from dermafed.server.rounds.exchange import Assignment
 from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.run_offsets import fit_with_clinics
+from dermafed.server.rounds.run_scores import count_scores
 from dermafed.server.rounds.shares import Member, check_told
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 from dermafed.shared.protocol.agreement import decode_ready
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration
 from dermafed.shared.protocol.messages import CALIBRATE_QUERY, CALIBRATION_QUERY, encode_instruction
 from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_to_config
+from dermafed.shared.protocol.score_messages import ScoresRequest
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
 
@@ -74,7 +77,8 @@ def calibrate_with_clinics(
     """Let the connected clinics calibrate a model together, and send them the result.
 
     They are asked for the sums that give the temperature, then for those that give scale and offsets
-    (:func:`dermafed.server.rounds.run_offsets.fit_with_clinics`), then for the counts at these.
+    (:func:`dermafed.server.rounds.run_offsets.fit_with_clinics`), then for the counts at these, and last
+    for their lesions by the score of melanoma.
     No quorum is needed: the run's model exists already, and a clinic with too few images may not reply.
 
     Args:
@@ -112,8 +116,11 @@ def calibrate_with_clinics(
     clinics, left_out = request_sums(temperature, offsets)
     if not clinics:
         return ClinicsCalibration(round, None, {}, left_out)
-    sums = reduce(add, clinics.values())
-    calibration = Calibration(weights_digest(weights), classes, sums, len(clinics), federation=fitted)
+    sums, digest = reduce(add, clinics.values()), weights_digest(weights)
+    scores = None
+    if fitted is not None and MELANOMA in classes:
+        scores = count_scores(grid, ScoresRequest(digest, round, fitted), rules, members)
+    calibration = Calibration(digest, classes, sums, len(clinics), federation=fitted, scores=scores)
     message = Assignment(CALIBRATION_QUERY, round, encode_calibration(calibration))
     collect(grid, message, rules, lambda clinic, reply: (None, decode_ready(reply)))
     return ClinicsCalibration(round, calibration, clinics, left_out)

@@ -15,6 +15,7 @@ from dermafed.shared.errors import FederationError
 
 _NPY_HEADER_BYTES = 4096
 _PLAIN = re.compile(r"[<>|=]?[A-Za-z]+[0-9]* \([0-9, ]*\)", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_SHOWN = 60  # characters of a dtype and shape that a clinic wrote
 _Record = TypeVar("_Record")
 
@@ -83,6 +84,18 @@ def plain_text(record: Mapping[str, Any], name: str, longest: int) -> str:
     if len(value) > longest or not (value.isascii() and value.isprintable()):
         raise FederationError(f"the field '{name}' is not printable ASCII of at most {longest} characters")
     return value
+
+
+def sha256_text(record: Mapping[str, Any], name: str) -> str:
+    """The field of this name, a SHA-256 in 64 hexadecimal digits.
+
+    Raises:
+        FederationError: it is missing, or no such text.
+    """
+    digest = plain_text(record, name, 64)
+    if not _SHA256.fullmatch(digest):
+        raise FederationError(f"the field '{name}' is no SHA-256")
+    return digest
 
 
 def number(record: Mapping[str, Any], name: str) -> float:

@@ -28,6 +28,10 @@ offsets' reply   ``sums`` (arrays)                ``counts``: int64 (C,); slopes
                                                   log loss by scale and offsets: float64 (1 + C,) and
                                                   ((1 + C)(2 + C) / 2,)
                  ``report`` (metrics)             ``loss``, ``seconds``
+query.scores     ``instruction`` (config)         ``round``, ``model``; ``offsets``: all clinics' as JSON
+scores' reply    ``counts`` (arrays)              ``scores``: int64 (2, B), lesions by their probability of
+                                                  melanoma without the prior: others, and melanomas
+                 ``report`` (metrics)             ``seconds``
 query.trust      ``trust`` (config)               ``document``: all clinics' sums as JSON; the reply is
                                                   that of query.prepare
 ===============  ===============================  ====================================================
@@ -64,17 +68,14 @@ from dermafed.shared.protocol.flower_records import (
 from dermafed.shared.training.trainer import FloatVector, Update
 
 EXPLAIN = "explain"
-"""The query's name at the clinic."""
-
 EXPLAIN_QUERY = f"{MessageType.QUERY}.{EXPLAIN}"
-"""The type of the messages that ask for explanation quality."""
+"""The type of the messages that ask for explanation quality; without ``query.``, the name at the clinic."""
 
-CALIBRATE, OFFSETS, CALIBRATION = "calibrate", "offsets", "trust"
-CALIBRATE_QUERY, OFFSETS_QUERY, CALIBRATION_QUERY = (
-    f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, OFFSETS, CALIBRATION)
+CALIBRATE, OFFSETS, SCORES, CALIBRATION = "calibrate", "offsets", "scores", "trust"
+CALIBRATE_QUERY, OFFSETS_QUERY, SCORES_QUERY, CALIBRATION_QUERY = (
+    f"{MessageType.QUERY}.{name}" for name in (CALIBRATE, OFFSETS, SCORES, CALIBRATION)
 )
-"""The types of the messages that ask for calibration sums and for slopes of the loss, and that send the
-calibration back."""
+"""The messages that ask for calibration sums, slopes of the loss and scores, and that send the result."""
 
 SENT = (
     "trained weights, with the weight they count and the training loss",
@@ -83,12 +84,12 @@ SENT = (
     "explanation quality: counts and sums over images, where the run asks for it",
     "calibration: summed losses and counts by confidence of the validation images, where the run asks for it",
     "with it: counts of classes, and the loss with its slopes and curvatures by scale and offsets of classes",
+    "with it: the number of validation lesions in each thousandth of the probability of melanoma",
     "for the exact head, where it is the strategy: sums of the training images' features and their products",
     "versions of packages, and of an error no more than its type",
 )
 """Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
 The records are listed above and in :mod:`dermafed.shared.protocol.agreement`."""
-
 
 HEAD = "head"
 HEAD_TRAIN = f"{MessageType.TRAIN}.{HEAD}"
@@ -99,7 +100,6 @@ METRICS = ("loss",)
 
 LARGEST_LOSS = 1e6
 """Larger than any cross-entropy of a model that can still be trained, and so small that no sum overflows."""
-
 
 _SETTING = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 

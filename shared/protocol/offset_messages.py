@@ -5,7 +5,6 @@ The model is named, not sent again: each clinic saved it when it was calibrated.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,22 +13,19 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 from dermafed.shared.protocol.flower_records import (
     number,
     only_fields,
     only_records,
-    plain_text,
     read_array,
     record_of,
+    sha256_text,
     to_arrays,
     whole_number,
     work_seconds,
 )
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +74,7 @@ def decode_offsets_request(content: RecordDict) -> OffsetsRequest:
     fields = record_of(content, "instruction", ConfigRecord)
     offsets = offsets_from_config(fields)
     only_fields(fields, "round", "model", "scale", *offsets_to_config(offsets))
-    model = plain_text(fields, "model", 64)
-    if not _SHA256.fullmatch(model):
-        raise FederationError("the field 'model' is no SHA-256")
+    model = sha256_text(fields, "model")
     point = ClassOffsets(number(fields, "scale"), offsets)
     point.validate(len(offsets))
     return OffsetsRequest(model, whole_number(fields, "round"), point)

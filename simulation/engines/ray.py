@@ -28,8 +28,8 @@ def run_ray(server_app: ServerApp, client_app: ClientApp, clinics: int | Sequenc
     """Run a federation with Ray; the number of clinics that work at a time depends on the cores.
 
     The client app is sent to the worker processes by cloudpickle, with every message: it should load its data
-    there, as :class:`dermafed.client.node.client_app.TrainerCache` does. The server app runs in a thread of
-    this process.
+    there, as :class:`dermafed.client.node.trainer_cache.TrainerCache` does. The server app runs in a thread
+    of this process.
 
     Args:
         server_app: the server.

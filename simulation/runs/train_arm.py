@@ -14,13 +14,14 @@ import numpy as np
 from flwr.app import Context
 from numpy.typing import NDArray
 
-from dermafed.client.node.client_app import TrainerCache, build_client_app
+from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_trainer import batch_norm_files, build_clinic_trainer
 from dermafed.client.node.explanation_quality import (
     ClinicExplanationQuality,
     build_explanation_quality,
     score_cam,
 )
+from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.round_rules import RoundRules

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ from tests.commands.small_datasets import LABELS, command, draw_image
 Capture = pytest.CaptureFixture[str]
 KEYS = [
     *("id", "image", "prediction", "probabilities", "unsure", "outside"),
-    *("alert", "alert_threshold", "miss_rate", "possible", "quality", "model", "seconds"),
+    *("alert", "alert_threshold", "alert_score", "alert_note", "miss_rate", "possible"),
+    *("quality", "model", "seconds"),
 ]
 
 
@@ -121,6 +123,18 @@ class Alerted(Doubtful):
     classes = LABELS
     alert = AlertRule(DecisionSettings(), 0.2, Alerts(40, 38, 100, 30), (0.1, 0.3, 0.3))
 
+    def alert_probabilities(self, logits: NDArray[np.float32], rule: AlertRule) -> NDArray[np.float64]:
+        return self.probabilities(logits)
+
+
+class FewMelanomas(Alerted):
+    """Of a clinic with two melanomas: its threshold is that of all clinics."""
+
+    alert = replace(Alerted.alert, own_melanomas=2)
+
+    def alert_probabilities(self, logits: NDArray[np.float32], rule: AlertRule) -> NDArray[np.float64]:
+        return np.array([0.5, 0.25, 0.25])
+
 
 def test_a_line_has_the_alert_and_how_often_it_misses(diagnoser: Diagnoser, images: Path) -> None:
     (line,) = diagnose_files([images / "a.png"], diagnoser, Alerted())  # type: ignore[arg-type]
@@ -136,6 +150,21 @@ def test_a_line_has_the_alert_and_how_often_it_misses(diagnoser: Diagnoser, imag
     assert line["possible"] == ["melanoma", "nevus"]
     assert "; alert: melanoma 0.25, threshold 0.20; " in describe(line)
     json.dumps(line, allow_nan=False)
+
+
+def test_a_clinic_with_few_melanomas_is_told_so(diagnoser: Diagnoser, images: Path) -> None:
+    (line,) = diagnose_files([images / "a.png"], diagnoser, FewMelanomas())  # type: ignore[arg-type]
+    assert (line["alert"], line["alert_score"], line["probabilities"]["melanoma"]) == (True, 0.5, 0.25)
+    assert line["alert_note"].endswith("as if all diagnoses were equally frequent")
+    assert "clinic's validation lesions: 2." in line["alert_note"]
+    assert line["miss_rate"]["n"] == 40
+    assert line["miss_rate"]["promise"] == "Cannot be promised here: 2 melanomas, at least 29 are needed"
+    assert (
+        "; alert: melanoma 0.50 as if all diagnoses were equally frequent, threshold 0.20 of all clinics; "
+        in (describe(line))
+    )
+    # Sets are of the probabilities with the prior.
+    assert line["possible"] == ["melanoma", "nevus"]
 
 
 def test_without_an_alert_its_fields_are_empty(diagnoser: Diagnoser, images: Path) -> None:

@@ -96,9 +96,15 @@ def alert_sentence(diagnosis: Diagnosis) -> str:
     assert threshold is not None
     assert rate is not None
     verb, first = ("reaches", "Alert") if diagnosis.alert else ("does not reach", "No alert")
+    missed = f"the alert missed {rate.value:.1%} (95 % interval {rate.low:.1%} to {rate.high:.1%})."
+    if diagnosis.alert_score is not None:
+        return (
+            f"{first} for melanoma: its probability as if all diagnoses were equally frequent, "
+            f"{diagnosis.alert_score:.3f}, {verb} the threshold of all clinics, {threshold:.3f}. Of {rate.n} "
+            f"melanomas in their validation images {missed} {diagnosis.alert_note}."
+        )
     probability = diagnosis.probabilities[MELANOMA]
     return (
         f"{first} for melanoma: its probability, {probability:.3f}, {verb} this clinic's threshold, "
-        f"{threshold:.3f}. Of {rate.n} melanomas in the clinic's validation images the alert missed "
-        f"{rate.value:.1%} (95 % interval {rate.low:.1%} to {rate.high:.1%})."
+        f"{threshold:.3f}. Of {rate.n} melanomas in the clinic's validation images {missed}"
     )

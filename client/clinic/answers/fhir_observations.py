@@ -104,9 +104,13 @@ def _alert(diagnosis: Diagnosis) -> list[Resource]:
     if diagnosis.alert_threshold is None or diagnosis.miss_rate is None:
         return []
     rate = diagnosis.miss_rate
+    score, note = diagnosis.alert_score, diagnosis.alert_note
+    whose = "clinic's" if score is None else "clinics'"
+    without_prior = {} if score is None else {"Probability without the clinic's prior": score}
     numbers = {
         "Threshold": diagnosis.alert_threshold,
-        "Miss rate on the clinic's validation melanomas": rate.value,
+        **without_prior,
+        f"Miss rate on the {whose} validation melanomas": rate.value,
         "Lower end of its 95 % interval": rate.low,
         "Upper end of its 95 % interval": rate.high,
         "Number of validation melanomas": float(rate.n),
@@ -114,8 +118,9 @@ def _alert(diagnosis: Diagnosis) -> list[Resource]:
     components: list[Resource] = [
         {"code": {"text": name}, "valueQuantity": dimensionless(value)} for name, value in numbers.items()
     ]
-    promise = {"code": {"text": "Promise"}, "valueString": rate.promise}
-    alert = {"code": {"text": "Alert for melanoma"}, "component": [*components, promise]}
+    texts = {"Promise": rate.promise, **({"Note": note} if note else {})}
+    components += [{"code": {"text": name}, "valueString": text} for name, text in texts.items()]
+    alert = {"code": {"text": "Alert for melanoma"}, "component": components}
     return [alert | _value(diagnosis.alert)]
 
 

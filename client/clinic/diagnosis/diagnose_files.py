@@ -86,14 +86,21 @@ def describe(line: Line) -> str:
     prediction = line["prediction"]
     remarks = (
         f"{prediction}, probability {line['probabilities'][prediction]:.2f}",
-        f"alert: melanoma {line['probabilities'][MELANOMA]:.2f}, threshold {line['alert_threshold']:.2f}"
-        if line["alert"]
-        else "",
+        _alert(line) if line["alert"] else "",
         "unsure: too close to call" if line["unsure"] else "",
         "may be outside what the model has seen" if line["outside"] else "",
         *(caution["code"] for caution in line["quality"]),
     )
     return f"{line['image']}: {'; '.join(filter(None, remarks))}"
+
+
+def _alert(line: Line) -> str:
+    score, threshold = line["alert_score"], f"threshold {line['alert_threshold']:.2f}"
+    if score is None:
+        return f"alert: melanoma {line['probabilities'][MELANOMA]:.2f}, {threshold}"
+    return (
+        f"alert: melanoma {score:.2f} as if all diagnoses were equally frequent, {threshold} of all clinics"
+    )
 
 
 def csv_header(classes: Sequence[str]) -> list[str]:
@@ -128,7 +135,7 @@ def _line(name: str, diagnosis: Diagnosis) -> Line:
     values = diagnosis.to_dict()
     fields = (
         *("prediction", "probabilities", "unsure", "outside"),
-        *("alert", "alert_threshold", "miss_rate", "possible"),
+        *("alert", "alert_threshold", "alert_score", "alert_note", "miss_rate", "possible"),
         *("quality", "model", "seconds"),
     )
     # Nothing is saved, so an id could not be looked up; the start of the image's digest is used.

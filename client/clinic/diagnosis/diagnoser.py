@@ -189,22 +189,25 @@ def diagnose_image(
         cautions=received.cautions,
         model=diagnoser.model.used,
         seconds=round(seconds, 4),
-        **_alert(calibration, probabilities),
+        **_alert(calibration, prediction.logits),
     )
     return diagnosis, prediction.prepared
 
 
-def _alert(calibration: Calibration | None, probabilities: NDArray[np.float64]) -> dict[str, Any]:
+def _alert(calibration: Calibration | None, logits: NDArray[np.float32]) -> dict[str, Any]:
     """The fields of a diagnosis that the clinic's alert fills; none without one."""
     if calibration is None or calibration.alert is None:
         return {}
     rule, classes = calibration.alert, calibration.classes
+    score = float(calibration.alert_probabilities(logits, rule)[classes.index(MELANOMA)])
     rate = rule.point.miss_rate
     assert rate.value is not None
     assert rate.interval is not None
-    inside = conformal_set(probabilities, np.array(rule.sets))
+    inside = conformal_set(calibration.probabilities(logits), np.array(rule.sets))
+    few = {"alert_score": score, "alert_note": rule.note} if rule.note else {}
     return {
-        "alert": float(probabilities[classes.index(MELANOMA)]) in rule,
+        **few,
+        "alert": score in rule,
         "alert_threshold": rule.threshold,
         "miss_rate": MissRate(
             rate.value, rate.interval.low, rate.interval.high, rate.n, rule.promise.sentence

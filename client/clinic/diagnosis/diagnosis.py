@@ -65,6 +65,9 @@ class Diagnosis:
         alert: whether the probability of melanoma reaches the clinic's threshold; ``None`` without one.
         alert_threshold: the threshold; ``None`` where none was fitted.
         miss_rate: of the alert; ``None`` where no threshold was fitted.
+        alert_score: what the threshold was compared with, where that is not the probability of melanoma: the
+            one without the prior, at a clinic with few melanomas; otherwise ``None``.
+        alert_note: why, in plain words; ``None`` likewise.
         possible: the classes of the conformal set, which each class leaves in one of ten of its lesions at
             most; ``None`` where none was fitted.
     """
@@ -87,6 +90,8 @@ class Diagnosis:
     alert_threshold: float | None = None
     miss_rate: MissRate | None = None
     possible: tuple[str, ...] | None = None
+    alert_score: float | None = None
+    alert_note: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as JSON types: the answer of every way in."""
@@ -113,9 +118,11 @@ class Diagnosis:
         """The fields of the alert; left out where none was fitted, as version 0.1.0 wrote it."""
         if self.alert is None or self.miss_rate is None or self.possible is None:
             return {}
+        few = {"alert_score": self.alert_score, "alert_note": self.alert_note} if self.alert_note else {}
         return {
             "alert": self.alert,
             "alert_threshold": self.alert_threshold,
+            **few,
             "miss_rate": asdict(self.miss_rate),
             "possible": list(self.possible),
         }

@@ -39,7 +39,17 @@ class DiagnosisAnswer(BaseModel):
     alert_threshold: float | None = None
     miss_rate: Annotated[
         MissRate | None,
-        Field(description="How often the alert missed a melanoma of the clinic's validation lesions."),
+        Field(
+            description="How often the alert missed a melanoma of the clinic's validation lesions, or of all "
+            "clinics' where alert_note says so."
+        ),
+    ] = None
+    alert_score: Annotated[
+        float | None,
+        Field(description="What reached the threshold or did not, where it is not the probability above."),
+    ] = None
+    alert_note: Annotated[
+        str | None, Field(description="Why the threshold is not by the clinic's own melanomas.")
     ] = None
     possible: Annotated[
         list[str] | None, Field(description="The conformal set of classes; absent where none was fitted.")

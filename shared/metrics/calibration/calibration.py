@@ -24,6 +24,7 @@ from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 from dermafed.shared.metrics.calibration.out_of_distribution import OutOfDistribution
 from dermafed.shared.metrics.calibration.selective_prediction import Selection, select
 from dermafed.shared.metrics.decision.alert_rule import AlertRule
+from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
 
 if TYPE_CHECKING:  # without it, reading a calibration would load Keras
     from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs
@@ -46,6 +47,8 @@ class Calibration:
         alert: the clinic's alert for melanoma; ``None`` where it was not fitted.
         federation: the scale and offsets that all clinics fitted; ``None``: only a temperature was.
         own: those of this clinic, which stay there and are used in place of the federation's.
+        scores: all clinics' validation lesions by their probability of melanoma without the prior; ``None``
+            where they were not counted.
     """
 
     model: str
@@ -56,6 +59,7 @@ class Calibration:
     alert: AlertRule | None = None
     federation: FittedOffsets | None = None
     own: ClinicOffsets | None = None
+    scores: ScoreHistogram | None = None
 
     @property
     def point(self) -> ClassOffsets | None:
@@ -85,6 +89,14 @@ class Calibration:
             return None
         shares = federation_shares(self.federation)
         return self.federation.point.without_prior(shares).probabilities(logits)
+
+    def alert_probabilities(self, logits: NDArray[np.float32], rule: AlertRule) -> NDArray[np.float64]:
+        """Probabilities (C,) of logits (C,), of which the rule of an alert compares that of melanoma.
+
+        They are those without the prior where the rule's threshold is that of all clinics.
+        """
+        without = None if rule.own_melanomas is None else self.probabilities_without_prior(logits)
+        return self.probabilities(logits) if without is None else without
 
     def unsure(self, probabilities: NDArray[np.float64]) -> bool:
         """Whether the largest of the calibrated probabilities (C,) is below the threshold of "unsure"."""

@@ -21,6 +21,8 @@ from dermafed.shared.metrics.calibration.offsets_document import (
     federation_to_dict,
     own_from_dict,
     own_to_dict,
+    scores_from_dict,
+    scores_to_dict,
     sums_from_dict,
     sums_to_dict,
 )
@@ -131,6 +133,7 @@ def to_document(calibration: Calibration) -> dict[str, Any]:
         "figures": calibration_metrics(calibration),
         "sums": sums_to_dict(calibration.sums),
         **({} if federation is None else {"offsets": federation_to_dict(federation)}),
+        **({} if calibration.scores is None else {"scores": scores_to_dict(calibration.scores)}),
     }
 
 
@@ -144,12 +147,16 @@ def from_document(values: Mapping[str, Any]) -> Calibration:
         if values["format"] != FORMAT:
             raise ValueError("another format")
         classes, federation = tuple(map(str, values["classes"])), values.get("offsets")
+        scores = values.get("scores")
+        if scores is not None and federation is None:
+            raise ValueError("scores without offsets")
         calibration = Calibration(
             str(values["model_sha256"]),
             classes,
             sums_from_dict(values["sums"]),
             int(values["clinics"]),
             federation=None if federation is None else federation_from_dict(federation, len(classes)),
+            scores=None if scores is None else scores_from_dict(scores),
         )
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise FederationError("a field is missing, or of another kind") from error

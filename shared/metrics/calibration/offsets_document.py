@@ -14,6 +14,8 @@ from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.calibration.clinic_offsets import ClinicOffsets
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
+from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
+from dermafed.shared.metrics.evaluation import BINS
 
 
 def sums_to_dict(sums: CalibrationSums) -> dict[str, Any]:
@@ -75,6 +77,29 @@ def own_from_dict(values: Mapping[str, Any], classes: int) -> ClinicOffsets:
         raise ValueError("shares of other classes")
     bins.validate(int(bins.images.sum()), classes)
     return ClinicOffsets(_point_from_dict(values, classes), shares, bins)
+
+
+def scores_to_dict(scores: ScoreHistogram) -> dict[str, Any]:
+    """Lesions by their score: of each bin that is not empty, by the number of the bin, how many."""
+    others, melanomas = (
+        {str(place): int(side[place]) for place in np.flatnonzero(side)} for side in scores.counts
+    )
+    return {"bins": scores.counts.shape[1], "others": others, "melanomas": melanomas}
+
+
+def scores_from_dict(values: Mapping[str, Any]) -> ScoreHistogram:
+    """Read :func:`scores_to_dict`; raises FederationError on counts that no lesions give."""
+    counts = np.zeros((2, BINS), np.int64)
+    if values["bins"] != BINS:
+        raise ValueError("other bins")
+    for side, name in enumerate(("others", "melanomas")):
+        for place, count in values[name].items():
+            if type(count) is not int or not 0 <= int(place) < BINS:
+                raise ValueError("counts are whole numbers of bins")
+            counts[side, int(place)] = count
+    found = ScoreHistogram(counts)
+    found.validate()
+    return found
 
 
 def _point_to_dict(point: ClassOffsets) -> dict[str, Any]:

@@ -31,15 +31,20 @@ class AlertRule:
         threshold: a calibrated probability of melanoma at or above it raises an alert.
         alerts: counts of the validation lesions at the threshold.
         sets: threshold of each class for conformal sets, (C,).
+        own_melanomas: ``None`` where threshold and counts are those of the clinic's own lesions; otherwise
+            the number of its validation melanomas, too few to choose by: the threshold and the counts are of
+            all clinics' lesions, and it is compared with the probability without the prior
+            (:mod:`~dermafed.shared.metrics.decision.federation_rule`).
     """
 
     settings: DecisionSettings
     threshold: float
     alerts: Alerts
     sets: tuple[float, ...]
+    own_melanomas: int | None = None
 
     def __contains__(self, probability: float) -> bool:
-        """Whether a lesion with this probability of melanoma raises an alert."""
+        """Whether a lesion with this probability of melanoma, without the prior if so, raises an alert."""
         return probability >= self.threshold
 
     @property
@@ -53,12 +58,27 @@ class AlertRule:
     @property
     def promise(self) -> Promise:
         """What can be promised of the alert; where anything can be, the threshold keeps it."""
+        if self.own_melanomas is not None:  # one threshold for several clinics promises nothing of one
+            return Promise(self.own_melanomas, None, None)
         allowed = allowed_misses(self.alerts.melanomas)
         return Promise(self.alerts.melanomas, allowed, None if allowed is None else self.threshold)
 
+    @property
+    def note(self) -> str:
+        """In plain words that the threshold is not by the clinic's own melanomas; empty where it is."""
+        if self.own_melanomas is None:
+            return ""
+        return (
+            f"Too few melanomas to choose a threshold by are among this clinic's validation lesions: "
+            f"{self.own_melanomas}. So the threshold and the miss rate are those of all clinics together, "
+            "for the probability as if all diagnoses were equally frequent"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The rule as JSON types, for :meth:`from_dict`."""
+        own = {} if self.own_melanomas is None else {"own_melanomas": self.own_melanomas}
         return {
+            **own,
             "settings": self.settings.to_dict(),
             "threshold": self.threshold,
             "alerts": asdict(self.alerts),
@@ -83,7 +103,10 @@ class AlertRule:
             raise ValueError("a rule needs melanomas and other lesions")
         if len(sets) != classes or not all(0 <= each <= 1 for each in (threshold, *sets)):
             raise ValueError("thresholds are probabilities")
-        return cls(DecisionSettings.from_dict(values["settings"]), threshold, alerts, sets)
+        own = values.get("own_melanomas")
+        if own is not None and not (type(own) is int and own >= 0):
+            raise ValueError("this is no number of melanomas")
+        return cls(DecisionSettings.from_dict(values["settings"]), threshold, alerts, sets, own)
 
 
 def fit_alert_rule(lesions: LesionScores, settings: DecisionSettings) -> AlertRule:
@@ -102,21 +125,28 @@ def fit_alert_rule(lesions: LesionScores, settings: DecisionSettings) -> AlertRu
     counts = ScoreCounts.of_lesions(lesions)
     checked_prevalence(counts, settings.prevalence)
     target, promised = target_threshold(counts, settings.sensitivity), promise(counts).threshold
-    threshold = _rounded_down(target if promised is None else min(target, promised))
-    sets = tuple(map(_rounded_down, np.asarray(set_thresholds(lesions)).tolist()))
-    return AlertRule(settings, threshold, counts.at(threshold), sets)
+    threshold = rounded_down(target if promised is None else min(target, promised))
+    return AlertRule(settings, threshold, counts.at(threshold), rounded_set_thresholds(lesions))
 
 
-def _rounded_down(threshold: float) -> float:
+def rounded_set_thresholds(lesions: LesionScores) -> tuple[float, ...]:
+    """Thresholds of conformal sets, rounded down to multiples of 1 / STEPS, (C,)."""
+    return tuple(map(rounded_down, np.asarray(set_thresholds(lesions)).tolist()))
+
+
+def rounded_down(threshold: float) -> float:
+    """A threshold, rounded down to a multiple of 1 / STEPS."""
     return math.floor(threshold * STEPS) / STEPS
 
 
 def alert_metrics(rule: AlertRule) -> dict[str, Any]:
     """An alert's operating point and promise, as JSON types."""
-    made = rule.promise
+    made, whose = rule.promise, "validation melanomas and keeps the promise, if there is one"
+    if rule.own_melanomas is not None:
+        whose = "validation melanomas of all clinics, and misses few of this clinic's"
     return {
-        "rule": f"the highest threshold that finds {rule.settings.sensitivity:.0%} of the validation "
-        "melanomas and keeps the promise, if there is one",
+        "rule": f"the highest threshold that finds {rule.settings.sensitivity:.0%} of the {whose}",
+        **({"note": rule.note} if rule.note else {}),
         **rule.point.to_dict(),
         "promise": {"sentence": made.sentence, "possible": made.threshold is not None},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -96,13 +96,11 @@ class ScoreCounts:
         """
         others, melanomas = evaluation.histograms[melanoma]
         truth = evaluation.confusion.sum(axis=1)
-        return cls(
-            _bin_starts(),
-            np.cumsum(melanomas[::-1])[::-1],
-            np.cumsum(others[::-1])[::-1],
-            "images",
-            int(truth[melanoma] - melanomas.sum()),
-            int(truth.sum() - truth[melanoma] - others.sum()),
+        return replace(
+            counts_of_bins(others, melanomas),
+            unit="images",
+            hidden_melanomas=int(truth[melanoma] - melanomas.sum()),
+            hidden_others=int(truth.sum() - truth[melanoma] - others.sum()),
         )
 
     @property
@@ -129,6 +127,17 @@ class ScoreCounts:
         reached = place < self.thresholds.size
         found, alarms = (int(side[place]) if reached else 0 for side in (self.found, self.alarms))
         return Alerts(self.melanomas, found, self.others, alarms, self.unit)
+
+
+def counts_of_bins(others: Ints, melanomas: Ints) -> ScoreCounts:
+    """The counts at the starts of equal bins of [0, 1].
+
+    Args:
+        others: other lesions in each bin, int64 (BINS,).
+        melanomas: melanomas in each bin, int64 (BINS,).
+    """
+    found, alarms = (np.cumsum(side[::-1])[::-1] for side in (melanomas, others))
+    return ScoreCounts(_bin_starts(), found, alarms)
 
 
 def _bin_starts() -> Floats:

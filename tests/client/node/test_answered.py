@@ -9,7 +9,7 @@ from flwr.app import ConfigRecord, RecordDict
 
 from dermafed.client.node.answered import Answered, Request
 from dermafed.client.node.client_app import NotApproved
-from dermafed.shared.protocol.messages import CALIBRATE_QUERY, OFFSETS_QUERY
+from dermafed.shared.protocol.messages import CALIBRATE_QUERY, OFFSETS_QUERY, SCORES_QUERY
 
 
 def content(value: int) -> RecordDict:
@@ -54,6 +54,20 @@ def test_a_calibrated_model_is_asked_for_at_so_many_points(tmp_path: Path) -> No
     with pytest.raises(NotApproved, match="already"):
         answered.answer(offsets(24), lambda: content(0))
     answered.answer(calibrate(2), lambda: content(2))
+
+
+def test_a_calibrated_models_scores_are_counted_once(tmp_path: Path) -> None:
+    answered = Answered(tmp_path)
+    first, other = (Request(SCORES_QUERY, 3, f"{number:064x}", "m") for number in (1, 2))
+    with pytest.raises(NotApproved, match="not calibrated"):
+        answered.answer(first, lambda: content(0))
+    answered.answer(calibrate(1), lambda: content(1))
+    for _ in range(2):
+        assert answered.answer(first, lambda: content(7)).object_id == content(7).object_id
+    with pytest.raises(NotApproved, match="already"):
+        answered.answer(other, lambda: content(8))
+    with pytest.raises(NotApproved, match="Another model"):
+        answered.answer(Request(SCORES_QUERY, 3, "3" * 64, "other"), lambda: content(0))
 
 
 def test_what_was_answered_is_counted_before_it_leaves(tmp_path: Path) -> None:

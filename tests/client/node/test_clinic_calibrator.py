@@ -31,6 +31,7 @@ from dermafed.shared.model.classifier import build_classifier, logits_model, set
 from dermafed.shared.protocol.agreement import encode_counts
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.offset_messages import OffsetsRequest
+from dermafed.shared.protocol.score_messages import ScoresRequest
 from tests.client.planted_clinic import CLASSES, OFFER, clinic, data_set, offer
 
 pytestmark = pytest.mark.journey
@@ -134,6 +135,31 @@ def test_the_clinics_own_alert_is_fitted_and_saved(home: Home, weights: NDArray[
     melanomas = [score for score, record in zip(scores, records, strict=True) if record.label == "melanoma"]
     assert calibration.alert.threshold == pytest.approx(min(melanomas), abs=2e-6)
     assert calibration.alert.alerts.melanomas == calibration.alert.alerts.found == len(melanomas)
+
+
+def test_the_lesions_are_counted_by_the_score_that_the_clinics_offsets_give(
+    home: Home, weights: NDArray[np.float32]
+) -> None:
+    own, model = calibrator(home), hashlib.sha256(weights.tobytes()).hexdigest()
+    federation = FittedOffsets(ClassOffsets(0.5, (0.2, -0.2)), (40, 60), 0.7, 5, 3, True)
+    with pytest.raises(FederationError, match="No model"):
+        own.scores(ScoresRequest(model, 3, federation))
+    sums = own.sums(asked(weights, 2.0))
+    found = own.scores(ScoresRequest(model, 3, federation))
+    own.save(Calibration(model, CLASSES, sums, clinics=3, federation=federation))
+    opened = open_model("last", home)
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    assert own.last.outputs is not None
+    records = read_clinic_split(own.run.folder.split).splits.validation
+    expected = np.zeros((2, 1000), np.int64)
+    for logits, record in zip(own.last.outputs.logits, records, strict=True):
+        shown = calibration.probabilities_without_prior(logits)
+        assert shown is not None
+        expected[int(record.label == "melanoma"), int(shown[0] * 1000)] += 1
+    assert (found.counts == expected).all()
+    with pytest.raises(FederationError, match="2 classes"):
+        own.scores(ScoresRequest(model, 3, replace(federation, point=ClassOffsets.none(3))))
 
 
 def test_settings_that_cannot_be_read_cost_the_alert_and_not_the_calibration(

@@ -13,7 +13,9 @@ from dermafed.client.node.gate import filter_reply
 from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
+from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
@@ -34,6 +36,7 @@ from dermafed.shared.protocol.messages import (
     EXPLAIN_QUERY,
     HEAD_TRAIN,
     OFFSETS_QUERY,
+    SCORES_QUERY,
     Refusal,
     encode_evaluation,
     encode_explanation_quality,
@@ -45,9 +48,11 @@ from dermafed.shared.protocol.offset_messages import (
     encode_offset_sums,
     encode_offsets_request,
 )
+from dermafed.shared.protocol.score_messages import ScoresRequest, encode_scores, encode_scores_request
 from dermafed.shared.training.exact_head.head_sums import HeadSums
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import become_server_task
+from tests.shared.metrics.decision.sample_lesions import two_classes
 
 WEIGHTS = np.arange(4, dtype=np.float32)
 EVALUATION = ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
@@ -55,6 +60,8 @@ QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
 SUMS = CalibrationSums.of(np.eye(2).repeat(4, axis=0), np.arange(8) // 4, 2.0)
 POINT = ClassOffsets(0.5, (0.1, -0.1))
 SLOPES = OffsetSums.of(np.eye(2).repeat(6, axis=0), np.arange(12) // 6, POINT)
+FITTED = FittedOffsets(POINT, (6, 6), 0.5, 5, 3, True)
+SCORES = ScoreHistogram.of(two_classes(np.full(5, 0.7), np.full(6, 0.2)))
 HEAD_SUMS = HeadSums.of(np.eye(2)[:, :1].repeat(4, axis=0), np.arange(8) // 4, np.ones(2))
 ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
 
@@ -66,6 +73,7 @@ CONTENTS: dict[str, Callable[[], RecordDict]] = {
     EXPLAIN_QUERY: lambda: encode_explanation_quality(QUALITY, 1.5),
     CALIBRATE_QUERY: lambda: encode_calibration_sums(SUMS, 1.5),
     OFFSETS_QUERY: lambda: encode_offset_sums(SLOPES, 1.5),
+    SCORES_QUERY: lambda: encode_scores(SCORES, 1.5),
     CALIBRATION_QUERY: lambda: encode_ready(1.5),
     OFFER_QUERY: lambda: encode_answer(ANSWER),
     PREPARE_QUERY: lambda: encode_ready(1.5),
@@ -77,6 +85,8 @@ def asked(kind: str) -> Message:
     become_server_task()
     if kind == OFFSETS_QUERY:
         return Message(encode_offsets_request(OffsetsRequest("a" * 64, 1, POINT)), 1000, kind)
+    if kind == SCORES_QUERY:
+        return Message(encode_scores_request(ScoresRequest("a" * 64, 1, FITTED)), 1000, kind)
     return Message(encode_instruction(WEIGHTS, 1, {}), 1000, kind)
 
 

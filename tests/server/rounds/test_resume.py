@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from flwr.app import Context
 
-from dermafed.client.node.client_app import TrainerFor, build_client_app
+from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.trainer_cache import TrainerFor
 from dermafed.server.rounds.checkpoint import load_best, load_state
 from dermafed.server.rounds.history import best_round
 from dermafed.server.rounds.shares import Member

@@ -19,10 +19,14 @@ from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
-from dermafed.shared.metrics.calibration.offset_fit import MOST_POINTS
+from dermafed.shared.metrics.calibration.clinic_offsets import fit_clinic_offsets
+from dermafed.shared.metrics.calibration.offset_fit import MOST_POINTS, FittedOffsets
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
+from dermafed.shared.metrics.decision.lesion_scores import lesion_scores
+from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_from_config
+from dermafed.shared.protocol.score_messages import ScoresRequest
 from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.engines.local import run_local
 from tests.server.small_clinics import SIZES, lesions, pooled, probabilities, server, trainer_for
@@ -44,6 +48,15 @@ def slopes_of(clinic: int, weights: FloatVector, point: ClassOffsets) -> OffsetS
     return OffsetSums.of(np.log(probabilities(weights.astype(np.float64), features)), labels, point)
 
 
+def scores_of(clinic: int, weights: FloatVector, federation: FittedOffsets) -> ScoreHistogram:
+    """As a clinic counts them: each image a lesion."""
+    features, labels = lesions(clinic, SIZES[clinic])
+    logits = np.log(probabilities(weights.astype(np.float64), features))
+    own = fit_clinic_offsets(federation, logits, labels, np.bincount(labels, minlength=3))
+    shown = own.without_prior.probabilities(logits)
+    return ScoreHistogram.of(lesion_scores(labels, shown, 0), shows_rare=False)
+
+
 @dataclass
 class Clinics:
     """The clinics' side; one may answer in another way."""
@@ -51,6 +64,7 @@ class Clinics:
     odd: int = -1
     answer: Callable[[CalibrationSums], CalibrationSums] = lambda sums: sums
     slopes: Callable[[OffsetSums], OffsetSums] = lambda sums: sums
+    scores: Callable[[ScoreHistogram], ScoreHistogram] = lambda scores: scores
     received: dict[int, Calibration] = field(default_factory=dict)
     temperatures: list[float] = field(default_factory=list)
     points: list[ClassOffsets] = field(default_factory=list)
@@ -76,6 +90,11 @@ class OneClinic:
         self.all.points.append(asked.point)
         sums = slopes_of(self.number, self.all.weights, asked.point)
         return self.all.slopes(sums) if self.number == self.all.odd else sums
+
+    def scores(self, asked: ScoresRequest) -> ScoreHistogram:
+        assert asked.model == hashlib.sha256(self.all.weights.tobytes()).hexdigest()
+        found = scores_of(self.number, self.all.weights, asked.federation)
+        return self.all.scores(found) if self.number == self.all.odd else found
 
     def save(self, calibration: Calibration) -> None:
         self.all.received[self.number] = calibration
@@ -160,6 +179,43 @@ def test_clinics_that_send_no_slopes_fit_a_temperature(tmp_path: Path) -> None:
     assert calibration is not None
     assert calibration.federation is None
     assert calibration.sums.offsets == ()
+
+
+def test_the_clinics_lesions_are_counted_by_their_scores(tmp_path: Path) -> None:
+    calibrate_run(tmp_path, clinics := Clinics())
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
+    assert calibration.federation is not None
+    assert calibration.scores is not None
+    weights, fitted = load_state(tmp_path).weights, calibration.federation
+    # The smallest clinic has no class with five lesions.
+    with pytest.raises(DatasetError):
+        scores_of(0, weights, fitted)
+    expected = sum(scores_of(clinic, weights, fitted).counts for clinic in (1, 2))
+    assert (calibration.scores.counts == expected).all()
+    for received in clinics.received.values():
+        assert received.scores is not None
+        assert (received.scores.counts == expected).all()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda scores: replace(scores, counts=-scores.counts),
+        lambda scores: replace(scores, counts=scores.counts * 10**9),
+    ],
+)
+def test_scores_that_cannot_be_used_are_left_out(
+    tmp_path: Path, lie: Callable[[ScoreHistogram], ScoreHistogram]
+) -> None:
+    calibrate_run(tmp_path, Clinics(odd=1, scores=lie))
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
+    assert calibration.federation is not None
+    assert calibration.scores is not None
+    weights, fitted = load_state(tmp_path).weights, calibration.federation
+    expected = scores_of(2, weights, fitted).counts
+    assert (calibration.scores.counts == expected).all()
 
 
 def test_every_clinic_gets_the_calibration(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from dermafed.client.node.client_app import TrainerCache, build_client_app
+from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.training.trainer import Trainer

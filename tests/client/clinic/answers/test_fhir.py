@@ -102,6 +102,18 @@ def test_an_alert_has_its_threshold_and_how_often_it_misses() -> None:
         "Alert for melanoma: its probability, 0.031, reaches this clinic's threshold, 0.020. Of 60 melanomas "
         "in the clinic's validation images the alert missed 5.0% (95 % interval 1.3% to 14.0%)."
     ) in report["conclusion"]
+    few = replace(ALERTED, alert_score=0.25, alert_note="Too few melanomas here: 2")
+    bundle = to_fhir(few)
+    alert = {each["code"]["text"]: each for each in of_kind(bundle, "Observation")}["Alert for melanoma"]
+    values = [part.get("valueString") or part["valueQuantity"]["value"] for part in alert["component"]]
+    assert values == [0.02, 0.25, 0.05, 0.0127, 0.1397, 60, few.miss_rate.promise, few.alert_note]  # type: ignore[union-attr]
+    (report,) = of_kind(bundle, "DiagnosticReport")
+    assert (
+        "its probability as if all diagnoses were equally frequent, 0.250, reaches the threshold of all "
+        "clinics, 0.020. Of 60 melanomas in their validation images the alert missed 5.0% (95 % interval "
+        "1.3% to 14.0%). Too few melanomas here: 2."
+    ) in report["conclusion"]
+    assert Diagnosis.from_dict(few.to_dict()) == few
     quiet = to_fhir(replace(ALERTED, alert=False))
     assert "Alert" not in of_kind(quiet, "DiagnosticReport")[0]["conclusion"]
     texts = [each["code"]["text"] for each in of_kind(to_fhir(PLAIN), "Observation")]

@@ -169,7 +169,14 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "/metrics",
     }
     answer = document["components"]["schemas"]["DiagnosisAnswer"]["properties"]
-    alert = {"alert", "alert_threshold", "miss_rate", "possible"}  # this node's model has none
+    alert = {
+        "alert",
+        "alert_threshold",
+        "alert_score",
+        "alert_note",
+        "miss_rate",
+        "possible",
+    }  # this node's model has none
     assert set(answer) == set(post(node.device(), png()).json()) | alert
     form = document["paths"]["/v1/diagnoses"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert set(form["schema"]["properties"]) == {"image", "metadata"}

@@ -18,11 +18,14 @@ from dermafed.shared.metrics.calibration.calibration_file import (
     calibration_metrics,
     load_calibration,
     save_calibration,
+    to_document,
 )
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.calibration.network_outputs import NetworkOutputs
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
+from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
 from tests.shared.metrics.calibration.sample_calibration import CLASSES, drawn
+from tests.shared.metrics.decision.sample_lesions import two_classes
 
 SHA = "0" * 64
 FEDERATION = FittedOffsets(ClassOffsets(0.8, (0.5, 0.0, -0.5)), (99, 799, 99), 0.5, 5, 3, True)
@@ -141,3 +144,40 @@ def test_the_metrics_name_the_classes_with_few_images() -> None:
     assert set(metrics["offsets"]) == set(CLASSES)
     assert set(metrics["few_images"]) <= set(CLASSES)
     assert metrics["few_images"]
+
+
+SCORES = ScoreHistogram.of(two_classes(np.full(12, 0.6005), np.full(30, 0.2)))
+
+
+def test_all_clinics_scores_travel_and_are_saved(tmp_path: Path) -> None:
+    model = tmp_path / "model.keras"
+    save_calibration(model, replace(fitted(), scores=SCORES))
+    read = load_calibration(model, SHA)
+    assert read is not None
+    assert read.scores is not None
+    assert (read.scores.counts == SCORES.counts).all()
+    values = json.loads(calibration_files(model)[0].read_text())
+    assert values["scores"] == {"bins": 1000, "others": {"200": 30}, "melanomas": {"600": 12}}
+    # Without them, the file is that of before.
+    assert "scores" not in to_document(fitted())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scores": {"bins": 500, "others": {}, "melanomas": {}}},
+        {"scores": {"bins": 1000, "others": {"1": 2.5}, "melanomas": {}}},
+        {"scores": {"bins": 1000, "others": {"1000": 9}, "melanomas": {}}},
+        {"scores": {"bins": 1000, "others": {"1": 9}, "melanomas": {"3": 4}}},
+        {"scores": {"bins": 1000, "others": {"1": 10**30}, "melanomas": {}}},
+        {"scores": [1]},
+        {"offsets": None, "own": None},
+    ],
+)
+def test_damaged_scores_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    model = tmp_path / "model.keras"
+    save_calibration(model, replace(fitted(), scores=SCORES))
+    file = calibration_files(model)[0]
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_calibration(model, SHA)

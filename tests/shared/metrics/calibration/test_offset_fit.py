@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -52,6 +52,7 @@ def biased(seed: int = 0, images: int = 400) -> Images:
 @given(st.integers(0, 9999), st.lists(st.integers(5, 80), min_size=1, max_size=4))
 def test_clinics_fit_what_scipy_fits_to_all_images(seed: int, counts: list[int]) -> None:
     logits, labels = biased(seed, sum(counts))
+    assume(len(np.unique(labels)) == 3)  # a class without images stays where it is
     parts = np.split(np.arange(len(labels)), np.cumsum(counts)[:-1])
     found = fit({str(n): (logits[part], labels[part]) for n, part in enumerate(parts)})
     assert found.converged
