@@ -22,6 +22,7 @@ from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_answers, list_rounds
 from dermafed.server.record.runs_table import ACTIVE, RESUMABLE, Run, Status, find_run, list_runs
 from dermafed.server.rounds.clinic_round import ClinicRound
+from dermafed.server.rounds.run_alert import alert_line, load_alert
 from dermafed.shared.errors import FederationError
 from dermafed.shared.storage.lock import is_locked
 
@@ -71,6 +72,7 @@ def current_state(directory: Path) -> dict[str, Any]:
         {name: asdict(answer) for name, answer in list_answers(record, run.number).items()} if run else {}
     )
     shares = load_shares(directory / RUNS / run.folder_name) if run else {}
+    alert = load_alert(directory / RUNS / run.folder_name) if run else None
     clinics = [
         {
             "clinic": clinic.name,
@@ -88,6 +90,7 @@ def current_state(directory: Path) -> dict[str, Any]:
         "run": run_values(run) if run else None,
         "last_round": next(reversed(list_rounds(record, run.number)), None) if run else None,
         "clinics": clinics,
+        **({"alert": alert} if alert else {}),
     }
 
 
@@ -96,6 +99,8 @@ def _render(state: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [Text(f"{state['federation']}: the server {server}")]
     if state["run"]:
         parts.append(Text(_run_line(state["run"], state["last_round"])))
+    if "alert" in state:
+        parts.append(Text(alert_line(state["alert"])))
     table = Table()
     for heading in ("Clinic", "Connected since", "Answer to the run", "Share of the mean"):
         table.add_column(heading)

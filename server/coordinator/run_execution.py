@@ -26,7 +26,7 @@ from dermafed.server.rounds.history import HistoryRow, tensorboard_writer
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
-from dermafed.server.rounds.run_calibration import CALIBRATION_FILE
+from dermafed.server.rounds.run_alert import CALIBRATION_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.shares import Member, members_of

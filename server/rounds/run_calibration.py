@@ -16,6 +16,7 @@ from flwr.serverapp import Grid
 from dermafed.server.rounds.exchange import Assignment
 from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.run_alert import CALIBRATION_FILE
 from dermafed.server.rounds.run_offsets import fit_with_clinics
 from dermafed.server.rounds.run_scores import count_scores
 from dermafed.server.rounds.shares import Member, check_told
@@ -32,8 +33,6 @@ from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_to_
 from dermafed.shared.protocol.score_messages import ScoresRequest
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
-
-CALIBRATION_FILE = "calibration.json"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ where they are known, as for all other metrics of a run; an alert is by lesion, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -20,6 +20,7 @@ from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, LesionScores, lesion_scores
+from dermafed.shared.metrics.decision.net_benefit import decision_curve
 from dermafed.shared.metrics.decision.operating_point import measure, target_threshold
 from dermafed.shared.metrics.decision.ranking import ScoredImages, melanoma_ranking
 from dermafed.shared.metrics.decision.score_counts import Alerts, ScoreCounts
@@ -37,6 +38,9 @@ Predictions = Mapping[str, NDArray[np.float32]]
 
 SETTINGS = DecisionSettings()
 """A clinic's defaults: 95 % of melanomas are to be found."""
+
+THRESHOLD_PROBABILITIES = [percent / 100 for percent in range(1, 31)]
+"""Of decision curves: a melanoma is worth 99 to 2 biopsies of other lesions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +81,8 @@ class ClinicsLesions:
             return None
         ranking = melanoma_ranking({own.name: self._images(f, predictions) for f, own in self._each()})
         alert = None if predictions.validation is None else self._one_threshold(predictions)
-        return {**ranking.to_dict(), "one_threshold": alert}
+        curve = self._decision_curve(predictions.test)
+        return {**ranking.to_dict(), "decision_curve": curve, "one_threshold": alert}
 
     def _each(self) -> list[tuple[str, ClinicSplit]]:
         return list(self.clinics.items())
@@ -91,7 +96,7 @@ class ClinicsLesions:
     def _one_threshold(self, predictions: ArmPredictions) -> dict[str, Any] | None:
         """The alert at one threshold for all clinics, chosen on all validation lesions together."""
         assert predictions.validation is not None
-        chosen = self._together(predictions.validation)
+        chosen = self._together(predictions.validation, "validation")
         if not chosen.melanomas:
             return None
         threshold = target_threshold(chosen, SETTINGS.sensitivity)
@@ -108,12 +113,18 @@ class ClinicsLesions:
             "clinics": {name: point(each, threshold) for name, each in alerts.items()},
         }
 
-    def _together(self, validation: Predictions) -> ScoreCounts:
-        records = [record for own in self.clinics.values() for record in own.splits.validation]
-        groups = [
-            f"{folder}/{record.lesion}" for folder, own in self._each() for record in own.splits.validation
-        ]
-        scores = np.concatenate([validation[folder] for folder in self.clinics])
+    def _decision_curve(self, test: Predictions) -> list[dict[str, float]] | None:
+        """Net benefit on all test lesions, at their own prevalence."""
+        counts = self._together(test, "test")
+        if not (counts.melanomas and counts.others):
+            return None
+        return [asdict(point) for point in decision_curve(counts, THRESHOLD_PROBABILITIES)]
+
+    def _together(self, predictions: Predictions, side: str) -> ScoreCounts:
+        sides = {folder: own.splits.sides()[side] for folder, own in self._each()}
+        records = [record for own in sides.values() for record in own]
+        groups = [f"{folder}/{record.lesion}" for folder, own in sides.items() for record in own]
+        scores = np.concatenate([predictions[folder] for folder in self.clinics])
         return ScoreCounts.of_lesions(self._lesions(records, scores, groups))
 
     def _lesions(

@@ -30,6 +30,7 @@ from dermafed.shared.metrics.calibration.out_of_distribution import WITHIN_THRES
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.calibration.selective_prediction import COVERAGE
 from dermafed.shared.metrics.decision.alert_rule import AlertRule, alert_metrics
+from dermafed.shared.metrics.decision.federation_alert import federation_alert
 from dermafed.shared.storage.atomic_files import write_private
 
 _REMEDY = "Run: fl-client calibrate"
@@ -193,6 +194,7 @@ def calibration_metrics(calibration: Calibration) -> dict[str, Any]:
             "images": calibration.out_of_distribution.images,
         },
         **alert,
+        **({} if calibration.scores is None else {"alert_of_all": federation_alert(calibration.scores)}),
     }
 
 

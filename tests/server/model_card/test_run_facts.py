@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
@@ -14,11 +15,15 @@ from dermafed.server.model_card.card_writer import card_text, write_card
 from dermafed.server.model_card.run_facts import simulated_facts
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.metrics.calibration.calibration_file import save_calibration
+from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
+from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.metrics.decision.alert_rule import AlertRule
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.score_counts import Alerts
+from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
 from tests.server.model_card.simulated_run import NORTH, SOUTH, WEIGHTS, result, simulation
 from tests.shared.metrics.calibration.sample_calibration import fitted
+from tests.shared.metrics.decision.sample_lesions import two_classes
 
 
 def text_of(run: Path) -> str:
@@ -148,6 +153,24 @@ def test_the_alert_of_the_calibration_is_published(tmp_path: Path) -> None:
     assert rule.promise.sentence in text
     save_calibration(run / "model.keras", replace(calibration, alert=None))
     assert "Alert for melanoma" not in text_of(run)
+
+
+def test_what_one_threshold_for_all_clinics_does_is_published(tmp_path: Path) -> None:
+    run = simulation(tmp_path)
+    calibration = replace(
+        fitted(),
+        model=hashlib.sha256(WEIGHTS.tobytes()).hexdigest(),
+        federation=FittedOffsets(ClassOffsets.none(3), (9, 9, 9), 0.5, 5, 3, True),
+        scores=ScoreHistogram.of(two_classes(np.full(20, 0.7005), np.full(40, 0.3))),
+    )
+    save_calibration(run / "model.keras", calibration)
+    text = text_of(run)
+    assert "at 0.700 or more, of 20 melanomas and 40 other lesions, sensitivity 1.000 (0.832" in text
+    assert "Cannot be promised here: 20 melanomas, at least 29 are needed." in text
+    benign = ScoreHistogram.of(two_classes(np.zeros(0), np.full(40, 0.3)))
+    save_calibration(run / "model.keras", replace(calibration, scores=benign))
+    text = text_of(run)
+    assert "equally frequent: Cannot be promised here: 0 melanomas" in text
 
 
 def test_the_calibration_of_this_model_is_published_and_that_of_another_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from flwr.app import Context
 
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.checkpoint import load_state
-from dermafed.server.rounds.run_calibration import CALIBRATION_FILE, load_run_calibration
+from dermafed.server.rounds.run_alert import CALIBRATION_FILE, alert_line, load_alert
+from dermafed.server.rounds.run_calibration import load_run_calibration
 from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
@@ -196,6 +197,30 @@ def test_the_clinics_lesions_are_counted_by_their_scores(tmp_path: Path) -> None
     for received in clinics.received.values():
         assert received.scores is not None
         assert (received.scores.counts == expected).all()
+
+
+def test_the_file_says_what_one_threshold_does_and_promises(tmp_path: Path) -> None:
+    calibrate_run(tmp_path, Clinics())
+    calibration = load_run_calibration(tmp_path)
+    assert calibration is not None
+    assert calibration.scores is not None
+    others, melanomas = calibration.scores.counts.sum(axis=1)
+    alert = load_alert(tmp_path)
+    assert alert is not None
+    line = alert_line(alert)
+    assert f" of {melanomas} melanomas and {others} other validation lesions. " in line
+    assert alert["promise"]["sentence"] in line
+    assert alert["point"]["sensitivity"]["value"] >= 0.95
+    assert load_alert(tmp_path / "none") is None
+    for damaged in ("{", "[]", '{"trust": null}', '{"trust": {"figures": {"alert_of_all": {"point": 3}}}}'):
+        (tmp_path / CALIBRATION_FILE).write_text(damaged)
+        assert load_alert(tmp_path) is None
+
+
+def test_without_melanomas_the_line_says_that_nothing_is_promised() -> None:
+    promised = {"sentence": "Cannot be promised here: 0 melanomas", "possible": False}
+    line = alert_line({"score": "", "point": None, "promise": promised})
+    assert line == "Alert for melanoma: Cannot be promised here: 0 melanomas"
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,16 @@ def test_one_threshold_is_chosen_on_all_validation_lesions_and_tested_by_lesion(
     assert alert["all"]["sensitivity"]["interval"]["method"] == "Clopper-Pearson"
 
 
+def test_the_decision_curve_is_of_all_test_lesions() -> None:
+    found = LESIONS.result(ArmPredictions(TEST))
+    assert found is not None
+    curve = {point["threshold_probability"]: point for point in found["decision_curve"]}
+    assert list(curve) == [percent / 100 for percent in range(1, 31)]
+    # At 0.2: all 3 melanomas, and 2 of 4 others, at odds of 1 to 4; of 7 lesions.
+    assert curve[0.2]["model"] == pytest.approx((3 - 2 / 4) / 7)
+    assert curve[0.2]["all"] == pytest.approx((3 - 4 / 4) / 7)
+
+
 def test_a_test_without_melanomas_has_no_operating_point() -> None:
     one = ClinicsLesions.of(
         [ClinicSplit("c", Splits((), side("cv", "mn"), side("ct", "nn")))], FOLDERS[1:], CLASSES
