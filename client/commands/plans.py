@@ -122,7 +122,9 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
 def _exact_head(offer: Offer) -> Iterator[str]:
     from dermafed.shared.protocol.plan import EXACT_HEAD
 
-    if offer.strategy == EXACT_HEAD:
+    if offer.refit != "none":
+        yield f"the last layer anew after the last round: {offer.refit}"
+    if offer.strategy == EXACT_HEAD or offer.refit != "none":
         yield f"sums of features: of clinics with at least {offer.recipe.head_images} training images"
         yield "    with fewer images than features, they tell of any image whether it is among them"
 

@@ -24,6 +24,7 @@ from dermafed.shared.protocol.messages import (
     HEAD_TRAIN,
     OFFSETS_QUERY,
     SCORES_QUERY,
+    SLOPES_TRAIN,
 )
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 
@@ -31,6 +32,7 @@ SAVED_ROUNDS = 3  # whose replies are at hand; a resumed run may go back by a ro
 _CALIBRATIONS = 2  # one for the temperature, one for the counts at it
 _POINTS = 24  # of scale and offsets: offset_fit.MOST_POINTS, and some for a server that starts again
 _SCORES = 1  # counts of scores: two that differ by one lesion's bin would show more of it
+_HEADS = 48  # of the last layer: twice logistic.MOST_POINTS, for a fit anew where a clinic falls away
 _OF_ONE_MODEL = {CALIBRATE_QUERY: _CALIBRATIONS, OFFSETS_QUERY: _POINTS, SCORES_QUERY: _SCORES}
 
 
@@ -139,6 +141,8 @@ def _check(request: Request, before: list[Request]) -> None:
         raise NotApproved("Explanations were measured already, of another model")
     if request.kind in _OF_ONE_MODEL:
         _check_calibration(request, [each for each in before if each.kind in _OF_ONE_MODEL], len(same))
+    if request.kind == SLOPES_TRAIN:
+        _check_slopes(request, before, len(same))
     if (place := _place(request)) and place <= max(map(_place, before), default=0):
         raise NotApproved(f"{_name(request)} comes too late: the round has one, and rounds go on in order")
 
@@ -151,6 +155,16 @@ def _check_calibration(request: Request, before: list[Request], same: int) -> No
         raise NotApproved("The model was calibrated already")
     if request.kind in (OFFSETS_QUERY, SCORES_QUERY) and not before:
         raise NotApproved("The slopes or scores of a model that was not calibrated")
+
+
+def _check_slopes(request: Request, before: list[Request], same: int) -> None:
+    """Of the model whose features were summed up, at so many heads, before the round is evaluated."""
+    if not any(each.kind == HEAD_TRAIN and each.model == request.model for each in before):
+        raise NotApproved("The slopes of a model whose features were not summed up")
+    if same >= _HEADS or any(
+        each.kind == MessageType.EVALUATE and each.round == request.round for each in before
+    ):
+        raise NotApproved("The last layer was trained already")
 
 
 def _place(request: Request) -> int:

@@ -15,6 +15,7 @@ from dermafed.shared.errors import DermaFedError, FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
 from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration_sums
+from dermafed.shared.protocol.explanation_messages import encode_explanation_quality
 from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE,
@@ -23,16 +24,17 @@ from dermafed.shared.protocol.messages import (
     HEAD,
     OFFSETS,
     SCORES,
+    SLOPES,
     Instruction,
     Refusal,
     decode_instruction,
     encode_evaluation,
-    encode_explanation_quality,
     encode_update,
 )
 from dermafed.shared.protocol.offset_messages import decode_offsets_request, encode_offset_sums
 from dermafed.shared.protocol.score_messages import decode_scores_request, encode_scores
-from dermafed.shared.training.trainer import FloatVector, HeadTrainer
+from dermafed.shared.protocol.slope_messages import decode_slopes_request, encode_slope_sums
+from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer
 
 if TYPE_CHECKING:
     from dermafed.client.node.answered import Asked
@@ -101,12 +103,23 @@ def build_client_app(
     @_replies(Refusal.TRAINING_FAILED)
     def head(message: Message, context: Context) -> RecordDict:
         def work(asked: Instruction) -> RecordDict:
-            trainer = trainer_for(context)
-            if not isinstance(trainer, HeadTrainer):
-                raise FederationError("This clinic does not sum up features")
+            trainer = head_trainer(trainer_for(context))
             return encode_head_sums(*_timed(lambda: trainer.head_sums(asked.weights, asked.round)))
 
         return answer(message, context, work)
+
+    @app.train(SLOPES)
+    @_replies(Refusal.TRAINING_FAILED)
+    def slopes(message: Message, context: Context) -> RecordDict:
+        asked = decode_slopes_request(message.content)
+
+        def work() -> RecordDict:
+            trainer = head_trainer(trainer_for(context))
+            return encode_slope_sums(
+                *_timed(lambda: trainer.head_slopes(asked.weights, asked.round, asked.head))
+            )
+
+        return counted(message, asked, context, work)
 
     @app.evaluate()
     @_replies(Refusal.EVALUATION_FAILED)
@@ -133,6 +146,17 @@ def build_client_app(
     if consent is not None:
         _add_consent(app, consent)
     return app
+
+
+def head_trainer(trainer: Trainer) -> HeadTrainer:
+    """The trainer, if it sums up features.
+
+    Raises:
+        FederationError: it does not.
+    """
+    if not isinstance(trainer, HeadTrainer):
+        raise FederationError("This clinic does not sum up features")
+    return trainer
 
 
 def _add_calibration(

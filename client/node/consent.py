@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context, Message, MessageType, RecordDict
 
 from dermafed.client.node.answered import Answered, Asked, Request
 from dermafed.client.node.client_app import NotApproved
@@ -23,7 +23,7 @@ from dermafed.client.node.offers import Offers, StoredOffer
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
-from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN, SLOPES_TRAIN
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
 
@@ -94,9 +94,13 @@ class ClinicConsent:
         """Raise NotApproved unless the clinic approved the run, its rounds, and explanations if asked for."""
         _, stored = self._approved_offer(context.run_id)
         offer = stored.offer
-        if not 1 <= asked.round <= offer.rounds:
+        of_head, refits = kind in (HEAD_TRAIN, SLOPES_TRAIN), offer.refit != "none"
+        last = offer.rounds + (
+            refits and kind != MessageType.TRAIN
+        )  # the last layer anew is a round of its own
+        if not 1 <= asked.round <= last:
             raise NotApproved(f"Round {asked.round} of a plan of {offer.rounds}", where=offer.name)
-        if kind == HEAD_TRAIN and offer.strategy != EXACT_HEAD:
+        if of_head and not refits and (offer.strategy != EXACT_HEAD or kind == SLOPES_TRAIN):
             raise NotApproved("The exact head is not part of the plan", where=offer.name)
         if kind == EXPLAIN_QUERY and not offer.explain:
             raise NotApproved("Explanations are not part of the plan", where=offer.name)

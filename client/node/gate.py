@@ -23,6 +23,10 @@ from dermafed.shared.protocol.agreement import (
     installed_versions,
 )
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration_sums
+from dermafed.shared.protocol.explanation_messages import (
+    decode_explanation_quality,
+    encode_explanation_quality,
+)
 from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
@@ -31,13 +35,12 @@ from dermafed.shared.protocol.messages import (
     HEAD_TRAIN,
     OFFSETS_QUERY,
     SCORES_QUERY,
+    SLOPES_TRAIN,
     Refusal,
     decode_evaluation,
-    decode_explanation_quality,
     decode_instruction,
     decode_update,
     encode_evaluation,
-    encode_explanation_quality,
     encode_update,
 )
 from dermafed.shared.protocol.offset_messages import (
@@ -47,6 +50,11 @@ from dermafed.shared.protocol.offset_messages import (
     offsets_from_config,
 )
 from dermafed.shared.protocol.score_messages import decode_scores, encode_scores
+from dermafed.shared.protocol.slope_messages import (
+    decode_slope_sums,
+    decode_slopes_request,
+    encode_slope_sums,
+)
 
 METRICS = {"loss"}
 """The metrics that a training may report."""
@@ -93,6 +101,11 @@ def _head_sums(content: RecordDict, request: Message, classes: int) -> RecordDic
     return encode_head_sums(*decode_head_sums(content, classes, parameters))
 
 
+def _slope_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    kernel = decode_slopes_request(request.content).head.kernel
+    return encode_slope_sums(*decode_slope_sums(content, (len(kernel) + 1, classes)))
+
+
 def _evaluation(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_evaluation(*decode_evaluation(content, classes))
 
@@ -129,6 +142,7 @@ def _ready(content: RecordDict, request: Message, classes: int) -> RecordDict:
 _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     MessageType.TRAIN: _update,
     HEAD_TRAIN: _head_sums,
+    SLOPES_TRAIN: _slope_sums,
     MessageType.EVALUATE: _evaluation,
     EXPLAIN_QUERY: _explanation,
     CALIBRATE_QUERY: _calibration_sums,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flwr.app import Context
 from flwr.clientapp import ClientApp
 
-from dermafed.client.node.client_app import QualityOf, build_client_app
+from dermafed.client.node.client_app import QualityOf, build_client_app, head_trainer
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator, LastOutputs, check_finite
 from dermafed.client.node.clinic_trainer import build_clinic_trainer
 from dermafed.client.node.consent import ApprovedRun, ClinicConsent
@@ -19,7 +19,9 @@ from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.training.exact_head.head_sums import HeadSums
-from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer, Update
+from dermafed.shared.training.exact_head.ridge import LinearHead
+from dermafed.shared.training.exact_head.slope_sums import SlopeSums
+from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,16 @@ class SavingTrainer:
             FederationError: they are not, or the trainer does not sum up features.
         """
         check_finite(weights)
-        if not isinstance(self.trainer, HeadTrainer):
-            raise FederationError("This clinic does not sum up features")
-        return self.trainer.head_sums(weights, round)
+        return head_trainer(self.trainer).head_sums(weights, round)
+
+    def head_slopes(self, weights: FloatVector, round: int, head: LinearHead) -> SlopeSums:
+        """As the trainer does; refuses weights that are not finite.
+
+        Raises:
+            FederationError: they are not, or the trainer does not sum up features.
+        """
+        check_finite(weights)
+        return head_trainer(self.trainer).head_slopes(weights, round, head)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """As the trainer does; saves the weights if they and the evaluation are finite.

@@ -24,6 +24,7 @@ from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.history import HistoryRow, tensorboard_writer
 from dermafed.server.rounds.planned_strategy import planned_strategy
+from dermafed.server.rounds.refit_round import Refitting, refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.run_alert import CALIBRATION_FILE
@@ -140,6 +141,7 @@ class RunExecutor:
             members=start.members,
             resume=True,
             explain=plan.offer.explain,
+            refit=Refitting.of(plan.offer.refit, plan.offer.recipe.ridge),
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
             on_round=on_round,
         )
@@ -158,11 +160,15 @@ def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:
     """Whether the run in a folder has nothing left to do."""
     explained = not plan.offer.explain or (folder / EXPLANATIONS_FILE).exists()
     calibrated = not plan.offer.calibrate or (folder / CALIBRATION_FILE).exists()
-    return has_state(folder) and is_over(load_state(folder), rules) and explained and calibrated
+    if not (has_state(folder) and explained and calibrated):
+        return False
+    state = load_state(folder)
+    return refitted(state) or (plan.offer.refit == "none" and is_over(state, rules))
 
 
 def _reason_for_early_end(folder: Path, rules: RoundRules) -> str:
-    done = load_state(folder).round
+    state = load_state(folder)
+    done = state.round - refitted(state)
     return "" if done >= rules.rounds else f"no better model in {rules.patience} rounds"
 
 

@@ -127,7 +127,11 @@ class RunPlan(Settings):
         times = ("deadline", "approval", "wait")
         durations = {name: format_duration(parse_duration(getattr(self.rules, name), name)) for name in times}
         return {
-            "run": {name: values[name] for name in (*SECTIONS[""], LABELS) if name != "clinics"},
+            "run": {
+                name: values[name]
+                for name in (*SECTIONS[""], LABELS)
+                if name != "clinics" and name in values  # a later key at its default is not
+            },
             "model": values["model"],
             "preprocess": values["preprocess"],
             "training": values["recipe"],

@@ -9,7 +9,7 @@ from threading import Lock
 from flwr.app import ArrayRecord, Message, MessageType
 
 from dermafed.server.flower.private_names import ObjectTree, PushMessagesRequest, PushObjectRequest
-from dermafed.shared.protocol.messages import HEAD_TRAIN
+from dermafed.shared.protocol.messages import HEAD_TRAIN, SLOPES_TRAIN
 
 LARGEST_ENVELOPE = 64 * 2**10
 """Bytes of a reply's metadata or error, and of all that an update has besides its weights."""
@@ -58,9 +58,11 @@ class ExpectedReplies:
         """Expect a reply to a message that is about to be stored."""
         arrays = [record for record in message.content.values() if isinstance(record, ArrayRecord)]
         sent = sum(len(array.data) for record in arrays for array in record.values())
-        most = {MessageType.TRAIN: sent + LARGEST_ENVELOPE, HEAD_TRAIN: LARGEST_HEAD}.get(
-            message.metadata.message_type, LARGEST_COUNTS
-        )
+        most = {
+            MessageType.TRAIN: sent + LARGEST_ENVELOPE,
+            HEAD_TRAIN: LARGEST_HEAD,
+            SLOPES_TRAIN: LARGEST_HEAD,
+        }.get(message.metadata.message_type, LARGEST_COUNTS)
         with self._lock:
             self._open[message_id] = _Expected(message.metadata.dst_node_id, most)
 

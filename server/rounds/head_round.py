@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -15,7 +15,7 @@ from flwr.app import RecordDict
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.shares import Member, capped_weights, check_told
-from dermafed.server.rounds.strategies import ExactHead, Means
+from dermafed.server.rounds.strategies import Means
 from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.head_messages import decode_head_sums
@@ -26,6 +26,10 @@ from dermafed.shared.training.trainer import FloatVector
 _STEPS = 2**32  # of a weight of 1, for shares are computed of whole numbers
 
 
+Fit = Callable[[Mapping[str, HeadSums], Mapping[str, HeadSums]], tuple[LinearHead, Collection[str]]]
+"""The clinics' sums, and the same with capped weights, to a head and the names of its clinics."""
+
+
 @dataclass
 class HeadRound:
     """The sums of one round; a :class:`dermafed.server.rounds.collector.Collector`.
@@ -33,7 +37,7 @@ class HeadRound:
     Attributes:
         start: the model whose last layer is replaced, float32 (P,).
         classes: C of the model.
-        strategy: with the ridge.
+        fit: the head of the sums.
         rules: the cap of a share, and how much larger than usual a clinic's features may be.
         members: the clinics by the agreement, of which none may count more images than it told; ``None``:
             there was none.
@@ -41,7 +45,7 @@ class HeadRound:
 
     start: FloatVector
     classes: int
-    strategy: ExactHead
+    fit: Fit
     rules: RoundRules
     members: Mapping[str, Member] | None
     _sums: dict[str, HeadSums] = field(default_factory=dict)
@@ -75,15 +79,29 @@ class HeadRound:
         return left_out
 
     def result(self) -> Trained:
-        """The model with the head of all sums, added in the order of the clinics' names."""
+        """The model with the head of all sums."""
         capped = capped_sums(self._sums, self.rules.largest_share)
-        total = reduce(add, (capped[name] for name in sorted(capped)))
-        head = ridge_head(total, self.strategy.ridge)
-        whole = total.gram[-1, -1]
-        clinics = {
-            name: ClinicRound(name, share=float(sums.gram[-1, -1] / whole)) for name, sums in capped.items()
-        }
+        head, used = self.fit(self._sums, capped)
+        weights = {name: float(capped[name].gram[-1, -1]) for name in used}
+        whole = math.fsum(weights.values())
+        clinics = {name: ClinicRound(name, share=weight / whole) for name, weight in weights.items()}
         return Trained(with_head(self.start, head), math.nan, clinics)
+
+
+def ridge_fit(ridge: float) -> Fit:
+    """The ridge head of the capped sums."""
+
+    def fit(
+        sums: Mapping[str, HeadSums], capped: Mapping[str, HeadSums]
+    ) -> tuple[LinearHead, Collection[str]]:
+        return ridge_head(total_of(capped, capped), ridge), list(capped)
+
+    return fit
+
+
+def total_of(sums: Mapping[str, HeadSums], names: Collection[str]) -> HeadSums:
+    """The sums of these clinics, added in the order of their names."""
+    return reduce(add, (sums[name] for name in sorted(names)))
 
 
 def capped_sums(sums: Mapping[str, HeadSums], largest_share: float) -> dict[str, HeadSums]:

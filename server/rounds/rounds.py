@@ -22,7 +22,7 @@ from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.collector import Collector
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
 from dermafed.server.rounds.exchange import Assignment, Participation, exchange
-from dermafed.server.rounds.head_round import HeadRound
+from dermafed.server.rounds.head_round import Fit, HeadRound, ridge_fit
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen
@@ -92,10 +92,18 @@ def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
     start = time.monotonic()
     number = state.round + 1
     trained = _trained(grid, state, federation, number)
+    evaluation, evaluated = evaluate(grid, trained.weights, federation, number)
+    row = history_row(trained, evaluation, evaluated, number, time.monotonic() - start)
+    history = (*state.history, row)
+    return replace(state, round=number, weights=trained.weights, memory=trained.memory, history=history)
+
+
+def history_row(
+    trained: TrainedRound, evaluation: Evaluated, evaluated: Participation, number: int, seconds: float
+) -> HistoryRow:
+    """A round's row of the history, from its training and evaluation and who took part in that."""
     took_part = trained.participation
-    evaluation, evaluated = _evaluate(grid, trained.weights, federation, number)
-    seconds = time.monotonic() - start
-    row = HistoryRow(
+    return HistoryRow(
         round=number,
         train_loss=trained.loss,
         validation_loss=evaluation.loss,
@@ -108,8 +116,6 @@ def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
         overhead_seconds=seconds - took_part.busy_seconds - evaluated.busy_seconds,
         clinics=_clinics(trained, evaluation),
     )
-    history = (*state.history, row)
-    return replace(state, round=number, weights=trained.weights, memory=trained.memory, history=history)
 
 
 def _trained(grid: Grid, state: RunState, federation: Federation, number: int) -> TrainedRound:
@@ -141,12 +147,21 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
     content = encode_instruction(state.weights, number, federation.strategy.instructions())
     rules, screen, members = federation.rules, federation.screen, federation.members
-    if isinstance(strategy := federation.strategy, ExactHead):
-        head = partial(HeadRound, state.weights, federation.classes, strategy, rules, members)
-        assignment = Assignment(HEAD_TRAIN, number, content)
-        return _until_quorum(grid, assignment, federation, lambda: nullcontext(head()))
+    if isinstance(federation.strategy, ExactHead):
+        return head_of_clinics(grid, state, federation, number, ridge_fit(federation.strategy.ridge))
     models = partial(TrainedModels, state.weights, rules, screen, members, federation.folder)
-    return _until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, models)
+    return until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, models)
+
+
+def head_of_clinics(
+    grid: Grid, state: RunState, federation: Federation, number: int, fit: Fit
+) -> tuple[Trained, Participation]:
+    """The model whose last layer is fitted to the clinics' sums, as the round of this number."""
+    content = encode_instruction(state.weights, number, federation.strategy.instructions())
+    head = partial(HeadRound, state.weights, federation.classes, fit, federation.rules, federation.members)
+    return until_quorum(
+        grid, Assignment(HEAD_TRAIN, number, content), federation, lambda: nullcontext(head())
+    )
 
 
 def _step(
@@ -164,15 +179,16 @@ def _step(
     return weights, memory
 
 
-def _evaluate(
+def evaluate(
     grid: Grid, weights: FloatVector, federation: Federation, number: int
 ) -> tuple[Evaluated, Participation]:
+    """Evaluate a round's model at the clinics."""
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
     evaluations = partial(Evaluations, federation.classes, federation.rules, federation.members)
-    return _until_quorum(grid, assignment, federation, lambda: nullcontext(evaluations()))
+    return until_quorum(grid, assignment, federation, lambda: nullcontext(evaluations()))
 
 
-def _until_quorum(
+def until_quorum(
     grid: Grid,
     assignment: Assignment,
     federation: Federation,

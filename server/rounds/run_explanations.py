@@ -15,7 +15,8 @@ from dermafed.server.rounds.exchange import Assignment
 from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
-from dermafed.shared.protocol.messages import EXPLAIN_QUERY, decode_explanation_quality, encode_instruction
+from dermafed.shared.protocol.explanation_messages import decode_explanation_quality
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, encode_instruction
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.trainer import FloatVector
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from dermafed.server.rounds.checkpoint import (
     save_state,
 )
 from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.server.rounds.refit_round import Refitting, refit_round, refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
 from dermafed.server.rounds.run_calibration import calibrate_with_clinics
@@ -48,6 +50,7 @@ def build_server_app(
     calibrate: tuple[str, ...] | None = None,
     members: Mapping[str, Member] | None = None,
     parts: Parts | None = None,
+    refit: Refitting | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -72,6 +75,7 @@ def build_server_app(
         members: the clinics by the agreement, which gives their weights. Without, their weights are those
             that they claim: only for clinics that are this program itself.
         parts: the part of each weight, for the screening of updates; by ``adapted`` if not given.
+        refit: how the last layer is trained anew after the last round; ``None``: it is not.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -82,6 +86,7 @@ def build_server_app(
         **(settings or {}),
         **describe_strategy(strategy or FedAvg()),
         "parameters": int(weights.size),
+        **({"refit": asdict(refit)} if refit else {}),
     }
     state = _open_run(weights, described, folder, resume)
     if parts is None:
@@ -93,7 +98,7 @@ def build_server_app(
     @app.main()
     def main(grid: Grid, context: Context) -> None:
         last = state
-        for last in run_rounds(grid, state, federation):
+        for last in _rounds(grid, state, federation, refit):
             save_state(folder, last)
             write_history(folder, last.history)
             if on_round is not None:
@@ -104,6 +109,19 @@ def build_server_app(
             calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate, members).save(folder)
 
     return app
+
+
+def _rounds(
+    grid: Grid, state: RunState, federation: Federation, refit: Refitting | None
+) -> Iterator[RunState]:
+    """The state after each of the remaining rounds, the last of which may train the last layer anew."""
+    if refitted(state):
+        return
+    last = state
+    for last in run_rounds(grid, state, federation):
+        yield last
+    if refit is not None:
+        yield refit_round(grid, last, federation, refit)
 
 
 def _open_run(weights: FloatVector, settings: Settings, folder: Path, resume: bool) -> RunState:

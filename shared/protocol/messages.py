@@ -11,6 +11,10 @@ train's reply    ``weights`` (arrays)             ``weights``: float32 (P,), the
 evaluate's reply ``counts`` (arrays)              ``confusion``: int64 (C, C), ``histograms``: (C, 2, B)
                  ``report`` (metrics)             ``images``, ``loss_sum``, ``seconds``
 train.head       as train's                       for the exact head, whose last layer the sums replace
+train.slopes     as train's, and                  to train its last layer by slopes, at this head
+                 ``head`` (arrays)                ``kernel``: float64 (K C,), ``bias``: (C,)
+slopes' reply    ``sums`` (arrays)                ``slopes``: float64 (K + 1, C)
+                 ``report`` (metrics)             ``loss``, ``weight``, ``seconds``
 head's reply     ``sums`` (arrays)                ``gram``: float64 ((K + 1)(K + 2) / 2,), the triangle of A;
                                                   ``targets``: float64 (K + 1, C); ``counts``: int64 (C,)
                  ``report`` (metrics)             ``seconds``
@@ -53,7 +57,6 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.protocol.flower_records import (
     number,
@@ -86,6 +89,7 @@ SENT = (
     "with it: counts of classes, and the loss with its slopes and curvatures by scale and offsets of classes",
     "with it: the number of validation lesions in each thousandth of the probability of melanoma",
     "for the exact head, where it is the strategy: sums of the training images' features and their products",
+    "where the plan trains the last layer anew: these sums, and the loss of these images and its slopes",
     "versions of packages, and of an error no more than its type",
 )
 """Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
@@ -94,6 +98,10 @@ The records are listed above and in :mod:`dermafed.shared.protocol.agreement`.""
 HEAD = "head"
 HEAD_TRAIN = f"{MessageType.TRAIN}.{HEAD}"
 """The type of the messages that ask for the sums of the exact head."""
+
+SLOPES = "slopes"
+SLOPES_TRAIN = f"{MessageType.TRAIN}.{SLOPES}"
+"""The type of the messages that ask for the loss and its slopes by the last layer."""
 
 METRICS = ("loss",)
 """What a training may report; each from 0 to :data:`LARGEST_LOSS`."""
@@ -225,25 +233,3 @@ def decode_evaluation(content: RecordDict, classes: int) -> tuple[ClinicEvaluati
         histograms=read_array(content, "counts", "histograms", np.int64, (classes, 2, BINS)),
     )
     return evaluation, work_seconds(report)
-
-
-def encode_explanation_quality(quality: ExplanationQuality, seconds: float) -> RecordDict:
-    """Content of a clinic's reply to an explain query: named counts and sums, no map and no image's score."""
-    sums: dict[str, MetricRecordValues] = {**quality.to_flat()}
-    return RecordDict({"figures": MetricRecord(sums), "report": MetricRecord({"seconds": float(seconds)})})
-
-
-def decode_explanation_quality(content: RecordDict) -> tuple[ExplanationQuality, float]:
-    """Decode :func:`encode_explanation_quality` at the server: the quality and the clinic's seconds of work.
-
-    Raises:
-        FederationError: a field is missing, unknown, not a number, or impossible for any images.
-    """
-    only_records(content, "figures", "report")
-    report = record_of(content, "report", MetricRecord)
-    only_fields(report, "seconds")
-    sums = record_of(content, "figures", MetricRecord)
-    if len(sums) > 1 + 3 * len(MEASURES):
-        raise FederationError(f"it has {len(sums)} figures")
-    quality = ExplanationQuality.from_flat({name: number(sums, name) for name in sums})
-    return quality, work_seconds(report)

@@ -9,9 +9,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
@@ -68,6 +68,13 @@ class Offer(RunKeys):
     ] = None
     epsilon: Annotated[Number | None, Key(asks="epsilon {}")] = None
     sends: tuple[str, ...] = SENT
+
+    @model_validator(mode="after")
+    def _refit_is_told(self) -> Self:
+        if self.refit != "none" and not self.calibrate:
+            remedy = "Leave calibrate true: by it the clinics learn whether the last layer was kept"
+            raise SettingsError("refit without calibrate", where="refit", remedy=remedy)
+        return self
 
     def plan(self, class_counts: Sequence[int], threads: int) -> Plan:
         """The plan of the run, once all clinics have sent how many training images of each class they have.

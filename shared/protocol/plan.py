@@ -24,6 +24,9 @@ StrategyName = Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fe
 
 EXACT_HEAD = "exact-head"
 
+Refit = Literal["none", "ridge", "logistic"]
+"""How the last layer is trained anew after the last round."""
+
 PARTS: dict[str, type[Settings]] = {
     "model": ModelSettings,
     "preprocess": PreprocessSettings,
@@ -47,6 +50,8 @@ class RunKeys(Settings):
     Attributes:
         rounds: number of rounds.
         strategy: the server's strategy.
+        refit: whether the last layer is trained anew after the last round, on the last model's features, by
+            ridge or logistic regression with classes of equal weight; kept if it is no worse in validation.
         explain: whether clinics are asked, after the last round, how good explanations of the model are.
         seed: seed of all random draws.
     """
@@ -55,6 +60,11 @@ class RunKeys(Settings):
     strategy: Annotated[
         StrategyName, Field(description="Strategy of the server"), Key(asks="the strategy {}")
     ] = "fedavg"
+    refit: Annotated[
+        Refit,
+        Field(description="Train the last layer anew after the last round: none, ridge or logistic"),
+        Key(later=True, asks="the last layer anew: {}"),
+    ] = "none"
     explain: Annotated[
         bool,
         Field(

@@ -12,10 +12,12 @@ from dermafed.shared.imaging.cache import default_cache_folder
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.training.clinic_head import clinic_head_sums
+from dermafed.shared.training.clinic_head import ClinicHead
 from dermafed.shared.training.clinic_weight import class_weights, clinic_weight
 from dermafed.shared.training.data import Batch, LabelledImages, batches, steps_per_epoch
 from dermafed.shared.training.exact_head.head_sums import HeadSums
+from dermafed.shared.training.exact_head.ridge import LinearHead
+from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.feature_store import FeatureStore
 from dermafed.shared.training.frozen_views import FrozenViews, saved_features
 from dermafed.shared.training.loss import log_prior, targets
@@ -79,7 +81,7 @@ class KerasTrainer:
         of_class = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
         self._weights = of_class[train.labels] * (1 if weights is None else weights)
         everywhere = counts if class_counts is None else np.asarray(class_counts)
-        self.class_counts = everywhere.tolist()
+        self._head = ClinicHead(train, everywhere.tolist(), recipe.head_images)
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)
             self._targets[:, : len(counts)] *= shares[train.labels, None]
@@ -117,7 +119,17 @@ class KerasTrainer:
             ModelError: a feature is not finite.
         """
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return clinic_head_sums(classifier, self.data, self.class_counts, self.recipe.head_images)
+        return self._head.sums(classifier)
+
+    def head_slopes(self, weights: FloatVector, round: int, head: LinearHead) -> SlopeSums:
+        """The loss of the same images by a head on the features that ``weights`` give, and its slopes.
+
+        Raises:
+            DatasetError: too few images remain.
+            ModelError: the head is of other features or classes.
+        """
+        classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
+        return self._head.slopes(classifier, head)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """Evaluate a model on the clinic's validation images, with its own batch norm if it has one.

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from dermafed.shared.metrics.evaluation import ClinicEvaluation
     from dermafed.shared.training.exact_head.head_sums import HeadSums
+    from dermafed.shared.training.exact_head.ridge import LinearHead
+    from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 
 FloatVector = NDArray[np.float32]
 
@@ -50,4 +52,8 @@ class HeadTrainer(Protocol):
 
     def head_sums(self, weights: FloatVector, round: int) -> HeadSums:
         """Sum up the features that ``weights`` give, and the classes, of the clinic's training images."""
+        ...
+
+    def head_slopes(self, weights: FloatVector, round: int, head: LinearHead) -> SlopeSums:
+        """Sum up the loss of these images by a head on these features, and its slopes."""
         ...

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.model.model_info import ModelInfo
-from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
+from dermafed.shared.protocol.plan import EXACT_HEAD, Plan, Refit
 from dermafed.shared.storage.atomic_files import write_atomically
 
 FEDERATED, TUNED, POOLED, LOCAL = "federated", "tuned", "pooled", "local:"
@@ -44,6 +44,7 @@ class Arm:
         tune: passes of each clinic's own training after the last round, whose model is tested too; 0: none.
         model: path of the final model, with the facts saved in it; ``None``: it is not saved.
         explain: whether the clinics measure explanations of the final model.
+        refit: whether the last layer is trained anew after the last round, and how.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Arm:
     tune: float = 0.0
     model: tuple[Path, ModelInfo] | None = None
     explain: bool = False
+    refit: Refit = "none"
 
     @property
     def tuned_predictions(self) -> Path:
@@ -83,7 +85,8 @@ def _baseline(federated: Arm, name: str, member: Path) -> Arm:
     folder = federated.folder.parent / name.replace(":", "-")
     # Of one clinic, all means are the same; the exact head is another training.
     strategy = EXACT_HEAD if federated.strategy == EXACT_HEAD else "fedavg"
-    return Arm(name, folder, (member,), federated.tests, federated.plan, strategy, "local", federated.weights)
+    tests, plan, weights = federated.tests, federated.plan, federated.weights
+    return Arm(name, folder, (member,), tests, plan, strategy, "local", weights, refit=federated.refit)
 
 
 def run_arm(arm: Arm) -> None:

@@ -164,6 +164,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         settings.tune,
         (out / "model.keras", _model_info(settings, prepared, plan)),
         explain=settings.explain,
+        refit=settings.refit,
     )
     return make_arms(federated, pooled if settings.baselines else None)
 

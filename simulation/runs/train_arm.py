@@ -24,6 +24,7 @@ from dermafed.client.node.explanation_quality import (
 from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.planned_strategy import planned_strategy
+from dermafed.server.rounds.refit_round import Refitting
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
@@ -109,7 +110,9 @@ def train_and_test(arm: Arm) -> None:
 def _train(arm: Arm) -> None:
     state = load_state(arm.folder) if has_state(arm.folder) else None
     explained = not arm.explain or (arm.folder / EXPLANATIONS_FILE).exists()
-    if state is not None and state.round >= arm.plan.rounds and explained:
+    refit = Refitting.of(arm.refit, arm.plan.recipe.ridge)
+    rounds = arm.plan.rounds + (refit is not None)
+    if state is not None and state.round >= rounds and explained:
         return
     model = _first_model(arm)
     server = build_server_app(
@@ -123,6 +126,7 @@ def _train(arm: Arm) -> None:
         parts=parts_of(model),
         resume=True,
         explain=arm.explain,
+        refit=refit,
     )
     trainers = TrainerCache(ClinicTrainers(arm))
     client = build_client_app(trainers, ClinicQualities(arm))

@@ -24,12 +24,14 @@ from dermafed.shared.protocol.agreement import (
     installed_versions,
 )
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration_sums
+from dermafed.shared.protocol.explanation_messages import (
+    decode_explanation_quality,
+    encode_explanation_quality,
+)
 from dermafed.shared.protocol.messages import (
     decode_evaluation,
-    decode_explanation_quality,
     decode_update,
     encode_evaluation,
-    encode_explanation_quality,
     encode_update,
 )
 from dermafed.shared.training.trainer import Update

@@ -39,12 +39,11 @@ from dermafed.shared.protocol.calibration_messages import (
     encode_calibration,
     encode_calibration_sums,
 )
-from dermafed.shared.protocol.messages import (
+from dermafed.shared.protocol.explanation_messages import (
     decode_explanation_quality,
-    encode_evaluation,
     encode_explanation_quality,
-    encode_update,
 )
+from dermafed.shared.protocol.messages import encode_evaluation, encode_update
 from dermafed.shared.training.trainer import Update
 from tests.fuzzing.edits import LENGTH, content_to_bytes, edited
 from tests.fuzzing.target import outcome

@@ -50,19 +50,50 @@ def ridge_head(sums: HeadSums, ridge: float) -> LinearHead:
     """
     if not 0 <= ridge < np.inf:
         raise SettingsError(f"A ridge of {ridge} is impossible", where="ridge", remedy="Give 0 or more")
-    total = sums.gram[-1, -1]
+    space = standardised(sums)
+    average = sums.targets[-1] / space.total
+    products = (sums.targets[:-1] / space.total - np.outer(space.mean, average)) * space.scale[:, None]
+    weights, used = np.zeros_like(products), space.scale > 0
+    weights[used] = _solve(space.covariance[np.ix_(used, used)], products[used], ridge)
+    return space.head(weights, average)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standardised:
+    """Features z = (phi - mean) scale of mean 0 and variance 1, by what A says of them.
+
+    Attributes:
+        mean: float64 (K,).
+        scale: one over the standard deviation, float64 (K,); 0 for a feature that is the same for all images.
+        covariance: of z, float64 (K, K).
+        total: the images' weight.
+    """
+
+    mean: Floats
+    scale: Floats
+    covariance: Floats
+    total: float
+
+    def head(self, weights: Floats, bias: Floats) -> LinearHead:
+        """The head on phi of weights (K, C) and bias (C,) on z."""
+        kernel = weights * self.scale[:, None]
+        return LinearHead(kernel, bias - self.mean @ kernel)
+
+
+def standardised(sums: HeadSums) -> Standardised:
+    """The moments of the images' features.
+
+    Raises:
+        FederationError: there is no image.
+    """
+    total = float(sums.gram[-1, -1])
     if not total > 0:
         raise FederationError("There is no image to fit a head to", remedy="Wait for more clinics")
     mean, deviation = _moments(sums.gram, total)
     used = deviation > 0
     scale = np.where(used, 1 / np.where(used, deviation, 1), 0)
     covariance = (sums.gram[:-1, :-1] / total - np.outer(mean, mean)) * np.outer(scale, scale)
-    average = sums.targets[-1] / total
-    products = (sums.targets[:-1] / total - np.outer(mean, average)) * scale[:, None]
-    weights = np.zeros_like(products)
-    weights[used] = _solve(covariance[np.ix_(used, used)], products[used], ridge)
-    kernel = weights * scale[:, None]
-    return LinearHead(kernel, average - mean @ kernel)
+    return Standardised(mean, scale, covariance, total)
 
 
 def personal_sums(total: HeadSums, own: HeadSums, tau: float) -> HeadSums:

@@ -29,9 +29,18 @@ from dermafed.shared.protocol.agreement import (
     encode_counts,
     encode_offer,
 )
-from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN, Refusal, encode_instruction
+from dermafed.shared.protocol.messages import (
+    EXPLAIN_QUERY,
+    HEAD_TRAIN,
+    SLOPES_TRAIN,
+    Refusal,
+    encode_instruction,
+)
 from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.protocol.slope_messages import encode_slopes_request
 from dermafed.shared.training.exact_head.head_sums import HeadSums
+from dermafed.shared.training.exact_head.ridge import LinearHead
+from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import become_server_task
 from tests.client.planted_clinic import OFFER, clinic, data_set, offer
@@ -56,6 +65,10 @@ class Still:
     def head_sums(self, weights: FloatVector, round: int) -> HeadSums:
         self.computed.append(f"head {round}")
         return HeadSums.of(np.eye(2), np.arange(2), np.ones(2))
+
+    def head_slopes(self, weights: FloatVector, round: int, head: LinearHead) -> SlopeSums:
+        self.computed.append(f"slopes {round}")
+        return SlopeSums.of(np.eye(2)[:, :1], np.arange(2), np.ones(2), head)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         self.computed.append(f"evaluate {round}")
@@ -193,6 +206,37 @@ def test_the_exact_heads_sums_are_part_of_its_plans_only(ask: Asking) -> None:
     assert refused(ask.train(1, run=2, weights=2))  # the round's training is done
     assert ask.evaluate(1, run=2).has_content()
     assert ask.computed == ["head 1", "evaluate 1"]
+
+
+def slopes_at(bias: float, round: int = 4, weights: float = 0) -> RecordDict:
+    head = LinearHead(np.zeros((1, 2)), np.array([bias, 0.0]))
+    return encode_slopes_request(WEIGHTS + np.float32(weights), round, head)
+
+
+def test_the_last_layer_is_trained_anew_in_a_round_after_the_last(ask: Asking) -> None:
+    """By sums once, and slopes at so many heads on the same features, where the plan says so."""
+    ask.offer()
+    assert refused(ask(HEAD_TRAIN, encode_instruction(WEIGHTS, 4, {})))
+    assert refused(ask(SLOPES_TRAIN, slopes_at(0)))
+    ask.offer(run=2, refit="logistic")
+    assert refused(ask.train(4, run=2))
+    assert refused(ask(SLOPES_TRAIN, slopes_at(0), run=2))  # before the sums
+    assert ask(HEAD_TRAIN, encode_instruction(WEIGHTS, 4, {}), run=2).has_content()
+    assert refused(ask(SLOPES_TRAIN, slopes_at(0, weights=1), run=2))
+    for point in range(48):
+        assert ask(SLOPES_TRAIN, slopes_at(point), run=2).has_content()
+    assert refused(ask(SLOPES_TRAIN, slopes_at(48), run=2))
+    assert ask(SLOPES_TRAIN, slopes_at(0), run=2).has_content()  # the same again
+    assert ask.evaluate(4, run=2).has_content()
+    assert refused(ask(HEAD_TRAIN, encode_instruction(WEIGHTS, 5, {}), run=2))
+    assert ask.computed == ["head 4", *["slopes 4"] * 48, "evaluate 4"]
+
+
+def test_there_are_no_slopes_after_the_evaluation(ask: Asking) -> None:
+    ask.offer(refit="logistic")
+    assert ask(HEAD_TRAIN, encode_instruction(WEIGHTS, 4, {})).has_content()
+    assert ask.evaluate(4).has_content()
+    assert refused(ask(SLOPES_TRAIN, slopes_at(0)))
 
 
 @pytest.mark.parametrize("round", [0, -5, 4])

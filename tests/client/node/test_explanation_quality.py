@@ -31,12 +31,11 @@ from dermafed.shared.explain.quality.scoring import explanation_quality
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord, Splits
-from dermafed.shared.protocol.messages import (
-    EXPLAIN_QUERY,
+from dermafed.shared.protocol.explanation_messages import (
     decode_explanation_quality,
     encode_explanation_quality,
-    encode_instruction,
 )
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, encode_instruction
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.predict import loaded_classifier
 from dermafed.simulation.engines.local import LocalGrid, become_server_task, run_local

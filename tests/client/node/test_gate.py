@@ -28,6 +28,7 @@ from dermafed.shared.protocol.agreement import (
     installed_versions,
 )
 from dermafed.shared.protocol.calibration_messages import encode_calibration_sums
+from dermafed.shared.protocol.explanation_messages import encode_explanation_quality
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
@@ -37,9 +38,9 @@ from dermafed.shared.protocol.messages import (
     HEAD_TRAIN,
     OFFSETS_QUERY,
     SCORES_QUERY,
+    SLOPES_TRAIN,
     Refusal,
     encode_evaluation,
-    encode_explanation_quality,
     encode_instruction,
     encode_update,
 )
@@ -49,7 +50,10 @@ from dermafed.shared.protocol.offset_messages import (
     encode_offsets_request,
 )
 from dermafed.shared.protocol.score_messages import ScoresRequest, encode_scores, encode_scores_request
+from dermafed.shared.protocol.slope_messages import encode_slope_sums, encode_slopes_request
 from dermafed.shared.training.exact_head.head_sums import HeadSums
+from dermafed.shared.training.exact_head.ridge import LinearHead
+from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import become_server_task
 from tests.shared.metrics.decision.sample_lesions import two_classes
@@ -62,6 +66,8 @@ POINT = ClassOffsets(0.5, (0.1, -0.1))
 SLOPES = OffsetSums.of(np.eye(2).repeat(6, axis=0), np.arange(12) // 6, POINT)
 FITTED = FittedOffsets(POINT, (6, 6), 0.5, 5, 3, True)
 SCORES = ScoreHistogram.of(two_classes(np.full(5, 0.7), np.full(6, 0.2)))
+HEAD = LinearHead(np.ones((1, 2)), np.zeros(2))
+HEAD_SLOPES = SlopeSums.of(np.eye(2)[:, :1], np.arange(2), np.ones(2), HEAD)
 HEAD_SUMS = HeadSums.of(np.eye(2)[:, :1].repeat(4, axis=0), np.arange(8) // 4, np.ones(2))
 ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
 
@@ -69,6 +75,7 @@ ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=n
 CONTENTS: dict[str, Callable[[], RecordDict]] = {
     "train": lambda: encode_update(Update(WEIGHTS + 1, 7, {"loss": 0.5}), 1.5),
     HEAD_TRAIN: lambda: encode_head_sums(HEAD_SUMS, 1.5),
+    SLOPES_TRAIN: lambda: encode_slope_sums(HEAD_SLOPES, 1.5),
     "evaluate": lambda: encode_evaluation(EVALUATION, 1.5),
     EXPLAIN_QUERY: lambda: encode_explanation_quality(QUALITY, 1.5),
     CALIBRATE_QUERY: lambda: encode_calibration_sums(SUMS, 1.5),
@@ -87,6 +94,8 @@ def asked(kind: str) -> Message:
         return Message(encode_offsets_request(OffsetsRequest("a" * 64, 1, POINT)), 1000, kind)
     if kind == SCORES_QUERY:
         return Message(encode_scores_request(ScoresRequest("a" * 64, 1, FITTED)), 1000, kind)
+    if kind == SLOPES_TRAIN:
+        return Message(encode_slopes_request(WEIGHTS, 1, HEAD), 1000, kind)
     return Message(encode_instruction(WEIGHTS, 1, {}), 1000, kind)
 
 
@@ -133,7 +142,7 @@ def array_beside(content: RecordDict) -> None:
 def dtype(content: RecordDict) -> None:
     for record in content.array_records.values():
         for name in record:
-            record[name] = to_arrays(x=record[name].numpy().astype(np.float64))["x"]
+            record[name] = to_arrays(x=record[name].numpy().astype(np.float16))["x"]
         return
     content["report"] = MetricRecord({"seconds": 1})
 

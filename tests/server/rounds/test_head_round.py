@@ -16,7 +16,8 @@ from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.errors import DatasetError, FederationError
 from dermafed.shared.training.exact_head.head_sums import HeadSums
-from dermafed.shared.training.exact_head.ridge import ridge_head
+from dermafed.shared.training.exact_head.ridge import LinearHead, ridge_head
+from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.engines.local import run_local
 from tests.server.small_clinics import CLASSES, FEATURES, NAMES, SIZES, Regression, lesions, pooled, server
@@ -31,6 +32,9 @@ class Head(Regression):
 
     def head_sums(self, weights: FloatVector, round: int) -> HeadSums:
         return self.lie(HeadSums.of(self.features, self.labels, WEIGHTS))
+
+    def head_slopes(self, weights: FloatVector, round: int, head: LinearHead) -> SlopeSums:
+        return SlopeSums.of(self.features, self.labels, WEIGHTS, head)
 
 
 def head_run(folder: Path, lie: Lie | None = None, **options: object) -> None:
