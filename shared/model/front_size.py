@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from dermafed.shared.model.image_features import BLOCKS
-from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.model_settings import BLOCKS, ModelSettings
 
 T = TypeVar("T")
 

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import keras
 
-from dermafed.shared.model.model_settings import Features
-
-BLOCKS = 3
-"""How many of the last blocks have statistics."""
+from dermafed.shared.model.model_settings import BLOCKS, Features
 
 _MEAN = "mean_of_block"
 _LEAST_VARIANCE = 1e-8  # so that the root of a constant map's variance has a slope

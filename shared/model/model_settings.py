@@ -15,6 +15,10 @@ from dermafed.shared.settings import STRICT, Key, Number, Settings
 
 BatchNorm = Literal["fixed", "aggregate", "frozen", "local"]
 Features = Literal["pooled", "blocks"]
+
+BLOCKS = 3
+"""How many of the last blocks have statistics, with the features ``blocks``."""
+
 Backbone = Literal[
     "EfficientNetB0",
     "EfficientNetB1",
