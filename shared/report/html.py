@@ -8,9 +8,10 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
-from dermafed.shared.report.plots import CLASS_COLOURS, curve, photograph, roc
+from dermafed.shared.report.plots import CLASS_COLOURS, curve, decision_curves, photograph, roc
 from dermafed.shared.report.sentences import duration, headline, number, setting, spaced, verdict
 from dermafed.shared.storage.atomic_files import write_atomically
 
@@ -62,7 +63,7 @@ def write_report(
     Raises:
         StorageError: the file cannot be written.
     """
-    page = _environment().get_template("template.html")
+    page, found = _environment().get_template("template.html"), _melanoma(result)
     text = page.render(
         result=result,
         arms=_arms(result),
@@ -74,6 +75,8 @@ def write_report(
         stages=[(name, _photographs(steps)) for name, steps in stages],
         sheet=None if sheet is None else photograph(sheet, _SHEET_PIXELS),
         class_colours=CLASS_COLOURS,
+        melanoma=found,
+        decision=None if found is None else _decision(found["arms"]),
         explanation_clinics=_explanation_clinics(result),
         measures=_MEASURES,
         steps=_clinics_steps(history),
@@ -107,6 +110,22 @@ def comparison(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _arms(result: Mapping[str, Any]) -> dict[str, Any]:
     return {arm: result[arm] for arm in _ARMS if result.get(arm)}
+
+
+def _melanoma(result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the models make of melanoma, by arm; with offsets where these were fitted."""
+    found = result.get("melanoma") or {}
+    offsets = bool(found.get("with_offsets"))
+    arms = found.get("with_offsets" if offsets else "as_trained", {})
+    if not (arms.get("federated") or {}).get("together"):
+        return None
+    return {"offsets": offsets, "arms": {arm: arms[arm] for arm in _ARMS if arms.get(arm)}}
+
+
+def _decision(arms: Mapping[str, Any]) -> Markup | None:
+    shown = {arm: arms[arm]["decision_curve"] for arm in ("local", "pooled", "federated") if arm in arms}
+    curves = {arm: points for arm, points in shown.items() if points}
+    return decision_curves(curves) if curves else None
 
 
 def _explanation_clinics(result: Mapping[str, Any]) -> dict[str, Any]:

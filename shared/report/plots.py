@@ -115,6 +115,33 @@ def roc(labels: NDArray[np.int64], probabilities: NDArray[np.float64], classes: 
         return _svg(drawing, "roc")
 
 
+def decision_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Markup:
+    """Plot net benefit by threshold probability: of each arm, of a biopsy of every lesion, and of none.
+
+    Args:
+        curves: by arm (local, federated, pooled), points with ``threshold_probability``, ``model``
+            and ``all``; all arms on the same lesions. The last arm lies on top.
+
+    Returns:
+        An ``<svg>`` without a size of its own.
+    """
+    with mpl.rc_context(_STYLE):
+        drawing, axes = _panel(9.0, 3.2)
+        every = next(iter(curves.values()))
+        at = [point["threshold_probability"] for point in every]
+        axes.axhline(0, color=_INK, linewidth=0.8)
+        axes.plot(at, [point["all"] for point in every], color=_INK, linewidth=1, linestyle=(0, (1, 2)))
+        for arm, points in curves.items():
+            axes.plot(at, [point["model"] for point in points], **_arm_line(arm, len(points)))
+        highest = max(
+            point[name] for points in curves.values() for point in points for name in ("model", "all")
+        )
+        # A biopsy of every lesion soon costs more than it is worth: its line leaves the picture.
+        axes.set(ylim=(-0.15 * max(highest, 0.01), 1.05 * max(highest, 0.01)))
+        axes.set(xlabel="threshold probability", ylabel="net benefit")
+        return _svg(drawing, "decision")
+
+
 def _panel(width: float, height: float) -> tuple[Figure, Axes]:
     drawing = Figure(figsize=(width, height), layout="constrained")
     return drawing, drawing.add_subplot()

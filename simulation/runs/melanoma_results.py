@@ -22,6 +22,7 @@ from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, LesionScores, lesion_scores
 from dermafed.shared.metrics.decision.net_benefit import decision_curve
 from dermafed.shared.metrics.decision.operating_point import measure, target_threshold
+from dermafed.shared.metrics.decision.promise import promise
 from dermafed.shared.metrics.decision.ranking import ScoredImages, melanoma_ranking
 from dermafed.shared.metrics.decision.score_counts import Alerts, ScoreCounts
 from dermafed.simulation.runs.arms import (
@@ -104,11 +105,13 @@ class ClinicsLesions:
             own.name: ScoreCounts.of_lesions(self._lesions(own.splits.test, predictions.test[folder]))
             for folder, own in self._each()
         }
+        promised = promise(chosen)
         alerts = {name: counts.at(threshold) for name, counts in tested.items()}
         return {
             "sensitivity_wanted": SETTINGS.sensitivity,
             "validation_melanomas": chosen.melanomas,
             "threshold": threshold,
+            "promise": {"sentence": promised.sentence, "threshold": promised.threshold},
             "all": point(reduce(add, alerts.values()), threshold),
             "clinics": {name: point(each, threshold) for name, each in alerts.items()},
         }

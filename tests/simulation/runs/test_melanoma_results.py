@@ -61,6 +61,10 @@ def test_one_threshold_is_chosen_on_all_validation_lesions_and_tested_by_lesion(
     alert = found["one_threshold"]
     # 95 % of 3 melanomas are all of them.
     assert (alert["threshold"], alert["validation_melanomas"]) == (0.5, 3)
+    assert alert["promise"] == {
+        "sentence": "Cannot be promised here: 3 melanomas, at least 29 are needed",
+        "threshold": None,
+    }
     first, second = alert["clinics"]["a/b"], alert["clinics"]["c"]
     # Lesion 2 has an image of either kind: a melanoma at 0.625. Lesion 3 stays below.
     assert first["alerts"] == {"melanomas": 2, "found": 2, "others": 1, "alarms": 0, "unit": "lesions"}
