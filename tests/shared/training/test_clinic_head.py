@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from dermafed.server.rounds.head_round import with_head
-from dermafed.shared.errors import DatasetError
+from dermafed.shared.errors import DatasetError, ModelError
 from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat
 from dermafed.shared.training.exact_head.head_sums import HeadSums
-from dermafed.shared.training.exact_head.ridge import ridge_head
+from dermafed.shared.training.exact_head.ridge import LinearHead, ridge_head
 from tests.shared.training.tiny import lesions, plain, start, tiny, tiny_backbones, trainer
 
 
@@ -59,6 +59,30 @@ def test_the_sums_of_block_statistics_have_two_numbers_a_channel() -> None:
     model = tiny(features="blocks")
     sums = trainer(model, plain(), lesions(60, seed=1), seed=1).head_sums(start(model), 1)
     assert sums.features == 2 * (4 + 4)
+
+
+def test_the_slopes_are_those_of_the_models_features_which_are_computed_once() -> None:
+    model, data = tiny(), lesions(60, seed=1)
+    own, weights = trainer(model, plain(), data, seed=1), start(model)
+    classifier = build_classifier(model)
+    set_flat(classifier, weights)
+    network = keras.Model(classifier.input, classifier.get_layer("logits").input)
+    features = np.asarray(network(data.images.astype(np.float32), training=False), np.float64)
+    for seed in (0, 1):
+        random = np.random.default_rng(seed)
+        head = LinearHead(random.normal(size=(features.shape[1], 3)), random.normal(size=3))
+        scores = np.exp(features @ head.kernel + head.bias)
+        chances = scores / scores.sum(axis=1, keepdims=True)  # 20 images of each class: each weighs 1
+        found = own.head_slopes(weights, 1, head)
+        wrong = chances - np.eye(3)[data.labels]
+        assert found.slopes[:-1] == pytest.approx(features.T @ wrong, rel=1e-4, abs=1e-3)
+        assert found.slopes[-1] == pytest.approx(wrong.sum(axis=0), rel=1e-4, abs=1e-3)
+        assert found.loss == pytest.approx(-np.log(chances[np.arange(60), data.labels]).sum(), rel=1e-4)
+    found.validate(own.head_sums(weights, 1).gram)
+    other = own.head_slopes(start(model, seed=2), 1, head)
+    assert other.loss != found.loss
+    with pytest.raises(ModelError, match="other features or classes"):
+        own.head_slopes(weights, 1, LinearHead(np.zeros((2, 3)), np.zeros(3)))
 
 
 def test_images_of_a_rare_class_are_left_out() -> None:
