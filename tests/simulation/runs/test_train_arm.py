@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from dermafed.client.node.clinic_trainer import build_clinic_trainer, clinic_seed
-from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.server.rounds.checkpoint import load_state
+from dermafed.server.rounds.refit_round import not_worse, refitted
+from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
+from dermafed.shared.lesions.record import Splits
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.runs.train_arm import _predictions, tune
-from tests.client.node.test_clinic_trainer import PLAN, _tiny, clinic_folder
+from dermafed.simulation.runs.arms import Arm
+from dermafed.simulation.runs.train_arm import _predictions, _train, tune
+from tests.client.node.test_clinic_trainer import PLAN, _tiny, clinic_folder, records
 from tests.shared.training.tiny import plain, start, tiny, trainer
 
 __all__ = ["_tiny", "clinic_folder"]
@@ -48,3 +52,26 @@ def test_a_tuned_model_trains_on_the_views_of_the_run(clinic_folder: Path, tmp_p
     features = sorted((tmp_path / "cache" / "features").iterdir())
     tune(clinic_folder, plan, clinic_folder / "state", weights, 2)
     assert sorted((tmp_path / "cache" / "features").iterdir()) == features
+
+
+def test_the_last_layer_is_trained_anew_after_an_arms_last_round(tmp_path: Path) -> None:
+    """One round more in its history; an arm that has it is done."""
+    images = records(tmp_path, 24)
+    write_clinic_split(tmp_path / "Graz", Splits(images[:18], images[18:23], images[23:]))
+    recipe = plain(head_images=18)
+    plan = replace(PLAN, recipe=recipe, rounds=1, class_counts=(6, 6, 6))
+    clinics = (tmp_path / "Graz",)
+    arm = Arm(
+        "federated", tmp_path / "arm", clinics, clinics, plan, "fedavg", "local", "none", refit="logistic"
+    )
+    arm.folder.mkdir()
+    _train(arm)
+    state = load_state(arm.folder)
+    assert (state.round, len(state.history), refitted(state)) == (2, 2, True)
+    before = load_state(arm.folder, 1).weights
+    layer = (8 + 1) * 3
+    assert (state.weights[:-layer] == before[:-layer]).all()
+    kept = not_worse(state.history[1], state.history[0])
+    assert (state.weights[-layer:] != before[-layer:]).any() == kept
+    _train(arm)
+    assert load_state(arm.folder).round == 2
