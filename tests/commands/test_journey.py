@@ -110,6 +110,7 @@ def assert_same_on_test_images(result: dict[str, Any], evaluation: dict[str, Any
     assert hits / len(rows) == pytest.approx(result["federated"]["accuracy"])
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_second_round_and_resumed_ends_with_the_same_bits(
     data: Path, tmp_path: Path
 ) -> None:

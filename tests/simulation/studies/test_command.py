@@ -18,6 +18,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_quick_study_is_run_once_and_continued(tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = run("ablation", "--quick", "--out", out, "--json")
