@@ -143,4 +143,5 @@ def _outputs(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> Net
         [record.path for record in records], card.preprocess, progress=stage(f"Preprocessing, {side}")
     )
     data = label_images(records, cached.images, card.model)
-    return network_outputs(model.classifier, data, stage(f"Predicting, {side}"))
+    progress = stage(f"Predicting, {side}")
+    return network_outputs(model.classifier, data, progress, views=card.model.views_at_test)

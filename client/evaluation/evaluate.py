@@ -104,7 +104,7 @@ def evaluate(
     cached = _preprocessed(mapped, card, skip_bad, stage("Preprocessing images"))
     records = tuple(mapped[index] for index in cached.positions)
     images = label_images(records, cached.images, card.model)
-    probabilities = _predict(classifier, images, model, stage("Evaluating images"))
+    probabilities = _predict(classifier, images, model, stage("Evaluating images"), card.model.views_at_test)
     known = card.model.classes
     groups, lesions = [record.group for record in records], [record.lesion for record in records]
     calibration = load_calibration(model, weights_digest(to_flat(classifier)))
@@ -155,15 +155,14 @@ def _preprocessed(
 
 
 def _predict(
-    classifier: keras.Model, data: LabelledImages, path: Path, progress: Progress
+    classifier: keras.Model, data: LabelledImages, path: Path, progress: Progress, views: int
 ) -> NDArray[np.float32]:
     parts = []
     for start in range(0, len(data), CHUNK):
         part = slice(start, start + CHUNK)
         metadata = None if data.metadata is None else data.metadata[part]
-        parts.append(
-            apply_classifier(classifier, LabelledImages(data.images[part], data.labels[part], metadata))
-        )
+        images = LabelledImages(data.images[part], data.labels[part], metadata)
+        parts.append(apply_classifier(classifier, images, views))
         progress(min(start + CHUNK, len(data)), len(data))
     probabilities = np.concatenate(parts)
     if not np.isfinite(probabilities).all():

@@ -192,4 +192,5 @@ class ClinicCalibrator:
         configure_backend(plan.threads)
         # Without the clinic's own batch normalisation: the saved and the exported model are the global one.
         classifier = loaded_classifier(plan.model, weights)
-        return network_outputs(classifier, load_labelled(records, plan.model, plan.preprocess))
+        images = load_labelled(records, plan.model, plan.preprocess)
+        return network_outputs(classifier, images, views=plan.model.views_at_test)

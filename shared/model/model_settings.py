@@ -74,6 +74,8 @@ class Architecture(Settings):
         frozen_blocks: how many of the backbone's first blocks are not trained (0 to 7).
         features: what the last layer reads of an image, see :mod:`dermafed.shared.model.image_features`.
         dropout: rate before the last layer.
+        views_at_test: how many views of an image a prediction takes the mean of, see
+            :mod:`dermafed.shared.model.mirrored_views`; training does not depend on it.
         metadata: whether the clinical metadata M_i (age, sex, body site) enters the model.
     """
 
@@ -99,6 +101,11 @@ class Architecture(Settings):
     dropout: Annotated[
         Number, Field(ge=0, lt=1, description="Dropout rate before the last layer"), Key(simulated=False)
     ] = 0.2
+    views_at_test: Annotated[
+        int,
+        Field(ge=1, le=4, description="Views of an image, mirrored ones too, whose logits are averaged"),
+        Key(later=True),
+    ] = 1
     metadata: Annotated[
         bool,
         Field(description="Let age, sex and body site enter the model"),

@@ -73,7 +73,9 @@ class KerasTrainer:
         store = store or FeatureStore(default_cache_folder())
         self._views = FrozenViews(train, recipe.views, seed, recipe.tones, store) if recipe.views else None
         saved = partial(saved_features, store=store) if recipe.views else None
-        self._validation_features = FrozenFeatures(model.frozen_blocks, validation, saved)
+        self._validation_features = FrozenFeatures(
+            model.frozen_blocks, validation, saved, model.views_at_test
+        )
         self.memory = memory
         counts = np.bincount(train.labels, minlength=len(model.classes))
         prior = log_prior(counts) if recipe.balance == "logits" else np.zeros(len(counts), np.float32)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.model.classifier import batch_norm_mask, set_flat
+from dermafed.shared.model.mirrored_views import mean_prediction, mirrored
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.frozen_front import digest_of_front, frozen_front, rest_of
@@ -59,7 +60,8 @@ def predict(
     Returns:
         Probabilities float32 (N, C).
     """
-    return apply_classifier(loaded_classifier(model, weights, round=round, memory=memory), data)
+    classifier = loaded_classifier(model, weights, round=round, memory=memory)
+    return apply_classifier(classifier, data, model.views_at_test)
 
 
 def loaded_classifier(
@@ -72,9 +74,10 @@ def loaded_classifier(
     return classifier
 
 
-def apply_classifier(classifier: keras.Model, data: LabelledImages) -> NDArray[np.float32]:
-    """Predict probabilities float32 (N, C) with a classifier's own weights."""
-    return apply_in_batches(classifier, data.images, data.metadata)
+def apply_classifier(classifier: keras.Model, data: LabelledImages, views: int = 1) -> NDArray[np.float32]:
+    """Predict probabilities float32 (N, C) with a classifier's own weights, of so many mirrored views."""
+    images = [mirrored(data.images, view) for view in range(views)]
+    return mean_prediction([apply_in_batches(classifier, one, data.metadata) for one in images])
 
 
 def apply_in_batches(
@@ -117,22 +120,25 @@ def batch_norm_entries(settings: ModelSettings) -> NDArray[np.bool_]:
 class FrozenFeatures:
     """A clinic's images, and their features after a classifier's frozen blocks."""
 
-    def __init__(self, frozen_blocks: int, data: LabelledImages, saved: SavedFeatures | None = None) -> None:
-        """Take the images, uint8 (N, S, S, 3), and where their features are saved, if not in memory."""
-        self._frozen_blocks, self._data, self._saved = frozen_blocks, data, saved
+    def __init__(
+        self, frozen_blocks: int, data: LabelledImages, saved: SavedFeatures | None = None, views: int = 1
+    ) -> None:
+        """Take the images, where their features are saved, if not in memory, and how many mirrored views."""
+        self._frozen_blocks, self._data, self._saved, self._views = frozen_blocks, data, saved, views
         self._digest = b""
-        self._features: NDArray[np.floating[Any]] = np.empty(0, np.float32)
+        self._features: list[NDArray[np.floating[Any]]] = []
 
     def predict(self, classifier: keras.Model) -> NDArray[np.float32]:
         """Predict probabilities float32 (N, C) with a classifier's own weights."""
         parts = _parts(classifier, self._frozen_blocks)
         if parts is None:
-            return apply_classifier(classifier, self._data)
+            return apply_classifier(classifier, self._data, self._views)
         frozen, rest = parts
         if (digest := digest_of_front(frozen)) != self._digest:
             features_of = self._saved or apply_in_batches
-            self._features, self._digest = features_of(frozen, self._data.images), digest
-        return apply_in_batches(rest, self._features, self._data.metadata)
+            images = [mirrored(self._data.images, view) for view in range(self._views)]
+            self._features, self._digest = [features_of(frozen, one) for one in images], digest
+        return mean_prediction([apply_in_batches(rest, one, self._data.metadata) for one in self._features])
 
 
 @lru_cache(maxsize=2)

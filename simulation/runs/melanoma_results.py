@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +16,29 @@ from numpy.typing import NDArray
 
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, LesionScores, lesion_scores
 from dermafed.shared.metrics.decision.net_benefit import decision_curve
-from dermafed.shared.metrics.decision.operating_point import measure, target_threshold
+from dermafed.shared.metrics.decision.operating_point import target_threshold
 from dermafed.shared.metrics.decision.promise import promise
 from dermafed.shared.metrics.decision.ranking import ScoredImages, melanoma_ranking
-from dermafed.shared.metrics.decision.score_counts import Alerts, ScoreCounts
+from dermafed.shared.metrics.decision.score_counts import ScoreCounts
+from dermafed.simulation.runs.alert_points import SETTINGS, alert_points
 from dermafed.simulation.runs.arms import (
+    FEDERATED,
     LOCAL,
+    NO_PRIOR_FILE,
+    NO_PRIOR_VALIDATION_FILE,
     OFFSETS_FILE,
     OFFSETS_VALIDATION_FILE,
+    POOLED,
     PREDICTIONS_FILE,
     VALIDATION_FILE,
     Arm,
     load_more_predictions,
 )
+from dermafed.simulation.runs.own_alerts import ClinicScores, own_alerts
 
 Predictions = Mapping[str, NDArray[np.float32]]
-
-SETTINGS = DecisionSettings()
-"""A clinic's defaults: 95 % of melanomas are to be found."""
 
 THRESHOLD_PROBABILITIES = [percent / 100 for percent in range(1, 31)]
 """Of decision curves: a melanoma is worth 99 to 2 biopsies of other lesions."""
@@ -51,10 +51,15 @@ class ArmPredictions:
     Attributes:
         test: of the test images.
         validation: of the validation images; ``None`` where version 0.1.0 tested the arm.
+        without_prior: of the validation and of the test images, as if all classes were equally frequent;
+            ``None`` where no offsets are in the others.
+        one_model: whether all are of one model.
     """
 
     test: Predictions
     validation: Predictions | None = None
+    without_prior: tuple[Predictions, Predictions] | None = None
+    one_model: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ class ClinicsLesions:
         ranking = melanoma_ranking({own.name: self._images(f, predictions) for f, own in self._each()})
         alert = None if predictions.validation is None else self._one_threshold(predictions)
         curve = self._decision_curve(predictions.test)
-        return {**ranking.to_dict(), "decision_curve": curve, "one_threshold": alert}
+        own = self._own_thresholds(predictions)
+        return {**ranking.to_dict(), "decision_curve": curve, "one_threshold": alert, "own_thresholds": own}
 
     def _each(self) -> list[tuple[str, ClinicSplit]]:
         return list(self.clinics.items())
@@ -97,6 +103,8 @@ class ClinicsLesions:
     def _one_threshold(self, predictions: ArmPredictions) -> dict[str, Any] | None:
         """The alert at one threshold for all clinics, chosen on all validation lesions together."""
         assert predictions.validation is not None
+        if not any(own.splits.validation for own in self.clinics.values()):
+            return None
         chosen = self._together(predictions.validation, "validation")
         if not chosen.melanomas:
             return None
@@ -112,9 +120,23 @@ class ClinicsLesions:
             "validation_melanomas": chosen.melanomas,
             "threshold": threshold,
             "promise": {"sentence": promised.sentence, "threshold": promised.threshold},
-            "all": point(reduce(add, alerts.values()), threshold),
-            "clinics": {name: point(each, threshold) for name, each in alerts.items()},
+            **alert_points(alerts, dict.fromkeys(alerts, threshold)),
         }
+
+    def _own_thresholds(self, predictions: ArmPredictions) -> dict[str, Any] | None:
+        """The alert that each clinic would serve, where its offsets were fitted."""
+        without, validated = predictions.without_prior, predictions.validation
+        if without is None or validated is None:
+            return None
+        if not all(own.splits.validation for own in self.clinics.values()):
+            return None
+        clinics = {}
+        for folder, own in self._each():
+            records = (own.splits.validation, own.splits.test) * 2
+            sides = (validated, predictions.test, *without)
+            pairs = zip(records, sides, strict=True)
+            clinics[own.name] = ClinicScores(*(self._lesions(each, side[folder]) for each, side in pairs))
+        return own_alerts(clinics, one_model=predictions.one_model)
 
     def _decision_curve(self, test: Predictions) -> list[dict[str, float]] | None:
         """Net benefit on all test lesions, at their own prevalence."""
@@ -145,14 +167,6 @@ class ClinicsLesions:
         return self.classes.index(MELANOMA)
 
 
-def point(alerts: Alerts, threshold: float) -> dict[str, Any] | None:
-    """The operating point as JSON types; ``None`` without melanomas or without other lesions."""
-    if not (alerts.melanomas and alerts.others):
-        return None
-    share = alerts.melanomas / (alerts.melanomas + alerts.others)
-    return measure(alerts, threshold, share, SETTINGS).to_dict()
-
-
 def melanoma_results(lesions: ClinicsLesions, arms: Sequence[Arm]) -> dict[str, Any] | None:
     """The figures of every arm, ``as_trained`` and ``with_offsets``; ``None`` where no class is melanoma.
 
@@ -166,7 +180,12 @@ def melanoma_results(lesions: ClinicsLesions, arms: Sequence[Arm]) -> dict[str, 
         return None
     kinds = {
         "as_trained": (PREDICTIONS_FILE, VALIDATION_FILE),
-        "with_offsets": (OFFSETS_FILE, OFFSETS_VALIDATION_FILE),
+        "with_offsets": (
+            OFFSETS_FILE,
+            OFFSETS_VALIDATION_FILE,
+            NO_PRIOR_VALIDATION_FILE,
+            NO_PRIOR_FILE,
+        ),
     }
     return {
         kind: {name: lesions.result(own) for name, own in _by_arm(arms, *files).items()}
@@ -174,12 +193,19 @@ def melanoma_results(lesions: ClinicsLesions, arms: Sequence[Arm]) -> dict[str, 
     }
 
 
-def _by_arm(arms: Sequence[Arm], test: str, validation: str) -> dict[str, ArmPredictions]:
-    tested, chosen = (
+def _by_arm(arms: Sequence[Arm], *files: str) -> dict[str, ArmPredictions]:
+    """The predictions in files: test, validation, and these without the prior, validation first."""
+    tested, chosen, *without = (
         _at_home({name: own for arm in arms for name, own in load_more_predictions(arm, file).items()})
-        for file in (test, validation)
+        for file in files
     )
-    return {name: ArmPredictions(own, chosen.get(name)) for name, own in tested.items()}
+    found = {}
+    for name, own in tested.items():
+        pair = [each[name] for each in without if name in each]
+        without_prior = (pair[0], pair[1]) if len(pair) == 2 else None
+        shared = name in (FEDERATED, POOLED)
+        found[name] = ArmPredictions(own, chosen.get(name), without_prior, shared)
+    return found
 
 
 def _at_home(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:

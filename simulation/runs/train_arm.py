@@ -208,7 +208,8 @@ def _predictions(
         images = load_labelled(records, plan.model, plan.preprocess)
         if not plan.recipe.views:
             return predict(plan.model, weights, images, round=round, memory=memory)
-        saved = FrozenFeatures(plan.model.frozen_blocks, images, saved_features)
+        model = plan.model
+        saved = FrozenFeatures(model.frozen_blocks, images, saved_features, model.views_at_test)
         return saved.predict(loaded_classifier(plan.model, weights, round=round, memory=memory))
 
     classes = plan.model.classes

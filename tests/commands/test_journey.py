@@ -72,6 +72,9 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(data: Path, tmp
         assert alert["all"]["sensitivity"]["n"] == sum(
             each["sensitivity"]["n"] for each in alert["clinics"].values()
         )
+    rules = result["melanoma"]["with_offsets"]["federated"]["own_thresholds"]["rules"]
+    assert set(rules) <= set(CLINICS)
+    assert rules
     assert result["seconds"] > 0
     assert "<html" in Path(result["report"]).read_text("utf-8").lower()
     assert 0 <= result["federated"]["calibration"]["expected_calibration_error"] <= 1

@@ -80,6 +80,10 @@ def test_offsets_by_sums_are_those_of_all_images(tmp_path: Path) -> None:
             assert saved.federation == fitted
             queries = [line["kind"] for line in json.loads(run.clinic(name, "audit", "--json"))]
             assert queries.count("query.offsets") == fitted.points
+            assert queries.count("query.scores") == 1
+            # The clinic's alert is there without a further command.
+            assert saved.scores is not None
+            assert saved.alert is not None
         logits, labels = (np.concatenate(each) for each in zip(*pooled, strict=True))
         assert fitted.images == len(labels)
         # The clinics' processes compute float32 logits with other threads.

@@ -26,6 +26,7 @@ from dermafed.shared.metrics.decision.conformal_sets import conformal_set
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 from dermafed.shared.model.head import Activation
 from dermafed.shared.model.metadata import encode_metadata
+from dermafed.shared.model.mirrored_views import mean_logits, mirrored
 from dermafed.shared.process import cores
 
 
@@ -92,10 +93,10 @@ class Diagnoser:
         """
         prepared = preprocess(image, self.model.card.preprocess, cores()).image
         with self._network:
-            activations, outputs = self._explainer.opened.engine.forward(prepared.astype(np.float32))
-            logits = outputs.logits[0]
-            if self.model.card.model.metadata:
-                logits = self._with_metadata(prepared, clinical)
+            activations, logits = self._forward(prepared, clinical)
+            others = range(1, self.model.card.model.views_at_test)
+            views = [logits, *(self._forward(mirrored(prepared, view), clinical)[1] for view in others)]
+            logits = mean_logits(views)
         self.works = bool(np.isfinite(logits).all())
         if not self.works:
             raise Refused("internal", "The model's output is not a number", remedy="Tell the node's operator")
@@ -122,6 +123,15 @@ class Diagnoser:
                 target=None if target is None else indices.get(target, len(indices)),
                 against=None if against is None else indices.get(against, len(indices)),
             )
+
+    def _forward(
+        self, prepared: NDArray[np.uint8], clinical: Clinical
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The last activation maps and the logits of one view."""
+        activations, outputs = self._explainer.opened.engine.forward(prepared.astype(np.float32))
+        if self.model.card.model.metadata:
+            return activations, self._with_metadata(prepared, clinical)
+        return activations, outputs.logits[0]
 
     def _with_metadata(self, prepared: NDArray[np.uint8], clinical: Clinical) -> NDArray[np.float32]:
         record = LesionRecord(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.network import open_network
+from dermafed.shared.model.mirrored_views import mean_logits, mirrored
 from dermafed.shared.training.data import LabelledImages
 
 BATCH = 32
@@ -35,6 +36,8 @@ def network_outputs(
     classifier: keras.Model,
     data: LabelledImages,
     progress: Callable[[int, int], None] = lambda done, all: None,
+    *,
+    views: int = 1,
 ) -> NetworkOutputs:
     """Apply a classifier to images.
 
@@ -42,6 +45,7 @@ def network_outputs(
         classifier: see :func:`dermafed.shared.explain.network.open_network`.
         data: N images, at least one.
         progress: called with the number of images done and of all images.
+        views: mirrored views of an image whose logits are averaged; the features are the image's own.
 
     Raises:
         ModelError: the classifier has no activation maps, or no softmax.
@@ -56,8 +60,11 @@ def network_outputs(
     for start in range(0, len(data), BATCH):
         index = np.arange(start, min(start + BATCH, len(data)))
         padded = np.resize(index, BATCH)  # one shape, traced once
-        activations, logits, _ = network.whole.predict_on_batch(data.inputs(data.images[padded], padded))
-        features = activations.astype(np.float32).mean(axis=(1, 2))
+        images = data.images[padded]
+        inputs = [data.inputs(mirrored(images, view), padded) for view in range(views)]
+        outputs = [network.whole.predict_on_batch(one) for one in inputs]
+        features = outputs[0][0].astype(np.float32).mean(axis=(1, 2))
+        logits = mean_logits([one[1] for one in outputs])
         parts.append((logits[: len(index)].astype(np.float32), features[: len(index)]))
         progress(int(index[-1]) + 1, len(data))
     logits, features = (np.concatenate(each) for each in zip(*parts, strict=True))

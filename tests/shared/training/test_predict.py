@@ -88,3 +88,27 @@ def test_features_that_would_take_more_memory_than_the_images_are_not_cached(pas
         found = FrozenFeatures(frozen_blocks, data).predict(model)
         assert np.allclose(found, apply_classifier(model, data), atol=1e-6)
     assert passes == [WHOLE, WHOLE, IMAGE, 2 * 2 * 80, WHOLE]
+
+
+def test_views_at_test_have_the_mean_logits_with_frozen_blocks_or_without() -> None:
+    settings, data = tiny(frozen_blocks=2, views_at_test=4), lesions(6)
+    weights = start(settings)
+    views = [data.images[:, ::up, ::left] for up, left in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+    alone = [predict(tiny(frozen_blocks=2), weights, replace(data, images=one.copy())) for one in views]
+    logs = np.mean(np.log(alone), axis=0)
+    expected = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+    assert np.abs(expected - alone[0]).max() > 1e-4
+    np.testing.assert_allclose(predict(settings, weights, data), expected, rtol=0, atol=1e-6)
+    classifier = shared_classifier(settings)
+    set_flat(classifier, weights)
+    found = FrozenFeatures(2, data, views=4).predict(classifier)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_a_clinic_evaluates_with_the_views() -> None:
+    settings, data = tiny(frozen_blocks=2, views_at_test=3), lesions(15)
+    weights = start(settings)
+    found = trainer(settings, plain(), data).evaluate(weights, 1)
+    whole = ClinicEvaluation.from_predictions(data.labels, predict(settings, weights, data))
+    assert found.loss_sum == pytest.approx(whole.loss_sum)
+    assert found.loss_sum != trainer(tiny(frozen_blocks=2), plain(), data).evaluate(weights, 1).loss_sum

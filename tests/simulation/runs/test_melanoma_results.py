@@ -87,6 +87,20 @@ def test_the_decision_curve_is_of_all_test_lesions() -> None:
     assert curve[0.2]["all"] == pytest.approx((3 - 4 / 4) / 7)
 
 
+def test_where_offsets_were_fitted_each_clinic_has_its_own_threshold() -> None:
+    validation = by_folder([0.5, 0.875, 0.25], [0.375, 0.25])
+    found = LESIONS.result(ArmPredictions(TEST, validation, (validation, TEST)))
+    assert found is not None
+    own = found["own_thresholds"]
+    # All of one clinic's melanomas: the lower score. The other has one.
+    assert {name: each["threshold"] for name, each in own["clinics"].items()} == {"a/b": 0.5, "c": 0.375}
+    assert own["all"]["alerts"] == {"melanomas": 3, "found": 3, "others": 4, "alarms": 1, "unit": "lesions"}
+    for fewer in (ArmPredictions(TEST, validation), ArmPredictions(TEST, None, (validation, TEST))):
+        without = LESIONS.result(fewer)
+        assert without is not None
+        assert without["own_thresholds"] is None
+
+
 def test_a_test_without_melanomas_has_no_operating_point() -> None:
     one = ClinicsLesions.of(
         [ClinicSplit("c", Splits((), side("cv", "mn"), side("ct", "nn")))], FOLDERS[1:], CLASSES
