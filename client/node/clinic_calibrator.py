@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,7 +166,7 @@ class ClinicCalibrator:
         labels = [record.label for record in (*self._split.train, *self._split.validation)]
         return np.array([labels.count(name) for name in self.run.offer.model.classes], np.int64)
 
-    @property
+    @cached_property
     def _split(self) -> Splits:
         return read_clinic_split(self.run.folder.split).splits
 

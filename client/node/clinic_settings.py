@@ -115,13 +115,8 @@ class Limits:
             faults.append(f"an exact head of {images} images, which needs {offer.recipe.head_images}")
         return faults
 
-    def decide(self, offer: Offer, approved: int = 0) -> tuple[Decision, Reason]:
-        """The clinic's answer to an offer before a person has decided.
-
-        Args:
-            offer: the offer.
-            approved: other plans that the policy approved in the last 30 days.
-        """
+    def decide(self, offer: Offer) -> tuple[Decision, Reason]:
+        """The clinic's answer to an offer before a person has decided, if few were approved before."""
         if set(offer.sends) != set(SENT):  # people approve the list of what this node's code sends
             return Decision.REFUSED, Reason.OTHER_VERSION
         if self.never(offer):
@@ -130,8 +125,6 @@ class Limits:
             return Decision.WAITING, Reason.ASKS_A_PERSON
         if self.beyond(offer):
             return Decision.REFUSED, Reason.BEYOND_LIMITS
-        if approved >= self.plans:
-            return Decision.WAITING, Reason.ASKS_A_PERSON
         return Decision.APPROVED, Reason.NONE
 
 

@@ -66,8 +66,7 @@ class ClinicConsent:
         except SettingsError as error:
             log.error("an offer cannot be read: %s", error)
             return Answer(Decision.REFUSED, Reason.UNREADABLE, installed_versions())
-        by_policy = self._limits.decide(offer, self._offers.count_approved_by_limits(other_than=offer.hash))
-        stored = self._offers.add(offer, context.run_id, by_policy)
+        stored = self._offers.add(offer, context.run_id, self._by_policy(offer))
         if self._limits.never(offer):
             return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
         if stored.decision is not Decision.APPROVED:
@@ -155,6 +154,15 @@ class ClinicConsent:
     def _data(self) -> ClinicData:
         settings = read_settings(self.home)
         return ClinicData(settings.clinic, settings.data, self.home.reviewed, settings.columns)
+
+    def _by_policy(self, offer: Offer) -> tuple[Decision, Reason]:
+        """The decision of the clinic's limits, which approve only so many plans in 30 days."""
+        decision, reason = self._limits.decide(offer)
+        if decision is Decision.APPROVED:
+            others = self._offers.count_approved_by_limits(other_than=offer.hash)
+            if others >= self._limits.plans:
+                return Decision.WAITING, Reason.ASKS_A_PERSON
+        return decision, reason
 
     def _folder(self, hash: str) -> OfferFolder:
         return OfferFolder(self.home.offers / hash, self._data.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -23,6 +23,28 @@ _VALUES: tuple[Callable[[bytes], Any], ...] = (
     lambda data: [0.5] * data[0],
 )
 _KINDS = (ArrayRecord, ConfigRecord, MetricRecord)
+
+
+def read_edited(
+    data: bytes, contents: Sequence[RecordDict], readers: Sequence[Callable[[RecordDict], str]]
+) -> str:
+    """What a reader returns for its content; the first byte says which, the rest what is changed."""
+    kind = data[0] % len(readers) if data else 0
+    try:
+        content = edited(contents[kind], data[1:])
+    except ValueError:
+        return "no content"
+    return readers[kind](content)
+
+
+def seeds_of(contents: Sequence[RecordDict]) -> list[bytes]:
+    """Each content as it is, as bytes, and with a change."""
+    kinds = range(len(contents))
+    return [
+        *(bytes([kind, 1]) for kind in kinds),
+        *(bytes([kind, 0]) + content_to_bytes(contents[kind]) for kind in kinds),
+        *(bytes([kind, 1]) + bytes([0, 0, 12, 0]) + bytes(LENGTH - 4) for kind in kinds),
+    ]
 
 
 def edited(content: RecordDict, data: bytes) -> RecordDict:

@@ -17,7 +17,7 @@ from dermafed.shared.protocol.agreement import (
 from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
 from tests.fuzzing import offers, replies
-from tests.fuzzing.edits import LENGTH, content_to_bytes, edited
+from tests.fuzzing.edits import read_edited, seeds_of
 from tests.fuzzing.target import outcome
 
 MESSAGES = (
@@ -54,22 +54,8 @@ READERS: tuple[Callable[[RecordDict], str], ...] = (instruction, counts, offer, 
 
 
 def take(data: bytes) -> str:
-    return outcome(_read, data)
+    return outcome(lambda data: read_edited(data, MESSAGES, READERS), data)
 
 
 def seeds() -> list[bytes]:
-    kinds = range(len(READERS))
-    return [
-        *(bytes([kind, 1]) for kind in kinds),
-        *(bytes([kind, 0]) + content_to_bytes(MESSAGES[kind]) for kind in kinds),
-        *(bytes([kind, 1]) + bytes([0, 0, 12, 0]) + bytes(LENGTH - 4) for kind in kinds),
-    ]
-
-
-def _read(data: bytes) -> str:
-    kind = data[0] % len(READERS) if data else 0
-    try:
-        content = edited(MESSAGES[kind], data[1:])
-    except ValueError:
-        return "no content"
-    return READERS[kind](content)
+    return seeds_of(MESSAGES)

@@ -45,7 +45,7 @@ from dermafed.shared.protocol.explanation_messages import (
 )
 from dermafed.shared.protocol.messages import encode_evaluation, encode_update
 from dermafed.shared.training.trainer import Update
-from tests.fuzzing.edits import LENGTH, content_to_bytes, edited
+from tests.fuzzing.edits import read_edited, seeds_of
 from tests.fuzzing.target import outcome
 
 CLASSES, PARAMETERS = 3, 18
@@ -145,26 +145,11 @@ READERS: tuple[Callable[[RecordDict], str], ...] = (update, evaluation, quality,
 
 
 def take(data: bytes) -> str:
-    return outcome(_read, data)
+    return outcome(lambda data: read_edited(data, REPLIES, READERS), data)
 
 
 def seeds() -> list[bytes]:
-    """Each reply as it is, as bytes, and with a change."""
-    kinds = range(len(READERS))
-    return [
-        *(bytes([kind, 1]) for kind in kinds),
-        *(bytes([kind, 0]) + content_to_bytes(REPLIES[kind]) for kind in kinds),
-        *(bytes([kind, 1]) + bytes([0, 0, 12, 0]) + bytes(LENGTH - 4) for kind in kinds),
-    ]
-
-
-def _read(data: bytes) -> str:
-    kind = data[0] % len(READERS) if data else 0
-    try:
-        content = edited(REPLIES[kind], data[1:])
-    except ValueError:
-        return "no content"
-    return READERS[kind](content)
+    return seeds_of(REPLIES)
 
 
 def _refused(accept: Callable[[], object]) -> FederationError | None:

@@ -20,7 +20,6 @@ from dermafed.shared.metrics.evaluation import of_common_classes
 from dermafed.shared.training.data import label_images
 from tests.commands.small_datasets import draw_dataset
 from tests.journeys.whole_run import WholeRun, whole_run
-from tests.ports import free_port
 from tests.shared.metrics.calibration.test_offset_fit import by_scipy
 
 pytestmark = pytest.mark.slow
@@ -58,11 +57,7 @@ def test_offsets_by_sums_are_those_of_all_images(tmp_path: Path) -> None:
         data = {
             name: draw_dataset(run.folder / "clinics" / name / "data", [name], lesions=60) for name in CLINICS
         }
-        run.set_up(free_port(), data)
-        run.start_server()
-        for name in CLINICS:
-            run.start_node(name)
-        run.start_run(PLAN, CLINICS)
+        run.start_all(PLAN, data)
         assert run.finished_run()["status"] == "finished"
         calibration = load_run_calibration(run.server / "runs" / "0001-first")
         assert calibration is not None

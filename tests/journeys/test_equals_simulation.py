@@ -16,7 +16,6 @@ from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.first_weights import START_FILE, read_first_weights
 from tests.commands.small_datasets import needs_real_images, real_dataset, write_manifest
 from tests.journeys.whole_run import whole_run
-from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, needs_real_images]
 
@@ -72,11 +71,7 @@ def test_the_weights_are_those_of_the_simulation(tmp_path: Path) -> None:
     whole = real_dataset(tmp_path / "whole", LESIONS, CLINICS)
     with whole_run(tmp_path / "run") as run:
         data = {name: copy_part(whole, name, run.folder / "clinics" / name / "data") for name in CLINICS}
-        run.set_up(free_port(), data)
-        run.start_server()
-        for name in CLINICS:
-            run.start_node(name)
-        run.start_run(PLAN, CLINICS)
+        run.start_all(PLAN, data)
         last = run.finished_run()
         assert (last["status"], last["rounds_done"]) == ("finished", ROUNDS), last
         assert sum(last["class_counts"]) < 3 * LESIONS * len(CLINICS)

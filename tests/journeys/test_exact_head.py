@@ -25,7 +25,6 @@ from dermafed.shared.training.predict import apply_in_batches
 from dermafed.shared.training.trainer import FloatVector
 from tests.commands.small_datasets import draw_dataset
 from tests.journeys.whole_run import WholeRun, whole_run
-from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -80,11 +79,7 @@ def test_the_head_is_that_of_all_images_though_the_server_was_killed(
         data = {
             name: draw_dataset(run.folder / "clinics" / name / "data", [name], lesions=40) for name in CLINICS
         }
-        run.set_up(free_port(), data)
-        run.start_server()
-        for name in CLINICS:
-            run.start_node(name)
-        run.start_run(PLAN, CLINICS)
+        run.start_all(PLAN, data)
         kill_server_in_mid_run(run)
         last = run.finished_run()
         assert (last["status"], last["rounds_done"]) == ("finished", 1), last

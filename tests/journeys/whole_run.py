@@ -20,6 +20,7 @@ from typing import Any
 from dermafed.server.coordinator.federation_folder import load_settings, save_settings
 from tests.commands.test_help import script
 from tests.paths import ROOT
+from tests.ports import free_port
 
 STOPPED = ("finished", "paused", "failed", "stopped")
 TIMEOUT = 3600.0  # seconds for what takes a minute on an idle machine
@@ -114,6 +115,14 @@ class WholeRun:
         for clinic in clinics:
             self.wait_until(lambda clinic=clinic: name in self.clinic(clinic, "plans"), pause=2)  # type: ignore[misc]
             self.clinic(clinic, "approve", name)
+
+    def start_all(self, plan: str, clinics: Mapping[str, Path]) -> None:
+        """Set up and start a server, clinics with their data, and a run that all approve."""
+        self.set_up(free_port(), clinics)
+        self.start_server()
+        for name in clinics:
+            self.start_node(name)
+        self.start_run(plan, list(clinics))
 
     def last_run(self) -> dict[str, Any]:
         """The last run, as ``fl-server runs`` lists it."""

@@ -59,6 +59,14 @@ def calibrator(home: Home, calibrate: bool = True) -> ClinicCalibrator:
     return ClinicCalibrator(home, consent.approved_calibration(CONTEXT))
 
 
+def saved_calibration(home: Home) -> Calibration:
+    """The calibration beside the last model of the clinic."""
+    opened = open_model("last", home)
+    calibration = load_calibration(opened.file, opened.used.sha256)
+    assert calibration is not None
+    return calibration
+
+
 def asked(weights: NDArray[np.float32], temperature: float) -> Instruction:
     return Instruction(weights, 3, {"temperature": temperature})
 
@@ -81,9 +89,7 @@ def test_the_calibration_is_saved_beside_its_model(home: Home, weights: NDArray[
     own = calibrator(home)
     sums = own.sums(asked(weights, 2.0))
     own.save(Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, sums, clinics=3))
-    opened = open_model("last", home)
-    calibration = load_calibration(opened.file, opened.used.sha256)
-    assert calibration is not None
+    calibration = saved_calibration(home)
     assert (calibration.clinics, calibration.sums.temperature) == (3, 2.0)
     # The out-of-distribution rule was fitted here, to the clinic's own images.
     assert calibration.out_of_distribution is not None
@@ -107,9 +113,7 @@ def test_the_slopes_are_of_the_same_images_and_the_clinic_fits_its_own(
     assert found.counts.tolist() == sums.after.images.sum(axis=1).tolist()
     federation = FittedOffsets(point, tuple(found.counts.tolist()), found.loss / found.images, 5, 3, True)
     own.save(Calibration(model, CLASSES, sums, clinics=3, federation=federation))
-    opened = open_model("last", home)
-    calibration = load_calibration(opened.file, opened.used.sha256)
-    assert calibration is not None
+    calibration = saved_calibration(home)
     assert calibration.own is not None
     assert calibration.federation == federation
     assert sum(calibration.own.shares) == pytest.approx(1)
@@ -123,9 +127,7 @@ def test_the_clinics_own_alert_is_fitted_and_saved(home: Home, weights: NDArray[
     own.save(
         Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0)))
     )
-    opened = open_model("last", home)
-    calibration = load_calibration(opened.file, opened.used.sha256)
-    assert calibration is not None
+    calibration = saved_calibration(home)
     assert calibration.alert is not None
     assert calibration.alert.settings == DecisionSettings(sensitivity=1, prevalence=0.02)
     # At the least score of a melanoma of the validation images, as the calibration gives it.
@@ -147,9 +149,7 @@ def test_the_lesions_are_counted_by_the_score_that_the_clinics_offsets_give(
     sums = own.sums(asked(weights, 2.0))
     found = own.scores(ScoresRequest(model, 3, federation))
     own.save(Calibration(model, CLASSES, sums, clinics=3, federation=federation))
-    opened = open_model("last", home)
-    calibration = load_calibration(opened.file, opened.used.sha256)
-    assert calibration is not None
+    calibration = saved_calibration(home)
     assert own.last.outputs is not None
     records = read_clinic_split(own.run.folder.split).splits.validation
     expected = np.zeros((2, 1000), np.int64)
@@ -171,9 +171,7 @@ def test_settings_that_cannot_be_read_cost_the_alert_and_not_the_calibration(
     own.save(
         Calibration(hashlib.sha256(weights.tobytes()).hexdigest(), CLASSES, own.sums(asked(weights, 2.0)))
     )
-    opened = open_model("last", home)
-    calibration = load_calibration(opened.file, opened.used.sha256)
-    assert calibration is not None
+    calibration = saved_calibration(home)
     assert calibration.alert is None
     assert "sensitivity is 2" in caplog.text
 

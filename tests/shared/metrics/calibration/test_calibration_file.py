@@ -104,10 +104,7 @@ def test_a_clinics_alert_is_saved_beside_what_travels(model: Path) -> None:
 )
 def test_a_damaged_alert_is_refused(model: Path, path: str, value: Any) -> None:
     save_calibration(model, with_alert())
-    file = calibration_files(model)[0]
-    values = json.loads(file.read_text())
-    change(values, path, value)
-    file.write_text(json.dumps(values))
+    damage(model, path, value)
     with pytest.raises(ModelError, match="cannot be read"):
         load_calibration(model, SHA)
 
@@ -130,6 +127,14 @@ def test_another_models_file_is_refused(model: Path) -> None:
     save_calibration(model, fitted())
     with pytest.raises(ModelError, match="another model"):
         load_calibration(model, "1" * 64)
+
+
+def damage(model: Path, path: str, value: Any) -> None:
+    """Change a value in a model's calibration file."""
+    file = calibration_files(model)[0]
+    values = json.loads(file.read_text())
+    change(values, path, value)
+    file.write_text(json.dumps(values))
 
 
 def change(values: dict[str, Any], path: str, value: Any) -> None:
@@ -160,10 +165,7 @@ def change(values: dict[str, Any], path: str, value: Any) -> None:
 )
 def test_a_damaged_file_is_refused(model: Path, path: str, value: Any) -> None:
     save_calibration(model, with_rule())
-    file = calibration_files(model)[0]
-    values = json.loads(file.read_text())
-    change(values, path, value)
-    file.write_text(json.dumps(values))
+    damage(model, path, value)
     with pytest.raises(ModelError, match="cannot be read"):
         load_calibration(model, SHA)
 
