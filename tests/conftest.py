@@ -26,4 +26,4 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="module")
 def _same_draws() -> None:
     random.seed(22)
-    np.random.seed(22)
+    np.random.seed(22)  # noqa: NPY002
