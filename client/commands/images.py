@@ -36,7 +36,7 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="New folder for predictions.csv and metrics.json.  [default: evaluation-DATA]",
+            help="New folder for metrics.json and the predictions.  [default: evaluation-DATA]",
             show_default=False,
         ),
     ] = None,

@@ -24,6 +24,7 @@ from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
+from dermafed.shared.metrics.challenge_csv import write_challenge_files
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
@@ -179,7 +180,7 @@ def _notes(of_data: Sequence[str], class_map: ClassMap, card: ModelInfo) -> tupl
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
-    """Writes both files, or neither, into a new or empty folder.
+    """Writes all files, or none, into a new or empty folder.
 
     Returns:
         The content of ``metrics.json``.
@@ -191,6 +192,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         write_atomically(folder / PREDICTIONS_FILE, predictions_table(evaluation).encode())
+        _write_challenge_files(folder, evaluation)
         write_json(folder / METRICS_FILE, summary)
     except DermaFedError:
         shutil.rmtree(folder)
@@ -206,6 +208,13 @@ def predictions_table(evaluation: Evaluation) -> str:
     for record, row in zip(evaluation.records, evaluation.probabilities, strict=True):
         writer.writerow([record.image_id, record.label, *map(str, row)])
     return text.getvalue()
+
+
+def _write_challenge_files(folder: Path, evaluation: Evaluation) -> None:
+    classes = evaluation.card.model.classes
+    images = [record.image_id for record in evaluation.records]
+    labels = np.array([classes.index(record.label) for record in evaluation.records], np.int64)
+    write_challenge_files(folder, images, labels, evaluation.probabilities, classes)
 
 
 def summarise(evaluation: Evaluation, predictions: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dermafed.server.rounds.run_explanations import load_explanations
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
+from dermafed.shared.metrics.challenge_csv import write_challenge_files
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.storage.atomic_files import csv_text, write_atomically
 from dermafed.simulation.runs.arms import FEDERATED, LOCAL, POOLED, TUNED, Arm
@@ -57,6 +58,12 @@ class TestImages:
         """Labels (N,) and probabilities (N, C) on all clinics' test images."""
         records, probabilities = self._together(predictions)
         return self._labels(records), probabilities.astype(np.float64)
+
+    def write_challenge_files(self, folder: Path, predictions: Predictions) -> None:
+        """Write a model's predictions on all clinics' test images, and the truth, for ISIC 2018's scorer."""
+        records, probabilities = self._together(predictions)
+        images = [record.image_id for record in records]
+        write_challenge_files(folder, images, self._labels(records), probabilities, self.classes)
 
     def _together(self, predictions: Predictions) -> tuple[list[LesionRecord], NDArray[np.float32]]:
         records = [record for own in self.records.values() for record in own]

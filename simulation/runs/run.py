@@ -129,6 +129,7 @@ def finish_run(run: PreparedRun, *, command: str, seconds: float) -> dict[str, A
     result["seconds"] = round(seconds, 1)
     history = arms_history(arms)
     write_history_table(out / "history.csv", history)
+    tests.write_challenge_files(out, predictions[FEDERATED])
     write_report(
         out / "report.html",
         result,

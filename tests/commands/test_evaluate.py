@@ -12,12 +12,15 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 import pytest
+from isic_challenge_scoring.classification import ClassificationMetric, ClassificationScore
 
 from dermafed.client import cli
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.metrics.challenge_csv import PREDICTIONS_FILE as ISIC_PREDICTIONS
+from dermafed.shared.metrics.challenge_csv import TRUTH_FILE as ISIC_TRUTH
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model, save_model
 from dermafed.shared.model.model_info import ModelInfo
@@ -99,6 +102,7 @@ def check_alert(alert: dict[str, Any], rows: list[dict[str, str]]) -> None:
     assert "chosen on these lesions" in alert["note"]
 
 
+@pytest.mark.filterwarnings("ignore:DataFrame.applymap")  # the scorer's
 def test_metrics_are_those_of_the_predictions(
     model: Path, data: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +124,11 @@ def test_metrics_are_those_of_the_predictions(
     assert answer["excluded"] == {}
     assert (answer["classes"], answer["round"]) == (list(LABELS), 7)
     check_alert(answer["alert"], rows)
+    files = [tmp_path / "evaluation-data" / name for name in (ISIC_TRUTH, ISIC_PREDICTIONS)]
+    scored = ClassificationScore.from_file(*files, ClassificationMetric.BALANCED_ACCURACY)
+    assert scored.overall == pytest.approx(answer["balanced_accuracy"], abs=1e-6)
+    for name in LABELS:
+        assert scored.per_category.auc[name] == pytest.approx(answer["per_class"][name]["auc"], abs=1e-6)
     low, value, high = (
         answer["intervals"]["accuracy"]["low"],
         answer["accuracy"],

@@ -13,9 +13,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from dermafed.server.rounds.checkpoint import load_state
+from dermafed.shared.metrics.challenge_csv import PREDICTIONS_FILE, TRUTH_FILE
 from tests.commands.small_datasets import LABELS, needs_real_images, real_dataset
 from tests.commands.test_help import script
 
@@ -78,6 +80,9 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(data: Path, tmp
     assert result["seconds"] > 0
     assert "<html" in Path(result["report"]).read_text("utf-8").lower()
     assert 0 <= result["federated"]["calibration"]["expected_calibration_error"] <= 1
+    scores, truth = (pd.read_csv(folder / name, index_col="image") for name in (PREDICTIONS_FILE, TRUTH_FILE))
+    hits = scores.idxmax(axis=1) == truth.idxmax(axis=1)
+    assert hits.mean() == pytest.approx(result["federated"]["accuracy"])
     card = (folder / "card.md").read_text("utf-8")
     assert "There are too few test images to report by clinic" in card
     assert "| sex: female |" in card, "groups of patients are evaluated too"

@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord, Splits
+from dermafed.shared.metrics.challenge_csv import PREDICTIONS_FILE, TRUTH_FILE
 from dermafed.simulation.runs.results import TestImages as Images
 from dermafed.simulation.runs.results import arm_result, local_result
 
@@ -54,6 +56,19 @@ def test_a_clinics_own_model_is_tested_on_every_test_and_on_its_own(tests: Image
     assert found["balanced_accuracy"] == pytest.approx(0.75)
     # Each model's mean over the two clinics' tests: (1 + 0.5) / 2 and (0.5 + 1) / 2.
     assert found["mean_over_clinics"]["balanced_accuracy"] == 0.75
+
+
+def test_the_challenges_files_have_the_test_images_of_all_clinics(tests: Images, tmp_path: Path) -> None:
+    predictions = {"a%2Fb": answers("mmnn"), "c": answers("nnnnnn")}
+    tests.write_challenge_files(tmp_path, predictions)
+    found, truth = (
+        pd.read_csv(tmp_path / name, index_col="image") for name in (PREDICTIONS_FILE, TRUTH_FILE)
+    )
+    assert list(truth.index) == [f"a/b{at}" for at in range(4)] + [f"c{at}" for at in range(6)]
+    assert list(truth.idxmax(axis=1)) == [{"m": "melanoma", "n": "nevus"}[name] for name in "mmnnmnnnnn"]
+    assert list(found["melanoma"]) == pytest.approx([0.9] * 2 + [0.1] * 8)
+    hits = found.idxmax(axis=1) == truth.idxmax(axis=1)
+    assert hits.mean() == arm_result(tests, predictions)["accuracy"]
 
 
 def test_the_order_of_labels_and_scores_is_that_of_the_clinics(tests: Images) -> None:
