@@ -103,7 +103,7 @@ def melanoma_ranking(clinics: Mapping[str, ScoredImages], *, seed: int = 0, boot
         side, count = melanoma[images], np.unique(group[images]).size
         if side.all() or not side.any():
             return None, np.empty(0)
-        values = _values(scores[images], side, weights[:, images])
+        values = ranking_values(scores[images], side, weights[:, images])
         return _metrics(values, side, count), values[:, 0]
 
     found = {name: measured(clinic == place) for place, name in enumerate(clinics)}
@@ -111,8 +111,17 @@ def melanoma_ranking(clinics: Mapping[str, ScoredImages], *, seed: int = 0, boot
     return Ranking(together, _within(list(found.values())), {name: each[0] for name, each in found.items()})
 
 
-def _values(scores: Floats, melanoma: Bools, weights: Floats) -> Floats:
-    """The figures of every weighting, (1 + R, 2 + S); the first is that of the images as they are."""
+def ranking_values(scores: Floats, melanoma: Bools, weights: Floats) -> Floats:
+    """AUC, the area above :data:`ABOVE` and the specificity at each of :data:`SENSITIVITIES`.
+
+    Args:
+        scores: of melanoma, float64 (N,).
+        melanoma: whether each image is one, bool (N,), with both values.
+        weights: how often each image counts, one row for each resample, float64 (R, N).
+
+    Returns:
+        float64 (R, 2 + S).
+    """
     chunks = []
     for start in range(0, len(weights), _CHUNK):
         curves = RocCurves.of(scores, melanoma, weights[start : start + _CHUNK])
