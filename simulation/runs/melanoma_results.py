@@ -91,6 +91,17 @@ class ClinicsLesions:
         own = self._own_thresholds(predictions)
         return {**ranking.to_dict(), "decision_curve": curve, "one_threshold": alert, "own_thresholds": own}
 
+    def validation_counts(self, validation: Predictions) -> ScoreCounts | None:
+        """All validation lesions together, to choose one threshold on; ``None`` without a melanoma.
+
+        Args:
+            validation: probabilities of the validation images (N, C), by the name of the split folder.
+        """
+        if not any(own.splits.validation for own in self.clinics.values()):
+            return None
+        counts = self._together(validation, "validation")
+        return counts if counts.melanomas else None
+
     def _each(self) -> list[tuple[str, ClinicSplit]]:
         return list(self.clinics.items())
 
@@ -103,10 +114,8 @@ class ClinicsLesions:
     def _one_threshold(self, predictions: ArmPredictions) -> dict[str, Any] | None:
         """The alert at one threshold for all clinics, chosen on all validation lesions together."""
         assert predictions.validation is not None
-        if not any(own.splits.validation for own in self.clinics.values()):
-            return None
-        chosen = self._together(predictions.validation, "validation")
-        if not chosen.melanomas:
+        chosen = self.validation_counts(predictions.validation)
+        if chosen is None:
             return None
         threshold = target_threshold(chosen, SETTINGS.sensitivity)
         tested = {

@@ -95,17 +95,18 @@ def markdown(lines: Sequence[Line]) -> str:
     return "\n\n".join(text)
 
 
-def models_plot(lines: Sequence[Line]) -> bytes:
+def models_plot(lines: Sequence[Line], panels: Mapping[tuple[str, str], str] = _PANELS) -> bytes:
     """Draws the models from top to bottom, a panel for each metric that they have.
 
     Args:
         lines: the lines of :func:`model_metrics`.
+        panels: the labels of the metrics to draw, by ``tests`` and ``figure``.
 
     Returns:
         SVG.
     """
     models = list(dict.fromkeys((line["row"], line["arm"]) for line in lines))
-    shown = {key: [line for line in lines if (line["tests"], line["figure"]) == key] for key in _PANELS}
+    shown = {key: [line for line in lines if (line["tests"], line["figure"]) == key] for key in panels}
     shown = {key: own for key, own in shown.items() if own}
     arms = list(dict.fromkeys(arm for _, arm in models))
     names = [", ".join(model) if len(arms) > 1 else model[0] for model in models]
@@ -113,7 +114,7 @@ def models_plot(lines: Sequence[Line]) -> bytes:
     for panel, (key, own) in zip(axes, shown.items(), strict=True):
         for line in own:
             _draw(panel, models.index((line["row"], line["arm"])), arms.index(line["arm"]), line)
-        panel.set_xlabel(_PANELS[key])
+        panel.set_xlabel(panels[key])
     return as_svg(figure)
 
 

@@ -63,7 +63,7 @@ def compare(runs: Sequence[StudyRun], *, resamples: int = RESAMPLES) -> list[Lin
     """
     models = resampled_models(tuple(runs), resamples)
     lines = [line for a, b in combinations(models, 2) for line in _pair(a, b, models[a], models[b])]
-    _adjust(lines)
+    adjust(lines)
     return lines
 
 
@@ -79,14 +79,19 @@ def _pair(
         if metric in METRICS and all((tests, metric) in model.values for pair in both for model in pair):
             values = np.stack([p.values[tests, metric] - q.values[tests, metric] for p, q in both])
             enough = all(model.fewest[tests] >= FEWEST_LESIONS for model, _ in both)
-            yield names | {"tests": tests, "figure": metric} | _difference(values, enough)
+            yield names | {"tests": tests, "figure": metric} | difference(values, enough)
     for tests in (tests for tests in both[0][0].right if tests in both[0][1].right):
         right = [(p.right[tests], q.right[tests]) for p, q in both]
         yield names | {"tests": tests, "figure": ACCURACY} | _mcnemar(right)
 
 
-def _difference(values: Floats, enough: bool) -> Line:
-    """A difference of each seed (K, 1 + R): itself, then in every resample."""
+def difference(values: Floats, enough: bool) -> Line:
+    """A difference's ``seeds``, ``difference``, ``low``, ``high``, ``p`` and ``values``.
+
+    Args:
+        values: of each seed, itself, then in every resample, float64 (K, 1 + R).
+        enough: whether there are lesions enough for an interval and a p-value.
+    """
     if not enough:
         return _line(values[:, 0], None, None, None)
     means = over_images_and_seeds(values)
@@ -110,7 +115,8 @@ def _line(by_seed: Floats, p: float | None, low: float | None, high: float | Non
     }
 
 
-def _adjust(lines: Sequence[Line]) -> None:
+def adjust(lines: Sequence[Line]) -> None:
+    """Adds ``p_holm`` to lines, by Holm over those of one metric on the same tests with as many seeds."""
     families: dict[tuple[str, str, int], list[Line]] = {}
     for line in lines:
         line["p_holm"] = None

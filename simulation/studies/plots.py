@@ -10,12 +10,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from dermafed.shared.storage.atomic_files import write_atomically
 
 # Okabe and Ito 2008; black and yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ("-", "--", "-.", ":")
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -49,6 +51,12 @@ def line(axes: Axes, number: int, label: str, points: Sequence[tuple[float, floa
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     widths = [value or 0 for value in half]
     axes.errorbar(x, y, yerr=widths, color=colour, marker=marker, markersize=4, capsize=2, label=label)
+
+
+def curve(axes: Axes, number: int, label: str, x: ArrayLike, y: ArrayLike) -> None:
+    """Draws a curve of many points; its number gives its colour and dashes."""
+    style, colour = DASHES[number % len(DASHES)], COLOURS[number % len(COLOURS)]
+    axes.plot(x, y, color=colour, linestyle=style, label=label)
 
 
 def logarithmic(axes: Axes, label: str, ticks: Sequence[float], form: str = ".0f") -> None:

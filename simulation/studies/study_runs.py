@@ -23,6 +23,7 @@ from dermafed.simulation.runs.arms import (
     read_predictions,
     run_arm,
 )
+from dermafed.simulation.runs.melanoma_results import ClinicsLesions
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import Predictions, TestImages
 from dermafed.simulation.runs.run import PreparedRun, Watcher, finish_run, prepare_run, run_folder
@@ -112,8 +113,19 @@ def saved_tests(run: StudyRun) -> TestImages:
     return TestImages([read_clinic_split(folder) for folder in folders], folders, tuple(result["classes"]))
 
 
-def saved_predictions(run: StudyRun) -> dict[str, list[Predictions]]:
+def saved_lesions(run: StudyRun) -> ClinicsLesions:
+    """Every clinic's validation and test images of a finished run."""
+    folders = _clinics(run)
+    splits = [read_clinic_split(folder) for folder in folders]
+    return ClinicsLesions.of(splits, folders, tuple(run.result()["classes"]))
+
+
+def saved_predictions(run: StudyRun, file: str = PREDICTIONS_FILE) -> dict[str, list[Predictions]]:
     """The probabilities of a finished run's models on each clinic's test images.
+
+    Args:
+        run: the finished run.
+        file: name of one of the arms' files; models without it are left out.
 
     Returns:
         Predictions by arm: ``federated``, and where the run has them ``tuned`` (at every clinic those of the
@@ -121,11 +133,11 @@ def saved_predictions(run: StudyRun) -> dict[str, list[Predictions]]:
         clinics) and ``own`` (at every clinic those of its own model).
     """
     clinics = [folder.name for folder in _clinics(run)]
-    whole = (arm for arm in (FEDERATED, TUNED, POOLED) if _file(run, arm).exists())
-    models = {arm: [_read(run, arm, clinics)] for arm in whole}
-    if not _file(run, f"{LOCAL}{clinics[0]}").exists():
+    whole = (arm for arm in (FEDERATED, TUNED, POOLED) if _file(run, arm, file).exists())
+    models = {arm: [_read(run, arm, file, clinics)] for arm in whole}
+    if not all(_file(run, f"{LOCAL}{clinic}", file).exists() for clinic in clinics):
         return models
-    alone = {clinic: _read(run, f"{LOCAL}{clinic}", clinics) for clinic in clinics}
+    alone = {clinic: _read(run, f"{LOCAL}{clinic}", file, clinics) for clinic in clinics}
     own = {clinic: predictions[clinic] for clinic, predictions in alone.items()}
     return models | {ALONE: list(alone.values()), OWN: [own]}
 
@@ -141,9 +153,14 @@ def _clinics(run: StudyRun) -> list[Path]:
     return [split_folder(parent, clinic["name"]) for clinic in run.result()["clinics"]]
 
 
-def _file(run: StudyRun, arm: str) -> Path:
-    return run.folder / "arms" / arm.replace(":", "-") / PREDICTIONS_FILE
+def _file(run: StudyRun, arm: str, file: str) -> Path:
+    return arm_folder(run, arm) / file
 
 
-def _read(run: StudyRun, arm: str, clinics: list[str]) -> Predictions:
-    return read_predictions(_file(run, arm), clinics)
+def arm_folder(run: StudyRun, arm: str) -> Path:
+    """The folder of one of a run's arms."""
+    return run.folder / "arms" / arm.replace(":", "-")
+
+
+def _read(run: StudyRun, arm: str, file: str, clinics: list[str]) -> Predictions:
+    return read_predictions(_file(run, arm, file), clinics)
