@@ -118,6 +118,8 @@ def card(
 ) -> None:
     """Write the model card of a run's last model, as Markdown for the Hugging Face Hub and as HTML.
 
+    checklists.md beside it answers STARD-AI and CLEAR Derm, item by item, as far as the run can.
+
     RUN is the number or name of a federation's run, or the --out folder of fl-simulate. All numbers are the
     run's; the licence and the citation are left to you. It contains nothing about a single image or person.
 
@@ -128,16 +130,17 @@ def card(
         fl-server models card dermafed-run --json
     """
     from dermafed.server.model_card.card_writer import HTML_FILE, MARKDOWN_FILE, write_card
+    from dermafed.server.model_card.checklists import CHECKLISTS_FILE
 
     folder = out or Path(f"card-{Path(run).resolve().name}")
-    for file in (folder / MARKDOWN_FILE, folder / HTML_FILE):
+    for file in (folder / MARKDOWN_FILE, folder / HTML_FILE, folder / CHECKLISTS_FILE):
         if file.exists():  # with a licence that somebody wrote into it
             raise SettingsError("There is already a card", where=file, remedy="Choose another --out")
-    markdown, html = write_card(folder, _facts(run, directory))
+    markdown, html, checklists = write_card(folder, _facts(run, directory))
     if as_json:
-        print_json({"markdown": str(markdown), "html": str(html)})
+        print_json({"markdown": str(markdown), "html": str(html), "checklists": str(checklists)})
     else:
-        print_note(f"Written: {markdown} and {html}")
+        print_note(f"Written: {markdown}, {html} and {checklists}")
 
 
 def export(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.metrics.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.recipe import Recipe
@@ -37,6 +38,10 @@ class CardFacts:
         validation_calibration: the calibration's metrics on validation images.
         explanations: means of the measures of explanations, with intervals, over all clinics.
         groups: as :func:`dermafed.server.model_card.run_facts.group_lines` gives them.
+        sides: images for training, validation and test, over all clinics, by ``train`` and so on.
+        test_alert: the alert for melanoma on test lesions, at one threshold chosen on validation lesions.
+        skips_bad: whether unreadable images and incomplete labels were left out; ``None``: not known.
+        compared: whether each clinic alone and all images pooled were trained too.
     """
 
     name: str
@@ -56,11 +61,20 @@ class CardFacts:
     validation_calibration: Mapping[str, Any] | None = None
     explanations: Mapping[str, Any] | None = None
     groups: Sequence[Mapping[str, Any]] | None = None
+    sides: Mapping[str, int] | None = None
+    test_alert: Mapping[str, Any] | None = None
+    skips_bad: bool | None = None
+    compared: bool = False
 
     @property
     def together(self) -> TestMetrics | None:
         """The metrics on all clinics' test images."""
         return next(iter(self.tests.values()), None)
+
+    @property
+    def melanoma(self) -> str | None:
+        """The model's class of melanoma, by its own name."""
+        return next((name for name in self.model.model.classes if canonical(name) == "melanoma"), None)
 
 
 def publishable_counts(counts: Mapping[str, int | None]) -> dict[str, int | None]:
@@ -77,6 +91,16 @@ def publishable_tests(tests: Mapping[str, TestMetrics]) -> dict[str, TestMetrics
     together = dict(list(tests.items())[:1])
     every = dict(tests) if all(map(has_enough_images, tests.values())) else together
     return {name: metrics for name, metrics in every.items() if has_enough_images(metrics)}
+
+
+def publishable_alert(alert: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The alert, if enough melanomas and other lesions chose its threshold and were tested with it."""
+    point = None if alert is None else alert["all"]
+    if alert is None or point is None:
+        return None
+    counts = point["alerts"]
+    least = min(alert["validation_melanomas"], counts["melanomas"], counts["others"])
+    return alert if least >= FEWEST_OF_CLASS else None
 
 
 def has_enough_images(metrics: TestMetrics) -> bool:

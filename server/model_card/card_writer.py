@@ -1,8 +1,10 @@
-"""Write a model card: ``card.md`` for the Hugging Face Hub and for people, ``card.html`` for a browser."""
+"""Write a model card: ``card.md`` for the Hugging Face Hub and for people, ``card.html`` for a browser.
+
+Beside it are the reporting checklists, of :mod:`dermafed.server.model_card.checklists`.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,15 +21,13 @@ from dermafed.server.model_card.card_facts import (
     publishable_counts,
     publishable_tests,
 )
+from dermafed.server.model_card.checklists import CHECKLISTS_FILE, checklists_text
+from dermafed.server.model_card.markdown_template import TEMPLATES, render_markdown
 from dermafed.shared.explain.quality.quality_sums import MEASURES
-from dermafed.shared.lesions.diagnoses import canonical
-from dermafed.shared.report import sentences
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
 MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
-_TEMPLATES = Path(__file__).parent / "templates"
 _SCROLLING = '<div class="wide" role="group" aria-label="Table" tabindex="0"><table>'
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|&#~!$])")
 _METRICS = {
     "balanced_accuracy": ("balanced_accuracy", "Balanced accuracy"),
     "accuracy": ("accuracy", "Accuracy"),
@@ -38,64 +38,40 @@ _METRICS = {
 _TASK = {"type": "image-classification", "name": "Skin lesion classification"}
 
 
-def write_card(folder: Path, facts: CardFacts) -> tuple[Path, Path]:
-    """Write a run's model card, in place of an existing one.
+def write_card(folder: Path, facts: CardFacts) -> tuple[Path, Path, Path]:
+    """Write a run's model card and its checklists, in place of existing ones.
 
     Args:
         folder: the folder of the card; created if it does not exist.
         facts: the facts of the run.
 
     Returns:
-        The Markdown and the HTML file.
+        The Markdown and the HTML file of the card, and the checklists.
 
     Raises:
         StorageError: the folder cannot be written.
     """
     make_folder(folder)
     head, body = f"---\n{front_matter(facts)}---\n\n", card_text(facts)
-    files = (folder / MARKDOWN_FILE, folder / HTML_FILE)
-    write_atomically(files[0], (head + body).encode())
-    write_atomically(files[1], _page(facts.name, body).encode())
+    files = (folder / MARKDOWN_FILE, folder / HTML_FILE, folder / CHECKLISTS_FILE)
+    for file, text in zip(files, (head + body, _page(facts.name, body), checklists_text(facts)), strict=True):
+        write_atomically(file, text.encode())
     return files
 
 
 def card_text(facts: CardFacts) -> str:
     """The card in Markdown, without its front matter."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_escaped,
-    )
-    environment.filters |= {
-        "number": sentences.number,
-        "spaced": sentences.spaced,
-        "setting": sentences.setting,
-        "interval": _interval,
-    }
-    return environment.get_template("card.md").render(
+    return render_markdown(
+        "card.md",
         facts=facts,
         clinics=publishable_counts(facts.clinics),
         images=publishable_counts(facts.images),
         lowest=_lowest_clinic(facts),
-        melanoma=next((name for name in facts.model.model.classes if canonical(name) == "melanoma"), None),
+        melanoma=facts.melanoma,
         measures=MEASURES,
         tests=publishable_tests(facts.tests),
         has_enough_of_each_class=has_enough_of_each_class,
     )
-
-
-def _escaped(value: object) -> str:
-    """Escape a value so that it contains no Markdown: names come from the clinics."""
-    return _SPECIAL.sub(r"\\\1", re.sub(r"\s", " ", str(value)))
-
-
-def _interval(interval: Mapping[str, Any] | None) -> str:
-    if interval is None or interval["low"] is None:
-        return ""
-    return f" ({interval['low']:.3f}–{interval['high']:.3f})"
 
 
 def _lowest_clinic(facts: CardFacts) -> str | None:
@@ -114,7 +90,7 @@ def _page(title: str, body: str) -> str:
     # Without raw HTML: a clinic's name stays text.
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
     html = html.replace("<table>", _SCROLLING).replace("</table>", "</table></div>")
-    folders = [_TEMPLATES, Path(dermafed.shared.report.__file__).parent]
+    folders = [TEMPLATES, Path(dermafed.shared.report.__file__).parent]
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folders), autoescape=True)
     return environment.get_template("card.html").render(title=title, body=Markup(html))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from dermafed.server.rounds.history import row_values
 from dermafed.server.rounds.run_calibration import load_run_calibration
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE, load_explanations
 from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.shared.lesions.record import SIDES
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import calibration_metrics, load_calibration
 from dermafed.shared.model.model_info import ModelInfo
@@ -144,7 +145,21 @@ def _facts(run: Path, result: Mapping[str, Any], card: ModelInfo, state: RunStat
         validation_calibration=None if calibration is None else calibration_metrics(calibration),
         explanations=(result.get("explanations") or {}).get("all"),
         groups=group_lines(run),
+        sides=_sides(result["clinics"]),
+        test_alert=_test_alert(result),
+        skips_bad=settings.get("skip_bad"),
+        compared=bool(result.get("pooled")),
     )
+
+
+def _sides(clinics: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {side: sum(clinic["splits"][side] for clinic in clinics) for side in SIDES}
+
+
+def _test_alert(result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Of the federated model as trained; version 0.1.0 did not measure it."""
+    melanoma = (result.get("melanoma") or {}).get("as_trained", {}).get("federated")
+    return melanoma["one_threshold"] if melanoma else None
 
 
 def group_lines(run: Path) -> list[dict[str, Any]] | None:

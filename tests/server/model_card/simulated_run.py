@@ -47,7 +47,14 @@ def result(clinics: Mapping[str, str], images: int = 100) -> dict[str, Any]:
             **{"split": "drawn", "seed": 3},
         },
         "classes": list(CLASSES),
-        "clinics": [{"name": name, "images": dict.fromkeys(CLASSES, images)} for name in clinics],
+        "clinics": [
+            {
+                "name": name,
+                "images": dict.fromkeys(CLASSES, images),
+                "splits": {"train": 2 * images - 40, "validation": 20, "test": len(pairs.split())},
+            }
+            for name, pairs in clinics.items()
+        ],
         "federated": {
             "test": report(" ".join(clinics.values())),
             "clinics": {name: report(pairs) for name, pairs in clinics.items()},

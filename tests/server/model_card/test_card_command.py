@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 from pathlib import Path
 
@@ -122,12 +123,22 @@ def test_a_run_without_a_round_and_damage_are_refused(fl_server: Coordinator) ->
 
 def test_a_card_that_somebody_completed_is_not_overwritten(fl_server: Coordinator, tmp_path: Path) -> None:
     run = simulation(tmp_path / "simulated")
-    assert fl_server("models", "card", run, "--json").code == 0
-    card = Path("card-simulated/card.md")
-    card.write_text("mine")
-    done = fl_server("models", "card", run)
-    assert (done.code, "There is already a card" in done.err) == (2, True)
-    assert card.read_text() == "mine"
+    written = fl_server("models", "card", run, "--json")
+    card, page, checklists = (
+        Path("card-simulated", name) for name in ("card.md", "card.html", "checklists.md")
+    )
+    assert json.loads(written.out) == {
+        "markdown": str(card),
+        "html": str(page),
+        "checklists": str(checklists),
+    }
+    for mine in (card, checklists):
+        for other in {card, page, checklists} - {mine}:
+            other.unlink(missing_ok=True)
+        mine.write_text("mine")
+        done = fl_server("models", "card", run)
+        assert (done.code, "There is already a card" in done.err) == (2, True)
+        assert mine.read_text() == "mine"
 
 
 def test_models_are_listed_unless_a_command_is_named(fl_server: Coordinator) -> None:

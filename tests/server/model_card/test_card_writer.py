@@ -49,7 +49,7 @@ def test_a_name_is_shown_as_it_is(facts: CardFacts, name: str) -> None:
 
 
 def test_a_name_is_not_html(facts: CardFacts, tmp_path: Path) -> None:
-    _, html = write_card(tmp_path, replace(named(facts, HOSTILE), name="<script>alert(1)</script>"))
+    _, html, _ = write_card(tmp_path, replace(named(facts, HOSTILE), name="<script>alert(1)</script>"))
     text = html.read_text("utf-8")
     for tag in ("<script", "<img", "<strong>bold", "<a "):
         assert tag not in text
@@ -58,7 +58,7 @@ def test_a_name_is_not_html(facts: CardFacts, tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_from_elsewhere(facts: CardFacts, tmp_path: Path) -> None:
-    _, html = write_card(tmp_path, facts)
+    _, html, _ = write_card(tmp_path, facts)
     text = html.read_text("utf-8")
     assert "default-src 'none'" in text
     assert "http" not in text.replace("http-equiv", "")

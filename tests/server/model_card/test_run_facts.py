@@ -36,7 +36,7 @@ def row(text: str, start: str) -> list[str]:
 
 
 def test_the_hub_reads_the_metrics_of_every_test(tmp_path: Path) -> None:
-    markdown, _ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run")))
+    markdown, *_ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run")))
     data = ModelCard.load(markdown).data
     assert (data.license, data.library_name, data.pipeline_tag) == (
         "unknown",
@@ -91,7 +91,7 @@ def test_small_cells_are_not_published(tmp_path: Path) -> None:
     assert "Clinics differ" not in text
     # 9 images at south: north's 200 are not published either, or the classes' sum would give south's away.
     assert "| north | not published |\n| south | not published |" in text
-    markdown, _ = write_card(tmp_path, facts)
+    markdown, *_ = write_card(tmp_path, facts)
     head = str(ModelCard.load(markdown).data.to_dict())
     assert "all clinics" in head
     assert "north" not in head
@@ -110,7 +110,7 @@ def test_a_mean_over_classes_does_not_rest_on_one_melanoma(tmp_path: Path) -> No
     west = row(card_text(facts), "west | 15")
     assert (west[2], west[3], west[4], west[6]) == ("too few",) * 4
     assert west[5].startswith("0.933 (")
-    markdown, _ = write_card(tmp_path, facts)
+    markdown, *_ = write_card(tmp_path, facts)
     found = {
         line.metric_type: line.metric_value
         for line in ModelCard.load(markdown).data.eval_results
@@ -128,7 +128,7 @@ def test_a_simulation_says_that_it_is_one(tmp_path: Path) -> None:
 def test_metrics_of_models_that_are_not_in_the_file_are_not_given_as_its_own(tmp_path: Path) -> None:
     content = result({"north": NORTH, "south": SOUTH})
     content["settings"]["batch_norm"] = "local"
-    markdown, _ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run", content)))
+    markdown, *_ = write_card(tmp_path, simulated_facts(simulation(tmp_path / "run", content)))
     assert "**These are metrics of other models than the one in the file:**" in markdown.read_text("utf-8")
     assert ModelCard.load(markdown).data.to_dict()["model-index"][0]["results"] == []
 
