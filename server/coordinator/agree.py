@@ -107,13 +107,16 @@ def agree(
         prepare_seconds: how long they may then take to prepare their images.
 
     Raises:
-        FederationError: fewer than the quorum joined; names every clinic with its reason.
+        FederationError: fewer than the quorum joined; names every clinic with its reason. Or there is a
+            class of which nobody who joined has a training image.
     """
     state = _Negotiation(clinics, on_answer, left_out=dict.fromkeys(clinics.values(), "it is not connected"))
     _offer_until_decided(grid, offer, rules, state, time.monotonic() + approval_seconds)
     _check_quorum(state, rules)
+    _check_classes(state, offer)
     while not _prepare(grid, state, prepare_seconds):
         _check_quorum(state, rules)
+        _check_classes(state, offer)
     counts = {name: tuple(map(int, own)) for name, own in _counts(state).items()}
     return Agreement(state.joined, _sum(state), counts, state.answers, state.left_out)
 
@@ -229,3 +232,14 @@ def _check_quorum(state: _Negotiation, rules: RoundRules) -> None:
         where="; ".join(reasons),
         remedy="Fix what is named here, or ask the clinics to approve it, then start the run again",
     )
+
+
+def _check_classes(state: _Negotiation, offer: Offer) -> None:
+    """Refuse a class that no model would learn: its probability would mean nothing, and look like no risk."""
+    missing = [name for name, images in zip(offer.model.classes, _sum(state), strict=True) if not images]
+    if missing:
+        raise FederationError(
+            f"No clinic that joined has a training image of: {', '.join(missing)}",
+            where=", ".join(sorted(state.joined.values())),
+            remedy="Ask a clinic that has some to join, or leave the class out of the plan's classes",
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,8 @@ def prepare(
         notes.append(f"Left out, for their diagnosis belongs to none of the classes: {counts}")
     if class_map.note:
         notes.append(class_map.note[0].upper() + class_map.note[1:])
-    return Prepared(class_map, clinics, tuple(notes))
+    prepared = Prepared(class_map, clinics, ())
+    return replace(prepared, notes=(*notes, *_untrained(prepared)))
 
 
 def write_clinic_splits(folder: Path, clinics: Sequence[ClinicSplit]) -> tuple[tuple[Path, ...], Path]:
@@ -93,6 +94,13 @@ def write_clinic_splits(folder: Path, clinics: Sequence[ClinicSplit]) -> tuple[t
     )
     write_clinic_split(folder / "pooled", Splits(*sides))
     return paths, folder / "pooled"
+
+
+def _untrained(prepared: Prepared) -> list[str]:
+    counts = zip(prepared.class_map.names, prepared.class_counts(), strict=True)
+    missing = [name for name, images in counts if not images]
+    why = "no model can find it, and its probability means nothing"
+    return [f"No clinic has a training image of {', '.join(missing)}: {why}"] if missing else []
 
 
 def _clinics(records: Sequence[LesionRecord], settings: RunSettings) -> tuple[ClinicSplit, ...]:

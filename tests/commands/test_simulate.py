@@ -109,6 +109,8 @@ def test_a_paper_class_that_no_clinic_has_is_allowed(tmp_path: Path) -> None:
         for clinic in prepared.clinics
     )
     assert [name for name, _ in example_stages(prepared, SMALL)] == ["melanoma", "nevus"]
+    (note,) = (note for note in prepared.notes if "training image" in note)
+    assert note.startswith("No clinic has a training image of seborrheic_keratosis: no model can find it")
 
 
 def test_a_single_class_is_refused(refused: Refused, tmp_path: Path) -> None:

@@ -232,3 +232,21 @@ def test_a_clinic_that_does_not_get_ready_is_left_out_and_the_others_get_the_new
 def test_too_few_get_ready() -> None:
     with pytest.raises(FederationError, match=r"1 of the 2 clinics .*graz: training failed there"):
         Clinics(unready={1, 2}).agree()
+
+
+def test_a_class_that_nobody_has_is_named() -> None:
+    """Its probability would be near 0 for every patient, and look like no risk."""
+    clinics = Clinics({place: lambda: joining(1) for place in range(3)})
+    with pytest.raises(FederationError) as caught:
+        clinics.agree()
+    assert caught.value.what == "No clinic that joined has a training image of: nevus"
+    assert caught.value.where == "graz, linz, vienna"
+    assert "leave the class out" in caught.value.remedy
+    assert clinics.prepared == []
+
+
+def test_the_only_clinic_with_a_class_may_not_fail_to_prepare() -> None:
+    counts = {0: [3, 0], 1: [7, 0]}
+    clinics = Clinics({place: lambda place=place: joining(place, counts[place]) for place in counts}, {2})
+    with pytest.raises(FederationError, match="No clinic that joined has a training image of: nevus"):
+        clinics.agree()
