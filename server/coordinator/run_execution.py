@@ -22,6 +22,7 @@ from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
+from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, tensorboard_writer
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.refit_round import Refitting, refitted
@@ -48,10 +49,12 @@ class Start:
     Attributes:
         first: the first weights.
         members: the clinics by the agreement.
+        held: which of them have which class, where the plan wants that.
     """
 
     first: FirstWeights
     members: Mapping[str, Member]
+    held: HeldClasses | None
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,13 @@ class RunExecutor:
             agreement = self._agree(run, plan, grid, clinics)
             members = members_of(agreement.counts, plan.offer.recipe.balance)
             save_shares(folder, members, rules.largest_share)
-            start = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
+            first = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
+            masked = plan.offer.recipe.mask_absent
+            held = HeldClasses.of(agreement.counts, first.features) if masked else None
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
             grid = self.link.grid(flower_run, agreement.joined, stopped)
-            self._rounds(run, plan, rules, Start(start, members), grid)
+            self._rounds(run, plan, rules, Start(first, members, held), grid)
         return _reason_for_early_end(folder, rules)
 
     def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
@@ -139,6 +144,7 @@ class RunExecutor:
             adapted=start.first.adapted,
             parts=start.first.parts,
             members=start.members,
+            held=start.held,
             resume=True,
             explain=plan.offer.explain,
             refit=Refitting.of(plan.offer.refit, plan.offer.recipe.ridge),

@@ -35,12 +35,15 @@ class FirstWeights:
         adapted: bool (P,), the weights that the strategy's step changes.
         origin: where they come from, for ``model.json``.
         parts: the part of each weight, as updates are screened.
+        features: inputs K of the last layer, whose kernel (K, C) and bias (C,) are the last weights; 0 where
+            the file of an earlier version does not say it.
     """
 
     weights: FloatVector
     adapted: NDArray[np.bool_]
     origin: str
     parts: Parts
+    features: int = 0
 
 
 def first_weights(
@@ -76,7 +79,8 @@ def read_first_weights(path: Path) -> FirstWeights:
         with np.load(path, allow_pickle=False) as file:
             adapted = file["adapted"]
             parts = file["parts"] if "parts" in file.files else parts_without_layout(adapted)
-            return FirstWeights(file["weights"], adapted, str(file["origin"]), parts)
+            features = int(file["features"]) if "features" in file.files else 0
+            return FirstWeights(file["weights"], adapted, str(file["origin"]), parts, features)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise FederationError(
             "The run's first weights cannot be read",
@@ -87,12 +91,13 @@ def read_first_weights(path: Path) -> FirstWeights:
 
 def build(path: Path, model: ModelSettings, weights: str, seed: int) -> None:
     """Build the first weights and write them to a file; for a process that can load Keras."""
-    from dermafed.shared.model.classifier import parts_of, to_flat, trainable_mask
+    from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
     from dermafed.shared.model.initial_weights import initial_classifier
 
     classifier = initial_classifier(model, weights, seed=seed)
     content, origin = io.BytesIO(), np.array(weights_origin(weights))
     layout = {"adapted": trainable_mask(classifier), "parts": parts_of(classifier)}
+    layout["features"] = np.array(last_layer_inputs(classifier))
     np.savez(content, weights=to_flat(classifier), origin=origin, **layout)  # type: ignore[arg-type]
     write_atomically(path, content.getvalue())
 

@@ -23,6 +23,7 @@ from dermafed.server.rounds.collector import Collector
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
 from dermafed.server.rounds.exchange import Assignment, Participation, exchange
 from dermafed.server.rounds.head_round import Fit, HeadRound, ridge_fit
+from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen
@@ -52,6 +53,7 @@ class Federation:
         screen: how the clinics' updates are screened.
         folder: where the updates of a round wait for each other.
         members: the clinics by the agreement; ``None``: there was none.
+        held: which clinics have which class, where the last layer's columns are averaged by class.
     """
 
     strategy: Strategy
@@ -61,6 +63,7 @@ class Federation:
     screen: Screen
     folder: Path
     members: Mapping[str, Member] | None = None
+    held: HeldClasses | None = None
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -149,7 +152,7 @@ def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> 
     rules, screen, members = federation.rules, federation.screen, federation.members
     if isinstance(federation.strategy, ExactHead):
         return head_of_clinics(grid, state, federation, number, ridge_fit(federation.strategy.ridge))
-    models = partial(TrainedModels, state.weights, rules, screen, members, federation.folder)
+    models = partial(TrainedModels, state.weights, rules, screen, members, federation.folder, federation.held)
     return until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, models)
 
 

@@ -19,6 +19,7 @@ from dermafed.server.rounds.checkpoint import (
     load_state,
     save_state,
 )
+from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.server.rounds.refit_round import Refitting, refit_round, refitted
 from dermafed.server.rounds.round_rules import RoundRules
@@ -49,6 +50,7 @@ def build_server_app(
     explain: bool = False,
     calibrate: tuple[str, ...] | None = None,
     members: Mapping[str, Member] | None = None,
+    held: HeldClasses | None = None,
     parts: Parts | None = None,
     refit: Refitting | None = None,
     on_round: OnRound | None = None,
@@ -74,6 +76,8 @@ def build_server_app(
             ``calibration.json``.
         members: the clinics by the agreement, which gives their weights. Without, their weights are those
             that they claim: only for clinics that are this program itself.
+        held: which clinics have which class, if the last layer's columns are averaged over those; ``None``:
+            over all.
         parts: the part of each weight, for the screening of updates; by ``adapted`` if not given.
         refit: how the last layer is trained anew after the last round; ``None``: it is not.
         on_round: called with the row of each finished round, once it is on disk.
@@ -92,7 +96,7 @@ def build_server_app(
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members)
+    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held)
     app = ServerApp()
 
     @app.main()

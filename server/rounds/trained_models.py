@@ -13,6 +13,7 @@ from flwr.app import RecordDict
 
 from dermafed.server.rounds.aggregate import StreamingMean
 from dermafed.server.rounds.clinic_round import ClinicRound
+from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen, Screened
 from dermafed.server.rounds.shares import Member, capped_weights, shares
@@ -51,6 +52,7 @@ class TrainedModels:
         members: the clinics by the agreement, whose weights it gives; ``None``: the weights are those that
             the clinics claim, for a simulation, whose clinics are this program itself.
         folder: where the updates wait for each other.
+        held: which clinics have which class, if a class is averaged over those only; ``None``: over all.
     """
 
     start: FloatVector
@@ -58,6 +60,7 @@ class TrainedModels:
     screen: Screen
     members: Mapping[str, Member] | None
     folder: Path
+    held: HeldClasses | None = None
     _weights: dict[str, int] = field(default_factory=dict)
     _losses: dict[str, float] = field(default_factory=dict)
     _screened: dict[str, Screened] = field(default_factory=dict)
@@ -94,13 +97,19 @@ class TrainedModels:
         kept = {name: self._weights[name] for name, one in self._screened.items() if not one.left_out}
         weights = capped_weights(kept, self.rules.largest_share)
         mean = StreamingMean(self.start.size)
+        columns = self.held.columns(kept, self.rules.largest_share) if self.held else []
         for clinic, model in self._spool.items():
             if clinic in weights:
                 shortened = self.screen.shortened(model, self.start, self._screened[clinic])
                 mean.add(shortened, weights[clinic])
+                for column in columns:
+                    column.add(clinic, shortened)
         # fsum is exact, so the order of arrival does not matter; the model's mean is exact in practice.
         loss = math.fsum(weights[name] * self._losses[name] for name in weights) / mean.weight
-        return Trained(mean.result(), loss, self._clinics(shares(weights)))
+        result = mean.result()
+        for column in columns:
+            column.write(result, self.start)
+        return Trained(result, loss, self._clinics(shares(weights)))
 
     def _clinics(self, share: Mapping[str, float]) -> dict[str, ClinicRound]:
         return {

@@ -157,6 +157,11 @@ def trainable_mask(model: keras.Model) -> NDArray[np.bool_]:
     )
 
 
+def last_layer_inputs(model: keras.Model) -> int:
+    """Inputs K of the last layer, whose kernel (K, C) and bias (C,) are the last of the flat vector."""
+    return int(model.get_layer("logits").kernel.shape[0])
+
+
 def parts_of(model: keras.Model) -> Parts:
     """For each value of the flat vector its part, as a server screens updates: uint8 (P,)."""
     statistics = {

@@ -1,4 +1,4 @@
-"""The weight of a clinic's images in the mean: one function for the clinic and for the server that checks it.
+"""A clinic's weight in the mean, and the classes it lacks: one function each for the clinic and the server.
 
 Without Keras, which the server does not load.
 """
@@ -22,6 +22,21 @@ def class_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
     """
     weights = np.divide(counts.sum(), len(counts) * counts, out=np.zeros(len(counts)), where=counts > 0)
     return np.asarray(weights, np.float32)
+
+
+def absent_classes(counts: Sequence[int], everywhere: Sequence[int]) -> tuple[bool, ...]:
+    """Of each class, whether other clinics have training images of it and this one has none: (C,).
+
+    A class that nobody has is not absent: no other clinic would teach that it is none of these images.
+
+    Args:
+        counts: the clinic's training images of each class (C,).
+        everywhere: those of all clinics (C,).
+
+    Example:
+        (5, 0, 0) of (9, 4, 0): the second alone.
+    """
+    return tuple(own == 0 < total for own, total in zip(counts, everywhere, strict=True))
 
 
 def balanced_weight(counts: NDArray[np.int64], everywhere: NDArray[np.int64]) -> int:

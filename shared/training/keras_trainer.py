@@ -13,14 +13,14 @@ from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.clinic_head import ClinicHead
-from dermafed.shared.training.clinic_weight import class_weights, clinic_weight
+from dermafed.shared.training.clinic_weight import absent_classes, class_weights, clinic_weight
 from dermafed.shared.training.data import Batch, LabelledImages, batches, steps_per_epoch
 from dermafed.shared.training.exact_head.head_sums import HeadSums
 from dermafed.shared.training.exact_head.ridge import LinearHead
 from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.feature_store import FeatureStore
 from dermafed.shared.training.frozen_views import FrozenViews, saved_features
-from dermafed.shared.training.loss import log_prior, targets
+from dermafed.shared.training.loss import log_prior, targets, without
 from dermafed.shared.training.predict import (
     BatchNormMemory,
     FrozenFeatures,
@@ -78,11 +78,13 @@ class KerasTrainer:
         )
         self.memory = memory
         counts = np.bincount(train.labels, minlength=len(model.classes))
+        everywhere = counts if class_counts is None else np.asarray(class_counts)
         prior = log_prior(counts) if recipe.balance == "logits" else np.zeros(len(counts), np.float32)
+        if recipe.mask_absent:
+            prior = without(prior, absent_classes(counts.tolist(), everywhere.tolist()))
         self._targets = targets(train.labels, prior, recipe.label_smoothing)
         of_class = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
         self._weights = of_class[train.labels] * (1 if weights is None else weights)
-        everywhere = counts if class_counts is None else np.asarray(class_counts)
         self._head = ClinicHead(train, everywhere.tolist(), recipe.head_images)
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)

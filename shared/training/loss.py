@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +35,34 @@ class PriorAdjustedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         return -keras.ops.sum(labels * log_p, axis=-1)
 
 
+ABSENT = np.float32(-1e9)
+"""The log prior of a class that takes no part: finite, and so low that its softmax is exactly 0."""
+
+
+def without(log_prior: NDArray[np.float32], absent: Sequence[bool]) -> NDArray[np.float32]:
+    """The log prior with ABSENT for these classes, so that they take no part in the loss.
+
+    Neither the loss nor its slope by any other logit depends on theirs, and the slope by theirs is exactly 0:
+    no image says that it is not of a class that the clinic has never seen. FedRS (Li and Zhan 2021,
+    doi:10.1145/3447548.3467254) scales these logits down; here they are left out.
+
+    Args:
+        log_prior: of each class (C,), or zeros.
+        absent: whether the clinic lacks it (C,).
+    """
+    return np.where(absent, ABSENT, log_prior)
+
+
 def targets(
     labels: NDArray[np.int64], log_prior: NDArray[np.float32], smoothing: float = 0.0
 ) -> NDArray[np.float32]:
-    """One-hot labels beside the log prior, as the loss takes them: float32 (N, 2C)."""
-    classes = len(log_prior)
-    one_hot = np.eye(classes, dtype=np.float32)[labels] * (1 - smoothing) + smoothing / classes
+    """One-hot labels beside the log prior, as the loss takes them: float32 (N, 2C).
+
+    Smoothing is shared among the classes that take part.
+    """
+    classes, present = len(log_prior), log_prior > ABSENT
+    smooth = np.float32(smoothing / present.sum()) * present
+    one_hot = np.eye(classes, dtype=np.float32)[labels] * (1 - smoothing) + smooth
     return np.concatenate([one_hot, np.broadcast_to(log_prior, one_hot.shape)], axis=1)
 
 

@@ -49,6 +49,9 @@ class Recipe(Settings):
             clinic weighs as much as its images add to that, each n / (C n_c) over all clinics; with
             ``none``, as many images as it has. ``global``: each image's loss is multiplied by n / n_c of
             all clinics, and a clinic weighs as many images as it has (FLamby, arXiv:2210.04620).
+        mask_absent: whether a class of which a clinic has no training image, and another has some, takes no
+            part in the clinic's loss (:func:`dermafed.shared.training.loss.without`), nor the clinic in the
+            mean of that class's column of the last layer.
         focus: gamma of the focal loss, which multiplies an image's loss by (1 - p)^gamma, p the probability
             given to its class (Lin et al. 2017, arXiv:1708.02002, eq. 4); 0 is cross-entropy.
         label_smoothing: of the one-hot labels, 0 to below 1.
@@ -97,6 +100,11 @@ class Recipe(Settings):
         Number, Field(ge=0, le=10, description="Decoupled weight decay of adamw"), Key(simulated=False)
     ] = 1e-4
     balance: Annotated[Balance, Field(description="Against unequal classes")] = "logits"
+    mask_absent: Annotated[
+        bool,
+        Field(description="Let only the clinics that have a class train it and average its last weights"),
+        Key(later=True),
+    ] = False
     focus: Annotated[
         Number, Field(ge=0, le=100, description="Gamma of the focal loss"), AfterValidator(_checked_focus)
     ] = 0.0

@@ -30,7 +30,7 @@ from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.model.classifier import parts_of, to_flat, trainable_mask
+from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.protocol.plan import Plan
@@ -51,6 +51,7 @@ from dermafed.simulation.runs.arms import (
     PREDICTIONS_FILE,
     VALIDATION_FILE,
     Arm,
+    held_classes,
     save_predictions,
 )
 from dermafed.simulation.runs.offset_predictions import (
@@ -124,6 +125,7 @@ def _train(arm: Arm) -> None:
         settings=arm.plan.to_dict(),
         adapted=trainable_mask(model),
         parts=parts_of(model),
+        held=held_classes(arm, last_layer_inputs(model)),
         resume=True,
         explain=arm.explain,
         refit=refit,

@@ -3,15 +3,16 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from dermafed.shared.training.clinic_weight import balanced_weight, class_weights
+from dermafed.shared.training.clinic_weight import absent_classes, balanced_weight, class_weights
 from dermafed.shared.training.loss import (
     PriorAdjustedCrossEntropy,
     log_prior,
     targets,
+    without,
 )
 
 
@@ -110,3 +111,52 @@ def test_balanced_weights_add_up_to_all_images_of_all_classes(clinics: list[tupl
     counts = np.array(clinics) + 1
     total = sum(balanced_weight(clinic, counts.sum(axis=0)) for clinic in counts)
     assert abs(total - counts.sum()) <= len(clinics)
+
+
+CLASSES = 4
+
+
+@st.composite
+def batches_without_classes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels (N,) of the classes that are there, logits (N, C), and which classes are absent (C,)."""
+    absent = np.array(draw(st.lists(st.booleans(), min_size=CLASSES, max_size=CLASSES)))
+    absent[draw(st.integers(0, CLASSES - 1))] = False
+    labels = np.array(draw(st.lists(st.sampled_from(list(np.flatnonzero(~absent))), min_size=1, max_size=6)))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    return labels, rng.normal(scale=9, size=(len(labels), CLASSES)).astype(np.float32), absent
+
+
+@settings(deadline=None)
+@given(batches_without_classes(), st.sampled_from([0.0, 1.0, 2.5]), st.sampled_from([0.0, 0.2]))
+def test_an_absent_class_takes_no_part(
+    batch: tuple[np.ndarray, np.ndarray, np.ndarray], focus: float, smoothing: float
+) -> None:
+    """The slope by its logit is exactly 0, and the rest is the loss of a model that has only the others."""
+    tensorflow = pytest.importorskip("tensorflow")
+    labels, logits, absent = batch
+    prior = log_prior(np.bincount(labels, minlength=CLASSES))
+
+    def loss_and_slope(y: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
+        variable = tensorflow.Variable(z)
+        with tensorflow.GradientTape() as tape:
+            value = PriorAdjustedCrossEntropy(focus)(y, variable)
+        return float(value), tape.gradient(value, variable).numpy()
+
+    value, slope = loss_and_slope(targets(labels, without(prior, absent), smoothing), logits)
+    assert (slope[:, absent] == 0).all()
+    renamed = np.cumsum(~absent)[labels] - 1
+    alone, expected = loss_and_slope(targets(renamed, prior[~absent], smoothing), logits[:, ~absent])
+    assert value == pytest.approx(alone, abs=1e-5)
+    np.testing.assert_allclose(slope[:, ~absent], expected, atol=1e-5)
+
+
+def test_where_no_class_is_absent_nothing_changes() -> None:
+    prior = log_prior(np.array([5, 1, 30]))
+    np.testing.assert_array_equal(without(prior, (False,) * 3), prior)
+    assert without(prior, (False,) * 3).dtype == np.float32
+
+
+def test_worked_example_of_absent_classes() -> None:
+    """One's own none of what others have; nobody has the last."""
+    assert absent_classes((5, 0, 0), (9, 4, 0)) == (False, True, False)
+    assert absent_classes((0, 0), (0, 0)) == (False, False)

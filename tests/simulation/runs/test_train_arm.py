@@ -10,9 +10,10 @@ from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.refit_round import not_worse, refitted
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import Splits
+from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.runs.arms import Arm
-from dermafed.simulation.runs.train_arm import _predictions, _train, tune
+from dermafed.simulation.runs.arms import Arm, make_arms
+from dermafed.simulation.runs.train_arm import _first_model, _predictions, _train, tune
 from tests.client.node.test_clinic_trainer import PLAN, _tiny, clinic_folder, records
 from tests.shared.training.tiny import plain, start, tiny, trainer
 
@@ -75,3 +76,35 @@ def test_the_last_layer_is_trained_anew_after_an_arms_last_round(tmp_path: Path)
     assert (state.weights[-layer:] != before[-layer:]).any() == kept
     _train(arm)
     assert load_state(arm.folder).round == 2
+
+
+def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) -> None:
+    """Weights that Graz, which lacks the class, sends of its column are in no mean; alone, it trains them."""
+    images = records(tmp_path, 24)
+    common = tuple(record for record in images[:12] if record.label != "seborrheic_keratosis")
+    write_clinic_split(tmp_path / "Graz", Splits(common, images[12:13], images[13:14]))
+    write_clinic_split(tmp_path / "Linz 1", Splits(images[12:21], images[21:22], images[22:]))
+    recipe = plain(mask_absent=True)
+    plan = replace(PLAN, recipe=recipe, rounds=1, class_counts=(7, 7, 3))
+    clinics = (tmp_path / "Graz", tmp_path / "Linz 1")
+    federated = Arm(
+        "federated", tmp_path / "arms" / "federated", clinics, clinics, plan, "fedavg", "local", "none"
+    )
+    federated.folder.mkdir(parents=True)
+    start = to_flat(_first_model(federated))
+    _train(federated)
+    trained = [
+        build_clinic_trainer(clinic, plan, federated.state_folder(clinic)).train(start, 1, {})
+        for clinic in clinics
+    ]
+    mean = np.average([one.weights for one in trained], axis=0, weights=[one.weight for one in trained])
+    last, graz, linz, plainly = (
+        weights[-(8 + 1) * 3 :].reshape(9, 3)
+        for weights in (load_state(federated.folder).weights, *(one.weights for one in trained), mean)
+    )
+    np.testing.assert_array_equal(last[:, 2], linz[:, 2])
+    assert not np.array_equal(graz[:, 2], linz[:, 2])
+    np.testing.assert_allclose(last[:, :2], plainly[:, :2], rtol=1e-6)
+    baselines = make_arms(federated, tmp_path / "pooled")[1:]
+    assert [arm.plan.recipe.mask_absent for arm in baselines] == [False] * 3
+    assert all(replace(arm.plan, recipe=recipe) == plan for arm in baselines)
