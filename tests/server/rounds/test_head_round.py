@@ -177,3 +177,23 @@ def test_clinics_that_sum_up_no_features_end_the_run(tmp_path: Path) -> None:
     app = server(tmp_path, rounds=1, strategy=make_strategy("exact-head"), attempts=1)
     with pytest.raises(FederationError, match="0 of the"):
         run_local(app, build_client_app(trainer_for), NAMES)
+
+
+def test_a_clinic_without_a_class_changes_nothing_of_what_all_images_give(tmp_path: Path) -> None:
+    """Its images are of no class that it lacks, in one place as over clinics: nothing is to be masked."""
+    images = [lesions(clinic, size) for clinic, size in enumerate(SIZES)]
+    few = [(features[labels != 2], labels[labels != 2]) for features, labels in images[:2]]
+    own = [Head(*each) for each in (*few, images[2])]
+
+    def trainer_for(context: Context) -> Head:
+        return own[int(context.node_config["partition-id"])]
+
+    app = server(tmp_path, rounds=1, strategy=make_strategy("exact-head"))
+    run_local(app, build_client_app(trainer_for), NAMES)
+    features, labels = (
+        np.concatenate(each) for each in zip(*((one.features, one.labels) for one in own), strict=True)
+    )
+    head = ridge_head(HeadSums.of(features, labels, WEIGHTS), 0.1)
+    state = load_state(tmp_path)
+    assert state.weights == pytest.approx(np.concatenate([head.kernel.ravel(), head.bias]), abs=1e-6)
+    assert state.history[0].left_out == ""

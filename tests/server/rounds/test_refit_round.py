@@ -157,3 +157,22 @@ def test_what_is_no_worse(new: tuple[float, float], old: tuple[float, float], ke
         return HistoryRow(1, 0.0, loss, 0.5, accuracy, 0.5, 3, "", 1.0, 0.0)
 
     assert not_worse(row(new), row(old)) == kept
+
+
+def test_a_clinic_without_a_class_changes_nothing_of_what_all_images_give(tmp_path: Path) -> None:
+    images = [lesions(clinic, size) for clinic, size in enumerate(SIZES)]
+    known = [labels != 2 if clinic < 2 else labels >= 0 for clinic, (_, labels) in enumerate(images)]
+    own = [Refit(each[0][of], each[1][of]) for each, of in zip(images, known, strict=True)]
+
+    def trainer_for(context: Context) -> Refit:
+        return own[int(context.node_config["partition-id"])]
+
+    run_local(server(tmp_path, 1, refit=LOGISTIC), build_client_app(trainer_for), NAMES)
+    features, labels = (
+        np.concatenate(each) for each in zip(*((one.features, one.labels) for one in own), strict=True)
+    )
+    sums = HeadSums.of(features, labels, WEIGHTS)
+    head = logistic_head(sums, lambda head: SlopeSums.of(features, labels, WEIGHTS, head), 0.1).head
+    state = load_state(tmp_path)
+    assert (state.round, state.history[1].left_out) == (2, "")
+    assert state.weights == pytest.approx(np.concatenate([head.kernel.ravel(), head.bias]), abs=1e-6)

@@ -107,3 +107,20 @@ def test_outputs_that_are_no_numbers_are_refused() -> None:
 def test_impossible_offsets_are_refused(point: ClassOffsets) -> None:
     with pytest.raises(FederationError, match="3 classes"):
         point.validate(3)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 999), st.integers(1, 200), st.integers(0, 2), st.integers(0, 5000))
+def test_a_class_without_images_keeps_the_centres_offset_and_a_probability(
+    seed: int, images: int, absent: int, training: int
+) -> None:
+    logits, labels = drawn(images, seed)
+    known = labels != absent
+    counts = np.where(np.arange(3) == absent, 0, training)
+    own = fit_clinic_offsets(FEDERATION, logits[known], labels[known], counts)
+    centre = expected_offsets(FEDERATION, np.array(own.shares))
+    assert own.point.offsets[absent] == centre.offsets[absent]
+    # As rare as n + 20 images without one say, and no rarer: n of the two other classes.
+    least = np.log(20 / (counts.sum() + 20)) + FEDERATION.point.offsets[absent]
+    assert own.point.offsets[absent] == pytest.approx(least)
+    assert (own.point.probabilities(logits)[:, absent] > 0).all()
