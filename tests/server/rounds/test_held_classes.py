@@ -23,7 +23,7 @@ from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import encode_update
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import run_local
-from tests.server.small_clinics import CLASSES, FEATURES, NAMES, Regression, lesions, server
+from tests.server.small_clinics import CLASSES, FEATURES, NAMES, Regression, lesions, probabilities, server
 
 BEFORE = 7  # weights before the last layer
 PARAMETERS = BEFORE + (FEATURES + 1) * CLASSES
@@ -136,3 +136,47 @@ def test_a_run_that_is_resumed_goes_the_same_way(tmp_path: Path) -> None:
 def test_without_a_place_of_the_last_layer_there_are_no_columns() -> None:
     with pytest.raises(FederationError, match=r"do not say where the last layer is.*start\.npz"):
         HeldClasses.of(COUNTS, 0)
+
+
+@dataclass
+class Steps(Regression):
+    """Ten steps a round, in which absent classes take no part."""
+
+    absent: np.ndarray
+
+    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
+        matrix = weights.astype(np.float64).reshape(FEATURES + 1, CLASSES)
+        inputs = np.hstack([self.features, np.ones((len(self.features), 1))])
+        for _ in range(10):
+            scores = np.exp(inputs @ matrix) * ~self.absent
+            wrong = scores / scores.sum(axis=1, keepdims=True) - np.eye(CLASSES)[self.labels]
+            matrix = matrix - 0.2 * inputs.T @ wrong / len(inputs)
+        return Update(matrix.ravel().astype(np.float32), len(inputs), {"loss": 0.0})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_federation_learns_a_class_that_most_clinics_lack(tmp_path: Path, seed: int) -> None:
+    """Two clinics of three lack it; the control, without the mask, finds less than half as many."""
+    random = np.random.default_rng(seed)
+    counts = {"vienna": (20, 20, 20), "graz": (100, 100, 0), "linz": (100, 100, 0)}
+    means = 1.5 * np.eye(CLASSES, FEATURES)
+
+    def drawn(own: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.repeat(np.arange(CLASSES), own)
+        return means[labels] + random.normal(size=(len(labels), FEATURES)), labels
+
+    images, (features, labels) = {name: drawn(own) for name, own in counts.items()}, drawn((200, 200, 200))
+    found = {}
+    for mask in (True, False):
+        trainers = [
+            Steps(*images[name], absent=np.array(own) == 0 if mask else np.zeros(CLASSES, bool))
+            for name, own in counts.items()
+        ]
+        held = HeldClasses.of(counts, FEATURES) if mask else None
+        client = build_client_app(lambda context, own=trainers: own[int(context.node_config["partition-id"])])
+        run_local(server(tmp_path / str(mask), rounds=15, held=held), client, list(NAMES))
+        weights = load_state(tmp_path / str(mask)).weights
+        right = probabilities(weights.astype(np.float64), features).argmax(axis=1) == labels
+        found[mask] = [float(right[labels == place].mean()) for place in range(CLASSES)]
+    assert min(found[True]) > 0.5
+    assert found[False][2] < found[True][2] / 2

@@ -1,23 +1,14 @@
-"""Clinics that lack a class which others have: the trainer, and a federation of tiny networks."""
+"""The training of a clinic that lacks a class which others have."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dermafed.client.node.client_app import build_client_app
-from dermafed.server.rounds.checkpoint import load_state
-from dermafed.server.rounds.held_classes import HeldClasses
-from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.server_app import build_server_app
 from dermafed.shared.model.classifier import last_layer_inputs, to_flat
 from dermafed.shared.training.data import LabelledImages
-from dermafed.shared.training.predict import predict
 from dermafed.shared.training.trainer import FloatVector
 from dermafed.shared.training.training_network import shared_classifier
-from dermafed.simulation.engines.local import run_local
 from tests.shared.training.tiny import CLASSES, lesions, plain, start, tiny, trainer
 
 RARE = 2  # the class that clinics lack
@@ -94,38 +85,3 @@ def test_one_image_alone_teaches_nothing_of_other_classes() -> None:
     )
     assert update.metrics["loss"] == 0
     np.testing.assert_array_equal(last_layer(update.weights), last_layer(weights))
-
-
-def federated(folder: Path, clinics: dict[str, LabelledImages], *, mask: bool) -> FloatVector:
-    """A run of ten rounds over the real apps."""
-    settings, weights = tiny(), start(tiny())
-    counts = {name: np.bincount(own.labels, minlength=3).tolist() for name, own in clinics.items()}
-    everywhere = np.sum(list(counts.values()), axis=0).tolist()
-    recipe = plain(mask_absent=mask, learning_rate=0.02, epochs=1, batch_size=8)
-    rounds = 10
-    trainers = [
-        trainer(settings, recipe, own, rounds=rounds, class_counts=everywhere, seed=place)
-        for place, own in enumerate(clinics.values())
-    ]
-    rules = RoundRules(rounds, len(clinics), quorum=len(clinics), largest_share=1, largest_step=None)
-    held = HeldClasses.of(counts, last_layer_inputs(shared_classifier(settings))) if mask else None
-    server = build_server_app(weights, len(CLASSES), rules, folder, held=held)
-    client = build_client_app(lambda context: trainers[int(context.node_config["partition-id"])])
-    run_local(server, client, list(clinics))
-    return load_state(folder).weights
-
-
-def test_a_federation_learns_a_class_that_most_clinics_lack(tmp_path: Path) -> None:
-    clinics = {
-        "one": lesions(24, seed=1),
-        "two": of_classes(lesions(48, seed=2), 0, 1),
-        "three": of_classes(lesions(48, seed=3), 0, 1),
-    }
-    fresh = lesions(60, seed=9)
-    found = {}
-    for mask in (True, False):
-        weights = federated(tmp_path / str(mask), clinics, mask=mask)
-        right = predict(tiny(), weights, fresh).argmax(axis=1) == fresh.labels
-        found[mask] = [float(right[fresh.labels == place].mean()) for place in range(len(CLASSES))]
-    assert min(found[True]) > 0.9
-    assert found[False][RARE] < 0.5 < min(found[False][:RARE])
