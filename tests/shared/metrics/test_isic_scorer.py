@@ -13,9 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isic_challenge_scoring.classification import ClassificationMetric, ClassificationScore
-from isic_challenge_scoring.load_csv import parse_csv, parse_truth_csv
-from isic_challenge_scoring.metrics import balanced_multiclass_accuracy
 
 from dermafed.shared.metrics.challenge_csv import CODES, predictions_csv, truth_csv
 from dermafed.shared.metrics.classification import classification_report
@@ -24,6 +21,10 @@ from dermafed.shared.metrics.decision.lesion_scores import lesion_scores
 from dermafed.shared.metrics.decision.operating_point import OperatingPoint, operating_point
 from dermafed.shared.metrics.decision.roc_curves import RocCurves
 from dermafed.shared.metrics.decision.score_counts import ScoreCounts
+
+classification = pytest.importorskip("isic_challenge_scoring.classification", reason="extra 'scorer'")
+load_csv = pytest.importorskip("isic_challenge_scoring.load_csv")
+metrics = pytest.importorskip("isic_challenge_scoring.metrics")
 
 pytestmark = pytest.mark.filterwarnings("ignore:DataFrame.applymap")  # the scorer's
 
@@ -39,10 +40,10 @@ def score(
 ) -> Any:
     """The scorer's answer to the two files."""
     names = images or [f"ISIC_{number:07d}" for number in range(labels.size)]
-    return ClassificationScore.from_stream(
+    return classification.ClassificationScore.from_stream(
         io.StringIO(truth_csv(names, labels, classes)),
         io.StringIO(predictions_csv(names, probabilities.astype(np.float32), classes)),
-        ClassificationMetric.BALANCED_ACCURACY,
+        classification.ClassificationMetric.BALANCED_ACCURACY,
     )
 
 
@@ -167,9 +168,11 @@ def test_it_fails_where_a_class_has_no_image_though_its_balanced_accuracy_is_our
     with pytest.raises(ValueError, match="empty"):
         score(labels, probabilities, ("a", "b", "c"))
     names = [f"{number:02d}x" for number in range(labels.size)]
-    truth, weights = parse_truth_csv(io.StringIO(truth_csv(names, labels, ("a", "b", "c"))))
+    truth, weights = load_csv.parse_truth_csv(io.StringIO(truth_csv(names, labels, ("a", "b", "c"))))
     table = io.StringIO(predictions_csv(names, probabilities, ("a", "b", "c")))
-    theirs = balanced_multiclass_accuracy(truth, parse_csv(table, truth.columns), weights.score_weight)
+    theirs = metrics.balanced_multiclass_accuracy(
+        truth, load_csv.parse_csv(table, truth.columns), weights.score_weight
+    )
     ours = classification_report(labels, probabilities, ("a", "b", "c"), bootstrap=0)
     assert theirs == pytest.approx(ours.balanced_accuracy, abs=1e-6)
     assert ours.absent == ("c",)
