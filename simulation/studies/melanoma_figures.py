@@ -26,6 +26,9 @@ SPECIFICITIES = tuple(f"specificity at {share:.0%} sensitivity".replace("%", " %
 ALERT_SENSITIVITY, ALERT_SPECIFICITY = "sensitivity of the alert", "specificity of the alert"
 BIOPSIES = "number needed to biopsy"
 ARGMAX_SENSITIVITY, BALANCED_ACCURACY = "sensitivity of melanoma", "balanced_accuracy"
+EQUAL = "{}, equal classes"
+"""As if all classes were equally frequent: else the most probable class is mostly the most frequent one."""
+EQUAL_SENSITIVITY, EQUAL_ACCURACY = EQUAL.format(ARGMAX_SENSITIVITY), EQUAL.format(BALANCED_ACCURACY)
 CALIBRATION_ERROR = "calibration_error"
 
 THRESHOLD_PROBABILITIES = {"5 %": 0.05, "10 %": 0.1, "20 %": 0.2}
@@ -39,7 +42,9 @@ FEWEST_IMAGES = 100
 """Test images for a calibration error: of fewer, chance alone makes it large."""
 
 _WORST: Mapping[str, Callable[..., Any]] = {
-    **dict.fromkeys((AUC, ALERT_SENSITIVITY, ALERT_SPECIFICITY, ARGMAX_SENSITIVITY), np.min),
+    **dict.fromkeys(
+        (AUC, ALERT_SENSITIVITY, ALERT_SPECIFICITY, ARGMAX_SENSITIVITY, EQUAL_SENSITIVITY), np.min
+    ),
     **dict.fromkeys((BIOPSIES, CALIBRATION_ERROR), np.max),
 }
 
@@ -62,7 +67,10 @@ Figures = dict[tuple[str, str], Figure]
 
 
 def melanoma_figures(
-    tests: DrawnTests, probabilities: NDArray[np.float32], threshold: float | None
+    tests: DrawnTests,
+    probabilities: NDArray[np.float32],
+    threshold: float | None,
+    equal: NDArray[np.float32] | None = None,
 ) -> Figures:
     """The figures on all images, at each clinic, within the clinics and of the worst one.
 
@@ -72,13 +80,19 @@ def melanoma_figures(
         tests: the test images.
         probabilities: of the classes, (N, C).
         threshold: of the alert; ``None``: there is none.
+        equal: the same as if all classes were equally frequent, (N, C); ``None``: they are not known.
     """
     scores = probabilities.astype(np.float64)
     found = {(ALL, name): figure for name, figure in _figures(tests, scores, threshold)}
     found |= {(ALL, name): figure for name, figure in _net_benefits(tests, scores)}
+    if equal is not None:
+        found |= {(ALL, EQUAL.format(name)): figure for name, figure in _most_probable(tests, equal)}
     for clinic in tests.clinics:
-        own = _figures(tests.at(clinic), scores[tests.clinic == clinic], threshold)
-        found |= {(clinic, name): figure for name, figure in own}
+        here, at = tests.at(clinic), tests.clinic == clinic
+        found |= {(clinic, name): figure for name, figure in _figures(here, scores[at], threshold)}
+        if equal is not None:
+            own = _most_probable(here, equal[at])
+            found |= {(clinic, EQUAL.format(name)): figure for name, figure in own}
     return found | _over_clinics(tests, found)
 
 
@@ -124,7 +138,7 @@ def _ranking(tests: DrawnTests, scores: Floats) -> Iterator[tuple[str, Figure]]:
             yield name, Figure(column, fewest)
 
 
-def _most_probable(tests: DrawnTests, scores: Floats) -> Iterator[tuple[str, Figure]]:
+def _most_probable(tests: DrawnTests, scores: NDArray[np.floating]) -> Iterator[tuple[str, Figure]]:
     right = scores.argmax(axis=1) == tests.labels
     sides = {label: tests.labels == label for label in np.unique(tests.labels)}
     recalls = {label: _share(tests.weights, right, side) for label, side in sides.items()}

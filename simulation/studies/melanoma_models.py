@@ -16,6 +16,7 @@ from dermafed.simulation.runs.alert_points import SETTINGS
 from dermafed.simulation.runs.arms import (
     FEDERATED,
     LOCAL,
+    NO_PRIOR_FILE,
     OFFSETS_FILE,
     OFFSETS_VALIDATION_FILE,
     POOLED,
@@ -53,11 +54,13 @@ class SavedModel:
         predictions: ``with offsets``, or ``as trained`` where there are none with offsets.
         test: probabilities of all test images in the order of the clinics, float32 (N, C).
         threshold: of the alert, that finds 95 % of all validation melanomas; ``None`` without any.
+        equal: as ``test``, as if all classes were equally frequent; ``None`` where there are no offsets.
     """
 
     predictions: str
     test: NDArray[np.float32]
     threshold: float | None
+    equal: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +90,8 @@ def melanoma_models(runs: Sequence[StudyRun], resamples: int) -> dict[Model, dic
             continue
         tests = DrawnTests.of(lesions, resamples)
         for arm, saved in saved_models(run, lesions).items():
-            own = MelanomaModel(tests.seed, melanoma_figures(tests, saved.test, saved.threshold))
+            figures = melanoma_figures(tests, saved.test, saved.threshold, saved.equal)
+            own = MelanomaModel(tests.seed, figures)
             models.setdefault((run.row, arm, saved.predictions), {})[run.settings.seed] = own
     return models
 
@@ -107,14 +111,19 @@ def saved_models(run: StudyRun, lesions: ClinicsLesions) -> dict[str, SavedModel
     saved = {
         kind: (_by_arm(run, test), _by_arm(run, validation)) for kind, (test, validation) in _FILES.items()
     }
+    without_prior = _by_arm(run, NO_PRIOR_FILE)
     found = {}
     for arm in saved[AS_TRAINED][0]:
         kind = WITH_OFFSETS if arm in saved[WITH_OFFSETS][0] else AS_TRAINED
         test, validation = (side.get(arm) for side in saved[kind])
         assert test is not None
-        together = np.concatenate([test[folder] for folder in lesions.clinics])
-        found[arm] = SavedModel(kind, together, _threshold(lesions, validation))
+        equal = _together(lesions, without_prior[arm]) if arm in without_prior else None
+        found[arm] = SavedModel(kind, _together(lesions, test), _threshold(lesions, validation), equal)
     return found
+
+
+def _together(lesions: ClinicsLesions, predictions: Predictions) -> NDArray[np.float32]:
+    return np.concatenate([predictions[folder] for folder in lesions.clinics])
 
 
 def _by_arm(run: StudyRun, file: str) -> dict[str, Predictions]:

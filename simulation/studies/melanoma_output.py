@@ -14,6 +14,8 @@ from dermafed.simulation.studies.melanoma_figures import (
     BENEFITS,
     BIOPSIES,
     CALIBRATION_ERROR,
+    EQUAL_ACCURACY,
+    EQUAL_SENSITIVITY,
     OVER_ALL,
     PARTIAL_AUC,
     SPECIFICITIES,
@@ -35,15 +37,20 @@ _TITLE = (
 _RANKING = (AUC, PARTIAL_AUC, *SPECIFICITIES)
 _ALERT = (ALERT_SENSITIVITY, ALERT_SPECIFICITY, BIOPSIES)
 _MOST_PROBABLE = (ARGMAX_SENSITIVITY, BALANCED_ACCURACY, CALIBRATION_ERROR)
+_EQUAL = (EQUAL_SENSITIVITY, EQUAL_ACCURACY)
 _TABLES = {
     "Ranking, all test images": (ALL, _RANKING),
     "Ranking within clinics, weighted by melanomas": (WITHIN, (AUC,)),
-    "The worst clinic of each figure": (WORST, (AUC, *_ALERT, ARGMAX_SENSITIVITY, CALIBRATION_ERROR)),
+    "The worst clinic of each figure": (
+        WORST,
+        (AUC, *_ALERT, ARGMAX_SENSITIVITY, EQUAL_SENSITIVITY, CALIBRATION_ERROR),
+    ),
     "The alert at the threshold chosen for 95 % of validation melanomas": (ALL, _ALERT),
     "Net benefit; of a biopsy of no lesion it is 0": (ALL, (*BENEFITS, *OVER_ALL)),
     "The most probable class": (ALL, (*_MOST_PROBABLE, CORE_MINUTES)),
+    "The most probable class, as if all classes were equally frequent": (ALL, _EQUAL),
 }
-_CLINIC = (AUC, ALERT_SENSITIVITY, ALERT_SPECIFICITY, *_MOST_PROBABLE)
+_CLINIC = (AUC, ALERT_SENSITIVITY, ALERT_SPECIFICITY, *_MOST_PROBABLE, *_EQUAL)
 
 
 def markdown(lines: Sequence[Line]) -> str:

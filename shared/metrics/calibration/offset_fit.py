@@ -20,10 +20,10 @@ from dermafed.shared.metrics.calibration.class_offsets import LARGEST_OFFSET, SC
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 
 PENALTY = 10.0
-"""The penalty 5 d^2 is a normal prior with standard deviation 1 / sqrt(10) = 0.32: before any image is seen, a
-class's odds differ from the centre by a factor of 1.4 or less in two of three cases. It weighs as much as 40
-images of even odds (curvature 1/4 each). Chosen on five clinics' validation images: with 3 the offsets follow
-the few images of a clinic, and rank melanomas worse; with 30 the probabilities fit worse."""
+"""The penalty 5 d^2 is a normal prior with standard deviation 1 / sqrt(10) = 0.32: before any image is
+seen, a class's odds differ from the centre by a factor of 1.4 or less in two of three cases. It weighs as
+much as 40 images of even odds (curvature 1/4 each). Chosen on five clinics' validation images: with 3 the
+offsets follow the few images of a clinic, and rank melanomas worse; with 30 the probabilities fit worse."""
 
 MOST_POINTS = 16
 """Points that are asked for at most; five or six are usual."""

@@ -15,6 +15,7 @@ from scipy.stats import binom
 
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.simulation.runs.arms import (
+    NO_PRIOR_FILE,
     OFFSETS_FILE,
     OFFSETS_VALIDATION_FILE,
     PREDICTIONS_FILE,
@@ -71,6 +72,18 @@ def test_a_figure_is_the_mean_over_the_seeds_with_offsets(tmp_path: Path) -> Non
     assert {line["predictions"] for line in lines} == {"with offsets"}
     assert {line["p"] for line in lines} == {None}
     assert not [line for line in lines if line["figure"] == "core minutes"]
+
+
+def test_the_most_probable_class_is_also_given_as_if_classes_were_equally_frequent(tmp_path: Path) -> None:
+    """With the prior no melanoma is the most probable class; without it 8 of 10 and 5 of 5 are."""
+    rare = [[score / 2 for score in own] for own in finding(8)]
+    files = with_offsets(rare) | {NO_PRIOR_FILE: finding(8)}
+    lines = melanoma_lines([run(tmp_path, {"federated": files})], resamples=50)
+    sensitivity = "sensitivity of melanoma"
+    assert of(lines, "federated", "all", sensitivity)["mean"] == 0
+    assert of(lines, "federated", "all", f"{sensitivity}, equal classes")["mean"] == pytest.approx(13 / 15)
+    equal = of(lines, "federated", "all", "balanced_accuracy, equal classes")
+    assert equal["mean"] == pytest.approx((13 / 15 + 1) / 2)
 
 
 def test_the_interval_is_of_the_found_melanomas_drawn_again(tmp_path: Path) -> None:
