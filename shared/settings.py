@@ -45,6 +45,8 @@ class Key:
 
     Attributes:
         synthetic: its default for synthetic images; ``None``: the same as for others.
+        pretrained: its default in a new plan or run on real images that starts from pretrained weights;
+            ``None``: the same as from others.
         otherwise: its default in words, where that depends on something else.
         example: how a plan may write it, where it has no default or that has a short form.
         panel: its heading in the help of ``fl-simulate``.
@@ -57,6 +59,7 @@ class Key:
     """
 
     synthetic: Any = None
+    pretrained: Any = None
     otherwise: str = ""
     example: Any = None
     panel: str = "Training"

@@ -17,9 +17,10 @@ from dermafed.server.record.runs_table import NewRun, Run, add_run, find_run
 from dermafed.shared.errors import InputError, SettingsError, StorageError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
-from dermafed.shared.model.model_settings import ModelSettings, default_frozen_blocks
+from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.protocol.plan import defaults_by_weights
 from dermafed.shared.settings import KeyInfo, unknown_key
 from dermafed.shared.training.recipe import Recipe
 
@@ -100,32 +101,35 @@ def documented_plan() -> str:
 
 
 def _documented(key: KeyInfo) -> str:
-    value = key.default if key.default is not None else key.key.example
-    given = key.default is not None or key.required
+    pretrained = key.key.pretrained
+    default = key.default if pretrained is None else pretrained
+    value = default if default is not None else key.key.example
+    given = default is not None or key.required
     otherwise = f" Without it: {key.key.otherwise}." if key.key.otherwise else ""
+    otherwise += f" With weights none: {key.default}." if pretrained is not None else ""
     text = f"{'' if given else '# '}{key.name} = {json.dumps(value)}"
     return f"{text:<29} # {key.help_with_choices}{otherwise}".rstrip(".")
 
 
 def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
     _refuse_unknown(given)
-    top = {key: value for key, value in given.items() if key in SECTIONS[""]}
-    weights, clinics = top.pop("weights", "imagenet"), top.pop("clinics", None)
+    sections = _filled_in(given)
+    top = sections[""]
+    weights, clinics = top.pop("weights"), top.pop("clinics", None)
     if "name" not in top:
         raise SettingsError("The plan has no name", where="name", remedy='Add a line: name = "spring-2027"')
-    by_default = {"classes": "paper", "frozen_blocks": default_frozen_blocks(weights)}
-    model = ModelSettings.read(by_default | given.get("model", {}))
+    model = ModelSettings.read({"classes": "paper"} | sections["model"])
     offer = Offer(
         **top,
         model=model,
-        preprocess=PreprocessSettings.read(given.get("preprocess", {}) | {"image_size": model.image_size}),
-        recipe=Recipe.read(given.get("training", {})),
+        preprocess=PreprocessSettings.read(sections["preprocess"] | {"image_size": model.image_size}),
+        recipe=Recipe.read(sections["training"]),
         labels=given.get(LABELS, {}),
     )
     check_name(offer.name, "run")
     offer.plan([1] * len(model.classes), threads=1)  # refuses parts that do not fit together
     plan = RunPlan.read(
-        {"offer": offer, "clinics": clinics, "weights": weights, "rules": Rules.read(given.get("rules", {}))}
+        {"offer": offer, "clinics": clinics, "weights": weights, "rules": Rules.read(sections["rules"])}
     )
     if plan.clinics is not None and not 0 < len(set(plan.clinics)) == len(plan.clinics):
         what = "The clinics are none, or one of them twice"
@@ -134,6 +138,18 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
     if weights in NAMED_WEIGHTS:
         return plan
     return replace(plan, weights=str((folder / weights).absolute()))
+
+
+def _filled_in(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The keys of each section, with the defaults that depend on the first weights."""
+    own = {section: given.get(section, {}) if section else given for section in SECTIONS}
+    weights = given.get("weights", "imagenet")
+    by_default = defaults_by_weights(weights, {key: keys[key] for keys in own.values() for key in keys})
+    by_default["weights"] = weights
+    return {
+        section: {key: value for key, value in (by_default | {**keys}).items() if key in SECTIONS[section]}
+        for section, keys in own.items()
+    }
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:

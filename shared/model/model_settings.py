@@ -96,7 +96,7 @@ class Architecture(Settings):
     features: Annotated[
         Features,
         Field(description="Read by the last layer: pooled, or blocks: statistics of the last three blocks"),
-        Key(later=True),
+        Key(later=True, pretrained="blocks"),
     ] = "pooled"
     dropout: Annotated[
         Number, Field(ge=0, lt=1, description="Dropout rate before the last layer"), Key(simulated=False)
@@ -104,7 +104,7 @@ class Architecture(Settings):
     views_at_test: Annotated[
         int,
         Field(ge=1, le=4, description="Views of an image, mirrored ones too, whose logits are averaged"),
-        Key(later=True),
+        Key(later=True, pretrained=2),
     ] = 1
     metadata: Annotated[
         bool,

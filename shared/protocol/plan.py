@@ -15,8 +15,8 @@ from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.settings import STRICT, Key, Settings
+from dermafed.shared.model.model_settings import ModelSettings, default_frozen_blocks
+from dermafed.shared.settings import STRICT, Key, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
 StrategyName = Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "fedadagrad", "exact-head"]
@@ -35,7 +35,9 @@ PARTS: dict[str, type[Settings]] = {
 """The parts of a plan and of an offer."""
 
 Rounds = Annotated[
-    int, Field(ge=1, le=9999, description="Federated rounds"), Key(synthetic=10, limit=100, asks="{} rounds")
+    int,
+    Field(ge=1, le=9999, description="Federated rounds"),
+    Key(synthetic=10, pretrained=16, limit=100, asks="{} rounds"),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of all random draws"), Key(panel="Run")]
 Weights = Annotated[
@@ -63,7 +65,7 @@ class RunKeys(Settings):
     refit: Annotated[
         Refit,
         Field(description="Train the last layer anew after the last round: none, ridge or logistic"),
-        Key(later=True, asks="the last layer anew: {}"),
+        Key(later=True, pretrained="logistic", asks="the last layer anew: {}"),
     ] = "none"
     explain: Annotated[
         bool,
@@ -126,6 +128,29 @@ class Plan(Settings):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The plan from :meth:`to_dict`; raises SettingsError on an unknown, missing or impossible field."""
         return super().from_dict({**values, **read_parts(values)})
+
+
+def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of a new plan's or run's keys that depend on the first weights: by name.
+
+    What another key excludes is left out: views without frozen blocks or augmentation, a new last layer where
+    there is no calibration or only a last layer.
+
+    Args:
+        weights: their origin.
+        given: the keys that are given, whatever their section.
+    """
+    frozen_blocks = default_frozen_blocks(weights)
+    if not frozen_blocks:
+        return {"frozen_blocks": 0}
+    parts: tuple[type[Settings], ...] = (RunKeys, *PARTS.values())
+    keys = {name: info.key.pretrained for part in parts for name, info in keys_of(part).items()}
+    found = {name: value for name, value in keys.items() if value is not None}
+    if given.get("frozen_blocks") == 0 or given.get("augment") is False:
+        del found["views"]
+    if given.get("strategy") == EXACT_HEAD or given.get("calibrate") is False:
+        del found["refit"]
+    return found | {"frozen_blocks": frozen_blocks}
 
 
 def read_parts(values: Mapping[str, Any]) -> dict[str, Settings]:

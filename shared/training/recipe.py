@@ -90,8 +90,8 @@ class Recipe(Settings):
     learning_rate: Annotated[
         Number,
         Field(gt=0, le=10, description="The peak of the learning rate"),
-        Key(synthetic=1e-3, limit=0.1, asks="a learning rate of {:g}"),
-    ] = 5e-4
+        Key(limit=0.1, asks="a learning rate of {:g}"),
+    ] = 1e-3
     schedule: Annotated[Schedule, Field(description="cosine (with a warm-up) or constant")] = "cosine"
     warmup: Annotated[
         Number, Field(ge=0, lt=1, description="Share of the run spent warming up"), Key(simulated=False)
@@ -120,7 +120,7 @@ class Recipe(Settings):
     views: Annotated[
         int,
         Field(ge=0, le=64, description="Augmented views of each image that are drawn once; 0: always anew"),
-        Key(later=True),
+        Key(later=True, pretrained=4),
     ] = 0
     group_balance: Annotated[Grouping, Field(description="Against unequal groups of patients")] = "none"
     ridge: Annotated[

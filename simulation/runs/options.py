@@ -38,7 +38,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameters() -> Iterator[inspect.Parameter]:
     for key in sorted(option_keys().values(), key=lambda key: PANELS.index(key.key.panel)):
-        default = None if key.key.synthetic is not None else key.default
+        default = None if _depends(key) else key.default
         kind = key.kind if default is not None else key.kind | None
         yield inspect.Parameter(
             key.name,
@@ -50,9 +50,7 @@ def _parameters() -> Iterator[inspect.Parameter]:
 
 def _option(key: KeyInfo, default: Any) -> Any:
     name, info = f"--{key.name.replace('_', '-')}", key.key
-    default_text = info.otherwise
-    if info.synthetic is not None:
-        default_text = f"{info.synthetic} synthetic, {key.default} real data"
+    default_text = _defaults(key) if _depends(key) else info.otherwise
     return typer.Option(
         f"{name}/--no-{name[2:]}" if default is True else name,
         help=f"{key.help_with_choices}  [default: {default_text}]" if default_text else key.help_with_choices,
@@ -61,6 +59,18 @@ def _option(key: KeyInfo, default: Any) -> Any:
         show_default=default is not None,
         rich_help_panel=info.panel,
     )
+
+
+def _depends(key: KeyInfo) -> bool:
+    return key.key.synthetic is not None or key.key.pretrained is not None
+
+
+def _defaults(key: KeyInfo) -> str:
+    synthetic = key.default if key.key.synthetic is None else key.key.synthetic
+    if key.key.pretrained is None:
+        return f"{synthetic} synthetic, {key.default} real data"
+    real = f"{key.key.pretrained} real data, {key.default} with weights none"
+    return f"{synthetic} synthetic, {real}"
 
 
 def new_run(out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:

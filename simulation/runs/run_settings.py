@@ -23,7 +23,7 @@ from dermafed.shared.model.model_settings import (
     backbone_name,
     default_frozen_blocks,
 )
-from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
+from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights, defaults_by_weights
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
@@ -116,14 +116,18 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         filled = {
             name: value for name, value in given.items() if name not in keys or keys[name].key.simulated
         }
-        if filled.get("data", SYNTHETIC) == SYNTHETIC:
+        synthetic = filled.get("data", SYNTHETIC) == SYNTHETIC
+        if synthetic:
             by_default = {
                 name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None
             }
             by_default["weights"] = _synthetic_start(filled.get("backbone", "EfficientNetB0"))
             filled = by_default | filled
         weights = filled.setdefault("weights", "imagenet")
-        filled.setdefault("frozen_blocks", default_frozen_blocks(weights))
+        if synthetic:
+            filled.setdefault("frozen_blocks", default_frozen_blocks(weights))
+        else:
+            filled = defaults_by_weights(weights, filled) | filled
         for name, names in (("data", (SYNTHETIC,)), ("weights", NAMED_WEIGHTS)):
             if isinstance(filled.get(name), str) and filled[name] not in names:
                 filled[name] = str(Path(filled[name]).resolve())
@@ -212,7 +216,9 @@ def load_settings(folder: Path) -> tuple[RunSettings, int]:
     try:
         values = json.loads(path.read_text("utf-8"))
         threads = int(values.pop("threads"))
-        settings = RunSettings(**values)  # an older version's lack the newest
+        # What is not written is not at the default of new runs, but as it was before there was such a key.
+        unwritten = {name: key.default for name, key in option_keys().items() if key.key.later}
+        settings = RunSettings(**unwritten | values)
         return settings.with_seed(settings.seed), threads
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SettingsError(

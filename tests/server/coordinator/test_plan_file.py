@@ -94,6 +94,36 @@ def test_every_key_reaches_its_place() -> None:
     assert Offer.from_text(offer.to_text()) == offer
 
 
+def test_a_plan_from_pretrained_weights_has_the_recipe_for_them() -> None:
+    offer = plan_of('name = "p"').offer
+    assert (offer.rounds, offer.refit, offer.recipe.views, offer.recipe.learning_rate) == (
+        16,
+        "logistic",
+        4,
+        1e-3,
+    )
+    assert (offer.model.image_size, offer.model.features, offer.model.views_at_test) == (192, "blocks", 2)
+    assert offer.preprocess.image_size == 192
+    older = plan_of('name = "p"\nweights = "none"').offer
+    assert (older.rounds, older.refit, older.recipe.views) == (32, "none", 0)
+    assert (older.model.image_size, older.model.features, older.model.views_at_test) == (128, "pooled", 1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "refit", "views"),
+    [
+        ("calibrate = false", "none", 4),
+        ('strategy = "exact-head"\nrounds = 1', "none", 4),
+        ("[model]\nfrozen_blocks = 0", "logistic", 0),
+        ("[training]\naugment = false", "logistic", 0),
+        ('refit = "ridge"\n[training]\nviews = 2', "ridge", 2),
+    ],
+)
+def test_a_default_that_another_key_excludes_is_left_out(lines: str, refit: str, views: int) -> None:
+    offer = plan_of(f'name = "p"\n{lines}').offer
+    assert (offer.refit, offer.recipe.views) == (refit, views)
+
+
 BAD = [
     ("", "name", "no name"),
     ("name = 3", "name", "not a text"),

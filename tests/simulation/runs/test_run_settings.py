@@ -24,7 +24,7 @@ from dermafed.simulation.runs.run_settings import (
 def test_every_setting_is_an_option_with_its_default() -> None:
     options = inspect.signature(cli.simulate).parameters
     for name, key in option_keys().items():
-        depends = key.key.synthetic is not None or key.key.otherwise
+        depends = not (key.key.synthetic is key.key.pretrained is None) or key.key.otherwise
         assert options[name].default == (None if depends else key.default), name
     assert not {"dropout", "clahe_grid"} & set(options), "they are for plans only"
 
@@ -37,7 +37,7 @@ def test_a_folder_named_synthetic_is_a_data_set(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(SystemExit, match="0"):
         cli.main()
     assert started[0].data == str(tmp_path / "synthetic")
-    assert (started[0].weights, started[0].image_size) == ("imagenet", 128)
+    assert (started[0].weights, started[0].image_size) == ("imagenet", 192)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,15 @@ def test_early_blocks_of_trained_weights_are_frozen(weights: str, blocks: int) -
 
 def test_defaults_depend_on_the_data() -> None:
     synthetic, real = RunSettings(), RunSettings(data="images")
+    scratch = RunSettings(data="images", weights="none")
     for name, key in option_keys().items():
         if key.key.synthetic is not None:
-            assert (getattr(synthetic, name), getattr(real, name)) == (key.key.synthetic, key.default)
-    assert (synthetic.rounds, real.rounds, synthetic.epochs, real.epochs) == (10, 32, 1, 0.25)
+            assert getattr(synthetic, name) == key.key.synthetic
+        if key.key.pretrained is not None:
+            assert (getattr(real, name), getattr(scratch, name)) == (key.key.pretrained, key.default)
+    assert (synthetic.rounds, scratch.rounds, real.rounds) == (10, 32, 16)
+    assert (synthetic.views, scratch.views, real.views) == (0, 0, 4)
+    assert (synthetic.refit, scratch.refit, real.refit) == ("none", "none", "logistic")
     assert RunSettings(rounds=3).rounds == 3
 
 
@@ -88,6 +93,29 @@ def test_what_came_later_is_written_where_it_was_chosen(tmp_path: Path) -> None:
     assert set(written) == VERSION_0_1_0 | {"ridge", "features"}
     with pytest.raises(SettingsError, match=r"started with ridge = 0\.3, not 0\.1"):
         check_same(settings, {"ridge": 0.1}, tmp_path)
+
+
+def test_a_run_of_an_older_version_keeps_what_its_settings_do_not_name(tmp_path: Path) -> None:
+    settings = RunSettings(data="images", features="pooled", views=0, refit="none").with_seed(0)
+    save_settings(tmp_path, settings, threads=1)
+    written = json.loads((tmp_path / "settings.json").read_text())
+    assert not {"features", "views", "refit"} & set(written)
+    assert load_settings(tmp_path) == (settings, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "excluded"),
+    [
+        ({"frozen_blocks": 0}, {"views": 0}),
+        ({"strategy": "exact-head", "rounds": 1}, {"refit": "none"}),
+    ],
+)
+def test_a_default_that_another_setting_excludes_is_left_out(
+    asked: dict[str, Any], excluded: dict[str, Any]
+) -> None:
+    settings = RunSettings(data="images", **asked)
+    check_settings(settings)
+    assert {name: getattr(settings, name) for name in excluded} == excluded
 
 
 def test_views_without_frozen_blocks_are_refused_before_any_work() -> None:
