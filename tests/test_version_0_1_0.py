@@ -294,9 +294,16 @@ def test_a_finished_simulation_gives_the_same_result(here: Folder) -> None:
     assert tables[0] == tables[1]
 
 
-def test_a_finished_study_gives_the_same_table(here: Folder) -> None:
+def test_a_finished_study_gives_the_same_table(here: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     here.unpack("study", "start")
     made = {path: path.stat().st_mtime_ns for path in Path("study").rglob("round-*.npz")}
     assert len(made) == 2
+    refused = command(fl_simulate, capsys, "study", "study.toml", "--out", "study")
+    recipe = 'features = "pooled", views_at_test = 1, views = 0, refit = "none"'
+    assert refused.code == 2
+    keys = recipe.split(", ")
+    assert all(key in " ".join(refused.err.split()) for key in keys), "the defaults have changed since"
+    file = Path("study.toml")
+    file.write_text(file.read_text("utf-8").replace("[base]", "\n".join(["[base]", *keys])), "utf-8")
     assert here.json(fl_simulate, "study", "study.toml", "--out", "study") == here.then("study")
     assert {path: path.stat().st_mtime_ns for path in made} == made, "nothing is trained again"

@@ -90,8 +90,8 @@ class Recipe(Settings):
     learning_rate: Annotated[
         Number,
         Field(gt=0, le=10, description="The peak of the learning rate"),
-        Key(limit=0.1, asks="a learning rate of {:g}"),
-    ] = 1e-3
+        Key(synthetic=1e-3, pretrained=1e-3, limit=0.1, asks="a learning rate of {:g}"),
+    ] = 5e-4
     schedule: Annotated[Schedule, Field(description="cosine (with a warm-up) or constant")] = "cosine"
     warmup: Annotated[
         Number, Field(ge=0, lt=1, description="Share of the run spent warming up"), Key(simulated=False)

@@ -30,6 +30,7 @@ from dermafed.simulation.runs.arms import (
     make_arms,
     run_arm,
 )
+from dermafed.simulation.runs.default_settings import SYNTHETIC
 from dermafed.simulation.runs.example_images import contact_sheet, example_stages
 from dermafed.simulation.runs.melanoma_results import ClinicsLesions, melanoma_results
 from dermafed.simulation.runs.prepare import Prepared, prepare, write_clinic_splits
@@ -37,7 +38,6 @@ from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import TestImages, arms_history, run_result, write_history_table
 from dermafed.simulation.runs.run_settings import (
     SETTINGS_FILE,
-    SYNTHETIC,
     RunSettings,
     check_settings,
     save_settings,

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -16,20 +15,15 @@ from pydantic_core import ArgsKwargs
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.model_info import LITE0_PACKAGE, NAMED_WEIGHTS, check_first_weights
-from dermafed.shared.model.model_settings import (
-    Architecture,
-    ModelSettings,
-    backbone_name,
-    default_frozen_blocks,
-)
-from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights, defaults_by_weights
+from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
+from dermafed.shared.model.model_settings import Architecture, ModelSettings
+from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
+from dermafed.simulation.runs.default_settings import SYNTHETIC, default_settings
 
 SETTINGS_FILE = "settings.json"
-SYNTHETIC = "synthetic"
 
 Engine = Literal["local", "ray"]
 Split = Literal["drawn", "even", "given", "held-out"]
@@ -116,18 +110,7 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         filled = {
             name: value for name, value in given.items() if name not in keys or keys[name].key.simulated
         }
-        synthetic = filled.get("data", SYNTHETIC) == SYNTHETIC
-        if synthetic:
-            by_default = {
-                name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None
-            }
-            by_default["weights"] = _synthetic_start(filled.get("backbone", "EfficientNetB0"))
-            filled = by_default | filled
-        weights = filled.setdefault("weights", "imagenet")
-        if synthetic:
-            filled.setdefault("frozen_blocks", default_frozen_blocks(weights))
-        else:
-            filled = defaults_by_weights(weights, filled) | filled
+        filled = default_settings(filled, keys) | filled
         for name, names in (("data", (SYNTHETIC,)), ("weights", NAMED_WEIGHTS)):
             if isinstance(filled.get(name), str) and filled[name] not in names:
                 filled[name] = str(Path(filled[name]).resolve())
@@ -249,8 +232,3 @@ def check_same(before: RunSettings, asked: dict[str, Any], folder: Path) -> None
                 where=folder,
                 remedy="Resume it without that option, or start a new run",
             )
-
-
-def _synthetic_start(backbone: object) -> str:
-    """``lite0`` where its package is installed: it starts far ahead of ``none``, without a download."""
-    return "lite0" if backbone_name(backbone) == "EfficientNetB0" and find_spec(LITE0_PACKAGE) else "none"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dermafed.simulation.runs.run_settings import SYNTHETIC
+from dermafed.simulation.runs.default_settings import SYNTHETIC
 from dermafed.simulation.studies.study import Study, read_study
 
 if TYPE_CHECKING:

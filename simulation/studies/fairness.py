@@ -16,9 +16,10 @@ from dermafed.shared.metrics.fairness.group_comparison import METHOD, GroupCompa
 from dermafed.shared.metrics.fairness.group_metrics import METRICS, WORST, Floats, ImagePredictions
 from dermafed.shared.metrics.intervals import Interval, percentile_interval
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
+from dermafed.simulation.runs.default_settings import SYNTHETIC
 from dermafed.simulation.runs.results import Predictions, TestImages
 from dermafed.simulation.runs.run import Watcher, simulate
-from dermafed.simulation.runs.run_settings import SYNTHETIC, RunSettings
+from dermafed.simulation.runs.run_settings import RunSettings
 from dermafed.simulation.studies.fairness_output import as_csv, group_plot, markdown
 from dermafed.simulation.studies.image_groups import ORDER, Angles, groups_of, measure_angles
 from dermafed.simulation.studies.study_runs import OWN, StudyRun, saved_predictions, saved_tests

@@ -27,7 +27,7 @@ from dermafed.simulation.runs.melanoma_results import ClinicsLesions
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import Predictions, TestImages
 from dermafed.simulation.runs.run import PreparedRun, Watcher, finish_run, prepare_run, run_folder
-from dermafed.simulation.runs.run_settings import SETTINGS_FILE, RunSettings, load_settings
+from dermafed.simulation.runs.run_settings import SETTINGS_FILE, RunSettings, load_settings, option_keys
 from dermafed.simulation.studies.study import Study
 
 RESULT_FILE = "result.json"
@@ -88,12 +88,16 @@ def _rounds_done(arm: Arm) -> int:
 
 
 def _is_done(run: StudyRun) -> bool:
-    if (run.folder / SETTINGS_FILE).exists() and load_settings(run.folder)[0] != run.settings:
-        raise SettingsError(
-            "This run of the study was started with other settings",
-            where=run.folder,
-            remedy="Choose another --out, or remove that folder",
-        )
+    if (run.folder / SETTINGS_FILE).exists():
+        before = load_settings(run.folder)[0]
+        keys = [name for name in option_keys() if getattr(before, name) != getattr(run.settings, name)]
+        if keys:
+            its_own = ", ".join(f"{name} = {json.dumps(getattr(before, name))}" for name in keys)
+            raise SettingsError(
+                "This run of the study was started with other settings",
+                where=run.folder,
+                remedy=f"Give the row its {its_own}; or choose another --out, or remove that folder",
+            )
     return (run.folder / RESULT_FILE).exists()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dermafed.shared.errors import SettingsError
 from dermafed.simulation import cli
-from dermafed.simulation.runs import run_settings as settings
+from dermafed.simulation.runs import default_settings
 from dermafed.simulation.runs.run_settings import (
     RunSettings,
     check_same,
@@ -47,7 +47,7 @@ def test_a_folder_named_synthetic_is_a_data_set(tmp_path: Path, monkeypatch: pyt
 def test_a_synthetic_run_starts_from_what_is_there(
     monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], installed: bool, weights: str
 ) -> None:
-    monkeypatch.setattr(settings, "find_spec", lambda _: object() if installed else None)
+    monkeypatch.setattr(default_settings, "find_spec", lambda _: object() if installed else None)
     assert RunSettings(**asked).weights == weights
 
 

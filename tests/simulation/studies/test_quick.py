@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dermafed.simulation.runs.default_settings import SYNTHETIC
 from dermafed.simulation.runs.prepare import prepare
-from dermafed.simulation.runs.run_settings import SYNTHETIC, check_settings
+from dermafed.simulation.runs.run_settings import check_settings
 from dermafed.simulation.studies.study import read_study, study_names
 from dermafed.simulation.synthetic.clinics import DEFAULT_CLINICS
 from dermafed.simulation.synthetic.dataset import generate_dataset

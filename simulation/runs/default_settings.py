@@ -1,0 +1,35 @@
+"""The defaults of a simulated run that depend on its data and first weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+from dermafed.shared.model.model_info import LITE0_PACKAGE
+from dermafed.shared.model.model_settings import backbone_name, default_frozen_blocks
+from dermafed.shared.protocol.plan import defaults_by_weights
+from dermafed.shared.settings import KeyInfo
+
+SYNTHETIC = "synthetic"
+"""In place of a path: images are drawn."""
+
+
+def default_settings(given: Mapping[str, Any], keys: Mapping[str, KeyInfo]) -> dict[str, Any]:
+    """The defaults, by name: those of synthetic images, or those that belong to the first weights.
+
+    Args:
+        given: the settings that are given.
+        keys: all settings.
+    """
+    if given.get("data", SYNTHETIC) != SYNTHETIC:
+        weights = given.get("weights", "imagenet")
+        return {"weights": weights} | defaults_by_weights(weights, given)
+    found = {name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None}
+    weights = given.get("weights", _synthetic_start(given.get("backbone", "EfficientNetB0")))
+    return found | {"weights": weights, "frozen_blocks": default_frozen_blocks(weights)}
+
+
+def _synthetic_start(backbone: object) -> str:
+    """``lite0`` where its package is installed: it starts far ahead of ``none``, without a download."""
+    return "lite0" if backbone_name(backbone) == "EfficientNetB0" and find_spec(LITE0_PACKAGE) else "none"
