@@ -11,13 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.server.rounds.held_classes import HeldClasses
-from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan, Refit
 from dermafed.shared.storage.atomic_files import write_atomically
@@ -100,24 +97,6 @@ def run_arm(arm: Arm) -> None:
     from dermafed.simulation.runs.train_arm import train_and_test
 
     train_and_test(arm)
-
-
-def held_classes(arm: Arm, features: int) -> HeldClasses | None:
-    """Which members have training images of which class, where the recipe wants that.
-
-    Args:
-        arm: its members are this program's own.
-        features: inputs of the model's last layer.
-    """
-    if not arm.plan.recipe.mask_absent:
-        return None
-    counts = {unquote(clinic.name): _counts(arm.plan, clinic) for clinic in arm.members}
-    return HeldClasses.of(counts, features)
-
-
-def _counts(plan: Plan, clinic: Path) -> list[int]:
-    labels = [record.label for record in read_clinic_split(clinic).splits.train]
-    return [labels.count(name) for name in plan.model.classes]
 
 
 def load_predictions(arm: Arm) -> dict[str, NDArray[np.float32]]:

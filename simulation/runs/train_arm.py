@@ -15,6 +15,7 @@ from flwr.app import Context
 from numpy.typing import NDArray
 
 from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.clinic_data import count_training_images
 from dermafed.client.node.clinic_trainer import batch_norm_files, build_clinic_trainer
 from dermafed.client.node.explanation_quality import (
     ClinicExplanationQuality,
@@ -23,6 +24,7 @@ from dermafed.client.node.explanation_quality import (
 )
 from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.refit_round import Refitting
 from dermafed.server.rounds.round_rules import RoundRules
@@ -51,7 +53,6 @@ from dermafed.simulation.runs.arms import (
     PREDICTIONS_FILE,
     VALIDATION_FILE,
     Arm,
-    held_classes,
     save_predictions,
 )
 from dermafed.simulation.runs.offset_predictions import (
@@ -125,7 +126,7 @@ def _train(arm: Arm) -> None:
         settings=arm.plan.to_dict(),
         adapted=trainable_mask(model),
         parts=parts_of(model),
-        held=held_classes(arm, last_layer_inputs(model)),
+        held=_held_classes(arm, model),
         resume=True,
         explain=arm.explain,
         refit=refit,
@@ -137,6 +138,14 @@ def _train(arm: Arm) -> None:
         run(server, client, [unquote(clinic.name) for clinic in arm.members])
     finally:
         trainers.clear()
+
+
+def _held_classes(arm: Arm, model: keras.Model) -> HeldClasses | None:
+    if not arm.plan.recipe.mask_absent:
+        return None
+    members = {unquote(clinic.name): read_clinic_split(clinic) for clinic in arm.members}
+    counts = {name: count_training_images(own, arm.plan.model.classes) for name, own in members.items()}
+    return HeldClasses.of({name: own.tolist() for name, own in counts.items()}, last_layer_inputs(model))
 
 
 def _rules(arm: Arm) -> RoundRules:
