@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,7 +86,7 @@ class KerasTrainer:
         self._targets = targets(train.labels, prior, recipe.label_smoothing)
         of_class = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
         self._weights = of_class[train.labels] * (1 if weights is None else weights)
-        self._head = ClinicHead(train, everywhere.tolist(), recipe.head_images)
+        self._head = ClinicHead(train, everywhere.tolist(), recipe.head_images, self._classifier)
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)
             self._targets[:, : len(counts)] *= shares[train.labels, None]
@@ -122,8 +123,7 @@ class KerasTrainer:
             DatasetError: too few images remain.
             ModelError: a feature is not finite.
         """
-        classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return self._head.sums(classifier)
+        return self._head.sums(weights, round)
 
     def head_slopes(self, weights: FloatVector, round: int, head: LinearHead) -> SlopeSums:
         """The loss of the same images by a head on the features that ``weights`` give, and its slopes.
@@ -132,18 +132,18 @@ class KerasTrainer:
             DatasetError: too few images remain.
             ModelError: the head is of other features or classes.
         """
-        classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return self._head.slopes(classifier, head)
+        return self._head.slopes(weights, round, head)
 
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """Evaluate a model on the clinic's validation images, with its own batch norm if it has one.
 
         Loss and histograms leave out classes of few images.
         """
-        classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return ClinicEvaluation.from_predictions(
-            self.validation.labels, self._validation_features.predict(classifier), shows_rare=False
-        )
+        predictions = self._validation_features.predict(self._classifier(weights, round))
+        return ClinicEvaluation.from_predictions(self.validation.labels, predictions, shows_rare=False)
+
+    def _classifier(self, weights: FloatVector, round: int) -> keras.Model:
+        return loaded_classifier(self.model, weights, round=round, memory=self.memory)
 
     def _batches(self, network: TrainingNetwork, steps: range) -> Iterator[Batch]:
         recipe = self.recipe
