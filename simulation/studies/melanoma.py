@@ -33,18 +33,25 @@ from dermafed.simulation.studies.resampled_metrics import (
     RESAMPLES,
     over_images_and_seeds,
 )
+from dermafed.simulation.studies.second_opinions import DIFFERENCE, FEDERATED_AND_TUNED, TWO_TRAININGS
 from dermafed.simulation.studies.study_runs import OWN, StudyRun
 from dermafed.simulation.studies.summary import as_csv
 
 Line = dict[str, Any]
 BySeed = Mapping[int, MelanomaModel]
 
-PAIRS = ((FEDERATED, POOLED), (FEDERATED, OWN), (TUNED, OWN))
+PAIRS = (
+    (FEDERATED, POOLED),
+    (FEDERATED, OWN),
+    (TUNED, OWN),
+    (FEDERATED_AND_TUNED, FEDERATED),
+    (TWO_TRAININGS, FEDERATED),
+)
 
 _RANGES = {
     PARTIAL_AUC: (0.0, 0.2),
     BIOPSIES: (1.0, math.inf),
-    **dict.fromkeys((*BENEFITS, *OVER_ALL), (-math.inf, math.inf)),
+    **dict.fromkeys((*BENEFITS, *OVER_ALL, DIFFERENCE), (-math.inf, math.inf)),
 }
 
 
@@ -136,17 +143,23 @@ def _line(
 
 
 def _pairs(models: Mapping[Model, BySeed]) -> Iterator[tuple[Model, Model]]:
+    """The models of each row that are compared, and every row's federated model with the first row's."""
+    first = next(iter(models), ("", "", ""))[0]
     for row, predictions in dict.fromkeys((row, predictions) for row, _, predictions in models):
-        for a, b in PAIRS:
-            if (row, a, predictions) in models and (row, b, predictions) in models:
-                yield (row, a, predictions), (row, b, predictions)
+        pairs = [((row, a, predictions), (row, b, predictions)) for a, b in PAIRS]
+        if row != first:
+            pairs.append(((row, FEDERATED, predictions), (first, FEDERATED, predictions)))
+        yield from ((a, b) for a, b in pairs if a in models and b in models)
 
 
 def _difference_lines(a: Model, b: Model, models: Mapping[Model, BySeed]) -> Iterator[Line]:
-    """a - b, of the seeds that both have; models of one row and seed have the same test images."""
+    """a - b, of the seeds that both were trained with, and tested on the same images."""
     row, arm, predictions = a
-    names = {"row": row, "arm": f"{arm} - {b[1]}", "predictions": predictions}
-    seeds = [seed for seed in models[a] if seed in models[b]]
+    other = b[1] if b[0] == row else f"{b[1]} of {b[0]}"
+    names = {"row": row, "arm": f"{arm} - {other}", "predictions": predictions}
+    seeds = [
+        seed for seed, own in models[a].items() if seed in models[b] and own.images == models[b][seed].images
+    ]
     mine, yours = ({seed: models[model][seed] for seed in seeds} for model in (a, b))
     for key in _common(mine, yours) if seeds else ():
         own = [(mine[seed].figures[key], yours[seed].figures[key]) for seed in seeds]

@@ -1,66 +1,30 @@
-"""The models of finished runs on melanoma: test predictions, and the threshold of the alert."""
+"""The figures of every model of a study's finished runs on melanoma, and of two models asked together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dermafed.server.rounds.history import HISTORY_FILE, read_history
-from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
-from dermafed.shared.metrics.decision.operating_point import target_threshold
-from dermafed.simulation.runs.alert_points import SETTINGS
-from dermafed.simulation.runs.arms import (
-    FEDERATED,
-    LOCAL,
-    NO_PRIOR_FILE,
-    OFFSETS_FILE,
-    OFFSETS_VALIDATION_FILE,
-    POOLED,
-    PREDICTIONS_FILE,
-    VALIDATION_FILE,
-)
+from dermafed.simulation.runs.arms import FEDERATED, LOCAL, POOLED
 from dermafed.simulation.runs.melanoma_results import ClinicsLesions
-from dermafed.simulation.runs.results import Predictions
 from dermafed.simulation.studies.drawn_tests import DrawnTests
 from dermafed.simulation.studies.melanoma_figures import Figures, melanoma_figures
-from dermafed.simulation.studies.study_runs import (
-    ALONE,
-    OWN,
-    StudyRun,
-    arm_folder,
-    saved_lesions,
-    saved_predictions,
+from dermafed.simulation.studies.saved_models import (
+    SavedModel,
+    has_melanoma,
+    saved_models,
+    threshold_of,
+    together,
 )
-
-WITH_OFFSETS, AS_TRAINED = "with offsets", "as trained"
-_FILES = {
-    WITH_OFFSETS: (OFFSETS_FILE, OFFSETS_VALIDATION_FILE),
-    AS_TRAINED: (PREDICTIONS_FILE, VALIDATION_FILE),
-}
+from dermafed.simulation.studies.second_opinions import doubts, mean_model, second_opinions
+from dermafed.simulation.studies.study_runs import OWN, StudyRun, arm_folder, saved_lesions
 
 Model = tuple[str, str, str]
-"""Row, arm, and which predictions."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SavedModel:
-    """What one model, or each clinic's own at home, predicts.
-
-    Attributes:
-        predictions: ``with offsets``, or ``as trained`` where there are none with offsets.
-        test: probabilities of all test images in the order of the clinics, float32 (N, C).
-        threshold: of the alert, that finds 95 % of all validation melanomas; ``None`` without any.
-        equal: as ``test``, as if all classes were equally frequent; ``None`` where there are no offsets.
-    """
-
-    predictions: str
-    test: NDArray[np.float32]
-    threshold: float | None
-    equal: NDArray[np.float32] | None
+"""Row, arm (or which two models together), and which predictions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,63 +40,58 @@ class MelanomaModel:
     figures: Figures
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _TestedRun:
+    """A finished run that knows melanoma: its clinics' images, their resamples, and its models by arm."""
+
+    seed: int
+    lesions: ClinicsLesions
+    tests: DrawnTests
+    saved: dict[str, SavedModel]
+
+    def figures(self, model: SavedModel) -> MelanomaModel:
+        test = together(self.lesions, model.test)
+        equal = None if model.equal is None else together(self.lesions, model.equal)
+        threshold = threshold_of(self.lesions, model)
+        return MelanomaModel(self.tests.seed, melanoma_figures(self.tests, test, threshold, equal))
+
+    def with_doubts(self, one: SavedModel, other: SavedModel) -> MelanomaModel:
+        mean = self.figures(mean_model(one, other))
+        own = doubts(self.tests, together(self.lesions, one.test), together(self.lesions, other.test))
+        return MelanomaModel(mean.images, mean.figures | own)
+
+
 def melanoma_models(runs: Sequence[StudyRun], resamples: int) -> dict[Model, dict[int, MelanomaModel]]:
     """Every model of finished runs, by its name and seed; none of runs that do not know melanoma.
 
     Args:
-        runs: the finished runs.
+        runs: the finished runs, those of a row one after the other.
         resamples: number of resamples of the bootstrap.
     """
     models: dict[Model, dict[int, MelanomaModel]] = {}
-    for run in runs:
-        lesions = saved_lesions(run)
-        if not has_melanoma(lesions):
-            continue
-        tests = DrawnTests.of(lesions, resamples)
-        for arm, saved in saved_models(run, lesions).items():
-            figures = melanoma_figures(tests, saved.test, saved.threshold, saved.equal)
-            own = MelanomaModel(tests.seed, figures)
-            models.setdefault((run.row, arm, saved.predictions), {})[run.settings.seed] = own
+    for row, own in groupby(runs, key=attrgetter("row")):
+        for seed, arm, predictions, model in _models_of_row(list(own), resamples):
+            models.setdefault((row, arm, predictions), {})[seed] = model
     return models
 
 
-def has_melanoma(lesions: ClinicsLesions) -> bool:
-    """Whether melanoma is one of a run's classes, and there are test images."""
-    return MELANOMA in lesions.classes and any(own.splits.test for own in lesions.clinics.values())
+def _models_of_row(runs: Sequence[StudyRun], resamples: int) -> Iterator[tuple[int, str, str, MelanomaModel]]:
+    tested = {run.settings.seed: found for run in runs if (found := _tested(run, resamples))}
+    for run in tested.values():
+        for arm, saved in run.saved.items():
+            yield run.seed, arm, saved.predictions, run.figures(saved)
+    if len({run.tests.seed for run in tested.values()}) != 1:
+        return  # other test images with each seed
+    for seed, name, one, other in second_opinions({seed: run.saved for seed, run in tested.items()}):
+        yield seed, name, one.predictions, tested[seed].with_doubts(one, other)
 
 
-def saved_models(run: StudyRun, lesions: ClinicsLesions) -> dict[str, SavedModel]:
-    """The models that a finished run has, by arm: ``federated``, ``tuned``, ``pooled`` and ``own``.
-
-    Args:
-        run: the finished run.
-        lesions: its clinics' images.
-    """
-    saved = {
-        kind: (_by_arm(run, test), _by_arm(run, validation)) for kind, (test, validation) in _FILES.items()
-    }
-    without_prior = _by_arm(run, NO_PRIOR_FILE)
-    found = {}
-    for arm in saved[AS_TRAINED][0]:
-        kind = WITH_OFFSETS if arm in saved[WITH_OFFSETS][0] else AS_TRAINED
-        test, validation = (side.get(arm) for side in saved[kind])
-        assert test is not None
-        equal = _together(lesions, without_prior[arm]) if arm in without_prior else None
-        found[arm] = SavedModel(kind, _together(lesions, test), _threshold(lesions, validation), equal)
-    return found
-
-
-def _together(lesions: ClinicsLesions, predictions: Predictions) -> NDArray[np.float32]:
-    return np.concatenate([predictions[folder] for folder in lesions.clinics])
-
-
-def _by_arm(run: StudyRun, file: str) -> dict[str, Predictions]:
-    return {arm: own for arm, (own, *_) in saved_predictions(run, file).items() if arm != ALONE}
-
-
-def _threshold(lesions: ClinicsLesions, validation: Predictions | None) -> float | None:
-    counts = None if validation is None else lesions.validation_counts(validation)
-    return None if counts is None else target_threshold(counts, SETTINGS.sensitivity)
+def _tested(run: StudyRun, resamples: int) -> _TestedRun | None:
+    lesions = saved_lesions(run)
+    if not has_melanoma(lesions):
+        return None
+    tests = DrawnTests.of(lesions, resamples)
+    return _TestedRun(run.settings.seed, lesions, tests, saved_models(run))
 
 
 def core_minutes(run: StudyRun, arm: str) -> float | None:

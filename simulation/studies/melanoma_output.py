@@ -22,8 +22,9 @@ from dermafed.simulation.studies.melanoma_figures import (
     WITHIN,
     WORST,
 )
-from dermafed.simulation.studies.melanoma_models import AS_TRAINED
 from dermafed.simulation.studies.resampled_metrics import ALL
+from dermafed.simulation.studies.saved_models import AS_TRAINED
+from dermafed.simulation.studies.second_opinions import BY_DISAGREEMENT, BY_PROBABILITY, DIFFERENCE
 from dermafed.simulation.studies.summary import markdown as table
 
 Line = dict[str, Any]
@@ -48,6 +49,10 @@ _TABLES = {
     "The alert at the threshold chosen for 95 % of validation melanomas": (ALL, _ALERT),
     "Net benefit; of a biopsy of no lesion it is 0": (ALL, (*BENEFITS, *OVER_ALL)),
     "The most probable class": (ALL, (*_MOST_PROBABLE, CORE_MINUTES)),
+    "Two models' disagreement as a doubt: AUC over wrong and right answers of the federated model": (
+        ALL,
+        (BY_PROBABILITY, BY_DISAGREEMENT, DIFFERENCE),
+    ),
     "The most probable class, as if all classes were equally frequent": (ALL, _EQUAL),
 }
 _CLINIC = (AUC, ALERT_SENSITIVITY, ALERT_SPECIFICITY, *_MOST_PROBABLE, *_EQUAL)

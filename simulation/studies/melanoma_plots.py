@@ -22,10 +22,10 @@ from dermafed.simulation.studies.melanoma_figures import (
     Lesions,
     net_benefit,
 )
-from dermafed.simulation.studies.melanoma_models import has_melanoma, saved_models
 from dermafed.simulation.studies.models import models_plot
 from dermafed.simulation.studies.plots import as_svg, curve, panels
 from dermafed.simulation.studies.resampled_metrics import ALL
+from dermafed.simulation.studies.saved_models import has_melanoma, saved_models, together
 from dermafed.simulation.studies.study_runs import StudyRun, saved_lesions
 
 Line = dict[str, Any]
@@ -62,7 +62,7 @@ def curves_plot(runs: Sequence[StudyRun]) -> bytes:
         SVG.
     """
     known = [run for run in runs if has_melanoma(saved_lesions(run))]
-    arms = {run.row: saved_models(run, saved_lesions(run)).keys() for run in known}
+    arms = {run.row: saved_models(run).keys() for run in known}
     row = next((row for row, own in arms.items() if POOLED in own), next(iter(arms)))
     figure, axes = panels(2, shared=False)
     curves = [model_curves(run) for run in known if run.row == row]
@@ -94,8 +94,8 @@ def model_curves(run: StudyRun) -> dict[str, tuple[Floats, Floats]]:
     lesions = saved_lesions(run)
     tests = DrawnTests.of(lesions, 0)
     found = {}
-    for arm, saved in saved_models(run, lesions).items():
-        scores = saved.test.astype(np.float64)
+    for arm, saved in saved_models(run).items():
+        scores = together(lesions, saved.test).astype(np.float64)
         found[arm] = (_specificities(tests, scores), _benefits(tests, scores))
     nothing = np.zeros((tests.labels.size, len(tests.classes)))
     nothing[:, tests.melanoma] = 1

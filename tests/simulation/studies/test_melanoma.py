@@ -70,7 +70,8 @@ def test_a_figure_is_the_mean_over_the_seeds_with_offsets(tmp_path: Path) -> Non
     # Melanomas that are not found still rank above the others.
     assert of(lines, "federated", "within clinics", "auc")["mean"] == 1
     assert {line["predictions"] for line in lines} == {"with offsets"}
-    assert {line["p"] for line in lines} == {None}
+    of_one_model = [line for line in lines if " - " not in line["arm"]]
+    assert {line["p"] for line in of_one_model} == {None}
     assert not [line for line in lines if line["figure"] == "core minutes"]
 
 
@@ -114,12 +115,17 @@ def test_models_of_a_row_are_compared_on_the_same_lesions(tmp_path: Path) -> Non
     lines = melanoma_lines([run(tmp_path, arms)], resamples=4000)
     assert of(lines, "own", "all", "sensitivity of the alert")["mean"] == pytest.approx(10 / 15)
     pairs = {line["arm"] for line in lines if " - " in line["arm"]}
-    assert pairs == {"federated - pooled", "federated - own", "tuned - own"}
+    assert pairs == {
+        "federated - pooled",
+        "federated - own",
+        "tuned - own",
+        "federated and tuned - federated",
+    }
     line = of(lines, "federated - pooled", "east", "sensitivity of the alert")
     # Five of ten are found by one model alone: Binomial(10, 0.5) of them are drawn.
     assert (line["mean"], line["low"], line["high"]) == pytest.approx((0.5, 0.2, 0.8))
     assert line["p"] == pytest.approx(2 / 2**10, abs=0.0015)
-    assert line["p_holm"] == pytest.approx(3 * line["p"], abs=0.003)
+    assert line["p_holm"] == pytest.approx(4 * line["p"], abs=0.004)
     same = of(lines, "federated - own", "west", "sensitivity of the alert")
     assert (same["mean"], same["low"], same["high"], same["p"]) == (0, 0, 0, 1)
     together = of(lines, "tuned - own", "all", "sensitivity of melanoma")
@@ -127,16 +133,23 @@ def test_models_of_a_row_are_compared_on_the_same_lesions(tmp_path: Path) -> Non
     assert json.loads(json.dumps(lines, allow_nan=False)) == lines
 
 
-def test_rows_without_baselines_have_no_differences(tmp_path: Path) -> None:
+def test_rows_are_compared_with_the_first_on_the_same_test_images(tmp_path: Path) -> None:
     both = {"federated": with_offsets(finding(9)), "pooled": with_offsets(finding(4))}
-    runs = [run(tmp_path, both, "a"), run(tmp_path, {"federated": both["federated"]}, "b")]
-    lines = melanoma_lines(runs, resamples=20)
+    other = {"federated": with_offsets(finding(7))}
+    moved = melanoma_run(
+        tmp_path, "c", 0, TESTS | {"east": "n" * 10 + "m" * 10}, other, validation=VALIDATION
+    )
+    lines = melanoma_lines([run(tmp_path, both, "a"), run(tmp_path, other, "b"), moved], resamples=20)
     assert {(line["row"], line["arm"]) for line in lines} == {
         ("a", "federated"),
         ("a", "pooled"),
         ("a", "federated - pooled"),
         ("b", "federated"),
+        ("b", "federated - federated of a"),
+        ("c", "federated"),
     }
+    line = of(lines, "federated - federated of a", "east", "sensitivity of the alert")
+    assert line["mean"] == pytest.approx(0.7 - 0.9)
 
 
 def test_runs_without_offsets_count_as_trained_and_are_compared_among_themselves(tmp_path: Path) -> None:
@@ -144,7 +157,13 @@ def test_runs_without_offsets_count_as_trained_and_are_compared_among_themselves
     arms = {"federated": old, "pooled": with_offsets(finding(4)), "tuned": {PREDICTIONS_FILE: finding(10)}}
     lines = melanoma_lines([run(tmp_path, arms)], resamples=20)
     kinds = {line["arm"]: line["predictions"] for line in lines}
-    assert kinds == {"federated": "as trained", "pooled": "with offsets", "tuned": "as trained"}
+    assert kinds == {
+        "federated": "as trained",
+        "pooled": "with offsets",
+        "tuned": "as trained",
+        "federated and tuned": "as trained",
+        "federated and tuned - federated": "as trained",
+    }
     assert of(lines, "federated", "east", "sensitivity of the alert")["mean"] == pytest.approx(0.9)
     tuned = {line["figure"] for line in lines if line["arm"] == "tuned"}
     assert "auc" in tuned
