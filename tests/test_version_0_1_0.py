@@ -299,7 +299,7 @@ def test_a_finished_study_gives_the_same_table(here: Folder, capsys: pytest.Capt
     made = {path: path.stat().st_mtime_ns for path in Path("study").rglob("round-*.npz")}
     assert len(made) == 2
     refused = command(fl_simulate, capsys, "study", "study.toml", "--out", "study")
-    recipe = 'features = "pooled", views_at_test = 1, views = 0, refit = "none"'
+    recipe = 'features = "pooled", views_at_test = 1, views = 0, refit = "none", own_layer = false'
     assert refused.code == 2
     keys = recipe.split(", ")
     assert all(key in " ".join(refused.err.split()) for key in keys), "the defaults have changed since"

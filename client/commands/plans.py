@@ -124,6 +124,8 @@ def _exact_head(offer: Offer) -> Iterator[str]:
 
     if offer.refit != "none":
         yield f"the last layer anew after the last round: {offer.refit}"
+    if offer.own_layer:
+        yield "a last layer of your own, near the last model's: it stays here"
     if offer.strategy == EXACT_HEAD or offer.refit != "none":
         yield f"sums of features: of clinics with at least {offer.recipe.head_images} training images"
         yield "    with fewer images than features, they tell of any image whether it is among them"

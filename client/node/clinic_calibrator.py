@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dermafed.client.node.consent import ApprovedRun
 from dermafed.client.node.home import Home, read_settings
+from dermafed.client.node.own_model import own_model
 from dermafed.client.node.saved_models import MODEL, SavedModel, find_saved_model, save_last_model
 from dermafed.shared.errors import DatasetError, FederationError, SettingsError
 from dermafed.shared.lesions.clinic_split import read_clinic_split
@@ -56,10 +57,17 @@ def check_finite(values: FloatVector) -> None:
 
 @dataclass
 class LastOutputs:
-    """What one model makes of a clinic's validation images, in memory: it is asked for at many points."""
+    """What one model makes of a clinic's validation images, in memory: it is asked for at many points.
 
-    of: tuple[str, str] = ("", "")
-    outputs: NetworkOutputs | None = None
+    Attributes:
+        of: the run's hash and the digest of its model.
+        own: the model that the clinic uses: the run's, or that with the clinic's own last layer.
+        outputs: of this model.
+    """
+
+    of: tuple[str, str]
+    own: FloatVector
+    outputs: NetworkOutputs
 
 
 @dataclass(frozen=True)
@@ -69,12 +77,12 @@ class ClinicCalibrator:
     Attributes:
         home: the clinic's folder.
         run: the run that the clinic approved.
-        last: the outputs for the validation images that were computed last.
+        last: where the outputs for the validation images that were computed last are kept, if there are any.
     """
 
     home: Home
     run: ApprovedRun
-    last: LastOutputs = field(default_factory=LastOutputs)
+    last: list[LastOutputs] = field(default_factory=list)
 
     def sums(self, instruction: Instruction) -> CalibrationSums:
         """The sums of the clinic's validation images of common classes; saves the model, the run's last.
@@ -141,14 +149,17 @@ class ClinicCalibrator:
         model, weights = self._saved(calibration.model)
         if calibration.classes != self.run.offer.model.classes:
             raise FederationError("The calibration belongs to another model", where=model.folder)
-        validation = self._validation(weights)
-        training = self._outputs(weights, self._split.train)
+        last = self._last(weights)
+        validation, training = last.outputs, self._outputs(last.own, self._split.train)
         federation = calibration.federation
         own = replace(
             calibration,
             out_of_distribution=fit_out_of_distribution(training, validation),
             own=None if federation is None else own_offsets(federation, training, validation),
+            model=weights_digest(last.own),
         )
+        if self.run.offer.own_layer:
+            model.save_own(last.own)
         save_calibration(model.folder / MODEL, replace(own, alert=self._alert(own, validation)))
 
     def _alert(self, calibration: Calibration, validation: NetworkOutputs) -> AlertRule | None:
@@ -180,18 +191,30 @@ class ClinicCalibrator:
         return model, weights
 
     def _validation(self, weights: FloatVector) -> NetworkOutputs:
+        return self._last(weights).outputs
+
+    def _last(self, weights: FloatVector) -> LastOutputs:
         """The outputs for the validation images, computed once for each model."""
-        of, outputs = (self.run.hash, weights_digest(weights)), self.last.outputs
-        if outputs is None or self.last.of != of:
-            outputs = self._outputs(weights, self._split.validation)
+        of = self.run.hash, weights_digest(weights)
+        if not self.last or self.last[0].of != of:
+            own = self._own(weights)
+            outputs = self._outputs(own, self._split.validation)
             check_finite(outputs.logits)
-            self.last.of, self.last.outputs = of, outputs
-        return outputs
+            self.last[:] = [LastOutputs(of, own, outputs)]
+        return self.last[0]
+
+    def _own(self, weights: FloatVector) -> FloatVector:
+        """The model that the clinic will use: with its own last layer, if the plan has it."""
+        run = self.run
+        if not run.offer.own_layer:
+            return weights
+        configure_backend(run.plan.threads)
+        return own_model(run.folder.split, run.plan, weights)
 
     def _outputs(self, weights: FloatVector, records: Sequence[LesionRecord]) -> NetworkOutputs:
         plan = self.run.plan
         configure_backend(plan.threads)
-        # Without the clinic's own batch normalisation: the saved and the exported model are the global one.
+        # Without the clinic's own batch normalisation: the saved and the exported model have the global one.
         classifier = loaded_classifier(plan.model, weights)
         images = load_labelled(records, plan.model, plan.preprocess)
         return network_outputs(classifier, images, views=plan.model.views_at_test)

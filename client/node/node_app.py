@@ -94,7 +94,7 @@ def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
         run = consent.approved(context)
         return build_explanation_quality(run.folder.split, run.plan, run.folder.state, score_cam)
 
-    outputs = LastOutputs()
+    outputs: list[LastOutputs] = []
 
     def calibrator_for(context: Context) -> ClinicCalibrator:
         return ClinicCalibrator(home, consent.approved_calibration(context), outputs)

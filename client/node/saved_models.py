@@ -19,7 +19,7 @@ from dermafed.shared.training.trainer import FloatVector
 MODEL = "model"
 """The stem of the names of the files beside a saved model's weights."""
 
-_WEIGHTS, _CARD = "weights.npy", f"{MODEL}.json"
+_WEIGHTS, _OWN, _CARD = "weights.npy", "own-weights.npy", f"{MODEL}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,27 @@ class SavedModel:
     card: ModelInfo
 
     def weights(self) -> FloatVector:
-        """The weights, float32 (P,).
+        """The global model's weights, float32 (P,).
 
         Raises:
             ModelError: the file cannot be read.
         """
-        path = self.folder / _WEIGHTS
+        return self._read(self.folder / _WEIGHTS)
+
+    def own_weights(self) -> FloatVector:
+        """The same with the clinic's own last layer, if it has one: what the clinic uses, and calibrated.
+
+        Raises:
+            ModelError: the file cannot be read.
+        """
+        own = self.folder / _OWN
+        return self._read(own) if own.exists() else self.weights()
+
+    def save_own(self, weights: FloatVector) -> None:
+        """Save the weights with the clinic's own last layer, float32 (P,)."""
+        write_private(self.folder / _OWN, _content(weights))
+
+    def _read(self, path: Path) -> FloatVector:
         try:
             return np.asarray(np.load(path, allow_pickle=False), np.float32)
         except (OSError, ValueError, EOFError) as error:
@@ -52,16 +67,20 @@ class SavedModel:
 
 
 def save_last_model(folder: Path, hash: str, offer: Offer, weights: FloatVector, round: int) -> None:
-    """Save a run's global model in place of the round before, and remove the calibration of that one."""
+    """Save a run's global model in place of the round before, and remove what was fitted to that one."""
     own = folder / _name(hash, offer)
     make_folder(own)
-    for path in calibration_files(own / MODEL):
+    for path in (own / _OWN, *calibration_files(own / MODEL)):
         path.unlink(missing_ok=True)
-    content = io.BytesIO()
-    np.save(content, weights)
-    write_private(own / _WEIGHTS, content.getvalue())
+    write_private(own / _WEIGHTS, _content(weights))
     card = ModelInfo(offer.model, offer.preprocess, f"federated run {offer.name}", round, dict(offer.labels))
     write_private(own / _CARD, json.dumps(card.to_dict(), indent=2).encode())
+
+
+def _content(weights: FloatVector) -> bytes:
+    content = io.BytesIO()
+    np.save(content, weights)
+    return content.getvalue()
 
 
 def list_saved_models(folder: Path) -> list[SavedModel]:

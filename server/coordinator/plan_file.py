@@ -106,7 +106,8 @@ def _documented(key: KeyInfo) -> str:
     value = default if default is not None else key.key.example
     given = default is not None or key.required
     otherwise = f" Without it: {key.key.otherwise}." if key.key.otherwise else ""
-    otherwise += f" With weights none: {key.default}." if pretrained is not None else ""
+    scratch = json.dumps(key.default).strip('"')
+    otherwise += f" With weights none: {scratch}." if pretrained is not None else ""
     text = f"{'' if given else '# '}{key.name} = {json.dumps(value)}"
     return f"{text:<29} # {key.help_with_choices}{otherwise}".rstrip(".")
 

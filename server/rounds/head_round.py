@@ -15,7 +15,6 @@ from flwr.app import RecordDict
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.shares import Member, capped_weights, check_told
-from dermafed.server.rounds.strategies import Means
 from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.head_messages import decode_head_sums
@@ -85,7 +84,7 @@ class HeadRound:
         weights = {name: float(capped[name].gram[-1, -1]) for name in used}
         whole = math.fsum(weights.values())
         clinics = {name: ClinicRound(name, share=weight / whole) for name, weight in weights.items()}
-        return Trained(with_head(self.start, head), math.nan, clinics)
+        return Trained(head.into(self.start), math.nan, clinics)
 
 
 def ridge_fit(ridge: float) -> Fit:
@@ -119,12 +118,6 @@ def capped_sums(sums: Mapping[str, HeadSums], largest_share: float) -> dict[str,
         name: own if capped[name] == weights[name] else own.times(capped[name] / weights[name])
         for name, own in sums.items()
     }
-
-
-def with_head(weights: FloatVector, head: LinearHead) -> Means:
-    """A model's flat weights, (P,), with another last layer: its kernel and bias are the last of them."""
-    last = np.concatenate([head.kernel.ravel(), head.bias])
-    return np.concatenate([weights[: -last.size].astype(np.float64), last])
 
 
 def _mean_square(sums: HeadSums) -> float:

@@ -70,10 +70,20 @@ class Offer(RunKeys):
     sends: tuple[str, ...] = SENT
 
     @model_validator(mode="after")
-    def _refit_is_told(self) -> Self:
+    def _last_layers_are_told(self) -> Self:
         if self.refit != "none" and not self.calibrate:
             remedy = "Leave calibrate true: by it the clinics learn whether the last layer was kept"
             raise SettingsError("refit without calibrate", where="refit", remedy=remedy)
+        if self.own_layer and not self.calibrate:
+            remedy = (
+                "Leave calibrate true: a clinic fits its own last layer when it calibrates the last model"
+            )
+            raise SettingsError("own_layer without calibrate", where="own_layer", remedy=remedy)
+        if self.own_layer and self.model.batch_norm == "local":
+            remedy = "Choose another batch_norm: its own last layer makes the model the clinic's anyway"
+            raise SettingsError(
+                "own_layer does not go with batch_norm local", where="own_layer", remedy=remedy
+            )
         return self
 
     def plan(self, class_counts: Sequence[int], threads: int) -> Plan:

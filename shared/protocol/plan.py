@@ -54,6 +54,8 @@ class RunKeys(Settings):
         strategy: the server's strategy.
         refit: whether the last layer is trained anew after the last round, on the last model's features, by
             ridge or logistic regression with classes of equal weight; kept if it is no worse in validation.
+        own_layer: whether each clinic then fits its own last layer, near the run's, to its training images.
+            The layer stays at the clinic, which calibrates and uses the model with it.
         explain: whether clinics are asked, after the last round, how good explanations of the model are.
         seed: seed of all random draws.
     """
@@ -67,6 +69,11 @@ class RunKeys(Settings):
         Field(description="Train the last layer anew after the last round: none, ridge or logistic"),
         Key(later=True, pretrained="logistic", asks="the last layer anew: {}"),
     ] = "none"
+    own_layer: Annotated[
+        bool,
+        Field(description="After the last round, each clinic fits its own last layer, near the model's"),
+        Key(later=True, pretrained=True),
+    ] = False
     explain: Annotated[
         bool,
         Field(
@@ -134,7 +141,8 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
     """The defaults of a new plan's or run's keys that depend on the first weights: by name.
 
     What another key excludes is left out: views without frozen blocks or augmentation, a new last layer where
-    there is no calibration or only a last layer.
+    there is no calibration or only a last layer, each clinic's own where there is no calibration or each has
+    its own batch normalisation.
 
     Args:
         weights: their origin.
@@ -150,6 +158,8 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
         del found["views"]
     if given.get("strategy") == EXACT_HEAD or given.get("calibrate") is False:
         del found["refit"]
+    if given.get("calibrate") is False or given.get("batch_norm") == "local":
+        del found["own_layer"]
     return found | {"frozen_blocks": frozen_blocks}
 
 

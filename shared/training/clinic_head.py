@@ -23,6 +23,7 @@ from dermafed.shared.training.exact_head.head_sums import (
 )
 from dermafed.shared.training.exact_head.ridge import LinearHead
 from dermafed.shared.training.exact_head.slope_sums import SlopeSums
+from dermafed.shared.training.own_layer import own_layer
 from dermafed.shared.training.predict import BATCH_SIZE, apply_in_batches
 from dermafed.shared.training.trainer import FloatVector
 
@@ -81,9 +82,23 @@ class ClinicHead:
             raise ModelError("The head is of other features or classes than the model")
         return SlopeSums.of(features, self.data.labels, of_class, head)
 
+    def with_own_layer(self, weights: FloatVector, round: int) -> FloatVector:
+        """A model, float32 (P,), with the clinic's own last layer: see ``shared.training.own_layer``.
+
+        All training images count, even those of a class with few: nothing of it leaves the clinic.
+
+        Args:
+            weights: as in :meth:`sums`.
+            round: as in :meth:`sums`.
+        """
+        features, classes = self._features_by(weights, round), len(self.class_counts)
+        start = LinearHead.of(weights, features.shape[1], classes)
+        of_class = class_weights(np.asarray(self.class_counts, np.int64)).astype(np.float64)
+        return own_layer(features, self.data.labels, of_class, start).into(weights).astype(np.float32)
+
     def _features_by(self, weights: FloatVector, round: int) -> NDArray[np.float32]:
         # With its own batch normalisation, the clinic's model also depends on the round.
-        model = hashlib.sha256(np.ascontiguousarray(weights)).digest() + round.to_bytes(8, "big")
+        model = hashlib.sha256(np.ascontiguousarray(weights).data).digest() + round.to_bytes(8, "big")
         if model != self._model:
             network = _features_of(self.classifier(weights, round))
             self._features = apply_in_batches(network, self.data.images, self.data.metadata)

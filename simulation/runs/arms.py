@@ -45,6 +45,7 @@ class Arm:
         model: path of the final model, with the facts saved in it; ``None``: it is not saved.
         explain: whether the clinics measure explanations of the final model.
         refit: whether the last layer is trained anew after the last round, and how.
+        own_layer: whether each clinic then fits its own last layer; that model is tested too.
     """
 
     name: str
@@ -59,6 +60,12 @@ class Arm:
     model: tuple[Path, ModelInfo] | None = None
     explain: bool = False
     refit: Refit = "none"
+    own_layer: bool = False
+
+    @property
+    def tuned(self) -> bool:
+        """Whether each clinic also has a model of its own, from the federation's."""
+        return self.tune > 0 or self.own_layer
 
     @property
     def tuned_predictions(self) -> Path:
@@ -114,7 +121,7 @@ def load_more_predictions(arm: Arm, file: str) -> dict[str, dict[str, NDArray[np
         file: its name, one of those above.
     """
     files = {arm.name: arm.folder / file}
-    if arm.tune:
+    if arm.tuned:
         files[TUNED] = arm.tuned_predictions.with_name(file)
     clinics = [clinic.name for clinic in arm.tests]
     return {name: read_predictions(path, clinics) for name, path in files.items() if path.exists()}
@@ -123,7 +130,7 @@ def load_more_predictions(arm: Arm, file: str) -> dict[str, dict[str, NDArray[np
 def load_tuned_predictions(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]]:
     """The same of the clinics' tuned models, under the name ``tuned``; empty where none were tuned."""
     clinics = [clinic.name for clinic in arm.tests]
-    return {TUNED: read_predictions(arm.tuned_predictions, clinics)} if arm.tune else {}
+    return {TUNED: read_predictions(arm.tuned_predictions, clinics)} if arm.tuned else {}
 
 
 def read_predictions(path: Path, clinics: Iterable[str]) -> dict[str, NDArray[np.float32]]:

@@ -166,6 +166,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         (out / "model.keras", _model_info(settings, prepared, plan)),
         explain=settings.explain,
         refit=settings.refit,
+        own_layer=settings.own_layer,
     )
     return make_arms(federated, pooled if settings.baselines else None)
 

@@ -118,9 +118,10 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
 
     @model_validator(mode="after")
     def _tuning_is_not_local_twice(self) -> Self:
-        if self.tune and self.batch_norm == "local":
-            remedy = "Choose another batch_norm: tuning gives each clinic its own anyway"
-            raise SettingsError("tune does not go with batch_norm local", where="tune", remedy=remedy)
+        for name in ("tune", "own_layer"):
+            if getattr(self, name) and self.batch_norm == "local":
+                remedy = f"Choose another batch_norm: {name} gives each clinic its own model anyway"
+                raise SettingsError(f"{name} does not go with batch_norm local", where=name, remedy=remedy)
         return self
 
     def with_seed(self, seed: int) -> Self:

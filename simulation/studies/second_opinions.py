@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dermafed.shared.metrics.decision.ranking import ranking_values
 from dermafed.shared.model.mirrored_views import mean_prediction
 from dermafed.simulation.runs.arms import FEDERATED, TUNED
 from dermafed.simulation.runs.results import Predictions
-from dermafed.simulation.studies.drawn_tests import DrawnTests, Floats
+from dermafed.simulation.studies.drawn_tests import DrawnTests
 from dermafed.simulation.studies.melanoma_figures import Figure, Figures
 from dermafed.simulation.studies.resampled_metrics import ALL
 from dermafed.simulation.studies.saved_models import SavedModel
@@ -47,7 +48,7 @@ def second_opinions(
         yield seed, TWO_TRAININGS, saved[seed][FEDERATED], saved[other][FEDERATED]
 
 
-def doubts(tests: DrawnTests, one: Floats, other: Floats) -> Figures:
+def doubts(tests: DrawnTests, one: NDArray[np.floating], other: NDArray[np.floating]) -> Figures:
     """How well a doubt tells the first model's wrong answers from its right ones: AUC over all images.
 
     Args:
@@ -59,6 +60,7 @@ def doubts(tests: DrawnTests, one: Floats, other: Floats) -> Figures:
         By the highest probability (low is doubtful), by the models' disagreement (the total variation
         distance of their probabilities), and the difference; nothing where all answers are right, or wrong.
     """
+    one, other = one.astype(np.float64), other.astype(np.float64)
     wrong = one.argmax(axis=1) != tests.labels
     if wrong.all() or not wrong.any():
         return {}

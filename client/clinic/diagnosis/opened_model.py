@@ -52,7 +52,7 @@ def open_model(model: str, home: Home | None = None) -> OpenedModel:
         )
     saved = _find_saved(model, home)
     classifier = build_classifier(saved.card.model)
-    set_flat(classifier, saved.weights())
+    set_flat(classifier, saved.own_weights())
     return _opened(classifier, saved.card, saved.name, saved.folder / "model")
 
 

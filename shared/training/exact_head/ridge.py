@@ -34,6 +34,17 @@ class LinearHead:
         """Scores float64 (N, C) of features (N, K); about 1 for the class, -1 for the others."""
         return np.asarray(features.astype(np.float64) @ self.kernel + self.bias)
 
+    @classmethod
+    def of(cls, weights: NDArray[np.float32], features: int, classes: int) -> LinearHead:
+        """The last layer of a model's flat weights (P,): its kernel and bias are the last of them."""
+        last = weights[-(features + 1) * classes :].astype(np.float64)
+        return cls(last[:-classes].reshape(features, classes), last[-classes:])
+
+    def into(self, weights: NDArray[np.float32]) -> Floats:
+        """A model's flat weights with this last layer, float64 (P,)."""
+        last = np.concatenate([self.kernel.ravel(), self.bias])
+        return np.concatenate([weights[: -last.size].astype(np.float64), last])
+
 
 def ridge_head(sums: HeadSums, ridge: float) -> LinearHead:
     """The head of the least penalised squares.

@@ -17,6 +17,8 @@ from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
+from dermafed.client.node.own_model import own_model
+from dermafed.client.node.saved_models import find_saved_model
 from dermafed.shared.errors import FederationError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.clinic_split import read_clinic_split
@@ -52,9 +54,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return clinic(tmp_path / "graz", data, policy='"limits"')
 
 
-def calibrator(home: Home, calibrate: bool = True) -> ClinicCalibrator:
+def calibrator(home: Home, **keys: bool) -> ClinicCalibrator:
     consent = ClinicConsent(home)
-    consent.answer(offer(calibrate=calibrate).to_text(), CONTEXT)
+    consent.answer(offer(**keys).to_text(), CONTEXT)
     consent.prepare(encode_counts([9, 9]), CONTEXT)
     return ClinicCalibrator(home, consent.approved_calibration(CONTEXT))
 
@@ -132,8 +134,7 @@ def test_the_clinics_own_alert_is_fitted_and_saved(home: Home, weights: NDArray[
     assert calibration.alert.settings == DecisionSettings(sensitivity=1, prevalence=0.02)
     # At the least score of a melanoma of the validation images, as the calibration gives it.
     records = read_clinic_split(own.run.folder.split).splits.validation
-    assert own.last.outputs is not None
-    scores = [calibration.probabilities(logits)[0] for logits in own.last.outputs.logits]
+    scores = [calibration.probabilities(logits)[0] for logits in own.last[0].outputs.logits]
     melanomas = [score for score, record in zip(scores, records, strict=True) if record.label == "melanoma"]
     assert calibration.alert.threshold == pytest.approx(min(melanomas), abs=2e-6)
     assert calibration.alert.alerts.melanomas == calibration.alert.alerts.found == len(melanomas)
@@ -150,10 +151,9 @@ def test_the_lesions_are_counted_by_the_score_that_the_clinics_offsets_give(
     found = own.scores(ScoresRequest(model, 3, federation))
     own.save(Calibration(model, CLASSES, sums, clinics=3, federation=federation))
     calibration = saved_calibration(home)
-    assert own.last.outputs is not None
     records = read_clinic_split(own.run.folder.split).splits.validation
     expected = np.zeros((2, 1000), np.int64)
-    for logits, record in zip(own.last.outputs.logits, records, strict=True):
+    for logits, record in zip(own.last[0].outputs.logits, records, strict=True):
         shown = calibration.probabilities_without_prior(logits)
         assert shown is not None
         expected[int(record.label == "melanoma"), int(shown[0] * 1000)] += 1
@@ -214,3 +214,24 @@ def test_an_impossible_temperature_is_refused(
 def test_a_plan_without_calibration_gets_none(home: Home) -> None:
     with pytest.raises(NotApproved, match="not part of the plan"):
         calibrator(home, calibrate=False)
+
+
+def test_a_clinic_calibrates_and_uses_the_model_with_its_own_last_layer(
+    home: Home, weights: NDArray[np.float32]
+) -> None:
+    plain, own = calibrator(home).sums(asked(weights, 1.0)), calibrator(home, own_layer=True)
+    sums = own.sums(asked(weights, 1.0))
+    assert sums.losses[0] != plain.losses[0]
+    model = hashlib.sha256(weights.tobytes()).hexdigest()
+    again = ClinicCalibrator(home, own.run)  # after a restart
+    again.save(Calibration(model, CLASSES, sums, clinics=3))
+    expected = own_model(own.run.folder.split, own.run.plan, weights)
+    assert to_flat(open_model("last", home).classifier).tobytes() == expected.tobytes()
+    assert (expected[: -len(CLASSES)] != weights[: -len(CLASSES)]).any()
+    calibration = saved_calibration(home)
+    assert calibration.model == hashlib.sha256(expected.tobytes()).hexdigest()
+    saved = find_saved_model(home.models, own.run.hash, own.run.offer)
+    assert saved is not None
+    assert saved.weights().tobytes() == weights.tobytes(), "the global model stays beside it"
+    own.sums(asked(weights * np.float32(1.01), 1.0))
+    assert saved.own_weights().tobytes() == saved.weights().tobytes(), "of the model before: removed"

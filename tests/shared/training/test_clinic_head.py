@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-from dermafed.server.rounds.head_round import with_head
 from dermafed.shared.errors import DatasetError, ModelError
 from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat
 from dermafed.shared.training.exact_head.head_sums import HeadSums
@@ -36,7 +35,7 @@ def test_the_models_scores_are_those_of_the_head_on_its_features() -> None:
     assert sums.gram == pytest.approx(whole.gram, rel=1e-4, abs=1e-6)
     assert sums.counts.tolist() == counts.tolist()
     head = ridge_head(sums, 0.1)
-    set_flat(classifier, with_head(weights, head).astype(np.float32))
+    set_flat(classifier, head.into(weights).astype(np.float32))
     scores = np.asarray(logits_model(classifier)(data.images.astype(np.float32), training=False))
     assert scores == pytest.approx(head.scores(features), abs=1e-3)
 

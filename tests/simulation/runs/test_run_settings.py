@@ -96,10 +96,11 @@ def test_what_came_later_is_written_where_it_was_chosen(tmp_path: Path) -> None:
 
 
 def test_a_run_of_an_older_version_keeps_what_its_settings_do_not_name(tmp_path: Path) -> None:
-    settings = RunSettings(data="images", features="pooled", views=0, refit="none").with_seed(0)
+    settings = RunSettings(data="images", features="pooled", views=0, refit="none", own_layer=False)
+    settings = settings.with_seed(0)
     save_settings(tmp_path, settings, threads=1)
     written = json.loads((tmp_path / "settings.json").read_text())
-    assert not {"features", "views", "refit"} & set(written)
+    assert not {"features", "views", "refit", "own_layer"} & set(written)
     assert load_settings(tmp_path) == (settings, 1)
 
 
@@ -107,7 +108,8 @@ def test_a_run_of_an_older_version_keeps_what_its_settings_do_not_name(tmp_path:
     ("asked", "excluded"),
     [
         ({"frozen_blocks": 0}, {"views": 0}),
-        ({"strategy": "exact-head", "rounds": 1}, {"refit": "none"}),
+        ({"strategy": "exact-head", "rounds": 1}, {"refit": "none", "own_layer": True}),
+        ({"batch_norm": "local"}, {"own_layer": False}),
     ],
 )
 def test_a_default_that_another_setting_excludes_is_left_out(

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from dermafed.client.node.clinic_trainer import build_clinic_trainer, clinic_seed
+from dermafed.client.node.own_model import own_model
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.refit_round import not_worse, refitted
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.runs.arms import Arm, make_arms
-from dermafed.simulation.runs.train_arm import _first_model, _predictions, _train, tune
+from dermafed.simulation.runs.arms import Arm, load_tuned_predictions, make_arms
+from dermafed.simulation.runs.predict_arm import _predictions, predict_tuned, tune
+from dermafed.simulation.runs.train_arm import _first_model, _train
 from tests.client.node.test_clinic_trainer import PLAN, _tiny, clinic_folder, records
 from tests.shared.training.tiny import plain, start, tiny, trainer
 
@@ -76,6 +78,35 @@ def test_the_last_layer_is_trained_anew_after_an_arms_last_round(tmp_path: Path)
     assert (state.weights[-layer:] != before[-layer:]).any() == kept
     _train(arm)
     assert load_state(arm.folder).round == 2
+
+
+def test_each_clinics_own_last_layer_is_fitted_to_its_images_and_calibrated_together(tmp_path: Path) -> None:
+    """In a folder of its own beside the arm's, as a tuned model's."""
+    images = records(tmp_path, 24)
+    write_clinic_split(tmp_path / "Graz", Splits(images[:9], images[9:11], images[11:12]))
+    write_clinic_split(tmp_path / "Linz", Splits(images[12:20], images[20:22], images[22:]))
+    plan = replace(PLAN, class_counts=(6, 6, 5))
+    clinics = (tmp_path / "Graz", tmp_path / "Linz")
+    arm = Arm(
+        "federated",
+        tmp_path / "arms" / "federated",
+        clinics,
+        clinics,
+        plan,
+        "fedavg",
+        "local",
+        "none",
+        own_layer=True,
+    )
+    arm.folder.mkdir(parents=True)
+    weights = start(plan.model)
+    predict_tuned(arm, weights)
+    found = load_tuned_predictions(arm)["tuned"]
+    for clinic in clinics:
+        own = own_model(clinic, plan, weights)
+        expected = _predictions(plan, clinic, own).test
+        np.testing.assert_array_equal(found[clinic.name], expected)
+        assert not np.array_equal(expected, _predictions(plan, clinic, weights).test)
 
 
 def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) -> None:
