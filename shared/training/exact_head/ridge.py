@@ -107,24 +107,6 @@ def standardised(sums: HeadSums) -> Standardised:
     return Standardised(mean, scale, covariance, total)
 
 
-def personal_sums(total: HeadSums, own: HeadSums, tau: float) -> HeadSums:
-    """The sums of a clinic's personal head: A + tau A_k, B + tau B_k.
-
-    The clinic's own images weigh 1 + tau times what the others' do.
-
-    Args:
-        total: of all clinics, the clinic's own among them.
-        own: of the clinic.
-        tau: 0 or more; 0 gives the federation's head.
-
-    Raises:
-        SettingsError: tau is negative or NaN.
-    """
-    if not 0 <= tau < np.inf:
-        raise SettingsError(f"A tau of {tau} is impossible", where="tau", remedy="Give 0 or more")
-    return total + own.times(tau)
-
-
 def _moments(gram: Floats, total: float) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each feature, (K,); the latter exactly 0 where only rounding is left."""
     mean = gram[-1, :-1] / total

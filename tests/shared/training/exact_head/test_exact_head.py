@@ -22,8 +22,7 @@ from dermafed.shared.training.exact_head.head_sums import (
     to_triangle,
     weights_of_common,
 )
-from dermafed.shared.training.exact_head.random_features import RandomFeatures
-from dermafed.shared.training.exact_head.ridge import personal_sums, ridge_head
+from dermafed.shared.training.exact_head.ridge import ridge_head
 
 Array = np.ndarray[Any, Any]
 WEIGHTS = np.array([3.0, 0.5, 1.5])
@@ -100,22 +99,6 @@ def test_batches_one_at_a_time_give_the_same() -> None:
     assert sum_up([], 6, WEIGHTS).images == 0
 
 
-def test_a_personal_head_is_that_of_own_images_that_weigh_more() -> None:
-    theirs, mine = images(80, 1), images(30, 2)
-    own = HeadSums.of(*mine, WEIGHTS)
-    total = HeadSums.of(*theirs, WEIGHTS) + own
-    head = ridge_head(personal_sums(total, own, 4.0), 0.1)
-    features, labels = np.r_[theirs[0], mine[0]], np.r_[theirs[1], mine[1]]
-    weights = WEIGHTS[labels] * np.r_[np.ones(80), np.full(30, 5.0)]
-    shown = standardised(features, weights)
-    assert head.scores(features) == pytest.approx(
-        by_sklearn(shown, labels, 0.1, weights).predict(shown), abs=1e-6
-    )
-    assert ridge_head(personal_sums(total, own, 0.0), 0.1).kernel == pytest.approx(
-        ridge_head(total, 0.1).kernel
-    )
-
-
 def test_a_rare_class_is_in_no_sum() -> None:
     features, labels = images(15)[0], np.array([1] * 6 + [2] * 5 + [0] * 4)
     weights = weights_of_common(labels, WEIGHTS)
@@ -160,8 +143,6 @@ def test_no_image_and_impossible_settings_are_refused() -> None:
     for value in (-0.1, np.nan, np.inf):
         with pytest.raises(SettingsError, match="ridge"):
             ridge_head(sums, value)
-        with pytest.raises(SettingsError, match="tau"):
-            personal_sums(sums, sums, value)
 
 
 def test_a_triangle_is_the_whole_of_a() -> None:
@@ -198,24 +179,3 @@ def test_sums_that_no_images_give_are_refused(changed: dict[str, Any]) -> None:
 def test_sums_of_other_features_do_not_add() -> None:
     with pytest.raises(FederationError, match="other features"):
         HeadSums.none(6, 3) + HeadSums.none(5, 3)
-
-
-def test_random_features_approach_the_gaussian_kernel() -> None:
-    rng = np.random.default_rng(0)
-    shown = rng.normal(size=(8, 5)) * 3 + 1
-    draw = RandomFeatures.draw(5, 40_000, width=0.8, seed=7)
-    found = draw(shown, np.ones(5), np.full(5, 3.0))
-    z = (shown - 1) / 3
-    distances = ((z[:, None] - z) ** 2).sum(axis=2)
-    assert found @ found.T == pytest.approx(np.exp(-distances / (2 * 0.8**2 * 5)), abs=0.03)
-    again = RandomFeatures.draw(5, 40_000, width=0.8, seed=7)
-    assert (again.directions == draw.directions).all()
-    assert (
-        RandomFeatures.draw(5, 10, seed=8).directions != RandomFeatures.draw(5, 10, seed=7).directions
-    ).all()
-
-
-@pytest.mark.parametrize("options", [{"count": 0}, {"inputs": 0}, {"width": 0.0}, {"width": np.nan}])
-def test_impossible_random_features_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="random features"):
-        RandomFeatures.draw(**{"inputs": 3, "count": 5, **options})
