@@ -137,7 +137,8 @@ def runs(directory: Dir = HERE, as_json: AsJson = False) -> None:
     for heading in ("Run", "Name", "Status", "Rounds", "Requested", "Ended", "Reason"):
         table.add_column(heading)
     for run in known:
-        rounds, times = f"{run.rounds_done} of {run.rounds}", (when(run.asked), when(run.ended))
+        rounds = f"{min(run.rounds_done, run.rounds)} of {run.rounds}"  # the new last layer is one more
+        times = when(run.asked), when(run.ended)
         table.add_row(str(run.number), escape(run.name), run.status, rounds, *times, escape(run.why))
     Console().print(table)
 

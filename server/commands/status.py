@@ -22,6 +22,7 @@ from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_answers, list_rounds
 from dermafed.server.record.runs_table import ACTIVE, RESUMABLE, Run, Status, find_run, list_runs
 from dermafed.server.rounds.clinic_round import ClinicRound
+from dermafed.server.rounds.history import round_text
 from dermafed.server.rounds.run_alert import alert_line, load_alert
 from dermafed.shared.errors import FederationError
 from dermafed.shared.storage.lock import is_locked
@@ -161,7 +162,8 @@ def round_line(row: dict[str, Any], rounds: int) -> str:
     score, loss = row["validation_balanced_accuracy"], row["validation_loss"]
     metrics = f"balanced accuracy {_number(score)}, loss {_number(loss)}"
     clinics = f"{row['replied']} clinics" + (f"; left out: {row['left_out']}" if row["left_out"] else "")
-    return f"Round {row['round']} of {rounds}: {metrics}, {row['seconds']:.0f} s, {clinics}"
+    done = round_text(row["round"], rounds)
+    return f"{done[0].upper()}{done[1:]}: {metrics}, {row['seconds']:.0f} s, {clinics}"
 
 
 def _number(value: float | None) -> str:

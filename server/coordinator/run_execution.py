@@ -23,7 +23,7 @@ from dermafed.server.record.runs_table import Run, Status, change_status, save_c
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
-from dermafed.server.rounds.history import HistoryRow, tensorboard_writer
+from dermafed.server.rounds.history import HistoryRow, round_text, tensorboard_writer
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.refit_round import Refitting, refitted
 from dermafed.server.rounds.round_rules import RoundRules
@@ -129,8 +129,8 @@ class RunExecutor:
             save_round(self.record, run.number, row)
             write_row(row)
             log.info(
-                "Run %d, round %d of %d: balanced accuracy %.3f, %d clinics, %.1f s",
-                *(run.number, row.round, rules.rounds),
+                "Run %d, %s: balanced accuracy %.3f, %d clinics, %.1f s",
+                *(run.number, round_text(row.round, rules.rounds)),
                 *(row.validation_balanced_accuracy, row.replied, row.seconds),
             )
 

@@ -117,6 +117,11 @@ def _cells(row: HistoryRow) -> dict[str, Any]:
     return {**_numbers(row), "clinics": json.dumps(clinics) if clinics else ""}
 
 
+def round_text(number: int, rounds: int) -> str:
+    """A round in words; what comes after the last of a run's rounds is that of the new last layer."""
+    return f"round {number} of {rounds}" if number <= rounds else f"new last layer after {rounds} rounds"
+
+
 def read_history(folder: Path) -> list[HistoryRow]:
     """Read ``history.csv``; undefined metrics are NaN.
 

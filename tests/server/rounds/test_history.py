@@ -10,7 +10,7 @@ import tensorflow as tf
 from dermafed.server.coordinator import coordinator
 from dermafed.server.record.runs_table import Status
 from dermafed.server.rounds.checkpoint import load_state
-from dermafed.server.rounds.history import tensorboard_writer
+from dermafed.server.rounds.history import round_text, tensorboard_writer
 from tests.server.coordinator.runs_in_process import Server
 
 
@@ -39,3 +39,8 @@ def test_each_round_is_charted_once_however_often_the_run_is_resumed(
         chart(history[2])
     assert scalars(charts, "validation_loss") == losses
     assert not scalars(charts, "left_out")
+
+
+def test_a_round_in_words() -> None:
+    assert round_text(32, 32) == "round 32 of 32"
+    assert round_text(33, 32) == "new last layer after 32 rounds"
