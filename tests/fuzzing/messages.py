@@ -8,6 +8,7 @@ import numpy as np
 from flwr.app import RecordDict
 
 from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.protocol.agreement import (
     decode_counts,
     decode_offer,
@@ -16,15 +17,30 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
-from tests.fuzzing import offers, replies
+from dermafed.shared.protocol.offset_messages import (
+    OffsetsRequest,
+    decode_offsets_request,
+    encode_offsets_request,
+)
+from dermafed.shared.protocol.score_messages import (
+    ScoresRequest,
+    decode_scores_request,
+    encode_scores_request,
+)
+from dermafed.shared.protocol.slope_messages import decode_slopes_request, encode_slopes_request
+from tests.fuzzing import last_sums, offers, replies
 from tests.fuzzing.edits import read_edited, seeds_of
 from tests.fuzzing.target import outcome
 
+FITTED = FittedOffsets(last_sums.POINT, (10, 10, 10), 0.7, 5, 3, True)
 MESSAGES = (
     encode_instruction(replies.START, 1, {"proximal_mu": 0.1}),
     encode_counts((20, 30, 40)),
     encode_offer(offers.OFFER.to_text()),
     encode_calibration(Calibration("0" * 64, ("a", "b", "c"), replies._sums, 2)),
+    encode_offsets_request(OffsetsRequest("0" * 64, 3, last_sums.POINT)),
+    encode_scores_request(ScoresRequest("0" * 64, 3, FITTED)),
+    encode_slopes_request(replies.START, 3, last_sums._head),
 )
 
 
@@ -50,7 +66,26 @@ def calibration(content: RecordDict) -> str:
     return "received"
 
 
-READERS: tuple[Callable[[RecordDict], str], ...] = (instruction, counts, offer, calibration)
+def offsets_request(content: RecordDict) -> str:
+    encode_offsets_request(decode_offsets_request(content))
+    return "received"
+
+
+def scores_request(content: RecordDict) -> str:
+    encode_scores_request(decode_scores_request(content))
+    return "received"
+
+
+def slopes_request(content: RecordDict) -> str:
+    asked = decode_slopes_request(content)
+    assert asked.head.kernel.shape[1:] == asked.head.bias.shape
+    return "received"
+
+
+READERS: tuple[Callable[[RecordDict], str], ...] = (
+    *(instruction, counts, offer, calibration),
+    *(offsets_request, scores_request, slopes_request),
+)
 
 
 def take(data: bytes) -> str:

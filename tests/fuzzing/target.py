@@ -43,6 +43,10 @@ TARGETS = {
         "tests.fuzzing.replies",
         ("dermafed.server.rounds", "dermafed.shared.protocol", "dermafed.shared.metrics", "flwr.common"),
     ),
+    "last_sums": Target(
+        "tests.fuzzing.last_sums",
+        ("dermafed.shared.protocol", "dermafed.shared.metrics", "dermafed.shared.training.exact_head"),
+    ),
     "objects": Target(
         "tests.fuzzing.objects",
         ("dermafed.server.flower", "flwr.supercore.inflatable", "flwr.common", "flwr.app"),
