@@ -81,7 +81,7 @@ def _label(axes: Sequence[Axes], row: str) -> None:
     axes[1].set(xlabel="threshold probability", ylabel="net benefit, all tests")
     axes[1].set_ylim(bottom=-0.02)
     axes[1].axhline(0, color="#666666", linewidth=0.8)
-    axes[1].legend(frameon=False)
+    axes[1].legend(frameon=False, loc="upper right")
 
 
 def model_curves(run: StudyRun) -> dict[str, tuple[Floats, Floats]]:
