@@ -31,11 +31,11 @@ from dermafed.console import stderr
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import Explain, Float, activation_maps, checked_heatmap, to_unit
 from dermafed.shared.explain.methods import METHODS
-from dermafed.shared.explain.quality.localisation import lesion_mask
 from dermafed.shared.explain.quality.quality_sums import FEWEST_IMAGES, MEASURES, ExplanationQuality
 from dermafed.shared.explain.quality.randomisation import weight_dependence
 from dermafed.shared.explain.quality.scoring import ImageAndMask, image_scores
 from dermafed.shared.explain.score_cam import ScoreCam, exact_score_cam
+from dermafed.shared.imaging.lesion_masks import lesion_mask
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord

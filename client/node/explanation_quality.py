@@ -12,9 +12,9 @@ import numpy as np
 from dermafed.client.node.clinic_trainer import batch_norm_files
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.maps import Explain, Predict
-from dermafed.shared.explain.quality.localisation import lesion_mask
 from dermafed.shared.explain.quality.quality_sums import FEWEST_IMAGES, MOST_IMAGES, ExplanationQuality
 from dermafed.shared.explain.quality.scoring import ImageAndMask, explanation_quality
+from dermafed.shared.imaging.lesion_masks import lesion_mask
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_settings import ModelSettings

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from dermafed.shared.errors import ImageError
 from dermafed.shared.imaging.jpeg_damage import jpeg_damage
@@ -55,6 +55,21 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         ImageError: as :func:`read_image`.
     """
     return np.asarray(read_image(path)[..., 0] > 127)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels of an image file, once upright; only its header is decoded.
+
+    Raises:
+        ImageError: the file is missing or not an image.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    except Exception as error:  # Pillow's decoders raise errors of many types
+        raise ImageError("This is not an image that can be read", where=path, remedy=_RESAVE) from error
+    return (height, width) if turned else (width, height)
 
 
 def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:

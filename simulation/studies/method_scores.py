@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import Explain
-from dermafed.shared.explain.quality.localisation import box_overlap, lesion_mask, pixel_precision
+from dermafed.shared.explain.quality.localisation import box_overlap, pixel_precision
 from dermafed.shared.explain.quality.scoring import ImageAndMask, image_scores
+from dermafed.shared.imaging.lesion_masks import lesion_mask
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model

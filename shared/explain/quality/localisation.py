@@ -9,7 +9,6 @@ localisation (Choi et al. 2020, arXiv:2007.04178): the overlap of boxes after Zh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,9 +16,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from dermafed.shared.explain.maps import Heatmap
-from dermafed.shared.imaging.decoding import read_image
-from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.imaging.resize import resize
 
 THRESHOLD = 0.5
 """A pixel of the map is taken for lesion from this share of the map's range. Fixed, not tuned to masks."""
@@ -60,22 +56,6 @@ def energy_pointing(heatmap: Heatmap, mask: NDArray[np.bool_]) -> Pointing:
     total = float(heatmap.sum(dtype=np.float64))
     inside = float(heatmap[mask].sum(dtype=np.float64))
     return Pointing(inside / total if total > 0 else chance, chance)
-
-
-def lesion_mask(path: Path, settings: PreprocessSettings) -> NDArray[np.bool_]:
-    """Read a binary mask and bring it to the preprocessed image's frame.
-
-    Args:
-        path: an image file of the photograph's size, white on the lesion.
-        settings: the photograph's preprocessing.
-
-    Returns:
-        bool (S, S).
-
-    Raises:
-        ImageError: the file cannot be read.
-    """
-    return resize(read_image(path), settings.image_size, settings.fit)[..., 0] >= 128
 
 
 def box_overlap(heatmap: Heatmap, mask: Mask) -> float:

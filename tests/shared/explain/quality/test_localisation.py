@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,10 +10,10 @@ from hypothesis import strategies as st
 from dermafed.shared.explain.quality.localisation import (
     box_overlap,
     energy_pointing,
-    lesion_mask,
     pixel_precision,
 )
 from dermafed.shared.imaging.decoding import read_image
+from dermafed.shared.imaging.lesion_masks import lesion_mask
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
 from tests.paths import SHARED
@@ -56,14 +53,6 @@ def test_a_map_without_energy_gets_chance_level() -> None:
 def test_impossible_masks_are_refused(mask: np.ndarray) -> None:
     with pytest.raises(ValueError, match="is no lesion"):
         energy_pointing(np.ones((4, 4), np.float32), mask)
-
-
-def test_a_mask_is_cropped_as_its_photograph(tmp_path: Path) -> None:
-    photograph = np.zeros((40, 60), np.uint8)
-    photograph[:, 30:] = 255
-    cv2.imwrite(str(tmp_path / "mask.png"), photograph)
-    mask = lesion_mask(tmp_path / "mask.png", PreprocessSettings(image_size=32, clahe_grid=4))
-    np.testing.assert_array_equal(mask, np.broadcast_to(np.arange(32) >= 16, (32, 32)))
 
 
 @pytest.mark.skipif(not HAM.is_dir(), reason="the real images are not beside the checkout")

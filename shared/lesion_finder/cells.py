@@ -1,0 +1,96 @@
+"""The cells of an image: what a classifier's blocks make of each of its parts, on one grid.
+
+Blocks 2 to 6 see colour and texture as well as shape. Their maps are brought to the grid of block 3, a cell
+for 8 x 8 pixels: larger maps by the mean of what a cell covers, smaller ones by bilinear interpolation. With
+each cell goes the mean of the 5 x 5 cells around it, and where it is: dermoscopes are centred on the lesion.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from dermafed.shared.errors import ModelError
+from dermafed.shared.model.image_features import block_of
+
+BLOCKS = (2, 3, 4, 5, 6)
+GRID_BLOCK = 3
+WINDOW = 5
+"""Cells on each side of the square whose mean goes with a cell."""
+
+Floats = NDArray[np.float32]
+
+
+def cell_model(classifier: keras.Model) -> keras.Model:
+    """The model of an image's cells; it shares the classifier's layers and weights.
+
+    Args:
+        classifier: of :func:`dermafed.shared.model.classifier.build_classifier`, or as loaded from a file.
+
+    Returns:
+        From images float32 (N, S, S, 3) in [0, 255] to cells float32 (N, G, G, K): G is S / 8, rounded up,
+        and K twice the channels of the five blocks, and 6. (966 for EfficientNetV2-B0.)
+
+    Raises:
+        ModelError: the classifier has not these blocks; only EfficientNets have.
+    """
+    last = {block_of(layer.name): layer for layer in classifier.layers}
+    if not set(BLOCKS) <= set(last):
+        raise ModelError(
+            "A lesion finder needs an EfficientNet, whose layers are named by their blocks",
+            where=classifier.name,
+            remedy="Use a model that fl-simulate or a federation trained",
+        )
+    grid = int(last[GRID_BLOCK].output.shape[1])
+    maps = keras.ops.concatenate([_on_grid(last[block].output, grid) for block in BLOCKS], axis=-1)
+    means = _resized(maps, mean_matrix(grid))
+    places = keras.ops.zeros_like(maps[..., :6]) + positions(grid)
+    return keras.Model(classifier.inputs[0], keras.ops.concatenate([maps, means, places], axis=-1))
+
+
+def positions(grid: int) -> Floats:
+    """Where each cell is: x, y, x^2, y^2, xy and the distance from the middle, float32 (G, G, 6).
+
+    x and y are from -0.5 at the first cell to 0.5 at the last.
+    """
+    y, x = np.meshgrid(*[np.linspace(-0.5, 0.5, grid)] * 2, indexing="ij")
+    return np.asarray(np.stack([x, y, x**2, y**2, x * y, np.hypot(x, y)], axis=-1), np.float32)
+
+
+def mean_matrix(grid: int) -> Floats:
+    """The matrix (G, G) that takes the mean of each cell and its neighbours along one axis.
+
+    Beyond the border the maps are mirrored, the border's cell included.
+    """
+    half = WINDOW // 2
+    mirrored = np.pad(np.arange(grid), half, mode="symmetric")
+    rows = [np.bincount(mirrored[cell : cell + WINDOW], minlength=grid) for cell in range(grid)]
+    return np.asarray(np.array(rows) / WINDOW, np.float32)
+
+
+def area_matrix(size: int, grid: int) -> Floats:
+    """The matrix (G, size) that takes the mean of what each of G cells covers of a longer axis."""
+    edges = np.arange(grid + 1) * size / grid
+    pixels = np.arange(size)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.asarray(np.maximum(covered, 0) * grid / size, np.float32)
+
+
+def bilinear_matrix(size: int, grid: int) -> Floats:
+    """The matrix (G, size) that interpolates a shorter axis at the middles of G cells."""
+    places = np.clip((np.arange(grid) + 0.5) * size / grid - 0.5, 0, size - 1)
+    return np.asarray(np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size))), np.float32)
+
+
+def _on_grid(maps: keras.KerasTensor, grid: int) -> keras.KerasTensor:
+    size = int(maps.shape[1])
+    if size == grid:
+        return maps
+    return _resized(maps, area_matrix(size, grid) if size > grid else bilinear_matrix(size, grid))
+
+
+def _resized(maps: keras.KerasTensor, matrix: Floats) -> keras.KerasTensor:
+    """The matrix along both axes of maps (N, h, w, K)."""
+    rows = keras.ops.einsum("gh,nhwk->ngwk", matrix, maps)
+    return keras.ops.einsum("gw,nhwk->nhgk", matrix, rows)
