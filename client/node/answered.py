@@ -15,13 +15,14 @@ from typing import Protocol
 
 from flwr.app import MessageType, RecordDict
 
-from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.flower.contents import content_from_bytes, content_to_bytes
+from dermafed.client.node.replying import NotApproved
 from dermafed.shared.errors import StorageError
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     EXPLAIN_QUERY,
     HEAD_TRAIN,
+    LESIONS_QUERY,
     OFFSETS_QUERY,
     SCORES_QUERY,
     SLOPES_TRAIN,
@@ -32,8 +33,14 @@ SAVED_ROUNDS = 3  # whose replies are at hand; a resumed run may go back by a ro
 _CALIBRATIONS = 2  # one for the temperature, one for the counts at it
 _POINTS = 24  # of scale and offsets: offset_fit.MOST_POINTS, and some for a server that starts again
 _SCORES = 1  # counts of scores: two that differ by one lesion's bin would show more of it
+_LESIONS = 1  # sums of a lesion finder: two that differ by one image would show it
 _HEADS = 48  # of the last layer: twice logistic.MOST_POINTS, for a fit anew where a clinic falls away
-_OF_ONE_MODEL = {CALIBRATE_QUERY: _CALIBRATIONS, OFFSETS_QUERY: _POINTS, SCORES_QUERY: _SCORES}
+_OF_ONE_MODEL = {
+    CALIBRATE_QUERY: _CALIBRATIONS,
+    OFFSETS_QUERY: _POINTS,
+    SCORES_QUERY: _SCORES,
+    LESIONS_QUERY: _LESIONS,
+}
 
 
 class Asked(Protocol):
@@ -148,12 +155,15 @@ def _check(request: Request, before: list[Request]) -> None:
 
 
 def _check_calibration(request: Request, before: list[Request], same: int) -> None:
-    """One model is calibrated, at so many temperatures and points; its sums come before its slopes."""
+    """One model is calibrated, at so many temperatures and points; its sums come before its slopes.
+
+    A lesion finder is of the same model.
+    """
     if any(each.model != request.model for each in before):
-        raise NotApproved("Another model was calibrated already")
+        raise NotApproved("Another model was calibrated already, or has a lesion finder")
     if same >= _OF_ONE_MODEL[request.kind]:
-        raise NotApproved("The model was calibrated already")
-    if request.kind in (OFFSETS_QUERY, SCORES_QUERY) and not before:
+        raise NotApproved(f"{_name(request)} was answered already, for this model")
+    if request.kind in (OFFSETS_QUERY, SCORES_QUERY) and all(each.kind == LESIONS_QUERY for each in before):
         raise NotApproved("The slopes or scores of a model that was not calibrated")
 
 

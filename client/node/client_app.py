@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from dermafed.client.node.replying import replies, timed
 from dermafed.client.node.trainer_cache import TrainerFor
-from dermafed.shared.errors import DermaFedError, FederationError
+from dermafed.shared.errors import FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
 from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration_sums
 from dermafed.shared.protocol.explanation_messages import encode_explanation_quality
+from dermafed.shared.protocol.finder_messages import decode_finder, encode_finder_sums
 from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE,
     CALIBRATION,
     EXPLAIN,
+    FINDER,
     HEAD,
+    LESIONS,
     OFFSETS,
     SCORES,
     SLOPES,
@@ -39,9 +41,8 @@ from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer
 if TYPE_CHECKING:
     from dermafed.client.node.answered import Asked
     from dermafed.client.node.clinic_calibrator import ClinicCalibrator
+    from dermafed.client.node.clinic_finder import ClinicFinder
     from dermafed.client.node.consent import ClinicConsent
-
-T = TypeVar("T")
 
 QualityOf = Callable[[FloatVector, int], ExplanationQuality]
 """Weights float32 (P,) and their round to the quality of the model's explanations at one clinic."""
@@ -52,18 +53,13 @@ Answer = Callable[[Message, Context, Callable[[Instruction], RecordDict]], Recor
 Counted = Callable[[Message, "Asked", Context, Callable[[], RecordDict]], RecordDict]
 """The same, of a message that is decoded: checked, and worked on once."""
 
-log = logging.getLogger("dermafed.client")
-
-
-class NotApproved(FederationError):
-    """The server asks for something that the clinic did not approve."""
-
 
 def build_client_app(
     trainer_for: TrainerFor,
     quality_for: Callable[[Context], QualityOf] | None = None,
     consent: ClinicConsent | None = None,
     calibrator_for: Callable[[Context], ClinicCalibrator] | None = None,
+    finder_for: Callable[[Context], ClinicFinder] | None = None,
 ) -> ClientApp:
     """The ClientApp of every clinic, in simulation and in deployment.
 
@@ -75,6 +71,7 @@ def build_client_app(
             clinic refuses to measure it.
         consent: what the clinic approved; a simulation needs none.
         calibrator_for: gives the calibrator of a context's clinic; without it, it does not calibrate.
+        finder_for: gives what a context's clinic does for a lesion finder; without it, it does nothing.
     """
     app = ClientApp()
 
@@ -91,58 +88,60 @@ def build_client_app(
         return counted(message, asked, context, lambda: work(asked))
 
     @app.train()
-    @_replies(Refusal.TRAINING_FAILED)
+    @replies(Refusal.TRAINING_FAILED)
     def train(message: Message, context: Context) -> RecordDict:
         def work(asked: Instruction) -> RecordDict:
             trainer = trainer_for(context)
-            return encode_update(*_timed(lambda: trainer.train(asked.weights, asked.round, asked.config)))
+            return encode_update(*timed(lambda: trainer.train(asked.weights, asked.round, asked.config)))
 
         return answer(message, context, work)
 
     @app.train(HEAD)
-    @_replies(Refusal.TRAINING_FAILED)
+    @replies(Refusal.TRAINING_FAILED)
     def head(message: Message, context: Context) -> RecordDict:
         def work(asked: Instruction) -> RecordDict:
             trainer = head_trainer(trainer_for(context))
-            return encode_head_sums(*_timed(lambda: trainer.head_sums(asked.weights, asked.round)))
+            return encode_head_sums(*timed(lambda: trainer.head_sums(asked.weights, asked.round)))
 
         return answer(message, context, work)
 
     @app.train(SLOPES)
-    @_replies(Refusal.TRAINING_FAILED)
+    @replies(Refusal.TRAINING_FAILED)
     def slopes(message: Message, context: Context) -> RecordDict:
         asked = decode_slopes_request(message.content)
 
         def work() -> RecordDict:
             trainer = head_trainer(trainer_for(context))
             return encode_slope_sums(
-                *_timed(lambda: trainer.head_slopes(asked.weights, asked.round, asked.head))
+                *timed(lambda: trainer.head_slopes(asked.weights, asked.round, asked.head))
             )
 
         return counted(message, asked, context, work)
 
     @app.evaluate()
-    @_replies(Refusal.EVALUATION_FAILED)
+    @replies(Refusal.EVALUATION_FAILED)
     def evaluate(message: Message, context: Context) -> RecordDict:
         def work(asked: Instruction) -> RecordDict:
             trainer = trainer_for(context)
-            return encode_evaluation(*_timed(lambda: trainer.evaluate(asked.weights, asked.round)))
+            return encode_evaluation(*timed(lambda: trainer.evaluate(asked.weights, asked.round)))
 
         return answer(message, context, work)
 
     @app.query(EXPLAIN)
-    @_replies(Refusal.EXPLANATION_FAILED)
+    @replies(Refusal.EXPLANATION_FAILED)
     def explain(message: Message, context: Context) -> RecordDict:
         def work(asked: Instruction) -> RecordDict:
             if quality_for is None:
                 raise FederationError("This clinic does not measure explanations")
             quality_of = quality_for(context)
-            return encode_explanation_quality(*_timed(lambda: quality_of(asked.weights, asked.round)))
+            return encode_explanation_quality(*timed(lambda: quality_of(asked.weights, asked.round)))
 
         return answer(message, context, work)
 
     if calibrator_for is not None:
         _add_calibration(app, answer, counted, calibrator_for)
+    if finder_for is not None:
+        _add_finder(app, answer, finder_for)
     if consent is not None:
         _add_consent(app, consent)
     return app
@@ -168,37 +167,55 @@ def _add_calibration(
     """Answer the queries that come after a run."""
 
     @app.query(CALIBRATE)
-    @_replies(Refusal.CALIBRATION_FAILED)
+    @replies(Refusal.CALIBRATION_FAILED)
     def calibrate(message: Message, context: Context) -> RecordDict:
         def work(asked: Instruction) -> RecordDict:
-            return encode_calibration_sums(*_timed(lambda: calibrator_for(context).sums(asked)))
+            return encode_calibration_sums(*timed(lambda: calibrator_for(context).sums(asked)))
 
         return answer(message, context, work)
 
     @app.query(OFFSETS)
-    @_replies(Refusal.CALIBRATION_FAILED)
+    @replies(Refusal.CALIBRATION_FAILED)
     def offsets(message: Message, context: Context) -> RecordDict:
         asked = decode_offsets_request(message.content)
 
         def work() -> RecordDict:
-            return encode_offset_sums(*_timed(lambda: calibrator_for(context).offset_sums(asked)))
+            return encode_offset_sums(*timed(lambda: calibrator_for(context).offset_sums(asked)))
 
         return counted(message, asked, context, work)
 
     @app.query(SCORES)
-    @_replies(Refusal.CALIBRATION_FAILED)
+    @replies(Refusal.CALIBRATION_FAILED)
     def scores(message: Message, context: Context) -> RecordDict:
         asked = decode_scores_request(message.content)
 
         def work() -> RecordDict:
-            return encode_scores(*_timed(lambda: calibrator_for(context).scores(asked)))
+            return encode_scores(*timed(lambda: calibrator_for(context).scores(asked)))
 
         return counted(message, asked, context, work)
 
     @app.query(CALIBRATION)
-    @_replies(Refusal.CALIBRATION_FAILED)
+    @replies(Refusal.CALIBRATION_FAILED)
     def calibration(message: Message, context: Context) -> RecordDict:
-        _, seconds = _timed(lambda: calibrator_for(context).save(decode_calibration(message.content)))
+        _, seconds = timed(lambda: calibrator_for(context).save(decode_calibration(message.content)))
+        return encode_ready(seconds)
+
+
+def _add_finder(app: ClientApp, answer: Answer, finder_for: Callable[[Context], ClinicFinder]) -> None:
+    """Answer the queries by which the clinics fit a lesion finder after a run."""
+
+    @app.query(LESIONS)
+    @replies(Refusal.FINDER_FAILED)
+    def lesions(message: Message, context: Context) -> RecordDict:
+        def work(asked: Instruction) -> RecordDict:
+            return encode_finder_sums(*timed(lambda: finder_for(context).sums(asked.weights)))
+
+        return answer(message, context, work)
+
+    @app.query(FINDER)
+    @replies(Refusal.FINDER_FAILED)
+    def finder(message: Message, context: Context) -> RecordDict:
+        _, seconds = timed(lambda: finder_for(context).save(decode_finder(message.content)))
         return encode_ready(seconds)
 
 
@@ -206,44 +223,12 @@ def _add_consent(app: ClientApp, consent: ClinicConsent) -> None:
     """Answer the two queries that come before a run."""
 
     @app.query(OFFER)
-    @_replies(Refusal.OFFER_FAILED)
+    @replies(Refusal.OFFER_FAILED)
     def offer(message: Message, context: Context) -> RecordDict:
         return encode_answer(consent.answer(decode_offer(message.content), context))
 
     @app.query(PREPARE)
-    @_replies(Refusal.PREPARATION_FAILED)
+    @replies(Refusal.PREPARATION_FAILED)
     def prepare(message: Message, context: Context) -> RecordDict:
-        _, seconds = _timed(lambda: consent.prepare(message.content, context))
+        _, seconds = timed(lambda: consent.prepare(message.content, context))
         return encode_ready(seconds)
-
-
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What the work returns, and its seconds."""
-    start = time.monotonic()
-    return work(), time.monotonic() - start
-
-
-def _replies(
-    refusal: Refusal,
-) -> Callable[[Callable[[Message, Context], RecordDict]], Callable[[Message, Context], Message]]:
-    """Reply with what a function returns, or with its exception's type only: the text stays here."""
-
-    def decorate(function: Callable[[Message, Context], RecordDict]) -> Callable[[Message, Context], Message]:
-        def reply(message: Message, context: Context) -> Message:
-            what, code = refusal.name.replace("_", " ").lower(), refusal
-            try:
-                return Message(function(message, context), reply_to=message)
-            except NotApproved as error:
-                code, reason = Refusal.NOT_APPROVED, type(error).__name__
-                log.warning("not approved: %s", error)
-            except DermaFedError as error:
-                reason = type(error).__name__
-                log.error("%s: %s", what, error)
-            except Exception as error:
-                reason = type(error).__name__
-                log.exception("%s", what)
-            return Message(Error(code=int(code), reason=reason), reply_to=message)
-
-        return reply
-
-    return decorate

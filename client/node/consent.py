@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from flwr.app import Context, Message, MessageType, RecordDict
 
 from dermafed.client.node.answered import Answered, Asked, Request
-from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.clinic_data import (
     ClinicData,
     OfferFolder,
@@ -20,10 +19,11 @@ from dermafed.client.node.clinic_data import (
 from dermafed.client.node.clinic_settings import Limits
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers, StoredOffer
+from dermafed.client.node.replying import NotApproved
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
-from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN, SLOPES_TRAIN
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN, LESIONS_QUERY, SLOPES_TRAIN
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
 
@@ -103,6 +103,8 @@ class ClinicConsent:
             raise NotApproved("The exact head is not part of the plan", where=offer.name)
         if kind == EXPLAIN_QUERY and not offer.explain:
             raise NotApproved("Explanations are not part of the plan", where=offer.name)
+        if kind == LESIONS_QUERY and not offer.lesion_finder:
+            raise NotApproved("A lesion finder is not part of the plan", where=offer.name)
 
     def once(
         self, message: Message, asked: Asked, context: Context, work: Callable[[], RecordDict]
@@ -135,6 +137,18 @@ class ClinicConsent:
         run = self.approved(context)
         if not run.offer.calibrate:
             raise NotApproved("Calibration is not part of the plan", where=run.offer.name)
+        return run
+
+    def approved_finder(self, context: Context) -> ApprovedRun:
+        """The run of a context, where its plan asks for a lesion finder.
+
+        Raises:
+            NotApproved: the clinic did not approve it.
+            FederationError: the server has not sent the class counts yet.
+        """
+        run = self.approved(context)
+        if not run.offer.lesion_finder:
+            raise NotApproved("A lesion finder is not part of the plan", where=run.offer.name)
         return run
 
     def classes(self, run: int) -> int | None:

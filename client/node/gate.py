@@ -27,12 +27,15 @@ from dermafed.shared.protocol.explanation_messages import (
     decode_explanation_quality,
     encode_explanation_quality,
 )
+from dermafed.shared.protocol.finder_messages import decode_finder_sums, encode_finder_sums
 from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
+    FINDER_QUERY,
     HEAD_TRAIN,
+    LESIONS_QUERY,
     OFFSETS_QUERY,
     SCORES_QUERY,
     SLOPES_TRAIN,
@@ -129,6 +132,10 @@ def _scores(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_scores(*decode_scores(content))
 
 
+def _finder_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    return encode_finder_sums(*decode_finder_sums(content))
+
+
 def _answer(content: RecordDict, request: Message, classes: int) -> RecordDict:
     answer = decode_answer(content, classes)
     _only(answer.versions.items(), installed_versions().items())
@@ -149,6 +156,8 @@ _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     OFFSETS_QUERY: _offset_sums,
     SCORES_QUERY: _scores,
     CALIBRATION_QUERY: _ready,
+    LESIONS_QUERY: _finder_sums,
+    FINDER_QUERY: _ready,
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,
 }

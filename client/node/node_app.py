@@ -11,6 +11,7 @@ from flwr.clientapp import ClientApp
 
 from dermafed.client.node.client_app import QualityOf, build_client_app, head_trainer
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator, LastOutputs, check_finite
+from dermafed.client.node.clinic_finder import ClinicFinder, node_finder
 from dermafed.client.node.clinic_trainer import build_clinic_trainer
 from dermafed.client.node.consent import ApprovedRun, ClinicConsent
 from dermafed.client.node.explanation_quality import build_explanation_quality, score_cam
@@ -99,4 +100,7 @@ def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
     def calibrator_for(context: Context) -> ClinicCalibrator:
         return ClinicCalibrator(home, consent.approved_calibration(context), outputs)
 
-    return build_client_app(trainer_for, quality_for, consent, calibrator_for), consent
+    def finder_for(context: Context) -> ClinicFinder:
+        return node_finder(home, consent.approved_finder(context))
+
+    return build_client_app(trainer_for, quality_for, consent, calibrator_for, finder_for), consent

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dermafed.shared.errors import ModelError
+from dermafed.shared.lesion_finder.finder_file import finder_file
 from dermafed.shared.metrics.calibration.calibration_file import calibration_files
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.offer import Offer
@@ -70,7 +71,7 @@ def save_last_model(folder: Path, hash: str, offer: Offer, weights: FloatVector,
     """Save a run's global model in place of the round before, and remove what was fitted to that one."""
     own = folder / _name(hash, offer)
     make_folder(own)
-    for path in (own / _OWN, *calibration_files(own / MODEL)):
+    for path in (own / _OWN, *calibration_files(own / MODEL), finder_file(own / MODEL)):
         path.unlink(missing_ok=True)
     write_private(own / _WEIGHTS, _content(weights))
     card = ModelInfo(offer.model, offer.preprocess, f"federated run {offer.name}", round, dict(offer.labels))

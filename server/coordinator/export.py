@@ -11,7 +11,9 @@ from dermafed.server.record.runs_table import Run
 from dermafed.server.rounds.checkpoint import RunState, load_best, load_state
 from dermafed.server.rounds.first_weights import START_FILE, read_first_weights
 from dermafed.server.rounds.run_calibration import load_run_calibration
+from dermafed.server.rounds.run_finder import load_run_finder
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.lesion_finder.finder_file import finder_file, save_finder
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import calibration_files, save_calibration
 from dermafed.shared.model.model_info import ModelInfo
@@ -20,7 +22,7 @@ from dermafed.shared.protocol.offer import Offer
 
 
 def export_model(record: Record, run: Run, round: str, file: Path) -> ModelInfo:
-    """Write the model of a round and its ``model.json``, and its calibration if this model was calibrated.
+    """Write a round's model and its ``model.json``, and its calibration and lesion finder if it has them.
 
     Args:
         record: of the federation.
@@ -45,6 +47,9 @@ def export_model(record: Record, run: Run, round: str, file: Path) -> ModelInfo:
     calibration = load_run_calibration(folder)
     if calibration is not None and calibration.model == weights_digest(state.weights):
         save_calibration(file, calibration)
+    finder, _ = load_run_finder(folder) or (None, {})
+    if finder is not None and finder.model == weights_digest(state.weights):
+        save_finder(file, finder)
     return info
 
 
@@ -95,7 +100,7 @@ def _state(folder: Path, round: str) -> RunState:
 def _check_free(file: Path) -> None:
     if file.suffix != ".keras":
         raise SettingsError("The model file does not end in .keras", where=file, remedy="Name it so")
-    for path in (file, file.with_suffix(".json"), *calibration_files(file)):
+    for path in (file, file.with_suffix(".json"), *calibration_files(file), finder_file(file)):
         if path.exists():
             raise SettingsError("There is a file of this name", where=path, remedy="Choose another")
     if not file.absolute().parent.is_dir():

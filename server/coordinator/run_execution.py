@@ -30,6 +30,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.run_alert import CALIBRATION_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
+from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.shares import Member, members_of
 from dermafed.shared.errors import FederationError
@@ -149,6 +150,7 @@ class RunExecutor:
             explain=plan.offer.explain,
             refit=Refitting.of(plan.offer.refit, plan.offer.recipe.ridge),
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
+            lesion_finder=plan.offer.lesion_finder,
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:
@@ -166,7 +168,8 @@ def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:
     """Whether the run in a folder has nothing left to do."""
     explained = not plan.offer.explain or (folder / EXPLANATIONS_FILE).exists()
     calibrated = not plan.offer.calibrate or (folder / CALIBRATION_FILE).exists()
-    if not (has_state(folder) and explained and calibrated):
+    found = not plan.offer.lesion_finder or (folder / LESION_FINDER_FILE).exists()
+    if not (has_state(folder) and explained and calibrated and found):
         return False
     state = load_state(folder)
     return refitted(state) or (plan.offer.refit == "none" and is_over(state, rules))

@@ -26,6 +26,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
 from dermafed.server.rounds.run_calibration import calibrate_with_clinics
 from dermafed.server.rounds.run_explanations import measure_explanations
+from dermafed.server.rounds.run_finder import find_with_clinics
 from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
@@ -53,6 +54,7 @@ def build_server_app(
     held: HeldClasses | None = None,
     parts: Parts | None = None,
     refit: Refitting | None = None,
+    lesion_finder: bool = False,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -80,6 +82,8 @@ def build_server_app(
             over all.
         parts: the part of each weight, for the screening of updates; by ``adapted`` if not given.
         refit: how the last layer is trained anew after the last round; ``None``: it is not.
+        lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
+            ``lesion-finder.json``.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -111,6 +115,8 @@ def build_server_app(
             measure_explanations(grid, last.weights, last.round, rules).save(folder)
         if calibrate is not None:
             calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate, members).save(folder)
+        if lesion_finder:  # after the calibration, by which the clinics save the model that it belongs to
+            find_with_clinics(grid, last.weights, last.round, rules, members).save(folder)
 
     return app
 

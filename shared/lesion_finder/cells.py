@@ -7,6 +7,8 @@ each cell goes the mean of the 5 x 5 cells around it, and where it is: dermoscop
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,9 @@ WINDOW = 5
 Floats = NDArray[np.float32]
 
 
+@lru_cache(maxsize=2)
 def cell_model(classifier: keras.Model) -> keras.Model:
-    """The model of an image's cells; it shares the classifier's layers and weights.
+    """The model of an image's cells; it shares the classifier's layers and weights, and is made once.
 
     Args:
         classifier: of :func:`dermafed.shared.model.classifier.build_classifier`, or as loaded from a file.

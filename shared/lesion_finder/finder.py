@@ -56,8 +56,8 @@ class LesionFinder:
         Raises:
             FederationError: there is no image.
         """
-        cells = np.array([round(sums.cells)])
-        head = ridge_head(HeadSums(sums.gram, sums.targets[:, None], cells), RIDGE)
+        as_head = HeadSums(sums.gram, sums.targets[:, None], np.array([sums.images]))
+        head = ridge_head(as_head, RIDGE)
         return cls(model, head.kernel[:, 0], float(head.bias[0]), sums.images, clinics)
 
     def find(self, cells: NDArray[np.floating]) -> NDArray[np.float32]:

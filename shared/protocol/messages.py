@@ -38,6 +38,12 @@ scores' reply    ``counts`` (arrays)              ``scores``: int64 (2, B), lesi
                  ``report`` (metrics)             ``seconds``
 query.trust      ``trust`` (config)               ``document``: all clinics' sums as JSON; the reply is
                                                   that of query.prepare
+query.lesions    as train's                       for the lesion finder: no settings
+lesions' reply   ``sums`` (arrays)                ``gram``: float64 ((K + 1)(K + 2) / 2,), the triangle of A;
+                                                  ``targets``: float64 (K + 1,)
+                 ``report`` (metrics)             ``images``, ``seconds``
+query.finder     ``finder`` (config)              ``document``: the finder as JSON; the reply is that of
+                                                  query.prepare
 ===============  ===============================  ====================================================
 
 The weights are one array because each array of a message costs Flower two requests. A reply without
@@ -80,6 +86,10 @@ CALIBRATE_QUERY, OFFSETS_QUERY, SCORES_QUERY, CALIBRATION_QUERY = (
 )
 """The messages that ask for calibration sums, slopes of the loss and scores, and that send the result."""
 
+LESIONS, FINDER = "lesions", "finder"
+LESIONS_QUERY, FINDER_QUERY = (f"{MessageType.QUERY}.{name}" for name in (LESIONS, FINDER))
+"""The messages that ask for the sums of a lesion finder, and that send the finder."""
+
 SENT = (
     "trained weights, with the weight they count and the training loss",
     "confusion matrix and score histograms of the validation images",
@@ -90,6 +100,8 @@ SENT = (
     "with it: the number of validation lesions in each thousandth of the probability of melanoma",
     "for the exact head, where it is the strategy: sums of the training images' features and their products",
     "where the plan trains the last layer anew: these sums, and the loss of these images and its slopes",
+    "for a lesion finder, where the plan asks for it: of the cells of the training images with lesion masks, "
+    "sums of their features, of the features' products, and of how much of each cell is lesion",
     "versions of packages, and of an error no more than its type",
 )
 """Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
@@ -124,6 +136,7 @@ class Refusal(IntEnum):
     INTERRUPTED = 1007
     HELD_BACK = 1008
     CALIBRATION_FAILED = 1009
+    FINDER_FAILED = 1010
 
 
 @dataclass(frozen=True)

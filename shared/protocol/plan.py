@@ -57,6 +57,8 @@ class RunKeys(Settings):
         own_layer: whether each clinic then fits its own last layer, near the run's, to its training images.
             The layer stays at the clinic, which calibrates and uses the model with it.
         explain: whether clinics are asked, after the last round, how good explanations of the model are.
+        lesion_finder: whether clinics are asked, after the last round, for the sums of a lesion finder
+            (:mod:`dermafed.shared.lesion_finder`); clinics without masks receive it too.
         seed: seed of all random draws.
     """
 
@@ -80,6 +82,11 @@ class RunKeys(Settings):
             description="Also measure, at each clinic, how good explanations of the last model are (minutes)"
         ),
         Key(limit=True, asks="explanations"),
+    ] = False
+    lesion_finder: Annotated[
+        bool,
+        Field(description="After the last round, fit a finder of lesions to the clinics' lesion masks"),
+        Key(later=True, limit=True, asks="a lesion finder"),
     ] = False
     seed: Seed = 0
 

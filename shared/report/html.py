@@ -39,6 +39,15 @@ _MEASURES = {
 }
 
 
+_FINDER_MEASURES = {
+    "dice": ("Dice", "overlap of outline and mask: 1 is perfect"),
+    "jaccard": ("Jaccard", "their common part of both together: 1 is perfect"),
+    "failed": ("failures", "share of images with a Jaccard index below 0.65"),
+    "precision": ("average precision of pixels", "without a threshold: 1 is perfect"),
+    "precision_off_centre": ("the same off centre", "of the third of lesions farthest from the middle"),
+}
+
+
 def write_report(
     path: Path,
     result: dict[str, Any],
@@ -79,6 +88,9 @@ def write_report(
         decision=None if found is None else _decision(found["arms"]),
         explanation_clinics=_explanation_clinics(result),
         measures=_MEASURES,
+        finder=result.get("lesion_finder"),
+        finder_tests=_finder_tests(result),
+        finder_measures=_FINDER_MEASURES,
         steps=_clinics_steps(history),
     )
     write_atomically(path, text.encode())
@@ -133,6 +145,12 @@ def _explanation_clinics(result: Mapping[str, Any]) -> dict[str, Any]:
     explanations = result.get("explanations") or {"clinics": {}, "all": None}
     together = {"all clinics": explanations["all"]} if explanations["all"] else {}
     return {**explanations["clinics"], **together}
+
+
+def _finder_tests(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The test of the lesion finder at each clinic by name; that of all images together comes last."""
+    test = (result.get("lesion_finder") or {}).get("test")
+    return {} if test is None else {**test["clinics"], "all clinics": test["all"]}
 
 
 def _clinics_steps(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

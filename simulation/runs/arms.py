@@ -7,6 +7,7 @@ recipe and budget are the same by construction.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,9 @@ OFFSETS_FILE, OFFSETS_VALIDATION_FILE = "test-offsets.npz", "validation-offsets.
 NO_PRIOR_FILE, NO_PRIOR_VALIDATION_FILE = "test-without-prior.npz", "validation-without-prior.npz"
 """With a scale and offsets, as if all classes were equally frequent."""
 
+FOUND_FILE = "found-lesions.json"
+"""How well the lesion finder does on the test images, of :mod:`dermafed.simulation.runs.found_lesions`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -46,6 +50,7 @@ class Arm:
         explain: whether the clinics measure explanations of the final model.
         refit: whether the last layer is trained anew after the last round, and how.
         own_layer: whether each clinic then fits its own last layer; that model is tested too.
+        lesion_finder: whether the clinics fit a lesion finder to the final model.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Arm:
     explain: bool = False
     refit: Refit = "none"
     own_layer: bool = False
+    lesion_finder: bool = False
 
     @property
     def tuned(self) -> bool:
@@ -131,6 +137,12 @@ def load_tuned_predictions(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]
     """The same of the clinics' tuned models, under the name ``tuned``; empty where none were tuned."""
     clinics = [clinic.name for clinic in arm.tests]
     return {TUNED: read_predictions(arm.tuned_predictions, clinics)} if arm.tuned else {}
+
+
+def load_found_lesions(arm: Arm) -> dict[str, Any]:
+    """How well the arm's lesion finder does, and which clinics it comes from."""
+    content: dict[str, Any] = json.loads((arm.folder / FOUND_FILE).read_text("utf-8"))
+    return content
 
 
 def read_predictions(path: Path, clinics: Iterable[str]) -> dict[str, NDArray[np.float32]]:

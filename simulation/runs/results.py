@@ -21,7 +21,7 @@ from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.challenge_csv import write_challenge_files
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.storage.atomic_files import csv_text, write_atomically
-from dermafed.simulation.runs.arms import FEDERATED, LOCAL, POOLED, TUNED, Arm
+from dermafed.simulation.runs.arms import FEDERATED, LOCAL, POOLED, TUNED, Arm, load_found_lesions
 from dermafed.simulation.runs.prepare import Prepared
 from dermafed.simulation.runs.run_settings import RunSettings
 
@@ -110,6 +110,7 @@ def run_result(
         "offsets": _models(tests, arms, with_offsets) if with_offsets else None,
         "melanoma": melanoma,
         "explanations": load_explanations(arms[0].folder) if settings.explain else None,
+        **({"lesion_finder": load_found_lesions(arms[0])} if settings.lesion_finder else {}),
         "notes": list(prepared.notes),
     }
 

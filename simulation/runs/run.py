@@ -167,6 +167,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         explain=settings.explain,
         refit=settings.refit,
         own_layer=settings.own_layer,
+        lesion_finder=settings.lesion_finder,
     )
     return make_arms(federated, pooled if settings.baselines else None)
 

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 import keras
-from flwr.app import Context
 
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_data import count_training_images
-from dermafed.client.node.clinic_trainer import build_clinic_trainer
-from dermafed.client.node.explanation_quality import (
-    ClinicExplanationQuality,
-    build_explanation_quality,
-    score_cam,
-)
 from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.held_classes import HeldClasses
@@ -26,6 +18,7 @@ from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.refit_round import Refitting
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
+from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
@@ -33,39 +26,12 @@ from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
-from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
+from dermafed.simulation.runs.arm_clinics import ClinicFinders, ClinicQualities, ClinicTrainers
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
+from dermafed.simulation.runs.found_lesions import save_and_test_finder
 from dermafed.simulation.runs.predict_arm import predict_tests, predict_tuned
-
-
-@dataclass(frozen=True)
-class ClinicTrainers:
-    """Builds the trainer of a context's partition; pickled to wherever the engine works."""
-
-    arm: Arm
-
-    def __call__(self, context: Context) -> KerasTrainer:
-        """The trainer of the context's clinic."""
-        clinic = _clinic(self.arm, context)
-        return build_clinic_trainer(clinic, self.arm.plan, self.arm.state_folder(clinic))
-
-
-@dataclass(frozen=True)
-class ClinicQualities:
-    """Builds the measure of explanations, by Score-CAM, at the clinic of a context's partition."""
-
-    arm: Arm
-
-    def __call__(self, context: Context) -> ClinicExplanationQuality:
-        """The measure of the context's clinic."""
-        clinic = _clinic(self.arm, context)
-        return build_explanation_quality(clinic, self.arm.plan, self.arm.state_folder(clinic), score_cam)
-
-
-def _clinic(arm: Arm, context: Context) -> Path:
-    return arm.members[int(context.node_config["partition-id"])]
 
 
 def train_and_test(arm: Arm) -> None:
@@ -84,15 +50,18 @@ def train_and_test(arm: Arm) -> None:
         if not (arm.folder / PREDICTIONS_FILE).exists():
             if arm.tuned:
                 predict_tuned(arm, weights)
+            if arm.lesion_finder:
+                save_and_test_finder(arm, weights)
             predict_tests(arm, weights)  # last: an arm with predictions is done
 
 
 def _train(arm: Arm) -> None:
     state = load_state(arm.folder) if has_state(arm.folder) else None
     explained = not arm.explain or (arm.folder / EXPLANATIONS_FILE).exists()
+    found = not arm.lesion_finder or (arm.folder / LESION_FINDER_FILE).exists()
     refit = Refitting.of(arm.refit, arm.plan.recipe.ridge)
     rounds = arm.plan.rounds + (refit is not None)
-    if state is not None and state.round >= rounds and explained:
+    if state is not None and state.round >= rounds and explained and found:
         return
     model = _first_model(arm)
     server = build_server_app(
@@ -108,9 +77,10 @@ def _train(arm: Arm) -> None:
         resume=True,
         explain=arm.explain,
         refit=refit,
+        lesion_finder=arm.lesion_finder,
     )
     trainers = TrainerCache(ClinicTrainers(arm))
-    client = build_client_app(trainers, ClinicQualities(arm))
+    client = build_client_app(trainers, ClinicQualities(arm), finder_for=ClinicFinders(arm))
     run = run_ray if arm.engine == "ray" else run_local
     try:
         run(server, client, [unquote(clinic.name) for clinic in arm.members])

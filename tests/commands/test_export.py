@@ -16,6 +16,9 @@ from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.first_weights import first_weights
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.server.rounds.run_calibration import ClinicsCalibration
+from dermafed.server.rounds.run_finder import ClinicsFinder
+from dermafed.shared.lesion_finder.finder import LesionFinder
+from dermafed.shared.lesion_finder.finder_file import finder_file
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_file import calibration_files, load_calibration
 from dermafed.shared.model.classifier import to_flat
@@ -24,6 +27,7 @@ from dermafed.shared.protocol.offer import Offer
 from tests.commands.small_datasets import command
 from tests.commands.test_coordinator import PLAN
 from tests.server.example_keys import KEY
+from tests.shared.lesion_finder.sample_cells import sums_of
 from tests.shared.metrics.calibration.sample_calibration import fitted
 
 
@@ -51,12 +55,14 @@ def test_only_the_calibrated_round_has_a_calibration_file(
     last = hashlib.sha256((start + np.float32(2)).tobytes()).hexdigest()
     calibration = Calibration(last, offer.model.classes, fitted().sums, clinics=3)
     ClinicsCalibration(2, calibration, {}, {}).save(folder)
+    ClinicsFinder(2, LesionFinder.of(sums_of(24), last), {"graz": 24}, {}).save(folder)
     for round, calibrated in (("last", True), ("best", False)):
         file = Path(f"{round}.keras")
         assert command(cli.main, capsys, "export", "spring", round, file).code == 0
         weights = to_flat(load_model(file)[0])
         found = load_calibration(file, hashlib.sha256(weights.tobytes()).hexdigest())
         assert (found is not None) == calibrated == calibration_files(file)[0].exists()
+        assert finder_file(file).exists() == calibrated  # it was fitted to the same model
     read = load_calibration(Path("last.keras"), last)
     assert read is not None
     assert (read.clinics, read.sums.temperature) == (3, calibration.sums.temperature)

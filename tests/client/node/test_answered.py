@@ -8,8 +8,8 @@ import pytest
 from flwr.app import ConfigRecord, RecordDict
 
 from dermafed.client.node.answered import Answered, Request
-from dermafed.client.node.client_app import NotApproved
-from dermafed.shared.protocol.messages import CALIBRATE_QUERY, OFFSETS_QUERY, SCORES_QUERY
+from dermafed.client.node.replying import NotApproved
+from dermafed.shared.protocol.messages import CALIBRATE_QUERY, LESIONS_QUERY, OFFSETS_QUERY, SCORES_QUERY
 
 
 def content(value: int) -> RecordDict:
@@ -75,3 +75,24 @@ def test_what_was_answered_is_counted_before_it_leaves(tmp_path: Path) -> None:
     with pytest.raises(NotApproved, match="in order"):
         Answered(tmp_path).answer(Request("train", 1, "b" * 64, "m"), lambda: content(2))
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def lesions(number: int, model: str = "m") -> Request:
+    return Request(LESIONS_QUERY, 3, f"{number:064x}", model)
+
+
+def test_sums_for_a_lesion_finder_are_of_the_calibrated_model_and_once(tmp_path: Path) -> None:
+    answered = Answered(tmp_path)
+    answered.answer(calibrate(1), lambda: content(1))
+    with pytest.raises(NotApproved, match="Another model"):
+        answered.answer(lesions(0, "other"), lambda: content(0))
+    answered.answer(lesions(0), lambda: content(0))
+    with pytest.raises(NotApproved, match="already"):
+        answered.answer(lesions(1), lambda: content(1))
+
+
+def test_a_lesion_finder_is_no_calibration(tmp_path: Path) -> None:
+    answered = Answered(tmp_path)
+    answered.answer(lesions(0), lambda: content(0))
+    with pytest.raises(NotApproved, match="not calibrated"):
+        answered.answer(offsets(0), lambda: content(0))

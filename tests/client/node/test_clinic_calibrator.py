@@ -13,11 +13,11 @@ from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.opened_model import open_model
-from dermafed.client.node.client_app import NotApproved
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
 from dermafed.client.node.own_model import own_model
+from dermafed.client.node.replying import NotApproved
 from dermafed.client.node.saved_models import find_saved_model
 from dermafed.shared.errors import FederationError
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder

@@ -19,6 +19,7 @@ from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
 from dermafed.client.node.offers import Offers
 from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
+from dermafed.shared.lesion_finder.finder_sums import FinderSums
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
@@ -32,6 +33,7 @@ from dermafed.shared.protocol.agreement import (
 from dermafed.shared.protocol.messages import (
     EXPLAIN_QUERY,
     HEAD_TRAIN,
+    LESIONS_QUERY,
     SLOPES_TRAIN,
     Refusal,
     encode_instruction,
@@ -76,6 +78,17 @@ class Still:
 
 
 @dataclass
+class Masked:
+    """A clinic's part in a lesion finder, which counts how often it is asked."""
+
+    computed: list[str]
+
+    def sums(self, weights: FloatVector) -> FinderSums:
+        self.computed.append("lesions")
+        return FinderSums.of(np.eye(20).reshape(20, 2, 2, 5), np.full((20, 2, 2), 0.5))
+
+
+@dataclass
 class Asking:
     """A server that asks the clinic's app directly."""
 
@@ -86,7 +99,10 @@ class Asking:
         become_server_task()
         consent = ClinicConsent(self.home)
         app = build_client_app(
-            lambda context: Still(self.computed), lambda context: lambda weights, round: QUALITY, consent
+            lambda context: Still(self.computed),
+            lambda context: lambda weights, round: QUALITY,
+            consent,
+            finder_for=lambda context: Masked(self.computed),  # type: ignore[arg-type, return-value]
         )
         return app(Message(content, 1000, kind), Context(run, 1000, {}, RecordDict(), {}))
 
@@ -152,6 +168,15 @@ def test_plans_of_more_than_a_month_ago_do_not_count(tmp_path: Path, monkeypatch
     assert offers.count_approved_by_limits(other_than="") == 1
     monkeypatch.setattr(offers_module, "_LATELY", timedelta(seconds=-1))
     assert offers.count_approved_by_limits(other_than="") == 0
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_sums_for_a_lesion_finder_leave_only_if_the_plan_asks_and_once(ask: Asking, asked: bool) -> None:
+    ask.offer(lesion_finder=asked)
+    for _ in range(2):  # the same request has the same reply
+        assert ask(LESIONS_QUERY, encode_instruction(WEIGHTS, 3, {})).has_content() == asked
+    assert ask(LESIONS_QUERY, encode_instruction(WEIGHTS + 1, 3, {})).error.code == Refusal.NOT_APPROVED
+    assert ask.computed == ["lesions"] * asked
 
 
 @pytest.mark.parametrize("explain", [True, False])

@@ -11,6 +11,7 @@ from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from dermafed.client.node.gate import filter_reply
 from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
+from dermafed.shared.lesion_finder.finder_sums import FinderSums
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
@@ -29,13 +30,16 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.calibration_messages import encode_calibration_sums
 from dermafed.shared.protocol.explanation_messages import encode_explanation_quality
+from dermafed.shared.protocol.finder_messages import encode_finder_sums
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
+    FINDER_QUERY,
     HEAD_TRAIN,
+    LESIONS_QUERY,
     OFFSETS_QUERY,
     SCORES_QUERY,
     SLOPES_TRAIN,
@@ -69,6 +73,7 @@ SCORES = ScoreHistogram.of(two_classes(np.full(5, 0.7), np.full(6, 0.2)))
 HEAD = LinearHead(np.ones((1, 2)), np.zeros(2))
 HEAD_SLOPES = SlopeSums.of(np.eye(2)[:, :1], np.arange(2), np.ones(2), HEAD)
 HEAD_SUMS = HeadSums.of(np.eye(2)[:, :1].repeat(4, axis=0), np.arange(8) // 4, np.ones(2))
+FINDER_SUMS = FinderSums.of(np.eye(20).reshape(20, 2, 2, 5), np.full((20, 2, 2), 0.5))
 ANSWER = Answer(Decision.APPROVED, versions=installed_versions(), class_counts=np.array([3, 4]))
 
 
@@ -82,6 +87,8 @@ CONTENTS: dict[str, Callable[[], RecordDict]] = {
     OFFSETS_QUERY: lambda: encode_offset_sums(SLOPES, 1.5),
     SCORES_QUERY: lambda: encode_scores(SCORES, 1.5),
     CALIBRATION_QUERY: lambda: encode_ready(1.5),
+    LESIONS_QUERY: lambda: encode_finder_sums(FINDER_SUMS, 1.5),
+    FINDER_QUERY: lambda: encode_ready(1.5),
     OFFER_QUERY: lambda: encode_answer(ANSWER),
     PREPARE_QUERY: lambda: encode_ready(1.5),
 }

@@ -26,19 +26,9 @@ from dermafed.shared.lesion_finder.finder_sums import (
     check_enough_masks,
     sum_up,
 )
+from tests.shared.lesion_finder.sample_cells import FEATURES, GRID, Array, cells_and_shares
 
-Array = np.ndarray[Any, Any]
-GRID, FEATURES = 4, 9
 MODEL = "ab" * 32
-
-
-def images(count: int, seed: int = 0) -> tuple[Array, Array]:
-    """Cells whose features tell the lesion's share, with noise; the last feature is 3 everywhere."""
-    rng = np.random.default_rng(seed)
-    shares = np.clip(rng.normal(0.4, 0.5, (count, GRID, GRID)), 0, 1).astype(np.float32)
-    cells = rng.normal(5, 2, (count, GRID, GRID, FEATURES)) + shares[..., None] * np.arange(FEATURES)
-    cells[..., -1] = 3
-    return cells.astype(np.float32), shares
 
 
 def finder_of(cells: Array, shares: Array) -> LesionFinder:
@@ -46,11 +36,11 @@ def finder_of(cells: Array, shares: Array) -> LesionFinder:
 
 
 def test_the_finder_is_scikit_learns_ridge_of_standardised_cells() -> None:
-    cells, shares = images(40)
+    cells, shares = cells_and_shares(40)
     flat = cells.reshape(-1, FEATURES).astype(np.float64)
     scaler = StandardScaler().fit(flat)
     ridge = Ridge(alpha=RIDGE * len(flat)).fit(scaler.transform(flat), shares.ravel())
-    other, _ = images(5, seed=9)
+    other, _ = cells_and_shares(5, seed=9)
     expected = np.clip(ridge.predict(scaler.transform(other.reshape(-1, FEATURES))), 0, 1)
     found = finder_of(cells, shares).find(other)
     assert (found.shape, found.dtype) == ((5, GRID, GRID), np.float32)
@@ -60,7 +50,7 @@ def test_the_finder_is_scikit_learns_ridge_of_standardised_cells() -> None:
 @settings(max_examples=20)
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=5))
 def test_clinics_sums_give_what_all_images_in_one_place_give(sizes: list[int]) -> None:
-    cells, shares = images(sum(sizes))
+    cells, shares = cells_and_shares(sum(sizes))
     starts = np.cumsum([0, *sizes])
     clinics = [sum_up([(cells[a:b], shares[a:b])], FEATURES) for a, b in pairwise(starts)]
     together, pooled = LesionFinder.of(reduce(add, clinics), MODEL, len(sizes)), finder_of(cells, shares)
@@ -70,7 +60,7 @@ def test_clinics_sums_give_what_all_images_in_one_place_give(sizes: list[int]) -
 
 
 def test_batches_do_not_change_the_sums() -> None:
-    cells, shares = images(30)
+    cells, shares = cells_and_shares(30)
     parts = sum_up(((cells[k : k + 7], shares[k : k + 7]) for k in range(0, 30, 7)), FEATURES)
     whole = FinderSums.of(cells, shares)
     np.testing.assert_allclose(parts.gram, whole.gram, rtol=1e-12)
@@ -80,7 +70,7 @@ def test_batches_do_not_change_the_sums() -> None:
 
 @pytest.mark.parametrize("shares", ["drawn", "all lesion", "no lesion"])
 def test_sums_of_images_are_accepted(shares: str) -> None:
-    cells, drawn = images(FEWEST_IMAGES)
+    cells, drawn = cells_and_shares(FEWEST_IMAGES)
     cells[..., 0] = 0  # a dead channel
     given_shares = {"drawn": drawn, "all lesion": np.ones_like(drawn), "no lesion": np.zeros_like(drawn)}
     FinderSums.of(cells, given_shares[shares]).validate()
@@ -123,14 +113,14 @@ def damaged(sums: FinderSums, what: str) -> FinderSums:
     ],
 )
 def test_sums_that_no_images_give_are_refused(what: str) -> None:
-    sums = FinderSums.of(*images(40))
+    sums = FinderSums.of(*cells_and_shares(40))
     sums.validate()
     with pytest.raises(FederationError, match=what):
         damaged(sums, what).validate()
 
 
 def test_maps_that_are_not_finite_are_refused() -> None:
-    cells, shares = images(2)
+    cells, shares = cells_and_shares(2)
     cells[1, 2, 3, 4] = np.nan
     with pytest.raises(ModelError, match="not finite"):
         FinderSums.of(cells, shares)
@@ -156,11 +146,11 @@ def test_no_images_give_no_finder() -> None:
 
 def test_cells_of_another_network_are_refused() -> None:
     with pytest.raises(ModelError, match="9 features of a cell, not 3"):
-        finder_of(*images(5)).find(np.zeros((4, 4, 3), np.float32))
+        finder_of(*cells_and_shares(5)).find(np.zeros((4, 4, 3), np.float32))
 
 
 def test_a_saved_finder_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
-    finder, model = finder_of(*images(40)), tmp_path / "model.keras"
+    finder, model = finder_of(*cells_and_shares(40)), tmp_path / "model.keras"
     assert load_finder(model, MODEL) is None
     save_finder(model, finder)
     assert finder_file(model).name == "model.finder.json"
@@ -171,7 +161,7 @@ def test_a_saved_finder_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_the_finder_of_another_model_is_refused(tmp_path: Path) -> None:
-    save_finder(tmp_path / "model.keras", finder_of(*images(40)))
+    save_finder(tmp_path / "model.keras", finder_of(*cells_and_shares(40)))
     with pytest.raises(ModelError, match="belongs to another model"):
         load_finder(tmp_path / "model.keras", "cd" * 32)
 
@@ -191,7 +181,7 @@ def test_the_finder_of_another_model_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_documents_that_no_finder_has_are_refused(change: dict[str, Any]) -> None:
-    document = finder_of(*images(40)).to_document()
+    document = finder_of(*cells_and_shares(40)).to_document()
     with pytest.raises(FederationError):
         LesionFinder.from_document({**document, **change})
 

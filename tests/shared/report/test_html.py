@@ -14,6 +14,7 @@ import pytest
 from dermafed.server.rounds.run_explanations import ClinicsExplanations
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
+from dermafed.shared.metrics.segmentation import ImageOverlap, segmentation_report
 from dermafed.shared.report.html import write_report
 from tests.shared.report import run
 
@@ -230,6 +231,27 @@ def test_same_run_same_file(tmp_path: Path, result: dict[str, Any]) -> None:
 def test_unwritable_folder(tmp_path: Path, result: dict[str, Any]) -> None:
     with pytest.raises(DermaFedError, match="Choose a folder"):
         render(tmp_path / "absent", result)
+
+
+def finder_test(dice: float) -> dict[str, Any]:
+    overlaps = [ImageOverlap(dice, dice / (2 - dice), 0.97, 0.1), ImageOverlap(1.0, 1.0, 0.99, 0.2)]
+    return {**segmentation_report(overlaps, ["a", "b"]), "nothing_found": 0, "several_found": 1}
+
+
+def test_the_lesion_finder_is_shown_by_clinic(tmp_path: Path, result: dict[str, Any]) -> None:
+    test = {"all": finder_test(0.9), "clinics": {"Vienna": finder_test(0.8)}}
+    found = {"clinics": {"Vienna": 40}, "left_out": {"Rosendahl": "no masks"}, "test": test}
+    page = render(tmp_path, {**result, "lesion_finder": found})
+    assert "lesion-finder" in page.sections
+    assert "fitted to 40 training images with lesion masks at 1 of 3 clinics" in page.text
+    assert "Dice overlap of outline and mask: 1 is perfect 0.900 0.800–1.000 0.950 0.900–1.000" in page.text
+    assert "Without sums: Rosendahl." in page.text
+
+
+def test_a_run_without_masks_says_so(tmp_path: Path, result: dict[str, Any]) -> None:
+    found = {"clinics": {}, "left_out": {}, "test": None}
+    assert "there is no lesion finder" in render(tmp_path, {**result, "lesion_finder": found}).text
+    assert "lesion-finder" not in render(tmp_path, result).sections
 
 
 def test_explanations_are_shown_by_clinic(tmp_path: Path, result: dict[str, Any]) -> None:

@@ -1,0 +1,99 @@
+"""A clinic's part in the lesion finder of a run's last model, by its training images with lesion masks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermafed.client.node.clinic_calibrator import check_finite
+from dermafed.client.node.consent import ApprovedRun
+from dermafed.client.node.home import Home
+from dermafed.client.node.saved_models import MODEL, find_saved_model
+from dermafed.shared.errors import FederationError
+from dermafed.shared.imaging.lesion_masks import Mask, usable_mask
+from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesion_finder.finder import LesionFinder
+from dermafed.shared.lesion_finder.finder_file import save_finder
+from dermafed.shared.lesion_finder.finder_sums import FinderSums, check_enough_masks
+from dermafed.shared.lesion_finder.images import sum_up_images
+from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.lesions.record import LesionRecord
+from dermafed.shared.metrics.calibration.calibration import weights_digest
+from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.training.backend import configure_backend
+from dermafed.shared.training.data import load_labelled
+from dermafed.shared.training.predict import loaded_classifier
+from dermafed.shared.training.trainer import FloatVector
+
+log = logging.getLogger("dermafed.client")
+
+
+@dataclass(frozen=True)
+class ClinicFinder:
+    """Sums up the cells of a clinic's images, and takes the finder of all clinics.
+
+    Attributes:
+        folder: of the clinic's split.
+        plan: the run.
+        save: takes the finder of all clinics.
+    """
+
+    folder: Path
+    plan: Plan
+    save: Callable[[LesionFinder], None]
+
+    def sums(self, weights: FloatVector) -> FinderSums:
+        """The sums of the training images with lesion masks.
+
+        Args:
+            weights: the model, float32 (P,); without the clinic's own batch normalisation, as it is saved.
+
+        Raises:
+            TooFewMasks: there are none, or too few.
+            FederationError: the model is not finite.
+            ImageError: an image or a mask cannot be read.
+        """
+        check_finite(weights)
+        plan = self.plan
+        records = read_clinic_split(self.folder).splits.train
+        pairs = with_masks(records, plan.preprocess)
+        check_enough_masks(len(pairs))
+        configure_backend(plan.threads)
+        images = load_labelled([record for record, _ in pairs], plan.model, plan.preprocess).images
+        classifier = loaded_classifier(plan.model, weights)
+        return sum_up_images(classifier, images, [mask for _, mask in pairs])
+
+
+def with_masks(
+    records: Sequence[LesionRecord], preprocess: PreprocessSettings
+) -> list[tuple[LesionRecord, Mask]]:
+    """The records whose mask can be used, with it, in the preprocessed image's frame, bool (S, S).
+
+    Raises:
+        ImageError: an image or a mask cannot be read.
+    """
+    masked = [(record, record.mask) for record in records if record.mask is not None]
+    found = [(record, usable_mask(record.path, mask, preprocess)) for record, mask in masked]
+    usable = [(record, mask) for record, mask in found if mask is not None]
+    if len(usable) < len(masked):
+        log.warning(
+            "%d of %d lesion masks are not used: no lesion in them, or not the proportions of their images",
+            *(len(masked) - len(usable), len(masked)),
+        )
+    return usable
+
+
+def node_finder(home: Home, run: ApprovedRun) -> ClinicFinder:
+    """The part of a clinic's node, which saves the finder beside the run's model."""
+
+    def save(finder: LesionFinder) -> None:
+        model = find_saved_model(home.models, run.hash, run.offer)
+        if model is None or weights_digest(model.weights()) != finder.model:
+            raise FederationError(
+                "The lesion finder is of another model than the one saved", where=home.models
+            )
+        save_finder(model.folder / MODEL, finder)
+
+    return ClinicFinder(run.folder.split, run.plan, save)

@@ -1,0 +1,57 @@
+"""What each clinic of an arm does, by its partition; pickled to wherever the engine works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from flwr.app import Context
+
+from dermafed.client.node.clinic_finder import ClinicFinder
+from dermafed.client.node.clinic_trainer import build_clinic_trainer
+from dermafed.client.node.explanation_quality import (
+    ClinicExplanationQuality,
+    build_explanation_quality,
+    score_cam,
+)
+from dermafed.shared.training.keras_trainer import KerasTrainer
+from dermafed.simulation.runs.arms import Arm
+
+
+@dataclass(frozen=True)
+class ClinicTrainers:
+    """Builds the trainer of a context's partition."""
+
+    arm: Arm
+
+    def __call__(self, context: Context) -> KerasTrainer:
+        """The trainer of the context's clinic."""
+        clinic = _clinic(self.arm, context)
+        return build_clinic_trainer(clinic, self.arm.plan, self.arm.state_folder(clinic))
+
+
+@dataclass(frozen=True)
+class ClinicQualities:
+    """Builds the measure of explanations, by Score-CAM, at the clinic of a context's partition."""
+
+    arm: Arm
+
+    def __call__(self, context: Context) -> ClinicExplanationQuality:
+        """The measure of the context's clinic."""
+        clinic = _clinic(self.arm, context)
+        return build_explanation_quality(clinic, self.arm.plan, self.arm.state_folder(clinic), score_cam)
+
+
+@dataclass(frozen=True)
+class ClinicFinders:
+    """Builds a clinic's part in the lesion finder, which is saved with the run's model, at no clinic."""
+
+    arm: Arm
+
+    def __call__(self, context: Context) -> ClinicFinder:
+        """The part of the context's clinic."""
+        return ClinicFinder(_clinic(self.arm, context), self.arm.plan, lambda finder: None)
+
+
+def _clinic(arm: Arm, context: Context) -> Path:
+    return arm.members[int(context.node_config["partition-id"])]
