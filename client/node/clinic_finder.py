@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dermafed.client.node.clinic_calibrator import check_finite
@@ -86,7 +86,10 @@ def with_masks(
 
 
 def node_finder(home: Home, run: ApprovedRun) -> ClinicFinder:
-    """The part of a clinic's node, which saves the finder beside the run's model."""
+    """The part of a clinic's node, which saves the finder beside the run's model.
+
+    A model with the clinic's own last layer has the same maps, and so the same finder, under its own digest.
+    """
 
     def save(finder: LesionFinder) -> None:
         model = find_saved_model(home.models, run.hash, run.offer)
@@ -94,6 +97,7 @@ def node_finder(home: Home, run: ApprovedRun) -> ClinicFinder:
             raise FederationError(
                 "The lesion finder is of another model than the one saved", where=home.models
             )
-        save_finder(model.folder / MODEL, finder)
+        own = weights_digest(model.own_weights())
+        save_finder(model.folder / MODEL, replace(finder, model=own))
 
     return ClinicFinder(run.folder.split, run.plan, save)

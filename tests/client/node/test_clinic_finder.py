@@ -16,7 +16,7 @@ from dermafed.client.node.clinic_finder import ClinicFinder, node_finder
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import Home
 from dermafed.client.node.replying import NotApproved
-from dermafed.client.node.saved_models import save_last_model
+from dermafed.client.node.saved_models import find_saved_model, save_last_model
 from dermafed.shared.errors import FederationError
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import finder_file, load_finder
@@ -108,6 +108,23 @@ def test_the_finder_is_saved_beside_its_model_and_no_other(home: Home, weights: 
     np.testing.assert_array_equal(found.kernel, sent.kernel)
     save_last_model(home.models, run.hash, run.offer, weights + np.float32(1), 3)
     assert not finder_file(opened.file).exists()  # it was the former model's
+
+
+def test_a_model_with_the_clinics_own_last_layer_has_the_same_finder(
+    home: Home, weights: NDArray[np.float32]
+) -> None:
+    own = finder(home)
+    run = ClinicConsent(home).approved_finder(CONTEXT)
+    save_last_model(home.models, run.hash, run.offer, weights, 3)
+    model = find_saved_model(home.models, run.hash, run.offer)
+    assert model is not None
+    last = weights.copy()
+    last[-1] += 1  # a bias of the last layer
+    model.save_own(last)
+    own.save(LesionFinder(weights_digest(weights), np.arange(3.0), 0.5, 20, 1))
+    opened = open_model("last", home)
+    assert opened.used.sha256 == weights_digest(last)
+    assert load_finder(opened.file, opened.used.sha256) is not None
 
 
 def test_a_plan_without_a_finder_has_none(home: Home) -> None:
