@@ -9,7 +9,7 @@ from threading import Lock
 from flwr.app import ArrayRecord, Message, MessageType
 
 from dermafed.server.flower.private_names import ObjectTree, PushMessagesRequest, PushObjectRequest
-from dermafed.shared.protocol.messages import HEAD_TRAIN, SLOPES_TRAIN
+from dermafed.shared.protocol.messages import HEAD_TRAIN, LESIONS_QUERY, SLOPES_TRAIN
 
 LARGEST_ENVELOPE = 64 * 2**10
 """Bytes of a reply's metadata or error, and of all that an update has besides its weights."""
@@ -19,7 +19,7 @@ LARGEST_COUNTS = 8 * 2**20
 
 LARGEST_HEAD = 32 * 2**20
 """Bytes of a reply with the sums of the exact head: those of 2,592 features, the most of any model, and 300
-classes; the many classes of a smaller backbone."""
+classes; the many classes of a smaller backbone. A lesion finder's have 1,926 features at most."""
 
 _CHUNK = 5 * 2**20  # Flower cuts arrays into chunks of this size
 _FEWEST_OBJECTS = 32  # a message, its records, their arrays and one chunk of each
@@ -62,6 +62,7 @@ class ExpectedReplies:
             MessageType.TRAIN: sent + LARGEST_ENVELOPE,
             HEAD_TRAIN: LARGEST_HEAD,
             SLOPES_TRAIN: LARGEST_HEAD,
+            LESIONS_QUERY: LARGEST_HEAD,
         }.get(message.metadata.message_type, LARGEST_COUNTS)
         with self._lock:
             self._open[message_id] = _Expected(message.metadata.dst_node_id, most)

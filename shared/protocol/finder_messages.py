@@ -22,8 +22,8 @@ from dermafed.shared.protocol.flower_records import (
 )
 from dermafed.shared.training.exact_head.head_sums import from_triangle, to_triangle
 
-LARGEST = 10_000
-"""More features of a cell than any EfficientNet has; their sums are 400 MB."""
+LARGEST = 2_500
+"""More features of a cell than any EfficientNet has: V2-L has 1,926. Their sums are 25 MB."""
 
 
 def encode_finder_sums(sums: FinderSums, seconds: float) -> RecordDict:
@@ -48,7 +48,7 @@ def decode_finder_sums(content: RecordDict) -> tuple[FinderSums, float]:
     only_fields(report, "images", "seconds")
     triangle = read_array(content, "sums", "gram", np.float64)
     size = (math.isqrt(8 * triangle.size + 1) - 1) // 2
-    if size * (size + 1) // 2 != triangle.size or size > LARGEST:
+    if size * (size + 1) // 2 != triangle.size or size > LARGEST + 1:
         raise FederationError("its sums are of no cells")
     targets = read_array(content, "sums", "targets", np.float64, (size,))
     sums = FinderSums(from_triangle(triangle, size), targets, whole_number(report, "images"))

@@ -20,10 +20,12 @@ from dermafed.server.flower.private_names import (
     linkstate_of,
     no_object_id_recompute,
 )
+from dermafed.shared.lesion_finder.finder_sums import FinderSums
 from dermafed.shared.protocol.agreement import encode_ready
+from dermafed.shared.protocol.finder_messages import encode_finder_sums
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.head_messages import encode_head_sums
-from dermafed.shared.protocol.messages import HEAD_TRAIN, encode_instruction
+from dermafed.shared.protocol.messages import HEAD_TRAIN, LESIONS_QUERY, encode_instruction
 from dermafed.shared.training.exact_head.head_sums import HeadSums
 from tests.attacks.wire import Place, objects_in
 
@@ -146,6 +148,21 @@ def test_the_largest_head_arrives_and_what_is_longer_does_not(place: Place, port
                 len(data) for data, result in zip(sent.values(), results, strict=True) if result is True
             )
             assert stored <= (LARGEST_HEAD if gate == port else 2**30)
+
+
+def test_the_largest_sums_of_a_lesion_finder_arrive(place: Place, port: int) -> None:
+    """Of EfficientNetV2-L's 1,926 features of a cell: 14 MiB."""
+    size, random = 1926 + 1, np.random.default_rng(0)
+    sums = FinderSums(random.normal(size=(size, size)), random.normal(size=size), 20)
+    with place.link.open_run() as run_id:
+        _, message = place.asked(place.grid(run_id), 0, LESIONS_QUERY)
+        reply = Message(encode_finder_sums(sums, 1.0), reply_to=message)
+        answer = PushMessagesResponse.FromString(place.announce(0, port, reply).content)
+        sent = objects_in(reply)
+        assert sum(map(len, sent.values())) > LARGEST_COUNTS
+        assert all(
+            place.send(0, port, run_id, answer.session_id, name, data) is True for name, data in sent.items()
+        )
 
 
 def test_the_sums_of_a_head_are_no_reply_to_another_message(place: Place, port: int) -> None:

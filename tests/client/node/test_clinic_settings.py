@@ -52,6 +52,7 @@ METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=
         ({}, {"max_image_size": 31}, "images of 32 pixels, at most 31"),
         ({"strategy": "fedadam"}, {"strategies": ("fedavg",)}, "the strategy fedadam"),
         ({"explain": True}, {"explain": False}, "explanations"),
+        ({"lesion_finder": True}, {"lesion_finder": False}, "a lesion finder"),
         ({"model": METADATA}, {"metadata": False}, "clinical metadata"),
         ({}, {"max_epsilon": 8.0}, "no differential privacy, epsilon at most 8.0"),
         ({"epsilon": 0.5}, {"max_epsilon": 8.0}, "epsilon 0.5, but nothing would be noised"),
