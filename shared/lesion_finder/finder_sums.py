@@ -105,6 +105,8 @@ class FinderSums:
             raise _refusal(f"they are of {self.images} images")
         if not (self.cells % self.images == 0 and 1 <= self.cells / self.images <= MOST_CELLS):
             raise _refusal("they disagree with their number of images")
+        if not (np.diag(self.gram)[:-1] <= self.cells * LARGEST_FEATURE**2).all():
+            raise _refusal("their features are far too large")
         if not np.array_equal(self.gram, self.gram.T):
             raise _refusal("A is not symmetric")
         if not 0 <= self.targets[-1] <= self.cells * (1 + _ROUNDING):

@@ -19,6 +19,7 @@ from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import finder_file, load_finder
 from dermafed.shared.lesion_finder.images import sum_up_images
 from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.protocol.messages import Refusal
 from tests.commands.small_datasets import SIDE, draw_dataset
 from tests.journeys.whole_run import WholeRun, whole_run
 
@@ -75,7 +76,10 @@ def test_a_clinic_without_masks_has_the_finder_of_the_other(tmp_path: Path) -> N
         run.start_all(PLAN, data)
         assert run.finished_run()["status"] == "finished"
         expected = of_images_in_one_place(run)
-        for name in (MASKED, PLAIN):
+        for name, kind in (
+            (MASKED, "query.lesions"),
+            (PLAIN, f"query.lesions error {Refusal.FINDER_FAILED:d}"),
+        ):
             model = open_model("last", open_home(run.home(name)))
             finder = load_finder(model.file, model.used.sha256)
             assert finder is not None
@@ -83,7 +87,8 @@ def test_a_clinic_without_masks_has_the_finder_of_the_other(tmp_path: Path) -> N
             # This process computes float32 maps with other threads.
             np.testing.assert_allclose(finder.kernel, expected.kernel, rtol=1e-3, atol=1e-4)
             queries = [line["kind"] for line in json.loads(run.clinic(name, "audit", "--json"))]
-            assert queries.count("query.lesions") == 1
+            assert queries.count(kind) == 1
+            assert queries.count("query.finder") == 1
         content = json.loads((run.server / "runs" / "0001-first" / "lesion-finder.json").read_text())
         assert content["clinics"] == {MASKED: expected.images}
         assert "TooFewMasks" in content["left_out"][PLAIN]

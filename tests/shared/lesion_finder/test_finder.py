@@ -87,6 +87,8 @@ def damaged(sums: FinderSums, what: str) -> FinderSums:
             return replace(sums, images=19)
         case "their number of images":
             return replace(sums, images=sums.images + 1)
+        case "far too large":
+            gram[0, 0] = 1.1e12 * sums.cells
         case "not symmetric":
             gram[0, 1] += 1
         case "more than all cells":
@@ -106,6 +108,7 @@ def damaged(sums: FinderSums, what: str) -> FinderSums:
         "not finite",
         "of 19 images",
         "their number of images",
+        "far too large",
         "not symmetric",
         "more than all cells",
         "no features have these moments",
