@@ -9,11 +9,14 @@ import numpy as np
 from flwr.app import RecordDict
 
 from dermafed.shared.errors import FederationError
+from dermafed.shared.lesion_finder.finder import LesionFinder
+from dermafed.shared.lesion_finder.finder_sums import FinderSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.calibration.offset_fit import fit_offsets
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 from dermafed.shared.metrics.decision.lesion_scores import lesion_scores
 from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
+from dermafed.shared.protocol.finder_messages import decode_finder_sums, encode_finder_sums
 from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
 from dermafed.shared.protocol.offset_messages import decode_offset_sums, encode_offset_sums
 from dermafed.shared.protocol.score_messages import decode_scores, encode_scores
@@ -36,12 +39,14 @@ _lesions = [f"lesion-{number}" for number in range(30)]
 _probabilities = np.exp(_logits) / np.exp(_logits).sum(axis=1, keepdims=True)
 _head = LinearHead(np.zeros((FEATURES, CLASSES)), np.zeros(CLASSES))
 _own = HeadSums.of(_features, _labels, WEIGHTS)
+_cells = FinderSums.of(_random.normal(size=(20, 2, 2, FEATURES)), _random.uniform(size=(20, 2, 2)))
 
 REPLIES = (
     encode_offset_sums(OffsetSums.of(_logits, _labels, POINT), 1.0),
     encode_scores(ScoreHistogram.of(lesion_scores(_labels, _probabilities, 0, _lesions)), 1.0),
     encode_head_sums(_own, 1.0),
     encode_slope_sums(SlopeSums.of(_features, _labels, WEIGHTS, _head), 1.0),
+    encode_finder_sums(_cells, 1.0),
 )
 
 
@@ -84,7 +89,18 @@ def slopes(content: RecordDict) -> str:
     return "received"
 
 
-READERS: tuple[Callable[[RecordDict], str], ...] = (offsets, scores, head, slopes)
+def finder(content: RecordDict) -> str:
+    """The lesion finder of all clinics is finite."""
+    received, _ = decode_finder_sums(content)
+    if received.features != FEATURES:
+        raise FederationError("it has other features")
+    found = LesionFinder.of(_cells + received, "0" * 64, 2)
+    assert np.isfinite(found.kernel).all()
+    assert math.isfinite(found.bias)
+    return "received"
+
+
+READERS: tuple[Callable[[RecordDict], str], ...] = (offsets, scores, head, slopes, finder)
 
 
 def take(data: bytes) -> str:

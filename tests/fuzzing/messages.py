@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from flwr.app import RecordDict
 
+from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.protocol.agreement import (
@@ -16,6 +17,7 @@ from dermafed.shared.protocol.agreement import (
     encode_offer,
 )
 from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration
+from dermafed.shared.protocol.finder_messages import decode_finder, encode_finder
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
 from dermafed.shared.protocol.offset_messages import (
     OffsetsRequest,
@@ -41,6 +43,7 @@ MESSAGES = (
     encode_offsets_request(OffsetsRequest("0" * 64, 3, last_sums.POINT)),
     encode_scores_request(ScoresRequest("0" * 64, 3, FITTED)),
     encode_slopes_request(replies.START, 3, last_sums._head),
+    encode_finder(LesionFinder.of(last_sums._cells, "0" * 64)),
 )
 
 
@@ -82,9 +85,15 @@ def slopes_request(content: RecordDict) -> str:
     return "received"
 
 
+def finder(content: RecordDict) -> str:
+    found = decode_finder(content)
+    assert np.isfinite(found.kernel).all()
+    return "received"
+
+
 READERS: tuple[Callable[[RecordDict], str], ...] = (
     *(instruction, counts, offer, calibration),
-    *(offsets_request, scores_request, slopes_request),
+    *(offsets_request, scores_request, slopes_request, finder),
 )
 
 

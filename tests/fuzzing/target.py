@@ -45,7 +45,10 @@ TARGETS = {
     ),
     "last_sums": Target(
         "tests.fuzzing.last_sums",
-        ("dermafed.shared.protocol", "dermafed.shared.metrics", "dermafed.shared.training.exact_head"),
+        (
+            *("dermafed.shared.protocol", "dermafed.shared.metrics"),
+            *("dermafed.shared.training.exact_head", "dermafed.shared.lesion_finder"),
+        ),
     ),
     "objects": Target(
         "tests.fuzzing.objects",
