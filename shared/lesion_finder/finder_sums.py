@@ -66,10 +66,16 @@ class FinderSums:
         """
         if not (np.abs(cells) <= LARGEST_FEATURE).all():  # NaN is not below it
             raise ModelError("The network's maps are not finite, or far too large", remedy="Train it anew")
-        flat = cells.reshape(-1, cells.shape[-1]).astype(np.float64)
-        rows = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
-        gram = rows.T @ rows
-        return cls((gram + gram.T) / 2, rows.T @ shares.ravel().astype(np.float64), len(cells))
+        found = cls.none(cells.shape[-1])
+        gram, targets = found.gram, found.targets
+        for own, filled in zip(
+            cells, shares, strict=True
+        ):  # one by one: in double precision, a batch is large
+            flat = own.reshape(-1, own.shape[-1]).astype(np.float64)
+            rows = np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
+            gram += rows.T @ rows
+            targets += rows.T @ filled.ravel().astype(np.float64)
+        return cls((gram + gram.T) / 2, targets, len(cells))
 
     def __add__(self, other: FinderSums) -> FinderSums:
         if self.targets.shape != other.targets.shape:
