@@ -33,12 +33,14 @@ class Engine:
             the outputs of ``X * H + B * (1 - H)``, H the enlarged masks.
         forward: from an image to its activations (h, w, K) and its outputs, N = 1.
         predict: from whole images (N, H, W, 3) to their outputs.
+        forward_beside: `forward`, and the output beside, of the same pass; ``None`` where there is none.
     """
 
     name: str
     run: Callable[[Float, Float, Float], Outputs]
     forward: Callable[[Float], tuple[Float, Outputs]]
     predict: Callable[[Float], Outputs]
+    forward_beside: Callable[[Float], tuple[Float, Outputs, Float]] | None = None
 
 
 def best_engine(network: Network, wanted: str | None = None) -> Engine:
@@ -76,32 +78,39 @@ def masked_model(network: Network) -> keras.Model:
     rows, columns = (interpolation(*pair) for pair in zip(network.size, network.cells, strict=True))
     enlarged = keras.ops.matmul(keras.ops.matmul(rows, masks), columns.T)
     masked = fill + keras.ops.expand_dims(enlarged, -1) * (image - fill)
-    return keras.Model([masks, image, fill], network.model(masked))
+    return keras.Model([masks, image, fill], (network.beside or network.model)(masked))
 
 
 def keras_engine(masked: keras.Model, network: Network) -> Engine:
     """The masked model as Keras itself runs it: one traced graph."""
 
-    def batch(masks: Float, image: Float, fill: Float) -> tuple[Float, Outputs]:
+    def batch(masks: Float, image: Float, fill: Float) -> tuple[Float, Outputs, list[Float]]:
         # Filled up to one shape, so that it is traced once.
         padded = np.zeros((BATCH, *network.cells), np.float32)
         padded[: len(masks)] = masks
-        activations, *scores = masked.predict_on_batch([padded, image[None], fill[None]])
-        return _float32(activations[0]), Outputs(*(_float32(score[: len(masks)]) for score in scores))
+        activations, *others = masked.predict_on_batch([padded, image[None], fill[None]])
+        logits, probabilities, *beside = (_float32(each[: len(masks)]) for each in others)
+        return _float32(activations[0]), Outputs(logits, probabilities), beside
 
     def run(masks: Float, image: Float, fill: Float) -> Outputs:
         parts = [batch(masks[at : at + BATCH], image, fill)[1] for at in range(0, len(masks), BATCH)]
         return Outputs(*map(np.concatenate, zip(*parts, strict=True)))
 
     def forward(image: Float) -> tuple[Float, Outputs]:
-        return batch(np.ones((1, *network.cells), np.float32), image, np.zeros_like(image))
+        return batch(np.ones((1, *network.cells), np.float32), image, np.zeros_like(image))[:2]
+
+    def forward_beside(image: Float) -> tuple[Float, Outputs, Float]:
+        activations, outputs, [beside] = batch(
+            np.ones((1, *network.cells), np.float32), image, np.zeros_like(image)
+        )
+        return activations, outputs, beside[0]
 
     def predict(images: Float) -> Outputs:
         starts = range(0, len(images), BATCH)
         parts = [network.model.predict_on_batch(images[at : at + BATCH])[1:] for at in starts]
         return Outputs(*(_float32(np.concatenate(part)) for part in zip(*parts, strict=True)))
 
-    return Engine("tensorflow", run, forward, predict)
+    return Engine("tensorflow", run, forward, predict, forward_beside if network.beside else None)
 
 
 def _float32(values: Any) -> Float:
@@ -156,7 +165,12 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
         result = compiled([open_mask, image[None], black])
         return _float32(result[0][0]), Outputs(_float32(result[1]), _float32(result[2]))
 
-    return Engine("openvino", run, forward, predict)
+    def forward_beside(image: Float) -> tuple[Float, Outputs, Float]:
+        result = compiled([open_mask, image[None], black])
+        outputs = Outputs(_float32(result[1]), _float32(result[2]))
+        return _float32(result[0][0]), outputs, _float32(result[3][0])
+
+    return Engine("openvino", run, forward, predict, forward_beside if network.beside else None)
 
 
 def _openvino() -> Any:

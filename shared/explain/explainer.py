@@ -69,6 +69,7 @@ class Explainer:
         layer: str | None = None,
         convention: Convention | str = "default",
         engine: str | None = None,
+        beside: keras.KerasTensor | None = None,
     ) -> None:
         """Open the classifier at its last activation maps.
 
@@ -78,6 +79,7 @@ class Explainer:
             convention: which Score-CAM, or its name in ``CONVENTIONS``.
             engine: ``"openvino"`` or ``"tensorflow"``; by default the fastest that works. One that does not
                 work raises SettingsError when first used.
+            beside: see :func:`dermafed.shared.explain.network.open_network`.
 
         Raises:
             ModelError: the model cannot be explained.
@@ -85,7 +87,7 @@ class Explainer:
         """
         if isinstance(convention, str):
             convention = CONVENTIONS[_known(convention, CONVENTIONS, "convention")]
-        self.network = open_network(classifier, layer)
+        self.network = open_network(classifier, layer, beside)
         self.opened = OpenedClassifier(classifier, self.network, convention, engine)
 
     def explain(

@@ -69,6 +69,7 @@ class Network:
     Attributes:
         model: float32 images (N, H, W, 3) to activations (N, h, w, K), logits and probabilities (N, C).
         whole: the same with all inputs of the classifier.
+        beside: as `model`, with one more output, where one was asked for.
         activation: see :class:`dermafed.shared.model.head.Head`.
         layer: the name of the layer whose activations these are.
         size: the images' height and width.
@@ -80,6 +81,7 @@ class Network:
 
     model: keras.Model
     whole: keras.Model
+    beside: keras.Model | None
     activation: Activation
     layer: str
     size: tuple[int, int]
@@ -89,7 +91,9 @@ class Network:
     half: bool
 
 
-def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
+def open_network(
+    classifier: keras.Model, layer: str | None = None, beside: keras.KerasTensor | None = None
+) -> Network:
     """Open a classifier at its last activation maps, or at those of a layer named.
 
     The network shares the classifier's layers. Inputs beside the image are set to zero, which is how
@@ -99,6 +103,7 @@ def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
         classifier: any functional or sequential Keras model with a convolutional layer, one image input of
             fixed size (N, H, W, 3), and one output (N, C) of logits, softmax or sigmoid. It may hold others.
         layer: the layer to explain by; by default the last with maps of more than one cell.
+        beside: another tensor of the classifier's graph, which the same pass is to give.
 
     Raises:
         ModelError: the model has no such layer, or is of another form.
@@ -106,11 +111,14 @@ def open_network(classifier: keras.Model, layer: str | None = None) -> Network:
     graph = graph_of(classifier)
     images, head = _image_input(graph), head_of(graph)
     chosen = _last_maps(graph, classifier.name) if layer is None else _named(graph, layer, classifier.name)
-    whole = graph.ending_in([chosen.output, head.logits, head.probabilities])
+    outputs = [chosen.output, head.logits, head.probabilities]
+    whole = graph.ending_in(outputs)
+    fuller = None if beside is None else graph.ending_in([*outputs, beside])
     _, *cells, channels = chosen.output.shape
     return Network(
-        model=whole if len(graph.inputs) == 1 else _without_other_inputs(whole, images),
+        model=_of_images(whole, images),
         whole=whole,
+        beside=None if fuller is None else _of_images(fuller, images),
         activation=head.activation,
         layer=chosen.operation.name,
         size=(images.shape[1], images.shape[2]),
@@ -183,7 +191,10 @@ def _parts(layer: keras.Operation) -> Iterator[keras.Operation]:
         yield from _parts(part)
 
 
-def _without_other_inputs(model: keras.Model, images: keras.KerasTensor) -> keras.Model:
+def _of_images(model: keras.Model, images: keras.KerasTensor) -> keras.Model:
+    """The model with zeros in place of its inputs beside the image."""
+    if len(model.inputs) == 1:
+        return model
     image = keras.Input(images.shape[1:], name="image")
     zero = keras.ops.zeros_like(image[:, :1, 0, 0])
     inputs = [
