@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, diagnose_image
@@ -18,8 +20,8 @@ from dermafed.shared.explain.explainer import Explanation
 from dermafed.shared.explain.overlay import blend
 from dermafed.shared.metrics.calibration.calibration import Calibration
 
-Kind = Literal["sc", "sr"]
-"""The kind of a DICOM answer: Secondary Capture, structured report."""
+Kind = Literal["sc", "sr", "seg"]
+"""The kind of a DICOM answer: Secondary Capture, structured report, segmentation."""
 
 _ENCODERS = 2
 _HEATMAPS = 64  # in memory: 200 kB each
@@ -77,18 +79,47 @@ class DiagnosticService:
         self.store.load_prepared(id)  # a heatmap in memory must not outlive what the store has forgotten
         return self._heatmaps(id, target, against)
 
+    def lesion_mask(self, id: str) -> NDArray[np.bool_]:
+        """The lesion in the image as it came, bool (H, W).
+
+        Raises:
+            Refused: there is no such diagnosis, or no lesion was found in its image (404), or its image has
+                expired (410).
+        """
+        lesion = self.store.load(id).lesion
+        if lesion is None or lesion.measures is None:
+            raise Refused("unknown", "No lesion was found in this image", remedy="Ask for another answer")
+        return lesion.mask(*self.store.load_image(id).shape[:2])
+
+    def dicom_kinds(self, id: str) -> tuple[Kind, ...]:
+        """The kinds of DICOM answers that a diagnosis has; Refused (404) where there is none.
+
+        A segmentation has to name its image, so there is one only where that came as DICOM.
+        """
+        from dermafed.client.clinic.answers.dicom_source import has_image, source_of
+
+        diagnosis, reference = self.store.load(id), self.store.load_reference(id)
+        found = diagnosis.lesion is not None and diagnosis.lesion.measures is not None
+        return ("sc", "sr", "seg") if found and has_image(source_of(diagnosis, reference)) else ("sc", "sr")
+
     def dicom_answer(self, id: str, kind: Kind) -> Dataset:
         """A diagnosis as a DICOM object, in the study of its image.
 
         Raises:
-            Refused: there is no such diagnosis (404), or its image has expired (410).
+            Refused: there is no such diagnosis or no such answer (404), or its image has expired (410).
         """
         from dermafed.client.clinic.answers.secondary_capture import secondary_capture
+        from dermafed.client.clinic.answers.segmentation import segmentation
         from dermafed.client.clinic.answers.structured_report import structured_report
 
         diagnosis, reference = self.store.load(id), self.store.load_reference(id)
         if kind == "sr":
             return structured_report(diagnosis, reference)
+        if kind not in self.dicom_kinds(id):
+            what = "There is no segmentation: no lesion was found, or the image was no DICOM object"
+            raise Refused("unknown", what, remedy="Ask for another kind of answer")
+        if kind == "seg":
+            return segmentation(diagnosis, self.lesion_mask(id), reference)
         overlay = blend(self.store.load_prepared(id), self.heatmap(id).heatmap)
         return secondary_capture(diagnosis, overlay, reference)
 

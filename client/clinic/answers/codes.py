@@ -79,6 +79,8 @@ def doubts(diagnosis: Diagnosis) -> list[str]:
         sentences.append("The probabilities are too close to call: the model is unsure.")
     if diagnosis.outside:
         sentences.append("The image may be outside what the model has seen.")
+    if diagnosis.lesion is not None and diagnosis.lesion.measures is None:
+        sentences.append(f"No lesion was found: {diagnosis.lesion.reason}.")
     return sentences + [caution.text for caution in diagnosis.cautions]
 
 

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 from dermafed.client.clinic.answers.codes import DERMOSCOPY, conclusion, display_name, uuid_of
+from dermafed.client.clinic.answers.fhir_lesion import MASK_TITLE
 from dermafed.client.clinic.answers.fhir_observations import Resource, coding, hl7, observations
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 
@@ -18,12 +19,15 @@ _URI = "urn:ietf:rfc:3986"
 ASSERTED_BY_AI = hl7("v3-ObservationValue", "AIAST", "Artificial Intelligence asserted")
 
 
-def to_fhir(diagnosis: Diagnosis, heatmap_png: bytes | None = None) -> dict[str, Any]:
+def to_fhir(
+    diagnosis: Diagnosis, heatmap_png: bytes | None = None, mask_png: bytes | None = None
+) -> dict[str, Any]:
     """Write a diagnosis as a bundle.
 
     Args:
         diagnosis: to write.
         heatmap_png: the overlay, to go with it; the image itself never does.
+        mask_png: where the lesion is, to go with it.
 
     Returns:
         A Bundle of type ``collection`` as JSON types; the same for the same diagnosis.
@@ -33,8 +37,10 @@ def to_fhir(diagnosis: Diagnosis, heatmap_png: bytes | None = None) -> dict[str,
         _urn(diagnosis, f"observation {number}"): observation
         for number, observation in enumerate(observations(diagnosis, device))
     }
-    media = {} if heatmap_png is None else {_urn(diagnosis, "media"): _media(diagnosis, device, heatmap_png)}
-    report = {_urn(diagnosis, "report"): _report(diagnosis, list(results), list(media))}
+    pictures = _pictures(diagnosis, heatmap_png, mask_png)
+    media = {_urn(diagnosis, part): _media(diagnosis, device, title, png) for part, _, title, png in pictures}
+    comments = {_urn(diagnosis, part): comment for part, comment, _, _ in pictures}
+    report = {_urn(diagnosis, "report"): _report(diagnosis, list(results), comments)}
     asserted = {**report, **results, **media}
     provenance = {_urn(diagnosis, "provenance"): _provenance(diagnosis, device, list(asserted))}
     resources = {**asserted, device: _device(diagnosis), **provenance}
@@ -56,7 +62,16 @@ def _urn(diagnosis: Diagnosis, part: str) -> str:
     return uuid_of(diagnosis.id, f"fhir {part}").urn
 
 
-def _report(diagnosis: Diagnosis, results: list[str], media: list[str]) -> Resource:
+def _pictures(
+    diagnosis: Diagnosis, heatmap: bytes | None, mask: bytes | None
+) -> list[tuple[str, str, str, bytes]]:
+    """Of each picture: the name of its part, what it shows, its title, and the PNG."""
+    score = f"What moved the score of {display_name(diagnosis.prediction)}; does not outline the lesion"
+    found = [("media", "What moved the score", score, heatmap), ("mask", "The lesion", MASK_TITLE, mask)]
+    return [(part, comment, title, png) for part, comment, title, png in found if png is not None]
+
+
+def _report(diagnosis: Diagnosis, results: list[str], media: dict[str, str]) -> Resource:
     text = conclusion(diagnosis)
     report = {
         "resourceType": "DiagnosticReport",
@@ -74,12 +89,11 @@ def _report(diagnosis: Diagnosis, results: list[str], media: list[str]) -> Resou
         "conclusion": text,
     }
     if media:
-        report["media"] = [{"comment": "What moved the score", "link": {"reference": url}} for url in media]
+        report["media"] = [{"comment": comment, "link": {"reference": url}} for url, comment in media.items()]
     return report
 
 
-def _media(diagnosis: Diagnosis, device: str, heatmap: bytes) -> Resource:
-    prediction = display_name(diagnosis.prediction)
+def _media(diagnosis: Diagnosis, device: str, title: str, png: bytes) -> Resource:
     return {
         "resourceType": "Media",
         "status": "completed",
@@ -89,10 +103,10 @@ def _media(diagnosis: Diagnosis, device: str, heatmap: bytes) -> Resource:
         "device": {"reference": device},
         "content": {
             "contentType": "image/png",
-            "data": base64.b64encode(heatmap).decode(),
-            "size": len(heatmap),
-            "hash": base64.b64encode(hashlib.sha1(heatmap, usedforsecurity=False).digest()).decode(),
-            "title": f"What moved the score of {prediction}; does not outline the lesion",
+            "data": base64.b64encode(png).decode(),
+            "size": len(png),
+            "hash": base64.b64encode(hashlib.sha1(png, usedforsecurity=False).digest()).decode(),
+            "title": title,
         },
         "note": [{"text": USE}],
     }

@@ -12,6 +12,7 @@ from dermafed.client.clinic.answers.codes import (
     concept_of,
     display_name,
 )
+from dermafed.client.clinic.answers.fhir_lesion import lesion_observation
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 
 SYSTEMS = {SNOMED: "http://snomed.info/sct", DCM: "http://dicom.nema.org/resources/ontology/DCM"}
@@ -55,6 +56,7 @@ def observations(diagnosis: Diagnosis, device: str) -> list[Resource]:
         _out_of_distribution(diagnosis),
         *_alert(diagnosis),
         *_quality(diagnosis),
+        *([] if diagnosis.lesion is None else [lesion_observation(diagnosis.lesion)]),
     ]
     return [
         {

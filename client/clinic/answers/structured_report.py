@@ -40,6 +40,7 @@ from dermafed.client.clinic.answers.dicom_source import (
     text,
     without_texts,
 )
+from dermafed.client.clinic.answers.lesion_numbers import lesion_numbers
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 
 OWN = "99DERMAFED"  # PS3.16, section 8: a scheme of one's own begins with 99
@@ -57,7 +58,12 @@ PREDICTION = own("prediction", "Most probable class")
 UNSURE = own("unsure", "Too close to call: the model is unsure")
 OUT_OF_DISTRIBUTION = own("outside", "May be outside what the model has seen")
 ALERT = own("alert", "Alert for melanoma")
+LESION = own("lesion", "A lesion was found in the image")
+WHOLE = own("whole", "All of the lesion is in the image")
 QUALITY = own("quality", "Image quality")
+
+_MEASURED = {"area": codes.SCT.Area, "diameter": codes.SCT.Diameter}
+_UNITS = {"1": codes.UCUM.NoUnits, "mm": codes.UCUM.Millimeter, "mm2": codes.UCUM.SquareMillimeter}
 
 
 def coded(concept: Concept) -> CodedConcept:
@@ -142,7 +148,7 @@ def _content(diagnosis: Diagnosis, source: Dataset) -> MeasurementReport:
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(diagnosis)),
         procedure_reported=coded(DERMOSCOPY),
-        imaging_measurements=[whole, *classes],
+        imaging_measurements=[whole, *classes, *_lesion(diagnosis, source)],
         title=codes.DCM.ImagingMeasurementReport,
     )
 
@@ -162,6 +168,22 @@ def _group(
         qualitative_evaluations=evaluations,
         source_images=_images(source),
     )
+
+
+def _lesion(diagnosis: Diagnosis, source: Dataset) -> list[MeasurementsAndQualitativeEvaluations]:
+    """Whether a lesion was found, with its measures; nothing where the model has no finder."""
+    if diagnosis.lesion is None:
+        return []
+    measures = diagnosis.lesion.measures
+    found = [QualitativeEvaluation(LESION, yes_or_no(measures is not None))]
+    if measures is None:
+        return [_group(diagnosis, source, "Lesion", found)]
+    found.append(QualitativeEvaluation(WHOLE, yes_or_no(measures.whole)))
+    numbers = [
+        Measurement(_MEASURED.get(each.code) or own(each.code, each.name), each.value, _UNITS[each.unit])
+        for each in lesion_numbers(measures)
+    ]
+    return [_group(diagnosis, source, "Lesion", found, numbers)]
 
 
 def _images(source: Dataset) -> list[SourceImageForMeasurementGroup] | None:

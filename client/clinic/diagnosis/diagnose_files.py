@@ -89,6 +89,7 @@ def describe(line: Line) -> str:
         _alert(line) if line["alert"] else "",
         "unsure: too close to call" if line["unsure"] else "",
         "may be outside what the model has seen" if line["outside"] else "",
+        "no lesion found" if not line.get("lesion", {"found": True})["found"] else "",
         *(caution["code"] for caution in line["quality"]),
     )
     return f"{line['image']}: {'; '.join(filter(None, remarks))}"
@@ -140,7 +141,8 @@ def _line(name: str, diagnosis: Diagnosis) -> Line:
     )
     # Nothing is saved, so an id could not be looked up; the start of the image's digest is used.
     id = diagnosis.image_sha256[: len(diagnosis.id)]
-    return {"id": id, "image": name, **{each: values.get(each) for each in fields}}
+    found = {} if diagnosis.lesion is None else {"lesion": values["lesion"]}
+    return {"id": id, "image": name, **{each: values.get(each) for each in fields}, **found}
 
 
 def _cell(value: object) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, MissRate
+from dermafed.client.clinic.diagnosis.lesion import Lesion, describe_lesion
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import Received
@@ -20,6 +21,8 @@ from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.explainer import Explainer, Explanation
 from dermafed.shared.imaging.pipeline import preprocess
+from dermafed.shared.lesion_finder.finder_graph import shares_tensor
+from dermafed.shared.lesion_finder.outline import LesionOutline, outline
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.calibration import Calibration, sigmoid, softmax
 from dermafed.shared.metrics.decision.conformal_sets import conformal_set
@@ -39,12 +42,14 @@ class Prediction:
         logits: float32 (C,).
         features: its pooled last activations, float32 (K,).
         activation: what makes probabilities of the logits.
+        lesion: where it is in `prepared`; ``None`` where the model has no finder.
     """
 
     prepared: NDArray[np.uint8]
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
     activation: Activation = "softmax"
+    lesion: LesionOutline | None = None
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -66,11 +71,12 @@ class Diagnoser:
             engine: see :class:`dermafed.shared.explain.explainer.Explainer`.
 
         Raises:
-            ModelError: the model cannot be explained, or gives no finite output.
+            ModelError: the model cannot be explained, gives no finite output, or its finder is another's.
             SettingsError: the engine does not work.
         """
         self.model = model
-        self._explainer = Explainer(model.classifier, engine=engine)
+        shares = None if model.finder is None else shares_tensor(model.classifier, model.finder)
+        self._explainer = Explainer(model.classifier, engine=engine, beside=shares)
         self._network = threading.Lock()
         self.works = False
         """Whether the last output was finite."""
@@ -93,7 +99,7 @@ class Diagnoser:
         """
         prepared = preprocess(image, self.model.card.preprocess, cores()).image
         with self._network:
-            activations, logits = self._forward(prepared, clinical)
+            activations, logits, shares = self._forward(prepared, clinical)
             others = range(1, self.model.card.model.views_at_test)
             views = [logits, *(self._forward(mirrored(prepared, view), clinical)[1] for view in others)]
             logits = mean_logits(views)
@@ -101,7 +107,8 @@ class Diagnoser:
         if not self.works:
             raise Refused("internal", "The model's output is not a number", remedy="Tell the node's operator")
         activation = self._explainer.network.activation
-        return Prediction(prepared, np.array(logits), activations.mean(axis=(0, 1)), activation)
+        lesion = None if shares is None else outline(shares, prepared)
+        return Prediction(prepared, np.array(logits), activations.mean(axis=(0, 1)), activation, lesion)
 
     def explain(
         self, prepared: NDArray[np.uint8], target: str | None = None, against: str | None = None
@@ -126,12 +133,16 @@ class Diagnoser:
 
     def _forward(
         self, prepared: NDArray[np.uint8], clinical: Clinical
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The last activation maps and the logits of one view."""
-        activations, outputs = self._explainer.opened.engine.forward(prepared.astype(np.float32))
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
+        """The last activation maps, the logits, and the cells that are lesion, of one view."""
+        engine, pixels = self._explainer.opened.engine, prepared.astype(np.float32)
+        if engine.forward_beside is None:
+            (activations, outputs), shares = engine.forward(pixels), None
+        else:
+            activations, outputs, shares = engine.forward_beside(pixels)
         if self.model.card.model.metadata:
-            return activations, self._with_metadata(prepared, clinical)
-        return activations, outputs.logits[0]
+            return activations, self._with_metadata(prepared, clinical), shares
+        return activations, outputs.logits[0], shares
 
     def _with_metadata(self, prepared: NDArray[np.uint8], clinical: Clinical) -> NDArray[np.float32]:
         record = LesionRecord(
@@ -199,9 +210,17 @@ def diagnose_image(
         cautions=received.cautions,
         model=diagnoser.model.used,
         seconds=round(seconds, 4),
+        lesion=_lesion(diagnoser, prediction, received),
         **_alert(calibration, prediction.logits),
     )
     return diagnosis, prediction.prepared
+
+
+def _lesion(diagnoser: Diagnoser, prediction: Prediction, received: Received) -> Lesion | None:
+    if prediction.lesion is None:
+        return None
+    fit = diagnoser.model.card.preprocess.fit
+    return describe_lesion(prediction.lesion, received.image, fit, received.mm_per_pixel)
 
 
 def _alert(calibration: Calibration | None, logits: NDArray[np.float32]) -> dict[str, Any]:

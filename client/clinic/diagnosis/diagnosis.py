@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dermafed.client.clinic.diagnosis.lesion import Lesion
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
 
@@ -70,6 +71,7 @@ class Diagnosis:
         alert_note: why, in plain words; ``None`` likewise.
         possible: the classes of the conformal set, which each class leaves in one of ten of its lesions at
             most; ``None`` where none was fitted.
+        lesion: where it is, or that none was found; ``None`` where the model has no finder.
     """
 
     id: str
@@ -92,6 +94,7 @@ class Diagnosis:
     possible: tuple[str, ...] | None = None
     alert_score: float | None = None
     alert_note: str | None = None
+    lesion: Lesion | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as JSON types: the answer of every way in."""
@@ -108,6 +111,7 @@ class Diagnosis:
             "outside": self.outside,
             "outside_score": self.outside_score,
             **self._alert_fields(),
+            **({} if self.lesion is None else {"lesion": self.lesion.to_dict()}),
             "quality": [asdict(caution) for caution in self.cautions],
             "model": asdict(self.model),
             "seconds": self.seconds,
@@ -130,8 +134,8 @@ class Diagnosis:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Diagnosis:
         """The diagnosis from :meth:`to_dict`."""
-        other = ("clinical", "quality", "model", "intended_use", "miss_rate", "possible")
-        rate, possible = values.get("miss_rate"), values.get("possible")
+        other = ("clinical", "quality", "model", "intended_use", "miss_rate", "possible", "lesion")
+        rate, possible, lesion = values.get("miss_rate"), values.get("possible"), values.get("lesion")
         return cls(
             **{name: value for name, value in values.items() if name not in other},
             clinical=Clinical(**values["clinical"]),
@@ -139,6 +143,7 @@ class Diagnosis:
             model=ModelUsed(**values["model"]),
             miss_rate=None if rate is None else MissRate(**rate),
             possible=None if possible is None else tuple(possible),
+            lesion=None if lesion is None else Lesion.from_dict(lesion),
         )
 
 

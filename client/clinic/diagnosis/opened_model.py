@@ -11,6 +11,8 @@ from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import SavedModel, list_saved_models
 from dermafed.shared.errors import ModelError
+from dermafed.shared.lesion_finder.finder import LesionFinder
+from dermafed.shared.lesion_finder.finder_file import load_finder
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model
@@ -26,12 +28,14 @@ class OpenedModel:
         card: how images are prepared for it, and where it comes from.
         used: how every answer names it.
         file: its calibration lies beside it: ``FILE.trust.json``.
+        finder: of lesions, where the model has one.
     """
 
     classifier: keras.Model
     card: ModelInfo
     used: ModelUsed
     file: Path
+    finder: LesionFinder | None = None
 
 
 def open_model(model: str, home: Home | None = None) -> OpenedModel:
@@ -42,7 +46,7 @@ def open_model(model: str, home: Home | None = None) -> OpenedModel:
         home: the clinic's folder, for the saved ones.
 
     Raises:
-        ModelError: there is no such model, or it is damaged.
+        ModelError: there is no such model, or it or its lesion finder is damaged.
     """
     if model.endswith(".keras") or home is None:
         path = Path(model)
@@ -58,7 +62,8 @@ def open_model(model: str, home: Home | None = None) -> OpenedModel:
 
 def _opened(classifier: keras.Model, card: ModelInfo, name: str, file: Path) -> OpenedModel:
     digest = weights_digest(to_flat(classifier))
-    return OpenedModel(classifier, card, ModelUsed(name, card.round, digest), file)
+    used = ModelUsed(name, card.round, digest)
+    return OpenedModel(classifier, card, used, file, load_finder(file, digest))
 
 
 def _find_saved(name: str, home: Home) -> SavedModel:

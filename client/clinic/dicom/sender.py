@@ -1,4 +1,4 @@
-"""Send heatmaps and reports back by C-STORE; what cannot be delivered is sent again later."""
+"""Send heatmaps, reports and outlines back by C-STORE; what cannot be delivered is sent again later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import threading
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ComprehensiveSRStorage  # type: ignore[attr-defined]
@@ -100,7 +105,7 @@ class AnswerSender:
     def _build(self, id: str) -> tuple[list[Dataset], str]:
         """The answers of a diagnosis, or why they cannot be made; no answers if it is gone."""
         try:
-            objects = [self._service.dicom_answer(id, "sc"), self._service.dicom_answer(id, "sr")]
+            objects = [self._service.dicom_answer(id, kind) for kind in self._service.dicom_kinds(id)]
             for each in objects:
                 to_file(each)  # what cannot be written would count as refused
         except Exception as error:  # a fault, which must not stop the others
@@ -147,6 +152,6 @@ def _store(association: Association, answer: Dataset, id: str) -> None:
 def _application(settings: DicomSettings) -> AE:
     ae = AE(settings.ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = _TIMEOUT_SECONDS
-    for sop_class in (SecondaryCaptureImageStorage, ComprehensiveSRStorage):
+    for sop_class in (SecondaryCaptureImageStorage, ComprehensiveSRStorage, SegmentationStorage):
         ae.add_requested_context(sop_class, _SYNTAXES)
     return ae

@@ -16,7 +16,7 @@ from dermafed.client.clinic.dicom.multipart import write_related
 from dermafed.client.clinic.http.access import require_role
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.monitoring import Metrics
-from dermafed.client.clinic.http.pictures import Draw, draw_heat, draw_image, draw_overlay
+from dermafed.client.clinic.http.pictures import Draw, draw_heat, draw_image, draw_lesion, draw_overlay
 from dermafed.client.clinic.http.schema import DiagnosisAnswer, ErrorAnswer, OpinionAnswer, OpinionGiven
 from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.http.upload import UPLOAD_BODY, read_parts, split_parts
@@ -112,11 +112,12 @@ def export_router(service: DiagnosticService, pool: WorkPool) -> APIRouter:
 
     @router.get("/{id}/dicom", response_class=Response)
     async def dicom(id: str, caller: Anyone, kind: Kind | None = None) -> Response:
-        """The heatmap as Secondary Capture (`sc`), the probabilities as a report (`sr`); both by default."""
+        """The heatmap as Secondary Capture (`sc`), the probabilities as a report (`sr`), and, where
+        a lesion was found in a DICOM object, its outline as a segmentation (`seg`); all by default.
+        """
         with pool.slot():
             await pool.run(find_diagnosis, store, id, caller)
-            kinds: tuple[Kind, ...] = ("sc", "sr") if kind is None else (kind,)
-            files = await pool.run(_dicom_files, service, id, kinds)
+            files = await pool.run(_dicom_files, service, id, kind)
         if kind is not None:
             return Response(files[0], media_type="application/dicom")
         body, media_type = write_related(files)
@@ -125,7 +126,8 @@ def export_router(service: DiagnosticService, pool: WorkPool) -> APIRouter:
     return router
 
 
-def _dicom_files(service: DiagnosticService, id: str, kinds: tuple[Kind, ...]) -> list[bytes]:
+def _dicom_files(service: DiagnosticService, id: str, kind: Kind | None) -> list[bytes]:
+    kinds = service.dicom_kinds(id) if kind is None else (kind,)
     return [to_file(service.dicom_answer(id, kind)) for kind in kinds]
 
 
@@ -158,6 +160,6 @@ def _diagnose(service: DiagnosticService, parts: dict[str, bytes], caller: Calle
 def _bundle(service: DiagnosticService, id: str, caller: Caller) -> dict[str, Any]:
     diagnosis = find_diagnosis(service.store, id, caller)
     try:
-        return to_fhir(diagnosis, draw_overlay(service, id))
+        return to_fhir(diagnosis, draw_overlay(service, id), draw_lesion(service, diagnosis))
     except Refused:  # its image has expired
         return to_fhir(diagnosis)

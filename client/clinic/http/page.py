@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermafed.client.clinic.answers.codes import alert_sentence, display_name
+from dermafed.client.clinic.answers.lesion_text import LESION_CAVEAT, lesion_rows
 from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.client.clinic.http.access import caller_of, session_cookie
 from dermafed.client.clinic.http.api import Clinician, view_diagnosis
@@ -149,5 +150,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters.update(percent=percent, spaced=display_name, local=local, alert=alert_sentence)
-_TEMPLATES.globals.update(USE=USE, caller=None)
+_TEMPLATES.filters.update(
+    percent=percent, spaced=display_name, local=local, alert=alert_sentence, measured=lesion_rows
+)
+_TEMPLATES.globals.update(USE=USE, lesion_caveat=LESION_CAVEAT, caller=None)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.diagnoses import encode_lossless
@@ -44,6 +45,15 @@ def draw_heat(service: DiagnosticService, id: str, target: str | None, against: 
     return heat_png(service.heatmap(id, target, against).heatmap, height, width, _fit(service))
 
 
+def draw_lesion(service: DiagnosticService, diagnosis: Diagnosis) -> bytes | None:
+    """Where the lesion is, in white on black in the image's proportions, PNG; ``None`` if none was found."""
+    if diagnosis.lesion is None or diagnosis.lesion.measures is None:
+        return None
+    height, width = _size_for_screen(*service.store.load_image(diagnosis.id).shape[:2])
+    mask = diagnosis.lesion.mask(height, width).astype(np.uint8) * 255
+    return encode_lossless(np.repeat(mask[..., None], 3, axis=2))
+
+
 def draw_image(service: DiagnosticService, id: str) -> bytes:
     """The image for a screen, JPEG; raises Refused (404, 410)."""
     return shown_jpeg(service.store.load_image(id), _fit(service))
@@ -66,10 +76,8 @@ def shown_jpeg(image: Pixels, fit: Fit) -> bytes:
         image: RGB uint8 (H, W, 3).
         fit: how it was made square for the model.
     """
-    height, width = image.shape[:2]
-    factor = min(1.0, LONGEST / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    size = _size_for_screen(*image.shape[:2])
+    small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     if fit == "crop":
         rows, columns = centre(small.shape[0], small.shape[1])
         dim = np.rint(small * _DIMMED).astype(np.uint8)
@@ -78,6 +86,11 @@ def shown_jpeg(image: Pixels, fit: Fit) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.asarray(small, np.uint8)).save(file, "JPEG", quality=90)
     return file.getvalue()
+
+
+def _size_for_screen(height: int, width: int) -> tuple[int, int]:
+    factor = min(1.0, LONGEST / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def heat_png(heatmap: Float, height: int, width: int, fit: Fit) -> bytes:

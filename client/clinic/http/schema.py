@@ -9,6 +9,50 @@ from pydantic import BaseModel, ConfigDict, Field
 from dermafed.client.clinic.diagnosis.diagnosis import MissRate, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
+from dermafed.shared.lesion_measures.asymmetry import Asymmetry
+from dermafed.shared.lesion_measures.border import Border
+
+
+class LesionAnswer(BaseModel):
+    """Where the lesion is, and its measures; if none was found, only that.
+
+    The measures follow parts A, B and C of the ABCD rule. They are no score and no criterion, and were not
+    compared with pathology. Shares are those of the part of the image that the model saw.
+    """
+
+    found: bool
+    reason: Annotated[str | None, Field(description="Why none was found.")] = None
+    lesions: Annotated[
+        int | None, Field(description="How many regions look like a lesion; the largest is measured.")
+    ] = None
+    outline: Annotated[
+        list[tuple[float, float]],
+        Field(description="Corners of a polygon, x and y, as shares of the image's width and height."),
+    ] = []
+    whole: Annotated[
+        bool | None, Field(description="Whether all of it is seen; if not, it is larger than measured.")
+    ] = None
+    area: float | None = None
+    diameter: Annotated[float | None, Field(description="The largest, as a share of the longer side.")] = None
+    area_mm2: Annotated[float | None, Field(description="Null where the image states no scale.")] = None
+    diameter_mm: float | None = None
+    asymmetry: Annotated[
+        Asymmetry | None,
+        Field(
+            description="About two perpendicular axes: the share without a counterpart, and the mean colour "
+            "difference (CIE 1976); null where the lesion is not whole."
+        ),
+    ] = None
+    border: Annotated[
+        Border | None,
+        Field(
+            description="Irregularity (perimeter squared over 4 pi times area: 1 for a disc); how many "
+            "eighths of those that were looked at end abruptly."
+        ),
+    ] = None
+    colours: Annotated[
+        dict[str, float] | None, Field(description="The share of the lesion of each of six colours.")
+    ] = None
 
 
 class DiagnosisAnswer(BaseModel):
@@ -53,6 +97,9 @@ class DiagnosisAnswer(BaseModel):
     ] = None
     possible: Annotated[
         list[str] | None, Field(description="The conformal set of classes; absent where none was fitted.")
+    ] = None
+    lesion: Annotated[
+        LesionAnswer | None, Field(description="Absent where the model has no lesion finder.")
     ] = None
 
 

@@ -22,7 +22,7 @@ from dermafed.client.clinic.intake.elements import (
     split_file,
 )
 from dermafed.client.clinic.intake.filing import TEXT_TAGS, filing_headers
-from dermafed.client.clinic.intake.headers import PARSED, read_clinical_header, read_pixel_header
+from dermafed.client.clinic.intake.headers import PARSED, read_clinical_header, read_pixel_header, read_scale
 from dermafed.client.clinic.intake.pixels import decode_jpeg, decode_native
 from dermafed.client.clinic.intake.quality import Caution
 from dermafed.client.clinic.intake.refusals import Refused
@@ -57,12 +57,14 @@ class DicomImage(NamedTuple):
         cautions: what makes its diagnosis less sure.
         clinical: age, sex and body site as its header gives them.
         headers: what an answer is filed by, as a JSON text in DICOM's JSON model.
+        mm_per_pixel: the scale, if the header states one that can be.
     """
 
     image: NDArray[np.uint8]
     cautions: tuple[Caution, ...]
     clinical: Clinical
     headers: str
+    mm_per_pixel: float | None
 
 
 def read_dicom(data: bytes) -> DicomImage:
@@ -83,6 +85,7 @@ def read_dicom(data: bytes) -> DicomImage:
         headers, unfiled = filing_headers(dataset, selected.too_long)
         _check_class(dataset)
         header, clinical = read_pixel_header(dataset), read_clinical_header(dataset)
+        scale = read_scale(dataset)
     except Refused:
         raise
     except Exception:  # pydicom converts a value when it is first read, and raises whatever it meets
@@ -91,7 +94,7 @@ def read_dicom(data: bytes) -> DicomImage:
         image, cautions = decode_jpeg(header, join_fragments(selected.pixels))
     else:
         image, cautions = decode_native(header, selected.pixels)
-    return DicomImage(image, (*cautions, *unfiled), clinical, headers)
+    return DicomImage(image, (*cautions, *unfiled), clinical, headers, scale)
 
 
 def _check_class(dataset: Dataset) -> None:

@@ -29,12 +29,16 @@ _PIXELS = [
     "HighBit",
     "PixelRepresentation",
     "BurnedInAnnotation",
+    "PixelSpacing",
 ]
 PARSED = frozenset(
     tag
     for keyword in [CHARACTER_SET, *UIDS, *TEXTS, *_CLINICAL, *_PIXELS]
     if (tag := tag_for_keyword(keyword))
 )
+
+_WIDEST = 50.0  # mm: no dermatoscope sees more; a larger picture has the scale of a page or of a screen
+_UNEQUAL = 0.01  # of rows and columns
 
 _DAY = re.compile(r"(\d{4})(\d{2})(\d{2})[0-9.]*([+-]\d{4})?", re.ASCII)  # of a date, or of a date and time
 _AGE = re.compile(r"([0-9]{3})([DWMY])")
@@ -81,6 +85,18 @@ def read_clinical_header(dataset: Dataset) -> Clinical:
     """Read age, sex and body site from the header's standard attributes."""
     sex = {"F": "female", "M": "male"}.get(str(dataset.get("PatientSex", "")).strip().upper())
     return Clinical(_age(dataset), sex, _site(dataset))
+
+
+def read_scale(dataset: Dataset) -> float | None:
+    """Read the millimetres of a pixel, where they are stated, equal for both sides, and can be true."""
+    try:
+        down, across = map(float, dataset.PixelSpacing)
+        longest = max(int(dataset.Rows), int(dataset.Columns))
+    except Exception:  # absent, or not two numbers: then there is no scale
+        return None
+    if not (0 < across * longest <= _WIDEST and abs(down / across - 1) <= _UNEQUAL):
+        return None
+    return (down + across) / 2
 
 
 def _number(dataset: Dataset, keyword: str, default: int | None = None) -> int:

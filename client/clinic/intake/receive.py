@@ -36,6 +36,7 @@ class Received:
         cautions: what about the image makes its diagnosis less sure.
         reference: of a DICOM object, the attributes of patient and study by which an answer is filed beside
             it, as a JSON text in DICOM's JSON model; stored encrypted, and never logged.
+        mm_per_pixel: the scale, where a DICOM object states it.
     """
 
     image: NDArray[np.uint8]
@@ -43,6 +44,7 @@ class Received:
     clinical: Clinical
     cautions: tuple[Caution, ...] = ()
     reference: str | None = None
+    mm_per_pixel: float | None = None
 
 
 def receive(
@@ -79,7 +81,7 @@ def receive(
             quarantine(data, refused.code, device)
         raise
     known = found.clinical if clinical == _UNKNOWN else clinical
-    return Received(found.image, sha256, known, found.cautions, found.headers)
+    return Received(found.image, sha256, known, found.cautions, found.headers, found.mm_per_pixel)
 
 
 def is_dicom(data: bytes) -> bool:

@@ -28,7 +28,7 @@ class ClockJump(StorageError):
 
 
 def expire(vault: Vault, today: datetime, days: int, *, confirmed: bool = False) -> int:
-    """Remove the pictures, references, clinical data, requests and reasons older than so many days.
+    """Remove the pictures, outlines, references, clinical data, requests and reasons older than so many days.
 
     What remains of a diagnosis is what was answered, when, to which device, of which image by its digest, by
     which model, and who agreed: the account of the model's work, without anything of the person.
@@ -134,7 +134,9 @@ def _strip(vault: Vault, db: sqlite3.Connection, row: sqlite3.Row) -> None:
 def _stripped(vault: Vault, row: sqlite3.Row) -> bytes:
     """The content of a diagnosis without anything of the person; nothing of one that is damaged."""
     try:
-        stripped = replace(decrypt_diagnosis(vault, row), clinical=Clinical(), request=None)
+        found = decrypt_diagnosis(vault, row)
+        lesion = None if found.lesion is None else replace(found.lesion, outline=())
+        stripped = replace(found, clinical=Clinical(), request=None, lesion=lesion)
     except StorageError as error:
         log.error("the diagnosis %s has expired as a whole: %s", row["id"], error)
         return _DAMAGED

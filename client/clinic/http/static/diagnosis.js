@@ -57,6 +57,8 @@ document.addEventListener("keydown", (event) => {
   if (!event.target.closest("textarea, select, input[type=text]")) toggle();
 });
 
+$("outlined")?.addEventListener("change", (event) => { $("outline").toggleAttribute("hidden", !event.target.checked); });
+
 const form = $("opinion");
 
 function fail(text) {

@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from highdicom.sr import ComprehensiveSR
 from pydicom import Dataset
-from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage, SegmentationStorage
 from pynetdicom import AE, evt
 
 from dermafed.client.clinic.dicom import sender
@@ -35,6 +36,7 @@ from tests.client.clinic.dicom.dicom_objects import (
 )
 from tests.client.clinic.dicom.sending import Sender
 from tests.client.clinic.intake.sample_files import with_elements
+from tests.client.clinic.lesions import FOUND
 from tests.ports import free_port
 
 PATIENCE = 300  # seconds; the machine may be busy
@@ -48,7 +50,7 @@ class Archive:
         self.received: list[Dataset] = []
         self.asked = 0
         self._ae = AE("PACS")
-        for kind in (SecondaryCaptureImageStorage, ComprehensiveSRStorage):
+        for kind in (SecondaryCaptureImageStorage, ComprehensiveSRStorage, SegmentationStorage):
             self._ae.add_supported_context(kind)
         self._ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
 
@@ -169,6 +171,21 @@ def test_a_forgotten_diagnosis_does_not_delay_the_others(
     stack.callback(start_sender(node, settings(pacs.port), tmp_path).stop)
     until(lambda: len(pacs.received) == 2)
     until(lambda: outbox.waiting() == [])
+
+
+def test_a_lesion_is_sent_as_a_segmentation(
+    node: Node, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pacs, load = archive(stack), node.store.load
+    id = save_one(node)
+    monkeypatch.setattr(node.store, "load", lambda id: replace(load(id), lesion=FOUND))
+    answering = start_sender(node, settings(pacs.port), tmp_path)
+    stack.callback(answering.stop)
+    answering.add(id)
+    until(lambda: len(pacs.received) == 3)
+    sent = pacs.received[-1]
+    assert sent.SOPClassUID == SegmentationStorage
+    assert (sent.pixel_array > 0).sum() == FOUND.mask(96, 96).sum() > 0
 
 
 def test_an_answer_that_cannot_be_made_waits_and_delays_no_other(

@@ -19,7 +19,7 @@ from dermafed.client.clinic.intake.pixels import is_possible_ybr, is_probable_yb
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.shared.imaging.decoding import read_image
-from tests.client.clinic.intake.dicom_kinds import GRAY, YBR, jpeg_of_12_bits, private, region
+from tests.client.clinic.intake.dicom_kinds import GRAY, YBR, jpeg_of_12_bits, odd, private, region
 from tests.client.clinic.intake.image_kinds import of_12_bits
 from tests.client.clinic.intake.lossless import lossless_jpeg
 from tests.client.clinic.intake.sample_files import SECRET, dicom, dicom_jpeg, jpeg, skin, without_jfif
@@ -181,3 +181,24 @@ def test_a_jpeg_without_colour_markers_called_ybr_is_received() -> None:
 def test_a_lossless_jpeg_gives_the_pixels_that_it_was_made_of(syntax: str) -> None:
     data = dicom_jpeg(lossless_jpeg(skin()), syntax, PhotometricInterpretation="RGB")
     assert np.array_equal(receive(data).image, skin())
+
+
+@pytest.mark.parametrize(
+    ("spacing", "scale"),
+    [
+        ([0.02, 0.02], 0.02),
+        ([0.0201, 0.02], 0.02005),
+        ([0.03, 0.02], None),  # not square
+        ([5, 5], None),  # of a page
+        ([0, 0], None),
+        ([-0.02, -0.02], None),
+        ([0.02], None),
+    ],
+)
+def test_the_scale_is_read_where_it_can_be_true(spacing: list[float], scale: float | None) -> None:
+    assert receive(dicom(PixelSpacing=spacing)).mm_per_pixel == pytest.approx(scale)
+    assert receive(dicom()).mm_per_pixel is None
+
+
+def test_a_scale_that_is_no_number_refuses_nothing() -> None:
+    assert receive(odd(PixelSpacing=b"about 1")).mm_per_pixel is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from dermafed.client.clinic.store.retention import forget
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.clinic.store.vault import open_vault
 from dermafed.client.node.home import Home
+from tests.client.clinic.lesions import FOUND
 from tests.client.clinic.store.samples import all_bytes, save_one
 
 NOW = datetime.now(UTC)
@@ -80,6 +81,13 @@ def test_nothing_is_forgotten_if_one_is_unknown(store: Store) -> None:
     with pytest.raises(Refused, match="no such diagnosis"):
         store.forget(made.id, "0" * 32)
     assert store.load(made.id) == made
+
+
+def test_an_expired_lesion_keeps_its_measures_but_no_outline(store: Store) -> None:
+    old = save_one(store, 1, time=ago(days=31), lesion=FOUND)
+    assert store.load(old.id).lesion == FOUND
+    assert store.expire(NOW) == 1
+    assert store.load(old.id).lesion == replace(FOUND, outline=())
 
 
 def test_an_expired_diagnosis_has_no_personal_data(home: Home, store: Store) -> None:
