@@ -50,6 +50,9 @@ def measure_asymmetry(patch: Patch) -> Asymmetry:
         np.asarray(cv2.resize(each, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.float32)
         for each in (patch.lesion, smooth(patch.lab, _BLUR * DIAMETER))
     )
+    rows, columns = np.flatnonzero(lesion.any(1)), np.flatnonzero(lesion.any(0))
+    inner = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)  # the skin does not count
+    lesion, lab = lesion[inner], lab[inner]
     moments = cv2.moments(lesion)
     angles = principal_angle(moments) + np.pi / _AXES * np.arange(_AXES)
     found = np.array([_about(lesion, lab, moments, float(angle)) for angle in angles])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dermafed.client.clinic.diagnosis.diagnose_files import csv_header, csv_row, describe, diagnose_files
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, diagnose_image
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.lesion import Lesion, describe_lesion
@@ -152,3 +154,22 @@ def test_in_noise_it_finds_no_lesion_and_says_why(diagnoser: Diagnoser, store: S
     assert diagnosis.lesion.measures is None
     assert diagnosis.to_dict()["lesion"] == {"found": False, "reason": diagnosis.lesion.reason}
     assert service.dicom_kinds(diagnosis.id) == ("sc", "sr")
+
+
+def test_diagnosing_files_gives_the_same_lesion(diagnoser: Diagnoser, store: Store, tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[:200, :200]
+    skin = rng.uniform(150, 250, (200, 200, 3))
+    with_disc = (skin - 120 * (np.hypot(x - 100, y - 90) < 50)[..., None]).clip(0, 255).astype(np.uint8)
+    files = [tmp_path / "lesion.png", tmp_path / "skin.png"]
+    for file, image in zip(files, (with_disc, skin.astype(np.uint8)), strict=True):
+        file.write_bytes(received(image))
+    lesion, none = diagnose_files(files, diagnoser)
+    served = DiagnosticService(diagnoser, store).diagnose(receive(files[0].read_bytes()), "camera-1")
+    assert served.lesion is not None
+    assert lesion["lesion"] == served.lesion.to_dict()
+    assert lesion["lesion"]["found"]
+    assert "no lesion found" not in describe(lesion)
+    assert not none["lesion"]["found"]
+    assert "; no lesion found" in describe(none)
+    assert len(csv_row(none, diagnoser.classes)) == len(csv_header(diagnoser.classes))
