@@ -52,7 +52,7 @@ def _asymmetry(asymmetry: Asymmetry | None) -> list[tuple[str, str]]:
 
 def _border(border: Border, whole: bool) -> str:
     irregularity = f"irregularity {border.irregularity:.2f} (a disc has 1); " if whole else ""
-    return f"{irregularity}abrupt in {border.abrupt} of {border.segments} eighths"
+    return f"{irregularity}abrupt in {border.abrupt} of {border.segments} segments"
 
 
 def _colours(colours: dict[str, float]) -> str:

@@ -152,8 +152,9 @@ def view_diagnosis(store: Store, id: str, caller: Caller) -> Diagnosis:
 
 
 def _diagnose(service: DiagnosticService, parts: dict[str, bytes], caller: Caller) -> Diagnosis:
-    data, clinical, request = split_parts(parts)
-    received = receive(data, clinical, device=caller.name, quarantine=service.store.quarantine)
+    data, clinical, request, scale = split_parts(parts)
+    quarantine = service.store.quarantine
+    received = receive(data, clinical, device=caller.name, quarantine=quarantine, mm_per_pixel=scale)
     return service.diagnose(received, caller.name, request)
 
 

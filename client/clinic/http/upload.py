@@ -10,7 +10,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
+from dermafed.client.clinic.intake.clinical import Clinical, read_clinical, read_scale
 from dermafed.client.clinic.intake.refusals import Refused
 
 UPLOAD_BODY: dict[str, Any] = {
@@ -30,7 +30,7 @@ UPLOAD_BODY: dict[str, Any] = {
                         },
                         "metadata": {
                             "type": "string",
-                            "description": "JSON: age, sex, site, request; all optional.",
+                            "description": "JSON: age, sex, site, request, mm_per_pixel; all optional.",
                             "example": '{"age": 54, "sex": "female", "site": "back", "request": "1-0001"}',
                         },
                     },
@@ -93,8 +93,8 @@ def _in_utf8(text: bytes, headers: Headers) -> bytes:
         return text
 
 
-def split_parts(parts: dict[str, bytes]) -> tuple[bytes, Clinical, str | None]:
-    """The image of a form's parts, the clinical data, and the sender's name of the request.
+def split_parts(parts: dict[str, bytes]) -> tuple[bytes, Clinical, str | None, float | None]:
+    """The image of a form's parts, the clinical data, the sender's name of the request, and the scale.
 
     Raises:
         Refused: a part is missing or unknown, or the metadata cannot be used.
@@ -103,4 +103,5 @@ def split_parts(parts: dict[str, bytes]) -> tuple[bytes, Clinical, str | None]:
     if unknown or "image" not in parts:
         what = "There is an unknown part" if unknown else "There is no part 'image'"
         raise Refused("parts", what, remedy="Send a file as 'image', and JSON as 'metadata'")
-    return parts["image"], *read_clinical(parts.get("metadata") or b"{}")
+    metadata = parts.get("metadata") or b"{}"
+    return parts["image"], *read_clinical(metadata), read_scale(metadata)

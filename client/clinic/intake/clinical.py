@@ -15,6 +15,8 @@ from dermafed.shared.lesions.clinical_values import composed, is_letter, read_bo
 MAX_TEXT = 4096  # bytes
 MAX_AGE = 120
 OLDEST = 90  # an older person could be known by the age alone
+MOST_MM_PER_PIXEL = 1.0
+FIELDS = ("age", "sex", "site", "request", "mm_per_pixel")
 
 REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # a sender's name of a request
 _BODY_SITE_LETTERS = 64
@@ -52,15 +54,34 @@ def read_clinical(text: bytes | str) -> tuple[Clinical, str | None]:
     Raises:
         Refused: it is not such an object; no value is repeated in the message.
     """
-    fields = _parse(text)
-    for name in fields:
-        if name not in ("age", "sex", "site", "request"):
-            raise _unknown(name)
+    fields = _fields(text)
     age, sex, site, request = (fields.get(name) for name in ("age", "sex", "site", "request"))
     clinical = Clinical(_age(age), _sex(sex), _site(site))
     if request is not None and not (isinstance(request, str) and REQUEST.fullmatch(request)):
         raise _wrong("request", "Use 1 to 64 letters, digits, dots, dashes, underscores or colons")
     return clinical, request
+
+
+def read_scale(text: bytes | str) -> float | None:
+    """Read the scale of an image from the same object: its field ``mm_per_pixel``, if the device knows it.
+
+    Raises:
+        Refused: it is not such an object, or the scale is not a number of millimetres that can be.
+    """
+    scale = _fields(text).get("mm_per_pixel")
+    if scale is None:
+        return None
+    if type(scale) not in (int, float) or not 0 < scale <= MOST_MM_PER_PIXEL:
+        raise _wrong("mm_per_pixel", f"Give millimetres, more than 0 and at most {MOST_MM_PER_PIXEL}")
+    return float(scale)
+
+
+def _fields(text: bytes | str) -> dict[str, Any]:
+    fields = _parse(text)
+    for name in fields:
+        if name not in FIELDS:
+            raise _unknown(name)
+    return fields
 
 
 def _age(age: object) -> int | None:
@@ -109,7 +130,7 @@ def _is_sign(character: str) -> bool:
 def _parse(text: bytes | str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         what = f"The metadata are longer than {MAX_TEXT} bytes"
-        raise Refused("metadata-too-large", what, where="metadata", remedy="Send the four fields only")
+        raise Refused("metadata-too-large", what, where="metadata", remedy="Send the known fields only")
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
         fields = json.loads(decoded, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
@@ -146,7 +167,7 @@ def _unknown(name: str) -> Refused:
         "metadata-unknown",
         f"The metadata have a field{called} that is not accepted",
         where="metadata",
-        remedy="Send age, sex, site and request only: nothing that names a person",
+        remedy="Send age, sex, site, request and mm_per_pixel only: nothing that names a person",
     )
 
 

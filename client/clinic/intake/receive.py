@@ -36,7 +36,7 @@ class Received:
         cautions: what about the image makes its diagnosis less sure.
         reference: of a DICOM object, the attributes of patient and study by which an answer is filed beside
             it, as a JSON text in DICOM's JSON model; stored encrypted, and never logged.
-        mm_per_pixel: the scale, where a DICOM object states it.
+        mm_per_pixel: the scale, where a DICOM object or the device states it.
     """
 
     image: NDArray[np.uint8]
@@ -54,6 +54,7 @@ def receive(
     device: str = "",
     quarantine: Quarantine | None = None,
     only_dicom: bool = False,
+    mm_per_pixel: float | None = None,
 ) -> Received:
     """Decode an image file, and nothing else of it.
 
@@ -63,6 +64,7 @@ def receive(
         device: who sends it.
         quarantine: saves a file with text burned into its pixels; without it, nothing is saved.
         only_dicom: whether a picture by itself is refused.
+        mm_per_pixel: the scale that the sender gives; without it, a DICOM object's header counts.
 
     Raises:
         Refused: it cannot be used; ``docs/bad-input.md`` lists why.
@@ -71,7 +73,7 @@ def receive(
     sha256 = hashlib.sha256(data).hexdigest()
     if not (only_dicom or is_dicom(data)):
         pixels, cautions = read_picture(data)
-        return Received(pixels, sha256, clinical, cautions)
+        return Received(pixels, sha256, clinical, cautions, mm_per_pixel=mm_per_pixel)
     from dermafed.client.clinic.intake.dicom import read_dicom
 
     try:
@@ -81,7 +83,8 @@ def receive(
             quarantine(data, refused.code, device)
         raise
     known = found.clinical if clinical == _UNKNOWN else clinical
-    return Received(found.image, sha256, known, found.cautions, found.headers, found.mm_per_pixel)
+    scale = found.mm_per_pixel if mm_per_pixel is None else mm_per_pixel
+    return Received(found.image, sha256, known, found.cautions, found.headers, scale)
 
 
 def is_dicom(data: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from aiomqtt import Message
 from paho.mqtt.properties import Properties
 
-from dermafed.client.clinic.intake.clinical import REQUEST, Clinical, read_clinical
+from dermafed.client.clinic.intake.clinical import REQUEST, Clinical, read_clinical, read_scale
 from dermafed.client.clinic.intake.receive import receive
 from dermafed.client.clinic.intake.refusals import Refused, refusal_of
 from dermafed.client.clinic.service import DiagnosticService
@@ -65,11 +65,11 @@ def _device(message: Message) -> str:
         raise Refused("device-name", "The device's name cannot be used", remedy=error.remedy) from error
 
 
-def _metadata(properties: Properties | None) -> tuple[Clinical, str | None]:
+def _metadata(properties: Properties | None) -> tuple[Clinical, str | None, float | None]:
     given = [text for name, text in getattr(properties, "UserProperty", []) if name == "metadata"]
     if len(given) > 1:
         raise Refused("metadata-twice", "There is more than one 'metadata'", remedy="Send one user property")
-    return read_clinical(given[0]) if given else (Clinical(), None)
+    return (*read_clinical(given[0]), read_scale(given[0])) if given else (Clinical(), None, None)
 
 
 def _name(data: bytes | None) -> str:
@@ -128,7 +128,8 @@ def _diagnose(service: DiagnosticService, message: Message) -> dict[str, Any]:
     if len(message.payload) > MAX_BYTES:
         what = f"The message is larger than {MAX_BYTES >> 20} MiB"
         raise Refused("too-large", what, remedy="Send the image as a JPEG")
-    clinical, request = _metadata(message.properties)
+    clinical, request, scale = _metadata(message.properties)
     device, request = _device(message), request or _name(correlation(message))
-    received = receive(message.payload, clinical, device=device, quarantine=service.store.quarantine)
+    quarantine = service.store.quarantine
+    received = receive(message.payload, clinical, device=device, quarantine=quarantine, mm_per_pixel=scale)
     return service.diagnose(received, device, request).to_dict()

@@ -144,6 +144,9 @@ def test_a_model_with_a_finder_outlines_the_lesion(diagnoser: Diagnoser, store: 
     assert dicom.lesion.measures is not None
     assert dicom.lesion.measures.diameter_mm == pytest.approx(2.8, rel=0.25)
     assert dicom.lesion.outline == diagnosis.lesion.outline
+    given = receive(as_file(uncompressed(image, PixelSpacing=[0.02, 0.02])), mm_per_pixel=0.04)
+    assert given.mm_per_pixel == 0.04, "what the device gives counts"
+    assert receive(received(image), mm_per_pixel=0.04).mm_per_pixel == 0.04
 
 
 def test_in_noise_it_finds_no_lesion_and_says_why(diagnoser: Diagnoser, store: Store) -> None:

@@ -130,7 +130,7 @@ def test_the_measures_in_words() -> None:
     assert measures.area_mm2 == pytest.approx(np.pi * 1.2**2, rel=0.04)
     assert rows["Area"] == f"{measures.area_mm2:.1f} mm², 13% of what the model saw"
     assert rows["Largest diameter"] == f"{measures.diameter_mm:.1f} mm"
-    assert rows["Border"] == "irregularity 1.00 (a disc has 1); abrupt in 8 of 8 eighths"
+    assert rows["Border"] == "irregularity 1.00 (a disc has 1); abrupt in 8 of 8 segments"
     assert rows["Colours"].startswith("dark brown 9")
     assert set(rows) == {
         "Area",

@@ -61,7 +61,7 @@ def test_an_image_is_the_bytes_of_its_part(disposition: str, header: str) -> Non
 @pytest.mark.parametrize("disposition", ['name="metadata"', 'name="metadata"; filename="blob"'])
 def test_metadata_are_text_in_the_charset_of_their_part(disposition: str, encoding: str, header: str) -> None:
     body = part(IMAGE, 'name="image"') + part(METADATA.encode(encoding), disposition, header) + b"--x--\r\n"
-    _, clinical, _ = split_parts(read(body))
+    _, clinical, _, _ = split_parts(read(body))
     assert clinical.site == "Rücken"
 
 
@@ -80,3 +80,10 @@ def test_a_part_is_there_once_with_or_without_a_file_name() -> None:
     with pytest.raises(Refused) as caught:
         read(body)
     assert caught.value.code == "part-twice"
+
+
+def test_the_scale_that_the_device_gives_is_read() -> None:
+    metadata = part(b'{"age": 54, "mm_per_pixel": 0.02}', 'name="metadata"')
+    body = part(IMAGE, 'name="image"') + metadata + b"--x--\r\n"
+    assert split_parts(read(body))[3] == 0.02
+    assert split_parts(read(part(IMAGE, 'name="image"') + b"--x--\r\n"))[3] is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermafed.client.clinic.intake.clinical import Clinical, read_clinical
+from dermafed.client.clinic.intake.clinical import Clinical, read_clinical, read_scale
 from dermafed.client.clinic.intake.refusals import Refused
 
 
@@ -136,3 +136,18 @@ def test_valid_metadata_are_read_as_sent(
 ) -> None:
     text = json.dumps({"age": age, "sex": sex, "site": site, "request": request})
     assert read_clinical(text) == (Clinical(age, sex, site), request)
+
+
+@pytest.mark.parametrize(("given", "scale"), [("0.02", 0.02), ("1", 1.0), ("null", None)])
+def test_the_scale_of_an_image(given: str, scale: float | None) -> None:
+    text = f'{{"age": 54, "mm_per_pixel": {given}}}'
+    assert read_scale(text) == scale
+    assert read_clinical(text) == (Clinical(54), None)
+    assert read_scale("{}") is None
+
+
+@pytest.mark.parametrize("given", ["0", "-0.1", "1.5", '"0.02"', "true", "[0.1]", "1e400"])
+def test_an_impossible_scale_is_refused(given: str) -> None:
+    with pytest.raises(Refused, match="mm_per_pixel") as caught:
+        read_scale(f'{{"mm_per_pixel": {given}}}')
+    assert caught.value.code == "metadata-value"
