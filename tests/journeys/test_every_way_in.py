@@ -20,6 +20,10 @@ import pytest
 from pydicom import FileDataset
 
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesion_finder.finder import LesionFinder
+from dermafed.shared.lesion_finder.finder_file import save_finder
+from dermafed.shared.lesion_finder.images import sum_up_images
+from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
@@ -30,6 +34,7 @@ from tests.client.clinic.mqtt.broker import NODE, Broker, needs_mosquitto
 from tests.client.clinic.mqtt.device import Device
 from tests.paths import ROOT, SHARED
 from tests.ports import free_port
+from tests.shared.lesion_finder.test_images import drawn
 
 SAMPLES = SHARED / "data" / "device_samples"
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
@@ -78,13 +83,19 @@ class Node:
 
 
 def save_small_model(path: Path) -> None:
-    """EfficientNetB0 with random weights, at 64 pixels, with all of the preprocessing; its classes differ."""
+    """EfficientNetB0 with random weights, at 64 pixels, with all of the preprocessing; its classes differ.
+
+    With a finder of dark discs beside it.
+    """
     settings = ModelSettings(classes=CLASSES, image_size=64)
     model = build_classifier(settings)
     kernel = model.get_layer("logits").kernel
     kernel.assign(kernel * 1e5)
     info = ModelInfo(settings, PreprocessSettings(image_size=64), "random", 3)
     save_model(path, to_flat(model), info)
+    images, masks = drawn(40)
+    sums = sum_up_images(model, images, list(masks))
+    save_finder(path, LesionFinder.of(sums, weights_digest(to_flat(model))))
 
 
 @contextmanager
@@ -154,13 +165,19 @@ def expected(node: Node, jpeg: bytes) -> dict[str, Any]:
     diagnosis = json.loads(fl_client("diagnose", image, "--model", node.folder / "model.keras", "--json"))
     probabilities = diagnosis["probabilities"].values()
     assert max(probabilities) - min(probabilities) > 0.01
+    assert "lesion" in diagnosis
     return dict(diagnosis)
+
+
+def assert_same(diagnosis: dict[str, Any], expected: dict[str, Any]) -> None:
+    for part in ("probabilities", "lesion"):
+        assert diagnosis[part] == expected[part]
 
 
 def test_the_api(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
     with node.client("phone") as device:
         diagnosis = device.post("/v1/diagnoses", files={"image": jpeg}).raise_for_status().json()
-        assert diagnosis["probabilities"] == expected["probabilities"]
+        assert_same(diagnosis, expected)
         bundle = device.get(f"/v1/diagnoses/{diagnosis['id']}/fhir").raise_for_status()
         values = re.findall(r'"valueQuantity": {"value": ([0-9.e-]+)', bundle.text)
         assert {*map(float, values)} >= set(expected["probabilities"].values())
@@ -171,7 +188,7 @@ def test_the_api(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
 def test_the_page(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
     browser = node.client("anna", "clinician")
     diagnosis = browser.post("/v1/diagnoses", files={"image": jpeg}).raise_for_status().json()
-    assert diagnosis["probabilities"] == expected["probabilities"]
+    assert_same(diagnosis, expected)
 
 
 def test_stow(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
@@ -185,7 +202,9 @@ def test_stow(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
             headers={"Content-Type": 'multipart/related; type="application/dicom"; boundary=here'},
         ).raise_for_status()
         (where,) = re.findall(r"</(v1/diagnoses/\w+)>", answer.headers["Link"])
-        assert device.get(f"/{where}").json()["probabilities"] == expected["probabilities"]
+        assert_same(device.get(f"/{where}").json(), expected)
+        answer = device.get(f"/{where}/dicom").raise_for_status()
+        assert answer.content.count(b"DICM") == 2 + expected["lesion"]["found"]
 
 
 def test_c_store(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
@@ -193,14 +212,15 @@ def test_c_store(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
     assert Sender(node.dicom).store(sent) == 0
     listed = json.loads(fl_client("diagnoses", "--json", "--dir", node.folder / "home"))
     (diagnosis,) = [each for each in listed if each["request"] == "2.25.778"]
-    assert (diagnosis["device"], diagnosis["probabilities"]) == ("camera", expected["probabilities"])
+    assert diagnosis["device"] == "camera"
+    assert_same(diagnosis, expected)
 
 
 @needs_mosquitto
 def test_mqtt(node: Node, jpeg: bytes, expected: dict[str, Any]) -> None:
     assert node.broker is not None
     with Device(node.broker, "scope") as scope:
-        assert scope.ask(jpeg, b"one")["probabilities"] == expected["probabilities"]
+        assert_same(scope.ask(jpeg, b"one"), expected)
         file = BytesIO()
         encapsulated(jpeg, instance="2.25.779").save_as(file, enforce_file_format=True)
-        assert scope.ask(file.getvalue(), b"two")["probabilities"] == expected["probabilities"]
+        assert_same(scope.ask(file.getvalue(), b"two"), expected)
