@@ -136,10 +136,11 @@ class Diagnoser:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
         """The last activation maps, the logits, and the cells that are lesion, of one view."""
         engine, pixels = self._explainer.opened.engine, prepared.astype(np.float32)
-        if engine.forward_beside is None:
+        beside = None if self.model.finder is None else engine.forward_beside
+        if beside is None:
             (activations, outputs), shares = engine.forward(pixels), None
         else:
-            activations, outputs, shares = engine.forward_beside(pixels)
+            activations, outputs, shares = beside(pixels)
         if self.model.card.model.metadata:
             return activations, self._with_metadata(prepared, clinical), shares
         return activations, outputs.logits[0], shares

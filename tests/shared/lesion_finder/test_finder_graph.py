@@ -55,3 +55,15 @@ def test_a_finder_of_another_network_is_refused(classifier: keras.Model) -> None
     plain = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Conv2D(4, 3)])
     with pytest.raises(ModelError, match="another network"):
         shares_tensor(plain, LesionFinder("ab" * 32, np.zeros(966), 0.0, 30, 1))
+
+
+def test_a_network_that_takes_metadata_too_has_the_same_shares() -> None:
+    images, masks = drawn(24)
+    classifier = build_classifier(ModelSettings(("a", "b"), image_size=64, metadata=True))
+    finder = LesionFinder.of(sum_up_images(classifier, images, list(masks)), "ab" * 32)
+    beside = shares_tensor(classifier, finder)
+    engine = Explainer(classifier, engine="tensorflow", beside=beside).opened.engine
+    assert engine.forward_beside is not None
+    image = images[0].astype(np.float32)
+    expected = finder.find(np.asarray(cell_model(classifier).predict_on_batch(image[None])))[0]
+    np.testing.assert_allclose(engine.forward_beside(image)[2], expected, rtol=0, atol=1e-4)
