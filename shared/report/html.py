@@ -26,7 +26,24 @@ _CURVES = {
     "validation_loss": ("Loss", "Lower is better; a rise at the end means overfitting."),
 }
 
+_KNOWS_NOTHING = "the same of {}: what a map that does not look has"
+_NULLS = {
+    "blob": "a blob in the middle",
+    "mean_mask": "the mean mask of training images",
+    "other_image": "another image's map",
+}
+_PRECISION = {
+    "pixel_precision": "1 is good: the map ranks the lesion's pixels before all others (average precision)",
+    "off_centre_precision": "the same on the third of images whose lesion is farthest from the middle",
+}
 _MEASURES = {
+    name: about
+    for precision, meaning in _PRECISION.items()
+    for name, about in (
+        (precision, meaning),
+        *((f"{precision}_{null}", _KNOWS_NOTHING.format(what)) for null, what in _NULLS.items()),
+    )
+} | {
     "deletion": "low is good: the score falls as what matters is removed",
     "insertion": "high is good: the score rises as what matters is shown",
     "drop": "low is good: loss of score with only the map's part in view",

@@ -15,10 +15,19 @@ from tests.shared.explain.small_networks import small_image
 NAMES = ("melanoma", "nevus", "seborrheic_keratosis")
 
 
-def explanation(heatmap: np.ndarray, against: int | None = None) -> Explanation:
+def explanation(heatmap: np.ndarray, against: int | None = None, alike: float = 0.5) -> Explanation:
     probabilities = np.array([0.2, 0.7, 0.1], np.float32)
     return Explanation(
-        heatmap.astype(np.float32), 0.1, 0.9, Target(2, against), probabilities, "scorecam", 0.99, 60, 1.0
+        heatmap.astype(np.float32),
+        0.1,
+        0.9,
+        Target(2, against),
+        probabilities,
+        "scorecam",
+        0.99,
+        60,
+        1.0,
+        alike,
     )
 
 
