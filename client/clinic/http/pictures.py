@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,6 +43,22 @@ def draw_heat(service: DiagnosticService, id: str, target: str | None, against: 
     _check_classes(service, target, against)
     height, width = service.store.load_image(id).shape[:2]
     return heat_png(service.heatmap(id, target, against).heatmap, height, width, _fit(service))
+
+
+def describe_heatmap(
+    service: DiagnosticService, id: str, target: str | None, against: str | None
+) -> dict[str, Any]:
+    """What is known of a heatmap, as JSON types; raises Refused as :func:`draw_overlay` does."""
+    _check_classes(service, target, against)
+    found, classes = service.heatmap(id, target, against), service.diagnoser.classes
+    return {
+        "class": classes[found.target.index],
+        "against": None if found.target.against is None else classes[found.target.against],
+        "method": found.method,
+        "constant": found.constant,
+        "depends_on_class": found.depends_on_class,
+        "class_correlation": found.class_correlation,
+    }
 
 
 def draw_image(service: DiagnosticService, id: str) -> bytes:

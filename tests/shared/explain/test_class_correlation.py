@@ -107,10 +107,18 @@ def test_a_network_of_one_map_does_not_depend_on_the_class(method: str) -> None:
     assert found.depends_on_class is False
 
 
-def test_a_network_with_maps_of_its_classes_does(explainer: Explainer) -> None:
+@pytest.mark.parametrize("seed", [0, 1, 3, 5])
+def test_a_network_that_is_certain_has_maps_of_its_classes(seed: int) -> None:
     """The control: by every method, the maps of this network differ."""
+    certain = Explainer(small_classifier(activation="relu", certainty=20), engine="tensorflow")
     for method in METHODS:
-        assert explainer.explain(small_image(3), method=method).depends_on_class is True, method
+        assert certain.explain(small_image(seed), method=method).depends_on_class is True, method
+
+
+def test_near_uniform_weights_of_score_cam_give_one_map(explainer: Explainer) -> None:
+    """The same network, less certain: Grad-CAM's maps of its classes differ as before, Score-CAM's do not."""
+    alike = {method: explainer.explain(small_image(3), method=method).depends_on_class for method in METHODS}
+    assert [method for method, depends in alike.items() if not depends] == ["scorecam", "scorecam-exact"]
 
 
 def test_an_image_of_one_colour_has_one_map_for_all_classes(explainer: Explainer) -> None:
