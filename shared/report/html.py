@@ -95,7 +95,7 @@ def write_report(
         melanoma=found,
         decision=None if found is None else _decision(found["arms"]),
         explanation_clinics=_explanation_clinics(result),
-        measures=_MEASURES,
+        measures=_measures(_explanation_clinics(result)),
         steps=_clinics_steps(history),
     )
     write_atomically(path, text.encode())
@@ -150,6 +150,12 @@ def _explanation_clinics(result: Mapping[str, Any]) -> dict[str, Any]:
     explanations = result.get("explanations") or {"clinics": {}, "all": None}
     together = {"all clinics": explanations["all"]} if explanations["all"] else {}
     return {**explanations["clinics"], **together}
+
+
+def _measures(clinics: Mapping[str, Any]) -> dict[str, str]:
+    """The measures that any clinic has, each with what it means; without masks some are missing."""
+    found = {name for clinic in clinics.values() for name in clinic["measures"]}
+    return {name: about for name, about in _MEASURES.items() if name in found}
 
 
 def _clinics_steps(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
