@@ -39,7 +39,7 @@ from dermafed.shared.explain.quality.nulls import Nulls
 from dermafed.shared.explain.quality.quality_sums import FEWEST_IMAGES, MEASURES, ExplanationQuality
 from dermafed.shared.explain.quality.randomisation import randomised
 from dermafed.shared.explain.score_cam import ScoreCam, exact_score_cam
-from dermafed.simulation.studies.method_names import BLOB, OF_ANOTHER_IMAGE
+from dermafed.simulation.studies.method_names import BLOB, CONTROLS, OF_ANOTHER_IMAGE
 from dermafed.simulation.studies.method_scores import controls, ignoring
 
 
@@ -124,7 +124,7 @@ def method_rows(name: str, quality: MethodQuality, usual: Sequence[bool]) -> lis
             **{ratio: {"value": value} for ratio, value in drop_ratios(some).items()},
         }
         for part, some in parts.items()
-        if len(some) >= FEWEST_IMAGES
+        if len(some) >= FEWEST_IMAGES and not (name in CONTROLS and part == OF_ANOTHER_IMAGE)
     ]
 
 
@@ -136,7 +136,9 @@ def _with_intervals(quality: ExplanationQuality) -> dict[str, dict[str, float]]:
 
 
 def show(found: list[dict[str, Any]]) -> None:
-    shown = dict.fromkeys(name for row in found for name in row if isinstance(row[name], dict))
+    """Print the rows; a null's precision beside each method's is left out, since it is a row of its own."""
+    measures = dict.fromkeys(name for row in found for name in row if isinstance(row[name], dict))
+    shown = [name for name in measures if not name.endswith(("_blob", "_mean_mask", "_other_image"))]
     arrows = {"low": " ↓", "high": " ↑", None: ""}
     better = {name: arrows[measure.better] for name, measure in MEASURES.items()}
     table = Table(
