@@ -92,18 +92,15 @@ def logit_gradient(network: Network) -> Gradient:
     """
 
     def both(image: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(image)
             activations, logits, _ = network.model(image, training=False)
-            scores = tf.linalg.matvec(weights, tf.cast(logits[0], tf.float32))
-        # A loop over the sums: only what follows the maps is walked back, and every operation can be.
-        slopes = tape.jacobian(
-            scores,
-            activations,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-            experimental_use_pfor=False,
-        )
-        return tf.cast(activations[0], tf.float32), tf.cast(slopes[:, 0], tf.float32)
+            values = tf.cast(logits[0], tf.float32)
+            scores = [tf.tensordot(values, each, 1) for each in tf.unstack(weights)]
+        # Only what follows the maps is walked back, once for each sum.
+        zero = tf.UnconnectedGradients.ZERO
+        slopes = [tape.gradient(score, activations, unconnected_gradients=zero)[0] for score in scores]
+        return tf.cast(activations[0], tf.float32), tf.cast(tf.stack(slopes), tf.float32)
 
     traced = tf.function(both)
 
