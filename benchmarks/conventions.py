@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.explanations import RunImages, arguments_of_a_run, run_images, spaced
+from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from dermafed.console import stderr
 from dermafed.shared.explain.engine import Engine, Outputs
 from dermafed.shared.explain.explainer import Explainer

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.explanations import RunImages, arguments_of_a_run, run_images, spaced, uniform
+from benchmarks.explanations import uniform
+from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
 from dermafed.console import stderr
-from dermafed.shared.explain.fast_score_cam import map_agreement
-from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.maps import Float, map_agreement
 
 TOP = 0.2
 

@@ -112,7 +112,7 @@ def alone(name: str, model: Path, images: Images) -> dict[str, Any]:
 
 def compare(model: Path, few: Images, many: Images) -> list[dict[str, Any]]:
     """A row a case; agreement is the mean r with our exact map."""
-    from dermafed.shared.explain.fast_score_cam import map_agreement
+    from dermafed.shared.explain.maps import map_agreement
 
     there = [name for name, (package, _) in CASES.items() if package is None or find_spec(package)]
     found = {name: alone(name, model, many if name == "fast" else few) for name in there}

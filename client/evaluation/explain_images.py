@@ -87,10 +87,14 @@ def explain(
 def describe(line: Mapping[str, Any]) -> str:
     """A line of ``explanations.jsonl`` for the reader."""
     prediction = line["prediction"]
-    text = f"{line['image']}: {prediction}, probability {line['probabilities'][prediction]:.2f}"
+    remarks = [f"{line['image']}: {prediction}, probability {line['probabilities'][prediction]:.2f}"]
     if line["constant"]:
-        return f"{text}; the map is zero everywhere: it shows nothing that moved the score"
-    return text if line["class"] == prediction else f"{text}; the map is of {line['class']}"
+        remarks.append("the map is zero everywhere: it shows nothing that moved the score")
+    elif line["depends_on_class"] is False:
+        remarks.append("this map does not depend on the class")
+    elif line["class"] != prediction:
+        remarks.append(f"the map is of {line['class']}")
+    return "; ".join(remarks)
 
 
 def _method(question: Question) -> str:
@@ -156,6 +160,8 @@ def _line(
         "agreement": explanation.agreement,
         "passes": explanation.passes,
         "constant": explanation.constant,
+        "depends_on_class": explanation.depends_on_class,
+        "class_correlation": explanation.class_correlation,
         "seconds": round(explanation.seconds, 3),
         "overlay": str(overlay.resolve()),
         "map": str(heatmap.resolve()),

@@ -12,6 +12,8 @@ import numpy as np
 from dermafed.client.node.clinic_trainer import batch_norm_files
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.explain.maps import Explain, Predict
+from dermafed.shared.explain.quality.null_masks import nulls_of
+from dermafed.shared.explain.quality.nulls import Nulls
 from dermafed.shared.explain.quality.quality_sums import FEWEST_IMAGES, MOST_IMAGES, ExplanationQuality
 from dermafed.shared.explain.quality.scoring import ImageAndMask, explanation_quality
 from dermafed.shared.imaging.lesion_masks import lesion_mask
@@ -43,12 +45,14 @@ class ClinicExplanationQuality:
         images: preprocessed, with their masks.
         explain_for: the method.
         memory: the clinic's own batch normalisation, if it has one.
+        nulls: what the maps' precision is compared with, if training images have masks.
     """
 
     model: ModelSettings
     images: Sequence[ImageAndMask]
     explain_for: ExplainFor
     memory: BatchNormMemory | None = None
+    nulls: Nulls | None = None
 
     def __call__(self, weights: FloatVector, round: int) -> ExplanationQuality:
         """The quality of the explanations of a model.
@@ -62,7 +66,7 @@ class ClinicExplanationQuality:
             ModelError: the weights belong to another architecture.
         """
         classifier = loaded_classifier(self.model, weights, round=round, memory=self.memory)
-        return explanation_quality(*self.explain_for(classifier), self.images)
+        return explanation_quality(*self.explain_for(classifier), self.images, self.nulls)
 
 
 def build_explanation_quality(
@@ -87,11 +91,13 @@ def build_explanation_quality(
             f"{images} images are out of range", remedy=f"Choose {FEWEST_IMAGES} to {MOST_IMAGES}"
         )
     configure_backend(plan.threads)
-    records = evenly_spaced(read_clinic_split(folder).splits.validation, images)
+    splits = read_clinic_split(folder).splits
+    records = evenly_spaced(splits.validation, images)
     pictures = load_labelled(records, plan.model, plan.preprocess).images
     masks = [None if record.mask is None else lesion_mask(record.mask, plan.preprocess) for record in records]
     pairs = list(zip(pictures, masks, strict=True))
-    return ClinicExplanationQuality(plan.model, pairs, explain_for, batch_norm_files(plan, state))
+    memory, nulls = batch_norm_files(plan, state), nulls_of(splits.train, plan.preprocess)
+    return ClinicExplanationQuality(plan.model, pairs, explain_for, memory, nulls)
 
 
 def evenly_spaced(records: Sequence[LesionRecord], count: int) -> list[LesionRecord]:

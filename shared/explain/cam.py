@@ -80,29 +80,33 @@ def _slope(norm: keras.layers.BatchNormalization) -> NDArray[np.float64]:
 
 
 Gradient = Callable[[Float, Float], tuple[Float, Float]]
-"""An image (H, W, 3) and class weights (C,) to A and d(sum_c weight_c logit_c)/dA, both (h, w, K)."""
+"""An image (H, W, 3) and class weights (Q, C) to A, (h, w, K), and for each of the Q sets of weights
+d(sum_c weight_c logit_c)/dA, (Q, h, w, K)."""
 
 
 def logit_gradient(network: Network) -> Gradient:
-    """The gradient of a weighted sum of logits by the activation maps, traced once.
+    """The gradients of weighted sums of logits by the activation maps, traced once for each number of sums.
 
     Args:
         network: the classifier, opened at the maps.
     """
 
     def both(image: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(image)
             activations, logits, _ = network.model(image, training=False)
-            score = tf.tensordot(tf.cast(logits[0], tf.float32), weights, 1)
-        slope = tape.gradient(score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return tf.cast(activations[0], tf.float32), tf.cast(slope[0], tf.float32)
+            values = tf.cast(logits[0], tf.float32)
+            scores = [tf.tensordot(values, each, 1) for each in tf.unstack(weights)]
+        # Only what follows the maps is walked back, once for each sum.
+        zero = tf.UnconnectedGradients.ZERO
+        slopes = [tape.gradient(score, activations, unconnected_gradients=zero)[0] for score in scores]
+        return tf.cast(activations[0], tf.float32), tf.cast(tf.stack(slopes), tf.float32)
 
     traced = tf.function(both)
 
     def gradient(image: Float, weights: Float) -> tuple[Float, Float]:
-        activations, slope = traced(tf.constant(image[None]), tf.constant(weights))
-        return activations.numpy(), slope.numpy()
+        activations, slopes = traced(tf.constant(image[None]), tf.constant(weights))
+        return activations.numpy(), slopes.numpy()
 
     return gradient
 

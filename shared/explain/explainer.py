@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from dermafed.shared.errors import ImageError, SettingsError
-from dermafed.shared.explain.fast_score_cam import Estimate
-from dermafed.shared.explain.maps import Explain, Float, Image, no_map, to_unit
-from dermafed.shared.explain.methods import METHODS, ForwardPass, OpenedClassifier
+from dermafed.shared.explain.class_correlation import LARGEST_CORRELATION, class_correlation
+from dermafed.shared.explain.maps import Contrast, Explain, Float, Image, to_unit
+from dermafed.shared.explain.methods import METHODS, ForwardPass, OpenedClassifier, no_estimate
 from dermafed.shared.explain.network import Target, open_network
 from dermafed.shared.explain.score_cam import CONVENTIONS, Convention
 
@@ -32,6 +32,8 @@ class Explanation:
             methods that estimate nothing.
         passes: number of masked passes of the network.
         seconds: seconds of work.
+        class_correlation: the least Pearson correlation between any two of the image's maps that can be asked
+            for; see :func:`dermafed.shared.explain.class_correlation.class_correlation`.
     """
 
     heatmap: Float
@@ -43,6 +45,16 @@ class Explanation:
     agreement: float | None
     passes: int
     seconds: float
+    class_correlation: float | None
+
+    @property
+    def depends_on_class(self) -> bool | None:
+        """Whether another class would have another map; ``None`` for a model of one class.
+
+        Of an estimated Score-CAM the maps of the other classes are estimated from the passes that were made
+        for this one.
+        """
+        return None if self.class_correlation is None else self.class_correlation <= LARGEST_CORRELATION
 
     @property
     def constant(self) -> bool:
@@ -117,19 +129,22 @@ class Explainer:
         chosen = Target(int(outputs.probabilities[0].argmax()) if target is None else target, against)
         if chosen.index == chosen.against:
             raise SettingsError("A class cannot be explained against itself", remedy="Name two classes")
-        forward = ForwardPass(pixels, activations, chosen)
+        probabilities = outputs.probabilities[0]
+        forward = ForwardPass(pixels, activations, chosen, probabilities)
         plain = (image == image[0, 0]).all()
-        estimate = Estimate(no_map(self.network.size), None, 0) if plain else map_of(self.opened, forward)
+        estimate = no_estimate(self.network) if plain else map_of(self.opened, forward)
+        alike = class_correlation(estimate.map_of, probabilities)
         return Explanation(
             heatmap=to_unit(estimate.heatmap),
             low=float(estimate.heatmap.min()),
             high=float(estimate.heatmap.max()),
             target=chosen,
-            probabilities=outputs.probabilities[0],
+            probabilities=probabilities,
             method=method,
             agreement=estimate.agreement,
             passes=estimate.passes,
             seconds=time.perf_counter() - start,
+            class_correlation=alike,
         )
 
     def method(self, name: str = "scorecam") -> Explain:
@@ -140,6 +155,13 @@ class Explainer:
         """
         _known(name, METHODS, "method")
         return lambda image, target: self.explain(image, method=name, target=target).heatmap
+
+    def contrast(self, name: str = "scorecam") -> Contrast:
+        """The same with a class against it or ``None``, as the measures of class dependence take it."""
+        _known(name, METHODS, "method")
+        return lambda image, target, against: (
+            self.explain(image, method=name, target=target, against=against).heatmap
+        )
 
     def predict(self, images: Float) -> Float:
         """The classifier's probabilities, by the same engine, as the quality measures take them.

@@ -26,7 +26,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsRegressor
 from threadpoolctl import threadpool_limits
 
-from dermafed.shared.explain.maps import Float
+from dermafed.shared.explain.class_correlation import SIDE, MapOf
+from dermafed.shared.explain.maps import Float, map_agreement
 from dermafed.shared.explain.score_cam import ScoreCam
 
 FIRST_CLUSTERS = 16
@@ -44,11 +45,13 @@ class Estimate(NamedTuple):
         agreement: Pearson's r with the map before the last doubling; 1 where the map is exact; ``None`` where
             nothing was estimated.
         passes: masked passes in all.
+        map_of: the maps of other classes, from what is at hand.
     """
 
     heatmap: Float
     agreement: float | None
     passes: int
+    map_of: MapOf
 
 
 def fast_score_cam(
@@ -63,26 +66,45 @@ def fast_score_cam(
     """
     masks = cam.maps.masks
     points, ranges = masks.reshape(len(masks), -1), np.ptp(cam.cells, axis=(1, 2))
-    scores, passed = np.zeros(len(masks), np.float32), np.zeros(len(masks), np.bool_)
+    values, passed = np.zeros((len(masks), 0), np.float32), np.zeros(len(masks), np.bool_)
     before = None
     while True:
         wanted = medoids(points, ranges, clusters)
         while True:
             if (fresh := wanted[~passed[wanted]]).size:
-                scores[fresh], passed[fresh] = cam.scores(masks[fresh]), True
-            guess = estimate_scores(points, scores, passed)
+                values = _with_rows(values, fresh, cam.values(masks[fresh]))
+                passed[fresh] = True
+            guess = estimate_scores(points, cam.target.score(values), passed)
             contributions = np.abs(cam.weights(guess)) * ranges
             wanted = np.argsort(-contributions, kind="stable")[: clusters // 2]
             if passed[wanted].all():
                 break
         heatmap = cam.heatmap(guess)
         if passed.all():
-            return Estimate(heatmap, 1.0, len(masks))
+            return Estimate(heatmap, 1.0, len(masks), maps_of_classes(cam, values))
         agreement = 0.0 if before is None else map_agreement(before, heatmap)
         peaked = contributions.max() > PEAK * contributions.mean()
         if agreement >= enough and (not peaked or clusters >= CLUSTERS_FOR_PEAKS):
-            return Estimate(heatmap, agreement, int(passed.sum()))
+            map_of = maps_of_classes(cam, estimate_scores(points, values, passed))
+            return Estimate(heatmap, agreement, int(passed.sum()), map_of)
         before, clusters = heatmap, 2 * clusters
+
+
+def maps_of_classes(cam: ScoreCam, values: Float) -> MapOf:
+    """The maps of all classes, from what the masks passed for one class gave all of them.
+
+    Args:
+        cam: Score-CAM of one image.
+        values: of all channels, (K, C).
+    """
+    return lambda weights: cam.heatmap(values @ weights, (SIDE, SIDE))
+
+
+def _with_rows(values: Float, rows: NDArray[np.int64], found: Float) -> Float:
+    """The values (K, C) with these rows; none are known before the first."""
+    filled = values if values.shape[1] else np.zeros((len(values), found.shape[1]), np.float32)
+    filled[rows] = found
+    return filled
 
 
 def medoids(points: Float, weights: Float, clusters: int) -> NDArray[np.int64]:
@@ -106,11 +128,11 @@ def medoids(points: Float, weights: Float, clusters: int) -> NDArray[np.int64]:
 
 
 def estimate_scores(points: Float, scores: Float, passed: NDArray[np.bool_]) -> Float:
-    """Scores (N,) of all points (N, D): their own of those passed, of others a mean over the nearest passed.
+    """Scores of all points (N, D): their own of those passed, of others a mean over the nearest passed.
 
     Args:
         points: the masks.
-        scores: (N,), right where passed.
+        scores: (N,) or of several classes (N, C), right where passed.
         passed: (N,), one or more.
 
     Returns:
@@ -119,13 +141,5 @@ def estimate_scores(points: Float, scores: Float, passed: NDArray[np.bool_]) -> 
     nearest = KNeighborsRegressor(min(NEAREST, int(passed.sum())), weights="distance", algorithm="brute")
     with threadpool_limits(1):
         found = nearest.fit(points[passed], scores[passed]).predict(points)
-    return np.where(passed, scores, found).astype(np.float32)
-
-
-def map_agreement(one: Float, other: Float) -> float:
-    """Pearson's r of two maps; 1 if both are constant, 0 if one is."""
-    one, other = one - one.mean(dtype=np.float64), other - other.mean(dtype=np.float64)
-    lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
-    if min(lengths) == 0:
-        return float(max(lengths) == 0)
-    return float(np.vdot(one, other)) / (lengths[0] * lengths[1])
+    known = passed if scores.ndim == 1 else passed[:, None]
+    return np.where(known, scores, found).astype(np.float32)

@@ -16,6 +16,9 @@ Heatmap = NDArray[np.float32]
 Explain = Callable[[Image, int], Heatmap]
 """Image uint8 (S, S, 3) and class index to a map float32 (S, S) in [0, 1], high where it matters."""
 
+Contrast = Callable[[Image, int, int | None], Heatmap]
+"""The same of a class rather than another; of the class alone if that is ``None``."""
+
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Images float32 (N, S, S, 3) in 0-255 to probabilities float32 (N, C)."""
 
@@ -117,3 +120,12 @@ def to_unit(image_map: Float) -> Float:
     if not np.isfinite((low, high)).all() or high - low <= 1e-6 * max(abs(low), abs(high)):
         return np.zeros_like(image_map)
     return ((image_map - low) / (high - low)).astype(np.float32, copy=False)
+
+
+def map_agreement(one: Float, other: Float) -> float:
+    """Pearson's r of two maps; 1 if both are constant, 0 if one is."""
+    one, other = one - one.mean(dtype=np.float64), other - other.mean(dtype=np.float64)
+    lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    if min(lengths) == 0:
+        return float(max(lengths) == 0)
+    return float(np.vdot(one, other)) / (lengths[0] * lengths[1])

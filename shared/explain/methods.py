@@ -21,11 +21,12 @@ from dermafed.shared.explain.cam import (
     gradient_weighted,
     logit_gradient,
 )
+from dermafed.shared.explain.class_correlation import SIDE, compared_classes
 from dermafed.shared.explain.engine import Engine, best_engine
-from dermafed.shared.explain.fast_score_cam import Estimate, fast_score_cam
+from dermafed.shared.explain.fast_score_cam import Estimate, fast_score_cam, maps_of_classes
 from dermafed.shared.explain.maps import Float, activation_maps, enlarge, no_map
 from dermafed.shared.explain.network import Network, Target
-from dermafed.shared.explain.score_cam import Convention, ScoreCam, exact_score_cam, score_cam
+from dermafed.shared.explain.score_cam import Convention, ScoreCam, score_cam
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +37,13 @@ class ForwardPass:
         pixels: the image, float32 (H, W, 3) in 0-255.
         activations: the network's last activation maps, (h, w, K).
         target: the score to explain.
+        probabilities: of every class, (C,).
     """
 
     pixels: Float
     activations: Float
     target: Target
+    probabilities: Float
 
 
 @dataclass(eq=False)
@@ -66,7 +69,7 @@ class OpenedClassifier:
 
     @cached_property
     def gradient(self) -> Gradient:
-        """The gradient of a weighted sum of logits by the activations."""
+        """The gradients of weighted sums of logits by the activations."""
         return logit_gradient(self.network)
 
     @cached_property
@@ -92,30 +95,46 @@ def _score_cam(title: str, estimate: Callable[[ScoreCam], Estimate]) -> Method:
     def explain(opened: OpenedClassifier, forward: ForwardPass) -> Estimate:
         maps = activation_maps(forward.activations, opened.network.size)
         if not len(maps.masks):
-            return Estimate(no_map(opened.network.size), 1.0, 0)
+            return no_estimate(opened.network, 1.0)
         return estimate(score_cam(opened.engine, forward.pixels, maps, forward.target, opened.convention))
 
     return Method(title, explain)
 
 
 def _exact(cam: ScoreCam) -> Estimate:
-    return Estimate(exact_score_cam(cam), 1.0, len(cam.maps.masks))
+    values = cam.values(cam.maps.masks)
+    heatmap = cam.heatmap(cam.target.score(values))
+    return Estimate(heatmap, 1.0, len(cam.maps.masks), maps_of_classes(cam, values))
+
+
+def no_estimate(network: Network, agreement: float | None = None) -> Estimate:
+    """A map of zeros, for every class."""
+    return Estimate(no_map(network.size), agreement, 0, lambda weights: no_map((SIDE, SIDE)))
 
 
 def _by_gradient(title: str, cells_of: Callable[[Float, Float], Float]) -> Method:
     def explain(opened: OpenedClassifier, forward: ForwardPass) -> Estimate:
-        weights = forward.target.one_hot(opened.network.classes)
-        activations, gradient = opened.gradient(forward.pixels, weights)
-        return Estimate(enlarge(cells_of(activations, gradient), opened.network.size), None, 0)
+        asked = forward.target.one_hot(opened.network.classes)
+        classes = compared_classes(forward.probabilities)
+        each = np.eye(opened.network.classes, dtype=np.float32)[classes]
+        activations, (gradient, *slopes) = opened.gradient(forward.pixels, np.vstack([asked, each]))
+
+        def map_of(weights: Float) -> Float:  # a gradient is linear in what it is of
+            return enlarge(cells_of(activations, np.tensordot(weights[classes], slopes, 1)), (SIDE, SIDE))
+
+        return Estimate(enlarge(cells_of(activations, gradient), opened.network.size), None, 0, map_of)
 
     return Method(title, explain)
 
 
 def _cam(opened: OpenedClassifier, forward: ForwardPass) -> Estimate:
     """Rectified like Grad-CAM's map, so that the two are the same wherever both are defined."""
-    weights = opened.class_weights @ forward.target.one_hot(opened.network.classes)
-    cells = np.maximum(forward.activations @ weights, 0)
-    return Estimate(enlarge(cells, opened.network.size), None, 0)
+
+    def cells(weights: Float) -> Float:
+        return np.maximum(forward.activations @ (opened.class_weights @ weights), 0)
+
+    heatmap = enlarge(cells(forward.target.one_hot(opened.network.classes)), opened.network.size)
+    return Estimate(heatmap, None, 0, lambda weights: enlarge(cells(weights), (SIDE, SIDE)))
 
 
 METHODS = {

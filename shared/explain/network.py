@@ -31,6 +31,10 @@ class Outputs(NamedTuple):
     logits: Float
     probabilities: Float
 
+    def values(self, kind: Score) -> Float:
+        """The logits or the probabilities."""
+        return self.logits if kind == "logit" else self.probabilities
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -44,13 +48,8 @@ class Target:
     index: int
     against: int | None = None
 
-    def score(self, outputs: Outputs, kind: Score) -> Float:
-        """Pick the score out of logits and probabilities (N, C).
-
-        Returns:
-            float32 (N,).
-        """
-        values = outputs.logits if kind == "logit" else outputs.probabilities
+    def score(self, values: Float) -> Float:
+        """Pick the score, float32 (N,), out of logits or probabilities (N, C)."""
         return values @ self.one_hot(values.shape[1])
 
     def one_hot(self, classes: int) -> Float:

@@ -58,6 +58,8 @@ def overlay_png(image: NDArray[np.uint8], explanation: Explanation, classes: Seq
         right.set_xlabel("The map is zero everywhere: it shows nothing that moved the score.")
     else:
         _scale(drawing, right, explanation)
+        if explanation.depends_on_class is False:
+            right.set_xlabel("This map does not depend on the class.")
     drawing.supxlabel(f"{CAVEAT}\n{USE}", fontsize=10)
     file = io.BytesIO()
     drawing.savefig(file, format="png", dpi=120, metadata={"Software": None})

@@ -58,8 +58,8 @@ CONVENTIONS = {
 
 BLUR = 0.1  # standard deviation, of the image's side: no structure of a lesion survives
 
-Scores = Callable[[Float], Float]
-"""Masks (N, h, w) in [0, 1] to their scores S (N,)."""
+Values = Callable[[Float], Float]
+"""Masks (N, h, w) in [0, 1] to what every class scores, (N, C): one masked pass serves all classes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,12 +68,14 @@ class ScoreCam:
 
     Attributes:
         maps: the K activation maps.
-        scores: what the network gives each mask.
+        values: what the network gives each mask.
+        target: what is explained; its scores S are a weighted sum of the values.
         convention: what is made of these.
     """
 
     maps: ActivationMaps
-    scores: Scores
+    values: Values
+    target: Target
     convention: Convention
 
     @property
@@ -85,13 +87,14 @@ class ScoreCam:
         """The channels' weights a, (K,), that their scores S, (K,), make."""
         return _softmax(scores) if self.convention.softmax else scores
 
-    def heatmap(self, scores: Float) -> Float:
+    def heatmap(self, scores: Float, size: tuple[int, int] | None = None) -> Float:
         """The map that K scores make: float32 (H, W), neither scaled nor shifted to [0, 1].
 
         Args:
             scores: S_k, (K,).
+            size: H and W, by default the image's.
         """
-        summed = enlarge(np.tensordot(self.weights(scores), self.cells, axes=1), self.maps.size)
+        summed = enlarge(np.tensordot(self.weights(scores), self.cells, axes=1), size or self.maps.size)
         return np.maximum(summed, 0) if self.convention.basis == "rectified" else summed
 
 
@@ -109,19 +112,19 @@ def score_cam(
     """
     blank = fill(image, convention.fill)
 
-    def scores(masks: Float) -> Float:
-        return target.score(engine.run(masks, image, blank), convention.score)
+    def values(masks: Float) -> Float:
+        return engine.run(masks, image, blank).values(convention.score)
 
     # A constant changes nothing under the softmax, and saves a pass.
     if not convention.increase or convention.softmax:
-        return ScoreCam(maps, scores, convention)
-    without = scores(np.zeros((1, *maps.masks.shape[1:]), np.float32))
-    return ScoreCam(maps, lambda masks: scores(masks) - without, convention)
+        return ScoreCam(maps, values, target, convention)
+    without = values(np.zeros((1, *maps.masks.shape[1:]), np.float32))
+    return ScoreCam(maps, lambda masks: values(masks) - without, target, convention)
 
 
 def exact_score_cam(cam: ScoreCam) -> Float:
     """The map of one masked pass for each channel, float32 (H, W)."""
-    return cam.heatmap(cam.scores(cam.maps.masks))
+    return cam.heatmap(cam.target.score(cam.values(cam.maps.masks)))
 
 
 def fill(image: Float, kind: Fill) -> Float:

@@ -26,7 +26,24 @@ _CURVES = {
     "validation_loss": ("Loss", "Lower is better; a rise at the end means overfitting."),
 }
 
+_KNOWS_NOTHING = "the same of {}: what a map that does not look has"
+_NULLS = {
+    "blob": "a blob in the middle",
+    "mean_mask": "the mean mask of training images",
+    "other_image": "another image's map",
+}
+_PRECISION = {
+    "pixel_precision": "1 is good: the map ranks the lesion's pixels before all others (average precision)",
+    "off_centre_precision": "the same on the third of images whose lesion is farthest from the middle",
+}
 _MEASURES = {
+    name: about
+    for precision, meaning in _PRECISION.items()
+    for name, about in (
+        (precision, meaning),
+        *((f"{precision}_{null}", _KNOWS_NOTHING.format(what)) for null, what in _NULLS.items()),
+    )
+} | {
     "deletion": "low is good: the score falls as what matters is removed",
     "insertion": "high is good: the score rises as what matters is shown",
     "drop": "low is good: loss of score with only the map's part in view",
@@ -87,7 +104,7 @@ def write_report(
         melanoma=found,
         decision=None if found is None else _decision(found["arms"]),
         explanation_clinics=_explanation_clinics(result),
-        measures=_MEASURES,
+        measures=_measures(_explanation_clinics(result)),
         finder=result.get("lesion_finder"),
         finder_tests=_finder_tests(result),
         finder_measures=_FINDER_MEASURES,
@@ -151,6 +168,12 @@ def _finder_tests(result: Mapping[str, Any]) -> dict[str, Any]:
     """The test of the lesion finder at each clinic by name; that of all images together comes last."""
     test = (result.get("lesion_finder") or {}).get("test")
     return {} if test is None else {**test["clinics"], "all clinics": test["all"]}
+
+
+def _measures(clinics: Mapping[str, Any]) -> dict[str, str]:
+    """The measures that any clinic has, each with what it means; without masks some are missing."""
+    found = {name for clinic in clinics.values() for name in clinic["measures"]}
+    return {name: about for name, about in _MEASURES.items() if name in found}
 
 
 def _clinics_steps(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.maps import Explain
-from dermafed.shared.explain.quality.localisation import box_overlap, pixel_precision
-from dermafed.shared.explain.quality.scoring import ImageAndMask, image_scores
+from dermafed.shared.explain.maps import Contrast
+from dermafed.shared.explain.quality.lesion_deletion import drop_ratios
+from dermafed.shared.explain.quality.method_quality import (
+    MeasuredMethod,
+    MethodQuality,
+    mean_scores,
+    method_quality,
+    with_best_widths,
+)
+from dermafed.shared.explain.quality.null_masks import nulls_of
+from dermafed.shared.explain.quality.nulls import WIDTHS, Nulls, blob
+from dermafed.shared.explain.quality.randomisation import randomised
+from dermafed.shared.explain.quality.scoring import Scores
 from dermafed.shared.imaging.lesion_masks import lesion_mask
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.studies.study_runs import StudyRun, saved_tests
-
-CENTRE = "centre"
-
-Scores = dict[str, float]
+from dermafed.simulation.studies.method_names import BLOB, CONTROLS, MEAN_MASK, OF_ANOTHER_IMAGE
+from dermafed.simulation.studies.study_runs import StudyRun, clinic_folders, saved_tests
 
 
 def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str, Scores]:
-    """Measures methods on a run's model.
+    """Measures methods on a run's model, and the nulls.
 
     Args:
         run: a finished run with its model.
-        methods: of :data:`dermafed.shared.explain.methods.METHODS`, or ``centre``.
+        methods: of :data:`dermafed.shared.explain.methods.METHODS`.
         count: number of test images, evenly spaced over those of all clinics by name.
 
     Returns:
-        By method, the mean of each measure over the images that have it.
+        The mean of each measure over the images that have it: of each method, of each of the
+        :func:`controls`, and as ``METHOD of another image`` of the method's map of the next image.
 
     Raises:
         ModelError: the model cannot be read, or a method is not defined for it.
@@ -44,15 +53,37 @@ def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str
     records = _chosen(run, count)
     pixels = load_labelled(records, info.model, info.preprocess).images
     images = [(image, _mask(record, info.preprocess)) for image, record in zip(pixels, records, strict=True)]
-    explainer = Explainer(model)
-    explain = {name: centre if name == CENTRE else explainer.method(name) for name in methods}
-    return {name: _means(explainer, method, images) for name, method in explain.items()}
+    nulls = nulls_of(_training(run), info.preprocess)
+    trained, shuffled = Explainer(model), Explainer(randomised(model, "everything"))
+    measured = {
+        name: method_quality(
+            MeasuredMethod(trained.contrast(name), shuffled.contrast(name)), trained.predict, images, nulls
+        )
+        for name in methods
+    }
+    for name, heatmap in controls(info.preprocess.image_size, nulls).items():
+        method = ignoring(heatmap)
+        measured[name] = method_quality(MeasuredMethod(method, method), trained.predict, images, nulls)
+    if nulls is not None:
+        measured[BLOB] = with_best_widths(measured[BLOB], images, nulls)
+    return {key: scores for name, own in measured.items() for key, scores in _summary(name, own)}
 
 
-def centre(image: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
-    """A heatmap that ignores the image: a Gaussian in the middle."""
-    place = np.linspace(-2, 2, len(image), dtype=np.float32)
-    return np.exp(-(place[:, None] ** 2 + place**2) / 2)
+def controls(side: int, nulls: Nulls | None) -> dict[str, NDArray[np.float32]]:
+    """The maps that do not look at the image, by name; the mean mask only where there are masks."""
+    mean_mask = {} if nulls is None else {MEAN_MASK: nulls.mean_mask}
+    return {BLOB: blob(side, WIDTHS[0]), **mean_mask}
+
+
+def ignoring(heatmap: NDArray[np.float32]) -> Contrast:
+    """A method with one map for every image and class."""
+    return lambda image, target, against: heatmap
+
+
+def _summary(name: str, quality: MethodQuality) -> Iterable[tuple[str, Scores]]:
+    yield name, {**mean_scores(quality.images), **drop_ratios(quality.images)}
+    if name not in CONTROLS and quality.other_image:
+        yield f"{name} {OF_ANOTHER_IMAGE}", mean_scores(quality.other_image)
 
 
 def _chosen(run: StudyRun, count: int) -> list[LesionRecord]:
@@ -62,20 +93,10 @@ def _chosen(run: StudyRun, count: int) -> list[LesionRecord]:
     return [every[int(place)] for place in places]
 
 
+def _training(run: StudyRun) -> list[LesionRecord]:
+    clinics = [read_clinic_split(folder) for folder in clinic_folders(run)]
+    return sorted((record for own in clinics for record in own.splits.train), key=lambda own: own.image_id)
+
+
 def _mask(record: LesionRecord, preprocess: PreprocessSettings) -> NDArray[np.bool_] | None:
-    mask = None if record.mask is None else lesion_mask(record.mask, preprocess)
-    return mask if mask is not None and mask.any() else None
-
-
-def _means(explainer: Explainer, explain: Explain, images: Sequence[ImageAndMask]) -> Scores:
-    values: dict[str, list[float]] = {}
-    for image, mask in images:
-        target = int(explainer.predict(image[None].astype(np.float32))[0].argmax())
-        heatmap = explain(image, target)
-        found = image_scores(explain, explainer.predict, image, heatmap, target, mask)
-        if mask is not None:
-            found["box_overlap"] = box_overlap(heatmap, mask)
-            found["pixel_precision"] = pixel_precision(heatmap, mask)
-        for name, value in found.items():
-            values.setdefault(name, []).append(value)
-    return {name: float(np.mean(own)) for name, own in values.items()}
+    return None if record.mask is None else lesion_mask(record.mask, preprocess)

@@ -1,14 +1,15 @@
 """Compares the methods of the paper's Table 1 that exist here, on the same models and the same images.
 
 All methods explain one network, so these are metrics of explanations; the network's own metrics are in the
-study's table. The control is a blob in the middle of the image, which ignores the image: lesions lie in the
-middle of photographs, so a method that is not better than the blob has found nothing.
+study's table. The controls do not look at the image: a blob in the middle, of the best width, the mean mask
+of training images, and each method's map of another image. Lesions lie in the middle of photographs, so a
+method that is not better than these has found nothing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +18,50 @@ from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.studies.markdown_table import markdown_table
+from dermafed.simulation.studies.method_names import BLOB, CONTROLS, MEAN_MASK, OF_ANOTHER_IMAGE
 from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, horizontal_panels
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import as_csv, cell, over_seeds
 
-METHODS_FILE = "methods.json"
+METHODS_FILE = "method_scores.json"
 IMAGES = 50
 NOT_BUILT = "not built yet"
 
-METRICS = {
+WHERE = {
+    "pixel_precision": "Pixel precision ↑",
+    "off_centre_precision": "Off-centre precision ↑",
+    "pointing": "Energy in the lesion ↑",
+    "box_overlap": "Box overlap ↑",
+}
+"""Whether the map finds the lesion; another image's map is measured by these too."""
+
+PERTURBED = {
+    "lesion_deletion_colour": "Lesion deletion, colour ↑",
+    "lesion_deletion_blur": "Lesion deletion, blur ↑",
+    "lesion_deletion_skin": "Lesion deletion, skin ↑",
+    "stability_noise": "Stable under noise ↑",
     "deletion": "Deletion ↓",
     "insertion": "Insertion ↑",
-    "stability_noise": "Stable under noise ↑",
-    "pointing_gain": "Pointing above chance ↑",
-    "box_overlap": "Box overlap ↑",
-    "pixel_precision": "Pixel precision ↑",
 }
+"""What a change of the image does."""
 
-BLOB = "centre"
-ITSELF, LESS_BLOB = "itself", "less the blob"
+DEPENDENCE = {
+    "class_correlation": "Maps of two classes ↓",
+    "contrast_correlation": "Map of a contrast ↓",
+    "randomised": "Weights shuffled ↓",
+    "randomised_in_lesion": "Weights shuffled, in the lesion ↓",
+    "chance_in_lesion": "Chance of this",
+}
+"""What the map does not depend on: correlations that are 1 for a map that never changes."""
+
+COMPARED = WHERE | PERTURBED
+"""The metrics by which a method may be compared with the blob."""
+
+PLOTTED = ("pixel_precision", "off_centre_precision", "lesion_deletion_skin", "stability_noise", "insertion")
+
+METRICS = WHERE | {"pointing_chance": "Lesion's share of the image"} | PERTURBED | DEPENDENCE
+
+ITSELF, LESS_BLOB, ANOTHER = "itself", "less the blob", OF_ANOTHER_IMAGE
 
 Line = dict[str, Any]
 
@@ -57,21 +83,21 @@ class Entry:
     methods: tuple[str, ...] = ()
 
 
+_LOCATED = (*WHERE, "pointing_chance")
+
 TABLE_1 = (
-    Entry("Mahmud et al. 2023", "CNN and CAM", ("deletion", "insertion", "pointing_gain"), ("cam",)),
+    Entry("Mahmud et al. 2023", "CNN and CAM", (*_LOCATED, *PERTURBED), ("cam",)),
     Entry(
         "Rahimiaghdam 2023",
         "several explainers, their quality and stability",
-        ("deletion", "insertion", "stability_noise", "pointing_gain"),
+        tuple(METRICS),
         ("gradcam", "gradcam++", "gradient-weighted", "scorecam"),
     ),
     Entry("Livieris et al. 2023", "Siamese similarity and Grad-CAM"),
-    Entry(
-        "Aasem et al. 2022", "localisation", ("pointing_gain", "box_overlap"), ("cam", "gradcam", "scorecam")
-    ),
+    Entry("Aasem et al. 2022", "localisation", _LOCATED, ("cam", "gradcam", "scorecam")),
     Entry("Bianchini", "explanation of single pixels"),
     Entry("this system", "Score-CAM", tuple(METRICS), ("scorecam",)),
-    Entry("control", "a blob in the middle", tuple(METRICS), (BLOB,)),
+    Entry("control", "maps that do not look at the image", tuple(METRICS), (BLOB, MEAN_MASK)),
 )
 
 
@@ -85,7 +111,7 @@ def analyse(runs: Sequence[StudyRun], folder: Path) -> list[Line]:
     write_atomically(folder / "methods.csv", as_csv(lines).encode())
     write_atomically(folder / "methods.md", markdown(lines).encode())
     less_blob = [line for line in lines if line["measured"] == LESS_BLOB]
-    write_atomically(folder / "methods.svg", methods_plot(less_blob, METRICS))
+    write_atomically(folder / "methods.svg", methods_plot(less_blob))
     return lines
 
 
@@ -93,7 +119,7 @@ def measure(run: StudyRun) -> None:
     """Writes the scores of Table 1's methods into a run's folder; for a process of its own."""
     from dermafed.simulation.studies.method_scores import method_scores
 
-    used = dict.fromkeys(name for entry in TABLE_1 for name in entry.methods)
+    used = dict.fromkeys(name for entry in TABLE_1 for name in entry.methods if name not in CONTROLS)
     write_json(run.folder / METHODS_FILE, method_scores(run, used, IMAGES))
 
 
@@ -114,21 +140,31 @@ def _lines(runs: Sequence[StudyRun]) -> Iterator[Line]:
 
 
 def _measured(seeds: Sequence[Any], method: str, metric: str) -> dict[str, list[float]]:
-    """A metric of each seed, and its difference to the blob's: the models differ more than the methods."""
-    own = [seed for seed in seeds if metric in seed[method]]
-    found = {ITSELF: [seed[method][metric] for seed in own]}
-    if method != BLOB:
-        found[LESS_BLOB] = [seed[method][metric] - seed[BLOB][metric] for seed in own]
+    """A metric of each seed; its difference to the blob's, since the models differ more than the methods; and
+    that of another image's map."""
+    own = _values(seeds, method, metric)
+    found = {ITSELF: list(own.values())}
+    if method not in CONTROLS:
+        blob = _values(seeds, BLOB, metric) if metric in COMPARED else {}
+        found[LESS_BLOB] = [own[seed] - blob[seed] for seed in own if seed in blob]
+        found[ANOTHER] = list(_values(seeds, f"{method} {OF_ANOTHER_IMAGE}", metric).values())
     return {measured: values for measured, values in found.items() if values}
 
 
+def _values(seeds: Sequence[Any], method: str, metric: str) -> dict[int, float]:
+    """A metric of the seeds that have it: without masks there is no lesion to find, and no control."""
+    scores = [seed.get(method, {}) for seed in seeds]
+    return {at: own[metric] for at, own in enumerate(scores) if metric in own}
+
+
 def markdown(lines: Sequence[Line]) -> str:
-    """For each row of the study a table of the metrics, and one of their differences to the blob's."""
+    """For each row of the study a table of the metrics, of their differences to the blob's, and of another
+    image's maps."""
     rows = dict.fromkeys(line["row"] for line in lines)
     return "\n".join(
         f"## {row}, {measured}\n\n{_table(own)}"
         for row in rows
-        for measured in (ITSELF, LESS_BLOB)
+        for measured in (ITSELF, LESS_BLOB, ANOTHER)
         if (own := [line for line in lines if (line["row"], line["measured"]) == (row, measured)])
     )
 
@@ -139,22 +175,23 @@ def _table(lines: Sequence[Line]) -> str:
         own = cells.setdefault((line["work"], line["idea"], line["method"]), {})
         if line["figure"]:
             own[line["figure"]] = cell(line)
-    head = ["Work", "Idea", "Here", *METRICS.values()]
-    body = [[*names, *(own.get(metric, "") for metric in METRICS)] for names, own in cells.items()]
+    shown = [metric for metric in METRICS if any(metric in own for own in cells.values())]
+    head = ["Work", "Idea", "Here", *(METRICS[metric] for metric in shown)]
+    body = [[*names, *(own.get(metric, "") for metric in shown)] for names, own in cells.items()]
     return markdown_table(head, body, names=3)
 
 
-def methods_plot(lines: Sequence[Line], metrics: Mapping[str, str]) -> bytes:
-    """Draws the methods from top to bottom, a panel for each metric.
+def methods_plot(lines: Sequence[Line]) -> bytes:
+    """Draws the methods from top to bottom, a panel for each metric of :data:`PLOTTED` that has lines.
 
     Args:
         lines: the lines of :func:`analyse` that are less the blob; works may share a method.
-        metrics: headings of the metrics to draw, by name.
 
     Returns:
         SVG.
     """
-    points = {(line["figure"], line["method"], line["row"]): line for line in lines if line["figure"]}
+    points = {(line["figure"], line["method"], line["row"]): line for line in lines}
+    metrics = {name: METRICS[name] for name in PLOTTED if any(name == of for of, _, _ in points)}
     methods = list(dict.fromkeys(method for _, method, _ in points))
     rows = list(dict.fromkeys(row for _, _, row in points))
     figure, axes = horizontal_panels(len(metrics), methods)

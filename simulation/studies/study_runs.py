@@ -113,13 +113,13 @@ def _finish(run: PreparedRun, command: str) -> bool:
 def saved_tests(run: StudyRun) -> TestImages:
     """Every clinic's test images of a finished run."""
     result = run.result()
-    folders = _clinics(run)
+    folders = clinic_folders(run)
     return TestImages([read_clinic_split(folder) for folder in folders], folders, tuple(result["classes"]))
 
 
 def saved_lesions(run: StudyRun) -> ClinicsLesions:
     """Every clinic's validation and test images of a finished run."""
-    folders = _clinics(run)
+    folders = clinic_folders(run)
     splits = [read_clinic_split(folder) for folder in folders]
     return ClinicsLesions.of(splits, folders, tuple(run.result()["classes"]))
 
@@ -136,7 +136,7 @@ def saved_predictions(run: StudyRun, file: str = PREDICTIONS_FILE) -> dict[str, 
         model that it tuned), ``pooled``, ``local`` (one for each clinic's model, on the images of all
         clinics) and ``own`` (at every clinic those of its own model).
     """
-    clinics = [folder.name for folder in _clinics(run)]
+    clinics = [folder.name for folder in clinic_folders(run)]
     whole = (arm for arm in (FEDERATED, TUNED, POOLED) if _file(run, arm, file).exists())
     models = {arm: [_read(run, arm, file, clinics)] for arm in whole}
     if not all(_file(run, f"{LOCAL}{clinic}", file).exists() for clinic in clinics):
@@ -151,7 +151,7 @@ def differs_by_clinic(arm: str, settings: RunSettings) -> bool:
     return arm in (TUNED, OWN) or (arm == FEDERATED and settings.batch_norm == "local")
 
 
-def _clinics(run: StudyRun) -> list[Path]:
+def clinic_folders(run: StudyRun) -> list[Path]:
     """The clinics' split folders, in the order of the saved predictions."""
     parent = run.folder / "sites" / "clinics"
     return [split_folder(parent, clinic["name"]) for clinic in run.result()["clinics"]]

@@ -38,6 +38,8 @@ KEYS = [
     "agreement",
     "passes",
     "constant",
+    "depends_on_class",
+    "class_correlation",
     "seconds",
     "overlay",
     "map",
@@ -131,6 +133,26 @@ def test_an_image_of_one_colour_has_a_map_of_zeros_and_a_remark(tmp_path: Path, 
     assert not np.load(tmp_path / "out" / "plain.npy").any()
     (line,) = map(json.loads, (tmp_path / "out" / "explanations.jsonl").open())
     assert line["constant"]
+
+
+@pytest.mark.parametrize(("certainty", "depends"), [(0.2, False), (20, True)])
+def test_a_map_that_does_not_depend_on_the_class_says_so(
+    certainty: float,
+    depends: bool,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    """Score-CAM of a network whose logits hardly differ between the masks, and of a certain one."""
+    module = "dermafed.client.evaluation.explain_images"
+    model = small_classifier(side=32, certainty=certainty)
+    monkeypatch.setattr(f"{module}.load_model", lambda _: (model, CARD))
+    monkeypatch.setattr(f"{module}.Explainer", lambda given: Explainer(given, engine="tensorflow"))
+    done = command(cli.main, capsys, "explain", images / "a.png", "--model", "m", "--out", tmp_path / "out")
+    assert ("this map does not depend on the class" in done.out) == (not depends)
+    (line,) = map(json.loads, (tmp_path / "out" / "explanations.jsonl").open())
+    assert line["depends_on_class"] == depends == (line["class_correlation"] <= 0.95)
 
 
 @pytest.mark.usefixtures("at_hand")

@@ -16,8 +16,21 @@ from dermafed.client.clinic.dicom.multipart import write_related
 from dermafed.client.clinic.http.access import require_role
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.monitoring import Metrics
-from dermafed.client.clinic.http.pictures import Draw, draw_heat, draw_image, draw_lesion, draw_overlay
-from dermafed.client.clinic.http.schema import DiagnosisAnswer, ErrorAnswer, OpinionAnswer, OpinionGiven
+from dermafed.client.clinic.http.pictures import (
+    Draw,
+    describe_heatmap,
+    draw_heat,
+    draw_image,
+    draw_lesion,
+    draw_overlay,
+)
+from dermafed.client.clinic.http.schema import (
+    DiagnosisAnswer,
+    ErrorAnswer,
+    HeatmapAnswer,
+    OpinionAnswer,
+    OpinionGiven,
+)
 from dermafed.client.clinic.http.tokens import Caller
 from dermafed.client.clinic.http.upload import UPLOAD_BODY, read_parts, split_parts
 from dermafed.client.clinic.intake.receive import receive
@@ -74,6 +87,15 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
     async def heat(id: str, caller: Anyone, target: Class = None, against: Against = None) -> Response:
         """The same alone, transparent where it is low, in the proportions of the image that came."""
         return await _picture(id, caller, draw_heat, target, against)
+
+    @router.get("/{id}/heatmap.json", response_model=HeatmapAnswer)
+    async def describe(
+        id: str, caller: Anyone, target: Class = None, against: Against = None
+    ) -> dict[str, Any]:
+        """What is known of a heatmap: whether another class would have another one."""
+        with pool.slot():
+            await pool.run(find_diagnosis, store, id, caller)
+            return await pool.run(describe_heatmap, service, id, target, against)
 
     @router.get("/{id}/image.jpg", response_class=Response)
     async def image(id: str, caller: Anyone) -> Response:

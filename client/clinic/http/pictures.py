@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,6 +53,22 @@ def draw_lesion(service: DiagnosticService, diagnosis: Diagnosis) -> bytes | Non
     height, width = _size_for_screen(*service.store.load_image(diagnosis.id).shape[:2])
     mask = diagnosis.lesion.mask(height, width).astype(np.uint8) * 255
     return encode_lossless(np.repeat(mask[..., None], 3, axis=2))
+
+
+def describe_heatmap(
+    service: DiagnosticService, id: str, target: str | None, against: str | None
+) -> dict[str, Any]:
+    """What is known of a heatmap, as JSON types; raises Refused as :func:`draw_overlay` does."""
+    _check_classes(service, target, against)
+    found, classes = service.heatmap(id, target, against), service.diagnoser.classes
+    return {
+        "class": classes[found.target.index],
+        "against": None if found.target.against is None else classes[found.target.against],
+        "method": found.method,
+        "constant": found.constant,
+        "depends_on_class": found.depends_on_class,
+        "class_correlation": found.class_correlation,
+    }
 
 
 def draw_image(service: DiagnosticService, id: str) -> bytes:

@@ -103,6 +103,25 @@ class DiagnosisAnswer(BaseModel):
     ] = None
 
 
+class HeatmapAnswer(BaseModel):
+    """What is known of a heatmap."""
+
+    target: Annotated[str, Field(alias="class", description="The class that it explains.")]
+    against: Annotated[str | None, Field(description="The class that is subtracted, if any.")]
+    method: str
+    constant: Annotated[bool, Field(description="It is zero everywhere: it shows nothing.")]
+    depends_on_class: Annotated[
+        bool | None,
+        Field(
+            description="False where the heatmaps of all classes of this image are nearly the same picture; "
+            "null for a model of one class."
+        ),
+    ]
+    class_correlation: Annotated[
+        float | None, Field(description="The least Pearson correlation between two of them.")
+    ]
+
+
 class OpinionGiven(BaseModel):
     """A clinician's opinion of a diagnosis."""
 

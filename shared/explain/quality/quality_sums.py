@@ -32,6 +32,14 @@ class Measure:
 
 
 MEASURES = {
+    "pixel_precision": Measure((0, 1), "high"),
+    "pixel_precision_blob": Measure((0, 1), None),
+    "pixel_precision_mean_mask": Measure((0, 1), None),
+    "pixel_precision_other_image": Measure((0, 1), None),
+    "off_centre_precision": Measure((0, 1), "high"),
+    "off_centre_precision_blob": Measure((0, 1), None),
+    "off_centre_precision_mean_mask": Measure((0, 1), None),
+    "off_centre_precision_other_image": Measure((0, 1), None),
     "deletion": Measure((0, 1), "low"),
     "insertion": Measure((0, 1), "high"),
     "drop": Measure((0, 1), "low"),
@@ -42,8 +50,15 @@ MEASURES = {
     "stability_shift": Measure((-1, 1), "high"),
     "stability_noise": Measure((-1, 1), "high"),
     "stability_jpeg": Measure((-1, 1), "high"),
+    "class_correlation": Measure((-1, 1), "low"),
+    "contrast_correlation": Measure((-1, 1), "low"),
+    "randomised": Measure((-1, 1), "low"),
+    "randomised_in_lesion": Measure((-1, 1), "low"),
+    "chance_in_lesion": Measure((-1, 1), None),
 }
-"""``pointing_gain`` is pointing less its chance level, image by image."""
+"""Pixel precision is average precision against the lesion's mask, ``off_centre_precision`` the same on the
+third of images whose lesion is farthest from the middle; with a null's name, of a map that does not look.
+``pointing_gain`` is pointing less its chance level, image by image; it rewards narrow maps."""
 
 BINARY_MEASURES = {"increase"}
 """Measures that are 0 or 1 for an image."""

@@ -9,68 +9,13 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Literal
 
 import keras
 import numpy as np
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.explain.maps import Explain, Image
-from dermafed.shared.explain.quality.stability import correlation
-
-LARGEST_CORRELATION = 0.5
-"""A mean correlation above this with the maps of a randomised model fails the check."""
-
-
-@dataclass(frozen=True, slots=True)
-class WeightDependence:
-    """Mean Pearson correlation of the trained model's maps with those of randomised models.
-
-    Attributes:
-        head: with the last layer randomised: the part of the map that depends on the features, not on the
-            class.
-        everything: with all layers randomised: the part that depends on the image and the architecture alone.
-    """
-
-    head: float
-    everything: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the method's maps depend on the weights."""
-        return self.everything <= LARGEST_CORRELATION
-
-
-def weight_dependence(
-    explain_for: Callable[[keras.Model], Explain],
-    model: keras.Model,
-    images: Sequence[tuple[Image, int]],
-    *,
-    seed: int = 0,
-) -> WeightDependence:
-    """Compare a method's maps of a trained model with its maps of randomised ones.
-
-    A constant map of either counts as no correlation.
-
-    Args:
-        explain_for: the method, for a model.
-        model: the trained model; it is not changed.
-        images: uint8 (S, S, 3) each, with the class to explain; one at least.
-        seed: seed of the permutations.
-
-    Raises:
-        ModelError: the model cannot be rebuilt or has no weights.
-    """
-    trained = [explain_for(model)(*each) for each in images]
-
-    def similarity(scope: Literal["head", "everything"]) -> float:
-        explain = explain_for(randomised(model, scope, seed=seed))
-        maps = zip(trained, images, strict=True)
-        return float(np.mean([correlation(heatmap, explain(*each)) for heatmap, each in maps]))
-
-    return WeightDependence(similarity("head"), similarity("everything"))
 
 
 def randomised(model: keras.Model, scope: Literal["head", "everything"], *, seed: int = 0) -> keras.Model:

@@ -26,10 +26,12 @@ from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE, measure_e
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import Explain, Float, Predict
+from dermafed.shared.explain.quality.localisation import pixel_precision
 from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.explain.quality.scoring import explanation_quality
+from dermafed.shared.imaging.lesion_masks import lesion_mask
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.lesions.clinic_split import write_clinic_split
+from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.protocol.explanation_messages import (
     decode_explanation_quality,
@@ -185,6 +187,24 @@ def test_masks_make_pointing(clinic_folder: Path) -> None:
     pictures = [(random_image(seed, 32), mask) for seed in range(5)]
     quality = ClinicExplanationQuality(PLAN.model, pictures, explain_for)(start(PLAN.model), 1)
     assert quality.moments["pointing_chance"].mean == 0.25
+
+
+def test_maps_that_do_not_look_are_made_of_training_masks(clinic_folder: Path, tmp_path: Path) -> None:
+    validation = read_clinic_split(clinic_folder).splits.validation
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:30, 5:15] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    found = [replace(record, mask=tmp_path / "mask.png") for record in validation]
+    write_clinic_split(tmp_path / "Linz", Splits(tuple(found[:4]), tuple(found[4:]), ()))
+    made = build_explanation_quality(tmp_path / "Linz", PLAN, tmp_path / "state", explain_for)
+    assert made.nulls is not None
+    expected = lesion_mask(tmp_path / "mask.png", PREPROCESS)
+    np.testing.assert_array_equal(made.nulls.mean_mask, expected)
+    moments = made(start(PLAN.model), 1).moments
+    assert moments["pixel_precision_mean_mask"].mean == 1, "all lesions of this clinic are in one place"
+    assert moments["pixel_precision_blob"].mean == pytest.approx(pixel_precision(made.nulls.blob(), expected))
+    assert moments["pixel_precision"].mean < 1
+    assert build_explanation_quality(clinic_folder, PLAN, tmp_path / "state", explain_for).nulls is None
 
 
 def test_evenly_spaced() -> None:

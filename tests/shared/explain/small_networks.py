@@ -22,8 +22,9 @@ def small_classifier(
     end: str = "softmax layer",
     channels: int = CHANNELS,
     side: int = SIDE,
+    certainty: float = 1,
 ) -> keras.Model:
-    """Two convolutions, pooling, batch normalisation, one dense layer."""
+    """Two convolutions, pooling, batch normalisation, one dense layer; its logits times a certainty."""
     keras.utils.set_random_seed(seed)
     images = keras.Input((side, side, 3), name="image")
     x = keras.layers.Rescaling(1 / 128, -1.0)(images)
@@ -41,7 +42,8 @@ def small_classifier(
     # Far from batch normalisation's start, and logits far from each other.
     norm, dense = model.get_layer("norm"), model.get_layer("logits")
     norm.set_weights([rng.uniform(0.5, 2, channels) for _ in range(4)])
-    dense.set_weights([2 * rng.normal(size=(channels, CLASSES)), rng.normal(size=CLASSES)])
+    kernel, bias = 2 * rng.normal(size=(channels, CLASSES)), rng.normal(size=CLASSES)
+    dense.set_weights([certainty * kernel, certainty * bias])
     return model
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dermafed.shared.explain.fast_score_cam import estimate_scores, fast_score_cam, map_agreement, medoids
-from dermafed.shared.explain.maps import ActivationMaps, activation_maps
+from dermafed.shared.explain.class_correlation import SIDE
+from dermafed.shared.explain.fast_score_cam import estimate_scores, fast_score_cam, medoids
+from dermafed.shared.explain.maps import ActivationMaps, activation_maps, map_agreement
+from dermafed.shared.explain.network import Target
 from dermafed.shared.explain.score_cam import CONVENTIONS, ScoreCam, exact_score_cam
 
 CHANNELS, SIZE = 150, (28, 28)
@@ -29,12 +31,12 @@ def lower_left(masks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def cam_of(maps: ActivationMaps, passed: list[int] | None = None) -> ScoreCam:
-    def scores(masks: NDArray[np.float32]) -> NDArray[np.float32]:
+    def values(masks: NDArray[np.float32]) -> NDArray[np.float32]:
         if passed is not None:
             passed.append(len(masks))
-        return lower_left(masks)
+        return np.stack([lower_left(masks), lower_left(masks[:, ::-1, ::-1])], axis=1)
 
-    return ScoreCam(maps, scores, CONVENTIONS["default"])
+    return ScoreCam(maps, values, Target(0), CONVENTIONS["default"])
 
 
 def test_few_passes_agree_with_all(maps: ActivationMaps) -> None:
@@ -48,10 +50,10 @@ def test_few_passes_agree_with_all(maps: ActivationMaps) -> None:
 
 @pytest.mark.parametrize("liked", [0, 3, 7, 20])
 def test_a_network_with_one_dominant_mask_gets_the_same_map(maps: ActivationMaps, liked: int) -> None:
-    def scores(masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(20 * np.exp(-((masks - maps.masks[liked]) ** 2).sum((1, 2))), np.float32)
+    def values(masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(20 * np.exp(-((masks - maps.masks[liked]) ** 2).sum((1, 2))), np.float32)[:, None]
 
-    cam = ScoreCam(maps, scores, CONVENTIONS["default"])
+    cam = ScoreCam(maps, values, Target(0), CONVENTIONS["default"])
     assert map_agreement(fast_score_cam(cam, clusters=8).heatmap, exact_score_cam(cam)) > 0.999
 
 
@@ -79,7 +81,7 @@ def test_it_is_exact_when_every_mask_is_passed(maps: ActivationMaps) -> None:
 def test_the_same_image_gives_the_same_map(maps: ActivationMaps) -> None:
     one, other = fast_score_cam(cam_of(maps)), fast_score_cam(cam_of(maps))
     assert np.array_equal(one.heatmap, other.heatmap)
-    assert one[1:] == other[1:]
+    assert (one.agreement, one.passes) == (other.agreement, other.passes)
 
 
 def test_a_medoid_is_the_member_nearest_to_its_clusters_mean() -> None:
@@ -96,6 +98,8 @@ def test_scores_are_means_of_the_nearest_by_the_inverse_of_their_distance() -> N
     scores = np.array([2, 4, 8, -6, 1000, 0], np.float32)
     # 2 is 2, 1, 1 and 2 away from the first four.
     assert estimate_scores(points, scores, passed) == pytest.approx([2, 4, 8, -6, 1000, (1 + 4 + 8 - 3) / 3])
+    both = estimate_scores(points, np.stack([scores, -scores], axis=1), passed)
+    assert both == pytest.approx(np.stack([estimate_scores(points, scores, passed)] * 2, 1) * (1, -1))
     alone = np.arange(6) == 1
     assert estimate_scores(points, scores, alone) == pytest.approx([4] * 6)
 
@@ -110,3 +114,14 @@ def test_worked_example_of_agreement() -> None:
     assert map_agreement(ramp, 5 - 2 * ramp) == pytest.approx(-1)
     assert map_agreement(ramp, np.array([[1, 3, 2]], np.float32)) == pytest.approx(0.5)
     assert (map_agreement(zero, ramp), map_agreement(zero, zero)) == (0, 1)
+
+
+def test_the_passes_of_one_class_give_the_maps_of_the_other(maps: ActivationMaps) -> None:
+    passed: list[int] = []
+    estimate = fast_score_cam(cam_of(maps, passed), clusters=12)
+    assert sum(passed) == estimate.passes, "no more passes than for the one class"
+    exact = cam_of(maps)
+    values = exact.values(maps.masks)
+    for weights in (np.eye(2, dtype=np.float32)[0], np.eye(2, dtype=np.float32)[1], np.float32([1, -1])):
+        expected = exact.heatmap(values @ weights, (SIDE, SIDE))
+        assert map_agreement(estimate.map_of(weights), expected) > 0.98

@@ -12,13 +12,23 @@ from dermafed.shared.explain.network import Target
 from dermafed.shared.explain.overlay import CAVEAT, OPACITY, blend, overlay_png
 from tests.shared.explain.small_networks import small_image
 
+CLASSLESS = "This map does not depend on the class."
 NAMES = ("melanoma", "nevus", "seborrheic_keratosis")
 
 
-def explanation(heatmap: np.ndarray, against: int | None = None) -> Explanation:
+def explanation(heatmap: np.ndarray, against: int | None = None, alike: float = 0.5) -> Explanation:
     probabilities = np.array([0.2, 0.7, 0.1], np.float32)
     return Explanation(
-        heatmap.astype(np.float32), 0.1, 0.9, Target(2, against), probabilities, "scorecam", 0.99, 60, 1.0
+        heatmap.astype(np.float32),
+        0.1,
+        0.9,
+        Target(2, against),
+        probabilities,
+        "scorecam",
+        0.99,
+        60,
+        1.0,
+        alike,
     )
 
 
@@ -43,14 +53,19 @@ def test_the_picture_is_a_png_that_shows_image_and_map() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heatmap", "against", "expected"),
+    ("heatmap", "against", "alike", "expected"),
     [
-        (np.eye(64), 0, "seborrheic keratosis rather than melanoma"),
-        (np.zeros((64, 64)), None, "The map is zero everywhere"),
+        (np.eye(64), 0, 0.95, "seborrheic keratosis rather than melanoma"),
+        (np.eye(64), None, 0.951, CLASSLESS),
+        (np.zeros((64, 64)), None, 1.0, "The map is zero everywhere"),
     ],
 )
 def test_the_captions(
-    heatmap: np.ndarray, against: int | None, expected: str, monkeypatch: pytest.MonkeyPatch
+    heatmap: np.ndarray,
+    against: int | None,
+    alike: float,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drawn: list[str] = []
     set_text = Text.set_text
@@ -60,8 +75,9 @@ def test_the_captions(
         set_text(self, text)
 
     monkeypatch.setattr(Text, "set_text", listen)
-    overlay_png(small_image(1, 64), explanation(heatmap, against), NAMES)
+    overlay_png(small_image(1, 64), explanation(heatmap, against, alike), NAMES)
     text = "\n".join(drawn)
     for expected_text in (expected, CAVEAT, "Prediction: nevus, probability 0.70", "Research use only"):
         assert expected_text in text
     assert ("0.9" in drawn) == bool(heatmap.any())
+    assert (CLASSLESS in text) == (expected == CLASSLESS)

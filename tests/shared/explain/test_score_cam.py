@@ -97,7 +97,7 @@ def test_constant_maps_are_left_out() -> None:
 def raw_by_brightness(activations: NDArray[np.float32], convention: Convention) -> NDArray[np.float32]:
     """Score-CAM of a network whose score grows with the mask, before it is scaled to [0, 1]."""
     maps = activation_maps(activations, SIZE)
-    return exact_score_cam(ScoreCam(maps, lambda masks: masks.mean((1, 2)), convention))
+    return exact_score_cam(ScoreCam(maps, lambda masks: masks.mean((1, 2))[:, None], Target(0), convention))
 
 
 def by_brightness(activations: NDArray[np.float32], convention: Convention) -> NDArray[np.float32]:

@@ -256,7 +256,12 @@ def test_a_run_without_masks_says_so(tmp_path: Path, result: dict[str, Any]) -> 
 
 def test_explanations_are_shown_by_clinic(tmp_path: Path, result: dict[str, Any]) -> None:
     clinics = {
-        "Vienna": ExplanationQuality.from_scores([{"deletion": value, "pointing": 0.25} for value in FIFTHS]),
+        "Vienna": ExplanationQuality.from_scores(
+            [
+                {"deletion": value, "pointing": 0.25, "pixel_precision": 0.75, "pixel_precision_blob": 0.8125}
+                for value in FIFTHS
+            ]
+        ),
         "Queensland": ExplanationQuality.from_scores([{"deletion": 0.1}] * 5),
     }
     answers = ClinicsExplanations(20, clinics, {"Rosendahl": "DatasetError"}).to_dict()
@@ -264,6 +269,12 @@ def test_explanations_are_shown_by_clinic(tmp_path: Path, result: dict[str, Any]
     assert page.open == []
     assert "explanations" in page.sections
     # Of Vienna, Queensland and both together.
-    assert re.search(r"images explained 5 5 10 deletion [^0-9]*0\.600 [^a-z]*0\.100 [^a-z]*0\.350", page.text)
+    # Where the lesion is comes first, beside what a blob has.
+    assert re.search(
+        r"images explained 5 5 10 pixel precision [^.]*0\.750 .* precision blob [^.]*0\.81[23] .* deletion ",
+        page.text,
+    )
+    assert "off centre precision" not in page.text
+    assert re.search(r" deletion [^0-9]*0\.600 [^a-z]*0\.100 [^a-z]*0\.350", page.text)
     assert re.search(r"pointing [^0-9]*0\.250 \S+ – 0\.250", page.text)
     assert "Without an answer: Rosendahl" in page.text

@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 
 from dermafed.simulation.runs.run_settings import RunSettings
-from dermafed.simulation.studies.method_scores import centre, method_scores
+from dermafed.simulation.studies.method_scores import method_scores
 from dermafed.simulation.studies.methods import (
+    ANOTHER,
+    COMPARED,
+    DEPENDENCE,
     ITSELF,
     LESS_BLOB,
     METRICS,
     NOT_BUILT,
+    PLOTTED,
     TABLE_1,
+    WHERE,
     analyse,
     measure,
 )
@@ -30,16 +35,31 @@ def _tiny() -> Iterator[None]:
         yield
 
 
-def test_the_blob_in_the_middle_is_measured_like_a_method(tmp_path: Path) -> None:
+def test_the_controls_know_the_masks_of_training_images_and_nothing_of_the_image(tmp_path: Path) -> None:
+    """Training lesions are in the middle, 16 of 32 pixels wide; those of the test in a corner."""
     run = StudyRun("plain", RunSettings(), finished_run(tmp_path))
-    scores = method_scores(run, ["centre"], 4)["centre"]
-    # Half of the blob's height is reached in the middle 18 rows of 32, 7 to 24; the lesion's are 0 to 15.
-    assert scores["box_overlap"] == pytest.approx(81 / (18**2 + 16**2 - 81))
-    blob = centre(np.zeros((32, 32, 3), np.uint8), 0)
+    found = method_scores(run, [], 4)
+    assert set(found) == {"blob", "mean mask"}
+    blob, mean_mask = found["blob"], found["mean mask"]
+    # The mean mask is the training lesion: a quarter of it is in the test's corner, and it is all one value.
+    assert mean_mask["pointing"] == pytest.approx(1 / 4)
+    assert mean_mask["pixel_precision"] == pytest.approx(0.25 * 0.25 + 0.75 * 0.25)
+    assert mean_mask["box_overlap"] == pytest.approx(64 / (2 * 256 - 64))
     # The blob is symmetric, and the lesion a quarter of the image.
-    assert blob[:16, :16].sum() / blob.sum() == pytest.approx(0.25)
-    assert scores["pointing_gain"] == pytest.approx(0, abs=1e-6)
-    assert scores["stability_noise"] == pytest.approx(1)
+    assert (blob["pointing"], blob["pointing_chance"]) == pytest.approx((0.25, 0.25))
+    # Its width is that whose box is most like the training lesion's: its half height is 16 rows wide.
+    assert blob["box_overlap"] == pytest.approx(mean_mask["box_overlap"], abs=0.04)
+    for control in (blob, mean_mask):
+        assert [control[name] for name in DEPENDENCE] == pytest.approx([1, 1, 1, 1, 1])
+        assert control["stability_noise"] == pytest.approx(1)
+
+
+def test_data_without_masks_have_the_blob_alone(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path, masks=False)
+    found = method_scores(StudyRun("plain", RunSettings(), folder), ["gradcam"], 4)
+    assert set(found) == {"gradcam", "blob"}
+    assert not set(WHERE) & set(found["gradcam"])
+    assert {"deletion", "class_correlation", "randomised"} <= set(found["gradcam"])
 
 
 def test_table_1_has_every_entry_with_or_without_a_method(tmp_path: Path) -> None:
@@ -49,23 +69,37 @@ def test_table_1_has_every_entry_with_or_without_a_method(tmp_path: Path) -> Non
     lines = analyse(runs, tmp_path)
     assert {line["work"] for line in lines} == {entry.work for entry in TABLE_1}
     for line in lines:
-        assert line["method"] == NOT_BUILT or len(line["values"]) == 2, line
-    own, gain = (
+        assert (line["method"] == NOT_BUILT) == (line["figure"] is None) == (line["values"] == [])
+        assert line["figure"] is None or np.isfinite(line["values"]).all()
+    own, gain, other = (
         {
             line["figure"]: line["mean"]
             for line in lines
             if (line["work"], line["measured"]) == ("this system", measured)
         }
-        for measured in (ITSELF, LESS_BLOB)
+        for measured in (ITSELF, LESS_BLOB, ANOTHER)
     )
-    assert own.keys() == METRICS.keys()
-    blob = {line["figure"]: line["mean"] for line in lines if line["work"] == "control"}
-    assert gain == pytest.approx({metric: own[metric] - blob[metric] for metric in METRICS}, abs=1e-9)
+    always = set(METRICS) - {name for name in METRICS if name.startswith("lesion_deletion")}
+    assert always <= set(own), "a deletion has no ratio where random cells move nothing"
+    assert set(other) == {*WHERE, "pointing_chance"}
+    blob = {
+        line["figure"]: line["mean"]
+        for line in lines
+        if (line["work"], line["method"]) == ("control", "blob")
+    }
+    both = [metric for metric in COMPARED if metric in own and metric in blob]
+    assert {*WHERE, "deletion"} <= set(both)
+    assert gain == pytest.approx({metric: own[metric] - blob[metric] for metric in both}, abs=1e-9)
 
     table = (tmp_path / "methods.md").read_text("utf-8")
+    first = table.splitlines()[2]
+    assert first.startswith("| Work | Idea | Here | Pixel precision ↑ | Off-centre precision ↑ |")
     assert "| Livieris et al. 2023 | Siamese similarity and Grad-CAM | not built yet |  |" in table
-    assert f"| this system | Score-CAM | scorecam | {own['deletion']:.3f} ±" in table
+    assert f"| this system | Score-CAM | scorecam | {own['pixel_precision']:.3f} ±" in table
+    assert "| control | maps that do not look at the image | mean mask |" in table
+    for measured in (ITSELF, LESS_BLOB, ANOTHER):
+        assert f"## plain, {measured}\n" in table
     assert (tmp_path / "methods.csv").read_text("utf-8").startswith("row,work,idea,method,figure,measured,")
     plot = (tmp_path / "methods.svg").read_text("utf-8")
-    assert ">centre<" not in plot, "it is the line at 0"
-    assert all(f">{text}<" in plot for text in ("scorecam", "Box overlap ↑", "plain, less the blob"))
+    assert ">blob<" not in plot, "it is the line at 0"
+    assert all(f">{text}<" in plot for text in ("scorecam", METRICS[PLOTTED[0]], "plain, less the blob"))

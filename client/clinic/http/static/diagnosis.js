@@ -16,10 +16,15 @@ function toggle() {
   say(hidden ? "The heatmap is hidden." : "The heatmap is shown.");
 }
 
-function draw(name, target, against) {
-  const layer = document.querySelector(`[data-map="${name}"]`);
+function query(target, against) {
   const asked = new URLSearchParams({ class: target });
   if (against && against !== target) asked.set("against", against);
+  return asked;
+}
+
+function draw(name, target, against) {
+  const layer = document.querySelector(`[data-map="${name}"]`);
+  const asked = query(target, against);
   layer.parentElement.dataset.state = "waiting";
   layer.src = `/v1/diagnoses/${id}/heat.png?${asked}`;
 }
@@ -39,6 +44,16 @@ for (const layer of layers) {
 for (const photo of document.querySelectorAll(".photo")) {
   photo.addEventListener("error", () => { photo.parentElement.dataset.state = "gone"; });
 }
+
+// Controls that change nothing are no controls. The node has the map by now, so asking costs nothing.
+async function hideIdleControls() {
+  const response = await fetch(`/v1/diagnoses/${id}/heatmap.json?${query($("target").value, $("against").value)}`);
+  if (!response.ok || (await response.json()).depends_on_class !== false) return;
+  for (const each of ["classes", "two-classes"]) $(each).hidden = true;
+  $("classless").hidden = false;
+}
+
+document.querySelector('[data-map="main"]').addEventListener("load", hideIdleControls, { once: true });
 
 const main = () => draw("main", $("target").value, $("against").value);
 const side = (number) => draw(`side-${number}`, $(`side-${number}`).value);

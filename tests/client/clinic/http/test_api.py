@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -18,7 +19,7 @@ from dermafed.shared.explain.overlay import COLOURS, blend
 from dermafed.shared.metrics.decision.alert_rule import AlertRule
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.score_counts import Alerts
-from tests.client.clinic.http.http_node import CLASSES, SIDE, Node, png
+from tests.client.clinic.http.http_node import CLASSES, SIDE, Node, png, running, small_diagnoser
 from tests.shared.metrics.calibration.sample_calibration import fitted
 
 
@@ -87,7 +88,7 @@ def test_a_repeated_request_gets_the_same_and_another_image_is_refused(node: Nod
 def test_a_device_reads_only_its_own_diagnoses_and_a_clinician_all(node: Node) -> None:
     id = post(node.device(), png()).json()["id"]
     other, clinician = node.device("camera-2"), node.clinician()
-    for path in ("", "/heatmap.png", "/heat.png", "/image.jpg"):
+    for path in ("", "/heatmap.png", "/heatmap.json", "/heat.png", "/image.jpg"):
         refused = other.get(f"/v1/diagnoses/{id}{path}")
         assert (refused.status_code, refused.json()["code"]) == (404, "unknown")
         assert clinician.get(f"/v1/diagnoses/{id}{path}").status_code == 200
@@ -103,6 +104,27 @@ def test_the_overlay_is_the_explanation_on_what_the_network_saw(node: Node) -> N
     heatmap = node.service.heatmap(id, "melanoma", "nevus").heatmap
     assert heatmap.any()
     assert (drawn == blend(node.store.load_prepared(id), heatmap)).all()
+
+
+def test_a_heatmap_says_whether_it_depends_on_the_class(node: Node, tmp_path: Path) -> None:
+    with running(small_diagnoser(certainty=1), tmp_path / "linz") as other:
+        for each, depends in ((node, True), (other, False)):
+            device = each.device()
+            id = post(device, png()).json()["id"]
+            asked = {"class": "melanoma", "against": "nevus"}
+            found = device.get(f"/v1/diagnoses/{id}/heatmap.json", params=asked).json()
+            heatmap = each.service.heatmap(id, "melanoma", "nevus")
+            assert found == {
+                **asked,
+                "method": "scorecam",
+                "constant": False,
+                "depends_on_class": depends,
+                "class_correlation": heatmap.class_correlation,
+            }
+            predicted = device.get(f"/v1/diagnoses/{id}/heatmap.json").json()
+            assert (predicted["class"], predicted["against"]) == (each.store.load(id).prediction, None)
+            unknown = device.get(f"/v1/diagnoses/{id}/heatmap.json", params={"class": "naevus"})
+            assert (unknown.status_code, unknown.json()["code"]) == (400, "class-unknown")
 
 
 def test_the_layer_has_the_images_proportions_and_is_empty_where_nothing_was_seen(node: Node) -> None:
@@ -158,6 +180,7 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "/v1/diagnoses",
         "/v1/diagnoses/{id}",
         "/v1/diagnoses/{id}/heatmap.png",
+        "/v1/diagnoses/{id}/heatmap.json",
         "/v1/diagnoses/{id}/heat.png",
         "/v1/diagnoses/{id}/image.jpg",
         "/v1/diagnoses/{id}/opinions",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from dermafed.shared.explain.quality.localisation import (
     box_overlap,
@@ -103,6 +106,24 @@ def test_pixel_precision_needs_no_threshold() -> None:
     assert pixel_precision(1 - rising, lesion) == 1
     assert pixel_precision((1 - rising) ** 5, lesion) == 1
     assert pixel_precision(np.ones((8, 8), np.float32), lesion) == pytest.approx(0.5)
-    # The other way round precision at the k-th lesion pixel is k / (32 + k).
+    # The other way round, precision at the k-th lesion pixel is k / (32 + k).
     expected = np.mean([k / (32 + k) for k in range(1, 33)])
     assert pixel_precision(rising, lesion) == pytest.approx(expected)
+
+
+def written_out(heatmap: np.ndarray, lesion: np.ndarray) -> Fraction:
+    """Average precision by definition: precision at each value times the recall gained there."""
+    found, before = Fraction(0), 0
+    for value in sorted(set(heatmap.ravel().tolist()), reverse=True):
+        hits = int(lesion[heatmap >= value].sum())
+        found += Fraction(hits, int((heatmap >= value).sum())) * Fraction(hits - before, int(lesion.sum()))
+        before = hits
+    return found
+
+
+@given(
+    arrays(np.float32, (6, 6), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])),
+    arrays(np.bool_, (6, 6)).filter(lambda lesion: bool(lesion.any())),
+)
+def test_pixel_precision_is_average_precision_with_ties(heatmap: np.ndarray, lesion: np.ndarray) -> None:
+    assert pixel_precision(heatmap, lesion) == pytest.approx(float(written_out(heatmap, lesion)))

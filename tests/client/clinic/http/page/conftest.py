@@ -73,6 +73,13 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
+def uncertain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node whose network gives the same heatmap for every class."""
+    with running(small_diagnoser(certainty=0.5), tmp_path_factory.mktemp("page") / "linz") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real one as a device delivers it, where there is one beside the checkout."""
     real = sorted(SAMPLES.glob("*.jpg"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.clinic.http.http_node import CLASSES
+from tests.client.clinic.http.http_node import CLASSES, Node
 from tests.client.clinic.http.page.conftest import Screen
 
 pytestmark = pytest.mark.journey
@@ -83,6 +83,24 @@ def test_the_heatmap_is_slid_hidden_and_compared(screen: Screen) -> None:
     page.get_by_label("Right map").select_option(last)
     screen.ready("side-1")
     assert page.locator("[data-map=side-1]").get_attribute("src").endswith(f"class={last}")
+
+
+def test_controls_that_would_change_nothing_are_hidden(screen: Screen, uncertain: Node) -> None:
+    page = screen.page
+    screen.sign_in()
+    screen.diagnose()
+    assert page.get_by_label("Class", exact=True).is_visible()
+    assert page.get_by_text("Compare two classes").is_visible()
+    assert not page.get_by_text("does not depend on the class").is_visible()
+
+    screen.node = uncertain
+    screen.sign_in()
+    screen.diagnose()
+    page.get_by_text("This map does not depend on the class").wait_for()
+    for label in ("Class", "Rather than"):
+        assert not page.get_by_label(label, exact=True).is_visible()
+    assert not page.get_by_text("Compare two classes").is_visible()
+    uncertain.tokens.revoke("anna")
 
 
 def test_an_image_chosen_before_the_script_has_come(screen: Screen) -> None:
