@@ -97,6 +97,21 @@ def measure(data: Path, weights: str, backbone: str, count: int) -> dict[str, di
     return reports
 
 
+def lines(reports: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """A line for each measure of each report, and one for its number of images; the nulls have no outline."""
+    return [
+        {"of": name, "figure": measure, "mean": found[measure]["mean"]}
+        | {end: (found[measure]["interval"] or {}).get(end) for end in ("low", "high")}
+        for name, found in reports.items()
+        for measure in MEASURES
+        if name in ("choices", "test") or "precision" in measure
+    ] + [
+        {"of": name, "figure": number, "mean": reports[name][number]}
+        for name in ("choices", "test")
+        for number in ("images", "nothing_found")
+    ]
+
+
 def table(reports: dict[str, dict[str, Any]]) -> Table:
     """The means of the measures; the nulls have no outline."""
     shown = Table("Images", "Number", *MEASURES, "nothing found", title="Lesion finder")
@@ -122,7 +137,7 @@ def main() -> None:
     asked = parser.parse_args()
     reports = measure(asked.data, asked.weights, asked.backbone, asked.images)
     if asked.json:
-        print(json.dumps(reports, indent=1))
+        print(json.dumps({"table": lines(reports)}, indent=1))
     else:
         Console().print(table(reports))
 
