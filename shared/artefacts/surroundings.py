@@ -54,8 +54,10 @@ def lay(image: Image, colour: tuple[int, int, int], drawn: Image, opacity: float
         drawn: where, and how fully, uint8 (H, W).
         opacity: of the fully drawn, in [0, 1].
     """
-    share = drawn[..., None].astype(np.float32) * np.float32(opacity / 255)
-    return np.asarray(np.rint(image * (1 - share) + np.array(colour, np.float32) * share), np.uint8)
+    where, laid = drawn > 0, image.copy()
+    share = drawn[where, None].astype(np.float32) * np.float32(opacity / 255)
+    laid[where] = np.rint(image[where] * (1 - share) + np.array(colour, np.float32) * share).astype(np.uint8)
+    return laid
 
 
 def lay_outside(
