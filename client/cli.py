@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Decide what runs": (plans.plans, plans.approve, plans.refuse),
     "Run the node": (node.start, node.status, node.audit, node.models),
     "Diagnose": (serve.serve, serve.token, diagnose.diagnose, calibrate),
-    "Use images and models": (images.evaluate, images.explain, images.convert),
+    "Use images and models": (images.evaluate, images.audit_model, images.explain, images.convert),
     "Manage diagnoses": (
         diagnoses.diagnoses,
         review.review,

@@ -1,4 +1,4 @@
-"""``fl-client evaluate``, ``explain`` and ``convert``: a clinic's own images and a model."""
+"""``fl-client evaluate``, ``audit-model``, ``explain`` and ``convert``: a clinic's own images and a model."""
 
 from __future__ import annotations
 
@@ -11,12 +11,30 @@ from typing import Annotated
 
 import typer
 
-from dermafed.client.commands.options import AsJsonLines, ImageColumn, LabelColumn, stages
+from dermafed.client.commands.options import (
+    AsJson,
+    AsJsonLines,
+    ImageColumn,
+    LabelColumn,
+    print_json,
+    stages,
+)
 from dermafed.console import stderr
 from dermafed.shared.errors import SettingsError
 
 ModelFile = Annotated[
     Path, typer.Option(help="A run's model file (.keras), its .json beside it.", show_default=False)
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        help="How labels map to the model's classes: paper, all, or new=a+b,...  "
+        "[default: as in training, else by diagnosis]",
+        show_default=False,
+    ),
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave unreadable images and bad entries out, and count them.")
 ]
 # Arguments are described in each command's text: with click 8.5, typer loses their help.
 Data = Annotated[Path, typer.Argument(show_default=False)]
@@ -25,14 +43,7 @@ Data = Annotated[Path, typer.Argument(show_default=False)]
 def evaluate(
     data: Data,
     model: ModelFile,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            help="How labels map to the model's classes: paper, all, or new=a+b,...  "
-            "[default: as in training, else by diagnosis]",
-            show_default=False,
-        ),
-    ] = None,
+    classes: Classes = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -40,10 +51,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    skip_bad: Annotated[
-        bool,
-        typer.Option("--skip-bad", help="Leave unreadable images and bad entries out, and count them."),
-    ] = False,
+    skip_bad: SkipBad = False,
     image: ImageColumn = None,
     label: LabelColumn = None,
     as_json: Annotated[
@@ -82,6 +90,54 @@ def evaluate(
         sys.stdout.write(json.dumps(summary, allow_nan=False) + "\n")
     else:
         print_evaluation(evaluation, folder)
+
+
+def audit_model(
+    data: Data,
+    model: ModelFile,
+    classes: Classes = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="New folder for audit.json and the contact sheet.  [default: audit-DATA]",
+            show_default=False,
+        ),
+    ] = None,
+    skip_bad: SkipBad = False,
+    image: ImageColumn = None,
+    label: LabelColumn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit a saved model for shortcuts: what ink, a ruler or hair do to its answers.
+
+    DATA is as for evaluate. Drawn beside each lesion (its mask, else a central disc) are ink marks, a ruler
+    and a colour patch; on the whole image hair, a vignette and another white balance. Then the lesion is
+    erased. Use images that the model was not trained on. Research use only; not a medical device.
+
+    **Examples**
+
+    The model of a run, on a clinic's own images:
+
+        fl-client audit-model our_images --model dermafed-run/model.keras
+
+    As JSON:
+
+        fl-client audit-model our_images --model model.keras --json
+    """
+    folder = _free_folder(out) if out else _new_folder(f"audit-{data.resolve().stem}")
+    from dermafed.client.evaluation.audit_files import write_audit
+    from dermafed.client.evaluation.audit_model import audit_model
+    from dermafed.client.evaluation.audit_table import print_audit
+    from dermafed.shared.lesions.readers.columns import ColumnNames
+
+    with stages() as stage:
+        columns = ColumnNames(image, label)
+        audit = audit_model(data, model, classes=classes, skip_bad=skip_bad, stage=stage, columns=columns)
+    summary = write_audit(folder, audit)
+    if as_json:
+        print_json(summary)
+    else:
+        print_audit(audit, folder)
 
 
 def explain(

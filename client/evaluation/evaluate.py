@@ -100,7 +100,7 @@ def evaluate(
     """
     dataset = load_dataset(data, skip_bad=skip_bad, columns=columns)
     classifier, card = load_model(model)
-    class_map = _class_map(dataset.records, card, classes)
+    class_map = model_class_map(dataset.records, card, classes)
     mapped, excluded = class_map.apply(dataset.records)
     cached = _preprocessed(mapped, card, skip_bad, stage("Preprocessing images"))
     records = tuple(mapped[index] for index in cached.positions)
@@ -123,7 +123,8 @@ def evaluate(
     )
 
 
-def _class_map(records: Sequence[LesionRecord], card: ModelInfo, spec: str | None) -> ClassMap:
+def model_class_map(records: Sequence[LesionRecord], card: ModelInfo, spec: str | None) -> ClassMap:
+    """How the labels of records map to a model's classes; see :func:`evaluate`."""
     places = {record.label: str(record.path) for record in reversed(records)}
     known = card.model.classes
     if spec is None:

@@ -78,7 +78,7 @@ def evaluate_alert(
     threshold = target_threshold(counts, settings.sensitivity) if rule is None else rule.threshold
     alerted = counts
     if calibration is not None and rule is not None:
-        compared = _compared(probabilities, calibration, rule)
+        compared = compared_probabilities(probabilities, calibration, rule)
         alerted = ScoreCounts.of_lesions(lesion_scores(labels, compared, classes.index(MELANOMA), lesions))
     return EvaluatedAlert(
         operating_point(alerted, threshold, settings),
@@ -87,7 +87,7 @@ def evaluate_alert(
     )
 
 
-def _compared(
+def compared_probabilities(
     probabilities: NDArray[np.float32], calibration: Calibration, rule: AlertRule
 ) -> NDArray[np.float64]:
     """What the alert compares with its threshold, as the probability of melanoma, (N, C)."""

@@ -15,6 +15,7 @@ COMMANDS = (
     "fl-client",
     "fl-client diagnose",
     "fl-client evaluate",
+    "fl-client audit-model",
     "fl-client calibrate",
     "fl-client explain",
     "fl-client convert",

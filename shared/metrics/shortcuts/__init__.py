@@ -1,0 +1,1 @@
+"""How much a model reads from what is not the lesion."""
