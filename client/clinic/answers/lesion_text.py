@@ -10,6 +10,7 @@ from dermafed.shared.lesion_measures.measures import LesionMeasures
 
 LESION_CAVEAT = (
     "Measured by a program along an outline that it found itself, after parts A, B and C of the ABCD rule. "
+    "Small errors of the outline change irregularity and asymmetry of shape much. "
     "No score, no criterion, and not compared with pathology."
 )
 
