@@ -3,10 +3,10 @@
     python -m benchmarks.similar_cases FEATURES [--plain PLAIN]
 
 FEATURES is an ``.npz`` of images' features before a model's last layer: ``features`` (N, K), ``label`` and
-``clinic`` (N,) int64, ``lesion`` (N,) text, ``query`` (N,) bool: which of them are asked about, and no space is
-fitted to. PLAIN has the ``features`` (N, J) of the same images by a network that saw no lesion; they are compared by
-their cosine. Precision at 5, within each clinic, other lesions only; intervals by 1,000 resamples of the lesions.
-Without FEATURES, only the time is measured: 10,000 cases of 800 features.
+``clinic`` (N,) int64, ``lesion`` (N,) text, ``query`` (N,) bool: which of them are asked about, and no space
+is fitted to. PLAIN has the ``features`` (N, J) of the same images by a network that saw no lesion; they are
+compared by their cosine. Precision at 5, within each clinic, other lesions only; intervals by 1,000 resamples
+of the lesions. Without FEATURES, only the time is measured: 10,000 cases of 800 features.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +18,9 @@ def similar(
     image: Annotated[Path, typer.Argument(show_default=False)],
     model: Annotated[
         str,
-        typer.Option(help="A model file (.keras); or a model of fl-client models, or last.", show_default=False),
+        typer.Option(
+            help="A model file (.keras); or a model of fl-client models, or last.", show_default=False
+        ),
     ],
     folder: Folder = HERE,
     out: Annotated[
@@ -30,9 +31,9 @@ def similar(
 ) -> None:
     """Show the confirmed cases of this clinic that are most alike to an image, with their diagnoses.
 
-    IMAGE is a JPEG, a PNG or a DICOM file. Cases are the labelled images of clinic.toml and the diagnoses that
-    fl-client review accepted; of a lesion, one image is shown. The first call with a model prepares all of them
-    (DIR/similar.npz), later ones only what is new. Nothing leaves this machine.
+    IMAGE is a JPEG, a PNG or a DICOM file. Cases are the labelled images of clinic.toml and the diagnoses
+    that fl-client review accepted; of a lesion, one image is shown. The first call with a model prepares all
+    of them (DIR/similar.npz), later ones only what is new. Nothing leaves this machine.
     Not a vote, no diagnosis. Research use only; not a medical device.
 
     **Examples**

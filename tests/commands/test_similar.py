@@ -19,7 +19,14 @@ from dermafed.client.clinic.similar.case_index import load_index
 from dermafed.client.node.home import Home, make_home
 from dermafed.client.node.reviewed import ReviewedRow, add_reviewed
 from tests.client.small_model import save_small_model
-from tests.commands.small_datasets import LABELS, command, draw_dataset, draw_image, needs_real_images, real_dataset
+from tests.commands.small_datasets import (
+    LABELS,
+    command,
+    draw_dataset,
+    draw_image,
+    needs_real_images,
+    real_dataset,
+)
 
 Capture = pytest.CaptureFixture[str]
 
@@ -159,7 +166,9 @@ def test_the_picture_and_the_text(tmp_path: Path, capsys: Capture) -> None:
     assert out.stat().st_mode & 0o077 == 0
     done = command(cli.main, capsys, "similar", tmp_path / "new.png", "--model", "m", "--dir", home.folder)
     lines = done.out.splitlines()
-    assert [line.split(": ")[1].split(" (")[0] for line in lines] == [each["id"] for each in answer["similar"]]
+    assert [line.split(": ")[1].split(" (")[0] for line in lines] == [
+        each["id"] for each in answer["similar"]
+    ]
     assert lines[0].startswith(f"1. {answer['similar'][0]['diagnosis']}: ")
     assert "Not a vote, no diagnosis." in done.err
 

@@ -13,6 +13,7 @@ from PIL import Image
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.diagnoses import encode_lossless
+from dermafed.shared.errors import ImageError
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.overlay import COLOURS, blend
 from dermafed.shared.imaging.preprocess_settings import Fit
@@ -47,6 +48,14 @@ def draw_heat(service: DiagnosticService, id: str, target: str | None, against: 
 def draw_image(service: DiagnosticService, id: str) -> bytes:
     """The image for a screen, JPEG; raises Refused (404, 410)."""
     return shown_jpeg(service.store.load_image(id), _fit(service))
+
+
+def draw_case(service: DiagnosticService, sha256: str) -> bytes:
+    """The image of a similar case, JPEG; raises Refused (404) if there is no such case, or no image of it."""
+    try:
+        return shown_jpeg(service.case_image(sha256), _fit(service))
+    except ImageError as error:
+        raise Refused("unknown", "The image of this case is gone", remedy="Run fl-client similar") from error
 
 
 def _check_classes(service: DiagnosticService, *names: str | None) -> None:

@@ -1,9 +1,9 @@
 """The space in which cases are compared: half by what they look like, half by what tells diagnoses apart.
 
 The features before the model's last layer, standardised over the clinic's cases and brought to length 1, and
-beside them the discriminant coordinates of those cases (:mod:`dermafed.shared.training.exact_head.discriminants`),
-of mean square length 1. The distance is Euclidean. The first half finds images that look alike to the network;
-the second, learnt in closed form from the clinic's own labels, moves those of one diagnosis together. Measured:
+beside them their discriminant coordinates (:mod:`dermafed.shared.training.exact_head.discriminants`), of mean
+square length 1. The distance is Euclidean. The first half finds images that look alike to the network; the
+second, learnt in closed form from the clinic's own labels, moves those of one diagnosis together. Measured:
 ``docs/similar.md``.
 """
 

@@ -12,7 +12,7 @@ from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.similar.case_index import Case, CaseIndex, load_index
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.reviewed import read_reviewed
-from dermafed.shared.imaging.cache import Progress, PreprocessCache, default_cache_folder
+from dermafed.shared.imaging.cache import PreprocessCache, Progress, default_cache_folder
 from dermafed.shared.imaging.decoding import content_digest
 from dermafed.shared.lesions.class_map import class_map_for
 from dermafed.shared.lesions.readers.loading import load_dataset
@@ -55,12 +55,13 @@ def update_index(home: Home, model: OpenedModel, stage: Stage) -> CaseIndex:
 
 
 def _confirmed(home: Home, model: OpenedModel) -> list[LesionRecord]:
-    """The clinic's records by the model's classes, in order of ``image_id``, an accepted one before others."""
+    """The clinic's records with a class of the model, in order of ``image_id``."""
     settings = read_settings(home)
     data = load_dataset(settings.data, columns=settings.columns, skip_bad=True).records
     records = (*data, *read_reviewed(home.reviewed))
     places = {record.label: str(record.path) for record in reversed(records)}
-    classes = class_map_for(model.card.model.classes, places, of=model.card.labels, places=places)
+    card = model.card
+    classes = class_map_for(card.model.classes, places, of=card.labels, places=places, any_number=True)
     mapped, _ = classes.apply(records)
     return sorted({record.image_id: record for record in mapped}.values(), key=lambda record: record.image_id)
 

@@ -2,11 +2,12 @@
 
 Of A, B and nothing else (:mod:`dermafed.shared.training.exact_head.head_sums`): class c has the weight
 W_c = (B_Kc + A_KK) / 2 and the mean m_c = (B_jc + A_jK) / (2 W_c), and the covariance within classes is
-S = (A_jk - sum_c W_c m_c m_c^T) / A_KK. So sums of several clinics, added up, give what all their images would.
+S = (A_jk - sum_c W_c m_c m_c^T) / A_KK. So sums of several clinics, added up, give what all their images
+would.
 
-The directions v solve M M^T v = l (S + ridge I) v, M the weighted class means less the mean of all, in features
-of variance 1 within classes. (Fisher 1936; the ridge: Friedman 1989, "Regularized Discriminant Analysis";
-whitening by S alone is within-class covariance normalisation: Hatch, Kajarekar and Stolcke 2006.)
+The directions v solve M M^T v = l (S + ridge I) v, M the weighted class means less the mean of all, in
+features of variance 1 within classes. (Fisher 1936; the ridge: Friedman 1989, "Regularized Discriminant
+Analysis"; whitening by S alone is within-class covariance normalisation: Hatch, Kajarekar and Stolcke 2006.)
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ def index(count: int = 60, features: int = 8, seed: int = 0, lesion_of: int = 1)
     labels = np.arange(count) // lesion_of % 3
     values = rng.normal(size=(3, features))[labels] + rng.normal(size=(count, features))
     cases = tuple(
-        case(number, CLASSES[label], lesion=f"lesion_{number // lesion_of}") for number, label in enumerate(labels)
+        case(number, CLASSES[label], lesion=f"lesion_{number // lesion_of}")
+        for number, label in enumerate(labels)
     )
     return CaseIndex(MODEL, cases, values.astype(np.float32))

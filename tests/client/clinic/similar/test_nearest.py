@@ -25,7 +25,9 @@ def test_the_nearest_are_those_of_scikit_learn_in_a_space_that_it_builds_itself(
     inverse = np.linalg.inv(lda.covariance_)
     means = lda.means_ - lda.means_.mean(axis=0)
     values, vectors = np.linalg.eigh(means @ inverse @ means.T)
-    kind = (features - features.mean(axis=0)) / within @ inverse @ means.T @ vectors[:, 1:] / np.sqrt(values[1:])
+    kind = (
+        (features - features.mean(axis=0)) / within @ inverse @ means.T @ vectors[:, 1:] / np.sqrt(values[1:])
+    )
     kind /= np.sqrt((kind**2).sum(axis=1).mean())
     points = np.c_[normalize(StandardScaler().fit_transform(features)), kind]
     distances, nearest = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(points).kneighbors(points)
@@ -83,7 +85,9 @@ def test_half_of_the_mean_square_length_is_each_half_of_the_space() -> None:
 def test_the_space_of_clinics_sums_is_that_of_all_their_cases() -> None:
     cases = index()
     labels = np.arange(60) % 3
-    halves = [HeadSums.of(cases.features[part], labels[part], np.ones(3)) for part in (slice(25), slice(25, 60))]
+    halves = [
+        HeadSums.of(cases.features[part], labels[part], np.ones(3)) for part in (slice(25), slice(25, 60))
+    ]
     together = CaseSpace.fit(halves[0] + halves[1]).points(cases.features)
     pooled = CaseSpace.fit(HeadSums.of(cases.features, labels, np.ones(3))).points(cases.features)
     assert np.allclose(np.abs(together), np.abs(pooled), atol=1e-5)

@@ -18,7 +18,9 @@ from dermafed.shared.training.exact_head.head_sums import HeadSums
 Floats = NDArray[np.float64]
 
 
-def images(seed: int, count: int = 120, features: int = 6, classes: int = 3) -> tuple[Floats, NDArray[np.int64]]:
+def images(
+    seed: int, count: int = 120, features: int = 6, classes: int = 3
+) -> tuple[Floats, NDArray[np.int64]]:
     """Features of another mean in each class, correlated, of unlike scales."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count) % classes)
@@ -34,7 +36,8 @@ def sums(features: Floats, labels: NDArray[np.int64], classes: int = 3) -> HeadS
 def test_two_classes_by_hand() -> None:
     # Means (-1, 0) and (1, 0); within classes variance 1 in both features and no covariance.
     corners = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1.0]])
-    features = np.concatenate([corners - [1, 0], corners + [1, 0]])
+    step = np.array([1, 0])
+    features = np.concatenate([corners - step, corners + step])
     found = sums(features, np.repeat([0, 1], 4), 2)
     means, shares, within = class_moments(found)
     assert np.allclose(means, [[-1, 1], [0, 0]])
@@ -78,7 +81,9 @@ def test_clinics_together_give_what_pooling_gives() -> None:
     features, labels = images(3)
     parts = [sums(features[part], labels[part]) for part in np.split(np.arange(120), [17, 60])]
     together = features @ discriminants(parts[0] + parts[1] + parts[2], 1.0)
-    assert np.allclose(pdist(together), pdist(features @ discriminants(sums(features, labels), 1.0)), rtol=1e-8)
+    assert np.allclose(
+        pdist(together), pdist(features @ discriminants(sums(features, labels), 1.0)), rtol=1e-8
+    )
 
 
 def test_weights_of_classes_count() -> None:
