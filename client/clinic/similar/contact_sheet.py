@@ -34,7 +34,7 @@ def contact_sheet(image: Pixels, name: str, found: Sequence[tuple[Neighbour, Pix
     _picture(first, image, "This image", name)
     for axes, (neighbour, pixels) in zip(others, found, strict=True):
         case = neighbour.case
-        how = f"by {case.confirmed_by}" if case.confirmed_by else "label of the clinic's data"
+        how = f"confirmed by {case.confirmed_by}" if case.confirmed_by else "label of the clinic's data"
         _picture(axes, pixels, spaced(case.diagnosis), f"{case.id}\n{how}")
     drawing.supxlabel(f"{NOTE}\n{USE}", fontsize=9)
     file = io.BytesIO()

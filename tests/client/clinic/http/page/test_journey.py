@@ -185,8 +185,7 @@ def test_similar_cases_of_this_clinic_are_asked_for_and_come_with_their_diagnose
     shown.nth(4).wait_for()
     named = {f"{case.diagnosis.replace('_', ' ')}, confirmed by follow-up. {case.id}" for case in cases}
     assert set(shown.all_inner_texts()) <= named
-    page.wait_for_function(
-        "[...document.querySelectorAll('#cases img')].every((each) => each.naturalWidth > 0)"
-    )
+    # Rejects if an image cannot be shown.
+    page.locator("#cases img").evaluate_all("all => Promise.all(all.map((each) => each.decode()))")
     assert page.locator("#similar-note", has_text="Not a vote, no diagnosis.").is_visible()
     assert "Not a vote" in screen.announcement()
