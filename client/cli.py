@@ -6,7 +6,18 @@ from collections.abc import Callable
 
 import typer
 
-from dermafed.client.commands import backups, diagnose, diagnoses, images, node, plans, review, serve, setup
+from dermafed.client.commands import (
+    backups,
+    diagnose,
+    diagnoses,
+    images,
+    node,
+    plans,
+    review,
+    serve,
+    setup,
+    similar,
+)
 from dermafed.client.commands.diagnose import calibrate
 from dermafed.console import Version, run_app
 
@@ -16,7 +27,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Join a federation": (setup.init, setup.join, setup.check),
     "Decide what runs": (plans.plans, plans.approve, plans.refuse),
     "Run the node": (node.start, node.status, node.audit, node.models),
-    "Diagnose": (serve.serve, serve.token, diagnose.diagnose, calibrate),
+    "Diagnose": (serve.serve, serve.token, diagnose.diagnose, similar.similar, calibrate),
     "Use images and models": (images.evaluate, images.audit_model, images.explain, images.convert),
     "Manage diagnoses": (
         diagnoses.diagnoses,

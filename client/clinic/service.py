@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,11 +15,16 @@ from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, diagnose_image
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.similar.nearest import Neighbour
+from dermafed.client.clinic.similar.similar_cases import SimilarCases
 from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.explain.explainer import Explanation
 from dermafed.shared.explain.overlay import blend
+from dermafed.shared.imaging.decoding import decode_image, read_bytes
+from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.metrics.calibration.calibration import Calibration
+from dermafed.shared.process import cores
 
 Kind = Literal["sc", "sr", "seg"]
 """The kind of a DICOM answer: Secondary Capture, structured report, segmentation."""
@@ -30,15 +36,23 @@ _HEATMAPS = 64  # in memory: 200 kB each
 class DiagnosticService:
     """Diagnoses images, and saves each diagnosis before it is answered. Any thread may call it."""
 
-    def __init__(self, diagnoser: Diagnoser, store: Store, calibration: Calibration | None = None) -> None:
+    def __init__(
+        self,
+        diagnoser: Diagnoser,
+        store: Store,
+        calibration: Calibration | None = None,
+        similar: SimilarCases | None = None,
+    ) -> None:
         """Combine a model and a store.
 
         Args:
             diagnoser: the model.
             store: of the clinic.
             calibration: of the model, if it was fitted.
+            similar: searches the clinic's cases by the same model.
         """
         self.diagnoser, self.store, self.calibration = diagnoser, store, calibration
+        self.similar = similar
         self._encoder = ThreadPoolExecutor(_ENCODERS, "photographs")
         self._heatmaps = lru_cache(_HEATMAPS)(self._explain)
 
@@ -101,6 +115,32 @@ class DiagnosticService:
         diagnosis, reference = self.store.load(id), self.store.load_reference(id)
         found = diagnosis.lesion is not None and diagnosis.lesion.measures is not None
         return ("sc", "sr", "seg") if found and has_image(source_of(diagnosis, reference)) else ("sc", "sr")
+
+    def similar_cases(self, id: str) -> list[Neighbour] | None:
+        """The nearest cases of the clinic, of other lesions; ``None`` if there is no index for the model.
+
+        Raises:
+            Refused: there is no such diagnosis (404), or its image has expired (410).
+        """
+        diagnosis, prepared = self.store.load(id), self.store.load_prepared(id)
+        if self.similar is None:
+            return None
+        if diagnosis.model.sha256 != self.diagnoser.model.used.sha256:  # another model may see it otherwise
+            settings = self.diagnoser.model.card.preprocess
+            prepared = preprocess(self.store.load_image(id), settings, cores()).image
+        return self.similar.find(prepared, diagnosis.clinical, (id, diagnosis.image_sha256))
+
+    def case_image(self, sha256: str) -> NDArray[np.uint8]:
+        """The image of a case in the index, RGB uint8 (H, W, 3).
+
+        Raises:
+            Refused: there is no such case (404).
+            ImageError: its file is gone.
+        """
+        case = None if self.similar is None else self.similar.case(sha256)
+        if case is None:
+            raise Refused("unknown", "There is no such case", remedy="Ask for the similar cases again")
+        return decode_image(read_bytes(Path(case.path)), where=case.id)
 
     def dicom_answer(self, id: str, kind: Kind) -> Dataset:
         """A diagnosis as a DICOM object, in the study of its image.

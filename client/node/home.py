@@ -12,6 +12,7 @@
     models/              the last global model of each run
     store/               the diagnoses made here, encrypted
     reviewed/            diagnoses that a person accepted as training data
+    similar.npz          features of the clinic's confirmed cases
     node/                state and logs of the running node
 
 Only their owner can read the folders (0700) and the files (0600), except ``key.pub``.
@@ -61,6 +62,7 @@ class Home:
     models = _PathInHome("models")
     store = _PathInHome("store")
     reviewed = _PathInHome("reviewed")
+    similar = _PathInHome("similar.npz")
     node = _PathInHome("node")
 
 

@@ -19,6 +19,8 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 
 MANIFEST = "metadata.csv"
+CASE_INDEX = "similar.npz"
+"""Beside the folder: features of the clinic's cases, those of reviewed ones among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ def add_reviewed(folder: Path, row: ReviewedRow, suffix: str, image: bytes) -> N
 def remove_reviewed(folder: Path, image_id: str) -> None:
     """Remove a record, if it exists, the cached preprocessing of its image, and all saved features.
 
+    The index of similar cases goes with it, and is made anew when it is next asked for.
+
     Raises:
         StorageError: the folder, or the cache, cannot be written.
     """
@@ -109,6 +113,7 @@ def remove_reviewed(folder: Path, image_id: str) -> None:
     rows = reviewed_rows(folder)
     if rows.pop(image_id, None) is not None:
         _write(folder, rows.values())
+        folder.with_name(CASE_INDEX).unlink(missing_ok=True)
     for image in folder.glob(f"{image_id}.*"):
         PreprocessCache(default_cache_folder()).remove(image)
         FeatureStore(default_cache_folder()).clear()  # the image may be among those of any of them

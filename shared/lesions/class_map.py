@@ -91,6 +91,7 @@ def class_map_for(
     *,
     of: Mapping[str, str] | None = None,
     places: Mapping[str, str] | None = None,
+    any_number: bool = False,
 ) -> ClassMap:
     """Map labels to the classes of an existing model.
 
@@ -99,10 +100,11 @@ def class_map_for(
         labels: the source labels that occur.
         of: the class map of the model's training, for classes that are not named by a diagnosis.
         places: where each label occurs, for error messages.
+        any_number: whether fewer than two classes may be left, which nothing can be trained with.
 
     Raises:
-        DatasetError: a label is neither a class of the model nor a known diagnosis, or fewer than two classes
-            are left.
+        DatasetError: a label is neither a class of the model nor a known diagnosis, or too few classes are
+            left.
     """
     labels = sorted(set(labels))
     trained = {canonical(label): name for label, name in (of or {}).items()}
@@ -121,7 +123,8 @@ def class_map_for(
     approximate = any(
         canonical(a) == "benign_keratosis" and b == "seborrheic_keratosis" for a, b in found.items()
     )
-    return _checked(ClassMap(tuple(names), found, APPROXIMATION if approximate else ""), labels)
+    class_map = ClassMap(tuple(names), found, APPROXIMATION if approximate else "")
+    return class_map if any_number else _checked(class_map, labels)
 
 
 def _class_of(label: str, by_name: Mapping[str, str], trained: Mapping[str, str]) -> str | None:

@@ -45,6 +45,11 @@ def last_cut(classifier: keras.Model) -> int:
     return min(read, default=7)
 
 
+def features_network(classifier: keras.Model) -> keras.Model:
+    """What a classifier's last layer reads: a network of the same inputs, its output float32 (N, K)."""
+    return keras.Model(classifier.input, classifier.get_layer("logits").input)
+
+
 def _statistics(maps: keras.KerasTensor, block: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     mean = keras.layers.GlobalAveragePooling2D(name=f"{_MEAN}{block}")(maps)
     return mean, keras.ops.sqrt(keras.ops.var(maps, axis=(1, 2)) + _LEAST_VARIANCE)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
+from dermafed.shared.model.image_features import features_network
 from dermafed.shared.training.clinic_weight import class_weights
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.exact_head.head_sums import (
@@ -114,4 +115,4 @@ class ClinicHead:
 
 @lru_cache(maxsize=2)
 def _features_of(classifier: keras.Model) -> keras.Model:
-    return keras.Model(classifier.input, classifier.get_layer("logits").input)
+    return features_network(classifier)

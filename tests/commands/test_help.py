@@ -14,6 +14,7 @@ COMMANDS = (
     "fl-simulate",
     "fl-client",
     "fl-client diagnose",
+    "fl-client similar",
     "fl-client evaluate",
     "fl-client audit-model",
     "fl-client calibrate",

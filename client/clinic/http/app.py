@@ -27,6 +27,7 @@ from dermafed.client.clinic.http.model_facts import ModelFacts
 from dermafed.client.clinic.http.monitoring import Metrics, MetricsMiddleware, monitoring_router
 from dermafed.client.clinic.http.page import STATIC, page_router, refusal_page
 from dermafed.client.clinic.http.serve_settings import ServeSettings
+from dermafed.client.clinic.http.similar import similar_router
 from dermafed.client.clinic.http.tokens import Caller, Sessions, Tokens
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
@@ -68,6 +69,7 @@ def build_app(
     for router in (
         api_router(service, pool, metrics),
         export_router(service, pool),
+        similar_router(service, pool),
         stow_router(service, _sender, settings.max_body, run),
         monitoring_router(service.diagnoser, pool, metrics, outbox),
         page_router(service, pool, sessions, facts),

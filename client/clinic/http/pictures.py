@@ -15,6 +15,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.diagnoses import encode_lossless
+from dermafed.shared.errors import ImageError
 from dermafed.shared.explain.maps import Float
 from dermafed.shared.explain.overlay import COLOURS, blend
 from dermafed.shared.imaging.preprocess_settings import Fit
@@ -74,6 +75,14 @@ def describe_heatmap(
 def draw_image(service: DiagnosticService, id: str) -> bytes:
     """The image for a screen, JPEG; raises Refused (404, 410)."""
     return shown_jpeg(service.store.load_image(id), _fit(service))
+
+
+def draw_case(service: DiagnosticService, sha256: str) -> bytes:
+    """The image of a similar case, JPEG; raises Refused (404) if there is no such case, or no image of it."""
+    try:
+        return shown_jpeg(service.case_image(sha256), _fit(service))
+    except ImageError as error:
+        raise Refused("unknown", "The image of this case is gone", remedy="Run fl-client similar") from error
 
 
 def _check_classes(service: DiagnosticService, *names: str | None) -> None:

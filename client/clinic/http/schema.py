@@ -144,6 +144,23 @@ class OpinionAnswer(OpinionGiven):
     time: str
 
 
+class SimilarCase(BaseModel):
+    """A confirmed case of this clinic."""
+
+    id: str
+    diagnosis: str
+    confirmed_by: Annotated[str, Field(description="Empty where the clinic's data do not say.")]
+    distance: Annotated[float, Field(description="Of the model's features; no unit, no threshold.")]
+    image: Annotated[str, Field(description="Where its image is.")]
+
+
+class SimilarAnswer(BaseModel):
+    """The nearest cases, each of another lesion, the nearest first."""
+
+    cases: list[SimilarCase]
+    note: str
+
+
 class Health(BaseModel):
     """Whether the node can answer."""
 

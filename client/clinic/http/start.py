@@ -23,6 +23,7 @@ from dermafed.client.clinic.http.serve_settings import read_serve_settings
 from dermafed.client.clinic.http.tokens import TOKENS, Tokens
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
+from dermafed.client.clinic.similar.similar_cases import SimilarCases
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home, read_settings
 from dermafed.shared.errors import DermaFedError
@@ -76,7 +77,7 @@ def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready],
         configure_backend(1)
         opened = open_model(model, home)
         calibration = load_calibration(opened.file, opened.used.sha256)
-        service = DiagnosticService(Diagnoser(opened), store, calibration)
+        service = DiagnosticService(Diagnoser(opened), store, calibration, SimilarCases(opened, home.similar))
         facts = model_facts(opened, calibration, clinic)
         answers = settings.dicom is not None and settings.dicom.answer_to is not None
         outbox = Outbox(home.serving / OUTBOX) if answers else None

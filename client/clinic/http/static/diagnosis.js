@@ -65,6 +65,34 @@ $("comparison").addEventListener("toggle", () => {
   if ($("comparison").open) [0, 1].forEach(side);
 }, { once: true });
 
+$("similar").addEventListener("toggle", async () => {
+  if (!$("similar").open) return;
+  try {
+    const response = await fetch(`/v1/diagnoses/${id}/similar`);
+    const found = await response.json();
+    if (!response.ok) return note(`${found.error}. ${found.remedy}.`);
+    $("cases").replaceChildren(...found.cases.map(similarCase));
+    note(found.cases.length ? found.note : `None. ${found.note}`);
+  } catch {
+    note("The node does not answer. Try again in a moment.");
+  }
+});
+
+function note(text) {
+  $("similar-note").textContent = text;
+  say(text);
+}
+
+function similarCase(each) {
+  const item = document.createElement("li"), figure = document.createElement("figure");
+  const caption = document.createElement("figcaption"), name = each.diagnosis.replaceAll("_", " ");
+  const how = each.confirmed_by ? `, confirmed by ${each.confirmed_by}` : "";
+  caption.append(Object.assign(document.createElement("b"), { textContent: name }), `${how}. ${each.id}`);
+  figure.append(Object.assign(document.createElement("img"), { src: each.image, alt: `A case of ${name}` }), caption);
+  item.append(figure);
+  return item;
+}
+
 $("opacity").addEventListener("input", () => { hidden = false; show(); });
 $("hide").addEventListener("click", toggle);
 document.addEventListener("keydown", (event) => {

@@ -186,6 +186,8 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "/v1/diagnoses/{id}/opinions",
         "/v1/diagnoses/{id}/fhir",
         "/v1/diagnoses/{id}/dicom",
+        "/v1/diagnoses/{id}/similar",
+        "/v1/cases/{sha256}.jpg",
         "/dicomweb/studies",
         "/dicomweb/studies/{study}",
         "/health",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.client.clinic.http.http_node import CLASSES, Node
 from tests.client.clinic.http.page.conftest import Screen
+from tests.client.clinic.http.test_similar import fill
 
 pytestmark = pytest.mark.journey
 
@@ -187,3 +189,21 @@ def test_nothing_is_wider_than_the_screen(screen: Screen) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width, each
         for button in page.locator("button:visible, .button:visible, select:visible").all():
             assert button.bounding_box()["height"] >= 24, each  # WCAG 2.2, target size
+
+
+def test_similar_cases_of_this_clinic_are_asked_for_and_come_with_their_diagnoses(
+    screen: Screen, tmp_path: Path
+) -> None:
+    page, cases = screen.page, fill(screen.node, tmp_path)
+    screen.sign_in()
+    screen.diagnose()
+    assert not page.locator("#cases").is_visible()  # the probabilities come first
+    page.get_by_text("Similar cases of this clinic").click()
+    shown = page.locator("#cases li")
+    shown.nth(4).wait_for()
+    named = {f"{case.diagnosis.replace('_', ' ')}, confirmed by follow-up. {case.id}" for case in cases}
+    assert set(shown.all_inner_texts()) <= named
+    # Rejects if an image cannot be shown.
+    page.locator("#cases img").evaluate_all("all => Promise.all(all.map((each) => each.decode()))")
+    assert page.locator("#similar-note", has_text="Not a vote, no diagnosis.").is_visible()
+    assert "Not a vote" in screen.announcement()

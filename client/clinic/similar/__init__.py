@@ -1,0 +1,1 @@
+"""The nearest confirmed cases of this clinic."""
