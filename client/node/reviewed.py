@@ -112,8 +112,8 @@ def remove_reviewed(folder: Path, image_id: str) -> None:
 
     rows = reviewed_rows(folder)
     if rows.pop(image_id, None) is not None:
+        folder.with_name(CASE_INDEX).unlink(missing_ok=True)  # first: whoever is killed here begins again
         _write(folder, rows.values())
-        folder.with_name(CASE_INDEX).unlink(missing_ok=True)
     for image in folder.glob(f"{image_id}.*"):
         PreprocessCache(default_cache_folder()).remove(image)
         FeatureStore(default_cache_folder()).clear()  # the image may be among those of any of them

@@ -113,6 +113,26 @@ def test_an_accepted_diagnosis_is_a_case_and_only_it_is_prepared(
     assert set(ways.values()) == {""}
 
 
+def test_a_case_that_is_forgotten_while_others_are_prepared_is_not_in_the_index(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = clinic(tmp_path)
+    draw_image(tmp_path / "new.png", 77)
+    row = ReviewedRow("f" * 32, "lesion", "", LABELS[0], "", "", "", "")
+    add_reviewed(home.reviewed, row, ".png", (tmp_path / "new.png").read_bytes())
+    real = confirmed_cases.apply_in_batches
+
+    def prepare(*inputs: Any) -> Any:
+        found = real(*inputs)
+        (home.reviewed / "metadata.csv").unlink()
+        return found
+
+    monkeypatch.setattr(confirmed_cases, "apply_in_batches", prepare)
+    draw_image(tmp_path / "other.png", 78)
+    assert ask(capsys, home, tmp_path / "other.png")["cases"] == 6
+    assert b"f" * 32 not in home.similar.read_bytes()
+
+
 def test_a_changed_image_is_prepared_anew_and_one_that_is_gone_leaves(
     tmp_path: Path, capsys: Capture, opened: OpenedModel
 ) -> None:

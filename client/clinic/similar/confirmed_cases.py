@@ -45,6 +45,8 @@ def update_index(home: Home, model: OpenedModel, stage: Stage) -> CaseIndex:
     new = [record for record in records if _key(record) not in images]
     for record, row in _features(new, model, stage("Preparing similar cases")):
         images[_key(record)] = content_digest(record.path), row
+    if new:  # that took long: a case may have been forgotten meanwhile
+        records = _confirmed(home, model)
     chosen = [record for record in records if _key(record) in images]
     cases = tuple(_case(record, images[_key(record)][0]) for record in chosen)
     rows = [images[_key(record)][1] for record in chosen]
