@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +16,7 @@ from dermafed.client.evaluation.artefact_predictions import (
     Probabilities,
     predict_with_artefacts,
 )
-from dermafed.client.evaluation.evaluate import Stage, model_class_map
+from dermafed.client.evaluation.evaluate import Stage, model_class_map, predict_finite
 from dermafed.client.evaluation.evaluate_alert import compared_probabilities
 from dermafed.shared.artefacts.surroundings import Image
 from dermafed.shared.errors import ModelError
@@ -37,7 +36,6 @@ from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.data import label_images
-from dermafed.shared.training.predict import apply_classifier
 
 BY_ALERT = "An answer is melanoma where the alert of the model's calibration is raised"
 BY_CLASS = "An answer is melanoma where it is the most probable class: the model has no calibrated alert"
@@ -125,7 +123,8 @@ def audit_model(
     mapped, excluded = class_map.apply(dataset.records)
 
     def predict(images: Image, records: Sequence[LesionRecord]) -> Probabilities:
-        return _predict(classifier, images, records, card, model)
+        labelled = label_images(records, images, card.model)
+        return predict_finite(classifier, labelled, model, lambda done, all: None, card.model.views_at_test)
 
     predictions = predict_with_artefacts(
         mapped, card.preprocess, predict, skip_bad=skip_bad, progress=stage("Auditing images")
@@ -179,15 +178,3 @@ def _answered(
         return np.asarray(probabilities.argmax(axis=1) == melanoma)
     compared = compared_probabilities(probabilities, calibration, calibration.alert)
     return np.asarray(compared[:, melanoma] >= calibration.alert.threshold)
-
-
-def _predict(
-    classifier: keras.Model, images: Image, records: Sequence[LesionRecord], card: ModelInfo, path: Path
-) -> Probabilities:
-    labelled = label_images(records, images, card.model)
-    probabilities = apply_classifier(classifier, labelled, card.model.views_at_test)
-    if not np.isfinite(probabilities).all():
-        raise ModelError(
-            "The model's outputs are not finite", where=path, remedy="Copy it again from its run"
-        )
-    return probabilities

@@ -105,7 +105,9 @@ def evaluate(
     cached = _preprocessed(mapped, card, skip_bad, stage("Preprocessing images"))
     records = tuple(mapped[index] for index in cached.positions)
     images = label_images(records, cached.images, card.model)
-    probabilities = _predict(classifier, images, model, stage("Evaluating images"), card.model.views_at_test)
+    probabilities = predict_finite(
+        classifier, images, model, stage("Evaluating images"), card.model.views_at_test
+    )
     known = card.model.classes
     groups, lesions = [record.group for record in records], [record.lesion for record in records]
     calibration = load_calibration(model, weights_digest(to_flat(classifier)))
@@ -156,9 +158,10 @@ def _preprocessed(
     return cached
 
 
-def _predict(
+def predict_finite(
     classifier: keras.Model, data: LabelledImages, path: Path, progress: Progress, views: int
 ) -> NDArray[np.float32]:
+    """Probabilities float32 (N, C) of the model in a file; raises ModelError where one is not finite."""
     parts = []
     for start in range(0, len(data), CHUNK):
         part = slice(start, start + CHUNK)

@@ -128,28 +128,14 @@ class ClinicConsent:
         return ApprovedRun(hash, stored.offer, plan, self._folder(hash))
 
     def approved_calibration(self, context: Context) -> ApprovedRun:
-        """The run of a context, where its plan asks for calibration.
-
-        Raises:
-            NotApproved: the clinic did not approve it.
-            FederationError: the server has not sent the class counts yet.
-        """
+        """The run of a context, where its plan asks for calibration; raises as :meth:`approved` does."""
         run = self.approved(context)
-        if not run.offer.calibrate:
-            raise NotApproved("Calibration is not part of the plan", where=run.offer.name)
-        return run
+        return _with(run, run.offer.calibrate, "Calibration")
 
     def approved_finder(self, context: Context) -> ApprovedRun:
-        """The run of a context, where its plan asks for a lesion finder.
-
-        Raises:
-            NotApproved: the clinic did not approve it.
-            FederationError: the server has not sent the class counts yet.
-        """
+        """The run of a context, where its plan asks for a lesion finder; raises as :meth:`approved` does."""
         run = self.approved(context)
-        if not run.offer.lesion_finder:
-            raise NotApproved("A lesion finder is not part of the plan", where=run.offer.name)
-        return run
+        return _with(run, run.offer.lesion_finder, "A lesion finder")
 
     def classes(self, run: int) -> int | None:
         """Number of classes of a run's model, if it was offered to the clinic."""
@@ -201,3 +187,9 @@ class ClinicConsent:
         for fault in self._limits.never(found[1].offer):
             raise NotApproved(f"No one here can approve this: {fault}", where=found[1].offer.name)
         return found
+
+
+def _with(run: ApprovedRun, asked: bool, what: str) -> ApprovedRun:
+    if not asked:
+        raise NotApproved(f"{what} is not part of the plan", where=run.offer.name)
+    return run

@@ -14,7 +14,7 @@ from flwr.app import RecordDict
 
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.shares import Member, capped_weights, check_told
+from dermafed.server.rounds.shares import Member, check_told, scaled_to_cap
 from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.head_messages import decode_head_sums
@@ -113,11 +113,7 @@ def capped_sums(sums: Mapping[str, HeadSums], largest_share: float) -> dict[str,
         largest_share: see :func:`dermafed.server.rounds.shares.capped_weights`.
     """
     weights = {name: max(1, round(own.gram[-1, -1] * _STEPS)) for name, own in sums.items()}
-    capped = capped_weights(weights, largest_share)
-    return {
-        name: own if capped[name] == weights[name] else own.times(capped[name] / weights[name])
-        for name, own in sums.items()
-    }
+    return scaled_to_cap(sums, weights, largest_share)
 
 
 def _mean_square(sums: HeadSums) -> float:

@@ -19,7 +19,7 @@ from flwr.serverapp import Grid
 from dermafed.server.rounds.exchange import Assignment
 from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.shares import Member, capped_weights, check_told
+from dermafed.server.rounds.shares import Member, check_told, scaled_to_cap
 from dermafed.shared.errors import FederationError
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_sums import FinderSums
@@ -121,12 +121,7 @@ def unlike_most(sums: Mapping[str, FinderSums], largest_step: float | None) -> d
 
 def capped_sums(sums: Mapping[str, FinderSums], largest_share: float) -> dict[str, FinderSums]:
     """The sums, those of the most cells scaled down until no clinic has more than the largest share."""
-    cells = {name: round(own.cells) for name, own in sums.items()}
-    capped = capped_weights(cells, largest_share)
-    return {
-        name: own if capped[name] == cells[name] else own.times(capped[name] / cells[name])
-        for name, own in sums.items()
-    }
+    return scaled_to_cap(sums, {name: round(own.cells) for name, own in sums.items()}, largest_share)
 
 
 def load_run_finder(folder: Path) -> tuple[LesionFinder | None, dict[str, Any]] | None:

@@ -10,9 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol, Self, TypeVar
 
 from dermafed.shared.errors import FederationError
 from dermafed.shared.training.clinic_weight import clinic_weight
+
+
+class Sums(Protocol):
+    """Sums over a clinic's images, linear in the images' weights."""
+
+    def times(self, factor: float) -> Self:
+        """As if every image weighed so much more."""
+
+
+S = TypeVar("S", bound=Sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +94,20 @@ def shares(weights: Mapping[str, int]) -> dict[str, float]:
     """Each clinic's share of the sum of weights."""
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}
+
+
+def scaled_to_cap(sums: Mapping[str, S], weights: Mapping[str, int], largest_share: float) -> dict[str, S]:
+    """Sums that are linear in the weights of what is summed up, those of the largest scaled down to the cap.
+
+    It is as if each of the clinic's images weighed less.
+
+    Args:
+        sums: by clinic.
+        weights: of each, whole and positive.
+        largest_share: see :func:`capped_weights`.
+    """
+    capped = capped_weights(weights, largest_share)
+    return {
+        name: own if capped[name] == weights[name] else own.times(capped[name] / weights[name])
+        for name, own in sums.items()
+    }

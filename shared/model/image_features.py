@@ -8,6 +8,8 @@ an even surface of the same mean, and earlier blocks see finer ones. (Statistics
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import keras
 
 from dermafed.shared.model.model_settings import BLOCKS, Features
@@ -45,8 +47,12 @@ def last_cut(classifier: keras.Model) -> int:
     return min(read, default=7)
 
 
+@lru_cache(maxsize=2)
 def features_network(classifier: keras.Model) -> keras.Model:
-    """What a classifier's last layer reads: a network of the same inputs, its output float32 (N, K)."""
+    """What a classifier's last layer reads: a network of the same inputs, its output float32 (N, K).
+
+    One for each classifier, since it is traced when it is first used.
+    """
     return keras.Model(classifier.input, classifier.get_layer("logits").input)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import keras
 import numpy as np
@@ -101,7 +100,7 @@ class ClinicHead:
         # With its own batch normalisation, the clinic's model also depends on the round.
         model = hashlib.sha256(np.ascontiguousarray(weights).data).digest() + round.to_bytes(8, "big")
         if model != self._model:
-            network = _features_of(self.classifier(weights, round))
+            network = features_network(self.classifier(weights, round))
             self._features = apply_in_batches(network, self.data.images, self.data.metadata)
             self._model = model
         return self._features
@@ -111,8 +110,3 @@ class ClinicHead:
         weights = weights_of_common(self.data.labels, class_weights(counts).astype(np.float64))
         check_enough_images(int((weights[self.data.labels] > 0).sum()), self.least)
         return weights
-
-
-@lru_cache(maxsize=2)
-def _features_of(classifier: keras.Model) -> keras.Model:
-    return features_network(classifier)

@@ -134,10 +134,6 @@ class KerasTrainer:
         """
         return self._head.slopes(weights, round, head)
 
-    def with_own_layer(self, weights: FloatVector, round: int) -> FloatVector:
-        """The model with the clinic's own last layer, float32 (P,): see ``shared.training.own_layer``."""
-        return self._head.with_own_layer(weights, round)
-
     def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
         """Evaluate a model on the clinic's validation images, with its own batch norm if it has one.
 

@@ -15,10 +15,10 @@ from dermafed.client import cli
 from dermafed.client.evaluation.artefact_predictions import CHANGES
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.classifier import build_classifier, to_flat
-from dermafed.shared.model.model_file import load_model, save_model
+from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
+from tests.commands.random_model import save_random_model
 from tests.commands.small_datasets import LABELS, SIDE, command, draw_dataset, needs_real_images, real_dataset
 
 CARD = ModelInfo(
@@ -33,10 +33,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random weights."""
-    path = tmp_path_factory.mktemp("model") / "model.keras"
-    keras.utils.set_random_seed(3)
-    save_model(path, to_flat(build_classifier(CARD.model)), CARD)
-    return path
+    return save_random_model(tmp_path_factory.mktemp("model"), CARD)
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,11 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from dermafed.shared.model.classifier import build_classifier, set_flat
+from dermafed.shared.training.clinic_head import ClinicHead
 from dermafed.shared.training.exact_head.ridge import LinearHead
 from dermafed.shared.training.own_layer import own_layer
-from tests.shared.training.tiny import lesions, plain, start, tiny, tiny_backbones, trainer
+from dermafed.shared.training.predict import loaded_classifier
+from tests.shared.training.tiny import lesions, start, tiny, tiny_backbones
 
 WEIGHTS = np.array([2.0, 0.5, 1.0])
 NOTHING = LinearHead(np.zeros((4, 3)), np.zeros(3))
@@ -92,9 +94,10 @@ def test_a_class_that_the_clinic_lacks_is_lowered_by_few_images_a_little(
     assert moved[2] <= 1e-9, "no image is of the class"
 
 
-def test_a_trainers_model_differs_in_the_last_layer_alone() -> None:
+def test_a_clinics_model_differs_in_the_last_layer_alone() -> None:
     model, data = tiny(), lesions(60, seed=1)
-    own, weights = trainer(model, plain(), data, seed=1), start(model)
+    weights = start(model)
+    own = ClinicHead(data, [20, 20, 20], 0, lambda given, _: loaded_classifier(model, given))
     found = own.with_own_layer(weights, 1)
     classifier = build_classifier(model)
     set_flat(classifier, weights)
