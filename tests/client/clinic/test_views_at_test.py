@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.intake.clinical import Clinical
-from dermafed.client.evaluation.evaluate import _predict
+from dermafed.client.evaluation.evaluate import predict_finite
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.metrics.calibration.network_outputs import network_outputs
 from dermafed.shared.training.data import LabelledImages
@@ -61,7 +61,7 @@ def test_an_image_that_is_diagnosed(plain: Diagnoser, diagnoser: Diagnoser, expe
 
 def test_a_data_set_that_is_evaluated(plain: Diagnoser, images: np.ndarray, expected: np.ndarray) -> None:
     data, done = LabelledImages(images, np.zeros(len(images), np.int64)), []
-    found = _predict(plain.model.classifier, data, Path("none"), lambda *one: done.append(one), VIEWS)
+    found = predict_finite(plain.model.classifier, data, Path("none"), lambda *one: done.append(one), VIEWS)
     np.testing.assert_allclose(found, softmax(expected, axis=-1), rtol=0, atol=1e-4)
     assert done == [(3, 3)]
 
