@@ -5,6 +5,7 @@ Layers, and whatever else draws without a generator of its own, draw the same in
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 
@@ -16,6 +17,16 @@ from dermafed.shared.training.backend import configure_backend
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+if hasattr(os, "nice"):
+    # A node's worker, which is at 19 and goes last, would not get its turn beside tests that compute.
+    os.nice(max(0, 18 - os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with whole runs come first, so that no process is left with one at the end."""
+    long = {item.path for item in items if item.get_closest_marker("journey")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_collection_finish() -> None:
