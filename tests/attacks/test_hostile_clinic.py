@@ -1,6 +1,8 @@
 """A hostile clinic in a real federation over TLS: a server, two honest nodes, and a third that sends lies.
 
-It has two runs: by a plan's ordinary rules, and with the screening off, where the attack succeeds.
+It has two runs: by a plan's ordinary rules, and with the screening off, where the attack succeeds. The same
+attacks in this process are in test_own_the_model, test_evaluations, test_texts_and_sizes and
+test_replies_on_the_wire, which are quick.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from tests.commands.small_datasets import draw_dataset
 from tests.faults.federation import SERVER, Federation
 from tests.faults.processes import wait_for
 
-pytestmark = pytest.mark.journey
+pytestmark = pytest.mark.slow
 
 HONEST, HOSTILE = ("graz", "linz"), "vienna"
 ORDINARY, OPEN = {"largest_share": 0.5, "largest_step": 3.0}, {"largest_share": 1.0, "largest_step": 1e12}

@@ -1,6 +1,7 @@
 """A hostile coordinator with a run that a clinic approved, and the clinic's real node, over TLS.
 
-It wants the score of single images: from more models, more rounds, or the same question again.
+It wants the score of single images: from more models, more rounds, or the same question again. The same
+questions to the app, without a node, are in tests/client/node/test_consent.py, which is quick.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from tests.client.superlink import SuperLink, superlink
 from tests.faults.processes import Processes, wait_for
 from tests.server.small_clinics import start_weights, trainer_for
 
-pytestmark = pytest.mark.journey
+pytestmark = pytest.mark.slow
 
 CLASSES = 2
 NOT_APPROVED = int(Refusal.NOT_APPROVED)
