@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Context
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from dermafed.client.node.client_app import build_client_app
@@ -15,7 +17,7 @@ from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.training.trainer import Trainer
-from dermafed.simulation.engines.local import run_local
+from dermafed.simulation.engines.local import LocalGrid, become_server_task, clinic_names, run_local
 from dermafed.simulation.engines.ray import run_ray
 from tests.server.small_clinics import SIZES, server, trainer_for
 
@@ -64,9 +66,31 @@ def test_trainers_are_cached_by_clinic_and_run() -> None:
     assert built == [40, 41, 40, 40]
 
 
-@pytest.mark.journey
+class Numbered(LocalGrid):
+    """Messages have ids, as in Flower's grid."""
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        ids = list(super().push_messages(messages))
+        for id in ids:
+            self._waiting[id].metadata.__dict__["_message_id"] = id
+        return ids
+
+
+def in_this_process(
+    *, server_app: ServerApp, client_app: ClientApp, num_supernodes: int, backend_config: object
+) -> None:
+    """Takes the place of Flower's ``run_simulation``, which starts Ray."""
+    become_server_task()
+    server_app(Numbered(client_app, clinic_names(num_supernodes)), Context(1, 1, {}, RecordDict(), {}))
+
+
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_ray_gives_what_local_gives(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("starts_ray", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_ray_gives_what_local_gives(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, starts_ray: bool
+) -> None:
+    if not starts_ray:
+        monkeypatch.setattr("flwr.simulation.run_simulation", in_this_process)
     client = build_client_app(TrainerCache(without_graz))
     run_local(server(tmp_path / "local", rounds=2), client, NAMES)
     capfd.readouterr()
