@@ -166,8 +166,13 @@ def test_a_run_from_offer_to_evaluation(node: Node) -> None:
         "train error 1001",
     ]
     _assert_no_secret(node)
+    _assert_every_other_process_goes_first(node)
     _assert_only_one(node)
     _assert_no_orphan(node)
+
+
+def _assert_every_other_process_goes_first(node: Node) -> None:
+    assert os.getpriority(os.PRIO_PROCESS, worker_of(node.home)) == 19
 
 
 def _assert_only_one(node: Node) -> None:
@@ -199,10 +204,6 @@ def _assert_no_secret(node: Node) -> None:
         for row in (pixels[0], pixels[20], pixels[20, :, ::-1]):
             assert row.tobytes()[:24] not in sent + database
             assert row[:8].astype(np.float32).tobytes() not in sent + database
-
-
-def test_the_worker_lets_every_other_process_go_first(node: Node) -> None:
-    assert os.getpriority(os.PRIO_PROCESS, worker_of(node.home)) == 19
 
 
 @pytest.mark.slow
