@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,10 +34,11 @@ from tests.commands.small_datasets import (
     needs_real_images,
     real_dataset,
 )
+from tests.shared.training.tiny import tiny_backbones
 
 PREPROCESS = PreprocessSettings(image_size=32, clahe_grid=4, denoise="none")
 CARD = ModelInfo(
-    ModelSettings(LABELS, image_size=32),
+    ModelSettings(LABELS, backbone="EfficientNetB7", image_size=32),
     PREPROCESS,
     "none",
     7,
@@ -44,6 +46,12 @@ CARD = ModelInfo(
     data={"clinics": {"north": {"nevus": 12, "melanoma": 3}}},
 )
 Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny_backbones():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +187,7 @@ def test_the_text_shows_metrics_origin_and_limits(
         cli.main, capsys, "evaluate", data, "--model", "m", "--skip-bad", "--out", tmp_path / "out"
     )
     for message in (
-        "EfficientNetB0, round 7, from 15 images of 1 clinic)",
+        "EfficientNetB7, round 7, from 15 images of 1 clinic)",
         "22 images evaluated",
         "Balanced accuracy",
         "Confusion matrix",

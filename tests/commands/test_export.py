@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from dermafed.server import cli
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.runs_table import find_run
 from dermafed.server.rounds.checkpoint import RunState, save_state
-from dermafed.server.rounds.first_weights import first_weights
+from dermafed.server.rounds.first_weights import START_FILE, build, read_first_weights
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.server.rounds.run_calibration import ClinicsCalibration
 from dermafed.server.rounds.run_finder import ClinicsFinder
@@ -29,14 +30,20 @@ from tests.commands.test_coordinator import PLAN
 from tests.server.example_keys import KEY
 from tests.shared.lesion_finder.sample_cells import sums_of
 from tests.shared.metrics.calibration.sample_calibration import fitted
+from tests.shared.training.tiny import tiny_backbones
 
 
-@pytest.mark.journey
+@pytest.fixture(autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny_backbones():
+        yield
+
+
 def test_only_the_calibrated_round_has_a_calibration_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "graz.pub").write_text(f"{KEY} someone@graz\n")
-    (tmp_path / "plan.toml").write_text(PLAN)
+    (tmp_path / "plan.toml").write_text(f'{PLAN}backbone = "EfficientNetB7"\n')
     assert command(cli.main, capsys, "init", tmp_path / "alps", "--host", "a.example.org").code == 0
     monkeypatch.chdir(tmp_path / "alps")
     assert command(cli.main, capsys, "enrol", "graz", "../graz.pub").code == 0
@@ -46,7 +53,8 @@ def test_only_the_calibrated_round_has_a_calibration_file(
     folder.mkdir()
     offer = Offer.from_text(run.offer)
     assert offer.calibrate
-    start = first_weights(folder, offer.model, "none", 0, lambda: False).weights
+    build(folder / START_FILE, offer.model, "none", 0)
+    start = read_first_weights(folder / START_FILE).weights
     history: tuple[HistoryRow, ...] = ()
     for number, score in ((1, 0.7), (2, 0.6)):
         history = (*history, HistoryRow(number, 1.5, 1.0, 0.5, score, math.nan, 1, "", 3.0, 0.1))

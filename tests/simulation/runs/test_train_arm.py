@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dermafed.client.node.clinic_trainer import build_clinic_trainer, clinic_seed
 from dermafed.client.node.own_model import own_model
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.refit_round import not_worse, refitted
+from dermafed.server.rounds.run_explanations import load_explanations
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.model.classifier import to_flat
@@ -107,6 +109,23 @@ def test_each_clinics_own_last_layer_is_fitted_to_its_images_and_calibrated_toge
         expected = _predictions(plan, clinic, own).test
         np.testing.assert_array_equal(found[clinic.name], expected)
         assert not np.array_equal(expected, _predictions(plan, clinic, weights).test)
+
+
+def test_clinics_measure_explanations_of_an_arms_last_model(tmp_path: Path) -> None:
+    images = records(tmp_path, 24)
+    write_clinic_split(tmp_path / "Graz", Splits(images[:6], images[6:11], images[11:12]))
+    write_clinic_split(tmp_path / "Linz", Splits(images[12:17], images[17:23], images[23:]))
+    clinics = (tmp_path / "Graz", tmp_path / "Linz")
+    plan = replace(PLAN, rounds=1, class_counts=(4, 4, 3))
+    arm = Arm("federated", tmp_path / "arm", clinics, clinics, plan, "fedavg", "local", "none", explain=True)
+    arm.folder.mkdir()
+    _train(arm)
+    found = load_explanations(arm.folder)
+    assert (found["round"], found["left_out"], found["all"]["images"]) == (1, {}, 11)
+    assert {name: own["images"] for name, own in found["clinics"].items()} == {"Graz": 5, "Linz": 6}
+    for name in ("deletion", "insertion", "drop", "stability_shift"):
+        graz, linz = (found["clinics"][clinic]["measures"][name]["mean"] for clinic in ("Graz", "Linz"))
+        assert found["all"]["measures"][name]["mean"] == pytest.approx((5 * graz + 6 * linz) / 11)
 
 
 def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ CHARSETS = {b"": "ascii", b"GB18030": "gb18030", b"ISO_IR 192": "utf-8", b"\\ISO
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(FREE), st.binary(max_size=40), st.sampled_from(sorted(CHARSETS)))
 def test_any_bytes_come_back(keyword: str, value: bytes, declared: bytes) -> None:
     came = received(**{keyword: value, "SpecificCharacterSet": declared})

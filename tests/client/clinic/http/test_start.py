@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dermafed.client import cli
 from dermafed.client.node.home import Home, make_home
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.classifier import build_classifier, to_flat
@@ -23,14 +24,11 @@ from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.client.clinic.http.http_node import CLASSES, png
+from tests.commands.small_datasets import command
 
 pytestmark = pytest.mark.journey
 
 PROGRAM = (sys.executable, "-c", "from dermafed.client.cli import main; main()")
-
-
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -63,8 +61,10 @@ def serving(home: Home, model: Path) -> Iterator[tuple[subprocess.Popen[str], st
         program.wait()
 
 
-def test_it_answers_and_finishes_requests_in_progress(home: Home, model: Path) -> None:
-    token = command("token", "camera-1", "--dir", home.folder).stdout.strip()
+def test_it_answers_and_finishes_requests_in_progress(
+    home: Home, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = command(cli.main, capsys, "token", "camera-1", "--dir", home.folder).out.strip()
     with serving(home, model) as (program, address):
         tls = ssl.create_default_context(cafile=str(home.serving / "ca.pem"))
         headers = {"Authorization": f"Bearer {token}"}
@@ -91,19 +91,21 @@ def test_it_answers_and_finishes_requests_in_progress(home: Home, model: Path) -
         assert "Research use only" in out
         assert str(home.serving / "ca.pem") in out
         assert token not in out + err
-    found = command("diagnoses", "--dir", home.folder, "--json")
-    assert [each["id"] for each in json.loads(found.stdout)] == [answers[0].json()["id"]]
+    found = command(cli.main, capsys, "diagnoses", "--dir", home.folder, "--json")
+    assert [each["id"] for each in json.loads(found.out)] == [answers[0].json()["id"]]
 
 
-def test_a_token_is_printed_once_alone_and_can_be_revoked(home: Home) -> None:
-    made = command("token", "anna", "--role", "clinician", "--dir", home.folder)
-    assert made.returncode == 0
-    assert len(made.stdout.split()) == 1
-    again = command("token", "anna", "--dir", home.folder)
-    assert (again.returncode, again.stdout) == (2, "")
-    assert "has a token" in again.stderr
-    assert command("token", "anna", "--revoke", "--dir", home.folder).returncode == 0
-    assert command("token", "anna", "--revoke", "--dir", home.folder).returncode == 2
+def test_a_token_is_printed_once_alone_and_can_be_revoked(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = command(cli.main, capsys, "token", "anna", "--role", "clinician", "--dir", home.folder)
+    assert made.code == 0
+    assert len(made.out.split()) == 1
+    again = command(cli.main, capsys, "token", "anna", "--dir", home.folder)
+    assert (again.code, again.out) == (2, "")
+    assert "has a token" in again.err
+    assert command(cli.main, capsys, "token", "anna", "--revoke", "--dir", home.folder).code == 0
+    assert command(cli.main, capsys, "token", "anna", "--revoke", "--dir", home.folder).code == 2
 
 
 @pytest.mark.parametrize(
@@ -115,8 +117,10 @@ def test_a_token_is_printed_once_alone_and_can_be_revoked(home: Home) -> None:
         (("--model", "none", "--host", "no.such.host.invalid"), "cannot be opened"),
     ],
 )
-def test_a_failed_start_names_the_reason(home: Home, arguments: tuple[str, ...], message: str) -> None:
-    done = command("serve", *arguments, "--port", 0, "--dir", home.folder)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_failed_start_names_the_reason(
+    home: Home, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    done = command(cli.main, capsys, "serve", *arguments, "--port", 0, "--dir", home.folder)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err

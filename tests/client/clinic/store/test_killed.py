@@ -120,9 +120,9 @@ def check_kills(home: Home, times: int) -> Acknowledged:
     return done
 
 
-def test_sixty_kills_lose_nothing(home: Home) -> None:
-    done = check_kills(home, 60)
-    assert len(done.saved) > 60
+def test_thirty_kills_lose_nothing(home: Home) -> None:
+    done = check_kills(home, 30)
+    assert len(done.saved) > 30
     assert done.forgotten
     assert done.old
 
