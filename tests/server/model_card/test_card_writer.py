@@ -41,7 +41,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> CardFacts:
 
 @given(NAMES)
 @example(HOSTILE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_name_is_shown_as_it_is(facts: CardFacts, name: str) -> None:
     shown = cells(card_text(named(facts, name)))
     assert name in shown

@@ -137,7 +137,9 @@ def test_a_drawn_image_comes_as_near_to_clean_as_with_the_package(drawn: Image) 
     assert psnr(bm3d_rgb(image, sigma), clean) > psnr(package.bm3d_rgb(image, sigma), clean) - 0.3
 
 
-@pytest.mark.parametrize("sigma", [5, 15, 25])
+@pytest.mark.parametrize(
+    "sigma", [pytest.param(5, marks=pytest.mark.slow), 15, pytest.param(25, marks=pytest.mark.slow)]
+)
 def test_real_images_come_as_near_to_clean_as_with_the_package(real: list[Image], sigma: int) -> None:
     package = pytest.importorskip("bm3d", exc_type=ImportError)
     differences = []

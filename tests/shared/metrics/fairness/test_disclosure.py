@@ -70,7 +70,7 @@ tables = st.integers(2, 4).flatmap(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(tables)
 def test_every_hidden_number_stays_uncertain(rows: list[list[int]]) -> None:
     counts = np.array(rows)
