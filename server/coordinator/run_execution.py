@@ -151,6 +151,7 @@ class RunExecutor:
             refit=Refitting.of(plan.offer.refit, plan.offer.recipe.ridge),
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
             lesion_finder=plan.offer.lesion_finder,
+            lesion_features=plan.offer.model.features == "lesion",
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:

@@ -17,6 +17,7 @@ from dermafed.server.rounds.history import HistoryRow
 from dermafed.server.rounds.rounds import Federation, evaluate, head_of_clinics, history_row
 from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.protocol.plan import Refit
+from dermafed.shared.training.trainer import FloatVector
 
 _DONE = "refit"  # in the strategy's memory: whether the last layer was kept
 
@@ -46,7 +47,13 @@ def refitted(state: RunState) -> bool:
     return _DONE in state.memory
 
 
-def refit_round(grid: Grid, state: RunState, federation: Federation, refitting: Refitting) -> RunState:
+def refit_round(
+    grid: Grid,
+    state: RunState,
+    federation: Federation,
+    refitting: Refitting,
+    start: FloatVector | None = None,
+) -> RunState:
     """The state after one more round, whose model has another last layer if that is no worse.
 
     Args:
@@ -54,14 +61,16 @@ def refit_round(grid: Grid, state: RunState, federation: Federation, refitting: 
         state: after the last round of training.
         federation: what stays the same.
         refitting: how.
+        start: the model whose last layer is trained, if another than the last: one that reads the lesion.
 
     Raises:
         FederationError: a quorum was missed too often.
     """
-    start, number = time.monotonic(), state.round + 1
-    trained = _trained(grid, state, federation, refitting)
+    begin, number = time.monotonic(), state.round + 1
+    read = state if start is None else replace(state, weights=start)
+    trained = _trained(grid, read, federation, refitting)
     evaluation, evaluated = evaluate(grid, trained.weights, federation, number)
-    row = history_row(trained, evaluation, evaluated, number, time.monotonic() - start)
+    row = history_row(trained, evaluation, evaluated, number, time.monotonic() - begin)
     kept = not state.history or not_worse(row, state.history[-1])
     log.info("The last layer trained anew is %s", "kept" if kept else "no better, and not kept")
     return replace(

@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -49,6 +49,21 @@ class ClinicsFinder:
     clinics: dict[str, int]
     left_out: dict[str, str]
 
+    def of_model(self, weights: FloatVector, round: int) -> ClinicsFinder:
+        """The same for a model that differs in its last layer only, which has the same maps."""
+        own = self.finder and replace(self.finder, model=weights_digest(weights))
+        return replace(self, round=round, finder=own)
+
+    def within(self, weights: FloatVector) -> FloatVector:
+        """A model of the lesion's features, float32 (P,), that reads the lesion which this finder finds.
+
+        Without a finder it reads the whole image, as before.
+        """
+        if self.finder is None:
+            return weights
+        own = self.finder.flat()
+        return np.concatenate([own, weights[own.size :]])
+
     def save(self, folder: Path) -> None:
         """Write ``lesion-finder.json`` into a run's folder; raises a StorageError if that is not possible."""
         document = None if self.finder is None else self.finder.to_document()
@@ -56,14 +71,14 @@ class ClinicsFinder:
         write_json(folder / LESION_FINDER_FILE, {**facts, "finder": document})
 
 
-def find_with_clinics(
+def fit_with_clinics(
     grid: Grid,
     weights: FloatVector,
     round: int,
     rules: RoundRules,
     members: Mapping[str, Member] | None = None,
 ) -> ClinicsFinder:
-    """Let the connected clinics fit a lesion finder together, and send it to all of them.
+    """Let the connected clinics fit a lesion finder together.
 
     No quorum is needed: the run's model exists already, and clinics without masks have no sums. No clinic's
     cells count for more than its largest share, as in a round.
@@ -89,10 +104,14 @@ def find_with_clinics(
     if not sums:
         return ClinicsFinder(round, None, clinics, without)
     total = reduce(add, capped_sums(sums, rules.largest_share).values())
-    finder = LesionFinder.of(total, weights_digest(weights), len(sums))
-    message = Assignment(FINDER_QUERY, round, encode_finder(finder))
-    collect(grid, message, rules, lambda clinic, reply: (None, decode_ready(reply)))
-    return ClinicsFinder(round, finder, clinics, without)
+    return ClinicsFinder(round, LesionFinder.of(total, weights_digest(weights), len(sums)), clinics, without)
+
+
+def send_finder(grid: Grid, found: ClinicsFinder, rules: RoundRules) -> None:
+    """Send the finder, if there is one, to the connected clinics, which save it beside its model."""
+    if found.finder is not None:
+        message = Assignment(FINDER_QUERY, found.round, encode_finder(found.finder))
+        collect(grid, message, rules, lambda clinic, reply: (None, decode_ready(reply)))
 
 
 def unlike_most(sums: Mapping[str, FinderSums], largest_step: float | None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
 from dermafed.server.rounds.run_calibration import calibrate_with_clinics
 from dermafed.server.rounds.run_explanations import measure_explanations
-from dermafed.server.rounds.run_finder import find_with_clinics
+from dermafed.server.rounds.run_finder import fit_with_clinics, send_finder
 from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
@@ -55,6 +55,7 @@ def build_server_app(
     parts: Parts | None = None,
     refit: Refitting | None = None,
     lesion_finder: bool = False,
+    lesion_features: bool = False,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -84,6 +85,7 @@ def build_server_app(
         refit: how the last layer is trained anew after the last round; ``None``: it is not.
         lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
             ``lesion-finder.json``.
+        lesion_features: whether the last layer, trained anew, reads the lesion that the finder finds.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -103,35 +105,33 @@ def build_server_app(
     federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held)
     app = ServerApp()
 
+    def keep(state: RunState) -> None:
+        save_state(folder, state)
+        write_history(folder, state.history)
+        if on_round is not None:
+            on_round(state.history[-1])
+
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        last = state
-        for last in _rounds(grid, state, federation, refit):
-            save_state(folder, last)
-            write_history(folder, last.history)
-            if on_round is not None:
-                on_round(last.history[-1])
+        last, found = state, None
+        for last in () if refitted(state) else run_rounds(grid, state, federation):
+            keep(last)
+        if refit is not None and not refitted(last):
+            if lesion_features:
+                found = fit_with_clinics(grid, last.weights, last.round, rules, members)
+            start = found.within(last.weights) if found else None
+            keep(last := refit_round(grid, last, federation, refit, start))
         if explain:
             measure_explanations(grid, last.weights, last.round, rules).save(folder)
         if calibrate is not None:
             calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate, members).save(folder)
         if lesion_finder:  # after the calibration, by which the clinics save the model that it belongs to
-            find_with_clinics(grid, last.weights, last.round, rules, members).save(folder)
+            found = found or fit_with_clinics(grid, last.weights, last.round, rules, members)
+            found = found.of_model(last.weights, last.round)
+            send_finder(grid, found, rules)
+            found.save(folder)
 
     return app
-
-
-def _rounds(
-    grid: Grid, state: RunState, federation: Federation, refit: Refitting | None
-) -> Iterator[RunState]:
-    """The state after each of the remaining rounds, the last of which may train the last layer anew."""
-    if refitted(state):
-        return
-    last = state
-    for last in run_rounds(grid, state, federation):
-        yield last
-    if refit is not None:
-        yield refit_round(grid, last, federation, refit)
 
 
 def _open_run(weights: FloatVector, settings: Settings, folder: Path, resume: bool) -> RunState:

@@ -1,6 +1,6 @@
 """The lesion finder: of each cell of an image, how much of it is lesion.
 
-A linear function of the cell's features (:mod:`dermafed.shared.lesion_finder.cells`), fitted by ridge
+A linear function of the cell's features (:mod:`dermafed.shared.model.cells`), fitted by ridge
 regression to the shares of the clinics' masks (Hoerl and Kennard 1970), in closed form from their sums:
 federated, it is what all images in one place would give.
 """
@@ -24,6 +24,9 @@ RIDGE = 0.003
 """Of standardised features and the mean of squares; chosen on validation images of HAM10000."""
 
 FORMAT = 1
+
+PLACES = 6
+"""How many of a cell's features, the last ones, tell where it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +68,7 @@ class LesionFinder:
 
         Args:
             cells: of an image, float (G, G, K), or of several, (N, G, G, K), by
-                :func:`dermafed.shared.lesion_finder.cells.cell_model` of the same model.
+                :func:`dermafed.shared.model.cells.cell_model` of the same model.
 
         Returns:
             float32 (G, G) or (N, G, G), from 0 to 1.
@@ -80,6 +83,16 @@ class LesionFinder:
             )
         shares = cells.astype(np.float64) @ self.kernel + self.bias
         return np.clip(shares, 0, 1).astype(np.float32)
+
+    def flat(self) -> NDArray[np.float32]:
+        """Its weights as they begin those of a model that reads the lesion, float32 (K + 1,).
+
+        See :mod:`dermafed.shared.model.lesion_weights`: each block's layer has its maps' weights in pairs,
+        of a cell and of the window around it; then those of the places, and the bias.
+        """
+        own, around = np.split(self.kernel[:-PLACES], 2)
+        pairs = np.stack([own, around], axis=1).ravel()
+        return np.concatenate([pairs, self.kernel[-PLACES:], [self.bias]]).astype(np.float32)
 
     def to_document(self) -> dict[str, Any]:
         """The finder as JSON types."""

@@ -1,8 +1,4 @@
-"""The lesion finder as a part of the network: its cells come out of the pass that classifies the image.
-
-The finder is linear, and so is what brings a block's maps to the grid. So each block's maps are weighted and
-summed up first, and only the sums are resized: two numbers for each place, where the cells have hundreds.
-"""
+"""The lesion finder as a part of the network: its cells come out of the pass that classifies the image."""
 
 from __future__ import annotations
 
@@ -13,16 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.lesion_finder.cells import (
-    BLOCKS,
-    GRID_BLOCK,
-    area_matrix,
-    bilinear_matrix,
-    mean_matrix,
-    positions,
-)
 from dermafed.shared.lesion_finder.finder import LesionFinder
-from dermafed.shared.model.image_features import block_of
+from dermafed.shared.model.blocks import maps_of_blocks
+from dermafed.shared.model.cells import BLOCKS, GRID_BLOCK, positions, shares_of_sums
 
 
 def shares_tensor(classifier: keras.Model, finder: LesionFinder) -> keras.KerasTensor:
@@ -38,21 +27,18 @@ def shares_tensor(classifier: keras.Model, finder: LesionFinder) -> keras.KerasT
     Raises:
         ModelError: the finder is of another network.
     """
-    last = {block_of(layer.name): layer.output for layer in classifier.layers}
+    last = maps_of_blocks(classifier)
     if not set(BLOCKS) <= set(last):
         raise _of_another_network()
     maps = [last[block] for block in BLOCKS]
     grid = int(last[GRID_BLOCK].shape[1])
     own, around, places = _kernels(finder, [int(each.shape[-1]) for each in maps])
     sums = [
-        _on_grid(keras.ops.matmul(keras.ops.cast(each, "float32"), np.stack(kernels, axis=1)), grid)
+        keras.ops.matmul(keras.ops.cast(each, "float32"), np.stack(kernels, axis=1))
         for each, *kernels in zip(maps, own, around, strict=True)
     ]
-    of_cell, of_window = keras.ops.unstack(sum(sums[1:], sums[0]), axis=1)
-    means = mean_matrix(grid)
-    of_window = keras.ops.matmul(keras.ops.matmul(means, of_window), means.T)
     constant = (positions(grid) @ places + finder.bias).astype(np.float32)
-    return keras.ops.clip(of_cell + of_window + constant, 0, 1)
+    return shares_of_sums(sums, constant, grid)
 
 
 def _kernels(
@@ -68,15 +54,6 @@ def _kernels(
         return [kernel[start:end].astype(np.float32) for start, end in pairwise(ends)]
 
     return split(finder.kernel[:count]), split(finder.kernel[count : 2 * count]), finder.kernel[2 * count :]
-
-
-def _on_grid(maps: keras.KerasTensor, grid: int) -> keras.KerasTensor:
-    """Maps (N, h, w, 2) on the grid of cells, (N, 2, G, G)."""
-    size, first = int(maps.shape[1]), keras.ops.transpose(maps, (0, 3, 1, 2))
-    if size == grid:
-        return first
-    matrix = area_matrix(size, grid) if size > grid else bilinear_matrix(size, grid)
-    return keras.ops.matmul(keras.ops.matmul(matrix, first), matrix.T)
 
 
 def _of_another_network() -> ModelError:

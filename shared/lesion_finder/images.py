@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.lesion_finder.cells import cell_model
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_sums import FinderSums, sum_up
 from dermafed.shared.lesion_finder.outline import Floats, LesionOutline, Mask, outline
+from dermafed.shared.model.cells import cell_model
 from dermafed.shared.training.predict import BATCH_SIZE, apply_in_batches
 
 Pixels = NDArray[np.uint8]

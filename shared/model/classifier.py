@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.model.image_features import block_of, image_features
+from dermafed.shared.model.blocks import block_of
+from dermafed.shared.model.image_features import image_features
+from dermafed.shared.model.lesion_weights import finder_variables
 from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.model.parts import MEANS, VARIANCES, WEIGHTS, Parts
@@ -99,17 +101,18 @@ def _freeze(model: keras.Model, backbone: keras.Model, settings: ModelSettings) 
 
 
 def exchanged_variables(model: keras.Model) -> list[keras.Variable]:
-    """Return the variables that make up the flat vector, in the model's own order.
+    """Return the variables that make up the flat vector, in the model's own order, a lesion finder's first.
 
     All but those of the input normalisation, which are part of the architecture.
     """
-    constants = {
+    finder = finder_variables(model)
+    others = {id(variable) for variable in finder} | {
         id(variable)
         for layer in model.layers
         if isinstance(layer, keras.layers.Normalization)
         for variable in layer.variables
     }
-    return [variable for variable in model.weights if id(variable) not in constants]
+    return [*finder, *(variable for variable in model.weights if id(variable) not in others)]
 
 
 def to_flat(model: keras.Model) -> NDArray[np.float32]:

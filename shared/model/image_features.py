@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import keras
 
+from dermafed.shared.model.blocks import maps_of_blocks
+from dermafed.shared.model.lesion_weights import finder_variables, lesion_weights, weighted_statistics
 from dermafed.shared.model.model_settings import BLOCKS, Features
 
 _MEAN = "mean_of_block"
@@ -23,26 +25,26 @@ def image_features(backbone: keras.Model, kind: Features) -> keras.KerasTensor:
 
     Args:
         backbone: an EfficientNet without top, whose layers carry their block's number in their name.
-        kind: ``pooled``, K the channels of the last maps; or ``blocks``, the means and deviations of each
-            block in turn, the earliest first.
+        kind: ``pooled``, K the channels of the last maps; ``blocks``, the means and deviations of each block
+            in turn, the earliest first; or ``lesion``, the same of the lesion
+            (:mod:`dermafed.shared.model.lesion_weights`).
     """
     if kind == "pooled":
         return keras.layers.GlobalAveragePooling2D(name="pooled")(backbone.output)
-    last = {block_of(layer.name): layer for layer in backbone.layers}
-    blocks = sorted(number for number in last if 1 <= number <= 7)[-BLOCKS:]
-    statistics = [part for block in blocks for part in _statistics(last[block].output, block)]
+    maps = maps_of_blocks(backbone)
+    last = sorted(maps)[-BLOCKS:]
+    weights = lesion_weights(maps) if kind == "lesion" else None
+    statistics = [part for block in last for part in _statistics(maps[block], block, weights)]
     return keras.layers.Concatenate(name="statistics_of_blocks")(statistics)
 
 
-def block_of(name: str) -> int:
-    """The block (1 to 7) a backbone layer belongs to; 0 for the stem, 8 for the top."""
-    if name.startswith("block"):
-        return int(name[5])
-    return 8 if name.startswith("top_") else 0
-
-
 def last_cut(classifier: keras.Model) -> int:
-    """The last block after which the classifier can be cut in two: later ones' maps are not all it reads."""
+    """The last block after which the classifier can be cut in two: later ones' maps are not all it reads.
+
+    0 for features of the lesion, which its finder finds by the maps of early blocks.
+    """
+    if finder_variables(classifier):
+        return 0
     read = [int(layer.name[-1]) for layer in classifier.layers if layer.name.startswith(_MEAN)]
     return min(read, default=7)
 
@@ -56,6 +58,12 @@ def features_network(classifier: keras.Model) -> keras.Model:
     return keras.Model(classifier.input, classifier.get_layer("logits").input)
 
 
-def _statistics(maps: keras.KerasTensor, block: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    mean = keras.layers.GlobalAveragePooling2D(name=f"{_MEAN}{block}")(maps)
-    return mean, keras.ops.sqrt(keras.ops.var(maps, axis=(1, 2)) + _LEAST_VARIANCE)
+def _statistics(
+    maps: keras.KerasTensor, block: int, weights: keras.KerasTensor | None
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    if weights is None:
+        mean = keras.layers.GlobalAveragePooling2D(name=f"{_MEAN}{block}")(maps)
+        variance = keras.ops.var(maps, axis=(1, 2))
+    else:
+        mean, variance = weighted_statistics(maps, weights)
+    return mean, keras.ops.sqrt(variance + _LEAST_VARIANCE)

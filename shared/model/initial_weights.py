@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from dermafed.shared.errors import ModelError, SettingsError
+from dermafed.shared.model.blocks import block_of
 from dermafed.shared.model.classifier import IMAGENET_MEAN, IMAGENET_VARIANCE, build_classifier
-from dermafed.shared.model.image_features import block_of
 from dermafed.shared.model.lite0 import fit_lite0
 from dermafed.shared.model.model_settings import ModelSettings
 

@@ -14,10 +14,10 @@ from dermafed.shared.lesions.record import PAPER_CLASSES
 from dermafed.shared.settings import STRICT, Key, Number, Settings
 
 BatchNorm = Literal["fixed", "aggregate", "frozen", "local"]
-Features = Literal["pooled", "blocks"]
+Features = Literal["pooled", "blocks", "lesion"]
 
 BLOCKS = 3
-"""How many of the last blocks have statistics, with the features ``blocks``."""
+"""How many of the last blocks have statistics, with the features ``blocks`` and ``lesion``."""
 
 Backbone = Literal[
     "EfficientNetB0",
@@ -95,7 +95,7 @@ class Architecture(Settings):
     ] = 0
     features: Annotated[
         Features,
-        Field(description="Read by the last layer: pooled, or blocks: statistics of the last three blocks"),
+        Field(description="Read by the last layer: pooled, blocks (statistics) or lesion (the same of it)"),
         Key(later=True, pretrained="blocks"),
     ] = "pooled"
     dropout: Annotated[

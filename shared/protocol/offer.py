@@ -18,7 +18,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.messages import SENT
-from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, read_parts
+from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, check_lesion_features, read_parts
 from dermafed.shared.protocol.price import Price, price_of
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, keys_of
 from dermafed.shared.training.recipe import Recipe
@@ -71,6 +71,7 @@ class Offer(RunKeys):
 
     @model_validator(mode="after")
     def _last_layers_are_told(self) -> Self:
+        check_lesion_features(self.model, self)
         if self.refit != "none" and not self.calibrate:
             remedy = "Leave calibrate true: by it the clinics learn whether the last layer was kept"
             raise SettingsError("refit without calibrate", where="refit", remedy=remedy)

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.model.model_settings import ModelSettings, default_frozen_blocks
+from dermafed.shared.model.model_settings import Architecture, ModelSettings, default_frozen_blocks
 from dermafed.shared.settings import STRICT, Key, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
@@ -96,6 +96,20 @@ class RunKeys(Settings):
             remedy = "Give 1: further rounds give the same head again"
             raise SettingsError(f"{EXACT_HEAD} with {self.rounds} rounds", where="rounds", remedy=remedy)
         return self
+
+
+def check_lesion_features(model: Architecture, run: RunKeys) -> None:
+    """Refuse features of the lesion in a run that finds none, or that trains no last layer on them.
+
+    Raises:
+        SettingsError: names what is missing.
+    """
+    if model.features == "lesion" and (not run.lesion_finder or run.refit == "none"):
+        raise SettingsError(
+            "Features of the lesion need a lesion finder, and a last layer trained anew once it is found",
+            where="features",
+            remedy="Set lesion_finder to true and refit to logistic, or features to blocks",
+        )
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -6,7 +6,8 @@ import hashlib
 
 import keras
 
-from dermafed.shared.model.image_features import block_of, last_cut
+from dermafed.shared.model.blocks import block_of
+from dermafed.shared.model.image_features import last_cut
 
 
 def frozen_front(classifier: keras.Model, frozen_blocks: int) -> keras.Model | None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dermafed.shared.imaging.cache import default_cache_folder
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
-from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.clinic_head import ClinicHead
 from dermafed.shared.training.clinic_weight import absent_classes, class_weights, clinic_weight
@@ -112,7 +111,7 @@ class KerasTrainer:
         for done, batch in enumerate(self._batches(network, steps)):
             progress = (round - 1 + (done + 0.5) / len(steps)) / self.rounds
             network.step(batch, self._targets[batch.index], self._weights[batch.index], progress)
-        trained = to_flat(network.classifier)
+        trained = network.weights()
         self._save_batch_norm(trained, round)
         return Update(trained, self._weight, {"loss": network.mean_loss()})
 

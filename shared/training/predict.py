@@ -21,7 +21,7 @@ from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.frozen_front import digest_of_front, frozen_front, rest_of
 from dermafed.shared.training.trainer import FloatVector
-from dermafed.shared.training.training_network import shared_classifier
+from dermafed.shared.training.training_network import in_training, shared_classifier, without_finder
 
 # 64 images a batch take half as long again as four times 16: their maps leave the processor's cache.
 BATCH_SIZE = 16
@@ -67,10 +67,18 @@ def predict(
 def loaded_classifier(
     model: ModelSettings, weights: FloatVector, *, round: int = 0, memory: BatchNormMemory | None = None
 ) -> keras.Model:
-    """Return the process's one classifier, with these weights until others are set; see :func:`predict`."""
-    classifier = shared_classifier(model)
+    """Return the process's one classifier, with these weights until others are set; see :func:`predict`.
+
+    Without a lesion finder in the weights, a model of the lesion's features is the one that rounds train,
+    which gives the same and whose frozen blocks can be computed once.
+    """
     # The values that the clinic saved in this round belong to this round's model.
-    set_flat(classifier, with_own_batch_norm(model, weights, memory, round + 1))
+    weights = with_own_batch_norm(model, weights, memory, round + 1)
+    finder, trained = without_finder(model, weights)
+    if not finder.any():
+        model, weights = in_training(model), trained
+    classifier = shared_classifier(model)
+    set_flat(classifier, weights)
     return classifier
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.model.classifier import build_classifier, fix_batch_norm, logits_model, set_flat
+from dermafed.shared.model.classifier import build_classifier, fix_batch_norm, logits_model, set_flat, to_flat
+from dermafed.shared.model.lesion_weights import finder_size
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import Batch
 from dermafed.shared.training.frozen_front import frozen_front, rest_of
@@ -56,11 +58,13 @@ class TrainingNetwork:
     Tracing EfficientNetB0's training step takes longer than the round of many a clinic.
 
     Attributes:
-        classifier: the whole classifier.
+        classifier: the whole classifier, as :func:`in_training` builds it.
         front: its frozen blocks where the recipe has views, whose features are the batches' inputs then.
     """
 
     def __init__(self, settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool) -> None:
+        self._settings, self._finder = settings, np.empty(0, np.float32)
+        settings = in_training(settings)
         self.classifier = shared_classifier(settings)
         if fixed:  # a classifier of its own, since Keras reads what trains when it traces a step
             self.classifier = build_classifier(settings)
@@ -75,7 +79,8 @@ class TrainingNetwork:
 
     def restart(self, weights: FloatVector, *, seed: int) -> None:
         """Start from ``weights`` with a fresh optimiser and seeded dropout."""
-        set_flat(self.classifier, weights)
+        self._finder, trained = without_finder(self._settings, weights)
+        set_flat(self.classifier, trained)
         self._network.set_anchor()
         for variable in self._network.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable.value))
@@ -99,6 +104,10 @@ class TrainingNetwork:
         self._loss_sum += float(loss) * float(weights.sum())
         self._weight += float(weights.sum())
 
+    def weights(self) -> FloatVector:
+        """The weights as they are now, float32 (P,)."""
+        return np.concatenate([self._finder, to_flat(self.classifier)])
+
     def mean_loss(self) -> float:
         """The mean training loss since the restart."""
         return self._loss_sum / self._weight
@@ -108,6 +117,18 @@ class TrainingNetwork:
 def shared_classifier(settings: ModelSettings) -> keras.Model:
     """Return the process's one classifier of an architecture; its weights are those that were set last."""
     return build_classifier(settings)
+
+
+def in_training(settings: ModelSettings) -> ModelSettings:
+    """The architecture that rounds train: before there is a lesion finder, all cells count the same."""
+    return replace(settings, features="blocks") if settings.features == "lesion" else settings
+
+
+def without_finder(settings: ModelSettings, weights: FloatVector) -> tuple[FloatVector, FloatVector]:
+    """The finder's part of the weights, and what the network in training has; without one, it is empty."""
+    trained = in_training(settings)
+    size = 0 if trained is settings else finder_size(shared_classifier(trained))
+    return weights[:size], weights[size:]
 
 
 @lru_cache(maxsize=2)

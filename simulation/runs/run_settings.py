@@ -17,7 +17,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import Architecture, ModelSettings
-from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
+from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights, check_lesion_features
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
@@ -117,7 +117,8 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         return ArgsKwargs((), filled)
 
     @model_validator(mode="after")
-    def _tuning_is_not_local_twice(self) -> Self:
+    def _keys_fit(self) -> Self:
+        check_lesion_features(self, self)
         for name in ("tune", "own_layer"):
             if getattr(self, name) and self.batch_norm == "local":
                 remedy = f"Choose another batch_norm: {name} gives each clinic its own model anyway"

@@ -8,10 +8,10 @@ import pytest
 
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.lesion_finder.cells import cell_model
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_graph import shares_tensor
 from dermafed.shared.lesion_finder.images import sum_up_images
+from dermafed.shared.model.cells import cell_model
 from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.shared.lesion_finder.test_images import drawn

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dermafed.shared.errors import ModelError, SettingsError
+from dermafed.shared.model.blocks import block_of
 from dermafed.shared.model.classifier import (
     HEAD_SCALE,
     batch_norm_mask,
@@ -16,7 +17,6 @@ from dermafed.shared.model.classifier import (
     to_flat,
     trainable_mask,
 )
-from dermafed.shared.model.image_features import block_of
 from dermafed.shared.model.metadata import METADATA_FEATURES
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.model.parts import MEANS, VARIANCES, WEIGHTS

@@ -7,9 +7,9 @@ from math import prod
 import keras
 import pytest
 
+from dermafed.shared.model.blocks import block_of
 from dermafed.shared.model.classifier import build_classifier
 from dermafed.shared.model.front_size import features_of, share_of_work
-from dermafed.shared.model.image_features import block_of
 from dermafed.shared.model.model_settings import Backbone, ModelSettings
 from dermafed.shared.training.frozen_front import frozen_front
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from dermafed.client.node.clinic_finder import ClinicFinder
+from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.run_finder import ClinicsFinder
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesion_finder.finder import LesionFinder
@@ -18,12 +20,14 @@ from dermafed.shared.lesions.clinic_split import write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, to_flat
+from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.recipe import Recipe
 from dermafed.simulation.runs.arms import Arm, load_found_lesions
 from dermafed.simulation.runs.found_lesions import save_and_test_finder
+from dermafed.simulation.runs.train_arm import train_and_test
 
 pytestmark = pytest.mark.journey
 
@@ -33,14 +37,14 @@ PLAN = Plan(MODEL, PREPROCESS, Recipe(), rounds=1, class_counts=(12, 12), seed=5
 
 
 def records(folder: Path, count: int, masks: bool) -> tuple[LesionRecord, ...]:
-    """Dark discs on bright noise, with their masks."""
+    """Discs on bright noise, darker for the first class, with their masks."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     made = []
     for number in range(count):
         mask, centre = np.zeros((64, 64), np.uint8), rng.integers(20, 44, 2).tolist()
         cv2.circle(mask, centre, int(rng.integers(10, 20)), 255, cv2.FILLED)
-        image = rng.uniform(150, 250, (64, 64, 3)) - 120 * (mask[..., None] > 0)
+        image = rng.uniform(150, 250, (64, 64, 3)) - (150 - 60 * (number % 2)) * (mask[..., None] > 0)
         path, where = folder / f"{number}.png", folder / f"{number}_mask.png"
         cv2.imwrite(str(path), np.clip(image, 0, 255).astype(np.uint8))
         cv2.imwrite(str(where), mask)
@@ -101,3 +105,27 @@ def test_without_masks_nothing_is_saved_or_measured(arm: Arm) -> None:
     assert arm.model is not None
     assert load_finder(arm.model[0], "ab" * 32) is None
     assert load_found_lesions(arm)["test"] is None
+
+
+def test_the_last_layer_reads_the_lesion_that_the_clinics_find(arm: Arm) -> None:
+    """Also at the clinic without masks, since the finder is a part of the model."""
+    settings = replace(MODEL, features="lesion", frozen_blocks=6)
+    recipe = Recipe(epochs=0.25, views=1, head_images=1)
+    arm = replace(
+        arm,
+        plan=Plan(settings, PREPROCESS, recipe, rounds=1, class_counts=(24, 24), seed=5),
+        model=(arm.folder.parent / "model.keras", ModelInfo(settings, PREPROCESS, "none", 1)),
+        refit="logistic",
+    )
+    train_and_test(arm)
+    assert arm.model is not None
+    state = load_state(arm.folder)
+    model, info = load_model(arm.model[0])
+    finder = load_finder(arm.model[0], weights_digest(state.weights))
+    assert finder is not None
+    size = len(finder.kernel) + 1
+    np.testing.assert_allclose(to_flat(model)[:size], finder.flat(), rtol=1e-6)
+    assert info.model.features == "lesion"
+    assert [row.round for row in state.history] == [1, 2]
+    again = ClinicFinder(arm.members[0], arm.plan, lambda finder: None).sums(state.weights)
+    np.testing.assert_allclose(LesionFinder.of(again, finder.model).kernel, finder.kernel, atol=1e-6)

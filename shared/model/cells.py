@@ -7,6 +7,7 @@ each cell goes the mean of the 5 x 5 cells around it, and where it is: dermoscop
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import keras
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.model.image_features import block_of
+from dermafed.shared.model.blocks import maps_of_blocks
 
 BLOCKS = (2, 3, 4, 5, 6)
 GRID_BLOCK = 3
@@ -38,15 +39,15 @@ def cell_model(classifier: keras.Model) -> keras.Model:
     Raises:
         ModelError: the classifier has not these blocks; only EfficientNets have.
     """
-    last = {block_of(layer.name): layer for layer in classifier.layers}
+    last = maps_of_blocks(classifier)
     if not set(BLOCKS) <= set(last):
         raise ModelError(
             "A lesion finder needs an EfficientNet, whose layers are named by their blocks",
             where=classifier.name,
             remedy="Use a model that fl-simulate or a federation trained",
         )
-    grid = int(last[GRID_BLOCK].output.shape[1])
-    maps = keras.ops.concatenate([_on_grid(last[block].output, grid) for block in BLOCKS], axis=-1)
+    grid = int(last[GRID_BLOCK].shape[1])
+    maps = keras.ops.concatenate([_on_grid(last[block], grid) for block in BLOCKS], axis=-1)
     means = _resized(maps, mean_matrix(grid))
     places = keras.ops.zeros_like(maps[..., :6]) + positions(grid)
     return keras.Model(classifier.inputs[0], keras.ops.concatenate([maps, means, places], axis=-1))
@@ -86,11 +87,43 @@ def bilinear_matrix(size: int, grid: int) -> Floats:
     return np.asarray(np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size))), np.float32)
 
 
+def shares_of_sums(
+    sums: Sequence[keras.KerasTensor], constant: keras.KerasTensor | Floats, grid: int
+) -> keras.KerasTensor:
+    """What a linear function of the cells' features gives, float32 (N, G, G), bounded to [0, 1].
+
+    What brings maps to the grid is linear too. So each block's maps are weighted and summed up first, and
+    only the sums are resized: two numbers for each place, where the cells have hundreds.
+
+    Args:
+        sums: of each block, its maps weighted as they are and as means over the window, (N, h, w, 2).
+        constant: of each cell, (G, G) or (N, G, G).
+        grid: G.
+    """
+    whole = sum((_on_cells(each, grid) for each in sums[1:]), _on_cells(sums[0], grid))
+    of_cell, of_window = keras.ops.unstack(whole, num=2, axis=1)
+    means = mean_matrix(grid)
+    of_window = keras.ops.matmul(keras.ops.matmul(means, of_window), means.T)
+    return keras.ops.clip(of_cell + of_window + constant, 0, 1)
+
+
+def _on_cells(sums: keras.KerasTensor, grid: int) -> keras.KerasTensor:
+    """Sums (N, h, w, 2) on the grid of cells, (N, 2, G, G)."""
+    first = keras.ops.transpose(sums, (0, 3, 1, 2))
+    matrix = _to_grid(int(sums.shape[1]), grid)
+    return first if matrix is None else keras.ops.matmul(keras.ops.matmul(matrix, first), matrix.T)
+
+
 def _on_grid(maps: keras.KerasTensor, grid: int) -> keras.KerasTensor:
-    size = int(maps.shape[1])
+    matrix = _to_grid(int(maps.shape[1]), grid)
+    return maps if matrix is None else _resized(maps, matrix)
+
+
+def _to_grid(size: int, grid: int) -> Floats | None:
+    """The matrix (G, size) that brings an axis to the grid; ``None`` if it is there."""
     if size == grid:
-        return maps
-    return _resized(maps, area_matrix(size, grid) if size > grid else bilinear_matrix(size, grid))
+        return None
+    return area_matrix(size, grid) if size > grid else bilinear_matrix(size, grid)
 
 
 def _resized(maps: keras.KerasTensor, matrix: Floats) -> keras.KerasTensor:

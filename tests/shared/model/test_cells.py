@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dermafed.shared.errors import ModelError
-from dermafed.shared.lesion_finder.cells import (
+from dermafed.shared.model.cells import (
     area_matrix,
     bilinear_matrix,
     cell_model,
