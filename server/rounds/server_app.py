@@ -24,6 +24,7 @@ from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.server.rounds.refit_round import Refitting, refit_round, refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
+from dermafed.server.rounds.run_audit import audit_with_clinics
 from dermafed.server.rounds.run_calibration import calibrate_with_clinics
 from dermafed.server.rounds.run_explanations import measure_explanations
 from dermafed.server.rounds.run_finder import find_with_clinics
@@ -55,6 +56,7 @@ def build_server_app(
     parts: Parts | None = None,
     refit: Refitting | None = None,
     lesion_finder: bool = False,
+    audit_model: bool = False,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -84,6 +86,8 @@ def build_server_app(
         refit: how the last layer is trained anew after the last round; ``None``: it is not.
         lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
             ``lesion-finder.json``.
+        audit_model: whether the clinics audit the last model for shortcuts; the result is in
+            ``model-audit.json``.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -117,6 +121,8 @@ def build_server_app(
             calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate, members).save(folder)
         if lesion_finder:  # after the calibration, by which the clinics save the model that it belongs to
             find_with_clinics(grid, last.weights, last.round, rules, members).save(folder)
+        if audit_model:
+            audit_with_clinics(grid, last.weights, last.round, rules, members).save(folder)
 
     return app
 
