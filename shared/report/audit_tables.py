@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dermafed.shared.artefacts.artefacts import CHANGES
-from dermafed.shared.metrics.fairness.disclosure import FEWEST_OF_CLASS
+from dermafed.shared.metrics.evaluation import FEWEST_OF_A_CLASS
 from dermafed.shared.report.sentences import number
 
 ALL = "all clinics"
 HIDDEN = "–"
-DASH = f"A dash: fewer than {FEWEST_OF_CLASS} lesions, or none of one side."
+DASH = f"A dash: fewer than {FEWEST_OF_A_CLASS} lesions, or none of one side."
 HOW = (
     "Ink, hair and other artefacts were drawn on each clinic's test images; only counts and sums left it. An "
     "answer is the most probable class; that of a lesion is melanoma where that of one of its images is. "
