@@ -6,6 +6,7 @@ import typer
 
 from dermafed.console import Version, run_app
 from dermafed.server.commands.clinics import clinics, enrol, revoke
+from dermafed.server.commands.model_audit import audit
 from dermafed.server.commands.models import export, history, models
 from dermafed.server.commands.runs import resume, runs, stop, train
 from dermafed.server.commands.setup import init, renew, start
@@ -21,6 +22,7 @@ _PANELS = {
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+models.command("audit")(audit)
 app.add_typer(models, name="models", rich_help_panel="Results")
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
-from dermafed.client.evaluation.artefact_predictions import (
+from dermafed.client.evaluation.evaluate import Stage, model_class_map, predict_finite
+from dermafed.client.evaluation.evaluate_alert import compared_probabilities
+from dermafed.shared.artefacts.artefact_predictions import (
     ArtefactPredictions,
     Probabilities,
     predict_with_artefacts,
 )
-from dermafed.client.evaluation.evaluate import Stage, model_class_map, predict_finite
-from dermafed.client.evaluation.evaluate_alert import compared_probabilities
 from dermafed.shared.artefacts.surroundings import Image
 from dermafed.shared.errors import ModelError
 from dermafed.shared.lesions.readers.columns import ColumnNames

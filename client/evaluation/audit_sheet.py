@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
-from dermafed.client.evaluation.artefact_predictions import CHANGES, ArtefactPredictions, read_lesion
-from dermafed.shared.artefacts.artefacts import draw
+from dermafed.shared.artefacts.artefact_predictions import ArtefactPredictions, read_lesion
+from dermafed.shared.artefacts.artefacts import CHANGES, draw
 from dermafed.shared.artefacts.surroundings import Image
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 from dermafed.shared.metrics.shortcuts.answers import log_odds

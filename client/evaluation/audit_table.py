@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE
-from dermafed.client.evaluation.artefact_predictions import CHANGES
 from dermafed.client.evaluation.audit_model import Audit
+from dermafed.shared.artefacts.artefacts import CHANGES
 from dermafed.shared.metrics.fairness.disclosure import FEWEST_OF_CLASS
 from dermafed.shared.metrics.intervals import Interval
 from dermafed.shared.metrics.shortcuts.shortcut_effect import AucChange, Flips, ScoreChange

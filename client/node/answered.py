@@ -19,6 +19,7 @@ from dermafed.client.node.flower.contents import content_from_bytes, content_to_
 from dermafed.client.node.replying import NotApproved
 from dermafed.shared.errors import StorageError
 from dermafed.shared.protocol.messages import (
+    AUDIT_QUERY,
     CALIBRATE_QUERY,
     EXPLAIN_QUERY,
     HEAD_TRAIN,
@@ -34,12 +35,14 @@ _CALIBRATIONS = 2  # one for the temperature, one for the counts at it
 _POINTS = 24  # of scale and offsets: offset_fit.MOST_POINTS, and some for a server that starts again
 _SCORES = 1  # counts of scores: two that differ by one lesion's bin would show more of it
 _LESIONS = 1  # sums of a lesion finder: two that differ by one image would show it
+_AUDITS = 1  # sums of an audit, for the same reason
 _HEADS = 48  # of the last layer: twice logistic.MOST_POINTS, for a fit anew where a clinic falls away
 _OF_ONE_MODEL = {
     CALIBRATE_QUERY: _CALIBRATIONS,
     OFFSETS_QUERY: _POINTS,
     SCORES_QUERY: _SCORES,
     LESIONS_QUERY: _LESIONS,
+    AUDIT_QUERY: _AUDITS,
 }
 
 
@@ -157,13 +160,14 @@ def _check(request: Request, before: list[Request]) -> None:
 def _check_calibration(request: Request, before: list[Request], same: int) -> None:
     """One model is calibrated, at so many temperatures and points; its sums come before its slopes.
 
-    A lesion finder is of the same model.
+    A lesion finder and an audit are of the same model.
     """
     if any(each.model != request.model for each in before):
-        raise NotApproved("Another model was calibrated already, or has a lesion finder")
+        raise NotApproved("Another model was calibrated already, has a lesion finder, or was audited")
     if same >= _OF_ONE_MODEL[request.kind]:
         raise NotApproved(f"{_name(request)} was answered already, for this model")
-    if request.kind in (OFFSETS_QUERY, SCORES_QUERY) and all(each.kind == LESIONS_QUERY for each in before):
+    uncalibrated = all(each.kind in (LESIONS_QUERY, AUDIT_QUERY) for each in before)
+    if request.kind in (OFFSETS_QUERY, SCORES_QUERY) and uncalibrated:
         raise NotApproved("The slopes or scores of a model that was not calibrated")
 
 

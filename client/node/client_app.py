@@ -8,24 +8,17 @@ from typing import TYPE_CHECKING
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from dermafed.client.node.after_run import AuditOf, add_audit, add_calibration, add_finder
 from dermafed.client.node.replying import replies, timed
 from dermafed.client.node.trainer_cache import TrainerFor
 from dermafed.shared.errors import FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, decode_offer, encode_answer, encode_ready
-from dermafed.shared.protocol.calibration_messages import decode_calibration, encode_calibration_sums
 from dermafed.shared.protocol.explanation_messages import encode_explanation_quality
-from dermafed.shared.protocol.finder_messages import decode_finder, encode_finder_sums
 from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
-    CALIBRATE,
-    CALIBRATION,
     EXPLAIN,
-    FINDER,
     HEAD,
-    LESIONS,
-    OFFSETS,
-    SCORES,
     SLOPES,
     Instruction,
     Refusal,
@@ -33,8 +26,6 @@ from dermafed.shared.protocol.messages import (
     encode_evaluation,
     encode_update,
 )
-from dermafed.shared.protocol.offset_messages import decode_offsets_request, encode_offset_sums
-from dermafed.shared.protocol.score_messages import decode_scores_request, encode_scores
 from dermafed.shared.protocol.slope_messages import decode_slopes_request, encode_slope_sums
 from dermafed.shared.training.trainer import FloatVector, HeadTrainer, Trainer
 
@@ -47,12 +38,6 @@ if TYPE_CHECKING:
 QualityOf = Callable[[FloatVector, int], ExplanationQuality]
 """Weights float32 (P,) and their round to the quality of the model's explanations at one clinic."""
 
-Answer = Callable[[Message, Context, Callable[[Instruction], RecordDict]], RecordDict]
-"""Gives the content of the reply to a message, by what does the work."""
-
-Counted = Callable[[Message, "Asked", Context, Callable[[], RecordDict]], RecordDict]
-"""The same, of a message that is decoded: checked, and worked on once."""
-
 
 def build_client_app(
     trainer_for: TrainerFor,
@@ -60,6 +45,7 @@ def build_client_app(
     consent: ClinicConsent | None = None,
     calibrator_for: Callable[[Context], ClinicCalibrator] | None = None,
     finder_for: Callable[[Context], ClinicFinder] | None = None,
+    audit_for: Callable[[Context], AuditOf] | None = None,
 ) -> ClientApp:
     """The ClientApp of every clinic, in simulation and in deployment.
 
@@ -72,6 +58,8 @@ def build_client_app(
         consent: what the clinic approved; a simulation needs none.
         calibrator_for: gives the calibrator of a context's clinic; without it, it does not calibrate.
         finder_for: gives what a context's clinic does for a lesion finder; without it, it does nothing.
+        audit_for: gives what audits a model at a context's clinic
+            (:class:`dermafed.client.node.clinic_audit.ClinicAudit`); without it, it does not.
     """
     app = ClientApp()
 
@@ -139,9 +127,11 @@ def build_client_app(
         return answer(message, context, work)
 
     if calibrator_for is not None:
-        _add_calibration(app, answer, counted, calibrator_for)
+        add_calibration(app, answer, counted, calibrator_for)
     if finder_for is not None:
-        _add_finder(app, answer, finder_for)
+        add_finder(app, answer, finder_for)
+    if audit_for is not None:
+        add_audit(app, answer, audit_for)
     if consent is not None:
         _add_consent(app, consent)
     return app
@@ -156,67 +146,6 @@ def head_trainer(trainer: Trainer) -> HeadTrainer:
     if not isinstance(trainer, HeadTrainer):
         raise FederationError("This clinic does not sum up features")
     return trainer
-
-
-def _add_calibration(
-    app: ClientApp,
-    answer: Answer,
-    counted: Counted,
-    calibrator_for: Callable[[Context], ClinicCalibrator],
-) -> None:
-    """Answer the queries that come after a run."""
-
-    @app.query(CALIBRATE)
-    @replies(Refusal.CALIBRATION_FAILED)
-    def calibrate(message: Message, context: Context) -> RecordDict:
-        def work(asked: Instruction) -> RecordDict:
-            return encode_calibration_sums(*timed(lambda: calibrator_for(context).sums(asked)))
-
-        return answer(message, context, work)
-
-    @app.query(OFFSETS)
-    @replies(Refusal.CALIBRATION_FAILED)
-    def offsets(message: Message, context: Context) -> RecordDict:
-        asked = decode_offsets_request(message.content)
-
-        def work() -> RecordDict:
-            return encode_offset_sums(*timed(lambda: calibrator_for(context).offset_sums(asked)))
-
-        return counted(message, asked, context, work)
-
-    @app.query(SCORES)
-    @replies(Refusal.CALIBRATION_FAILED)
-    def scores(message: Message, context: Context) -> RecordDict:
-        asked = decode_scores_request(message.content)
-
-        def work() -> RecordDict:
-            return encode_scores(*timed(lambda: calibrator_for(context).scores(asked)))
-
-        return counted(message, asked, context, work)
-
-    @app.query(CALIBRATION)
-    @replies(Refusal.CALIBRATION_FAILED)
-    def calibration(message: Message, context: Context) -> RecordDict:
-        _, seconds = timed(lambda: calibrator_for(context).save(decode_calibration(message.content)))
-        return encode_ready(seconds)
-
-
-def _add_finder(app: ClientApp, answer: Answer, finder_for: Callable[[Context], ClinicFinder]) -> None:
-    """Answer the queries by which the clinics fit a lesion finder after a run."""
-
-    @app.query(LESIONS)
-    @replies(Refusal.FINDER_FAILED)
-    def lesions(message: Message, context: Context) -> RecordDict:
-        def work(asked: Instruction) -> RecordDict:
-            return encode_finder_sums(*timed(lambda: finder_for(context).sums(asked.weights)))
-
-        return answer(message, context, work)
-
-    @app.query(FINDER)
-    @replies(Refusal.FINDER_FAILED)
-    def finder(message: Message, context: Context) -> RecordDict:
-        _, seconds = timed(lambda: finder_for(context).save(decode_finder(message.content)))
-        return encode_ready(seconds)
 
 
 def _add_consent(app: ClientApp, consent: ClinicConsent) -> None:

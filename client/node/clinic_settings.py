@@ -14,10 +14,10 @@ from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.agreement import Decision, Reason
-from dermafed.shared.protocol.messages import SENT
 from dermafed.shared.protocol.offer import Offer, offer_keys
 from dermafed.shared.protocol.plan import EXACT_HEAD
 from dermafed.shared.protocol.price import Price, RoundOfWork, least_round
+from dermafed.shared.protocol.sent import SENT
 from dermafed.shared.settings import KeyInfo, keys_of, unknown_key
 from dermafed.shared.toml_file import read_toml
 

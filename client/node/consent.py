@@ -23,7 +23,13 @@ from dermafed.client.node.replying import NotApproved
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
-from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN, LESIONS_QUERY, SLOPES_TRAIN
+from dermafed.shared.protocol.messages import (
+    AUDIT_QUERY,
+    EXPLAIN_QUERY,
+    HEAD_TRAIN,
+    LESIONS_QUERY,
+    SLOPES_TRAIN,
+)
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
 
@@ -105,6 +111,8 @@ class ClinicConsent:
             raise NotApproved("Explanations are not part of the plan", where=offer.name)
         if kind == LESIONS_QUERY and not offer.lesion_finder:
             raise NotApproved("A lesion finder is not part of the plan", where=offer.name)
+        if kind == AUDIT_QUERY and not offer.audit_model:
+            raise NotApproved("An audit is not part of the plan", where=offer.name)
 
     def once(
         self, message: Message, asked: Asked, context: Context, work: Callable[[], RecordDict]

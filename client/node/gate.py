@@ -22,6 +22,7 @@ from dermafed.shared.protocol.agreement import (
     encode_ready,
     installed_versions,
 )
+from dermafed.shared.protocol.audit_messages import decode_shortcut_sums, encode_shortcut_sums
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration_sums
 from dermafed.shared.protocol.explanation_messages import (
     decode_explanation_quality,
@@ -30,6 +31,7 @@ from dermafed.shared.protocol.explanation_messages import (
 from dermafed.shared.protocol.finder_messages import decode_finder_sums, encode_finder_sums
 from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
 from dermafed.shared.protocol.messages import (
+    AUDIT_QUERY,
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
@@ -136,6 +138,10 @@ def _finder_sums(content: RecordDict, request: Message, classes: int) -> RecordD
     return encode_finder_sums(*decode_finder_sums(content))
 
 
+def _shortcut_sums(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    return encode_shortcut_sums(*decode_shortcut_sums(content))
+
+
 def _answer(content: RecordDict, request: Message, classes: int) -> RecordDict:
     answer = decode_answer(content, classes)
     _only(answer.versions.items(), installed_versions().items())
@@ -158,6 +164,7 @@ _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     CALIBRATION_QUERY: _ready,
     LESIONS_QUERY: _finder_sums,
     FINDER_QUERY: _ready,
+    AUDIT_QUERY: _shortcut_sums,
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,
 }

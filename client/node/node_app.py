@@ -1,4 +1,4 @@
-"""The ClientApp of a clinic's node: train, explain and calibrate the runs that the clinic approved."""
+"""The ClientApp of a clinic's node: train, explain, calibrate and audit the runs that the clinic approved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from flwr.app import Context
 from flwr.clientapp import ClientApp
 
+from dermafed.client.node.after_run import AuditOf
 from dermafed.client.node.client_app import QualityOf, build_client_app, head_trainer
+from dermafed.client.node.clinic_audit import ClinicAudit
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator, LastOutputs, check_finite
 from dermafed.client.node.clinic_finder import ClinicFinder, node_finder
 from dermafed.client.node.clinic_trainer import build_clinic_trainer
@@ -103,4 +105,9 @@ def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
     def finder_for(context: Context) -> ClinicFinder:
         return node_finder(home, consent.approved_finder(context))
 
-    return build_client_app(trainer_for, quality_for, consent, calibrator_for, finder_for), consent
+    def audit_for(context: Context) -> AuditOf:
+        run = consent.approved(context)
+        return ClinicAudit(run.folder.split, run.plan, run.folder.state)
+
+    app = build_client_app(trainer_for, quality_for, consent, calibrator_for, finder_for, audit_for)
+    return app, consent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.clinic_head import ClinicHead
@@ -27,6 +28,13 @@ def own_model(folder: Path, plan: Plan, weights: FloatVector) -> FloatVector:
         DatasetError: the folder has no clinic's split.
         ImageError: an image cannot be read any more.
     """
-    train = load_labelled(read_clinic_split(folder).splits.train, plan.model, plan.preprocess)
-    head = ClinicHead(train, plan.class_counts, 0, lambda model, _: loaded_classifier(plan.model, model))
+    split = read_clinic_split(folder)
+    head = ClinicHead(
+        load_labelled(split.splits.train, plan.model, plan.preprocess),
+        plan.class_counts,
+        0,
+        lambda model, _: loaded_classifier(plan.model, model),
+        artefacts=plan.recipe.artefacts,
+        seed=clinic_seed(split, plan.seed),
+    )
     return head.with_own_layer(weights, plan.rounds)

@@ -42,7 +42,7 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
 
         fl-server history 3 --json
     """
-    folder = _folder(run, directory)
+    folder = run_folder(run, directory)
     rows = read_history(folder)
     if as_json:
         rounds = [row_values(row) for row in rows]
@@ -68,7 +68,7 @@ models = typer.Typer(cls=_ListByDefault, no_args_is_help=True, rich_markup_mode=
 
 @models.callback()
 def about_models() -> None:
-    """List the saved models of a run, or write the model card of its last one.
+    """List the saved models of a run, write the model card of its last one, or show its audit.
 
     RUN is the number or name of a federation's run, or the --out folder of fl-simulate. A run with a
     command's name is listed by: fl-server models list NAME.
@@ -97,7 +97,7 @@ def list_models(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> No
     """
     from dermafed.server.rounds.checkpoint import find_checkpoints
 
-    folder = _folder(run, directory)
+    folder = run_folder(run, directory)
     checkpoints = find_checkpoints(folder)
     if as_json:
         print_json(
@@ -182,7 +182,7 @@ def _facts(run: str, directory: Path) -> CardFacts:
     return federated_facts(record, find_run(record, run))
 
 
-def _folder(run: str, directory: Path) -> Path:
+def run_folder(run: str, directory: Path) -> Path:
     """The folder of a run's files: a given path, or the folder of a federation's run."""
     from dermafed.server.coordinator.federation_folder import RUNS, SETTINGS_FILE
     from dermafed.server.rounds.checkpoint import federated_folder, has_state

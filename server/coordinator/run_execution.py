@@ -29,6 +29,7 @@ from dermafed.server.rounds.refit_round import Refitting, refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.run_alert import CALIBRATION_FILE
+from dermafed.server.rounds.run_audit import MODEL_AUDIT_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.server_app import build_server_app
@@ -152,6 +153,7 @@ class RunExecutor:
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
             lesion_finder=plan.offer.lesion_finder,
             lesion_features=plan.offer.model.features == "lesion",
+            audit_model=plan.offer.audit_model,
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:
@@ -170,7 +172,8 @@ def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:
     explained = not plan.offer.explain or (folder / EXPLANATIONS_FILE).exists()
     calibrated = not plan.offer.calibrate or (folder / CALIBRATION_FILE).exists()
     found = not plan.offer.lesion_finder or (folder / LESION_FINDER_FILE).exists()
-    if not (has_state(folder) and explained and calibrated and found):
+    audited = not plan.offer.audit_model or (folder / MODEL_AUDIT_FILE).exists()
+    if not (has_state(folder) and explained and calibrated and found and audited):
         return False
     state = load_state(folder)
     return refitted(state) or (plan.offer.refit == "none" and is_over(state, rules))

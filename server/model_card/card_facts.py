@@ -37,6 +37,7 @@ class CardFacts:
         calibration: ``expected_calibration_error`` on test images, and its ``interval``.
         validation_calibration: the calibration's metrics on validation images.
         explanations: means of the measures of explanations, with intervals, over all clinics.
+        audit: the clinics' audit for shortcuts, of :func:`dermafed.server.rounds.run_audit.load_run_audit`.
         groups: as :func:`dermafed.server.model_card.run_facts.group_lines` gives them.
         sides: images for training, validation and test, over all clinics, by ``train`` and so on.
         test_alert: the alert for melanoma on test lesions, at one threshold chosen on validation lesions.
@@ -60,6 +61,7 @@ class CardFacts:
     calibration: Mapping[str, Any] | None = None
     validation_calibration: Mapping[str, Any] | None = None
     explanations: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] | None = None
     groups: Sequence[Mapping[str, Any]] | None = None
     sides: Mapping[str, int] | None = None
     test_alert: Mapping[str, Any] | None = None

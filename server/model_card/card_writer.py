@@ -24,6 +24,7 @@ from dermafed.server.model_card.card_facts import (
 from dermafed.server.model_card.checklists import CHECKLISTS_FILE, checklists_text
 from dermafed.server.model_card.markdown_template import TEMPLATES, render_markdown
 from dermafed.shared.explain.quality.quality_sums import MEASURES
+from dermafed.shared.report.audit_tables import DASH, HOW, audit_tables, counted
 from dermafed.shared.storage.atomic_files import make_folder, write_atomically
 
 MARKDOWN_FILE, HTML_FILE = "card.md", "card.html"
@@ -69,6 +70,8 @@ def card_text(facts: CardFacts) -> str:
         lowest=_lowest_clinic(facts),
         melanoma=facts.melanoma,
         measures=MEASURES,
+        audit_tables=[] if facts.audit is None else audit_tables(facts.audit),
+        audit_text=None if facts.audit is None else f"{HOW} {counted(facts.audit)} {DASH}",
         tests=publishable_tests(facts.tests),
         has_enough_of_each_class=has_enough_of_each_class,
     )

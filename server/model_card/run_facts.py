@@ -15,6 +15,7 @@ from dermafed.server.record.record_database import Record
 from dermafed.server.record.runs_table import Run
 from dermafed.server.rounds.checkpoint import RunState, federated_folder, has_state, load_state
 from dermafed.server.rounds.history import row_values
+from dermafed.server.rounds.run_audit import load_run_audit
 from dermafed.server.rounds.run_calibration import load_run_calibration
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE, load_explanations
 from dermafed.shared.errors import FederationError, SettingsError
@@ -69,6 +70,7 @@ def federated_facts(record: Record, run: Run) -> CardFacts:
         validation=next((row_values(row) for row in state.history if row.round == state.round), None),
         validation_calibration=_validation_calibration(folder, state),
         explanations=_explanations(folder, state),
+        audit=_audit(folder, state),
     )
 
 
@@ -89,6 +91,12 @@ def _explanations(folder: Path, state: RunState) -> dict[str, Any] | None:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise FederationError("The run's explanations cannot be read", where=path) from error
     return found
+
+
+def _audit(folder: Path, state: RunState) -> dict[str, Any] | None:
+    """Only of this very model, as above."""
+    found = load_run_audit(folder)
+    return found if found is not None and found["round"] == state.round else None
 
 
 def is_simulation(run: Path) -> bool:
@@ -144,6 +152,7 @@ def _facts(run: Path, result: Mapping[str, Any], card: ModelInfo, state: RunStat
         calibration=federated.get("calibration"),
         validation_calibration=None if calibration is None else calibration_metrics(calibration),
         explanations=(result.get("explanations") or {}).get("all"),
+        audit=result.get("audit"),
         groups=group_lines(run),
         sides=_sides(result["clinics"]),
         test_alert=_test_alert(result),

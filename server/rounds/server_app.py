@@ -24,6 +24,7 @@ from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.server.rounds.refit_round import Refitting, refit_round, refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
+from dermafed.server.rounds.run_audit import audit_with_clinics
 from dermafed.server.rounds.run_calibration import calibrate_with_clinics
 from dermafed.server.rounds.run_explanations import measure_explanations
 from dermafed.server.rounds.run_finder import fit_with_clinics, send_finder
@@ -56,6 +57,7 @@ def build_server_app(
     refit: Refitting | None = None,
     lesion_finder: bool = False,
     lesion_features: bool = False,
+    audit_model: bool = False,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -86,6 +88,8 @@ def build_server_app(
         lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
             ``lesion-finder.json``.
         lesion_features: whether the last layer, trained anew, reads the lesion that the finder finds.
+        audit_model: whether the clinics audit the last model for shortcuts; the result is in
+            ``model-audit.json``.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -130,6 +134,8 @@ def build_server_app(
             found = found.of_model(last.weights, last.round)
             send_finder(grid, found, rules)
             found.save(folder)
+        if audit_model:
+            audit_with_clinics(grid, last.weights, last.round, rules, members).save(folder)
 
     return app
 

@@ -42,8 +42,14 @@ ARTEFACTS = {
     "white-balance": Artefact("White balance", white_balance, False),
 }
 
+DRAWING_VERSION = 1
+"""Raise it when the same draws give other images: features of them that are saved depend on it."""
+
 ERASED = Artefact("Lesion erased", erased_lesion, False)
 """No artefact, but the opposite test: all that a diagnosis may depend on is gone."""
+
+CHANGES = {**ARTEFACTS, "lesion-erased": ERASED}
+"""What an audit draws on images, by name."""
 
 
 def draw(artefact: Artefact, image: Image, lesion: Mask, name: str) -> Image:

@@ -38,6 +38,12 @@ scores' reply    ``counts`` (arrays)              ``scores``: int64 (2, B), lesi
                  ``report`` (metrics)             ``seconds``
 query.trust      ``trust`` (config)               ``document``: all clinics' sums as JSON; the reply is
                                                   that of query.prepare
+query.audit      as train's                       for the audit: no settings: the clinic chooses its lesions
+audit's reply    ``counts`` (arrays)              ``answers``: int64 (2,); ``flips``: (A, 2), by artefact;
+                                                  ``scores``: (1 + A, 2, B), lesions by score without and
+                                                  with each; ``changes``: (A, D), by the score's change
+                 ``sums`` (arrays)                ``moments``: float64 (A, 2), of changes and their squares
+                 ``report`` (metrics)             ``seconds``
 query.lesions    as train's                       for the lesion finder: no settings
 lesions' reply   ``sums`` (arrays)                ``gram``: float64 ((K + 1)(K + 2) / 2,), the triangle of A;
                                                   ``targets``: float64 (K + 1,)
@@ -90,22 +96,9 @@ LESIONS, FINDER = "lesions", "finder"
 LESIONS_QUERY, FINDER_QUERY = (f"{MessageType.QUERY}.{name}" for name in (LESIONS, FINDER))
 """The messages that ask for the sums of a lesion finder, and that send the finder."""
 
-SENT = (
-    "trained weights, with the weight they count and the training loss",
-    "confusion matrix and score histograms of the validation images",
-    "number of training images of each class, of validation images, and seconds of work",
-    "explanation quality: counts and sums over images, where the run asks for it",
-    "calibration: summed losses and counts by confidence of the validation images, where the run asks for it",
-    "with it: counts of classes, and the loss with its slopes and curvatures by scale and offsets of classes",
-    "with it: the number of validation lesions in each thousandth of the probability of melanoma",
-    "for the exact head, where it is the strategy: sums of the training images' features and their products",
-    "where the plan trains the last layer anew: these sums, and the loss of these images and its slopes",
-    "for a lesion finder, where the plan asks for it: of the cells of the training images with lesion masks, "
-    "sums of their features, of the features' products, and of how much of each cell is lesion",
-    "versions of packages, and of an error no more than its type",
-)
-"""Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
-The records are listed above and in :mod:`dermafed.shared.protocol.agreement`."""
+AUDIT = "audit"
+AUDIT_QUERY = f"{MessageType.QUERY}.{AUDIT}"
+"""The message that asks for an audit of the model for shortcuts."""
 
 HEAD = "head"
 HEAD_TRAIN = f"{MessageType.TRAIN}.{HEAD}"
@@ -137,6 +130,7 @@ class Refusal(IntEnum):
     HELD_BACK = 1008
     CALIBRATION_FAILED = 1009
     FINDER_FAILED = 1010
+    AUDIT_FAILED = 1011
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.protocol.messages import SENT
 from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, check_lesion_features, read_parts
 from dermafed.shared.protocol.price import Price, price_of
+from dermafed.shared.protocol.sent import SENT
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, keys_of
 from dermafed.shared.training.recipe import Recipe
 
@@ -43,7 +43,7 @@ class Offer(RunKeys):
         calibrate: whether clinics are asked, after the last round, how well the model is calibrated.
         threads: threads of each clinic's training; ``None``: as many as it has cores.
         epsilon: budget of differential privacy; ``None``: there is none.
-        sends: the fields that a clinic sends, as :data:`dermafed.shared.protocol.messages.SENT` lists them.
+        sends: the fields that a clinic sends, as :data:`dermafed.shared.protocol.sent.SENT` lists them.
     """
 
     section: ClassVar[str] = "offer"

@@ -59,6 +59,8 @@ class RunKeys(Settings):
         explain: whether clinics are asked, after the last round, how good explanations of the model are.
         lesion_finder: whether clinics are asked, after the last round, for the sums of a lesion finder
             (:mod:`dermafed.shared.lesion_finder`); clinics without masks receive it too.
+        audit_model: whether clinics are asked, after the last round, for counts of the answers that change
+            when artefacts are drawn on their test images (:mod:`dermafed.shared.metrics.shortcuts`).
         seed: seed of all random draws.
     """
 
@@ -87,6 +89,11 @@ class RunKeys(Settings):
         bool,
         Field(description="After the last round, fit a finder of lesions to the clinics' lesion masks"),
         Key(later=True, limit=True, asks="a lesion finder"),
+    ] = False
+    audit_model: Annotated[
+        bool,
+        Field(description="After the last round, audit the model for shortcuts on test images (minutes)"),
+        Key(later=True, limit=True, asks="an audit of shortcuts"),
     ] = False
     seed: Seed = 0
 

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from dermafed.shared.report.audit_tables import DASH, HOW, audit_tables, counted
 from dermafed.shared.report.plots import CLASS_COLOURS, curve, decision_curves, photograph, roc
 from dermafed.shared.report.sentences import duration, headline, number, setting, spaced, verdict
 from dermafed.shared.storage.atomic_files import write_atomically
@@ -108,6 +109,7 @@ def write_report(
         finder=result.get("lesion_finder"),
         finder_tests=_finder_tests(result),
         finder_measures=_FINDER_MEASURES,
+        **_audit(result),
         steps=_clinics_steps(history),
     )
     write_atomically(path, text.encode())
@@ -168,6 +170,13 @@ def _finder_tests(result: Mapping[str, Any]) -> dict[str, Any]:
     """The test of the lesion finder at each clinic by name; that of all images together comes last."""
     test = (result.get("lesion_finder") or {}).get("test")
     return {} if test is None else {**test["clinics"], "all clinics": test["all"]}
+
+
+def _audit(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the section on shortcuts needs; ``audit_counted`` is empty where the run was not audited."""
+    audit = result.get("audit")
+    tables, text = ([], "") if audit is None else (audit_tables(audit), counted(audit))
+    return {"audit_tables": tables, "audit_counted": text, "audit_how": HOW, "audit_dash": DASH}
 
 
 def _measures(clinics: Mapping[str, Any]) -> dict[str, str]:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.shared.artefacts.random_artefact import random_artefact
+
 AUGMENTATION_VERSION = 1  # raise it when the same draws give other images: saved features depend on it
 
 ROTATION = (0, 360)  # degrees
@@ -24,18 +26,27 @@ _ABSORPTION = (np.array([610, 550, 465]) / 550) ** -3.33
 _DISPLAY_GAMMA = 2.2
 
 
-def augment(image: NDArray[np.uint8], rng: np.random.Generator, *, tones: bool = False) -> NDArray[np.uint8]:
-    """Return a randomly flipped, rotated, zoomed and relit copy.
+def augment(
+    image: NDArray[np.uint8], rng: np.random.Generator, *, tones: bool = False, artefacts: float = 0.0
+) -> NDArray[np.uint8]:
+    """Return a randomly flipped, rotated, zoomed and relit copy, perhaps with an artefact.
+
+    Artefacts have a generator of their own, a child of ``rng``: all else is drawn as without them.
 
     Args:
         image: uint8 (S, S, 3).
         rng: generator of all random draws.
         tones: whether the skin also gets another tone, as if its epidermis had more or less melanin.
+        artefacts: the probability that ink, hair or another artefact is drawn, before the light changes.
 
     Returns:
         uint8 (S, S, 3); the border is mirrored where the image ends.
     """
-    return _relight(_warp(image, rng), rng, tones)
+    warped = _warp(image, rng)
+    if artefacts:
+        (own,) = rng.spawn(1)
+        warped = random_artefact(warped, artefacts, own)
+    return _relight(warped, rng, tones)
 
 
 def _warp(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
 from dermafed.shared.model.image_features import features_network
+from dermafed.shared.training.artefact_images import ArtefactImages
 from dermafed.shared.training.clinic_weight import class_weights
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.exact_head.head_sums import (
@@ -30,7 +31,7 @@ from dermafed.shared.training.trainer import FloatVector
 
 @dataclass
 class ClinicHead:
-    """The sums of a clinic's images as they are, without augmentation.
+    """The sums of a clinic's images as they are, or with artefacts, without any other augmentation.
 
     Classes weigh inversely to their frequency over all clinics; a class with fewer than five images at the
     clinic is left out. The features are computed once for a model, since a fit asks for sums at many points.
@@ -40,12 +41,16 @@ class ClinicHead:
         class_counts: training images of each class over all clinics.
         least: number of images of common classes that the clinic needs.
         classifier: loads the classifier with a model's weights, in a round.
+        artefacts: the share of images on which an artefact is drawn.
+        seed: of these artefacts.
     """
 
     data: LabelledImages
     class_counts: Sequence[int]
     least: int
     classifier: Callable[[FloatVector, int], keras.Model]
+    artefacts: float = 0.0
+    seed: int = 0
     _model: bytes = b""
     _features: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
@@ -101,7 +106,9 @@ class ClinicHead:
         model = hashlib.sha256(np.ascontiguousarray(weights).data).digest() + round.to_bytes(8, "big")
         if model != self._model:
             network = features_network(self.classifier(weights, round))
-            self._features = apply_in_batches(network, self.data.images, self.data.metadata)
+            images = self.data.images
+            used = ArtefactImages(images, self.artefacts, self.seed) if self.artefacts else images
+            self._features = apply_in_batches(network, used, self.data.metadata)
             self._model = model
         return self._features
 

@@ -50,7 +50,14 @@ class Batch:
 
 
 def batches(
-    data: LabelledImages, size: int, steps: Iterable[int], *, seed: int, augmented: bool, tones: bool = False
+    data: LabelledImages,
+    size: int,
+    steps: Iterable[int],
+    *,
+    seed: int,
+    augmented: bool,
+    tones: bool = False,
+    artefacts: float = 0.0,
 ) -> Iterator[Batch]:
     """Yield the batches of some steps of an endless training: epoch after epoch, each in random order.
 
@@ -65,12 +72,13 @@ def batches(
         seed: seed of the orders and the augmentation.
         augmented: whether images are changed at random, see :func:`augment`.
         tones: whether augmentation also changes the skin tone.
+        artefacts: the share of images on which augmentation draws an artefact.
     """
     for place in places(len(data), size, steps, seed=seed):
         rng = np.random.default_rng((seed, place.epoch, place.number))
         images = data.images[place.index]
         if augmented:
-            images = np.stack([augment(image, rng, tones=tones) for image in images])
+            images = np.stack([augment(image, rng, tones=tones, artefacts=artefacts) for image in images])
         yield Batch(data.inputs(images, place.index), place.index, place.weights)
 
 

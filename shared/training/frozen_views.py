@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.shared.artefacts.artefacts import DRAWING_VERSION
 from dermafed.shared.imaging.cache import default_cache_folder
 from dermafed.shared.training.augment import AUGMENTATION_VERSION, augment
 from dermafed.shared.training.backend import threads
@@ -43,6 +44,7 @@ class FrozenViews:
         tones: whether a view may have another skin tone.
         store: where the features are saved.
         dtype: in which precision.
+        artefacts: the share of views on which an artefact is drawn.
     """
 
     data: LabelledImages
@@ -51,6 +53,7 @@ class FrozenViews:
     tones: bool
     store: FeatureStore
     dtype: type[np.floating[Any]] = np.float16
+    artefacts: float = 0.0
     _digest: bytes = field(default=b"", init=False)
     _features: Sequence[Floats] = field(default=(), init=False)
 
@@ -74,15 +77,20 @@ class FrozenViews:
     def view(self, view: int, index: int) -> Pixels:
         """The pixels of a view of an image: uint8 (S, S, 3)."""
         rng = np.random.default_rng((self.seed, view, index))
-        return augment(self.data.images[index], rng, tones=self.tones)
+        return augment(self.data.images[index], rng, tones=self.tones, artefacts=self.artefacts)
 
     def _of(self, front: keras.Model) -> Sequence[Floats]:
         """The features of each view, (N, H, W, K)."""
         if (digest := digest_of_front(front)) != self._digest:
-            drawn = {"augmentation": AUGMENTATION_VERSION, "seed": self.seed, "tones": self.tones}
-            passes = _Passes(front, self.data.images, drawn, self.store, self.dtype)
+            passes = _Passes(front, self.data.images, self._drawn(), self.store, self.dtype)
             self._features, self._digest = passes.load_or_make(range(self.views), self.view), digest
         return self._features
+
+    def _drawn(self) -> dict[str, Any]:
+        """What the views' pixels depend on besides their images; as ever where artefacts are off."""
+        drawn = {"augmentation": AUGMENTATION_VERSION, "seed": self.seed, "tones": self.tones}
+        artefacts = {"artefacts": self.artefacts, "drawing": DRAWING_VERSION} if self.artefacts else {}
+        return drawn | artefacts
 
 
 def saved_features(front: keras.Model, images: Pixels, store: FeatureStore | None = None) -> Floats:

@@ -71,7 +71,8 @@ class KerasTrainer:
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
         self.data, self.validation = train, validation
         store = store or FeatureStore(default_cache_folder())
-        self._views = FrozenViews(train, recipe.views, seed, recipe.tones, store) if recipe.views else None
+        views = partial(FrozenViews, artefacts=recipe.artefacts)
+        self._views = views(train, recipe.views, seed, recipe.tones, store) if recipe.views else None
         saved = partial(saved_features, store=store) if recipe.views else None
         self._validation_features = FrozenFeatures(
             model.frozen_blocks, validation, saved, model.views_at_test
@@ -85,7 +86,11 @@ class KerasTrainer:
         self._targets = targets(train.labels, prior, recipe.label_smoothing)
         of_class = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
         self._weights = of_class[train.labels] * (1 if weights is None else weights)
-        self._head = ClinicHead(train, everywhere.tolist(), recipe.head_images, self._classifier)
+        self._head = ClinicHead(
+            *(train, everywhere.tolist(), recipe.head_images, self._classifier),
+            artefacts=recipe.artefacts,
+            seed=seed,
+        )
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)
             self._targets[:, : len(counts)] *= shares[train.labels, None]
@@ -155,6 +160,7 @@ class KerasTrainer:
             seed=self.seed,
             augmented=recipe.augment,
             tones=recipe.tones,
+            artefacts=recipe.artefacts,
         )
 
     def _steps(self, round: int) -> range:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dermafed.shared.model.classifier import batch_norm_mask, set_flat
 from dermafed.shared.model.mirrored_views import mean_prediction, mirrored
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.artefact_images import ArtefactImages
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.frozen_front import digest_of_front, frozen_front, rest_of
 from dermafed.shared.training.trainer import FloatVector
@@ -90,7 +91,7 @@ def apply_classifier(classifier: keras.Model, data: LabelledImages, views: int =
 
 def apply_in_batches(
     network: keras.Model,
-    images: NDArray[np.uint8] | NDArray[np.floating[Any]],
+    images: NDArray[np.uint8] | NDArray[np.floating[Any]] | ArtefactImages,
     metadata: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """A network's outputs, float32 (N, ...), for N images or features, and their metadata if it takes any.

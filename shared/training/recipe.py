@@ -57,6 +57,9 @@ class Recipe(Settings):
         label_smoothing: of the one-hot labels, 0 to below 1.
         augment: whether images are flipped, rotated, zoomed and relit at random.
         tones: whether ``augment`` also gives the skin another tone, as more or less melanin would.
+        artefacts: the share of training images on which ``augment`` also draws ink, hair or another artefact
+            of :mod:`dermafed.shared.artefacts`, at random, whatever their class; each view or pass anew. A
+            last layer that is trained anew sees the images with artefacts too, the same share of them.
         views: how many augmented views of each image are drawn before training, of which each pass takes the
             next one; what frozen blocks make of them is computed once. With 0, every pass draws anew.
         group_balance: what is done about unequal groups of patients, by age, sex or body site: images weigh
@@ -117,6 +120,11 @@ class Recipe(Settings):
         Key(simulated=False),
     ] = True
     tones: Annotated[bool, Field(description="Give training images other skin tones at random")] = False
+    artefacts: Annotated[
+        Number,
+        Field(ge=0, le=1, description="Share of training images on which ink, hair or the like is drawn"),
+        Key(later=True),
+    ] = 0.0
     views: Annotated[
         int,
         Field(ge=0, le=64, description="Augmented views of each image that are drawn once; 0: always anew"),
@@ -138,6 +146,13 @@ class Recipe(Settings):
     def _tones_are_augmentation(self) -> Self:
         if self.tones and not self.augment:
             raise SettingsError("'tones' is a part of 'augment'", where="tones", remedy="Set both, or none")
+        return self
+
+    @model_validator(mode="after")
+    def _artefacts_are_augmentation(self) -> Self:
+        if self.artefacts and not self.augment:
+            remedy = "Set 'augment' too, or leave 'artefacts' out"
+            raise SettingsError("'artefacts' are a part of 'augment'", where="artefacts", remedy=remedy)
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flwr.app import Context
 
+from dermafed.client.node.clinic_audit import ClinicAudit
 from dermafed.client.node.clinic_finder import ClinicFinder
 from dermafed.client.node.clinic_trainer import build_clinic_trainer
 from dermafed.client.node.explanation_quality import (
@@ -51,6 +52,18 @@ class ClinicFinders:
     def __call__(self, context: Context) -> ClinicFinder:
         """The part of the context's clinic."""
         return ClinicFinder(_clinic(self.arm, context), self.arm.plan, lambda finder: None)
+
+
+@dataclass(frozen=True)
+class ClinicAudits:
+    """Builds the audit for shortcuts at the clinic of a context's partition."""
+
+    arm: Arm
+
+    def __call__(self, context: Context) -> ClinicAudit:
+        """The audit of the context's clinic."""
+        clinic = _clinic(self.arm, context)
+        return ClinicAudit(clinic, self.arm.plan, self.arm.state_folder(clinic))
 
 
 def _clinic(arm: Arm, context: Context) -> Path:

@@ -51,6 +51,7 @@ class Arm:
         refit: whether the last layer is trained anew after the last round, and how.
         own_layer: whether each clinic then fits its own last layer; that model is tested too.
         lesion_finder: whether the clinics fit a lesion finder to the final model.
+        audit_model: whether the clinics audit the final model for shortcuts.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Arm:
     refit: Refit = "none"
     own_layer: bool = False
     lesion_finder: bool = False
+    audit_model: bool = False
 
     @property
     def tuned(self) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.server.rounds.history import read_history, row_values
+from dermafed.server.rounds.run_audit import load_run_audit
 from dermafed.server.rounds.run_explanations import load_explanations
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord
@@ -111,6 +112,7 @@ def run_result(
         "melanoma": melanoma,
         "explanations": load_explanations(arms[0].folder) if settings.explain else None,
         **({"lesion_finder": load_found_lesions(arms[0])} if settings.lesion_finder else {}),
+        **({"audit": load_run_audit(arms[0].folder)} if settings.audit_model else {}),
         "notes": list(prepared.notes),
     }
 

@@ -168,6 +168,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         refit=settings.refit,
         own_layer=settings.own_layer,
         lesion_finder=settings.lesion_finder,
+        audit_model=settings.audit_model,
     )
     return make_arms(federated, pooled if settings.baselines else None)
 

@@ -16,6 +16,7 @@ from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.refit_round import Refitting
 from dermafed.server.rounds.round_rules import RoundRules
+from dermafed.server.rounds.run_audit import MODEL_AUDIT_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.server_app import build_server_app
@@ -27,7 +28,12 @@ from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
-from dermafed.simulation.runs.arm_clinics import ClinicFinders, ClinicQualities, ClinicTrainers
+from dermafed.simulation.runs.arm_clinics import (
+    ClinicAudits,
+    ClinicFinders,
+    ClinicQualities,
+    ClinicTrainers,
+)
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
 from dermafed.simulation.runs.found_lesions import save_and_test_finder
 from dermafed.simulation.runs.predict_arm import predict_tests, predict_tuned
@@ -58,9 +64,10 @@ def _train(arm: Arm) -> None:
     state = load_state(arm.folder) if has_state(arm.folder) else None
     explained = not arm.explain or (arm.folder / EXPLANATIONS_FILE).exists()
     found = not arm.lesion_finder or (arm.folder / LESION_FINDER_FILE).exists()
+    audited = not arm.audit_model or (arm.folder / MODEL_AUDIT_FILE).exists()
     refit = Refitting.of(arm.refit, arm.plan.recipe.ridge)
     rounds = arm.plan.rounds + (refit is not None)
-    if state is not None and state.round >= rounds and explained and found:
+    if state is not None and state.round >= rounds and explained and found and audited:
         return
     model = _first_model(arm)
     server = build_server_app(
@@ -78,9 +85,12 @@ def _train(arm: Arm) -> None:
         refit=refit,
         lesion_finder=arm.lesion_finder,
         lesion_features=arm.plan.model.features == "lesion",
+        audit_model=arm.audit_model,
     )
     trainers = TrainerCache(ClinicTrainers(arm))
-    client = build_client_app(trainers, ClinicQualities(arm), finder_for=ClinicFinders(arm))
+    client = build_client_app(
+        trainers, ClinicQualities(arm), finder_for=ClinicFinders(arm), audit_for=ClinicAudits(arm)
+    )
     run = run_ray if arm.engine == "ray" else run_local
     try:
         run(server, client, [unquote(clinic.name) for clinic in arm.members])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dermafed.client import cli
-from dermafed.client.evaluation.artefact_predictions import CHANGES
+from dermafed.shared.artefacts.artefacts import CHANGES
 from dermafed.shared.imaging.decoding import read_image
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_file import load_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 
@@ -16,6 +17,8 @@ from dermafed.shared.metrics.calibration.offset_fit import fit_offsets
 from dermafed.shared.metrics.calibration.offset_sums import OffsetSums
 from dermafed.shared.metrics.decision.lesion_scores import lesion_scores
 from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
+from dermafed.shared.metrics.shortcuts.summed_effect import summed_effect
+from dermafed.shared.protocol.audit_messages import decode_shortcut_sums, encode_shortcut_sums
 from dermafed.shared.protocol.finder_messages import decode_finder_sums, encode_finder_sums
 from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
 from dermafed.shared.protocol.offset_messages import decode_offset_sums, encode_offset_sums
@@ -26,6 +29,7 @@ from dermafed.shared.training.exact_head.ridge import LinearHead, ridge_head
 from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from tests.fuzzing.edits import read_edited, seeds_of
 from tests.fuzzing.target import outcome
+from tests.shared.metrics.shortcuts.sample_audit import sample_sums
 
 CLASSES, FEATURES = 3, 4
 WEIGHTS = np.ones(CLASSES)
@@ -47,6 +51,7 @@ REPLIES = (
     encode_head_sums(_own, 1.0),
     encode_slope_sums(SlopeSums.of(_features, _labels, WEIGHTS, _head), 1.0),
     encode_finder_sums(_cells, 1.0),
+    encode_shortcut_sums(sample_sums(), 1.0),
 )
 
 
@@ -100,7 +105,14 @@ def finder(content: RecordDict) -> str:
     return "received"
 
 
-READERS: tuple[Callable[[RecordDict], str], ...] = (offsets, scores, head, slopes, finder)
+def audit(content: RecordDict) -> str:
+    """An effect over all clinics is finite."""
+    received, _ = decode_shortcut_sums(content)
+    json.dumps(summed_effect(received + sample_sums(1), 0).to_dict(), allow_nan=False)
+    return "received"
+
+
+READERS: tuple[Callable[[RecordDict], str], ...] = (offsets, scores, head, slopes, finder, audit)
 
 
 def take(data: bytes) -> str:

@@ -110,8 +110,11 @@ def disclosed_lesions(effects: Mapping[str, ShortcutEffect], lesions: int) -> in
 
 
 def _flips(of: Booleans, other: Booleans) -> Flips | None:
-    lesions = int(of.sum())
-    flipped = int((of & other).sum())
+    return flips_of(int((of & other).sum()), int(of.sum()))
+
+
+def flips_of(flipped: int, lesions: int) -> Flips | None:
+    """So many of the lesions with one answer that got the other; ``None`` of fewer than five lesions."""
     interval = clopper_pearson(flipped, lesions)
     return None if interval is None or lesions < FEWEST_OF_CLASS else Flips(flipped, lesions, interval)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dermafed.client.evaluation.artefact_predictions import ArtefactPredictions, Probabilities
 from dermafed.client.evaluation.audit_model import measure_effects
+from dermafed.shared.artefacts.artefact_predictions import ArtefactPredictions, Probabilities
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.decision.alert_rule import AlertRule
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings

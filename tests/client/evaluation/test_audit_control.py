@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from dermafed.client.evaluation.artefact_predictions import (
+from dermafed.client.evaluation.audit_model import measure_effects
+from dermafed.shared.artefacts.artefact_predictions import (
     ArtefactPredictions,
     Predict,
     predict_with_artefacts,
 )
-from dermafed.client.evaluation.audit_model import measure_effects
 from dermafed.shared.artefacts.artefacts import ARTEFACTS
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.record import LesionRecord

@@ -9,7 +9,13 @@ from flwr.app import ConfigRecord, RecordDict
 
 from dermafed.client.node.answered import Answered, Request
 from dermafed.client.node.replying import NotApproved
-from dermafed.shared.protocol.messages import CALIBRATE_QUERY, LESIONS_QUERY, OFFSETS_QUERY, SCORES_QUERY
+from dermafed.shared.protocol.messages import (
+    AUDIT_QUERY,
+    CALIBRATE_QUERY,
+    LESIONS_QUERY,
+    OFFSETS_QUERY,
+    SCORES_QUERY,
+)
 
 
 def content(value: int) -> RecordDict:
@@ -91,8 +97,22 @@ def test_sums_for_a_lesion_finder_are_of_the_calibrated_model_and_once(tmp_path:
         answered.answer(lesions(1), lambda: content(1))
 
 
-def test_a_lesion_finder_is_no_calibration(tmp_path: Path) -> None:
+def test_an_audit_is_of_the_calibrated_model_and_once(tmp_path: Path) -> None:
+    """Two audits that differ by one lesion, or by one weight, would show that lesion."""
+    answered = Answered(tmp_path)
+    answered.answer(calibrate(1), lambda: content(1))
+    for model, digest, why in (("other", "a", "Another model"), ("m", "b", ""), ("m", "c", "already")):
+        request = Request(AUDIT_QUERY, 3, digest * 64, model)
+        if not why:
+            answered.answer(request, lambda: content(0))
+            continue
+        with pytest.raises(NotApproved, match=why):
+            answered.answer(request, lambda: content(0))
+
+
+def test_a_lesion_finder_or_an_audit_is_no_calibration(tmp_path: Path) -> None:
     answered = Answered(tmp_path)
     answered.answer(lesions(0), lambda: content(0))
+    answered.answer(Request(AUDIT_QUERY, 3, "a" * 64, "m"), lambda: content(0))
     with pytest.raises(NotApproved, match="not calibrated"):
         answered.answer(offsets(0), lambda: content(0))

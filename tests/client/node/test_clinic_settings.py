@@ -53,6 +53,7 @@ METADATA = ModelSettings(classes=("melanoma", "nevus"), image_size=32, metadata=
         ({"strategy": "fedadam"}, {"strategies": ("fedavg",)}, "the strategy fedadam"),
         ({"explain": True}, {"explain": False}, "explanations"),
         ({"lesion_finder": True}, {"lesion_finder": False}, "a lesion finder"),
+        ({"audit_model": True}, {"audit_model": False}, "an audit of shortcuts"),
         ({"model": METADATA}, {"metadata": False}, "clinical metadata"),
         ({}, {"max_epsilon": 8.0}, "no differential privacy, epsilon at most 8.0"),
         ({"epsilon": 0.5}, {"max_epsilon": 8.0}, "epsilon 0.5, but nothing would be noised"),
@@ -104,7 +105,7 @@ def test_the_limits_are_those_that_the_keys_of_a_plan_declare() -> None:
         *("max_rounds", "max_epochs", "max_steps", "max_image_size", "max_epsilon"),
         *("max_batch_size", "max_head_images", "max_learning_rate", "max_threads"),
         *("max_memory_gb", "max_minutes", "max_message_mb", "max_disk_gb"),
-        *("strategies", "refits", "explain", "lesion_finder", "metadata"),
+        *("strategies", "refits", "explain", "lesion_finder", "audit_model", "metadata"),
     }
     assert set(least_keys()) == {"min_batch_size", "min_head_images", "min_steps", "min_images"}
     assert "max_rounds = 100" in default_limits()

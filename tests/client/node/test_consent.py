@@ -21,6 +21,7 @@ from dermafed.client.node.offers import Offers
 from dermafed.shared.explain.quality.quality_sums import MEASURES, ExplanationQuality
 from dermafed.shared.lesion_finder.finder_sums import FinderSums
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
+from dermafed.shared.metrics.shortcuts.shortcut_sums import ShortcutSums
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
     PREPARE_QUERY,
@@ -31,6 +32,7 @@ from dermafed.shared.protocol.agreement import (
     encode_offer,
 )
 from dermafed.shared.protocol.messages import (
+    AUDIT_QUERY,
     EXPLAIN_QUERY,
     HEAD_TRAIN,
     LESIONS_QUERY,
@@ -46,6 +48,7 @@ from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import become_server_task
 from tests.client.planted_clinic import OFFER, clinic, data_set, offer
+from tests.shared.metrics.shortcuts.sample_audit import sample_sums
 
 WEIGHTS = np.zeros(3, np.float32)
 QUALITY = ExplanationQuality.from_scores([{next(iter(MEASURES)): 0.5}] * 5)
@@ -103,8 +106,13 @@ class Asking:
             lambda context: lambda weights, round: QUALITY,
             consent,
             finder_for=lambda context: Masked(self.computed),  # type: ignore[arg-type, return-value]
+            audit_for=lambda context: self.audit,
         )
         return app(Message(content, 1000, kind), Context(run, 1000, {}, RecordDict(), {}))
+
+    def audit(self, weights: FloatVector, round: int) -> ShortcutSums:
+        self.computed.append("audit")
+        return sample_sums()
 
     def train(self, round: int = 1, run: int = 1, weights: float = 0) -> Message:
         return self("train", encode_instruction(WEIGHTS + np.float32(weights), round, {}), run)
@@ -177,6 +185,15 @@ def test_sums_for_a_lesion_finder_leave_only_if_the_plan_asks_and_once(ask: Aski
         assert ask(LESIONS_QUERY, encode_instruction(WEIGHTS, 3, {})).has_content() == asked
     assert ask(LESIONS_QUERY, encode_instruction(WEIGHTS + 1, 3, {})).error.code == Refusal.NOT_APPROVED
     assert ask.computed == ["lesions"] * asked
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_audit_leaves_only_if_the_plan_asks_and_once(ask: Asking, asked: bool) -> None:
+    ask.offer(audit_model=asked)
+    for _ in range(2):
+        assert ask(AUDIT_QUERY, encode_instruction(WEIGHTS, 3, {})).has_content() == asked
+    assert ask(AUDIT_QUERY, encode_instruction(WEIGHTS + 1, 3, {})).error.code == Refusal.NOT_APPROVED
+    assert ask.computed == ["audit"] * asked
 
 
 @pytest.mark.parametrize("explain", [True, False])

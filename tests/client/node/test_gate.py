@@ -28,12 +28,14 @@ from dermafed.shared.protocol.agreement import (
     encode_ready,
     installed_versions,
 )
+from dermafed.shared.protocol.audit_messages import encode_shortcut_sums
 from dermafed.shared.protocol.calibration_messages import encode_calibration_sums
 from dermafed.shared.protocol.explanation_messages import encode_explanation_quality
 from dermafed.shared.protocol.finder_messages import encode_finder_sums
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.head_messages import encode_head_sums
 from dermafed.shared.protocol.messages import (
+    AUDIT_QUERY,
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
     EXPLAIN_QUERY,
@@ -61,6 +63,7 @@ from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import become_server_task
 from tests.shared.metrics.decision.sample_lesions import two_classes
+from tests.shared.metrics.shortcuts.sample_audit import sample_sums
 
 WEIGHTS = np.arange(4, dtype=np.float32)
 EVALUATION = ClinicEvaluation.from_predictions(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]))
@@ -89,6 +92,7 @@ CONTENTS: dict[str, Callable[[], RecordDict]] = {
     CALIBRATION_QUERY: lambda: encode_ready(1.5),
     LESIONS_QUERY: lambda: encode_finder_sums(FINDER_SUMS, 1.5),
     FINDER_QUERY: lambda: encode_ready(1.5),
+    AUDIT_QUERY: lambda: encode_shortcut_sums(sample_sums(), 1.5),
     OFFER_QUERY: lambda: encode_answer(ANSWER),
     PREPARE_QUERY: lambda: encode_ready(1.5),
 }

@@ -10,6 +10,7 @@ import pytest
 from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_execution import is_complete
 from dermafed.server.rounds.checkpoint import RunState, save_state
+from dermafed.server.rounds.run_audit import MODEL_AUDIT_FILE
 from dermafed.server.rounds.run_calibration import CALIBRATION_FILE
 from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.shared.training.trainer import FloatVector
@@ -38,12 +39,15 @@ def test_the_last_layer_anew_is_part_of_the_run(
     assert is_complete(tmp_path, plan, plan.round_rules(2)) == complete
 
 
-def test_so_is_a_lesion_finder_that_the_plan_asks_for(tmp_path: Path) -> None:
-    plan = parse_plan(
-        'name = "one"\nrounds = 2\nrefit = "none"\nlesion_finder = true\n', tmp_path / "plan.toml"
-    )
+@pytest.mark.parametrize(
+    ("key", "file"), [("lesion_finder", LESION_FINDER_FILE), ("audit_model", MODEL_AUDIT_FILE)]
+)
+def test_so_is_a_lesion_finder_or_an_audit_that_the_plan_asks_for(
+    tmp_path: Path, key: str, file: str
+) -> None:
+    plan = parse_plan(f'name = "one"\nrounds = 2\nrefit = "none"\n{key} = true\n', tmp_path / "plan.toml")
     save_state(tmp_path, RunState(2, WEIGHTS, {}, (), {}))
     (tmp_path / CALIBRATION_FILE).write_text("{}")
     assert not is_complete(tmp_path, plan, plan.round_rules(2))
-    (tmp_path / LESION_FINDER_FILE).write_text("{}")
+    (tmp_path / file).write_text("{}")
     assert is_complete(tmp_path, plan, plan.round_rules(2))

@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from dermafed.server.rounds.run_audit import ClinicsAudit
 from dermafed.server.rounds.run_explanations import ClinicsExplanations
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
 from dermafed.shared.metrics.segmentation import ImageOverlap, segmentation_report
 from dermafed.shared.report.html import write_report
+from tests.shared.metrics.shortcuts.sample_audit import sample_sums
 from tests.shared.report import run
 
 FIFTHS = [0.2, 0.4, 0.6, 0.8, 1.0]
@@ -252,6 +254,16 @@ def test_a_run_without_masks_says_so(tmp_path: Path, result: dict[str, Any]) -> 
     found = {"clinics": {}, "left_out": {}, "test": None}
     assert "there is no lesion finder" in render(tmp_path, {**result, "lesion_finder": found}).text
     assert "lesion-finder" not in render(tmp_path, result).sections
+
+
+def test_an_audit_is_shown_by_clinic(tmp_path: Path, result: dict[str, Any]) -> None:
+    audit = ClinicsAudit(2, {"Vienna": sample_sums()}, {"Rosendahl": "too few"}).to_dict()
+    page = render(tmp_path, {**result, "audit": audit})
+    assert "shortcuts" in page.sections
+    assert "60 test lesions of 1 clinics. Without an answer: Rosendahl." in page.text
+    flips = audit["clinics"]["Vienna"]["effects"]["ink"]["to_melanoma"]
+    assert f"Ink marks {flips['flipped']} of {flips['lesions']}:" in page.text
+    assert "shortcuts" not in render(tmp_path, result).sections
 
 
 def test_explanations_are_shown_by_clinic(tmp_path: Path, result: dict[str, Any]) -> None:

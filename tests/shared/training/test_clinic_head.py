@@ -11,6 +11,7 @@ import pytest
 
 from dermafed.shared.errors import DatasetError, ModelError
 from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat
+from dermafed.shared.training.artefact_images import ArtefactImages
 from dermafed.shared.training.exact_head.head_sums import HeadSums
 from dermafed.shared.training.exact_head.ridge import LinearHead, ridge_head
 from tests.shared.training.tiny import lesions, plain, start, tiny, tiny_backbones, trainer
@@ -82,6 +83,17 @@ def test_the_slopes_are_those_of_the_models_features_which_are_computed_once() -
     assert other.loss != found.loss
     with pytest.raises(ModelError, match="other features or classes"):
         own.head_slopes(weights, 1, LinearHead(np.zeros((2, 3)), np.zeros(3)))
+
+
+def test_where_artefacts_are_drawn_the_last_layer_sees_them() -> None:
+    model, data = tiny(), lesions(60, seed=1)
+    weights = start(model)
+    with_some = plain(augment=True, artefacts=0.5)
+    drawn = replace(data, images=ArtefactImages(data.images, 0.5, 7)[np.arange(60)])
+    found = trainer(model, with_some, data).head_sums(weights, 1)
+    expected = trainer(model, plain(), drawn).head_sums(weights, 1)
+    np.testing.assert_array_equal(found.gram, expected.gram)
+    assert not np.array_equal(found.gram, trainer(model, plain(), data).head_sums(weights, 1).gram)
 
 
 def test_images_of_a_rare_class_are_left_out() -> None:

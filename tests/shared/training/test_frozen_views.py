@@ -70,7 +70,8 @@ def on_pixels(
         steps = recipe.steps_of_round(round, in_epoch)
         for done, step in enumerate(steps):
             index, real = images_of(step, len(data), recipe.batch_size)
-            pixels = np.stack([view(data, step // in_epoch % recipe.views, i) for i in index])
+            number = step // in_epoch % recipe.views
+            pixels = np.stack([view(data, number, i, recipe.artefacts) for i in index])
             batch = Batch(data.inputs(pixels, index), index, real)
             progress = (round - 1 + (done + 0.5) / len(steps)) / rounds
             network.step(batch, clinic._targets[index], clinic._weights[index], progress)
@@ -86,8 +87,9 @@ def images_of(step: int, images: int, size: int) -> tuple[np.ndarray, np.ndarray
     return np.resize(np.concatenate([index, order]), size), real
 
 
-def view(data: LabelledImages, number: int, index: int) -> np.ndarray:
-    return augment(data.images[index], np.random.default_rng((SEED, number, index)))
+def view(data: LabelledImages, number: int, index: int, artefacts: float) -> np.ndarray:
+    rng = np.random.default_rng((SEED, number, index))
+    return augment(data.images[index], rng, artefacts=artefacts)
 
 
 def trained(clinic: KerasTrainer, weights: FloatVector, rounds: int = 1) -> FloatVector:
@@ -100,7 +102,7 @@ def trained(clinic: KerasTrainer, weights: FloatVector, rounds: int = 1) -> Floa
     ("changes", "recipe"),
     [
         ({}, {}),
-        ({"batch_norm": "fixed"}, {"optimizer": "sgd"}),
+        ({"batch_norm": "fixed"}, {"optimizer": "sgd", "artefacts": 0.5}),
         ({"batch_norm": "frozen", "dropout": 0.5}, {"balance": "logits"}),
     ],
 )
@@ -173,11 +175,12 @@ def test_frozen_blocks_see_each_view_once_in_all_processes(passes: list[int], ca
     [
         {"seed": 8},
         {"recipe": views_of(1, tones=True)},
+        {"recipe": views_of(1, artefacts=0.5)},
         {"data": lesions(6, seed=1)},
         {"weights": start},
     ],
 )
-def test_other_seeds_tones_images_and_frozen_weights_are_computed_anew(
+def test_other_seeds_tones_artefacts_images_and_frozen_weights_are_computed_anew(
     passes: list[int], change: dict[str, Any]
 ) -> None:
     weights = start(FROZEN)
@@ -187,6 +190,12 @@ def test_other_seeds_tones_images_and_frozen_weights_are_computed_anew(
     seed, recipe = change.get("seed", SEED), change.get("recipe", views_of(1))
     trained(trainer(FROZEN, recipe, change.get("data", lesions(6)), seed=seed), weights)
     assert passes == [6, 6]
+
+
+def test_without_artefacts_the_saved_features_are_those_of_before_there_were_any() -> None:
+    """The name of a file is the hash of these; another key would compute everybody's features anew."""
+    views = FrozenViews(lesions(2), 1, SEED, False, FeatureStore(Path("unused")))
+    assert views._drawn() == {"augmentation": 1, "seed": SEED, "tones": False}
 
 
 def test_more_views_use_those_that_are_there(passes: list[int]) -> None:

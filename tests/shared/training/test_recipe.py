@@ -50,6 +50,7 @@ def test_the_work_of_a_round_is_described() -> None:
         ("focus", -1.0),
         ("nesterov", True),
         ("group_balance", "tone"),
+        ("artefacts", 1.5),
         ("views", -1),
         ("views", 65),
         ("views", 2.5),
@@ -64,6 +65,13 @@ def test_skin_tones_without_augmentation_are_refused() -> None:
     assert Recipe(tones=True).tones
     with pytest.raises(SettingsError, match="part of 'augment'"):
         Recipe(tones=True, augment=False)
+
+
+def test_artefacts_without_augmentation_are_refused() -> None:
+    assert "artefacts" not in Recipe().to_dict()  # so that the hash of older plans stays
+    assert Recipe(artefacts=0.5).to_dict()["artefacts"] == 0.5
+    with pytest.raises(SettingsError, match="part of 'augment'"):
+        Recipe(artefacts=0.5, augment=False)
 
 
 def test_views_without_augmentation_or_frozen_blocks_are_refused() -> None:

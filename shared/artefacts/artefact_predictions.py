@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.artefacts.artefacts import ARTEFACTS, ERASED, draw
+from dermafed.shared.artefacts.artefacts import CHANGES, draw
 from dermafed.shared.artefacts.surroundings import Image, Mask, central_disc
 from dermafed.shared.errors import DatasetError, ImageError
 from dermafed.shared.imaging.decoding import read_image, read_mask
@@ -22,9 +22,6 @@ from dermafed.shared.process import cores
 Probabilities = NDArray[np.float32]
 Predict = Callable[[Image, Sequence[LesionRecord]], Probabilities]
 """Gives the probabilities (N, C) of preprocessed images, uint8 (N, S, S, 3), of so many records."""
-
-CHANGES = {**ARTEFACTS, "lesion-erased": ERASED}
-"""What is drawn on the images, by name."""
 
 CHUNK = 16  # images at a time: all their changed forms are in memory
 
