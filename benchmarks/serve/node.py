@@ -47,7 +47,8 @@ def running_node(model: str, images: Path, folder: Path, devices: int) -> Iterat
     home, port = folder / "clinic", _free_port()
     _fl_client("init", str(home), "--clinic", "bench", "--data", str(images))
     tokens = [_fl_client("token", f"device-{number}", "--dir", str(home)) for number in range(devices)]
-    serve = ("serve", "--model", str(Path(model).resolve()), "--port", str(port), "--dir", str(home))
+    where = ("--port", str(port), "--dir", str(home))
+    serve = ("serve", "--model", str(Path(model).resolve()), *where, "--synthetic")
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen([*FL_CLIENT, *serve], stdout=log, stderr=log)
     try:

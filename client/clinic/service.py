@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -56,13 +57,16 @@ class DiagnosticService:
         self._encoder = ThreadPoolExecutor(_ENCODERS, "photographs")
         self._heatmaps = lru_cache(_HEATMAPS)(self._explain)
 
-    def diagnose(self, received: Received, device: str, request: str | None = None) -> Diagnosis:
+    def diagnose(
+        self, received: Received, device: str, request: str | None = None, *, uploaded: bool = False
+    ) -> Diagnosis:
         """The diagnosis of an image; on the disk when this returns.
 
         Args:
             received: the image.
             device: who sent it.
             request: the sender's own name of this request; its repetition gets the same diagnosis.
+            uploaded: whether the sender is a clinician.
 
         Raises:
             Refused: the sender has used the request's name for another image (409).
@@ -73,6 +77,7 @@ class DiagnosticService:
             # The photograph is encoded while the network works: it takes as long as the network.
             photograph = self._encoder.submit(encode_photograph, received.image)
             diagnosis, prepared = diagnose_image(self.diagnoser, self.calibration, received, device, request)
+            diagnosis = replace(diagnosis, uploaded=uploaded)
             saved = self.store.save(diagnosis, received, prepared, photograph.result())
         if saved.image_sha256 != received.sha256:
             raise Refused(

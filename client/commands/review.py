@@ -84,7 +84,10 @@ def _reviewer() -> str:
 def _print(waiting: list[PendingReview]) -> None:
     for each in waiting:
         label = each.label or "a --label that you choose: clinicians do not agree on a class"
-        print_lines(*describe(each.diagnosis, each.opinions), f"    to accept as {label}")
+        todo = f"to accept as {label}"
+        if not each.needs_review:
+            todo = f"accepted as {each.accepted}, which nobody says any more: --reject takes it out again"
+        print_lines(*describe(each.diagnosis, each.opinions), f"    {todo}")
     if not waiting:
         stderr().print("Nothing waits for review.")
 
@@ -97,5 +100,6 @@ def _as_dict(waiting: PendingReview) -> dict[str, object]:
         "prediction": diagnosis.prediction,
         "label": waiting.label,
         "confirmed_by": waiting.confirmed_by,
+        "accepted": waiting.accepted,
         "opinions": [asdict(opinion) for opinion in waiting.opinions],
     }

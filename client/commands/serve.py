@@ -8,6 +8,7 @@ import typer
 
 from dermafed.client.commands.options import HERE, Folder, open_home, print_lines
 from dermafed.console import stderr
+from dermafed.console.stages import show_stages
 
 if TYPE_CHECKING:
     from dermafed.client.clinic.http.start import Ready
@@ -22,6 +23,12 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 8443,
     folder: Folder = HERE,
+    synthetic: Annotated[
+        bool,
+        typer.Option(
+            "--synthetic", help="Serve a model even if it was trained on drawn images, for a demonstration."
+        ),
+    ] = False,
     plain_http: Annotated[
         bool, typer.Option("--plain-http", help="Without TLS, for this machine only.")
     ] = False,
@@ -44,14 +51,15 @@ def serve(
     from dermafed.client.clinic.http.listening import ListenAddress
 
     home, place = open_home(folder), ListenAddress(host, port, tls=not plain_http)
-    with stderr().status("Loading the model") as loading:
+    with show_stages() as stages:
+        stages.start("Loading the programs")
         from dermafed.client.clinic.http.start import serve as serve_clinic
 
         def ready(node: Ready) -> None:
-            loading.stop()
+            stages.end()
             _print_ready(node)
 
-        serve_clinic(home, model, place, ready)
+        serve_clinic(home, model, place, ready, stages.start, synthetic)
 
 
 def token(

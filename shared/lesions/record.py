@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+DRAWN = "SYN_"
+"""The start of the name of every image that this project drew; no real one is named so."""
 PAPER_CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 SIDES = ("train", "validation", "test")
 SPLIT_NAMES = {
@@ -44,6 +46,11 @@ class LesionRecord:
     body_site: str | None = None
     mask: Path | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is synthetic dermoscopy."""
+        return self.image_id.startswith(DRAWN)
 
     @property
     def group(self) -> str:

@@ -45,6 +45,11 @@ class ModelInfo:
     data: dict[str, Any] = field(default_factory=dict)
     note: str = ""
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether it was trained on drawn images only, as far as is known."""
+        return self.data.get("synthetic") is True
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``NAME.json``."""
         return {

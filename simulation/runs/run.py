@@ -192,8 +192,13 @@ def _fingerprint(prepared: Prepared) -> dict[str, Any]:
         for side, records in clinic.splits.sides().items():
             names = "\n".join(sorted(record.image_id for record in records))
             digest.update(f"{clinic.name}\0{side}\0{names}\0".encode())
-    counts = {clinic.name: clinic.images_per_class(prepared.class_map.names) for clinic in prepared.clinics}
-    return {"clinics": counts, "sha256": digest.hexdigest()}
+    classes = prepared.class_map.names
+    counts = {clinic.name: clinic.images_per_class(classes) for clinic in prepared.clinics}
+    trained = [record for clinic in prepared.clinics for record in clinic.splits.train]
+    labels = [record.label for record in trained]
+    training = {name: labels.count(name) for name in classes}
+    found = {"clinics": counts, "training_images": training, "sha256": digest.hexdigest()}
+    return {**found, "synthetic": True} if all(record.drawn for record in trained) else found
 
 
 def _train(arms: list[Arm], watcher: Watcher) -> None:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.lesions.record import PAPER_CLASSES
+from dermafed.shared.lesions.record import DRAWN, PAPER_CLASSES
 from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.synthetic.camera import photograph
@@ -149,7 +149,7 @@ def _write_case(folder: Path, case: _Case, size: int) -> list[tuple[str, ...]]:
     scene = paint_scene(canvas, draw_criteria(case.diagnosis, rng), phototype, rng)
     rows: list[tuple[str, ...]] = []
     for shot in range(case.images):
-        image_id = f"SYN_{case.lesion_id}_{shot}"
+        image_id = f"{DRAWN}{case.lesion_id}_{shot}"
         image, mask = photograph(scene, case.clinic.camera, size, rng)
         quality = [cv2.IMWRITE_JPEG_QUALITY, case.clinic.camera.jpeg_quality]
         _write(folder / "images" / f"{image_id}.jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)

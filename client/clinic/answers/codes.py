@@ -79,7 +79,7 @@ def doubts(diagnosis: Diagnosis) -> list[str]:
         sentences.append("The probabilities are too close to call: the model is unsure.")
     if diagnosis.outside:
         sentences.append("The image may be outside what the model has seen.")
-    if diagnosis.lesion is not None and diagnosis.lesion.measures is None:
+    if diagnosis.lesion is not None and diagnosis.no_lesion:
         sentences.append(f"No lesion was found: {diagnosis.lesion.reason}.")
     return sentences + [caution.text for caution in diagnosis.cautions]
 
@@ -93,20 +93,19 @@ def conclusion(diagnosis: Diagnosis) -> str:
 
 
 def alert_sentence(diagnosis: Diagnosis) -> str:
-    """That the alert for melanoma is raised or not, at which threshold, and how often it missed one."""
+    """That the alert for melanoma is raised, at which threshold, and how often it missed one."""
     threshold, rate = diagnosis.alert_threshold, diagnosis.miss_rate
     assert threshold is not None
     assert rate is not None
-    verb, first = ("reaches", "Alert") if diagnosis.alert else ("does not reach", "No alert")
     missed = f"the alert missed {rate.value:.1%} (95 % interval {rate.low:.1%} to {rate.high:.1%})."
     if diagnosis.alert_score is not None:
         return (
-            f"{first} for melanoma: its probability as if all diagnoses were equally frequent, "
-            f"{diagnosis.alert_score:.3f}, {verb} the threshold of all clinics, {threshold:.3f}. Of {rate.n} "
-            f"melanomas in their validation images {missed} {diagnosis.alert_note}."
+            "Alert for melanoma: its probability as if all diagnoses were equally frequent, "
+            f"{diagnosis.alert_score:.3f}, reaches the threshold of all clinics, {threshold:.3f}. "
+            f"Of {rate.n} melanomas in their validation images {missed} {diagnosis.alert_note}."
         )
     probability = diagnosis.probabilities[MELANOMA]
     return (
-        f"{first} for melanoma: its probability, {probability:.3f}, {verb} this clinic's threshold, "
+        f"Alert for melanoma: its probability, {probability:.3f}, reaches this clinic's threshold, "
         f"{threshold:.3f}. Of {rate.n} melanomas in the clinic's validation images {missed}"
     )

@@ -71,6 +71,7 @@ class Diagnosis:
         alert_note: why, in plain words; ``None`` likewise.
         possible: the classes of the conformal set, which each class leaves in one of ten of its lesions at
             most; ``None`` where none was fitted.
+        uploaded: whether a clinician sent the image, by the page or with a token; else `device` is a device.
         lesion: where it is, or that none was found; ``None`` where the model has no finder.
     """
 
@@ -95,6 +96,22 @@ class Diagnosis:
     alert_score: float | None = None
     alert_note: str | None = None
     lesion: Lesion | None = None
+    uploaded: bool = False
+
+    @property
+    def no_lesion(self) -> bool:
+        """Whether the model has a lesion finder, and it found none in this image."""
+        return self.lesion is not None and self.lesion.measures is None
+
+    @property
+    def unreliable(self) -> bool:
+        """Whether the probabilities mean little: no lesion was found, or the image is out of distribution."""
+        return bool(self.outside) or self.no_lesion
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the model leaves it open: too close to call, or :attr:`unreliable`."""
+        return bool(self.unsure) or self.unreliable
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as JSON types: the answer of every way in."""
@@ -111,6 +128,7 @@ class Diagnosis:
             "outside": self.outside,
             "outside_score": self.outside_score,
             **self._alert_fields(),
+            **({"uploaded": True} if self.uploaded else {}),
             **({} if self.lesion is None else {"lesion": self.lesion.to_dict()}),
             "quality": [asdict(caution) for caution in self.cautions],
             "model": asdict(self.model),

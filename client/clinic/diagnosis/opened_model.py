@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -13,6 +15,8 @@ from dermafed.client.node.saved_models import SavedModel, list_saved_models
 from dermafed.shared.errors import ModelError
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import load_finder
+from dermafed.shared.lesions.clinic_split import SPLIT_FILE
+from dermafed.shared.lesions.record import DRAWN
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model
@@ -51,19 +55,39 @@ def open_model(model: str, home: Home | None = None) -> OpenedModel:
     if model.endswith(".keras") or home is None:
         path = Path(model)
         classifier, card = load_model(path)
-        return _opened(
-            classifier, card, path.stem if path.stem != "model" else path.absolute().parent.name, path
-        )
+        name = path.stem if path.stem != "model" else path.absolute().parent.name
+        return _opened(classifier, _marked(card, _simulated_on_drawn(path)), name, path)
     saved = _find_saved(model, home)
     classifier = build_classifier(saved.card.model)
     set_flat(classifier, saved.own_weights())
-    return _opened(classifier, saved.card, saved.name, saved.folder / "model")
+    card = _marked(saved.card, _trained_on_drawn(saved, home))
+    return _opened(classifier, card, saved.name, saved.folder / "model")
 
 
 def _opened(classifier: keras.Model, card: ModelInfo, name: str, file: Path) -> OpenedModel:
     digest = weights_digest(to_flat(classifier))
     used = ModelUsed(name, card.round, digest)
     return OpenedModel(classifier, card, used, file, load_finder(file, digest))
+
+
+def _marked(card: ModelInfo, synthetic: bool) -> ModelInfo:
+    return replace(card, data={**card.data, "synthetic": True}) if synthetic else card
+
+
+def _simulated_on_drawn(file: Path) -> bool:
+    """Whether the result beside a simulation's model says so; version 0.1.0 wrote it nowhere else."""
+    try:
+        settings = json.loads(file.with_name("result.json").read_text("utf-8"))["settings"]
+        return bool(settings["data"] == "synthetic")
+    except (OSError, ValueError, LookupError, TypeError):
+        return False  # not the folder of a simulation
+
+
+def _trained_on_drawn(saved: SavedModel, home: Home) -> bool:
+    """Whether this clinic's own part in a run was of drawn images only; those of the others are not known."""
+    tables = list(home.offers.glob(f"{saved.name.rpartition('-')[2]}*/site/*/{SPLIT_FILE}"))
+    names = [row["image_id"] for table in tables for row in csv.DictReader(table.open(encoding="utf-8"))]
+    return bool(names) and all(name.startswith(DRAWN) for name in names)
 
 
 def _find_saved(name: str, home: Home) -> SavedModel:

@@ -23,6 +23,7 @@ from dermafed.client.clinic.http.pictures import (
     draw_image,
     draw_lesion,
     draw_overlay,
+    draw_thumbnail,
 )
 from dermafed.client.clinic.http.schema import (
     DiagnosisAnswer,
@@ -103,11 +104,28 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
         await pool.run(find_diagnosis, store, id, caller)
         return Response(await pool.run(draw_image, service, id), media_type="image/jpeg")
 
+    @router.get("/{id}/thumbnail.jpg", response_class=Response)
+    async def thumbnail(id: str, caller: Anyone) -> Response:
+        """The image, small, for a list."""
+        await pool.run(find_diagnosis, store, id, caller)
+        return Response(await pool.run(draw_thumbnail, service, id), media_type="image/jpeg")
+
     @router.post("/{id}/opinions", response_model=OpinionAnswer)
     async def opine(id: str, given: OpinionGiven, caller: Clinician) -> dict[str, Any]:
         """Agree or disagree with a diagnosis."""
         opinion = Opinion(who=caller.name, **given.model_dump())
         return asdict(await pool.run(store.add_opinion, id, opinion))
+
+    @router.delete("/{id}/opinions", response_model=list[OpinionAnswer])
+    async def withdraw(id: str, caller: Clinician) -> list[dict[str, Any]]:
+        """Withdraw one's own opinion; returns all of the diagnosis, each with its standing."""
+        await pool.run(store.withdraw_opinion, id, caller.name)
+        return [asdict(each) for each in await pool.run(store.list_opinions, id)]
+
+    @router.get("/{id}/opinions", response_model=list[OpinionAnswer])
+    async def opinions(id: str, caller: Clinician) -> list[dict[str, Any]]:
+        """The opinions on a diagnosis, oldest first; of each clinician the latest counts."""
+        return [asdict(each) for each in await pool.run(store.list_opinions, id)]
 
     async def _picture(
         id: str, caller: Caller, draw: Draw, target: str | None, against: str | None
@@ -177,7 +195,7 @@ def _diagnose(service: DiagnosticService, parts: dict[str, bytes], caller: Calle
     data, clinical, request, scale = split_parts(parts)
     quarantine = service.store.quarantine
     received = receive(data, clinical, device=caller.name, quarantine=quarantine, mm_per_pixel=scale)
-    return service.diagnose(received, caller.name, request)
+    return service.diagnose(received, caller.name, request, uploaded=caller.role == "clinician")
 
 
 def _bundle(service: DiagnosticService, id: str, caller: Caller) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
@@ -72,7 +73,7 @@ def build_app(
         similar_router(service, pool),
         stow_router(service, _sender, settings.max_body, run),
         monitoring_router(service.diagnoser, pool, metrics, outbox),
-        page_router(service, pool, sessions, facts),
+        page_router(service, pool, sessions, facts, settings.impression_first),
     ):
         app.include_router(router)
     app.mount("/static", _Static(directory=STATIC))
@@ -82,7 +83,7 @@ def build_app(
     app.add_middleware(RateLimitMiddleware, per_minute=settings.requests_per_minute)
     app.add_middleware(AuthenticationMiddleware, tokens=tokens, sessions=sessions)
     app.add_middleware(HostCheckMiddleware, hosts=(*hosts, *settings.hosts))
-    app.add_middleware(ErrorMiddleware, answer=_answer)
+    app.add_middleware(ErrorMiddleware, answer=partial(_answer, facts.synthetic))
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     app.add_middleware(SecurityHeadersMiddleware)
     return app
@@ -101,6 +102,6 @@ class _Static(StaticFiles):
         return response
 
 
-def _answer(scope: Scope, refused: Refused) -> Response:
+def _answer(synthetic: bool, scope: Scope, refused: Refused) -> Response:
     wants_page = "text/html" in Headers(scope=scope).get("accept", "")
-    return refusal_page(refused) if wants_page else refusal_json(refused)
+    return refusal_page(refused, synthetic) if wants_page else refusal_json(refused)

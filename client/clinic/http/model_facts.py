@@ -30,7 +30,7 @@ class AtClinic:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known of a model; an empty part was not measured."""
+    """What is known of a model; an empty part was not measured. ``synthetic``: trained on drawn images."""
 
     used: ModelUsed
     classes: tuple[str, ...]
@@ -40,6 +40,7 @@ class ModelFacts:
     crops: bool
     calibration: Calibration | None
     clinics: tuple[AtClinic, ...]
+    synthetic: bool = False
 
     @property
     def chance(self) -> float:
@@ -70,17 +71,22 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
         crops=card.preprocess.fit == "crop",
         calibration=calibration,
         clinics=_by_clinic(model.file.parent / _RESULT, clinic),
+        synthetic=card.synthetic,
     )
 
 
 def _counts(data: Mapping[str, Any]) -> str:
-    """How many images of how many clinics, as far as the model's information says it."""
-    clinics = data.get("clinics", ())
-    counts = data.get("training_images") or {}
-    if isinstance(clinics, Mapping):
-        counts = {"all": sum(sum(each.values()) for each in clinics.values())}
-    total = f"{sum(counts.values()):,} images of " if counts else ""
-    return f"{total}{len(clinics)} clinics: {', '.join(clinics)}" if clinics else ""
+    """How many training images of how many clinics, as far as the model's information says it."""
+    clinics, counts = data.get("clinics", ()), data.get("training_images")
+    if not clinics:
+        return ""
+    of = f"{len(clinics)} clinics: {', '.join(clinics)}"
+    if counts:
+        return f"{sum(counts.values()):,} images of {of}"
+    if isinstance(clinics, Mapping):  # version 0.1.0 counted all
+        total = sum(sum(each.values()) for each in clinics.values())
+        return f"a part of {total:,} images of {of}; the others were for validation and test"
+    return of
 
 
 def _by_clinic(file: Path, own: str) -> tuple[AtClinic, ...]:

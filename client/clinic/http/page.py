@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from string import hexdigits
 from typing import Any
 
 from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dermafed.client.clinic.answers.codes import alert_sentence, display_name
+from dermafed.client.clinic.answers.codes import display_name
 from dermafed.client.clinic.answers.lesion_text import LESION_CAVEAT, lesion_rows
+from dermafed.client.clinic.answers.melanoma_line import UNRELIABLE, melanoma_line
+from dermafed.client.clinic.answers.percent import percent
 from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.client.clinic.http.access import caller_of, session_cookie
 from dermafed.client.clinic.http.api import Clinician, view_diagnosis
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.model_facts import ModelFacts
 from dermafed.client.clinic.http.tokens import COOKIE, Caller, Sessions
+from dermafed.client.clinic.http.worklist import make_worklist
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
-from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER
+from dermafed.client.clinic.store.impressions import Impression
+from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER, Opinion
 
 _NOT_A_CLINICIAN = "This token is not a clinician's, or it was revoked."
+_SHORTEST_ID = 4  # digits of an id to search by
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
 
 
 def page_router(
-    service: DiagnosticService, pool: WorkPool, sessions: Sessions, facts: ModelFacts
+    service: DiagnosticService,
+    pool: WorkPool,
+    sessions: Sessions,
+    facts: ModelFacts,
+    impression_first: bool = True,
 ) -> APIRouter:
     """The page's routes.
 
@@ -37,8 +49,10 @@ def page_router(
         pool: runs what takes long.
         sessions: sessions of the clinicians.
         facts: what is known of the model.
+        impression_first: whether a clinician's own impression comes before the model's answer.
     """
     router = APIRouter(include_in_schema=False, default_response_class=Response)
+    render = partial(_render, synthetic=facts.synthetic)
     store = service.store
 
     @router.get("/sign-in")
@@ -64,6 +78,7 @@ def page_router(
         sessions.sign_out(session_cookie(request.headers))
         response = RedirectResponse("/sign-in", 303)
         response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="strict")
+        response.headers["clear-site-data"] = '"storage"'  # the names of files
         return response
 
     @router.get("/")
@@ -74,51 +89,97 @@ def page_router(
     async def diagnosis(id: str, caller: Clinician) -> Response:
         found = await pool.run(view_diagnosis, store, id, caller)
         opinions = await pool.run(store.list_opinions, id)
+        impressions = await pool.run(store.list_impressions, id)
+        if impression_first and not has_seen(caller.name, opinions, impressions):
+            return render("impression.html", caller=caller, diagnosis=found, facts=facts, other=OTHER)
         views = await pool.run(store.list_views, id)
         return render(
             "diagnosis.html", caller=caller, diagnosis=found, opinions=opinions, views=views, facts=facts,
-            confirmations=CONFIRMATIONS, other=OTHER,
+            confirmations=CONFIRMATIONS, other=OTHER, impressions=impressions,
         )  # fmt: skip
 
+    @router.post("/diagnoses/{id}/impression")
+    async def give_impression(id: str, request: Request, caller: Clinician) -> Response:
+        label = (await request.form(max_files=0, max_fields=1)).get("label")
+        await pool.run(
+            store.add_impression, id, caller.name, label if isinstance(label, str) and label else None
+        )
+        return RedirectResponse(f"/diagnoses/{id}", 303)
+
     @router.get("/day")
-    async def today(caller: Clinician) -> Response:
-        return await _day(date.today(), caller)
+    async def today(caller: Clinician, show: str = "all") -> Response:
+        return await _day(date.today(), caller, show)
 
     @router.get("/day/{day}")
-    async def on_day(day: date, caller: Clinician) -> Response:
-        return await _day(day, caller)
+    async def on_day(day: date, caller: Clinician, show: str = "all") -> Response:
+        return await _day(day, caller, show)
+
+    @router.get("/search")
+    async def search(caller: Clinician, id: str = "") -> Response:
+        asked = id.strip().lower()
+        usable = len(asked) >= _SHORTEST_ID and set(asked) <= set(hexdigits)
+        found = await pool.run(store.find_ids, asked) if usable else []
+        if len(found) == 1:
+            return RedirectResponse(f"/diagnoses/{found[0]}", 303)
+        return render("search.html", caller=caller, asked=asked, found=found, shortest=_SHORTEST_ID)
 
     @router.get("/model")
     async def model(caller: Clinician) -> Response:
         return render("model.html", caller=caller, facts=facts)
 
-    async def _day(day: date, caller: Caller) -> Response:
+    async def _day(day: date, caller: Caller, show: str) -> Response:
         found = await pool.run(store.list_day, day)
+        opinions = await pool.run(store.list_opinions_of_day, day)
         damaged = await pool.run(store.list_damaged, day)
+        impressions = await pool.run(store.list_impressions_of_day, day)
+        hidden = {
+            each.id
+            for each in found
+            if impression_first
+            and not has_seen(caller.name, opinions.get(each.id, ()), impressions.get(each.id, ()))
+        }
         return render(
-            "day.html", caller=caller, day=day, found=found, damaged=damaged, before=_days_on(day, -1),
-            after=_days_on(day, 1), today=date.today(),
+            "day.html", caller=caller, day=day, list=make_worklist(found, opinions, show, hidden),
+            damaged=damaged, before=_days_on(day, -1), after=_days_on(day, 1), today=date.today(),
         )  # fmt: skip
 
     return router
 
 
-def refusal_page(refused: Refused) -> Response:
-    """A refusal for people; a visitor who is not signed in is sent to the sign-in page."""
+def refusal_page(refused: Refused, synthetic: bool = False) -> Response:
+    """A refusal for people; a visitor who is not signed in is sent to the sign-in page.
+
+    Args:
+        refused: why there is no answer.
+        synthetic: whether the model in use was trained on drawn images.
+    """
     if refused.status == 401:
         return RedirectResponse("/sign-in", 303)
-    return render("error.html", status=refused.status, refused=refused)
+    return _render("error.html", status=refused.status, refused=refused, synthetic=synthetic)
 
 
-def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+def _render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a page.
 
     Args:
         template: file name in ``templates``.
         status: HTTP status of the answer.
-        values: what the template uses; ``caller`` is the clinician who is signed in.
+        values: what the template uses; ``caller`` is the clinician who is signed in, ``synthetic`` whether
+            the model was trained on drawn images.
     """
     return HTMLResponse(_TEMPLATES.get_template(template).render(values), status)
+
+
+def has_seen(who: str, opinions: Iterable[Opinion], impressions: Iterable[Impression]) -> bool:
+    """Whether a clinician was shown the model's answer: after an impression of an image, or with an opinion.
+
+    Args:
+        who: the clinician, by the name of the token.
+        opinions: on the image's diagnosis.
+        impressions: of the image.
+    """
+    said = {*(each.who for each in opinions), *(each.who for each in impressions)}
+    return who in said
 
 
 def _days_on(day: date, days: int) -> date | None:
@@ -127,15 +188,6 @@ def _days_on(day: date, days: int) -> date | None:
         return day + timedelta(days)
     except OverflowError:
         return None
-
-
-def percent(probability: float) -> str:
-    """A probability for people: no more digits than are meaningful, and never certain."""
-    if probability < 0.01:
-        return "< 1 %"
-    if probability > 0.99:
-        return "> 99 %"
-    return f"{100 * probability:.0f} %"
 
 
 def local(time: str) -> datetime:
@@ -151,6 +203,6 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters.update(
-    percent=percent, spaced=display_name, local=local, alert=alert_sentence, measured=lesion_rows
+    percent=percent, spaced=display_name, local=local, melanoma=melanoma_line, measured=lesion_rows
 )
-_TEMPLATES.globals.update(USE=USE, lesion_caveat=LESION_CAVEAT, caller=None)
+_TEMPLATES.globals.update(USE=USE, lesion_caveat=LESION_CAVEAT, unreliable=UNRELIABLE, caller=None)

@@ -21,6 +21,7 @@ from dermafed.shared.explain.overlay import COLOURS, blend
 from dermafed.shared.imaging.preprocess_settings import Fit
 
 LONGEST = 1024  # pixels of the longer side of the shown image
+_THUMBNAIL = 160  # pixels of the longer side of one in a list
 _DIMMED = 0.35  # of the brightness, where the model did not look
 
 Pixels = NDArray[np.uint8]
@@ -77,6 +78,13 @@ def draw_image(service: DiagnosticService, id: str) -> bytes:
     return shown_jpeg(service.store.load_image(id), _fit(service))
 
 
+def draw_thumbnail(service: DiagnosticService, id: str) -> bytes:
+    """The image for a list, JPEG; raises Refused (404, 410)."""
+    image = service.store.load_image(id)
+    small = cv2.resize(image, _size_within(_THUMBNAIL, *image.shape[:2])[::-1], interpolation=cv2.INTER_AREA)
+    return _jpeg(np.asarray(small, np.uint8))
+
+
 def draw_case(service: DiagnosticService, sha256: str) -> bytes:
     """The image of a similar case, JPEG; raises Refused (404) if there is no such case, or no image of it."""
     try:
@@ -109,13 +117,21 @@ def shown_jpeg(image: Pixels, fit: Fit) -> bytes:
         dim = np.rint(small * _DIMMED).astype(np.uint8)
         dim[rows, columns] = small[rows, columns]
         small = dim
+    return _jpeg(np.asarray(small, np.uint8))
+
+
+def _jpeg(image: Pixels) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(np.asarray(small, np.uint8)).save(file, "JPEG", quality=90)
+    Image.fromarray(image).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
 def _size_for_screen(height: int, width: int) -> tuple[int, int]:
-    factor = min(1.0, LONGEST / max(height, width))
+    return _size_within(LONGEST, height, width)
+
+
+def _size_within(longest: int, height: int, width: int) -> tuple[int, int]:
+    factor = min(1.0, longest / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 

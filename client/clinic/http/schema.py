@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dermafed.client.clinic.diagnosis.diagnosis import MissRate, ModelUsed
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
+from dermafed.client.clinic.store.opinions import Standing
 from dermafed.shared.lesion_measures.asymmetry import Asymmetry
 from dermafed.shared.lesion_measures.border import Border
 
@@ -61,6 +62,7 @@ class DiagnosisAnswer(BaseModel):
     id: str
     time: str
     device: str
+    uploaded: Annotated[bool, Field(description="A clinician sent it; absent where a device did.")] = False
     request: str | None
     image_sha256: str
     clinical: Clinical
@@ -142,6 +144,9 @@ class OpinionAnswer(OpinionGiven):
 
     who: str
     time: str
+    standing: Annotated[
+        Standing, Field(description="Of each clinician the latest counts, unless it was withdrawn.")
+    ]
 
 
 class SimilarCase(BaseModel):

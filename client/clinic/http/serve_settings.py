@@ -37,6 +37,7 @@ class ServeSettings(BaseModel):
         header_seconds: longest time for one request's headers; then the connection is closed.
         waiting: diagnoses and heatmaps at one time; more get 503.
         session_hours: how long a clinician stays signed in.
+        impression_first: whether a clinician's own impression comes before the model's answer on the page.
         dicom: settings of the DICOM port; without them there is none.
         mqtt: settings of MQTT; without them there is none. The clinic's name is by default that of the file.
     """
@@ -53,6 +54,7 @@ class ServeSettings(BaseModel):
     header_seconds: Count = 10
     waiting: Count = 32
     session_hours: Count = 12
+    impression_first: Annotated[bool, Field(strict=True)] = True
     dicom: DicomSettings | None = None
     mqtt: MqttSettings | None = None
 

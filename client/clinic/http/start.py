@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
-from dermafed.client.clinic.diagnosis.opened_model import open_model
+from dermafed.client.clinic.diagnosis.opened_model import OpenedModel, open_model
 from dermafed.client.clinic.dicom.dicom_settings import DicomSettings
 from dermafed.client.clinic.dicom.outbox import Outbox
 from dermafed.client.clinic.http.app import build_app
@@ -26,7 +26,7 @@ from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.similar.similar_cases import SimilarCases
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import Home, read_settings
-from dermafed.shared.errors import DermaFedError
+from dermafed.shared.errors import DermaFedError, ModelError
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
@@ -52,7 +52,14 @@ class Ready:
     certificate: Certificate | None
 
 
-def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready], None]) -> None:
+def serve(
+    home: Home,
+    model: str,
+    place: ListenAddress,
+    ready: Callable[[Ready], None],
+    stage: Callable[[str], None],
+    synthetic: bool = False,
+) -> None:
     """Serve a clinic until SIGTERM or Ctrl-C; requests in progress are finished.
 
     Args:
@@ -60,10 +67,13 @@ def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready],
         model: see :func:`dermafed.client.clinic.diagnosis.opened_model.open_model`.
         place: the address to listen on.
         ready: is called once the node answers.
+        stage: is called with each step of the start, in words.
+        synthetic: whether a model that was trained on drawn images may be served.
 
     Raises:
         DermaFedError: it cannot start; names the reason.
     """
+    stage("Opening the store")
     settings, clinic = read_serve_settings(home.settings_file), read_settings(home).clinic
     names = place.names(settings)
     with (
@@ -74,9 +84,13 @@ def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready],
     ):
         certificate = certificate_for(home.serving, clinic, names, settings) if place.tls else None
         context = None if certificate is None else certificate.context()
+        stage("Reading the model")
         configure_backend(1)
         opened = open_model(model, home)
+        if opened.card.synthetic and not synthetic:
+            raise _refused(opened)
         calibration = load_calibration(opened.file, opened.used.sha256)
+        stage("Preparing predictions and heatmaps")
         service = DiagnosticService(Diagnoser(opened), store, calibration, SimilarCases(opened, home.similar))
         facts = model_facts(opened, calibration, clinic)
         answers = settings.dicom is not None and settings.dicom.answer_to is not None
@@ -88,7 +102,16 @@ def serve(home: Home, model: str, place: ListenAddress, ready: Callable[[Ready],
             background.append(dicom_listener(service, settings.dicom, home.serving / OUTBOX))
         if settings.mqtt is not None:
             background.append(mqtt_listener(service, settings.mqtt))
+        stage("Opening the port")
         listen(app, [socket, *others], context, settings, background, lambda: ready(answering))
+
+
+def _refused(opened: OpenedModel) -> ModelError:
+    return ModelError(
+        "This model was trained on drawn images: it knows nothing of real skin",
+        where=opened.file,
+        remedy="Serve another model; or, for a demonstration, give --synthetic",
+    )
 
 
 @asynccontextmanager

@@ -74,18 +74,36 @@ def list_damaged(vault: Vault, day: date) -> list[str]:
     return [id for id, found in _decrypted(vault, _rows_of_day(vault, day, None, 0)) if found is None]
 
 
-def _rows_of_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[sqlite3.Row]:
+def find_ids(vault: Vault, start: str, limit: int) -> list[str]:
+    """The ids that start so, newest first, at most `limit`.
+
+    Args:
+        vault: the store.
+        start: hexadecimal digits.
+        limit: at least 1.
+    """
+    with vault.database.reading() as db:
+        query = "SELECT id FROM diagnoses WHERE substr(id, 1, ?) = ? ORDER BY made DESC LIMIT ?"
+        return [row["id"] for row in db.execute(query, (len(start), start, limit))]
+
+
+def times_of_day(day: date) -> tuple[int, int]:
+    """A day of the clinic's own clock, from and until, in milliseconds; both 0 where Python knows no end."""
     try:
-        midnights = [
+        start, end = (
             to_milliseconds(datetime.combine(each, time()).astimezone()) for each in (day, day + timedelta(1))
-        ]
+        )
     except (OverflowError, ValueError):
-        return []  # the first and the last day that Python knows
+        return 0, 0  # the first and the last day that Python knows
+    return start, end
+
+
+def _rows_of_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[sqlite3.Row]:
     with vault.database.reading() as db:
         return db.execute(
             "SELECT * FROM diagnoses WHERE made >= ? AND made < ? ORDER BY made DESC, rowid DESC"
             " LIMIT ? OFFSET ?",
-            (*midnights, -1 if limit is None else limit, skip),
+            (*times_of_day(day), -1 if limit is None else limit, skip),
         ).fetchall()
 
 

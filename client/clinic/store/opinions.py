@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.diagnoses import load
 from dermafed.client.clinic.store.vault import Vault, find_row, now, to_iso
+from dermafed.shared.errors import StorageError
+
+log = logging.getLogger("dermafed.store")
 
 OTHER = "other"
 CONFIRMATIONS = ("histopathology", "follow-up", "consensus")
 _LONGEST_REASON, _LONGEST_NAME = 2000, 100
 
 # Kinds of events, as they stand in the database: events are added, and never changed.
-VIEW, OPINION, REVIEW = "looked", "said", "reviewed"
+VIEW, OPINION, WITHDRAWAL, REVIEW = "looked", "said", "withdrew", "reviewed"
+
+Standing = Literal["current", "replaced", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class Opinion:
         reason: in the clinician's words.
         confirmed_by: how it was confirmed: ``histopathology``, ``follow-up``, ``consensus``; or ``None``.
         time: when it was saved, ISO 8601 in UTC, to the millisecond; set by the store.
+        standing: whether it counts: of each clinician only the latest does, unless it was withdrawn; set by
+            the store.
     """
 
     who: str
@@ -51,18 +59,25 @@ class Opinion:
     reason: str = ""
     confirmed_by: str | None = None
     time: str = ""
+    standing: Standing = "current"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is the clinician's latest, and not withdrawn."""
+        return self.standing == "current"
 
     @property
     def needs_review(self) -> bool:
-        """Whether it disagrees, or confirms the diagnosis: something to train with."""
-        return not self.agrees or self.confirmed_by is not None
+        """Whether it counts, and disagrees or confirms the diagnosis: something to train with."""
+        return self.counts and (not self.agrees or self.confirmed_by is not None)
 
     def describe(self) -> str:
         """The opinion on a line."""
         verdict = "agrees" if self.agrees else f"says {self.label}"
         confirmed = f", confirmed by {self.confirmed_by}" if self.confirmed_by else ""
         reason = f": {self.reason}" if self.reason else ""
-        return f"{self.who} {verdict}{confirmed}{reason}"
+        standing = "" if self.counts else f" ({self.standing})"
+        return f"{self.who} {verdict}{confirmed}{reason}{standing}"
 
 
 def check_opinion(opinion: Opinion, classes: tuple[str, ...]) -> None:
@@ -104,13 +119,46 @@ def add_event(vault: Vault, db: sqlite3.Connection, id: str, kind: str, content:
     return time
 
 
-def events(vault: Vault, db: sqlite3.Connection, id: str, kind: str) -> list[dict[str, Any]]:
-    """The events of a kind, oldest first, each with its ``number`` and ``time``."""
+def events(vault: Vault, db: sqlite3.Connection, id: str, *kinds: str) -> list[dict[str, Any]]:
+    """The events of some kinds, oldest first, each with its ``kind`` and ``time``."""
     find_row(db, id)
-    rows = db.execute("SELECT * FROM events WHERE diagnosis = ? AND kind = ? ORDER BY number", (id, kind))
-    return [
-        {**decrypt_event(vault, row), "number": row["number"], "time": to_iso(row["time"])} for row in rows
-    ]
+    query = f"SELECT * FROM events WHERE diagnosis = ? AND kind IN ({_marks(kinds)}) ORDER BY number"
+    return [_event(vault, row) for row in db.execute(query, (id, *kinds))]
+
+
+def events_between(
+    vault: Vault, db: sqlite3.Connection, start: int, end: int, *kinds: str
+) -> dict[str, list[dict[str, Any]]]:
+    """The events of some kinds, by the diagnosis that they are about, as :func:`events` returns them.
+
+    Those that cannot be read are left out.
+
+    Args:
+        vault: the store.
+        db: its database.
+        start: of the diagnoses' times, in milliseconds.
+        end: after the last of them.
+        kinds: of events.
+    """
+    query = (
+        "SELECT events.* FROM events JOIN diagnoses ON diagnoses.id = events.diagnosis"
+        f" WHERE made >= ? AND made < ? AND kind IN ({_marks(kinds)}) ORDER BY number"
+    )
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in db.execute(query, (start, end, *kinds)):
+        try:
+            found.setdefault(row["diagnosis"], []).append(_event(vault, row))
+        except StorageError as error:
+            log.error("an event of the diagnosis %s is left out: %s", row["diagnosis"], error)
+    return found
+
+
+def _marks(kinds: tuple[str, ...]) -> str:
+    return ", ".join("?" * len(kinds))
+
+
+def _event(vault: Vault, row: sqlite3.Row) -> dict[str, Any]:
+    return {**decrypt_event(vault, row), "kind": row["kind"], "time": to_iso(row["time"])}
 
 
 def decrypt_event(vault: Vault, row: sqlite3.Row) -> dict[str, Any]:
@@ -128,13 +176,40 @@ def add_opinion(vault: Vault, id: str, opinion: Opinion) -> Opinion:
         Refused: it is not valid (400), there is no such diagnosis (404), or it was forgotten (410).
     """
     check_opinion(opinion, tuple(load(vault, id).probabilities))
-    content = {name: value for name, value in asdict(opinion).items() if name != "time"}
+    content = {name: value for name, value in asdict(opinion).items() if name not in ("time", "standing")}
     with vault.database.writing() as db:
         return replace(opinion, time=to_iso(add_event(vault, db, id, OPINION, content)))
 
 
+def withdraw_opinion(vault: Vault, id: str, who: str) -> None:
+    """Withdraw a clinician's opinion: none of that clinician's counts until there is a new one.
+
+    Raises:
+        Refused: the clinician has none that counts, or there is no such diagnosis (404), or it was forgotten
+            (410).
+    """
+    with vault.database.writing() as db:
+        opinions = opinions_of(events(vault, db, id, OPINION, WITHDRAWAL))
+        if not any(each.who == who and each.counts for each in opinions):
+            raise Refused("unknown", "There is no opinion of yours to withdraw", remedy="Load the page again")
+        add_event(vault, db, id, WITHDRAWAL, {"who": who})
+
+
 def list_opinions(vault: Vault, id: str) -> list[Opinion]:
-    """The opinions on a diagnosis, oldest first."""
+    """The opinions on a diagnosis, oldest first, each with its standing."""
     with vault.database.reading() as db:
-        found = events(vault, db, id, OPINION)
-    return [Opinion(**{name: value for name, value in each.items() if name != "number"}) for each in found]
+        return opinions_of(events(vault, db, id, OPINION, WITHDRAWAL))
+
+
+def opinions_of(events: Iterable[Mapping[str, Any]]) -> list[Opinion]:
+    """The opinions in the events of a diagnosis, oldest first; of each clinician only the latest counts."""
+    found: list[Opinion] = []
+    latest: dict[str, int] = {}
+    for event in events:
+        who, withdrawn = event["who"], event["kind"] == WITHDRAWAL
+        if (before := latest.pop(who, None)) is not None:
+            found[before] = replace(found[before], standing="withdrawn" if withdrawn else "replaced")
+        if not withdrawn:
+            latest[who] = len(found)
+            found.append(Opinion(**{name: value for name, value in event.items() if name != "kind"}))
+    return found

@@ -14,7 +14,16 @@ from typing import Any
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, load_encoded, load_reference, suffix_of
 from dermafed.client.clinic.store.encryption import IMAGE
-from dermafed.client.clinic.store.opinions import OPINION, OTHER, REVIEW, Opinion, add_event, list_opinions
+from dermafed.client.clinic.store.opinions import (
+    OPINION,
+    OTHER,
+    REVIEW,
+    WITHDRAWAL,
+    Opinion,
+    add_event,
+    events,
+    list_opinions,
+)
 from dermafed.client.clinic.store.vault import Vault, find_row
 from dermafed.client.node.reviewed import ReviewedRow, add_reviewed, remove_reviewed
 from dermafed.shared.errors import SettingsError, StorageError
@@ -33,10 +42,17 @@ class PendingReview:
     Attributes:
         diagnosis: of the model.
         opinions: of clinicians, oldest first.
+        accepted: the label that it was accepted with before; ``None`` if it was not.
     """
 
     diagnosis: Diagnosis
     opinions: tuple[Opinion, ...]
+    accepted: str | None = None
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether an opinion that counts is to be reviewed."""
+        return any(each.needs_review for each in self.opinions)
 
     @property
     def label(self) -> str | None:
@@ -49,24 +65,26 @@ class PendingReview:
     @property
     def confirmed_by(self) -> str | None:
         """How it was confirmed, by the newest opinion that says so."""
-        return next((each.confirmed_by for each in reversed(self.opinions) if each.confirmed_by), None)
+        counting = [each for each in reversed(self.opinions) if each.counts]
+        return next((each.confirmed_by for each in counting if each.confirmed_by), None)
 
 
 def list_pending(vault: Vault) -> list[PendingReview]:
     """Disagreements and confirmed diagnoses without a review since, whose image is stored; oldest first.
 
+    So is one that was accepted, where nobody says so any more.
     One that cannot be read in full is left out: an opinion that is missing might change its label.
     """
     with vault.database.reading() as db:
         rows = db.execute(
             "SELECT * FROM diagnoses WHERE pictures AND id IN ("
             "SELECT diagnosis FROM events GROUP BY diagnosis"
-            " HAVING max(number * (kind = ?)) > max(number * (kind = ?))"
+            " HAVING max(number * (kind IN (?, ?))) > max(number * (kind = ?))"
             ") ORDER BY made, rowid",
-            (OPINION, REVIEW),
+            (OPINION, WITHDRAWAL, REVIEW),
         ).fetchall()
     found = list(_readable(vault, rows))
-    return [each for each in found if any(opinion.needs_review for opinion in each.opinions)]
+    return [each for each in found if each.needs_review or each.accepted]
 
 
 def accept(vault: Vault, folder: Path, id: str, who: str, label: str | None = None) -> ReviewedRow:
@@ -115,7 +133,10 @@ def _readable(vault: Vault, rows: Sequence[sqlite3.Row]) -> Iterator[PendingRevi
 
 
 def _pending(vault: Vault, row: sqlite3.Row) -> PendingReview:
-    return PendingReview(decrypt_diagnosis(vault, row), tuple(list_opinions(vault, row["id"])))
+    with vault.database.reading() as db:
+        reviews = events(vault, db, row["id"], REVIEW)
+    accepted = reviews[-1]["label"] if reviews else None
+    return PendingReview(decrypt_diagnosis(vault, row), tuple(list_opinions(vault, row["id"])), accepted)
 
 
 def _checked(found: PendingReview, label: str | None) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +14,23 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Received
-from dermafed.client.clinic.intake.refusals import Refused
-from dermafed.client.clinic.store import diagnoses, opinions, retention, review
+from dermafed.client.clinic.store import diagnoses, impressions, opinions, quarantine, retention, review
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encode_lossless, encode_photograph
-from dermafed.client.clinic.store.encryption import IMAGE, OBJECT, PREPARED
-from dermafed.client.clinic.store.opinions import VIEW, Opinion, View, add_event, events
+from dermafed.client.clinic.store.encryption import IMAGE, PREPARED
+from dermafed.client.clinic.store.impressions import IMPRESSION, Impression
+from dermafed.client.clinic.store.opinions import (
+    OPINION,
+    VIEW,
+    WITHDRAWAL,
+    Opinion,
+    View,
+    add_event,
+    events,
+    events_between,
+)
+from dermafed.client.clinic.store.quarantine import Quarantined
 from dermafed.client.clinic.store.review import PendingReview
-from dermafed.client.clinic.store.vault import Vault, now, open_vault, to_iso
+from dermafed.client.clinic.store.vault import Vault, open_vault, to_iso
 from dermafed.client.node.home import Home
 from dermafed.client.node.reviewed import ReviewedRow, remove_reviewed
 from dermafed.shared.errors import SettingsError
@@ -52,23 +60,6 @@ def open_store(home: Home, retention_days: int | None = None) -> Store:
     except retention.ClockJump as jump:
         log.error("%s", jump)
     return store
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """An object that waits for a person.
-
-    Attributes:
-        id: a random UUID, 32 hexadecimal digits.
-        time: when it came, ISO 8601 in UTC, to the millisecond.
-        device: who sent it.
-        why: the code of the refusal.
-    """
-
-    id: str
-    time: str
-    device: str
-    why: str
 
 
 class Store:
@@ -134,6 +125,22 @@ class Store:
         """The diagnoses of a day of the clinic's own clock, newest first: `limit` of them after `skip`."""
         return diagnoses.list_day(self._vault, day, limit, skip)
 
+    def list_opinions_of_day(self, day: date) -> dict[str, list[Opinion]]:
+        """The opinions on a day's diagnoses, oldest first, by the diagnosis' id."""
+        with self._vault.database.reading() as db:
+            found = events_between(self._vault, db, *diagnoses.times_of_day(day), OPINION, WITHDRAWAL)
+        return {id: opinions.opinions_of(each) for id, each in found.items()}
+
+    def list_impressions_of_day(self, day: date) -> dict[str, list[Impression]]:
+        """The impressions of a day's images, oldest first, by the diagnosis' id."""
+        with self._vault.database.reading() as db:
+            found = events_between(self._vault, db, *diagnoses.times_of_day(day), IMPRESSION)
+        return {id: impressions.impressions_of(each) for id, each in found.items()}
+
+    def find_ids(self, start: str, limit: int = 20) -> list[str]:
+        """The ids of diagnoses that start so, newest first, at most `limit`."""
+        return diagnoses.find_ids(self._vault, start, limit)
+
     def list_damaged(self, day: date) -> list[str]:
         """The ids of a day's diagnoses that cannot be read, newest first."""
         return diagnoses.list_damaged(self._vault, day)
@@ -160,9 +167,21 @@ class Store:
         with self._vault.database.reading() as db:
             return [View(each["who"], each["time"]) for each in events(self._vault, db, id, VIEW)]
 
+    def add_impression(self, id: str, who: str, label: str | None) -> Impression:
+        """Save a clinician's impression before the model's answer is shown; Refused (400) if there is one."""
+        return impressions.add_impression(self._vault, id, who, label)
+
+    def list_impressions(self, id: str) -> list[Impression]:
+        """The impressions of an image, oldest first."""
+        return impressions.list_impressions(self._vault, id)
+
     def add_opinion(self, id: str, opinion: Opinion) -> Opinion:
         """Save an opinion, and return it with its time; Refused (400) if it contradicts itself."""
         return opinions.add_opinion(self._vault, id, opinion)
+
+    def withdraw_opinion(self, id: str, who: str) -> None:
+        """Withdraw a clinician's opinion; Refused (404) if there is none that counts."""
+        opinions.withdraw_opinion(self._vault, id, who)
 
     def list_opinions(self, id: str) -> list[Opinion]:
         """The opinions on a diagnosis, oldest first."""
@@ -208,36 +227,16 @@ class Store:
         Returns:
             Its id.
         """
-        id = uuid.uuid4().hex
-        try:
-            with self._vault.database.writing() as db:
-                self._vault.files.write(id, {OBJECT: data})
-                db.execute("INSERT INTO quarantine VALUES (?, ?, ?, ?)", (id, now(), device, why))
-        except Exception:
-            self._vault.files.remove(id)
-            raise
-        self._vault.files.settle(id)
-        return id
+        return quarantine.quarantine(self._vault, data, why, device)
 
     def list_quarantined(self) -> list[Quarantined]:
         """The objects that wait for a person, oldest first."""
-        with self._vault.database.reading() as db:
-            rows = db.execute("SELECT * FROM quarantine ORDER BY made, rowid").fetchall()
-        return [Quarantined(row["id"], to_iso(row["made"]), row["device"], row["why"]) for row in rows]
+        return quarantine.list_quarantined(self._vault)
 
     def load_quarantined(self, id: str) -> bytes:
-        """An object as it came."""
-        if id not in {each.id for each in self.list_quarantined()}:
-            raise _no_such_object()
-        return self._vault.files.read(id, OBJECT)
+        """An object as it came; Refused (404) if there is none."""
+        return quarantine.load_quarantined(self._vault, id)
 
     def delete_quarantined(self, id: str) -> None:
-        """Remove an object from quarantine, for good; its row last, since it leaves no trace."""
-        with self._vault.database.writing() as db:
-            if not db.execute("DELETE FROM quarantine WHERE id = ?", (id,)).rowcount:
-                raise _no_such_object()
-            self._vault.files.remove(id)
-
-
-def _no_such_object() -> Refused:
-    return Refused("unknown", "There is no such object in quarantine", remedy="Check its id")
+        """Remove an object from quarantine, for good; Refused (404) if there is none."""
+        quarantine.delete_quarantined(self._vault, id)

@@ -1,9 +1,8 @@
 // A diagnosis: its heatmaps over the image, and what the clinician says.
-const $ = (id) => document.getElementById(id);
+import { $, fail, fileName, goInWorklist, keysOn, onKeys, say, silent, turnKeys } from "./common.js";
+
 const result = $("result"), id = result.dataset.id, layers = [...document.querySelectorAll(".heat")];
 let hidden = false, asked = false;
-
-function say(text) { $("news").textContent = text; }
 
 function show() {
   for (const layer of layers) layer.style.opacity = hidden ? 0 : $("opacity").value / 100;
@@ -74,7 +73,7 @@ $("similar").addEventListener("toggle", async () => {
     $("cases").replaceChildren(...found.cases.map(similarCase));
     note(found.cases.length ? found.note : `None. ${found.note}`);
   } catch {
-    note("The node does not answer. Try again in a moment.");
+    note(silent);
   }
 });
 
@@ -95,19 +94,27 @@ function similarCase(each) {
 
 $("opacity").addEventListener("input", () => { hidden = false; show(); });
 $("hide").addEventListener("click", toggle);
-document.addEventListener("keydown", (event) => {
-  if (event.key.toLowerCase() !== "h" || !$("keys").checked || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (!event.target.closest("textarea, select, input[type=text]")) toggle();
-});
+
+$("keys").checked = keysOn();
+$("keys").addEventListener("change", () => turnKeys($("keys").checked));
+
+function opine(agrees) {
+  form.agrees.value = agrees;
+  form.dispatchEvent(new Event("change"));
+  form.scrollIntoView({ block: "center" });
+  (agrees === "yes" ? form.querySelector("button.main") : $("label")).focus();
+}
+
+onKeys({ h: toggle, a: () => opine("yes"), d: () => opine("no"), j: () => goInWorklist(1), k: () => goInWorklist(-1) });
+
+if (fileName(id)) {
+  $("file").hidden = false;
+  $("file").querySelector("dd").textContent = fileName(id);
+}
 
 $("outlined")?.addEventListener("change", (event) => { $("outline").toggleAttribute("hidden", !event.target.checked); });
 
 const form = $("opinion");
-
-function fail(text) {
-  $("problem").textContent = text;
-  $("problem").hidden = !text;
-}
 
 form.addEventListener("change", () => { $("label-field").hidden = form.agrees.value !== "no"; });
 form.addEventListener("submit", async (event) => {
@@ -116,30 +123,56 @@ form.addEventListener("submit", async (event) => {
   const agrees = form.agrees.value === "yes";
   const given = { agrees, label: agrees ? null : $("label").value, reason: $("reason").value.trim(), confirmed_by: $("confirmed").value || null };
   const headers = { "Content-Type": "application/json" };
-  try {
-    const response = await fetch(`/v1/diagnoses/${id}/opinions`, { method: "POST", headers, body: JSON.stringify(given) });
-    const saved = await response.json();
-    if (!response.ok) return fail(`${saved.error}. ${saved.remedy}.`);
-    add(saved);
-  } catch {
-    fail("The node does not answer. Try again in a moment.");
-  }
-});
-
-function add(saved) {
-  const line = document.createElement("li");
-  const verdict = saved.agrees ? "agrees" : `disagrees: ${saved.label.replaceAll("_", " ")}`;
-  const sure = saved.confirmed_by ? `, confirmed by ${saved.confirmed_by}` : "";
-  line.append(Object.assign(document.createElement("b"), { textContent: saved.who }));
-  line.append(` ${verdict}${sure}${saved.reason ? `. ${saved.reason}` : ""}`);
-  $("opinions").append(line);
-  fail("");
+  if (!await change({ method: "POST", headers, body: JSON.stringify(given) })) return;
   form.reset();
   $("label-field").hidden = true;
   say("Your opinion is saved.");
+});
+
+// Saves or withdraws an opinion, and shows all of them anew.
+async function change(request) {
+  const address = `/v1/diagnoses/${id}/opinions`;
+  try {
+    for (const each of [request, {}]) {
+      const response = await fetch(address, each);
+      const answer = await response.json();
+      if (!response.ok) return fail(`${answer.error}. ${answer.remedy}.`);
+      if (each !== request) $("opinions").replaceChildren(...answer.map(line));
+    }
+    fail("");
+    return true;
+  } catch {
+    fail(silent);
+  }
 }
+
+function line(each) {
+  const item = document.createElement("li"), text = document.createElement("span");
+  const verdict = each.agrees ? "agrees" : `disagrees: ${each.label.replaceAll("_", " ")}`;
+  const sure = each.confirmed_by ? `, confirmed by ${each.confirmed_by}` : "";
+  item.dataset.standing = each.standing;
+  text.append(Object.assign(document.createElement("b"), { textContent: each.who }));
+  text.append(` ${verdict}${sure}${each.reason ? `. ${each.reason}` : ""}`);
+  const time = new Date(each.time).toLocaleString("en-GB", { day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" });
+  const when = `${time}${each.standing === "current" ? "" : `, ${each.standing}`}`;
+  item.append(text, " ", Object.assign(document.createElement("span"), { className: "soft", textContent: when }));
+  if (each.standing === "current" && each.who === result.dataset.who) {
+    item.append(" ", Object.assign(document.createElement("button"), { type: "button", className: "plain undo", textContent: "Undo" }));
+  }
+  return item;
+}
+
+$("opinions").addEventListener("click", async (event) => {
+  if (event.target.closest(".undo") && await change({ method: "DELETE" })) {
+    say("Your opinion is withdrawn.");
+    $("say").focus();
+  }
+});
 
 show();
 main();
-// A new page says its title; this says the rest to those who cannot see it.
-setTimeout(() => say([...document.querySelectorAll(".bars tbody tr")].map((row) => row.innerText).join(", ")), 300);
+// A new page says its title; this says the rest to those who cannot see it: melanoma first, what is folded not.
+setTimeout(() => {
+  const rows = [...document.querySelectorAll(".bars tbody tr")].filter((row) => row.checkVisibility());
+  say([$("melanoma"), ...rows].map((each) => each.innerText).join(", "));
+}, 300);

@@ -1,44 +1,63 @@
-// A new image: chosen, dropped or photographed, sent with the clinical data.
-const $ = (id) => document.getElementById(id);
-const form = $("upload"), drop = $("drop"), send = $("send"), preview = $("preview");
-let image = null;
+// New images: chosen, dropped, pasted or photographed, and sent one after another with the clinical data.
+import { $, fail, rememberName, say, silent } from "./common.js";
 
-function say(text) { $("news").textContent = text; }
+const form = $("upload"), drop = $("drop"), send = $("send");
+let queue = [], sending = false;
 
-function fail(text) {
-  $("problem").textContent = text;
-  $("problem").hidden = !text;
+function choose(files) {
+  for (const file of files) add(file);
+  if (files.length) say(`${queue.length} selected.`);
+  update();
 }
 
-function choose(file) {
-  if (!file) return;
-  image = file;
+function add(file) {
+  const item = document.createElement("li"), picture = document.createElement("img");
+  const text = document.createElement("div"), state = document.createElement("p");
+  const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "Remove" });
+  const name = Object.assign(document.createElement("b"), { textContent: file.name });
+  const entry = { file, item, state, remove, id: null };
+  picture.alt = "";
+  picture.src = URL.createObjectURL(file);
+  picture.addEventListener("error", () => picture.classList.add("gone")); // such as DICOM
+  state.textContent = `${(file.size / 2 ** 20).toFixed(1)} MiB`;
+  remove.className = "plain";
+  remove.setAttribute("aria-label", `Remove ${file.name}`);
+  remove.addEventListener("click", () => {
+    queue = queue.filter((each) => each !== entry);
+    URL.revokeObjectURL(picture.src);
+    item.remove();
+    update();
+  });
+  text.append(name, state);
+  item.append(picture, text, remove);
+  $("queue").append(item);
+  queue.push(entry);
+}
+
+const waiting = () => queue.filter((each) => each.id === null);
+
+function update() {
+  const count = waiting().length;
+  send.disabled = sending || !count;
+  send.textContent = sending ? "Diagnosing …" : count > 1 ? `Diagnose ${count} images` : "Diagnose";
+  $("one-person").hidden = queue.length < 2;
   fail("");
-  URL.revokeObjectURL(preview.src);
-  preview.src = URL.createObjectURL(file);
-  preview.hidden = false;
-  $("hint").hidden = true;
-  $("chosen").textContent = `${(file.size / 2 ** 20).toFixed(1)} MiB`;
-  send.disabled = false;
-  say("The image is selected.");
 }
 
-// A browser cannot show DICOM: it is sent all the same.
-preview.addEventListener("error", () => { preview.hidden = true; });
 for (const input of [$("file"), $("camera")]) {
-  input.addEventListener("change", () => choose(input.files[0]));
-  choose(input.files[0]); // one chosen before this script came
+  input.addEventListener("change", () => { choose([...input.files]); input.value = ""; });
+  choose([...input.files]); // some chosen before this script came
 }
 for (const name of ["dragenter", "dragover"]) {
-  drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+  document.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
 }
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => {
+document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
+document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  if (event.dataTransfer.files.length > 1) return fail("Drop one image at a time.");
-  choose(event.dataTransfer.files[0]);
+  choose([...event.dataTransfer.files]);
 });
+document.addEventListener("paste", (event) => choose([...event.clipboardData.files]));
 
 function metadata() {
   const metadata = {};
@@ -48,28 +67,51 @@ function metadata() {
   return JSON.stringify(metadata);
 }
 
+// Sends one image; returns what went wrong, or nothing.
+async function diagnose(entry) {
+  const body = new FormData();
+  body.append("metadata", metadata());
+  body.append("image", entry.file, "image");
+  try {
+    const response = await fetch("/v1/diagnoses", { method: "POST", body });
+    const answer = await response.json();
+    if (response.status === 401) return "You are signed out. Load this page again.";
+    if (!response.ok) return `${answer.error}. ${answer.remedy}.`;
+    entry.id = answer.id;
+    rememberName(answer.id, entry.file.name);
+  } catch {
+    return silent;
+  }
+}
+
+async function sendAll() {
+  const all = waiting();
+  let wrong = "";
+  for (const [place, entry] of all.entries()) {
+    entry.remove.hidden = true;
+    entry.state.textContent = "Diagnosing …";
+    say(`Diagnosing image ${place + 1} of ${all.length}.`);
+    const problem = await diagnose(entry);
+    entry.state.textContent = problem ?? "";
+    if (problem) wrong = problem;
+    else entry.state.append(Object.assign(document.createElement("a"), { href: `/diagnoses/${entry.id}`, textContent: "Open the diagnosis" }));
+    entry.remove.hidden = !problem;
+  }
+  return wrong;
+}
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (!image) return;
+  if (sending || !waiting().length) return;
   if (!$("age").checkValidity()) {
     fail("The age must be a whole number from 0 to 120.");
     return $("age").focus();
   }
-  const body = new FormData();
-  body.append("metadata", metadata());
-  body.append("image", image, "image");
-  fail("");
-  send.disabled = true;
-  send.textContent = "Diagnosing …";
-  say("Diagnosing the image.");
-  try {
-    const response = await fetch("/v1/diagnoses", { method: "POST", body });
-    const answer = await response.json();
-    if (response.ok) return location.assign(`/diagnoses/${answer.id}`);
-    fail(response.status === 401 ? "You are signed out. Load this page again." : `${answer.error}. ${answer.remedy}.`);
-  } catch {
-    fail("The node does not answer. Try again in a moment.");
-  }
-  send.disabled = false;
-  send.textContent = "Diagnose";
+  sending = true;
+  update();
+  const wrong = await sendAll();
+  sending = false;
+  if (!wrong) return location.assign(queue.length === 1 ? `/diagnoses/${queue[0].id}` : "/day");
+  update();
+  fail(queue.length === 1 ? wrong : "Not all images were diagnosed. Those that were are in the worklist.");
 });

@@ -26,5 +26,5 @@ def start(diagnoser: Diagnoser, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def node(start: Start) -> Node:
-    """A node with every setting at its default."""
+    """A node with its settings at their defaults, but that no impression comes first."""
     return start()

@@ -109,8 +109,11 @@ class Node:
 
 @contextmanager
 def running(diagnoser: Diagnoser, folder: Path, **settings: object) -> Iterator[Node]:
-    """A node with these settings, until the context ends."""
-    chosen = ServeSettings.model_validate(settings)
+    """A node with these settings, until the context ends.
+
+    Unless the settings say otherwise, the page shows the model's answer at once, since most tests are of it.
+    """
+    chosen = ServeSettings.model_validate({"impression_first": False, **settings})
     home = make_home(folder, "graz", folder)
     store, tokens = open_store(home, chosen.retention_days), Tokens(home.serving / TOKENS)
     service = DiagnosticService(diagnoser, store)

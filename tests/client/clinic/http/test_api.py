@@ -70,8 +70,8 @@ def test_an_alert_is_answered_saved_and_shown(node: Node) -> None:
         assert (given["miss_rate"]["value"], given["miss_rate"]["n"]) == (pytest.approx(0.05), 40)
         assert given["possible"] == list(CLASSES)
         page = clinician.get(f"/diagnoses/{given['id']}").text
-        assert ("<b>Alert for melanoma: " in page) == raised
-        assert ("No alert for melanoma: " in page) != raised
+        assert ("<b>Alert: melanoma not excluded</b>" in page) == raised
+        assert "the alert found 38 and missed 2 (" in page
         assert rule.promise.sentence in page
 
 

@@ -8,11 +8,9 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import pytest
-
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.http.model_facts import AtClinic, _by_clinic
-from dermafed.client.clinic.http.page import STATIC, percent
+from dermafed.client.clinic.http.page import STATIC
 from dermafed.client.clinic.store.opinions import Opinion
 from tests.client.clinic.http.http_node import CLASSES, Node, png
 from tests.shared.metrics.calibration.sample_calibration import fitted
@@ -97,25 +95,16 @@ def test_an_error_is_a_page_for_people(node: Node) -> None:
     assert answer.text.startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize(
-    ("probability", "shown"),
-    [(0.0, "< 1 %"), (0.0099, "< 1 %"), (0.01, "1 %"), (0.774, "77 %"), (0.99, "99 %"), (1.0, "> 99 %")],
-)
-def test_no_probability_is_shown_as_certain(probability: float, shown: str) -> None:
-    assert percent(probability) == shown
-
-
-def test_without_a_threshold_the_page_says_that_no_alert_means_nothing(node: Node) -> None:
+def test_without_a_threshold_the_page_says_that_nobody_has_measured_what_is_missed(node: Node) -> None:
     """As at a clinic without images of melanoma, and without a threshold of all clinics."""
     clinician = node.clinician()
-    for calibration, others in ((None, 2), (replace(fitted(), classes=CLASSES), 0)):
+    for calibration, unmeasured in ((None, 3), (replace(fitted(), classes=CLASSES), 2)):
         node.service.calibration = calibration
         id = clinician.post("/v1/diagnoses", files={"image": png()}).json()["id"]
-        (note,) = re.findall(
-            r"Not measured for this model: (.*?)\.</p>", clinician.get(f"/diagnoses/{id}").text
-        )
-        assert "none here does not mean a low risk" in note
-        assert note.count(";") >= others
+        page = clinician.get(f"/diagnoses/{id}").text
+        assert "Melanoma not excluded: there is no alert threshold" in page
+        (note,) = re.findall(r"Not measured for this model: (.*?)\.</p>", page)
+        assert note.count(";") == unmeasured - 1
 
 
 def test_the_results_of_a_model_are_read_from_its_run(tmp_path: Path) -> None:

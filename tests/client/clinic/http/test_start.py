@@ -45,9 +45,9 @@ def model(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def serving(home: Home, model: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(home: Home, model: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command, once it is ready, and its address."""
-    arguments = ("serve", "--model", model, "--dir", home.folder, "--port", 0)
+    arguments = ("serve", "--model", model, "--dir", home.folder, "--port", 0, *options)
     program = subprocess.Popen(
         [*PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -89,10 +89,27 @@ def test_it_answers_and_finishes_requests_in_progress(
         out, err = program.stdout.read(), program.stderr.read()
         assert answers[0].status_code == 200
         assert "Research use only" in out
+        stages = ("Opening the store", "Reading the model", "Preparing predictions and heatmaps")
+        assert [line[:-4] for line in err.splitlines() if line[:-4] in stages] == list(stages)
         assert str(home.serving / "ca.pem") in out
         assert token not in out + err
     found = command(cli.main, capsys, "diagnoses", "--dir", home.folder, "--json")
     assert [each["id"] for each in json.loads(found.out)] == [answers[0].json()["id"]]
+
+
+def test_a_synthetic_model_is_served_only_where_it_is_wanted(
+    home: Home, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = model.with_suffix(".json")
+    card.write_text(json.dumps({**json.loads(card.read_text()), "data": {"synthetic": True}}))
+    refused = command(cli.main, capsys, "serve", "--model", model, "--port", 0, "--dir", home.folder)
+    assert refused.code == 2
+    assert "trained on drawn images" in refused.err
+    assert "--synthetic" in refused.err
+    with serving(home, model, "--synthetic") as (_, address):
+        tls = ssl.create_default_context(cafile=str(home.serving / "ca.pem"))
+        page = httpx.get(f"{address}/sign-in", verify=tls, trust_env=False, timeout=60).text
+        assert "Synthetic model: for demonstration only." in page
 
 
 def test_a_token_is_printed_once_alone_and_can_be_revoked(

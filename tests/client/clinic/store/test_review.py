@@ -256,3 +256,30 @@ def test_an_image_of_any_shape_can_be_accepted(home: Home, store: Store) -> None
     (record,) = read_reviewed(home.reviewed)
     with Image.open(io.BytesIO(record.path.read_bytes())) as image:
         assert (image.format, record.path.suffix) == ("PNG", ".png")
+
+
+def test_the_latest_opinion_of_a_clinician_counts_and_a_withdrawn_one_is_not_offered(store: Store) -> None:
+    agrees = Opinion("dr-huber", True)
+    replaced, withdrawn = waiting(store, 31, SAYS, agrees), waiting(store, 32, SAYS)
+    assert [each.diagnosis.id for each in store.list_pending()] == [withdrawn]
+    store.withdraw_opinion(withdrawn, "dr-huber")
+    assert store.list_pending() == []
+    assert [each.standing for each in store.list_opinions(replaced)] == ["replaced", "current"]
+    assert [each.standing for each in store.list_opinions(withdrawn)] == ["withdrawn"]
+    with pytest.raises(Refused):
+        store.withdraw_opinion(withdrawn, "dr-huber")
+    store.add_opinion(withdrawn, SAYS)
+    (pending,) = store.list_pending()
+    assert (pending.label, pending.confirmed_by, pending.accepted) == ("melanoma", "histopathology", None)
+
+
+def test_what_was_accepted_and_then_withdrawn_waits_to_be_taken_out(home: Home, store: Store) -> None:
+    id = waiting(store, 33, SAYS)
+    store.accept(id, "person")
+    assert store.list_pending() == []
+    store.withdraw_opinion(id, "dr-huber")
+    (pending,) = store.list_pending()
+    assert (pending.needs_review, pending.accepted) == (False, "melanoma")
+    store.reject(id, "person")
+    assert store.list_pending() == []
+    assert read_reviewed(home.reviewed) == ()

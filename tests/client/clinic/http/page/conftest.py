@@ -80,6 +80,15 @@ def uncertain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
+def impression_first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node whose page asks for a clinician's impression before it shows the model's answer."""
+    with running(
+        small_diagnoser(), tmp_path_factory.mktemp("page") / "wien", impression_first=True
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real one as a device delivers it, where there is one beside the checkout."""
     real = sorted(SAMPLES.glob("*.jpg"))

@@ -34,7 +34,10 @@ def test_no_view_has_a_serious_accessibility_violation(screen: Screen) -> None:
     screen.errors.clear()  # the browser notes the status, 401
     assert violations(page) == []
     screen.sign_in()
+    page.locator("#file").set_input_files([screen.image, screen.image])
     assert violations(page) == []
+    page.get_by_role("button", name="Remove").first.click()
+    page.get_by_role("button", name="Remove").first.click()
     screen.diagnose()
     page.get_by_text("Compare two classes").click()
     page.get_by_text("Similar cases of this clinic").click()
@@ -43,6 +46,6 @@ def test_no_view_has_a_serious_accessibility_violation(screen: Screen) -> None:
     page.get_by_label("I disagree").check()
     screen.ready("side-1")
     assert violations(page) == []
-    for path in ("/day", "/model"):
+    for path in ("/day", "/search?id=none", "/model"):
         screen.open(path)
         assert violations(page) == []

@@ -11,6 +11,7 @@ import pytest
 
 from tests.client.clinic.http.http_node import CLASSES, Node
 from tests.client.clinic.http.page.conftest import Screen
+from tests.client.clinic.http.page.test_accessible import violations
 from tests.client.clinic.http.test_similar import fill
 
 pytestmark = pytest.mark.journey
@@ -47,7 +48,7 @@ def test_from_the_image_to_the_days_list(screen: Screen) -> None:
     assert (opinion.confirmed_by, opinion.reason) == ("histopathology", "the network at its edge")
     assert screen.announcement() == "Your opinion is saved."
 
-    page.get_by_role("link", name="Today").click()
+    page.get_by_role("link", name="Worklist").click()
     page.locator(f"a[href='/diagnoses/{diagnosis.id}']").click()
     page.get_by_text("anna disagrees").wait_for()
     assert [each.who for each in store.list_views(diagnosis.id)] == ["anna", "anna"]
@@ -156,23 +157,75 @@ def test_a_refusal_is_shown_on_the_form(screen: Screen) -> None:
     assert len(page.get_by_role("alert").inner_text()) > 20
     assert page.get_by_role("button", name="Diagnose").is_enabled()
     screen.errors = [each for each in screen.errors if "415" not in each]  # the browser notes the status
+    page.get_by_role("button", name="Remove x.jpg").click()
     screen.diagnose()
 
 
-def test_an_image_is_dropped(screen: Screen) -> None:
-    page = screen.page
+def test_several_images_are_dropped_and_pasted_and_form_a_worklist(screen: Screen) -> None:
+    page, store = screen.page, screen.node.store
+    before = {each.id for each in store.list_day(date.today())}
     screen.sign_in()
     page.evaluate(
         """base64 => {
             const bytes = Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
-            const data = new DataTransfer();
-            data.items.add(new File([bytes], "x.jpg", { type: "image/jpeg" }));
-            document.getElementById("drop").dispatchEvent(new DragEvent("drop", { dataTransfer: data }));
+            const filled = (...names) => {
+                const data = new DataTransfer();
+                for (const name of names) data.items.add(new File([bytes], name, { type: "image/jpeg" }));
+                return data;
+            };
+            const dataTransfer = filled("arm.jpg", "back.jpg"), clipboardData = filled("pasted.jpg");
+            const top = document.querySelector(".top"), bubbles = true;
+            top.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles }));
+            document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles }));
         }""",
         b64encode(screen.image.read_bytes()).decode(),
     )
-    page.get_by_role("button", name="Diagnose").click()
+    assert page.locator("#queue b").all_inner_texts() == ["arm.jpg", "back.jpg", "pasted.jpg"]
+    assert page.locator("#one-person").is_visible()
+    page.get_by_role("button", name="Remove back.jpg").click()
+    page.get_by_role("button", name="Diagnose 2 images").click()
+    page.wait_for_url("**/day")
+    made = {each.id for each in store.list_day(date.today())} - before
+    named = {id: page.locator(f"tr[data-id='{id}'] .file-name").inner_text() for id in made}
+    assert sorted(named.values()) == ["arm.jpg", "pasted.jpg"]
+    page.locator(".thumbnail").evaluate_all("all => Promise.all(all.map((each) => each.decode()))")
+
+    ids = page.locator("#worklist tbody tr").evaluate_all("rows => rows.map((row) => row.dataset.id)")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/diagnoses/{ids[0]}")
     screen.ready("main")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**/diagnoses/{ids[1]}")
+    screen.ready("main")
+    page.keyboard.press("d")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Undo").click()
+    page.locator("#opinions [data-standing=withdrawn]").wait_for()
+    assert screen.announcement() == "Your opinion is withdrawn."
+    assert [each.standing for each in store.list_opinions(ids[1])] == ["withdrawn"]
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Token").wait_for()
+    assert page.evaluate("sessionStorage.length") == 0, "the names of files are gone"
+
+
+def test_the_own_impression_comes_first_by_one_key(screen: Screen, impression_first: Node) -> None:
+    page, screen.node = screen.page, impression_first
+    screen.sign_in()
+    page.locator("#file").set_input_files(screen.image)
+    page.get_by_role("button", name="Diagnose").click()
+    page.get_by_role("heading", name="Your impression first").wait_for()
+    assert violations(page) == []
+    assert "%" not in page.locator("main").inner_text()
+    page.keyboard.press("2")
+    page.get_by_role("heading", name="Diagnosis by the model").wait_for()
+    assert (
+        "Your impression before you saw the model's answer: nevus." in page.locator(".opinion").inner_text()
+    )
+    impression_first.tokens.revoke("anna")
 
 
 def test_nothing_is_wider_than_the_screen(screen: Screen) -> None:

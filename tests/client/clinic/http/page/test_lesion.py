@@ -67,7 +67,7 @@ def test_no_lesion_found_is_said_in_words(screen: Screen) -> None:
     )
     assert not page.locator("section.lesion").count()
     assert not page.locator(".outline").count()
-    page.get_by_role("link", name="Today").click()
+    page.get_by_role("link", name="Worklist").click()
     page.get_by_text("no lesion found").first.wait_for()
 
 
