@@ -21,7 +21,14 @@ from dermafed.console import print_note
 from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
 from dermafed.server.record.runs_table import find_run
-from dermafed.server.rounds.history import HistoryRow, best_round, read_history, row_values
+from dermafed.server.rounds.history import (
+    HistoryRow,
+    best_round,
+    collapse,
+    guesses,
+    read_history,
+    row_values,
+)
 from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -49,6 +56,8 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         print_json({"folder": str(folder), "best_round": best_round(rows), "rounds": rounds})
     else:
         Console().print(_history_table(rows))
+        if text := collapse(rows):
+            Console().print(text)
         if any(row.clinics for row in rows):
             Console().print(clinics_table({row.round: row.clinics for row in rows}))
 
@@ -209,7 +218,7 @@ def _history_table(rows: list[HistoryRow]) -> Table:
     best = best_round(rows)
     for row in rows:
         metrics = (row.train_loss, row.validation_loss, row.validation_balanced_accuracy, row.validation_auc)
-        mark = " best" if row.round == best else ""
+        mark = " best" if row.round == best and not guesses(row) else ""
         table.add_row(f"{row.round}{mark}", *map(_number, metrics), str(row.replied), escape(row.left_out))
     return table
 

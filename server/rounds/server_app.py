@@ -55,6 +55,7 @@ def build_server_app(
     parts: Parts | None = None,
     refit: Refitting | None = None,
     lesion_finder: bool = False,
+    melanoma: int | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -84,15 +85,17 @@ def build_server_app(
         refit: how the last layer is trained anew after the last round; ``None``: it is not.
         lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
             ``lesion-finder.json``.
+        melanoma: index of that class, if the history shows each clinic's sensitivity for it.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
         SettingsError: the folder has a run already, or its run has other settings.
         FederationError: the run's states cannot be read.
     """
+    strategy = strategy or FedAvg()
     described = {
         **(settings or {}),
-        **describe_strategy(strategy or FedAvg()),
+        **describe_strategy(strategy),
         "parameters": int(weights.size),
         **({"refit": asdict(refit)} if refit else {}),
     }
@@ -100,7 +103,7 @@ def build_server_app(
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held)
+    federation = Federation(strategy, rules, classes, adapted, screen, folder, members, held, melanoma)
     app = ServerApp()
 
     @app.main()
