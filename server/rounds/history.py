@@ -116,7 +116,8 @@ def row_from_values(values: Mapping[str, Any]) -> HistoryRow:
     """
     clinics = tuple(ClinicRound.from_dict(one) for one in values.get("clinics", ()))
     numbers = {name: math.nan if value is None else value for name, value in values.items()}
-    return HistoryRow(**{**numbers, "clinics": clinics})
+    whole: dict[str, Any] = {**numbers, "clinics": clinics}
+    return HistoryRow(**whole)
 
 
 def _numbers(row: HistoryRow) -> dict[str, Any]:
