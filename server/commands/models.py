@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from dermafed.console import print_note
+from dermafed.console import print_note, results
 from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
 from dermafed.server.record.runs_table import find_run
@@ -55,11 +55,11 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         rounds = [row_values(row) for row in rows]
         print_json({"folder": str(folder), "best_round": best_round(rows), "rounds": rounds})
     else:
-        Console().print(_history_table(rows))
+        results().print(_history_table(rows))
         if text := collapse(rows):
-            Console().print(text)
+            results().print(text)
         if any(row.clinics for row in rows):
-            Console().print(clinics_table({row.round: row.clinics for row in rows}))
+            results().print(clinics_table({row.round: row.clinics for row in rows}))
 
 
 class _ListByDefault(TyperGroup):
