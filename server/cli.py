@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from dermafed.console import Version, run_app
@@ -11,11 +13,12 @@ from dermafed.server.commands.models import export, history, models
 from dermafed.server.commands.runs import resume, runs, stop, train
 from dermafed.server.commands.setup import init, renew, start
 from dermafed.server.commands.status import status
+from dermafed.server.commands.token import token
 
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True)
 
-_PANELS = {
-    "Set up": (init, enrol, revoke, clinics, renew),
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Set up": (init, enrol, revoke, clinics, renew, token),
     "Run": (start, train, status, runs, stop, resume),
     "Results": (history, export),
 }

@@ -75,10 +75,10 @@ def main() -> None:
 
 def _run(settings: RunSettings, folder: Path, threads: int, as_json: bool) -> None:
     # Imported here, so that --help and bad usage answer at once.
-    from dermafed.simulation.runs.progress import LiveWatcher, print_result
+    from dermafed.simulation.runs.progress import print_result, watching
     from dermafed.simulation.studies.fairness import simulate_with_groups
 
-    with LiveWatcher() as watcher:
+    with watching() as watcher:
         command = shlex.join(["fl-simulate", *sys.argv[1:]])
         result = simulate_with_groups(settings, folder, threads=threads, command=command, watcher=watcher)
     if as_json:

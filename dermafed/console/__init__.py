@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +49,14 @@ def run_app(app: typer.Typer) -> None:
 def stderr() -> Console:
     """The console for everything but results."""
     return Console(stderr=True, highlight=False)
+
+
+_WIDE = 200
+
+
+def results() -> Console:
+    """The console for results: as wide as the terminal; in a file or a pipe so wide that no table is cut."""
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
 
 
 def print_note(text: str) -> None:

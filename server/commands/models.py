@@ -17,11 +17,18 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from dermafed.console import print_note
+from dermafed.console import print_note, results
 from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, File, Text, open_record, print_json
 from dermafed.server.record.runs_table import find_run
-from dermafed.server.rounds.history import HistoryRow, best_round, read_history, row_values
+from dermafed.server.rounds.history import (
+    HistoryRow,
+    best_round,
+    collapse,
+    guesses,
+    read_history,
+    row_values,
+)
 from dermafed.shared.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -48,9 +55,11 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         rounds = [row_values(row) for row in rows]
         print_json({"folder": str(folder), "best_round": best_round(rows), "rounds": rounds})
     else:
-        Console().print(_history_table(rows))
+        results().print(_history_table(rows))
+        if text := collapse(rows):
+            results().print(text)
         if any(row.clinics for row in rows):
-            Console().print(clinics_table({row.round: row.clinics for row in rows}))
+            results().print(clinics_table({row.round: row.clinics for row in rows}))
 
 
 class _ListByDefault(TyperGroup):
@@ -209,7 +218,7 @@ def _history_table(rows: list[HistoryRow]) -> Table:
     best = best_round(rows)
     for row in rows:
         metrics = (row.train_loss, row.validation_loss, row.validation_balanced_accuracy, row.validation_auc)
-        mark = " best" if row.round == best else ""
+        mark = " best" if row.round == best and not guesses(row) else ""
         table.add_row(f"{row.round}{mark}", *map(_number, metrics), str(row.replied), escape(row.left_out))
     return table
 

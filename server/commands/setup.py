@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,7 +112,8 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
     """Serve the federation, in the foreground, until Ctrl-C or SIGTERM.
 
     A line on stdout says when clinics can connect; the log goes to stderr. Runs that were active when the
-    server ended, however it ended, continue by themselves.
+    server ended, however it ended, continue by themselves. On the port of the health checks, this machine's
+    browsers see the dashboard, with a token by fl-server token.
 
     **Examples**
 
@@ -121,7 +123,8 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
 
         fl-server start --dir alps --json
     """
-    from dermafed.server.coordinator.server_process import serve
+    from dermafed.server.coordinator.server_process import serve, start_flower
+    from dermafed.server.dashboard.app import dashboard_app
 
     _log_to_stderr()
 
@@ -131,9 +134,10 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
         else:
             health = f"health: 127.0.0.1:{ready.health_port}"
             print(f"Ready: {ready.federation} at {ready.address}; CA {ready.ca_fingerprint}; {health}")
+            print_note(f"Dashboard: http://localhost:{ready.health_port} (fl-server token NAME)")
         sys.stdout.flush()
 
-    serve(directory, print_ready, tensorboard)
+    serve(directory, print_ready, tensorboard, open_link=partial(start_flower, page=dashboard_app))
 
 
 def _log_to_stderr() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,12 +19,12 @@ from rich.text import Text
 from dermafed.console import print_note
 from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
-from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import list_answers, list_rounds
-from dermafed.server.record.runs_table import ACTIVE, RESUMABLE, Run, Status, find_run, list_runs
+from dermafed.server.record.rounds_table import list_rounds, read_rounds
+from dermafed.server.record.runs_table import RESUMABLE, Run, Status, find_run
 from dermafed.server.rounds.clinic_round import ClinicRound
-from dermafed.server.rounds.history import round_text
+from dermafed.server.rounds.history import collapse, round_text
+from dermafed.server.rounds.open_exchange import OpenExchange
 from dermafed.server.rounds.run_alert import alert_line, load_alert
 from dermafed.shared.errors import FederationError
 from dermafed.shared.storage.lock import is_locked
@@ -57,41 +59,54 @@ def status(
 
 
 def current_state(directory: Path) -> dict[str, Any]:
-    """The server, the active or last run, its last round, and the clinics; as JSON types."""
-    from dermafed.server.coordinator.federation_folder import (
-        RUNS,
-        TRUST,
-        authority_fingerprint,
-        load_settings,
+    """The server, the active or last run, its last and its open round, and the clinics; as JSON types."""
+    from dermafed.server.coordinator.current_state import (
+        clinic_states,
+        find_current_run,
+        open_exchange,
+        run_folder,
     )
-    from dermafed.server.coordinator.run_shares import load_shares
+    from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
 
-    record, settings = open_record(directory), load_settings(directory)
-    serving, runs = is_locked(directory), list_runs(record)
-    run = next((run for run in reversed(runs) if run.status in ACTIVE), runs[-1] if runs else None)
-    answers = (
-        {name: asdict(answer) for name, answer in list_answers(record, run.number).items()} if run else {}
-    )
-    shares = load_shares(directory / RUNS / run.folder_name) if run else {}
-    alert = load_alert(directory / RUNS / run.folder_name) if run else None
-    clinics = [
-        {
-            "clinic": clinic.name,
-            "online": clinic.online if serving else None,
-            "answer": answers.get(clinic.name),
-            **({"share": shares[clinic.name]} if clinic.name in shares else {}),
-        }
-        for clinic in list_clinics(record, revoked=False)
-    ]
+    record, settings, serving = open_record(directory), load_settings(directory), is_locked(directory)
+    run = find_current_run(record)
+    rounds = list_rounds(record, run.number) if run else []
+    alert = load_alert(run_folder(directory, run)) if run else None
     return {
         "federation": settings.federation,
         "server": serving,
         "address": settings.address,
         "ca_fingerprint": authority_fingerprint(directory / TRUST),
         "run": run_values(run) if run else None,
-        "last_round": next(reversed(list_rounds(record, run.number)), None) if run else None,
-        "clinics": clinics,
+        "open_round": _open_round(open_exchange(directory, run, serving=serving)) if run else None,
+        "last_round": rounds[-1] if rounds else None,
+        "collapse": collapse(read_rounds(record, run.number)) if run else "",
+        "clinics": [
+            {
+                "clinic": clinic.name,
+                "online": clinic.online,
+                "answer": asdict(clinic.answer) | {"text": clinic.answer.text} if clinic.answer else None,
+                **({"share": clinic.share} if clinic.share is not None else {}),
+            }
+            for clinic in clinic_states(record, directory, run, serving=serving)
+        ],
         **({"alert": alert} if alert else {}),
+    }
+
+
+def _open_round(exchange: OpenExchange | None) -> dict[str, Any] | None:
+    """Whom the run waits for."""
+    if exchange is None or not exchange.turns:
+        return None
+    return {
+        "round": exchange.round,
+        "what": exchange.words,
+        "attempt": exchange.attempt,
+        "asked": len(exchange.turns),
+        "replied": exchange.replied,
+        "waiting": exchange.waiting,
+        "late": exchange.late(datetime.now(UTC)),
+        "problems": exchange.problems,
     }
 
 
@@ -99,17 +114,17 @@ def _render(state: dict[str, Any]) -> RenderableType:
     server = f"runs at {state['address']}" if state["server"] else "is not running (fl-server start)"
     parts: list[RenderableType] = [Text(f"{state['federation']}: the server {server}")]
     if state["run"]:
-        parts.append(Text(_run_line(state["run"], state["last_round"])))
+        parts += [Text(line) for line in run_lines(state)]
     if "alert" in state:
         parts.append(Text(alert_line(state["alert"])))
     table = Table()
-    for heading in ("Clinic", "Connected since", "Answer to the run", "Share of the mean"):
+    for heading in ("Clinic", "Connected since", "Answer to the run", "Share of the mean", "Now"):
         table.add_column(heading)
     for clinic in state["clinics"]:
-        answer = clinic["answer"]
-        text = f"{answer['decision']} {answer['reason']}".strip() if answer else "-"
+        answer = clinic["answer"]["text"] if clinic["answer"] else "-"
         share = f"{100 * clinic['share']:.1f} %" if "share" in clinic else "-"
-        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(text), share)
+        now = clinic_now(clinic["clinic"], state["open_round"])
+        table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(answer), share, escape(now))
     return Group(*parts, table, *_clinics_of_the_round(state["last_round"]))
 
 
@@ -118,10 +133,39 @@ def _clinics_of_the_round(row: dict[str, Any] | None) -> list[RenderableType]:
     return [clinics_table({row["round"]: found})] if row and found else []
 
 
-def _run_line(run: dict[str, Any], last_round: dict[str, Any] | None) -> str:
+def run_lines(state: Mapping[str, Any]) -> list[str]:
+    """The run, its open round and its last one, and that it has collapsed; a line each."""
+    run, opened, last = state["run"], state["open_round"], state["last_round"]
     why = f" ({run['why']})" if run["why"] else ""
-    line = f"\n{round_line(last_round, run['rounds'])}" if last_round else ""
-    return f"Run {run['number']}, {run['name']}: {run['status']}{why}, {run['rounds_done']} rounds done{line}"
+    done = min(run["rounds_done"], run["rounds"])  # the new last layer is one more
+    lines = [
+        f"Run {run['number']}, {run['name']}: {run['status']}{why}, {done} of {run['rounds']} rounds done"
+    ]
+    if opened:
+        lines.append(_open_line(opened, run["rounds"]))
+    if last:
+        lines.append(round_line(last, run["rounds"]))
+    return [*lines, state["collapse"]] if state["collapse"] else lines
+
+
+def _open_line(opened: Mapping[str, Any], rounds: int) -> str:
+    at = f"{round_text(opened['round'], rounds)}, {opened['what']}" if opened["round"] else opened["what"]
+    again = f", attempt {opened['attempt']}" if opened["attempt"] > 1 else ""
+    line = f"Now {at}{again}: {opened['replied']} of {opened['asked']} clinics have replied"
+    late = [f"{name} (asked at {opened['waiting'][name][11:19]} UTC)" for name in opened["late"]]
+    return f"{line}; late: {', '.join(late)}" if late else line
+
+
+def clinic_now(clinic: str, opened: Mapping[str, Any] | None) -> str:
+    """What a clinic is doing in the open round, in words; a dash where there is none."""
+    if not opened:
+        return "-"
+    if clinic in opened["problems"]:
+        return str(opened["problems"][clinic])
+    if clinic in opened["waiting"]:
+        since = f"since {opened['waiting'][clinic][11:19]} UTC"
+        return f"late, asked {since}" if clinic in opened["late"] else f"{opened['what']} {since}"
+    return "-"
 
 
 def run_values(run: Run) -> dict[str, Any]:

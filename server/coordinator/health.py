@@ -11,7 +11,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from dermafed.server.flower.link import Link
 from dermafed.server.record.record_database import Record
@@ -66,11 +67,12 @@ def server_state(link: Link, record: Record) -> ServerState:
     return replace(state, round=last["round"], round_seconds=seconds, balanced_accuracy=score)
 
 
-def health_app(current_state: Callable[[], ServerState]) -> Starlette:
+def health_app(current_state: Callable[[], ServerState], page: ASGIApp | None = None) -> Starlette:
     """The app of the health port, which only this machine can reach.
 
     Args:
         current_state: called for each request.
+        page: what answers all other paths; it checks by itself who calls.
     """
 
     def health(request: Request) -> Response:
@@ -81,7 +83,8 @@ def health_app(current_state: Callable[[], ServerState]) -> Starlette:
         registry.register(_Collector(current_state()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/health", health), Route("/metrics", metrics)])
+    pages = [] if page is None else [Mount("/", page)]
+    return Starlette(routes=[Route("/health", health), Route("/metrics", metrics), *pages])
 
 
 class _Collector:

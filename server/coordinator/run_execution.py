@@ -17,10 +17,12 @@ from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.server.coordinator.run_shares import save_shares
 from dermafed.server.flower.link import Link
+from dermafed.server.flower.observed_grid import ObservedGrid
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
 from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, round_text, tensorboard_writer
@@ -95,7 +97,7 @@ class RunExecutor:
         if is_complete(folder, plan, rules):
             return _reason_for_early_end(folder, rules)
         with self.link.open_run() as flower_run:
-            grid = self.link.grid(flower_run, clinics, stopped)
+            grid: Grid = ObservedGrid(self.link.grid(flower_run, clinics, stopped), clinics, folder)
             agreement = self._agree(run, plan, grid, clinics)
             members = members_of(agreement.counts, plan.offer.recipe.balance)
             save_shares(folder, members, rules.largest_share)
@@ -104,7 +106,8 @@ class RunExecutor:
             held = HeldClasses.of(agreement.counts, first.features) if masked else None
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
-            grid = self.link.grid(flower_run, agreement.joined, stopped)
+            joined = agreement.joined
+            grid = ObservedGrid(self.link.grid(flower_run, joined, stopped), joined, folder)
             self._rounds(run, plan, rules, Start(first, members, held), grid)
         return _reason_for_early_end(folder, rules)
 
@@ -154,6 +157,7 @@ class RunExecutor:
             lesion_finder=plan.offer.lesion_finder,
             lesion_features=plan.offer.model.features == "lesion",
             audit_model=plan.offer.audit_model,
+            melanoma=melanoma_index(plan.offer.model.classes),
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:

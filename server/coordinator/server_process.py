@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from types import FrameType
+
+from starlette.types import ASGIApp
 
 from dermafed.server.coordinator.coordinator import Admission, Coordinator
 from dermafed.server.coordinator.federation_folder import (
@@ -44,6 +46,9 @@ LOOPBACK = "localhost"  # of IPv4 and IPv6
 OpenLink = Callable[[Path, ServerSettings], AbstractContextManager[Link]]
 """Opens a federation's folder to its clinics, while the context lasts; a test has clinics in its process."""
 
+MakePage = Callable[[Path, Callable[[], Collection[str]]], ASGIApp]
+"""Makes an app from the folder, and from what gives the names of the clinics that have never connected."""
+
 _WARN_BEFORE = timedelta(days=30)
 _LOCK_SECONDS = 2.0  # how long to wait for an earlier server's end
 
@@ -66,12 +71,13 @@ class Ready:
 
 
 @contextmanager
-def start_flower(folder: Path, settings: ServerSettings) -> Iterator[Link]:
+def start_flower(folder: Path, settings: ServerSettings, page: MakePage | None = None) -> Iterator[Link]:
     """Open a federation's folder to its clinics, and the health port to this machine.
 
     Args:
         folder: the federation's folder.
         settings: the settings in it.
+        page: makes the app of the health port's other paths; without it there are none.
 
     Yields:
         The link, while clinics can connect.
@@ -83,7 +89,11 @@ def start_flower(folder: Path, settings: ServerSettings) -> Iterator[Link]:
     os.environ["FLWR_HOME"] = str(folder.resolve() / "flower")
     link, record = Link(folder / FLOWER_STATE), Record(folder / RECORD)
     certificate = Certificate(folder / TRUST / SERVER_CERTIFICATE, folder / TRUST / SERVER_KEY)
-    health = health_app(lambda: server_state(link, record))
+
+    def unseen() -> set[str]:
+        return {node.clinic for node in link.nodes() if not node.seen}
+
+    health = health_app(lambda: server_state(link, record), page(folder, unseen) if page else None)
     with (
         listening(fleet_only(link.superlink), settings.listen, settings.port, certificate),
         listening(health, LOOPBACK, settings.health_port),

@@ -49,11 +49,13 @@ class Node:
         id: Flower's id of it.
         clinic: its name.
         online: whether it is connected.
+        seen: whether it ever was.
     """
 
     id: int
     clinic: str
     online: bool
+    seen: bool = True
 
 
 class Link:
@@ -117,7 +119,15 @@ class Link:
         """The clinics that may connect, by name."""
         with database_errors():
             found = self.state.get_node_info(statuses=_PRESENT)
-        nodes = (Node(info.node_id, info.name, info.status == NodeStatus.ONLINE) for info in found)
+        nodes = (
+            Node(
+                info.node_id,
+                info.name,
+                online=info.status == NodeStatus.ONLINE,
+                seen=info.status != NodeStatus.REGISTERED,
+            )
+            for info in found
+        )
         return sorted(nodes, key=lambda node: node.clinic)
 
     def node_ids(self) -> dict[str, int]:

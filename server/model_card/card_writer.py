@@ -89,13 +89,16 @@ def _lowest_clinic(facts: CardFacts) -> str | None:
     return min(clinics, key=lambda name: float(clinics[name]["balanced_accuracy"]))
 
 
-def _page(title: str, body: str) -> str:
-    # Without raw HTML: a clinic's name stays text.
+def card_html(body: str) -> Markup:
+    """A card's Markdown as HTML, without any of its own: a clinic's name stays text."""
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
-    html = html.replace("<table>", _SCROLLING).replace("</table>", "</table></div>")
+    return Markup(html.replace("<table>", _SCROLLING).replace("</table>", "</table></div>"))
+
+
+def _page(title: str, body: str) -> str:
     folders = [TEMPLATES, Path(dermafed.shared.report.__file__).parent]
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folders), autoescape=True)
-    return environment.get_template("card.html").render(title=title, body=Markup(html))
+    return environment.get_template("card.html").render(title=title, body=card_html(body))
 
 
 def front_matter(facts: CardFacts) -> str:

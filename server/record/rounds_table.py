@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dermafed.server.record.record_database import Record, now
-from dermafed.server.rounds.history import HistoryRow, row_values
+from dermafed.server.rounds.history import HistoryRow, row_from_values, row_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class ClinicAnswer:
     reason: str
     heard: str
 
+    @property
+    def text(self) -> str:
+        """Decision and reason, each once."""
+        return self.reason if self.reason.startswith(self.decision) else _joined(self.decision, self.reason)
+
 
 def save_round(record: Record, run: int, row: HistoryRow) -> None:
     """Save a finished round; a repeated round replaces the earlier one."""
@@ -41,6 +46,13 @@ def list_rounds(record: Record, run: int) -> list[dict[str, Any]]:
     with record.reading() as db:
         rows = db.execute("SELECT ended, figures FROM rounds WHERE run = ? ORDER BY round", (run,))
         return [{**json.loads(row["figures"]), "ended": row["ended"]} for row in rows]
+
+
+def read_rounds(record: Record, run: int) -> list[HistoryRow]:
+    """A run's rounds in order."""
+    with record.reading() as db:
+        rows = db.execute("SELECT figures FROM rounds WHERE run = ? ORDER BY round", (run,))
+        return [row_from_values(json.loads(row["figures"])) for row in rows]
 
 
 def save_answer(record: Record, run: int, clinic: str, decision: str, reason: str) -> None:
@@ -61,3 +73,7 @@ def list_answers(record: Record, run: int) -> Mapping[str, ClinicAnswer]:
             "SELECT clinic, decision, reason, heard FROM answers WHERE run = ? ORDER BY clinic", (run,)
         )
         return {row["clinic"]: ClinicAnswer(**dict(row)) for row in rows}
+
+
+def _joined(decision: str, reason: str) -> str:
+    return f"{decision}: {reason}" if reason else decision

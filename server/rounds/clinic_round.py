@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+_LATER = {"images", "melanoma_sensitivity"}  # than the other fields: a file may lack them
+
 
 @dataclass(frozen=True, slots=True)
 class ClinicRound:
@@ -21,6 +23,9 @@ class ClinicRound:
         train_loss: its training loss.
         balanced_accuracy: of the round's model on its validation images.
         note: what a coordinator should know; empty if there is nothing.
+        images: its validation images; NaN for fewer than ten, of which nothing should be shown.
+        melanoma_sensitivity: share of its melanomas that the round's model predicts as such; NaN for fewer
+            than five of them.
     """
 
     clinic: str
@@ -31,13 +36,16 @@ class ClinicRound:
     train_loss: float = math.nan
     balanced_accuracy: float = math.nan
     note: str = ""
+    images: float = math.nan
+    melanoma_sensitivity: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON types; undefined numbers are ``None``."""
-        return {
+        """As JSON types; undefined numbers are ``None``; the last two are left out then."""
+        values = {
             name: None if isinstance(value, float) and math.isnan(value) else value
             for name, value in asdict(self).items()
         }
+        return {name: value for name, value in values.items() if name not in _LATER or value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClinicRound:
@@ -46,7 +54,8 @@ class ClinicRound:
         Raises:
             ValueError: a field is missing or unknown, or not of its type.
         """
-        if not isinstance(values, Mapping) or values.keys() != cls.__dataclass_fields__.keys():
+        known = cls.__dataclass_fields__.keys()
+        if not isinstance(values, Mapping) or values.keys() | _LATER != known:
             raise ValueError("not a clinic's round")
         texts = {name: str(values[name]) for name in ("clinic", "note")}
         numbers = {

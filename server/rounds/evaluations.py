@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,9 @@ from flwr.app import RecordDict
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.shares import Member, capped_weights
 from dermafed.shared.errors import FederationError
+from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
+from dermafed.shared.metrics.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
 from dermafed.shared.protocol.messages import decode_evaluation
 
 
@@ -25,14 +27,35 @@ class Evaluated:
         accuracy: share of images whose most probable class is the true one.
         balanced_accuracy: mean recall of the classes that have images.
         auc: mean one-against-rest AUC; NaN with one class.
-        by_clinic: each clinic's own balanced accuracy.
+        by_clinic: what each clinic's own evaluation says of it, for :class:`ClinicRound`, by field.
     """
 
     loss: float
     accuracy: float
     balanced_accuracy: float
     auc: float
-    by_clinic: dict[str, float]
+    by_clinic: dict[str, dict[str, float]]
+
+
+def melanoma_index(classes: Sequence[str]) -> int | None:
+    """Index of a model's class of melanoma, by whatever name; ``None`` where it has none."""
+    return next((at for at, name in enumerate(classes) if canonical(name) == "melanoma"), None)
+
+
+def clinic_values(evaluation: ClinicEvaluation, melanoma: int | None) -> dict[str, float]:
+    """What a clinic's evaluation says of it; without what only few images say.
+
+    Args:
+        evaluation: the clinic's.
+        melanoma: index of that class, if the model has one.
+    """
+    values = {"balanced_accuracy": evaluation.balanced_accuracy}
+    if evaluation.images >= FEWEST_IMAGES:
+        values["images"] = float(evaluation.images)
+        found = evaluation.confusion[melanoma] if melanoma is not None else np.zeros(0)
+        if found.sum() >= FEWEST_OF_CLASS:
+            values["melanoma_sensitivity"] = float(found[melanoma] / found.sum())
+    return values
 
 
 @dataclass
@@ -47,11 +70,13 @@ class Evaluations:
         classes: number of classes C.
         rules: the cap of a share.
         members: the clinics by the agreement; ``None``: there was none.
+        melanoma: index of that class; ``None`` where the model has none.
     """
 
     classes: int
     rules: RoundRules
     members: Mapping[str, Member] | None = None
+    melanoma: int | None = None
     _received: dict[str, ClinicEvaluation] = field(default_factory=dict)
 
     def accept(self, clinic: str, content: RecordDict) -> float:
@@ -79,7 +104,7 @@ class Evaluations:
             together.accuracy,
             self._balanced_accuracy(received),
             math.nan if auc is None else auc,
-            {name: one.balanced_accuracy for name, one in received.items()},
+            {name: clinic_values(one, self.melanoma) for name, one in received.items()},
         )
 
     def _together(self, received: Mapping[str, ClinicEvaluation]) -> ClinicEvaluation:

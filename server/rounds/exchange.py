@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from flwr.app import DEFAULT_TTL, Message, RecordDict
+from flwr.app import DEFAULT_TTL, Error, Message, RecordDict
 from flwr.serverapp import Grid
 
 from dermafed.shared.errors import FederationError
@@ -140,12 +140,16 @@ def _arrivals(grid: Grid, waiting: dict[str, str], end: float) -> Iterator[tuple
 
 
 def _content(reply: Message) -> RecordDict:
-    if not reply.has_error():
-        return reply.content
-    error = reply.error
+    if reply.has_error():
+        raise FederationError(error_text(reply.error))
+    return reply.content
+
+
+def error_text(error: Error) -> str:
+    """Why a reply has no result; of a clinic's own words only the type of its exception."""
     if error.code not in set(Refusal):
         # The text of other errors is not ours and may contain anything.
-        raise FederationError(LOST.get(error.code, f"it replied with Flower's error {error.code}"))
+        return LOST.get(error.code, f"it replied with Flower's error {error.code}")
     what = Refusal(error.code).name.replace("_", " ").lower()
     kind = error.reason if _TYPE_NAME.fullmatch(error.reason or "") else "unknown"
-    raise FederationError(f"{what} there ({kind}); its own log says why")
+    return f"{what} there ({kind}); its own log says why"

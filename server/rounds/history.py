@@ -69,6 +69,27 @@ def best_round(history: Sequence[HistoryRow]) -> int:
     return 0 if best is None else best.round
 
 
+GUESSING_AUC = 0.505
+"""An AUC up to this is no better than guessing."""
+
+
+def guesses(row: HistoryRow) -> bool:
+    """Whether the round's model is known to be no better than guessing."""
+    return row.validation_auc <= GUESSING_AUC
+
+
+def collapse(history: Sequence[HistoryRow]) -> str:
+    """That the last model is no better than guessing, in a sentence; empty where it is better."""
+    if not history or not guesses(history[-1]):
+        return ""
+    auc = f"AUC {history[-1].validation_auc:.3f}"
+    better = [row.round for row in history if not guesses(row)]
+    if not better:
+        return f"No model of this run is better than guessing so far ({auc})"
+    since = f"since round {better[-1] + 1}, its model is no better than guessing"
+    return f"The run has collapsed: {since} ({auc})"
+
+
 def _worse_at_most(row: HistoryRow, before: HistoryRow) -> bool:
     """Whether the model is worse than that of an earlier round at more than half of the clinics."""
     earlier = {one.clinic: one.balanced_accuracy for one in before.clinics}
@@ -87,14 +108,16 @@ def row_values(row: HistoryRow) -> dict[str, Any]:
 
 
 def row_from_values(values: Mapping[str, Any]) -> HistoryRow:
-    """The round from :func:`dataclasses.asdict` or, its metrics being numbers, from :func:`row_values`.
+    """The round from :func:`dataclasses.asdict` or from :func:`row_values`.
 
     Raises:
         ValueError: a clinic's part is not one.
         TypeError: a field is missing or unknown.
     """
     clinics = tuple(ClinicRound.from_dict(one) for one in values.get("clinics", ()))
-    return HistoryRow(**{**values, "clinics": clinics})
+    numbers = {name: math.nan if value is None else value for name, value in values.items()}
+    whole: dict[str, Any] = {**numbers, "clinics": clinics}
+    return HistoryRow(**whole)
 
 
 def _numbers(row: HistoryRow) -> dict[str, Any]:

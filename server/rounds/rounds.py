@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -54,6 +53,7 @@ class Federation:
         folder: where the updates of a round wait for each other.
         members: the clinics by the agreement; ``None``: there was none.
         held: which clinics have which class, where the last layer's columns are averaged by class.
+        melanoma: index of that class; ``None`` where the model has none.
     """
 
     strategy: Strategy
@@ -64,6 +64,7 @@ class Federation:
     folder: Path
     members: Mapping[str, Member] | None = None
     held: HeldClasses | None = None
+    melanoma: int | None = None
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -139,10 +140,7 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
     """Each clinic's part in the round, by name."""
     names = sorted({*training.clinics, *evaluation.by_clinic})
     return tuple(
-        replace(
-            training.clinics.get(name, ClinicRound(name)),
-            balanced_accuracy=evaluation.by_clinic.get(name, math.nan),
-        )
+        replace(training.clinics.get(name, ClinicRound(name)), **evaluation.by_clinic.get(name, {}))  # type: ignore[arg-type]
         for name in names
     )
 
@@ -187,7 +185,8 @@ def evaluate(
 ) -> tuple[Evaluated, Participation]:
     """Evaluate a round's model at the clinics."""
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
-    evaluations = partial(Evaluations, federation.classes, federation.rules, federation.members)
+    rules, members = federation.rules, federation.members
+    evaluations = partial(Evaluations, federation.classes, rules, members, federation.melanoma)
     return until_quorum(grid, assignment, federation, lambda: nullcontext(evaluations()))
 
 

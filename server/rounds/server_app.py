@@ -58,6 +58,7 @@ def build_server_app(
     lesion_finder: bool = False,
     lesion_features: bool = False,
     audit_model: bool = False,
+    melanoma: int | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -90,15 +91,17 @@ def build_server_app(
         lesion_features: whether the last layer, trained anew, reads the lesion that the finder finds.
         audit_model: whether the clinics audit the last model for shortcuts; the result is in
             ``model-audit.json``.
+        melanoma: index of that class, if the history shows each clinic's sensitivity for it.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
         SettingsError: the folder has a run already, or its run has other settings.
         FederationError: the run's states cannot be read.
     """
+    strategy = strategy or FedAvg()
     described = {
         **(settings or {}),
-        **describe_strategy(strategy or FedAvg()),
+        **describe_strategy(strategy),
         "parameters": int(weights.size),
         **({"refit": asdict(refit)} if refit else {}),
     }
@@ -106,7 +109,7 @@ def build_server_app(
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held)
+    federation = Federation(strategy, rules, classes, adapted, screen, folder, members, held, melanoma)
     app = ServerApp()
 
     def keep(state: RunState) -> None:

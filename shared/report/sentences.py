@@ -9,26 +9,37 @@ _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 def headline(result: Mapping[str, Any]) -> str:
-    """Answer "what does joining give me?" in one or two sentences.
+    """Answer "how good is the federation, and compared with what?" in one sentence.
 
     Args:
         result: the run's result (the content of ``result.json``).
 
     Returns:
-        Balanced accuracy on the pooled test, of the arms that were run.
+        Balanced accuracy on the pooled test, of the arms that were run and of guessing; of drawn images it
+        says so first.
     """
-    joined = f"{result['federated']['balanced_accuracy']:.2f}"
     count = len(result["clinics"])
-    if count == 1:
-        sentence = f"The federation of one clinic reaches {joined} balanced accuracy"
-    else:
-        sentence = f"Joining gives the {_number(count)} clinics {joined} balanced accuracy"
+    clinics = "one clinic" if count == 1 else f"{_number(count)} clinics"
+    who = f"{'On synthetic images, the' if is_synthetic(result) else 'The'} federation of {clinics}"
+    compared = [f"{chance(result):.2f} by guessing"]
     if result["local"]:
-        sentence += f"; alone they reach {result['local']['balanced_accuracy']:.2f} on average"
+        alone = f"{result['local']['balanced_accuracy']:.2f}"
+        compared.append(f"{alone} by the clinics' own models on average")
     if result["pooled"]:
         pooled = f"{result['pooled']['balanced_accuracy']:.2f}"
-        sentence += f"; pooling all images, which clinics may not do, gives {pooled}"
-    return f"{sentence}."
+        compared.append(f"{pooled} by training on all images pooled, which clinics may not do")
+    score = f"{result['federated']['balanced_accuracy']:.2f}"
+    return f"{who} reaches {score} balanced accuracy, compared with {_listed(compared)}."
+
+
+def is_synthetic(result: Mapping[str, Any]) -> bool:
+    """Whether the run's images were drawn: its figures say nothing about patients."""
+    return bool(result["settings"].get("data") == "synthetic")
+
+
+def chance(result: Mapping[str, Any]) -> float:
+    """Balanced accuracy of guessing on the pooled test: one of the classes that it has."""
+    return 1 / (len(result["classes"]) - len(result["federated"]["test"]["absent"]))
 
 
 def verdict(result: Mapping[str, Any]) -> str:
@@ -95,6 +106,10 @@ def setting(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(setting(item) for item in value)
     return str(value)
+
+
+def _listed(parts: list[str]) -> str:
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
 def _number(count: int) -> str:

@@ -1,13 +1,17 @@
-"""Shows a run's progress on stderr, and its result on stdout."""
+"""Shows a run's progress on stderr, and its result on stdout.
+
+In a terminal the progress is bars; elsewhere, as in a log file or a notebook, a line for each round.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,11 +23,45 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from dermafed.console import stderr
-from dermafed.server.rounds.history import HISTORY_FILE, read_history
+from dermafed.console import print_note, results, stderr
+from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, read_history, round_text
+from dermafed.shared.report.sentences import chance, is_synthetic
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
 from dermafed.simulation.runs.results import METRICS, summary_rows
 from dermafed.simulation.runs.run import Watcher
+
+
+@contextmanager
+def watching() -> Iterator[Watcher]:
+    """Show progress as befits where stderr goes."""
+    if stderr().is_terminal:
+        with LiveWatcher() as watcher:
+            yield watcher
+    else:
+        yield LineWatcher()
+
+
+class LineWatcher(Watcher):
+    """A line at the start of each stage, and one for each finished round of each arm."""
+
+    def __init__(self) -> None:
+        self._stages: set[str] = set()
+        self._shown: dict[str, int] = {}
+
+    def stage(self, title: str) -> Callable[[int, int], None]:
+        """Names the stage once."""
+        if title not in self._stages:
+            self._stages.add(title)
+            print_note(title)
+        return lambda done, total: None
+
+    def training(self, arms: list[Arm]) -> None:
+        """Names the rounds that have been finished since the last call."""
+        for arm in arms:
+            rounds = _rounds(arm)
+            for row in rounds[self._shown.get(arm.name, 0) :]:
+                print_note(f"{_title(arm)}, {round_text(row.round, arm.plan.rounds)}: {_state(row)}")
+            self._shown[arm.name] = len(rounds)
 
 
 class LiveWatcher(Watcher):
@@ -72,14 +110,21 @@ class LiveWatcher(Watcher):
             self._show(arm, self._arms[arm.name])
 
     def _show(self, arm: Arm, task: TaskID) -> None:
-        rounds = read_history(arm.folder) if (arm.folder / HISTORY_FILE).exists() else []
+        rounds = _rounds(arm)
         if arm.folder.exists():
             self._bars.start_task(task)
         if (arm.folder / PREDICTIONS_FILE).exists():
             self._bars.stop_task(task)
-        latest = rounds[-1].validation_balanced_accuracy if rounds else None
-        state = "" if latest is None else f"balanced accuracy {latest:.3f}"
+        state = _state(rounds[-1]) if rounds else ""
         self._bars.update(task, completed=len(rounds), state=state)
+
+
+def _rounds(arm: Arm) -> list[HistoryRow]:
+    return read_history(arm.folder) if (arm.folder / HISTORY_FILE).exists() else []
+
+
+def _state(row: HistoryRow) -> str:
+    return f"balanced accuracy {row.validation_balanced_accuracy:.3f}"
 
 
 def _title(arm: Arm) -> str:
@@ -89,18 +134,21 @@ def _title(arm: Arm) -> str:
 
 def print_result(result: Mapping[str, Any]) -> None:
     """Prints the metrics of every model on each clinic's test images, and the path of the report."""
-    table = Table(title="Test images that no model was trained or chosen on")
+    drawn = "Synthetic test images" if is_synthetic(result) else "Test images"
+    table = Table(title=f"{drawn} that no model was trained or chosen on")
     for heading in ("Test images of", "Model", "Balanced accuracy", "Accuracy", "AUC"):
-        table.add_column(heading, justify="left" if heading in ("Test images of", "Model") else "right")
+        left = heading in ("Test images of", "Model")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
     before = ""
     for clinic, model, metrics in summary_rows(result):
         if before and clinic != before:
             table.add_section()
         shown = [_number(metrics[name]) for name in METRICS]
-        table.add_row(clinic if clinic != before else "", model, *shown)
+        table.add_row(escape(clinic) if clinic != before else "", model, *shown)
         before = clinic
-    console = Console()
+    console = results()
     console.print(table)
+    console.print(f"Guessing reaches {chance(result):.3f} balanced accuracy.", highlight=False)
     console.print(f"{result['seconds']:.0f} s. Report: {result['report']}", soft_wrap=True, highlight=False)
     console.print("Research use only; not a medical device.")
 

@@ -12,6 +12,7 @@ from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_data import count_training_images
 from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.refit_round import Refitting
@@ -86,6 +87,7 @@ def _train(arm: Arm) -> None:
         lesion_finder=arm.lesion_finder,
         lesion_features=arm.plan.model.features == "lesion",
         audit_model=arm.audit_model,
+        melanoma=melanoma_index(arm.plan.model.classes),
     )
     trainers = TrainerCache(ClinicTrainers(arm))
     client = build_client_app(

@@ -90,19 +90,19 @@ def study(
 
 def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) -> None:
     # Imported here, so that --help and bad usage answer at once.
-    from rich.console import Console
     from rich.markdown import Markdown
 
+    from dermafed.console import results
     from dermafed.server.model_card.card_writer import write_card
     from dermafed.server.model_card.run_facts import simulated_facts
     from dermafed.shared.storage.atomic_files import write_json
-    from dermafed.simulation.runs.progress import LiveWatcher
+    from dermafed.simulation.runs.progress import watching
     from dermafed.simulation.studies.guided import with_views
     from dermafed.simulation.studies.study_runs import run_all, study_runs
     from dermafed.simulation.studies.summary import markdown, published_lines, summarise
 
     command = shlex.join(["fl-simulate", *sys.argv[1:]])
-    with LiveWatcher() as watcher:
+    with watching() as watcher:
         if quick:
             study = with_synthetic_data(study, folder, watcher)
         trained = study_runs(study, folder)
@@ -120,7 +120,7 @@ def _run(study: Study, folder: Path, as_json: bool, whole: bool, quick: bool) ->
     if as_json:
         sys.stdout.write(json.dumps(lines, allow_nan=False) + "\n")
         return
-    console = Console()
+    console = results()
     if lines:
         console.print(f"{study.title}, on all test images", highlight=False)
         console.print(Markdown(markdown(lines)))

@@ -16,6 +16,7 @@ from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Status, change_status, find_run
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.server.rounds.open_exchange import OpenExchange, Turn, save_exchange
 from dermafed.shared.protocol.invitation import read_invitation
 from dermafed.shared.storage.lock import lock_folder
 from tests.commands.small_datasets import Outcome, command
@@ -177,6 +178,45 @@ def test_status_and_runs_show_where_a_run_stands_and_why(trained: Coordinator) -
     assert "paused" in trained("runs").out
     with lock_folder(Path()):
         assert trained.json("status")["server"] is True
+
+
+def test_status_names_who_is_waited_for_and_late_and_why_others_are_out(trained: Coordinator) -> None:
+    record = Record(Path("record.db"))
+    change_status(record, 1, [Status.PAUSED], Status.RUNNING)
+    save_answer(record, 1, "graz", "waiting", "waiting: someone there has to approve it")
+    early, soon = "2026-03-01T12:00:00+00:00", "2026-03-01T12:00:02+00:00"
+    turns = {"linz": Turn(early, soon, "training failed there (OSError)"), "graz": Turn(early)}
+    save_exchange(Path("runs/0001-spring"), OpenExchange("train", 3, 2, 60.0, turns))
+    assert "Now" not in trained("status").out.split("Clinic")[0]  # nobody executes it
+    with lock_folder(Path()):
+        opened, text = trained.json("status")["open_round"], " ".join(trained("status").out.split())
+    assert (opened["replied"], opened["asked"], opened["late"]) == (0, 2, ["graz"])
+    assert opened["problems"] == {"linz": "training failed there (OSError)"}
+    for words in (
+        "running, 2 of 4 rounds done",
+        "Now round 3 of 4, training, attempt 2: 0 of 2 clinics have replied",
+        "late: graz (asked at 12:00:00 UTC)",
+    ):
+        assert words in text
+    assert "waiting waiting" not in text
+    assert "waiting: waiting" not in text
+
+
+def test_a_run_that_guesses_has_collapsed_and_no_best_round(trained: Coordinator) -> None:
+    record, folder = Record(Path("record.db")), Path("runs/0001-spring")
+    rows = [HistoryRow(n, 1.5, 1.0, 0.5, 1 / 3, auc, 1, "", 3.0, 0.1) for n, auc in ((1, 0.5), (2, 0.504))]
+    save_state(folder, RunState(2, np.zeros(10, np.float32), {}, tuple(rows), {}))
+    write_history(folder, rows)
+    for row in rows:
+        save_round(record, 1, row)
+    words = "No model of this run is better than guessing so far (AUC 0.504)"
+    assert words in trained("status").out
+    shown = trained("history", "1").out
+    assert words in shown
+    assert "best" not in shown
+    save_round(record, 1, HistoryRow(1, 1.5, 1.0, 0.5, 0.6, 0.7, 1, "", 3.0, 0.1))
+    collapsed = "The run has collapsed: since round 2, its model is no better than guessing (AUC 0.504)"
+    assert trained.json("status")["collapse"] == collapsed
 
 
 def test_stop_and_resume_move_a_run_once(trained: Coordinator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flwr.app import Context
 from flwr.serverapp import Grid
 
 from dermafed.client.node.client_app import build_client_app
@@ -21,17 +23,18 @@ from dermafed.server.coordinator import coordinator, run_execution
 from dermafed.server.coordinator.agree import Agreement, agree
 from dermafed.server.record.clinics_table import enrol, list_clinics, revoke
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import list_answers, list_rounds
+from dermafed.server.record.rounds_table import list_answers, list_rounds, read_rounds
 from dermafed.server.record.runs_table import RESUMABLE, Status, change_status, find_run
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.history import read_history
+from dermafed.server.rounds.open_exchange import load_exchange
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from dermafed.simulation.engines.local import run_local
 from tests.server.coordinator.runs_in_process import CLINICS, Server, public_key
-from tests.server.small_clinics import server, trainer_for
+from tests.server.small_clinics import PARAMETERS, SIZES, lesions, probabilities, server, trainer_for
 
 ROUNDS = 4
 
@@ -100,6 +103,46 @@ def test_a_run_is_executed_to_its_end_and_recorded(served: Server, expected: Flo
     assert (folder / "offer.json").read_text() == run.offer
     assert (folder / "plan.toml").read_text() == run.plan
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_run_s_folder_says_who_is_waited_for_and_who_failed(served: Server) -> None:
+    gate = Gate(round=3)
+
+    def before(context: Context) -> Trainer:
+        def train(round: int) -> None:
+            if context.node_config["partition-id"] == 0:
+                raise FederationError("no images")
+            if context.node_config["partition-id"] == 2:
+                gate(round)
+
+        return Instead(trainer_for(context), train)
+
+    served.link.trainer = before
+    run = served.ask("spring", ROUNDS)
+    with served.running():
+        assert gate.reached.wait(30)
+        exchange = load_exchange(served.runs_folder(run))
+        assert exchange is not None
+        assert (exchange.kind, exchange.round, len(exchange.turns)) == ("train", 3, 3)
+        assert "wels" in exchange.waiting
+        gate.opened.set()
+        served.await_status("spring", Status.FINISHED)
+    done = load_exchange(served.runs_folder(run))
+    assert done is not None
+    assert not done.waiting
+    weights = 4 * PARAMETERS
+    assert done.traffic["linz"].sent > 2 * ROUNDS * weights  # to train and to evaluate
+    assert done.traffic["linz"].received - done.traffic["graz"].received >= ROUNDS * weights
+    third = read_rounds(served.record, run.number)[2]
+    assert "graz: training failed there (FederationError)" in third.left_out
+    small, *others = third.clinics  # graz has 7 images
+    assert math.isnan(small.images)
+    assert math.isnan(small.melanoma_sensitivity)
+    model = load_state(served.runs_folder(run), 3).weights.astype(np.float64)
+    for number, one in enumerate(others, 1):
+        features, labels = lesions(number, SIZES[number])
+        found = probabilities(model, features).argmax(axis=1)[labels == 0] == 0
+        assert (one.images, one.melanoma_sensitivity) == (SIZES[number], found.mean())
 
 
 def test_runs_are_executed_one_at_a_time_in_their_order(served: Server) -> None:

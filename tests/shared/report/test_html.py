@@ -116,7 +116,9 @@ def test_is_whole_and_accessible(page: Page) -> None:
 
 
 def test_shows_the_headline_the_command_and_the_notes(page: Page, result: dict[str, Any]) -> None:
-    assert f"Joining gives the three clinics {result['federated']['balanced_accuracy']:.2f}" in page.text
+    assert (
+        f"The federation of three clinics reaches {result['federated']['balanced_accuracy']:.2f}" in page.text
+    )
     for text in (
         "Research use only; not a medical device",
         result["command"],
@@ -205,7 +207,7 @@ def test_many_clinics_and_classes(tmp_path: Path, result: dict[str, Any]) -> Non
     arm = {"test": test, "clinics": {}} | run.means([test]) | {"mean_over_clinics": run.means([test])}
     changes = {"classes": classes, "clinics": clinics, "federated": arm, "local": None, "pooled": None}
     page = render(tmp_path, result | changes, predictions={"federated": (labels, probabilities)})
-    assert "Joining gives the 100 clinics 1.00" in page.text
+    assert "The federation of 100 clinics reaches 1.00" in page.text
     assert "clinic 99" in page.text
     assert "--class-8" not in page.html  # colours start again
 

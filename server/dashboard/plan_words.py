@@ -1,0 +1,83 @@
+"""A run's plan in sentences, for people who do not read TOML."""
+
+from __future__ import annotations
+
+from dermafed.server.coordinator.run_plan import RunPlan, format_duration
+from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.report.sentences import spaced
+
+_WEIGHTS = {
+    "none": "random weights",
+    "imagenet": "weights trained on ImageNet",
+    "lite0": "weights of EfficientNet-Lite0, trained on ImageNet",
+}
+
+
+def plan_words(plan: RunPlan, clinics: int) -> list[str]:
+    """The plan in sentences.
+
+    Args:
+        plan: the plan.
+        clinics: how many are asked.
+    """
+    offer = plan.offer
+    return [
+        _model(plan),
+        _training(offer),
+        _rules(plan, clinics),
+        *_afterwards(offer),
+    ]
+
+
+def _model(plan: RunPlan) -> str:
+    model = plan.offer.model
+    names = [spaced(name) for name in model.classes]
+    start = _WEIGHTS.get(plan.weights, "the weights of a file")
+    return (
+        f"An {model.backbone} of {model.image_size} pixels learns to tell {', '.join(names[:-1])} and "
+        f"{names[-1]} apart. It starts from {start}."
+    )
+
+
+def _training(offer: Offer) -> str:
+    recipe = offer.recipe
+    work = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} passes over its own images"
+    return (
+        f"In each of {offer.rounds} rounds, every clinic trains for {work}, {recipe.batch_size} images a "
+        f"step, at a learning rate of up to {recipe.learning_rate:g}. The strategy {offer.strategy} makes "
+        "one model of theirs, and every clinic evaluates it on its validation images."
+    )
+
+
+def _rules(plan: RunPlan, clinics: int) -> str:
+    rules = plan.round_rules(clinics)
+    words = (
+        f"A round needs {rules.needed} of the {clinics} clinics. They have {format_duration(rules.deadline)} "
+        f"to train and as long to evaluate; after {rules.attempts} attempts without enough replies the run "
+        "pauses."
+    )
+    if rules.largest_share < 1:
+        words += f" No clinic has more than {100 * rules.largest_share:g} % of the mean."
+    if rules.largest_step is not None:
+        words += f" A step of more than {rules.largest_step:g} times the median is shortened."
+    if rules.patience is not None:
+        words += f" The run ends early after {rules.patience} rounds without a better model."
+    return words
+
+
+def _afterwards(offer: Offer) -> list[str]:
+    done = []
+    if offer.refit != "none":
+        done.append("the last layer is trained anew")
+    if offer.own_layer:
+        done.append("each clinic fits a last layer of its own")
+    if offer.calibrate:
+        done.append("the clinics measure how far the probabilities can be trusted")
+    if offer.explain:
+        done.append("they measure how good explanations are")
+    if offer.lesion_finder:
+        done.append("they fit a finder of lesions")
+    if not done:
+        return []
+    listed = ", ".join(done[:-1]) + " and " + done[-1] if len(done) > 1 else done[0]
+    return [f"After the last round, {listed}."]
