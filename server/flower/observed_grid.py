@@ -32,7 +32,6 @@ class ObservedGrid(RunGrid):
         self._grid, self._clinics, self._folder = grid, dict(clinics), folder
         before = load_exchange(folder)
         self._exchange = OpenExchange(traffic=before.traffic if before else {})
-        self._open: dict[str, str] = {}  # message id to clinic
         self._asked, self._is_written, self._written = False, True, 0.0
 
     @property
@@ -49,7 +48,7 @@ class ObservedGrid(RunGrid):
         sent: list[str] = []
         for message in messages:
             for message_id in self._grid.push_messages([message]):
-                self._note_asked(message, message_id)
+                self._note_asked(message)
                 sent.append(message_id)
         return sent
 
@@ -57,30 +56,30 @@ class ObservedGrid(RunGrid):
         """Replies to those messages that have one."""
         if self._asked:
             self._write()
-        replies: list[Message] = []
-        for message_id in message_ids:
-            for reply in self._grid.pull_messages([message_id]):
-                self._note_answered(message_id, reply)
-                replies.append(reply)
+        replies = list(self._grid.pull_messages(message_ids))
+        for reply in replies:
+            self._note_answered(reply)
         if not self._exchange.waiting or time.monotonic() - self._written > _WRITE_SECONDS:
             self._write()
         return replies
 
-    def _note_asked(self, message: Message, message_id: str) -> None:
+    def _note_asked(self, message: Message) -> None:
         about = message.metadata
-        clinic = self._clinics.get(about.dst_node_id, f"node {about.dst_node_id}")
-        self._open[message_id] = clinic
+        clinic = self._clinic(about.dst_node_id)
         number = int(about.group_id) if about.group_id.isdigit() else 0
         size = size_of(message.content)
         self._exchange = self._exchange.asked(clinic, about.message_type, number, about.ttl, size)
         self._asked, self._is_written = True, False
 
-    def _note_answered(self, message_id: str, reply: Message) -> None:
-        clinic = self._open.pop(message_id, "")
+    def _note_answered(self, reply: Message) -> None:
+        clinic = self._clinic(reply.metadata.src_node_id)
         problem = error_text(reply.error) if reply.has_error() else ""
         size = 0 if reply.has_error() else size_of(reply.content)
         self._exchange = self._exchange.answered(clinic, problem, size)
         self._is_written = False
+
+    def _clinic(self, node: int) -> str:
+        return self._clinics.get(node, f"node {node}")
 
     def _write(self) -> None:
         if self._is_written:
