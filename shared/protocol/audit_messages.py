@@ -25,7 +25,7 @@ _SHAPES = {
 
 
 def encode_shortcut_sums(sums: ShortcutSums, seconds: float) -> RecordDict:
-    """Content of a clinic's reply to an audit query: counts and sums of lesions, 20 kB."""
+    """Content of a clinic's reply to an audit query: counts and sums of lesions, 135 kB."""
     counts = {name: getattr(sums, name) for name in _SHAPES}
     return RecordDict(
         {

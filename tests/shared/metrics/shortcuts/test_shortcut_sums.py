@@ -57,8 +57,8 @@ def test_sums_of_clinics_are_the_audit_of_all_lesions(seed: int, clinics: int) -
         assert found.auc is not None
         assert exact.auc is not None
         # Only pairs within a bin can be wrong, by a half each.
-        assert found.auc.before == pytest.approx(exact.auc.before, abs=0.03)
-        assert found.auc.after == pytest.approx(exact.auc.after, abs=0.03)
+        assert found.auc.before == pytest.approx(exact.auc.before, abs=0.004)
+        assert found.auc.after == pytest.approx(exact.auc.after, abs=0.004)
         assert found.auc.after_interval is not None
         assert found.auc.after_interval.low < found.auc.after < found.auc.after_interval.high
 
