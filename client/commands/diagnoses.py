@@ -154,5 +154,5 @@ def _as_dict(store: Store, diagnosis: Diagnosis) -> dict[str, object]:
     return {
         **diagnosis.to_dict(),
         "looks": [asdict(view) for view in views],
-        "opinions": [asdict(opinion) for opinion in opinions],
+        "opinions": [opinion.to_dict() for opinion in opinions],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -100,6 +99,6 @@ def _as_dict(waiting: PendingReview) -> dict[str, object]:
         "prediction": diagnosis.prediction,
         "label": waiting.label,
         "confirmed_by": waiting.confirmed_by,
-        "accepted": waiting.accepted,
-        "opinions": [asdict(opinion) for opinion in waiting.opinions],
+        **({} if waiting.needs_review else {"accepted": waiting.accepted}),
+        "opinions": [opinion.to_dict() for opinion in waiting.opinions],
     }

@@ -37,14 +37,15 @@ class Row:
 
     @property
     def risk(self) -> tuple[int, float, str]:
-        """Sorts by risk, the highest first: alerts, what the model leaves open, the rest by probability.
+        """Sorts by risk, the highest first.
 
-        What is hidden comes before all, and its place tells nothing.
+        Alerts, then what the model leaves open or has no threshold for, then the rest. What is hidden comes
+        before all, and its place tells nothing.
         """
         made = self.diagnosis
         if self.hidden:
             return -1, 0.0, ""
-        place = 0 if made.alert else 1 if made.undecided else 2
+        place = 0 if made.alert else 1 if made.undecided or made.alert is None else 2
         probability = made.probabilities.get(MELANOMA, 0.0)
         return place, -(made.alert_score or probability), made.id
 

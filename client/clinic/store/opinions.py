@@ -71,6 +71,11 @@ class Opinion:
         """Whether it counts, and disagrees or confirms the diagnosis: something to train with."""
         return self.counts and (not self.agrees or self.confirmed_by is not None)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The opinion as JSON types, without the standing of one that counts, as version 0.1.0 wrote it."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name != "standing" or not self.counts}
+
     def describe(self) -> str:
         """The opinion on a line."""
         verdict = "agrees" if self.agrees else f"says {self.label}"

@@ -62,6 +62,8 @@ def test_every_page_forbids_foreign_content(node: Node) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "server" not in answer.headers
         assert not re.findall(r"<script(?![^>]* src=)|<style| style=| on\w+=|https?://", answer.text)
+        own = sum(path.stat().st_size for path in STATIC.iterdir())
+        assert own + len(answer.content) <= 150_000, "the page's weight without pictures"
     assert clinician.get("/static/page.css").headers["cache-control"] == "no-cache"
 
 

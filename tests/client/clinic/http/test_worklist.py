@@ -25,7 +25,7 @@ from tests.client.clinic.store.samples import save_one
 AGREES = Opinion("anna", True)
 
 
-def made(number: int, melanoma: float, alert: bool, doubt: int) -> Diagnosis:
+def made(number: int, melanoma: float, alert: bool | None, doubt: int) -> Diagnosis:
     """A diagnosis that is clear (0), too close to call (1), out of distribution (2) or without lesion (3)."""
     return replace(
         ALERTED,
@@ -38,23 +38,27 @@ def made(number: int, melanoma: float, alert: bool, doubt: int) -> Diagnosis:
     )
 
 
-Cases = list[tuple[float, bool, int, bool]]
+Cases = list[tuple[float, bool | None, int, bool]]
+ALERTS = st.sampled_from([True, False, None])
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(0, 3), st.booleans()), max_size=12))
+@given(st.lists(st.tuples(st.floats(0, 1), ALERTS, st.integers(0, 3), st.booleans()), max_size=12))
 def test_it_is_sorted_by_risk_and_each_filter_shows_its_own(given: Cases) -> None:
     found = [made(number, *each[:3]) for number, each in enumerate(given)]
     opinions = {one.id: [AGREES] for one, each in zip(found, given, strict=True) if each[3]}
     rows = [row.diagnosis for row in make_worklist(found, opinions).rows]
     assert sorted(each.id for each in rows) == [each.id for each in found]
     for higher, lower in pairwise(rows):
-        order = [(bool(one.alert), not one.alert and one.undecided) for one in (higher, lower)]
+        order = [
+            (bool(one.alert), not one.alert and (one.undecided or one.alert is None))
+            for one in (higher, lower)
+        ]
         assert order[0] >= order[1]
         if order[0] == order[1]:
             assert higher.probabilities["melanoma"] >= lower.probabilities["melanoma"]
     want = {
         "all": [True] * len(given),
-        "alert": [alert for _, alert, _, _ in given],
+        "alert": [alert is True for _, alert, _, _ in given],
         "undecided": [doubt > 0 for _, _, doubt, _ in given],
         "open": [not said for *_, said in given],
     }

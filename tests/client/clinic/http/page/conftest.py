@@ -113,5 +113,5 @@ def screen(request: pytest.FixtureRequest, browser: Any, node: Node, image: Path
     shown.page.on("pageerror", lambda error: shown.errors.append(str(error)))
     yield shown
     context.close()
-    node.tokens.revoke("anna")
+    shown.node.tokens.revoke("anna")
     assert shown.errors == []

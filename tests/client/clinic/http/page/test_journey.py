@@ -96,6 +96,7 @@ def test_controls_that_would_change_nothing_are_hidden(screen: Screen, uncertain
     assert page.get_by_text("Compare two classes").is_visible()
     assert not page.get_by_text("does not depend on the class").is_visible()
 
+    screen.node.tokens.revoke("anna")
     screen.node = uncertain
     screen.sign_in()
     screen.diagnose()
@@ -103,7 +104,6 @@ def test_controls_that_would_change_nothing_are_hidden(screen: Screen, uncertain
     for label in ("Class", "Rather than"):
         assert not page.get_by_label(label, exact=True).is_visible()
     assert not page.get_by_text("Compare two classes").is_visible()
-    uncertain.tokens.revoke("anna")
 
 
 def test_an_image_chosen_before_the_script_has_come(screen: Screen) -> None:
@@ -225,7 +225,6 @@ def test_the_own_impression_comes_first_by_one_key(screen: Screen, impression_fi
     assert (
         "Your impression before you saw the model's answer: nevus." in page.locator(".opinion").inner_text()
     )
-    impression_first.tokens.revoke("anna")
 
 
 def test_nothing_is_wider_than_the_screen(screen: Screen) -> None:
