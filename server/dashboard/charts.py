@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 520, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 32
+LEFT, RIGHT = 54, 12
+_TOP, _BOTTOM = 12, 32
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _FEW = 8
 _LAYERS = {"many": 0, "together": 2, "chosen": 3}  # from below; a colour of its own: 1
@@ -116,7 +117,7 @@ def _line(name: str, style: str, points: Points, last: int, top: float) -> Line:
 
 
 def _x(round: int, last: int) -> float:
-    return _LEFT + (WIDTH - _LEFT - _RIGHT) * (round - 1) / max(1, last - 1)
+    return LEFT + (WIDTH - LEFT - RIGHT) * (round - 1) / max(1, last - 1)
 
 
 def _y(value: float, top: float) -> float:

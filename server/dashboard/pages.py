@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from dermafed.server.dashboard.charts import HEIGHT, WIDTH
+from dermafed.server.dashboard.charts import HEIGHT, LEFT, RIGHT, WIDTH
 from dermafed.server.dashboard.run_charts import shown_balanced_accuracy
 
 _HERE = Path(__file__).parent
@@ -62,4 +62,4 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters.update(
     figure=figure, share=share, size=size, moment=moment, balanced=shown_balanced_accuracy
 )
-_TEMPLATES.globals.update(name=None, here="", width=WIDTH, height=HEIGHT)
+_TEMPLATES.globals.update(name=None, here="", width=WIDTH, height=HEIGHT, left=LEFT, right=WIDTH - RIGHT)

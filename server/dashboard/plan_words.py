@@ -41,7 +41,8 @@ def _model(plan: RunPlan) -> str:
 
 def _training(offer: Offer) -> str:
     recipe = offer.recipe
-    work = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} passes over its own images"
+    passes = "1 pass" if recipe.epochs == 1 else f"{recipe.epochs:g} passes"
+    work = f"{recipe.steps} steps" if recipe.steps else f"{passes} over its own images"
     return (
         f"In each of {offer.rounds} rounds, every clinic trains for {work}, {recipe.batch_size} images a "
         f"step, at a learning rate of up to {recipe.learning_rate:g}. The strategy {offer.strategy} makes "

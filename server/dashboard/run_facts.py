@@ -150,6 +150,8 @@ def clinic_condition(
         return "out", state.answer.text
     if state.online is None:
         return "off", "is not connected"
+    if state.answer is not None and not exchange.round:
+        return "done", state.answer.text
     if state.name in exchange.turns:
         return "done", f"has replied ({exchange.words})"
     return "", ""

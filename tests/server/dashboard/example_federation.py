@@ -12,8 +12,8 @@ import numpy as np
 from dermafed.server.coordinator.federation_folder import RECORD, RUNS, TRUST, ServerSettings, save_settings
 from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_shares import save_shares
-from dermafed.server.record.clinics_table import enrol, save_online
-from dermafed.server.record.record_database import Record
+from dermafed.server.record.clinics_table import save_online
+from dermafed.server.record.record_database import Record, now
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import (
     NewRun,
@@ -52,8 +52,9 @@ def federation(folder: Path, clinics: list[str]) -> Federation:
     make_authority(folder / TRUST, "alps")
     record = Record.create(folder / RECORD)
     save_settings(folder, ServerSettings("alps", ("derma.example.org",)))
-    for number, name in enumerate(clinics):
-        enrol(record, name, public_key(number))
+    keys = [(name, public_key(number), now()) for number, name in enumerate(clinics)]
+    with record.writing() as db:  # at once: a transaction for each of a hundred takes a while
+        db.executemany("INSERT INTO clinics (name, key, enrolled) VALUES (?, ?, ?)", keys)
     save_online(record, clinics[:-2])
     return Federation(folder, record)
 
@@ -71,9 +72,10 @@ def add_example_run(
     run = find_run(at.record, name)
     folder = at.folder / RUNS / run.folder_name
     make_private_folder(folder)
-    for clinic in clinics:
-        refused = clinic == clinics[-1]
-        save_answer(at.record, number, clinic, *(("refused", EVIL) if refused else ("approved", "")))
+    with at.record.writing() as db:
+        answers = [(number, clinic, "approved", "", now()) for clinic in clinics[:-1]]
+        db.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", answers)
+    save_answer(at.record, number, clinics[-1], "refused", EVIL)
     members = {clinic: Member(10 + place, 10 + place) for place, clinic in enumerate(clinics[:-1])}
     save_shares(folder, members, 0.5)
     save_class_counts(at.record, number, (120, 300, 90))
@@ -90,8 +92,8 @@ def add_example_run(
 
 def open_training(at: Federation, run: str, clinics: list[str], *, round: int = 9) -> None:
     """The run waits: the first clinic failed, the second is late, the others have replied."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    asked, replied = (now - timedelta(seconds=ago) for ago in (90, 60))
+    moment = datetime.now(UTC).replace(microsecond=0)
+    asked, replied = (moment - timedelta(seconds=ago) for ago in (90, 60))
     turns = {name: Turn(asked.isoformat(), replied.isoformat()) for name in clinics[:-2]}
     turns[clinics[0]] = Turn(asked.isoformat(), replied.isoformat(), "training failed there (OSError)")
     turns[clinics[1]] = Turn(asked.isoformat())

@@ -199,6 +199,9 @@ def test_a_hundred_clinics_are_few_lines_of_legend_and_the_troubled_come_first(t
     with lock_folder(found.folder):
         client = TestClient(dashboard_app(found.folder), HOME)
         html = client.get("/runs/1?clinic=clinic-050", headers=bearer(secret)).text
+        alone = client.get("/models", headers=bearer(secret)).text
+    assert 'href="/models/1"' in alone
+    assert "Compare A with B" not in alone  # there is one run
     assert [html.count(f'<li class="chip {name}"') for name in ("problem", "late", "out", "off")] == [1] * 4
     first = re.findall(r'#curves">(clinic-\d+)</a>', html)
     assert first[:4] == ["clinic-000", "clinic-001", "clinic-099", "clinic-098"]
