@@ -101,9 +101,9 @@ def page_router(
     @router.post("/diagnoses/{id}/impression")
     async def give_impression(id: str, request: Request, caller: Clinician) -> Response:
         label = (await request.form(max_files=0, max_fields=1)).get("label")
-        await pool.run(
-            store.add_impression, id, caller.name, label if isinstance(label, str) and label else None
-        )
+        if not isinstance(label, str):
+            raise Refused("opinion", "There is no impression", where="label", remedy="Choose one")
+        await pool.run(store.add_impression, id, caller.name, label or None)
         return RedirectResponse(f"/diagnoses/{id}", 303)
 
     @router.get("/day")

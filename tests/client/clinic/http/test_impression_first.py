@@ -61,6 +61,7 @@ def test_until_an_impression_is_given_nothing_of_the_models_answer_is_shown(node
 def test_an_impression_is_given_once_and_names_a_class(node: Node) -> None:
     made, anna = alerted(node, 2), node.clinician("anna-once")
     assert give(anna, made.id, "<b>").status_code == 400
+    assert anna.post(f"/diagnoses/{made.id}/impression").status_code == 400
     assert give(anna, made.id, "").status_code == 303
     assert "answer: <b>cannot say</b>" in anna.get(f"/diagnoses/{made.id}").text
     assert give(anna, made.id, "melanoma").status_code == 400

@@ -73,7 +73,7 @@ def test_the_heatmap_is_slid_hidden_and_compared(screen: Screen) -> None:
     page.get_by_role("button", name="Hide").click()
     assert opacity(screen) == 0
     page.get_by_role("button", name="Show").click()
-    page.get_by_label("The key H").uncheck()
+    page.get_by_label("Keys: H hides").uncheck()
     page.keyboard.press("h")
     assert opacity(screen) > 0, "the key can be turned off"
 
