@@ -80,4 +80,4 @@ def test_the_page_says_within_seconds_who_failed_and_why(federation: Federation)
     page.says(rf"{KILLED} (is|it is) not connected", seconds=120)  # as soon as the server knows
     os.kill(worker, signal.SIGCONT)
     wait_for(lambda: federation.run("seen")["rounds_done"] >= 1)
-    page.says("[12] of 2 rounds are finished .* Left out")
+    page.says("[12] of 2 rounds are finished.* Left out")
