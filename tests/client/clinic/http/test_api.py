@@ -150,7 +150,7 @@ def test_an_opinion_is_saved_with_name_and_time(node: Node) -> None:
     answer = node.clinician().post(f"/v1/diagnoses/{id}/opinions", json=given)
     assert answer.status_code == 200, answer.text
     (opinion,) = node.store.list_opinions(id)
-    assert answer.json() == {**given, "who": "anna", "time": opinion.time}
+    assert answer.json() == {**given, "who": "anna", "time": opinion.time, "standing": "current"}
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,7 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "/v1/diagnoses/{id}/heatmap.json",
         "/v1/diagnoses/{id}/heat.png",
         "/v1/diagnoses/{id}/image.jpg",
+        "/v1/diagnoses/{id}/thumbnail.jpg",
         "/v1/diagnoses/{id}/opinions",
         "/v1/diagnoses/{id}/fhir",
         "/v1/diagnoses/{id}/dicom",

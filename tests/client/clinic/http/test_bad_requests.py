@@ -366,7 +366,7 @@ def test_storage(node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.Log
 
 
 def test_internal(node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError(PATIENT)
 
     monkeypatch.setattr(node.service, "diagnose", fail)
