@@ -20,7 +20,7 @@ from dermafed.console import print_note
 from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import list_rounds, read_rounds
+from dermafed.server.record.rounds_table import ClinicAnswer, list_rounds, read_rounds
 from dermafed.server.record.runs_table import RESUMABLE, Run, Status, find_run
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.history import collapse, round_text
@@ -72,25 +72,27 @@ def current_state(directory: Path) -> dict[str, Any]:
     run = find_current_run(record)
     rounds = list_rounds(record, run.number) if run else []
     alert = load_alert(run_folder(directory, run)) if run else None
+    opened = _open_round(open_exchange(directory, run, serving=serving)) if run else None
+    collapsed = collapse(read_rounds(record, run.number)) if run else ""
     return {
         "federation": settings.federation,
         "server": serving,
         "address": settings.address,
         "ca_fingerprint": authority_fingerprint(directory / TRUST),
         "run": run_values(run) if run else None,
-        "open_round": _open_round(open_exchange(directory, run, serving=serving)) if run else None,
         "last_round": rounds[-1] if rounds else None,
-        "collapse": collapse(read_rounds(record, run.number)) if run else "",
         "clinics": [
             {
                 "clinic": clinic.name,
                 "online": clinic.online,
-                "answer": asdict(clinic.answer) | {"text": clinic.answer.text} if clinic.answer else None,
+                "answer": asdict(clinic.answer) if clinic.answer else None,
                 **({"share": clinic.share} if clinic.share is not None else {}),
             }
             for clinic in clinic_states(record, directory, run, serving=serving)
         ],
         **({"alert": alert} if alert else {}),
+        **({"open_round": opened} if opened else {}),
+        **({"collapse": collapsed} if collapsed else {}),
     }
 
 
@@ -121,9 +123,9 @@ def _render(state: dict[str, Any]) -> RenderableType:
     for heading in ("Clinic", "Connected since", "Answer to the run", "Share of the mean", "Now"):
         table.add_column(heading)
     for clinic in state["clinics"]:
-        answer = clinic["answer"]["text"] if clinic["answer"] else "-"
+        answer = ClinicAnswer(**clinic["answer"]).text if clinic["answer"] else "-"
         share = f"{100 * clinic['share']:.1f} %" if "share" in clinic else "-"
-        now = clinic_now(clinic["clinic"], state["open_round"])
+        now = clinic_now(clinic["clinic"], state.get("open_round"))
         table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(answer), share, escape(now))
     return Group(*parts, table, *_clinics_of_the_round(state["last_round"]))
 
@@ -135,7 +137,7 @@ def _clinics_of_the_round(row: dict[str, Any] | None) -> list[RenderableType]:
 
 def run_lines(state: Mapping[str, Any]) -> list[str]:
     """The run, its open round and its last one, and that it has collapsed; a line each."""
-    run, opened, last = state["run"], state["open_round"], state["last_round"]
+    run, opened, last = state["run"], state.get("open_round"), state["last_round"]
     why = f" ({run['why']})" if run["why"] else ""
     done = min(run["rounds_done"], run["rounds"])  # the new last layer is one more
     lines = [
@@ -145,7 +147,7 @@ def run_lines(state: Mapping[str, Any]) -> list[str]:
         lines.append(_open_line(opened, run["rounds"]))
     if last:
         lines.append(round_line(last, run["rounds"]))
-    return [*lines, state["collapse"]] if state["collapse"] else lines
+    return [*lines, state["collapse"]] if "collapse" in state else lines
 
 
 def _open_line(opened: Mapping[str, Any], rounds: int) -> str:
