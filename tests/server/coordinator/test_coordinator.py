@@ -232,7 +232,7 @@ def full_disk(after: int) -> Iterator[None]:
     real, synced = os.fsync, [0]
 
     def sync(descriptor: int) -> None:
-        synced[0] += "exchange" not in os.readlink(f"/proc/self/fd/{descriptor}")
+        synced[0] += "exchange" not in str(Path(f"/proc/self/fd/{descriptor}").readlink())
         if synced[0] > after:
             raise OSError(28, "No space left on device")
         real(descriptor)

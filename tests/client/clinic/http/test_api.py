@@ -203,7 +203,8 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "miss_rate",
         "possible",
         "lesion",
-    }  # this node's model has none
+        "uploaded",
+    }  # this node's model has none, and a device sent the image
     assert set(answer) == set(post(node.device(), png()).json()) | alert
     form = document["paths"]["/v1/diagnoses"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert set(form["schema"]["properties"]) == {"image", "metadata"}
