@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from dermafed.console import Version, run_app
-from dermafed.server.commands.clinics import clinics, enrol, revoke
+from dermafed.server.commands.clinics import clinics, enrol, reinstate, revoke, suspend
 from dermafed.server.commands.models import export, history, models
 from dermafed.server.commands.runs import resume, runs, stop, train
 from dermafed.server.commands.setup import init, renew, start
@@ -14,7 +14,7 @@ from dermafed.server.commands.status import status
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True)
 
 _PANELS = {
-    "Set up": (init, enrol, revoke, clinics, renew),
+    "Set up": (init, enrol, revoke, suspend, reinstate, clinics, renew),
     "Run": (start, train, status, runs, stop, resume),
     "Results": (history, export),
 }

@@ -18,9 +18,11 @@ from dermafed.console import print_note
 from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
 from dermafed.server.record.clinics_table import list_clinics
+from dermafed.server.record.outliers import Outlier, find_outliers
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_answers, list_rounds
 from dermafed.server.record.runs_table import ACTIVE, RESUMABLE, Run, Status, find_run, list_runs
+from dermafed.server.record.suspensions_table import list_suspensions
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.history import round_text
 from dermafed.server.rounds.run_alert import alert_line, load_alert
@@ -73,6 +75,8 @@ def current_state(directory: Path) -> dict[str, Any]:
         {name: asdict(answer) for name, answer in list_answers(record, run.number).items()} if run else {}
     )
     shares = load_shares(directory / RUNS / run.folder_name) if run else {}
+    rounds, suspended = list_rounds(record, run.number) if run else [], list_suspensions(record)
+    outliers = [asdict(one) for one in find_outliers(rounds)]
     alert = load_alert(directory / RUNS / run.folder_name) if run else None
     clinics = [
         {
@@ -80,6 +84,7 @@ def current_state(directory: Path) -> dict[str, Any]:
             "online": clinic.online if serving else None,
             "answer": answers.get(clinic.name),
             **({"share": shares[clinic.name]} if clinic.name in shares else {}),
+            **({"suspended": asdict(suspended[clinic.name])} if clinic.name in suspended else {}),
         }
         for clinic in list_clinics(record, revoked=False)
     ]
@@ -89,9 +94,10 @@ def current_state(directory: Path) -> dict[str, Any]:
         "address": settings.address,
         "ca_fingerprint": authority_fingerprint(directory / TRUST),
         "run": run_values(run) if run else None,
-        "last_round": next(reversed(list_rounds(record, run.number)), None) if run else None,
+        "last_round": rounds[-1] if rounds else None,
         "clinics": clinics,
         **({"alert": alert} if alert else {}),
+        **({"outliers": outliers} if outliers else {}),
     }
 
 
@@ -102,15 +108,23 @@ def _render(state: dict[str, Any]) -> RenderableType:
         parts.append(Text(_run_line(state["run"], state["last_round"])))
     if "alert" in state:
         parts.append(Text(alert_line(state["alert"])))
+    parts += [Text(str(Outlier(**one))) for one in state.get("outliers", ())]
     table = Table()
     for heading in ("Clinic", "Connected since", "Answer to the run", "Share of the mean"):
         table.add_column(heading)
     for clinic in state["clinics"]:
-        answer = clinic["answer"]
-        text = f"{answer['decision']} {answer['reason']}".strip() if answer else "-"
+        text = _answer(clinic)
         share = f"{100 * clinic['share']:.1f} %" if "share" in clinic else "-"
         table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(text), share)
     return Group(*parts, table, *_clinics_of_the_round(state["last_round"]))
+
+
+def _answer(clinic: dict[str, Any]) -> str:
+    if "suspended" in clinic:
+        reason = clinic["suspended"]["reason"]
+        return "suspended" + (f": {reason}" if reason else "")
+    answer = clinic["answer"]
+    return f"{answer['decision']} {answer['reason']}".strip() if answer else "-"
 
 
 def _clinics_of_the_round(row: dict[str, Any] | None) -> list[RenderableType]:

@@ -20,6 +20,7 @@ from dermafed.server.flower.link import Link
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
+from dermafed.server.record.suspensions_table import Suspension, list_suspensions
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
@@ -91,10 +92,12 @@ class RunExecutor:
         rules = plan.round_rules(len(run.clinics))
         _prepare_folder(folder, run)
         clinics = {node.id: node.clinic for node in self.link.nodes() if node.clinic in run.clinics}
+        for clinic in self._suspended():
+            log.warning("Run %d: %s is suspended, and is not asked", run.number, clinic)
         if is_complete(folder, plan, rules):
             return _reason_for_early_end(folder, rules)
         with self.link.open_run() as flower_run:
-            grid = self.link.grid(flower_run, clinics, stopped)
+            grid = self.link.grid(flower_run, clinics, stopped, self._suspended)
             agreement = self._agree(run, plan, grid, clinics)
             members = members_of(agreement.counts, plan.offer.recipe.balance)
             save_shares(folder, members, rules.largest_share)
@@ -103,9 +106,12 @@ class RunExecutor:
             held = HeldClasses.of(agreement.counts, first.features) if masked else None
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
-            grid = self.link.grid(flower_run, agreement.joined, stopped)
+            grid = self.link.grid(flower_run, agreement.joined, stopped, self._suspended)
             self._rounds(run, plan, rules, Start(first, members, held), grid)
         return _reason_for_early_end(folder, rules)
+
+    def _suspended(self) -> Mapping[str, Suspension]:
+        return list_suspensions(self.record)
 
     def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
         offer, rules = Offer.from_text(run.offer), plan.round_rules(len(run.clinics))
@@ -151,6 +157,7 @@ class RunExecutor:
             refit=Refitting.of(plan.offer.refit, plan.offer.recipe.ridge),
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
             lesion_finder=plan.offer.lesion_finder,
+            robust=plan.offer.robust,
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:

@@ -32,6 +32,7 @@ from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.parts import Parts, parts_without_layout
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.storage.atomic_files import make_folder
 from dermafed.shared.training.trainer import FloatVector
 
@@ -55,6 +56,7 @@ def build_server_app(
     parts: Parts | None = None,
     refit: Refitting | None = None,
     lesion_finder: bool = False,
+    robust: RobustSettings | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -84,6 +86,7 @@ def build_server_app(
         refit: how the last layer is trained anew after the last round; ``None``: it is not.
         lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
             ``lesion-finder.json``.
+        robust: the rule in place of the mean; ``None``: the mean.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -95,12 +98,16 @@ def build_server_app(
         **describe_strategy(strategy or FedAvg()),
         "parameters": int(weights.size),
         **({"refit": asdict(refit)} if refit else {}),
+        **({"robust": robust.to_dict()} if robust and robust.active else {}),
     }
     state = _open_run(weights, described, folder, resume)
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held)
+    rule = robust or NO_RULE
+    federation = Federation(
+        strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held, rule
+    )
     app = ServerApp()
 
     @app.main()

@@ -168,6 +168,8 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         refit=settings.refit,
         own_layer=settings.own_layer,
         lesion_finder=settings.lesion_finder,
+        robust=settings.robust(),
+        attack=settings.attack_among([clinic.name for clinic in prepared.clinics]),
     )
     return make_arms(federated, pooled if settings.baselines else None)
 

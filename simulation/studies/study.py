@@ -14,7 +14,17 @@ from dermafed.shared.names import slug
 from dermafed.shared.settings import unknown_key
 from dermafed.simulation.runs.run_settings import RunSettings, option_keys
 
-ANALYSES = ("budget", "cost", "fairness", "learning-curve", "melanoma", "methods", "models", "pairs")
+ANALYSES = (
+    "budget",
+    "cost",
+    "fairness",
+    "hostile",
+    "learning-curve",
+    "melanoma",
+    "methods",
+    "models",
+    "pairs",
+)
 """Names of the analyses of finished runs; each is a module of this folder with a function ``analyse``."""
 
 VIEWS = ("cam", "scorecam", "centre", "random")
