@@ -26,10 +26,14 @@ class RobustSettings(Settings):
     section: ClassVar[str] = "robust"
 
     rule: Annotated[
-        Rule, Field(description="What combines the updates where clinics may be hostile"), Key(later=True)
+        Rule,
+        Field(description="What combines the updates where clinics may be hostile"),
+        Key(panel="Run", later=True),
     ] = "none"
     hostile: Annotated[
-        int, Field(ge=1, le=1000, description="Hostile clinics that the rule must bear"), Key(later=True)
+        int,
+        Field(ge=1, le=1000, description="Hostile clinics that the rule must bear"),
+        Key(panel="Run", later=True),
     ] = 1
 
     @property
