@@ -91,9 +91,10 @@ class RunExecutor:
         plan, folder = parse_plan(run.plan, run.plan_path), self.runs / run.folder_name
         rules = plan.round_rules(len(run.clinics))
         _prepare_folder(folder, run)
-        clinics = {node.id: node.clinic for node in self.link.nodes() if node.clinic in run.clinics}
-        for clinic in self._suspended():
+        asked = set(run.clinics).difference(self._suspended())
+        for clinic in sorted(set(run.clinics) - asked):
             log.warning("Run %d: %s is suspended, and is not asked", run.number, clinic)
+        clinics = {node.id: node.clinic for node in self.link.nodes() if node.clinic in asked}
         if is_complete(folder, plan, rules):
             return _reason_for_early_end(folder, rules)
         with self.link.open_run() as flower_run:
