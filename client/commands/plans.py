@@ -113,10 +113,16 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
         f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
         f"differential privacy: {private}",
+        f"against hostile clinics: {_robust(offer)}",
         *_settings(offer),
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
     ]
+
+
+def _robust(offer: Offer) -> str:
+    robust = offer.robust
+    return f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
 
 
 def _exact_head(offer: Offer) -> Iterator[str]:

@@ -21,6 +21,7 @@ from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import defaults_by_weights
+from dermafed.shared.protocol.robust_settings import RobustSettings
 from dermafed.shared.settings import KeyInfo, unknown_key
 from dermafed.shared.training.recipe import Recipe
 
@@ -125,6 +126,7 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
         model=model,
         preprocess=PreprocessSettings.read(sections["preprocess"] | {"image_size": model.image_size}),
         recipe=Recipe.read(sections["training"]),
+        robust=RobustSettings.read(sections["robust"]),
         labels=given.get(LABELS, {}),
     )
     check_name(offer.name, "run")

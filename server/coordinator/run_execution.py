@@ -21,6 +21,7 @@ from dermafed.server.flower.observed_grid import ObservedGrid
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
+from dermafed.server.record.suspensions_table import Suspension, list_suspensions
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
@@ -93,11 +94,14 @@ class RunExecutor:
         plan, folder = parse_plan(run.plan, run.plan_path), self.runs / run.folder_name
         rules = plan.round_rules(len(run.clinics))
         _prepare_folder(folder, run)
-        clinics = {node.id: node.clinic for node in self.link.nodes() if node.clinic in run.clinics}
+        asked = set(run.clinics).difference(self._suspended())
+        for clinic in sorted(set(run.clinics) - asked):
+            log.warning("Run %d: %s is suspended, and is not asked", run.number, clinic)
+        clinics = {node.id: node.clinic for node in self.link.nodes() if node.clinic in asked}
         if is_complete(folder, plan, rules):
             return _reason_for_early_end(folder, rules)
         with self.link.open_run() as flower_run:
-            grid: Grid = ObservedGrid(self.link.grid(flower_run, clinics, stopped), clinics, folder)
+            grid = self._grid(flower_run, clinics, stopped, folder)
             agreement = self._agree(run, plan, grid, clinics)
             members = members_of(agreement.counts, plan.offer.recipe.balance)
             save_shares(folder, members, rules.largest_share)
@@ -106,10 +110,16 @@ class RunExecutor:
             held = HeldClasses.of(agreement.counts, first.features) if masked else None
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
-            joined = agreement.joined
-            grid = ObservedGrid(self.link.grid(flower_run, joined, stopped), joined, folder)
+            grid = self._grid(flower_run, agreement.joined, stopped, folder)
             self._rounds(run, plan, rules, Start(first, members, held), grid)
         return _reason_for_early_end(folder, rules)
+
+    def _grid(self, run: int, clinics: Mapping[int, str], stopped: Event, folder: Path) -> ObservedGrid:
+        grid = self.link.grid(run, clinics, stopped, self._suspended)
+        return ObservedGrid(grid, clinics, folder)
+
+    def _suspended(self) -> Mapping[str, Suspension]:
+        return list_suspensions(self.record)
 
     def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
         offer, rules = Offer.from_text(run.offer), plan.round_rules(len(run.clinics))
@@ -158,6 +168,7 @@ class RunExecutor:
             lesion_features=plan.offer.model.features == "lesion",
             audit_model=plan.offer.audit_model,
             melanoma=melanoma_index(plan.offer.model.classes),
+            robust=plan.offer.robust,
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:

@@ -17,7 +17,7 @@ from dermafed.server.rounds.round_rules import (
     RoundRules,
 )
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.protocol.offer import Offer, offer_keys
+from dermafed.shared.protocol.offer import OFFER_PARTS, Offer, offer_keys
 from dermafed.shared.protocol.plan import Weights
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Settings, keys_of
 
@@ -107,9 +107,9 @@ class RunPlan(Settings):
         """The rules of the rounds, for so many clinics.
 
         Raises:
-            SettingsError: the quorum is larger.
+            SettingsError: the quorum is larger, or too small for the plan's robust rule.
         """
-        return RoundRules(
+        rules = RoundRules(
             rounds=self.offer.rounds,
             clinics=clinics,
             quorum=self.rules.quorum,
@@ -120,6 +120,8 @@ class RunPlan(Settings):
             largest_share=self.rules.largest_share,
             largest_step=self.rules.largest_step,
         )
+        self.offer.robust.check_clinics(rules.needed)
+        return rules
 
     def to_dict(self) -> dict[str, Any]:
         """What was understood of the plan, by section, as JSON types."""
@@ -135,17 +137,18 @@ class RunPlan(Settings):
             "model": values["model"],
             "preprocess": values["preprocess"],
             "training": values["recipe"],
+            **({"robust": values["robust"]} if "robust" in values else {}),
             "rules": self.rules.to_dict() | durations,
         }
 
 
 def _keys_by_section() -> dict[str, dict[str, KeyInfo]]:
-    parts: dict[str, dict[str, KeyInfo]] = {"": {}, "model": {}, "preprocess": {}, "recipe": {}}
+    parts: dict[str, dict[str, KeyInfo]] = {name: {} for name in ("", *OFFER_PARTS)}
     for part, key in offer_keys():
         if key.help:
             parts[part][key.name] = key
     own = {name: key for name, key in keys_of(RunPlan).items() if key.help}
-    parts["training"] = parts.pop("recipe")
+    parts["training"], parts["robust"] = parts.pop("recipe"), parts.pop("robust")
     top = sorted((parts[""] | own).values(), key=lambda key: not key.required)
     return {**parts, "": {key.name: key for key in top}, "rules": keys_of(Rules)}
 

@@ -25,6 +25,7 @@ def plan_words(plan: RunPlan, clinics: int) -> list[str]:
         _model(plan),
         _training(offer),
         _rules(plan, clinics),
+        *_defences(offer),
         *_afterwards(offer),
     ]
 
@@ -66,6 +67,13 @@ def _rules(plan: RunPlan, clinics: int) -> str:
     return words
 
 
+def _defences(offer: Offer) -> list[str]:
+    robust = offer.robust
+    if not robust.active:
+        return []
+    return [f"In place of the mean, the rule {robust.rule} bears up to {robust.hostile} hostile clinics."]
+
+
 def _afterwards(offer: Offer) -> list[str]:
     done = []
     if offer.refit != "none":
@@ -78,6 +86,8 @@ def _afterwards(offer: Offer) -> list[str]:
         done.append("they measure how good explanations are")
     if offer.lesion_finder:
         done.append("they fit a finder of lesions")
+    if offer.audit_model:
+        done.append("they audit the model for shortcuts")
     if not done:
         return []
     listed = ", ".join(done[:-1]) + " and " + done[-1] if len(done) > 1 else done[0]

@@ -24,6 +24,7 @@ from dermafed.server.rounds.exchange import Assignment, Participation, exchange
 from dermafed.server.rounds.head_round import Fit, HeadRound, ridge_fit
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, best_round
+from dermafed.server.rounds.robust_models import RobustModels
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.shares import Member
@@ -32,6 +33,7 @@ from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import HEAD_TRAIN, encode_instruction
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.training.trainer import FloatVector
 
 log = logging.getLogger("dermafed.server")
@@ -54,6 +56,7 @@ class Federation:
         members: the clinics by the agreement; ``None``: there was none.
         held: which clinics have which class, where the last layer's columns are averaged by class.
         melanoma: index of that class; ``None`` where the model has none.
+        robust: the rule in place of the mean, if the plan has one.
     """
 
     strategy: Strategy
@@ -65,6 +68,7 @@ class Federation:
     members: Mapping[str, Member] | None = None
     held: HeldClasses | None = None
     melanoma: int | None = None
+    robust: RobustSettings = NO_RULE
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -150,7 +154,9 @@ def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> 
     rules, screen, members = federation.rules, federation.screen, federation.members
     if isinstance(federation.strategy, ExactHead):
         return head_of_clinics(grid, state, federation, number, ridge_fit(federation.strategy.ridge))
-    models = partial(TrainedModels, state.weights, rules, screen, members, federation.folder, federation.held)
+    robust = federation.robust
+    kind = partial(RobustModels, robust=robust, number=number) if robust.active else TrainedModels
+    models = partial(kind, state.weights, rules, screen, members, federation.folder, federation.held)
     return until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, models)
 
 
@@ -205,7 +211,9 @@ def until_quorum(
             _leave_out(participation, collected.compare())
             for why in reasons(participation):
                 log.warning("Round %d, %s: left out %s", number, kind, why)
-            if len(participation.replied) >= rules.needed:
+            # A rule that bears hostile clinics also bears that they are caught.
+            caught = collected.caught if isinstance(collected, RobustModels) else 0
+            if len(participation.replied) + caught >= rules.needed:
                 return collected.result(), participation
     raise FederationError(
         f"Round {number} got {len(participation.replied)} of the {rules.needed} replies to '{kind}' it needs"

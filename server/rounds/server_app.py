@@ -33,6 +33,7 @@ from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.parts import Parts, parts_without_layout
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.storage.atomic_files import make_folder
 from dermafed.shared.training.trainer import FloatVector
 
@@ -59,6 +60,7 @@ def build_server_app(
     lesion_features: bool = False,
     audit_model: bool = False,
     melanoma: int | None = None,
+    robust: RobustSettings | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -92,6 +94,7 @@ def build_server_app(
         audit_model: whether the clinics audit the last model for shortcuts; the result is in
             ``model-audit.json``.
         melanoma: index of that class, if the history shows each clinic's sensitivity for it.
+        robust: the rule in place of the mean; ``None``: the mean.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -104,12 +107,15 @@ def build_server_app(
         **describe_strategy(strategy),
         "parameters": int(weights.size),
         **({"refit": asdict(refit)} if refit else {}),
+        **({"robust": robust.to_dict()} if robust and robust.active else {}),
     }
     state = _open_run(weights, described, folder, resume)
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    federation = Federation(strategy, rules, classes, adapted, screen, folder, members, held, melanoma)
+    federation = Federation(
+        strategy, rules, classes, adapted, screen, folder, members, held, melanoma, robust or NO_RULE
+    )
     app = ServerApp()
 
     def keep(state: RunState) -> None:

@@ -19,11 +19,15 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, check_lesion_features, read_parts
 from dermafed.shared.protocol.price import Price, price_of
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings, check_robust
 from dermafed.shared.protocol.sent import SENT
-from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, keys_of
+from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
 Split = Literal["drawn", "even", "given"]
+
+OFFER_PARTS: dict[str, type[Settings]] = PARTS | {"robust": RobustSettings}
+"""The parts of an offer: those that trainers need to know, and the server's rule against hostile clinics."""
 
 LONGEST = 128 * 1024
 """Characters of an offer's text at most: a clinic keeps what it is offered."""
@@ -40,6 +44,7 @@ class Offer(RunKeys):
         split: how a clinic splits its images: ``drawn``, ``even`` or ``given``.
         preprocess: how images are prepared.
         recipe: the local training.
+        robust: the rule against hostile clinics; written only if there is one.
         calibrate: whether clinics are asked, after the last round, how well the model is calibrated.
         threads: threads of each clinic's training; ``None``: as many as it has cores.
         epsilon: budget of differential privacy; ``None``: there is none.
@@ -54,6 +59,7 @@ class Offer(RunKeys):
     model: ModelSettings
     preprocess: PreprocessSettings
     recipe: Recipe
+    robust: Annotated[RobustSettings, Key(later=True)] = NO_RULE
     labels: Mapping[str, str] = field(default_factory=dict)
     split: Annotated[
         Split, Field(description="How a clinic splits its images; given: by the manifest's column split")
@@ -85,6 +91,7 @@ class Offer(RunKeys):
             raise SettingsError(
                 "own_layer does not go with batch_norm local", where="own_layer", remedy=remedy
             )
+        check_robust(self.robust, self.strategy, self.refit, self.recipe.mask_absent)
         return self
 
     def plan(self, class_counts: Sequence[int], threads: int) -> Plan:
@@ -116,8 +123,9 @@ class Offer(RunKeys):
 
     def to_dict(self) -> dict[str, Any]:
         """The offer as JSON types."""
-        parts = {name: getattr(self, name).to_dict() for name in PARTS}
-        return {**super().to_dict(), **parts, "labels": dict(self.labels)}
+        values = super().to_dict()
+        parts = {name: getattr(self, name).to_dict() for name in OFFER_PARTS if name in values}
+        return {**values, **parts, "labels": dict(self.labels)}
 
     @classmethod
     def from_text(cls, text: str) -> Offer:
@@ -132,7 +140,7 @@ class Offer(RunKeys):
             )
         try:
             values: dict[str, Any] = json.loads(text)
-            offer = cls.from_dict({**values, **read_parts(values)})
+            offer = cls.from_dict({**values, **read_parts(values, OFFER_PARTS)})
         except (TypeError, ValueError, RecursionError) as error:
             raise SettingsError(f"This is not an offer: {error}", where="offer") from error
         offer.plan([1] * len(offer.model.classes), threads=1)
@@ -140,11 +148,11 @@ class Offer(RunKeys):
 
 
 def offer_keys() -> Iterator[tuple[str, KeyInfo]]:
-    """Every key of an offer, with the part that it belongs to: empty, ``model``, ``preprocess``, ``recipe``.
+    """Every key of an offer, with the part that it belongs to: empty, or one of :data:`OFFER_PARTS`.
 
     The image size is the model's.
     """
-    for part, kind in ({"": Offer} | PARTS).items():
+    for part, kind in ({"": Offer} | OFFER_PARTS).items():
         for name, info in keys_of(kind).items():
             if (info.help or info.key.asks) and (part, name) != ("preprocess", "image_size"):
                 yield part, info

@@ -32,7 +32,7 @@ PARTS: dict[str, type[Settings]] = {
     "preprocess": PreprocessSettings,
     "recipe": Recipe,
 }
-"""The parts of a plan and of an offer."""
+"""The parts of a plan."""
 
 Rounds = Annotated[
     int,
@@ -169,8 +169,8 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
     """The defaults of a new plan's or run's keys that depend on the first weights: by name.
 
     What another key excludes is left out: views without frozen blocks or augmentation, a new last layer where
-    there is no calibration or only a last layer, each clinic's own where there is no calibration or each has
-    its own batch normalisation.
+    there is a robust rule, no calibration or only a last layer, each clinic's own where there is no
+    calibration or each has its own batch normalisation.
 
     Args:
         weights: their origin.
@@ -184,17 +184,18 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
     found = {name: value for name, value in keys.items() if value is not None}
     if given.get("frozen_blocks") == 0 or given.get("augment") is False:
         del found["views"]
-    if given.get("strategy") == EXACT_HEAD or given.get("calibrate") is False:
+    robust = given.get("rule", "none") != "none"
+    if given.get("strategy") == EXACT_HEAD or given.get("calibrate") is False or robust:
         del found["refit"]
     if given.get("calibrate") is False or given.get("batch_norm") == "local":
         del found["own_layer"]
     return found | {"frozen_blocks": frozen_blocks}
 
 
-def read_parts(values: Mapping[str, Any]) -> dict[str, Settings]:
-    """The model, preprocessing and recipe of a plan or an offer.
+def read_parts(values: Mapping[str, Any], parts: Mapping[str, type[Settings]] = PARTS) -> dict[str, Settings]:
+    """The model, preprocessing and recipe of a plan, or the parts of an offer.
 
     Raises:
         SettingsError: one is missing or impossible.
     """
-    return {name: kind.from_dict(values[name]) for name, kind in PARTS.items() if name in values}
+    return {name: kind.from_dict(values[name]) for name, kind in parts.items() if name in values}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from flwr.app import Context
 
@@ -15,8 +16,9 @@ from dermafed.client.node.explanation_quality import (
     build_explanation_quality,
     score_cam,
 )
-from dermafed.shared.training.keras_trainer import KerasTrainer
+from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.runs.arms import Arm
+from dermafed.simulation.runs.hostile_trainer import hostile_trainer
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,13 @@ class ClinicTrainers:
 
     arm: Arm
 
-    def __call__(self, context: Context) -> KerasTrainer:
+    def __call__(self, context: Context) -> Trainer:
         """The trainer of the context's clinic."""
-        clinic = _clinic(self.arm, context)
-        return build_clinic_trainer(clinic, self.arm.plan, self.arm.state_folder(clinic))
+        clinic, attack, plan = _clinic(self.arm, context), self.arm.attack, self.arm.plan
+        trainer = build_clinic_trainer(clinic, plan, self.arm.state_folder(clinic))
+        if attack is not None and unquote(clinic.name) == attack.clinic:
+            return hostile_trainer(attack.kind, trainer, plan, len(self.arm.members))
+        return trainer
 
 
 @dataclass(frozen=True)

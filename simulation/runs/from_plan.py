@@ -25,7 +25,7 @@ def plan_values(path: Path) -> dict[str, Any]:
     """
     plan, _ = read_plan(path)
     offer, keys = plan.offer, keys_of(RunSettings)
-    parts = (offer, offer.preprocess, offer.model, offer.recipe)
+    parts = (offer, offer.preprocess, offer.model, offer.recipe, offer.robust)
     values = {name: getattr(part, name) for part in parts for name in keys_of(type(part)) if name in keys}
     values |= {"weights": plan.weights, "classes": _class_map(offer.model.classes, offer.labels)}
     if plan.clinics is not None:

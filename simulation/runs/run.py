@@ -169,6 +169,8 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         own_layer=settings.own_layer,
         lesion_finder=settings.lesion_finder,
         audit_model=settings.audit_model,
+        robust=settings.robust(),
+        attack=settings.attack_among([clinic.name for clinic in prepared.clinics]),
     )
     return make_arms(federated, pooled if settings.baselines else None)
 

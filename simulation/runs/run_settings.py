@@ -18,9 +18,11 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import Architecture, ModelSettings
 from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights, check_lesion_features
+from dermafed.shared.protocol.robust_settings import RobustSettings, check_robust
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
+from dermafed.simulation.runs.attack_settings import AttackSettings
 from dermafed.simulation.runs.default_settings import SYNTHETIC, default_settings
 
 SETTINGS_FILE = "settings.json"
@@ -33,7 +35,7 @@ _COLUMN = Key(panel="Data", otherwise="by its name")
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
+class RunSettings(PreprocessSettings, Architecture, Recipe, AttackSettings, RobustSettings, RunKeys):
     """What a simulated run is to do: its own fields, and those of a plan's parts.
 
     What is not given has its default for synthetic or for real images. Fields of the parts that
@@ -124,6 +126,15 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
                 remedy = f"Choose another batch_norm: {name} gives each clinic its own model anyway"
                 raise SettingsError(f"{name} does not go with batch_norm local", where=name, remedy=remedy)
         return self
+
+    @model_validator(mode="after")
+    def _rule_holds(self) -> Self:
+        check_robust(self.robust(), self.strategy, self.refit, self.mask_absent)
+        return self
+
+    def robust(self) -> RobustSettings:
+        """The rule against hostile clinics."""
+        return RobustSettings(**self._part(RobustSettings))
 
     def with_seed(self, seed: int) -> Self:
         """The settings with a seed, which is the split's too unless that has its own."""

@@ -11,6 +11,7 @@ import keras
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_data import count_training_images
 from dermafed.client.node.trainer_cache import TrainerCache
+from dermafed.server.coordinator.run_plan import Rules
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.held_classes import HeldClasses
@@ -36,6 +37,7 @@ from dermafed.simulation.runs.arm_clinics import (
     ClinicTrainers,
 )
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
+from dermafed.simulation.runs.backdoor import measure_backdoor
 from dermafed.simulation.runs.found_lesions import save_and_test_finder
 from dermafed.simulation.runs.predict_arm import predict_tests, predict_tuned
 
@@ -58,6 +60,8 @@ def train_and_test(arm: Arm) -> None:
                 predict_tuned(arm, weights)
             if arm.lesion_finder:
                 save_and_test_finder(arm, weights)
+            if arm.attack is not None and arm.attack.kind == "backdoor":
+                measure_backdoor(arm, weights)
             predict_tests(arm, weights)  # last: an arm with predictions is done
 
 
@@ -88,6 +92,7 @@ def _train(arm: Arm) -> None:
         lesion_features=arm.plan.model.features == "lesion",
         audit_model=arm.audit_model,
         melanoma=melanoma_index(arm.plan.model.classes),
+        robust=arm.robust,
     )
     trainers = TrainerCache(ClinicTrainers(arm))
     client = build_client_app(
@@ -109,11 +114,24 @@ def _held_classes(arm: Arm, model: keras.Model) -> HeldClasses | None:
 
 
 def _rules(arm: Arm) -> RoundRules:
-    """The clinics are this program: no share is capped and no step shortened, but all is measured."""
+    """The clinics are this program: no share is capped and no step shortened, but all is measured.
+
+    Where a rule bears hostile clinics, the rules are those of a plan without a word about them.
+    """
     members = len(arm.members)
-    return RoundRules(
-        arm.plan.rounds, members, quorum=members, attempts=1, largest_share=1, largest_step=None
-    )
+    if arm.robust.active:
+        robust, shares = arm.robust, Rules()
+        robust.check_clinics(members)
+        return RoundRules(
+            arm.plan.rounds,
+            members,
+            quorum=robust.least_clinics,
+            attempts=1,
+            largest_share=shares.largest_share,
+            largest_step=shares.largest_step,
+        )
+    needed = members if arm.attack is None else members - 1  # what a hostile clinic sends may be refused
+    return RoundRules(arm.plan.rounds, members, quorum=needed, attempts=1, largest_share=1, largest_step=None)
 
 
 def _first_model(arm: Arm) -> keras.Model:
