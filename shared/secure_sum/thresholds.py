@@ -20,8 +20,11 @@ ALL_PAIRS = 64
 DROPPING = 10
 """One clinic of so many may drop out of a graph, at random; sums of all pairs allow more."""
 
-RISK = 2**41
-"""The graph's two conditions fail with a probability of at most 1 / RISK each."""
+SECRECY_RISK = 2**40
+"""With a probability of at most 1 / SECRECY_RISK, a graph gives some clinic fewer than two honest peers."""
+
+OPENING_RISK = 2**20
+"""With a probability of at most 1 / OPENING_RISK, too few holders of some secret are left to open a sum."""
 
 
 def least_survivors(clinics: int, colluders: int) -> int:
@@ -85,20 +88,20 @@ def reach_of(clinics: int, colluders: int) -> Reach:
     if clinics <= ALL_PAIRS:
         return every
     for peers in range(4, clinics - 1, 2):
-        threshold = _first_rare(clinics, colluders, peers) + LEAST_HONEST - 1
-        dropped = _first_rare(clinics, clinics // DROPPING, peers) - 1
+        threshold = _first_rare(clinics, colluders, peers, SECRECY_RISK) + LEAST_HONEST - 1
+        dropped = _first_rare(clinics, clinics // DROPPING, peers, OPENING_RISK) - 1
         if peers - dropped >= threshold:
             return Reach(peers, threshold)
     return every
 
 
-def _first_rare(clinics: int, marked: int, peers: int) -> int:
-    """The smallest x such that with probability 1 - 1 / RISK no clinic has x marked peers."""
+def _first_rare(clinics: int, marked: int, peers: int, risk: int) -> int:
+    """The smallest x such that with probability 1 - 1 / risk no clinic has x marked peers."""
     others = clinics - 1
     marked = min(marked, others)
     ways, tail = comb(others, peers), 0
     for x in range(min(marked, peers), -1, -1):
         tail += comb(marked, x) * comb(others - marked, peers - x)
-        if tail * clinics * RISK > ways:
+        if tail * clinics * risk > ways:
             return x + 1
     return 0

@@ -60,7 +60,7 @@ class Opened:
     def _missing(self, dealer: int) -> str:
         """The names of those who hold a share and did not release it."""
         names = self.session.terms.roster.names
-        silent = [names[at] for at in self.session.holders(dealer) if at not in self.released]
+        silent = [names[at] for at in self.session.graph.holders(dealer) if at not in self.released]
         return f"; not released by: {', '.join(silent)}" if silent else ""
 
     def _cannot_open(self, dealer: int, why: str) -> FederationError:

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dermafed.shared.errors import FederationError
+from dermafed.shared.secure_sum.adverts import Reveal, Reveals
+from dermafed.shared.secure_sum.fixed_point import Part
+from tests.shared.secure_sum.federation import (
+    SHARES,
+    SIGNED,
+    STEPS,
+    Federation,
+    over_the_wire,
+    random_values,
+    terms,
+)
+from tests.shared.secure_sum.test_masks import irregularity
+
+PARTS = (
+    Part("delta", 300, 2.5),
+    Part("weight", 1, 1e6),
+    Part("loss", 1, 100.0),
+    Part("histograms", 40, 10**6, whole=True),
+)
+
+
+@pytest.mark.usefixtures("each_signature_checked_once")
+@pytest.mark.parametrize("clinics", [3, 5, 20])
+def test_the_sum_is_the_plain_sum(clinics: int) -> None:
+    agreed = terms(clinics, 0, PARTS)
+    values = random_values(np.random.default_rng(clinics), clinics, agreed.layout)
+    total = Federation(agreed, values, carry=over_the_wire).run()
+    assert total.keys() == {part.name for part in PARTS}
+    for part in PARTS:
+        plain = sum(values[clinic][part.name] for clinic in range(clinics))
+        assert np.abs(total[part.name] - plain).max() <= 2**-20 * clinics * part.largest
+    plain = sum(values[clinic]["histograms"] for clinic in range(clinics))
+    assert total["histograms"].tolist() == plain.tolist()
+
+
+@pytest.mark.usefixtures("each_signature_checked_once")
+@pytest.mark.parametrize("seed", range(4))
+def test_twenty_clinics_with_dropouts_at_random(seed: int) -> None:
+    agreed, rng = terms(20, 5), np.random.default_rng(seed)
+    most = 20 - agreed.threshold
+    drops = {int(clinic): str(rng.choice(STEPS)) for clinic in rng.permutation(20)[:most]}
+    values = random_values(rng, 20, agreed.layout)
+    federation = Federation(agreed, values, drops)
+    total = federation.run()["delta"]
+    included = [int(name.removeprefix("clinic-")) for name in federation.server.names]
+    assert len(included) >= agreed.threshold
+    plain = sum(values[clinic]["delta"] for clinic in included)
+    np.testing.assert_allclose(total, plain, rtol=0, atol=2**-20 * 20 * 4)
+    one_more = next(clinic for clinic in range(20) if clinic not in drops)
+    with pytest.raises(FederationError):
+        Federation(agreed, values, {**drops, one_more: STEPS[seed]}).run()
+
+
+@pytest.mark.usefixtures("each_signature_checked_once")
+def test_a_hundred_clinics_in_a_graph_with_a_tenth_dropping_out() -> None:
+    agreed, rng = terms(100, 33), np.random.default_rng(5)
+    assert agreed.draws_graph
+    # Whoever has sent keys must open its part of the seed; later, anybody may drop out.
+    drops = {int(clinic): str(rng.choice(STEPS[2:])) for clinic in rng.permutation(100)[:10]}
+    values = random_values(rng, 100, agreed.layout)
+    federation = Federation(agreed, values, drops, carry=over_the_wire)
+    total = federation.run()["delta"]
+    included = [clinic for clinic in range(100) if drops.get(clinic, SIGNED) != "masked"]
+    assert len(federation.server.names) == len(included) < 100
+    plain = sum(values[clinic]["delta"] for clinic in included)
+    np.testing.assert_allclose(total, plain, rtol=0, atol=2**-20 * 100 * 4)
+    dealt = federation.server._dealt
+    assert {len(each.shares) for each in dealt.values()} == {44}
+
+
+@pytest.mark.usefixtures("each_signature_checked_once")
+def test_a_missing_part_of_the_seed_ends_the_attempt() -> None:
+    """Whoever may choose whose part is missing may choose the graph."""
+    agreed = terms(65, 21)
+    federation = Federation(agreed, {}, {4: SHARES})
+    with pytest.raises(FederationError, match="lacks a clinic's part") as refused:
+        federation.run()
+    assert "without the clinics that do not reply" in refused.value.remedy
+
+
+@pytest.mark.usefixtures("each_signature_checked_once")
+def test_a_server_that_leaves_a_part_of_the_seed_out_or_makes_one_up_is_refused() -> None:
+    """Else it could draw graphs until a clinic has no honest peer."""
+    agreed = terms(65, 21)
+    whole = Reveals(tuple(Reveal(clinic, bytes(32)) for clinic in range(65)))
+    for made, why in ((Reveals(whole.reveals[:-1]), "lacks a clinic's part"), (whole, "committed to")):
+        federation = Federation(agreed, {})
+        side = federation.clinics[0]
+        side.reveal(federation.keys())
+        with pytest.raises(FederationError, match=why):
+            side.deal_after_reveals(made)
+
+
+def test_masked_vectors_of_zeros_are_uniform() -> None:
+    """What the server receives of a clinic says nothing; without its masks it says all."""
+    size = 200_000
+    agreed = terms(3, 0, (Part("delta", size, 1.0),))
+    values = {clinic: {"delta": np.zeros(size)} for clinic in range(3)}
+    federation = Federation(agreed, values)
+    assert not federation.run()["delta"].any()
+    vectors = [message.values for message in federation.transcript if hasattr(message, "values")]
+    assert len(vectors) == 3
+    assert max(map(irregularity, vectors)) < 6
+    assert irregularity(agreed.layout.encode(values[0])) > 6
+    both = np.corrcoef(vectors[0].astype(float), vectors[1].astype(float))[0, 1]
+    assert abs(both) < 6 / np.sqrt(size)
