@@ -9,7 +9,7 @@ the k-regular graph of Bell et al., "Secure Single-Server Aggregation with (Poly
 step  a clinic sends                                              the server sends to each clinic
 ====  ==========================================================  ============================================
 1     Advert: two fresh keys, signed by its enrolment key         KeyContext, then Cohort: all adverts
-1b    Reveal, above 64 clinics: its part of the graph's seed      Reveals: all parts
+1b    Reveal, above 64 clinics, of the first f + 1                Reveals: the seed of the graph
 2     DealtShares: of its two secrets, sealed for their holders   DeliveredShares: those that are meant for it
 3     MaskedVector                                                Survivors: who sent one
 4     SignedSurvivors: its signature of that list                 Signatures: of at least the threshold

@@ -1,13 +1,9 @@
-"""Step 1: each clinic's two fresh public keys, signed with its enrolment key; above 64, the graph's seed.
-
-The seed is drawn by commitment and reveal: each clinic commits to 32 random bytes before it has seen those of
-others, and the seed is the hash of all. Who is missing in the reveal ends the attempt, since whoever may
-choose who takes part could choose the graph.
-"""
+"""Step 1: each clinic's two fresh public keys, signed with its enrolment key."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,7 +30,7 @@ class Advert:
         clinic: its place in the roster.
         share_key: X25519, under which shares are sealed for it; 32 bytes.
         mask_key: X25519, from which its masks with others follow; 32 bytes.
-        commitment: to its part of the graph's seed, 32 bytes; zeros where all pairs share masks.
+        commitment: to a part of the graph's seed (:mod:`.reveals`), 32 bytes; zeros where none is drawn.
         signature: 96 bytes, of all this and the key context.
     """
 
@@ -83,6 +79,11 @@ class Cohort:
 
     adverts: tuple[Advert, ...]
 
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the message, 32 bytes."""
+        return digest("cohort", self.to_bytes())
+
     def to_bytes(self) -> bytes:
         """The message, 2 bytes and 194 for each clinic."""
         return packed(Kind.COHORT, *(advert.record() for advert in self.adverts))
@@ -100,63 +101,6 @@ class Cohort:
         return cls(adverts)
 
 
-@dataclass(frozen=True)
-class Reveal:
-    """A clinic's part of the graph's seed.
-
-    Attributes:
-        clinic: its place in the roster.
-        part: the 32 bytes that it committed to.
-    """
-
-    clinic: int
-    part: bytes
-
-    def to_bytes(self) -> bytes:
-        """The message, 36 bytes."""
-        return packed(Kind.REVEAL, packed_index(self.clinic), self.part)
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Decode :meth:`to_bytes`.
-
-        Raises:
-            FederationError: it is malformed.
-        """
-        fields = Unpacker(data, Kind.REVEAL)
-        reveal = cls(fields.index(), fields.take(DIGEST_BYTES))
-        fields.end()
-        return reveal
-
-
-@dataclass(frozen=True)
-class Reveals:
-    """The parts of the graph's seed of all clinics that take part, in ascending order.
-
-    Attributes:
-        reveals: one of each advert's clinic.
-    """
-
-    reveals: tuple[Reveal, ...]
-
-    def to_bytes(self) -> bytes:
-        """The message, 2 bytes and 34 for each clinic."""
-        return packed(Kind.REVEALS, *(packed_index(each.clinic) + each.part for each in self.reveals))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Decode :meth:`to_bytes`.
-
-        Raises:
-            FederationError: it is malformed, or names a clinic twice.
-        """
-        fields = Unpacker(data, Kind.REVEALS)
-        records = fields.records(INDEX_BYTES + DIGEST_BYTES)
-        reveals = [Reveal(int.from_bytes(each[:INDEX_BYTES], "big"), each[INDEX_BYTES:]) for each in records]
-        fields.ascending([reveal.clinic for reveal in reveals])
-        return cls(tuple(reveals))
-
-
 def sign_advert(key: ec.EllipticCurvePrivateKey, context: bytes, unsigned: Advert) -> Advert:
     """The advert with its signature; ``context`` is the key context's digest."""
     signature = sign(key, _signed_text(context, unsigned))
@@ -166,11 +110,6 @@ def sign_advert(key: ec.EllipticCurvePrivateKey, context: bytes, unsigned: Adver
 def is_signed_advert(key: ec.EllipticCurvePublicKey, context: bytes, advert: Advert) -> bool:
     """Whether the owner of the key signed the advert, for this context."""
     return is_signed(key, advert.signature, _signed_text(context, advert))
-
-
-def commit(context: bytes, clinic: int, part: bytes) -> bytes:
-    """The commitment to a part of the graph's seed, 32 bytes."""
-    return digest("commitment", context, packed_index(clinic), part)
 
 
 def _signed_text(context: bytes, advert: Advert) -> bytes:

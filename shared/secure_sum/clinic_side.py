@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import ArrayLike
 
-from dermafed.shared.secure_sum.adverts import Advert, Cohort, Reveal, Reveals, commit, sign_advert
+from dermafed.shared.secure_sum.adverts import Advert, Cohort, sign_advert
 from dermafed.shared.secure_sum.context import KeyContext, Task
 from dermafed.shared.secure_sum.hashing import digest
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.masks import add_pair_mask, add_self_mask
 from dermafed.shared.secure_sum.released_shares import ReleasedShare, ReleasedShares, Secret
+from dermafed.shared.secure_sum.reveals import Reveal, Reveals, commit, revealing, sign_reveal
 from dermafed.shared.secure_sum.round_secrets import RoundSecrets, agree, public_key
 from dermafed.shared.secure_sum.sealed_shares import (
     DealtShares,
@@ -78,15 +79,21 @@ class ClinicSide:
             self._advert = sign_advert(self._key, context.digest, self._unsigned())
             return self._advert
 
-    def reveal(self, cohort: Cohort) -> Reveal:
+    def reveal(self, cohort: Cohort) -> Reveal | None:
         """Step 1b, where a graph is drawn: open the commitment, once all others' are known.
+
+        Returns:
+            This clinic's part of the seed; ``None`` where others draw it.
 
         Raises:
             FederationError: the cohort is too small, or lacks this clinic's own advert.
         """
         with self._steps.take(Step.REVEAL, Step.SHARES):
             self._cohort = self._checked(cohort)
-            return Reveal(self._place, self._secrets.seed_part)
+            if self._place not in revealing(cohort, self._terms.colluders):
+                return None
+            part = self._secrets.seed_part
+            return sign_reveal(self._key, self._context.digest, cohort, self._place, part)
 
     def deal(self, cohort: Cohort) -> DealtShares:
         """Step 2, where all pairs share masks: seal shares of the two secrets for every peer.

@@ -10,10 +10,11 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.secure_sum.adverts import Advert, Cohort, Reveal, Reveals, commit, is_signed_advert
+from dermafed.shared.secure_sum.adverts import Advert, Cohort, is_signed_advert
 from dermafed.shared.secure_sum.context import KeyContext, Task
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.released_shares import ReleasedShares, Secret
+from dermafed.shared.secure_sum.reveals import Reveal, Reveals, is_revealed, revealing
 from dermafed.shared.secure_sum.sealed_shares import DealtShares, DeliveredShares, SealedShare
 from dermafed.shared.secure_sum.session import Session, check_cohort, open_session, refused
 from dermafed.shared.secure_sum.signing import is_signed
@@ -80,16 +81,19 @@ class ServerSide:
         Raises:
             FederationError: it is not what it committed to.
         """
-        self._accept(Step.REVEAL, reveal.clinic, self._adverts, self._reveals)
-        if commit(self.context.digest, reveal.clinic, reveal.part) != self._adverts[reveal.clinic].commitment:
+        self._accept(
+            Step.REVEAL, reveal.clinic, revealing(self._cohort, self._terms.colluders), self._reveals
+        )
+        key = self._terms.roster.keys[reveal.clinic]
+        if not is_revealed(key, self.context.digest, self._cohort, reveal):
             raise refused("Its part of the graph's seed is not the one that it committed to", _LEAVE_OUT)
         self._reveals[reveal.clinic] = reveal
 
     def close_reveals(self) -> Reveals:
-        """The message to all that revealed.
+        """The message to all that sent keys.
 
         Raises:
-            FederationError: one of those that sent keys did not.
+            FederationError: one of those that draw the seed did not open its commitment.
         """
         with self._steps.take(Step.REVEAL, Step.SHARES):
             reveals = Reveals(tuple(self._reveals[clinic] for clinic in sorted(self._reveals)))

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.secure_sum.adverts import Advert, Cohort, Reveals, commit, is_signed_advert
+from dermafed.shared.secure_sum.adverts import Advert, Cohort, is_signed_advert
 from dermafed.shared.secure_sum.context import KeyContext
 from dermafed.shared.secure_sum.graph import Graph, draw_graph
 from dermafed.shared.secure_sum.hashing import DIGEST_BYTES, digest
+from dermafed.shared.secure_sum.reveals import Reveals, is_revealed, revealing
 from dermafed.shared.secure_sum.terms import Terms
 
 
@@ -84,12 +85,12 @@ def open_session(terms: Terms, context: KeyContext, cohort: Cohort, reveals: Rev
         reveals: the parts of the graph's seed, where the terms draw a graph; else none.
 
     Raises:
-        FederationError: a part of the seed is missing, or is not what its clinic committed to.
+        FederationError: a part of the seed is missing, or is not the one that its clinic committed to.
     """
     adverts = {advert.clinic: advert for advert in cohort.adverts}
     if terms.draws_graph:
-        _check_reveals(context, adverts, reveals)
-    seed = digest("session", context.digest, cohort.to_bytes(), reveals.to_bytes())
+        _check_reveals(terms, context, cohort, reveals)
+    seed = digest("session", context.digest, cohort.digest, reveals.to_bytes())
     return Session(terms, context, adverts, draw_graph(len(terms.roster), terms.colluders, seed), seed)
 
 
@@ -106,15 +107,13 @@ def refused(what: str, remedy: str) -> FederationError:
 _ASK = "Ask the coordinator which clinics take part; nothing was sent but keys"
 
 
-def _check_reveals(context: KeyContext, adverts: dict[int, Advert], reveals: Reveals) -> None:
-    parts = {reveal.clinic: reveal.part for reveal in reveals.reveals}
-    if parts.keys() != adverts.keys():
+def _check_reveals(terms: Terms, context: KeyContext, cohort: Cohort, reveals: Reveals) -> None:
+    if tuple(each.clinic for each in reveals.reveals) != revealing(cohort, terms.colluders):
         raise refused("The graph's seed lacks a clinic's part, or has one too many", _AGAIN)
-    for clinic, part in parts.items():
-        if commit(context.digest, clinic, part) != adverts[clinic].commitment:
-            raise refused(
-                f"A part of the graph's seed is not the one that clinic {clinic} committed to", _AGAIN
-            )
+    for reveal in reveals.reveals:
+        if not is_revealed(terms.roster.keys[reveal.clinic], context.digest, cohort, reveal):
+            name = terms.roster.names[reveal.clinic]
+            raise refused(f"A part of the graph's seed is not the one that '{name}' committed to", _AGAIN)
 
 
 _AGAIN = "Begin the round again, without the clinics that do not reply"

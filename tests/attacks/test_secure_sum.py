@@ -15,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dermafed.shared.errors import FederationError
 from dermafed.shared.secure_sum import terms as terms_module
 from dermafed.shared.secure_sum import thresholds
-from dermafed.shared.secure_sum.adverts import Advert, Cohort, Reveals, sign_advert
+from dermafed.shared.secure_sum.adverts import Advert, Cohort, sign_advert
 from dermafed.shared.secure_sum.clinic_side import ClinicSide
 from dermafed.shared.secure_sum.context import KeyContext
 from dermafed.shared.secure_sum.masks import add_pair_mask, add_self_mask
 from dermafed.shared.secure_sum.released_shares import ReleasedShares, Secret
+from dermafed.shared.secure_sum.reveals import Reveals
 from dermafed.shared.secure_sum.roster import Roster
 from dermafed.shared.secure_sum.round_secrets import RoundSecrets, agree, public_key
 from dermafed.shared.secure_sum.sealed_shares import (

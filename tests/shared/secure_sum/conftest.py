@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from dermafed.shared.secure_sum.signing import is_signed
 
-CHECKING = ("adverts", "clinic_side", "server_side")
+CHECKING = ("adverts", "clinic_side", "reveals", "server_side")
 
 
 @pytest.fixture

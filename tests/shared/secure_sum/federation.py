@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.secure_sum.adverts import Cohort, Reveals
+from dermafed.shared.secure_sum.adverts import Cohort
 from dermafed.shared.secure_sum.clinic_side import ClinicSide
 from dermafed.shared.secure_sum.context import KeyContext, Task
 from dermafed.shared.secure_sum.fixed_point import Layout, Part
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
+from dermafed.shared.secure_sum.reveals import Reveals
 from dermafed.shared.secure_sum.roster import Roster
 from dermafed.shared.secure_sum.server_side import ServerSide
 from dermafed.shared.secure_sum.signed_rounds import opened_twice
@@ -116,7 +117,9 @@ class Federation:
 
     def reveals(self, cohort: Cohort) -> Reveals:
         for clinic in self.sending(SHARES, self.server._adverts):
-            self.up(self.server.take_reveal, self.clinics[clinic].reveal(cohort))
+            reveal = self.clinics[clinic].reveal(cohort)
+            if reveal is not None:
+                self.up(self.server.take_reveal, reveal)
         return self.carry(self.server.close_reveals())
 
     def deal(self, following: Cohort | Reveals) -> None:

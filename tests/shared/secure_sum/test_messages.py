@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.secure_sum.adverts import Advert, Cohort, Reveal, Reveals
+from dermafed.shared.secure_sum.adverts import Advert, Cohort
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.released_shares import ReleasedShare, ReleasedShares, Secret
+from dermafed.shared.secure_sum.reveals import Reveal, Reveals
 from dermafed.shared.secure_sum.sealed_shares import DealtShares, DeliveredShares, SealedShare
 from dermafed.shared.secure_sum.survivors import Signatures, SignedSurvivors, Survivors
 
@@ -28,11 +29,11 @@ RELEASED = (ReleasedShare(1, Secret.SELF_SEED, b"p" * 33), ReleasedShare(4, Secr
 MESSAGES: list[tuple[Any, Callable[[bytes], Any], bytes]] = [
     (ADVERT, Advert.from_bytes, b"\1\1\1\2" + b"a" * 32 + b"b" * 32 + b"c" * 32 + b"d" * 96),
     (Cohort((ADVERT, LATER)), Cohort.from_bytes, b"\1\2" + ADVERT.to_bytes()[2:] + LATER.to_bytes()[2:]),
-    (Reveal(5, b"r" * 32), Reveal.from_bytes, b"\1\3\0\5" + b"r" * 32),
+    (Reveal(5, b"r" * 32, b"s" * 96), Reveal.from_bytes, b"\1\3\0\5" + b"r" * 32 + b"s" * 96),
     (
-        Reveals((Reveal(5, b"r" * 32), Reveal(6, b"t" * 32))),
+        Reveals((Reveal(5, b"r" * 32, b"s" * 96), Reveal(6, b"t" * 32, b"u" * 96))),
         Reveals.from_bytes,
-        b"\1\4\0\5" + b"r" * 32 + b"\0\6" + b"t" * 32,
+        b"\1\4\0\5" + b"r" * 32 + b"s" * 96 + b"\0\6" + b"t" * 32 + b"u" * 96,
     ),
     (
         DealtShares(2, b"k" * 32, SEALED),
@@ -87,7 +88,7 @@ def test_cut_prolonged_and_other_messages_are_refused(
     [
         (Cohort.from_bytes, b"\1\2" + ADVERT.to_bytes()[2:] * 2),
         (Cohort.from_bytes, b"\1\2" + LATER.to_bytes()[2:] + ADVERT.to_bytes()[2:]),
-        (Reveals.from_bytes, b"\1\4" + (b"\0\5" + b"r" * 32) * 2),
+        (Reveals.from_bytes, b"\1\4" + (b"\0\5" + b"r" * 128) * 2),
         (DeliveredShares.from_bytes, b"\1\6" + (b"\0\5" + b"r" * 94) * 2),
         (DealtShares.from_bytes, b"\1\5\0\2" + b"k" * 32 + (b"\0\5" + b"r" * 94) * 2),
         (Survivors.from_bytes, b"\1\x08\0\3\0\3"),
