@@ -364,6 +364,26 @@ def test_different_cohorts_open_no_shares_of_each_other() -> None:
         federation.clinics[VICTIM].mask(DeliveredShares((SealedShare(1, share.sealed),)), VALUES[VICTIM])
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda adverts, old: adverts[:3], "has 3 clinics of the 4"),
+        (lambda adverts, old: adverts[1:], "lacks this clinic's own"),
+        (lambda adverts, old: (old, *adverts[1:]), "lacks this clinic's own"),
+        (lambda adverts, old: (*adverts, replace(old, clinic=5)), "not in the roster"),
+    ],
+)
+def test_a_list_of_keys_that_cannot_be_is_refused(
+    change: Callable[..., tuple[Advert, ...]], why: str
+) -> None:
+    federation = Federation(terms(5), VALUES)
+    old = federation.side(VICTIM).advertise(federation.server.context, task())  # of before a restart
+    cohort = federation.keys()
+    with pytest.raises(FederationError, match=why) as refused:
+        federation.clinics[VICTIM].deal(Cohort(change(cohort.adverts, old)))
+    assert refused.value.remedy
+
+
 def test_a_copied_key_is_refused() -> None:
     """A clinic that advertises another's key would have the same secret with everybody."""
     federation = Federation(terms(5), VALUES)

@@ -111,3 +111,18 @@ def test_masked_vectors_of_zeros_are_uniform() -> None:
     assert irregularity(agreed.layout.encode(values[0])) > 6
     both = np.corrcoef(vectors[0].astype(float), vectors[1].astype(float))[0, 1]
     assert abs(both) < 6 / np.sqrt(size)
+
+
+def test_the_masks_of_two_attempts_have_nothing_in_common() -> None:
+    """Of the same values, the difference of what a clinic sends in two attempts is as random as each."""
+    size = 200_000
+    agreed = terms(3, 0, (Part("delta", size, 1.0),))
+    values = random_values(np.random.default_rng(6), 3, agreed.layout)
+    sent = []
+    for attempt in (1, 2):
+        federation = Federation(agreed, values, attempt=attempt)
+        federation.run()
+        sent.append([message.values for message in federation.transcript if hasattr(message, "values")])
+    for first, second in zip(*sent, strict=True):
+        assert irregularity(first - second) < 6
+    assert irregularity(sent[0][0] - sent[0][0]) > 6
