@@ -17,5 +17,5 @@ step  a clinic sends                                              the server sen
 ====  ==========================================================  ============================================
 
 ``clinic_side`` and ``server_side`` are the two state machines, without any network. What a clinic approved
-is in ``terms``; that it signs one list a round, ever, in ``signed_rounds``.
+is in ``terms``; that it signs one list a round, ever, in ``sum_log``.
 """

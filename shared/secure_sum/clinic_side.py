@@ -28,9 +28,9 @@ from dermafed.shared.secure_sum.sealed_shares import (
 )
 from dermafed.shared.secure_sum.session import Session, check_cohort, no_commitment, open_session, refused
 from dermafed.shared.secure_sum.shamir import split_secret
-from dermafed.shared.secure_sum.signed_rounds import SignedRounds
 from dermafed.shared.secure_sum.signing import is_signed, sign
 from dermafed.shared.secure_sum.steps import Step, Steps
+from dermafed.shared.secure_sum.sum_log import SumLog
 from dermafed.shared.secure_sum.survivors import Signatures, SignedSurvivors, Survivors
 from dermafed.shared.secure_sum.terms import Terms
 
@@ -44,13 +44,11 @@ class ClinicSide:
         terms: what it approved.
         name: its name in the roster.
         key: its private enrolment key, EC P-384.
-        signed: the rounds for which it has signed a list, on its disk.
+        log: what it has done in sums before, on its disk.
     """
 
-    def __init__(
-        self, terms: Terms, name: str, key: ec.EllipticCurvePrivateKey, signed: SignedRounds
-    ) -> None:
-        self._terms, self._key, self._signed = terms, key, signed
+    def __init__(self, terms: Terms, name: str, key: ec.EllipticCurvePrivateKey, log: SumLog) -> None:
+        self._terms, self._key, self._log = terms, key, log
         self._place = terms.roster.place(name)
         self._steps = Steps()
         self._context: KeyContext
@@ -69,12 +67,13 @@ class ClinicSide:
             task: what this clinic was asked for, and the model that it was sent.
 
         Raises:
-            FederationError: the context differs from what was approved or asked for, or a list of survivors
-                was signed for this sum before.
+            FederationError: the context differs from what was approved or asked for, the attempt was begun
+                before, or a list of survivors was signed for this sum.
+            StorageError: that it is begun cannot be written down.
         """
         with self._steps.take(Step.KEYS, Step.REVEAL if self._terms.draws_graph else Step.SHARES):
             self._terms.check(context, task)
-            self._signed.check(context)
+            self._log.begin(context)
             self._context, self._secrets = context, RoundSecrets.fresh()
             self._advert = sign_advert(self._key, context.digest, self._unsigned())
             return self._advert
@@ -153,7 +152,7 @@ class ClinicSide:
             self._check_holders(listed & self._shares.keys(), "masked vectors")
             if listed & {*self._session.peers_of(self._place)} - self._shares.keys():
                 raise refused("The list of survivors has a peer that dealt this clinic no shares", _LIE)
-            self._signed.add(self._context)
+            self._log.sign(self._context)
             self._survivors = survivors
             return SignedSurvivors(self._place, sign(self._key, survivors.signed_text(self._session.digest)))
 

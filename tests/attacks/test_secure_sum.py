@@ -33,7 +33,7 @@ from dermafed.shared.secure_sum.sealed_shares import (
 )
 from dermafed.shared.secure_sum.session import Session, open_session
 from dermafed.shared.secure_sum.shamir import SHARE_BYTES, combine_shares
-from dermafed.shared.secure_sum.signed_rounds import SignedRoundsFile
+from dermafed.shared.secure_sum.sum_log import SumLogFile
 from dermafed.shared.secure_sum.survivors import Signatures, Survivors
 from dermafed.shared.secure_sum.terms import MOST_ATTEMPTS, Terms
 from tests.shared.secure_sum.federation import (
@@ -205,23 +205,23 @@ def test_a_round_is_opened_once() -> None:
     first = Federation(terms(5), VALUES)
     first.run()
     for asked in (task(), replace(task(), run=8), task(model=CRAFTED)):
-        second = Federation(terms(5), VALUES, attempt=2, task=asked, journals=first.journals)
+        second = Federation(terms(5), VALUES, attempt=2, task=asked, logs=first.logs)
         with pytest.raises(FederationError, match="signed already for 'train' of round 1") as refused:
             second.run()
         assert "next round" in refused.value.remedy
-    assert Federation(terms(5), VALUES, task=task(round=2), journals=first.journals).run()
+    assert Federation(terms(5), VALUES, task=task(round=2), logs=first.logs).run()
 
 
 def test_a_round_that_is_opened_twice_shows_who_was_missing() -> None:
     everybody = Federation(terms(5), VALUES).run()["delta"]
-    again = Federation(terms(5), VALUES, {VICTIM: MASKED}, attempt=2).run()["delta"]  # fresh journals
+    again = Federation(terms(5), VALUES, {VICTIM: MASKED}, attempt=2).run()["delta"]  # fresh logs
     np.testing.assert_allclose(everybody - again, VALUES[VICTIM]["delta"], atol=1e-7)
 
 
 def test_two_attempts_side_by_side_open_one_sum() -> None:
     """Both are at the list of survivors before either is signed."""
     one = Federation(terms(5), VALUES)
-    other = Federation(terms(5), VALUES, {VICTIM: MASKED}, attempt=2, journals=one.journals)
+    other = Federation(terms(5), VALUES, {VICTIM: MASKED}, attempt=2, logs=one.logs)
     for each in (one, other):
         each.deal(each.keys())
         each.sums()
@@ -305,7 +305,7 @@ def test_a_list_that_cannot_be_is_not_signed(listed: tuple[int, ...], why: str) 
     side = federation.clinics[VICTIM]
     with pytest.raises(FederationError, match=why):
         side.sign(Survivors(listed))
-    assert not federation.journals[VICTIM].signed
+    assert list(federation.logs[VICTIM].sums.values()) == [["1"]]
     with pytest.raises(FederationError, match="'done' is due"):
         side.sign(Survivors((0, 1, 2, 3, 4)))
 
@@ -377,7 +377,7 @@ def test_a_list_of_keys_that_cannot_be_is_refused(
     change: Callable[..., tuple[Advert, ...]], why: str
 ) -> None:
     federation = Federation(terms(5), VALUES)
-    old = federation.side(VICTIM).advertise(federation.server.context, task())  # of before a restart
+    old = victim(federation.terms).advertise(federation.server.context, task())  # of before a restart
     cohort = federation.keys()
     with pytest.raises(FederationError, match=why) as refused:
         federation.clinics[VICTIM].deal(Cohort(change(cohort.adverts, old)))
@@ -415,9 +415,22 @@ def test_each_step_is_taken_once() -> None:
 
 
 def test_a_restart_forgets_no_signed_list(tmp_path: Any) -> None:
-    agreed, path = terms(5), tmp_path / "signed.json"
-    context = agreed.context(task(), 1)
-    SignedRoundsFile(path).add(context)
-    side = ClinicSide(agreed, name(VICTIM), enrolment_key(VICTIM), SignedRoundsFile(path))
+    agreed, path = terms(5), tmp_path / "sums.json"
+    federation = Federation(
+        agreed, VALUES, logs={VICTIM: SumLogFile(path), **{at: Remembered() for at in range(1, 5)}}
+    )
+    federation.run()
+    side = ClinicSide(agreed, name(VICTIM), enrolment_key(VICTIM), SumLogFile(path))
     with pytest.raises(FederationError, match="signed already"):
         side.advertise(agreed.context(task(), 2), task())
+
+
+def test_an_attempt_is_begun_once() -> None:
+    """Else a server could ask for it again and again, until it likes the graph that is drawn."""
+    agreed, log = terms(5), Remembered()
+    for attempt in (1, 2, 3):
+        context = agreed.context(task(), attempt)
+        ClinicSide(agreed, name(VICTIM), enrolment_key(VICTIM), log).advertise(context, task())
+        again = ClinicSide(agreed, name(VICTIM), enrolment_key(VICTIM), log)
+        with pytest.raises(FederationError, match=f"Attempt {attempt} .* was begun already"):
+            again.advertise(context, task())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dermafed.shared.errors import FederationError
 from dermafed.shared.secure_sum.adverts import Cohort
 from dermafed.shared.secure_sum.clinic_side import ClinicSide
 from dermafed.shared.secure_sum.context import KeyContext, Task
@@ -21,7 +19,7 @@ from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.reveals import Reveals
 from dermafed.shared.secure_sum.roster import Roster
 from dermafed.shared.secure_sum.server_side import ServerSide
-from dermafed.shared.secure_sum.signed_rounds import opened_twice
+from dermafed.shared.secure_sum.sum_log import after
 from dermafed.shared.secure_sum.terms import Terms
 
 KEYS, SHARES, MASKED, SIGNED, RELEASED = STEPS = ("keys", "shares", "masked", "signed", "released")
@@ -59,17 +57,19 @@ def task(round: int = 1, model: str = MODEL) -> Task:
 
 @dataclass
 class Remembered:
-    """Signed rounds in memory."""
+    """A clinic's log in memory."""
 
-    signed: set[tuple[str, int, str]] = field(default_factory=set)
+    sums: dict[tuple[str, int, str], list[str]] = field(default_factory=dict)
 
-    def check(self, context: KeyContext) -> None:
-        if (context.plan, context.round, context.label) in self.signed:
-            raise opened_twice(context)
+    def begin(self, context: KeyContext) -> None:
+        self._add(context, str(context.attempt))
 
-    def add(self, context: KeyContext) -> None:
-        self.check(context)
-        self.signed.add((context.plan, context.round, context.label))
+    def sign(self, context: KeyContext) -> None:
+        self._add(context, "signed")
+
+    def _add(self, context: KeyContext, what: str) -> None:
+        name = context.plan, context.round, context.label
+        self.sums[name] = after(self.sums.get(name, []), what, context)
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Federation:
         values: each clinic's values.
         drops: from which step on a clinic sends nothing.
         attempt: the attempt's number.
-        journals: of each clinic; to be kept over attempts.
+        logs: of each clinic; to be kept over attempts.
         carry: what a message passes on its way to the server and back: tests look at it, or change it.
     """
 
@@ -90,18 +90,18 @@ class Federation:
     drops: Mapping[int, str] = field(default_factory=dict)
     attempt: int = 1
     task: Task = field(default_factory=task)
-    journals: dict[int, Remembered] = field(default_factory=dict)
+    logs: dict[int, Remembered] = field(default_factory=dict)
     carry: Callable[[Any], Any] = lambda message: message
     transcript: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         count = len(self.terms.roster)
-        self.journals = self.journals or {clinic: Remembered() for clinic in range(count)}
+        self.logs = self.logs or {clinic: Remembered() for clinic in range(count)}
         self.clinics = {clinic: self.side(clinic) for clinic in range(count)}
         self.server = ServerSide(self.terms, self.task, self.attempt)
 
     def side(self, clinic: int) -> ClinicSide:
-        return ClinicSide(self.terms, name(clinic), enrolment_key(clinic), self.journals[clinic])
+        return ClinicSide(self.terms, name(clinic), enrolment_key(clinic), self.logs[clinic])
 
     def run(self) -> dict[str, np.ndarray]:
         cohort = self.keys()
@@ -162,18 +162,6 @@ def over_the_wire(message: Any) -> Any:
     if isinstance(message, MaskedVector):
         return MaskedVector.from_bytes(data, message.values.size)
     return type(message).from_bytes(data)
-
-
-def refusal(work: Callable[[], object]) -> str:
-    """The text of the error that the work ends with; empty if it does not."""
-    with suppress(FederationError):
-        work()
-        return ""
-    try:
-        work()
-    except FederationError as error:
-        return str(error)
-    return ""
 
 
 def random_values(rng: np.random.Generator, clinics: int, layout: Layout) -> dict[int, dict[str, np.ndarray]]:
