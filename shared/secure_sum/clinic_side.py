@@ -17,7 +17,7 @@ from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.masks import add_pair_mask, add_self_mask
 from dermafed.shared.secure_sum.released_shares import ReleasedShare, ReleasedShares, Secret
 from dermafed.shared.secure_sum.reveals import Reveal, Reveals, commit, revealing, sign_reveal
-from dermafed.shared.secure_sum.round_secrets import RoundSecrets, agree, public_key
+from dermafed.shared.secure_sum.round_secrets import RoundSecrets, agree, public_bytes
 from dermafed.shared.secure_sum.sealed_shares import (
     DealtShares,
     DeliveredShares,
@@ -177,7 +177,7 @@ class ClinicSide:
         commitment = no_commitment()
         if self._terms.draws_graph:
             commitment = commit(self._context.digest, self._place, own.seed_part)
-        return Advert(self._place, public_key(own.share_key), public_key(own.mask_key), commitment, b"")
+        return Advert(self._place, public_bytes(own.share_key), public_bytes(own.mask_key), commitment, b"")
 
     def _checked(self, cohort: Cohort) -> Cohort:
         check_cohort(self._terms, cohort)
@@ -191,7 +191,8 @@ class ClinicSide:
         holders, threshold = session.holders(self._place), session.graph.threshold
         self._check_holders(set(holders), "keys")
         session.check_signed(holders)
-        seeds, keys = (split_secret(each, holders, threshold) for each in (own.self_seed, own.mask_key))
+        split = own.self_seed, own.mask_key.private_bytes_raw()
+        seeds, keys = (split_secret(each, holders, threshold) for each in split)
         pairs = {holder: SharePair(seeds[holder], keys[holder]) for holder in holders}
         self._shares[self._place] = pairs.pop(self._place)
         sealed = (

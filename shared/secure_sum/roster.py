@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -56,7 +57,7 @@ class Roster:
             raise InputError("This clinic is not in the roster", where=name, remedy="Ask the coordinator")
         return self.names.index(name)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of names and keys, hexadecimal: what a clinic approves."""
         fields = (

@@ -17,40 +17,45 @@ class RoundSecrets:
     """Fresh for each attempt.
 
     Attributes:
-        share_key: private X25519 key, by which it reads the shares that it holds; 32 bytes.
-        mask_key: private X25519 key of its masks with peers; opened if it drops out.
-        self_seed: seed of its own mask; opened if it is in the sum.
-        seed_part: its part of the graph's seed.
+        share_key: by which it reads the shares that it holds.
+        mask_key: of its masks with peers; opened if it drops out.
+        self_seed: seed of its own mask, 32 bytes; opened if it is in the sum.
+        seed_part: its part of the graph's seed, 32 bytes.
     """
 
-    share_key: bytes = field(repr=False)
-    mask_key: bytes = field(repr=False)
+    share_key: X25519PrivateKey = field(repr=False)
+    mask_key: X25519PrivateKey = field(repr=False)
     self_seed: bytes = field(repr=False)
     seed_part: bytes = field(repr=False)
 
     @classmethod
     def fresh(cls) -> Self:
         """From the operating system's generator."""
-        return cls(*(secrets.token_bytes(SECRET_BYTES) for _ in range(4)))
+        share_key, mask_key, self_seed, seed_part = (secrets.token_bytes(SECRET_BYTES) for _ in range(4))
+        load = X25519PrivateKey.from_private_bytes
+        return cls(load(share_key), load(mask_key), self_seed, seed_part)
 
 
-def public_key(private: bytes) -> bytes:
-    """The public X25519 key of a private one, both 32 bytes."""
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-
-
-def agree(private: bytes, public: bytes) -> bytes:
+def agree(private: X25519PrivateKey, public: bytes) -> bytes:
     """What two owners of X25519 keys agree on (RFC 7748), 32 bytes.
+
+    Args:
+        private: one's own key.
+        public: the peer's, 32 bytes.
 
     Raises:
         FederationError: the peer's key is one with which anybody would agree.
     """
     try:
-        peer = X25519PublicKey.from_public_bytes(public)
-        return X25519PrivateKey.from_private_bytes(private).exchange(peer)
+        return private.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError as error:
         raise FederationError(
             "A peer's key is not a usable X25519 key",
             where="secure sum",
             remedy="Leave that clinic out, and begin the round again",
         ) from error
+
+
+def public_bytes(private: X25519PrivateKey) -> bytes:
+    """The public key of a private one, 32 bytes."""
+    return private.public_key().public_bytes_raw()

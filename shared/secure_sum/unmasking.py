@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from dermafed.shared.errors import FederationError
 from dermafed.shared.secure_sum.hashing import digest
 from dermafed.shared.secure_sum.masks import Ring, add_pair_mask, add_self_mask
 from dermafed.shared.secure_sum.released_shares import ReleasedShares
-from dermafed.shared.secure_sum.round_secrets import agree, public_key
+from dermafed.shared.secure_sum.round_secrets import agree, public_bytes
 from dermafed.shared.secure_sum.sealed_shares import DealtShares
 from dermafed.shared.secure_sum.session import Session, refused
 from dermafed.shared.secure_sum.shamir import combine_shares
@@ -55,7 +57,8 @@ class Opened:
         if dealer in self.survivors:
             commitment = digest("self seed", self.session.digest, secret)
             return commitment == self.dealt[dealer].seed_commitment
-        return public_key(secret) == self.session.adverts[dealer].mask_key
+        key = X25519PrivateKey.from_private_bytes(secret)
+        return public_bytes(key) == self.session.adverts[dealer].mask_key
 
     def _missing(self, dealer: int) -> str:
         """The names of those who hold a share and did not release it."""
@@ -90,9 +93,9 @@ def unmask(total: Ring, opened: Opened) -> None:
             _take_off_pairs(total, opened, clinic, secret)
 
 
-def _take_off_pairs(total: Ring, opened: Opened, dropped: int, key: bytes) -> None:
+def _take_off_pairs(total: Ring, opened: Opened, dropped: int, secret: bytes) -> None:
     """What the survivors among its peers have put on for a clinic that dropped out."""
-    session = opened.session
+    session, key = opened.session, X25519PrivateKey.from_private_bytes(secret)
     for peer in opened.survivors.intersection(session.peers_of(dropped)):
         agreed = agree(key, session.adverts[peer].mask_key)
         add_pair_mask(total, agreed, session.digest, peer, dropped, subtract=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from dermafed.shared.errors import FederationError
 from dermafed.shared.secure_sum import terms as terms_module
@@ -22,7 +23,7 @@ from dermafed.shared.secure_sum.masks import add_pair_mask, add_self_mask
 from dermafed.shared.secure_sum.released_shares import ReleasedShares, Secret
 from dermafed.shared.secure_sum.reveals import Reveals
 from dermafed.shared.secure_sum.roster import Roster
-from dermafed.shared.secure_sum.round_secrets import RoundSecrets, agree, public_key
+from dermafed.shared.secure_sum.round_secrets import RoundSecrets, agree, public_bytes
 from dermafed.shared.secure_sum.sealed_shares import (
     DealtShares,
     DeliveredShares,
@@ -61,7 +62,7 @@ class Impostor:
 
     def advert(self, peer: int, key: ec.EllipticCurvePrivateKey) -> Advert:
         own = self.secrets[peer]
-        unsigned = Advert(peer, public_key(own.share_key), public_key(own.mask_key), bytes(32), b"")
+        unsigned = Advert(peer, public_bytes(own.share_key), public_bytes(own.mask_key), bytes(32), b"")
         return sign_advert(key, self.context.digest, unsigned)
 
     def read(self, side: ClinicSide) -> np.ndarray:
@@ -97,6 +98,9 @@ class Impostor:
 def its_own(peer: int) -> ec.EllipticCurvePrivateKey:
     """A signing key of the server's."""
     return enrolment_key(1000 + peer)
+
+
+private_key = X25519PrivateKey.from_private_bytes
 
 
 def victim(agreed: Terms) -> ClinicSide:
@@ -169,7 +173,7 @@ def take_off_all(vector: np.ndarray, seed: bytes, mask_key: bytes, session: Sess
     """With both secrets of the victim, its vector lies open."""
     add_self_mask(vector, seed, session.digest, VICTIM, subtract=True)
     for peer in session.peers_of(VICTIM):
-        agreed = agree(mask_key, session.adverts[peer].mask_key)
+        agreed = agree(private_key(mask_key), session.adverts[peer].mask_key)
         add_pair_mask(vector, agreed, session.digest, VICTIM, peer, subtract=True)
 
 
@@ -277,7 +281,7 @@ def test_where_lists_are_not_compared_a_sum_of_two_clinics_is_opened(monkeypatch
     for clinic in (2, 3, 4):
         key = opened(released, clinic, Secret.MASK_KEY)
         for peer in (0, 1):
-            agreed = agree(key, session.adverts[peer].mask_key)
+            agreed = agree(private_key(key), session.adverts[peer].mask_key)
             add_pair_mask(total, agreed, session.digest, peer, clinic, subtract=True)
     two = VALUES[0]["delta"] + VALUES[1]["delta"]
     np.testing.assert_allclose(federation.terms.layout.decode(total)["delta"], two, atol=1e-7)
@@ -396,7 +400,7 @@ def test_a_copied_key_is_refused() -> None:
 
 def test_a_key_with_which_anybody_agrees_is_refused() -> None:
     with pytest.raises(FederationError, match="not a usable X25519 key"):
-        agree(secrets.token_bytes(32), bytes(32))
+        agree(private_key(secrets.token_bytes(32)), bytes(32))
 
 
 def test_each_step_is_taken_once() -> None:

@@ -82,7 +82,9 @@ class Federation:
         drops: from which step on a clinic sends nothing.
         attempt: the attempt's number.
         logs: of each clinic; to be kept over attempts.
-        carry: what a message passes on its way to the server and back: tests look at it, or change it.
+        carry: what a message passes on its way to the server and back: tests may change it.
+        transcript: what the clinics sent.
+        carried: the bytes of all messages.
     """
 
     terms: Terms
@@ -93,6 +95,7 @@ class Federation:
     logs: dict[int, Remembered] = field(default_factory=dict)
     carry: Callable[[Any], Any] = lambda message: message
     transcript: list[Any] = field(default_factory=list)
+    carried: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         count = len(self.terms.roster)
@@ -113,14 +116,14 @@ class Federation:
     def keys(self) -> Cohort:
         for clinic in self.sending(KEYS):
             self.up(self.server.take_advert, self.clinics[clinic].advertise(self.server.context, self.task))
-        return self.carry(self.server.close_keys())
+        return self.pass_on(self.server.close_keys())
 
     def reveals(self, cohort: Cohort) -> Reveals:
         for clinic in self.sending(SHARES, self.server._adverts):
             reveal = self.clinics[clinic].reveal(cohort)
             if reveal is not None:
                 self.up(self.server.take_reveal, reveal)
-        return self.carry(self.server.close_reveals())
+        return self.pass_on(self.server.close_reveals())
 
     def deal(self, following: Cohort | Reveals) -> None:
         for clinic in self.sending(SHARES, self.server._adverts):
@@ -131,21 +134,25 @@ class Federation:
     def sums(self) -> None:
         delivered = self.server.close_shares()
         for clinic in self.sending(MASKED, delivered):
-            shares = self.carry(delivered[clinic])
+            shares = self.pass_on(delivered[clinic])
             self.up(self.server.take_masked, self.clinics[clinic].mask(shares, self.values[clinic]))
 
     def open(self) -> dict[str, np.ndarray]:
-        survivors = self.carry(self.server.close_masked())
+        survivors = self.pass_on(self.server.close_masked())
         for clinic in self.sending(SIGNED, survivors.clinics):
             self.up(self.server.take_signed, self.clinics[clinic].sign(survivors))
-        signatures = self.carry(self.server.close_survivors())
+        signatures = self.pass_on(self.server.close_survivors())
         for clinic in self.sending(RELEASED, [clinic for clinic, _ in signatures.signed]):
             self.up(self.server.take_released, self.clinics[clinic].release(signatures))
         return self.server.close()
 
     def up(self, take: Callable[[Any], None], message: Any) -> None:
         self.transcript.append(message)
-        take(self.carry(message))
+        take(self.pass_on(message))
+
+    def pass_on(self, message: Any) -> Any:
+        self.carried.append(message.to_bytes())
+        return self.carry(message)
 
     def sending(self, step: str, among: Iterable[int] | None = None) -> list[int]:
         alive = self.clinics if among is None else among

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from dermafed.shared.secure_sum import clinic_side
 from dermafed.shared.secure_sum.fixed_point import Part
@@ -23,6 +24,7 @@ from dermafed.shared.secure_sum.shamir import combine_shares
 from tests.shared.secure_sum.federation import MASKED, SIGNED, Federation, random_values, terms
 
 SIZE = 50
+private_key = X25519PrivateKey.from_private_bytes
 TERMS = terms(5, 0, (Part("delta", SIZE, 4.0),))
 VALUES = random_values(np.random.default_rng(3), 5, TERMS.layout)
 SWAPPED = {**VALUES, 1: VALUES[3], 3: VALUES[1]}
@@ -55,7 +57,8 @@ def agreed_secret(federation: Federation) -> bytes:
 def drawn(seed: int = 0) -> list[RoundSecrets]:
     """What each clinic has drawn from the test's generator in step 1."""
     rng = random.Random(seed)
-    return [RoundSecrets(*(rng.randbytes(32) for _ in range(4))) for _ in range(5)]
+    drawn = [[rng.randbytes(32) for _ in range(4)] for _ in range(5)]
+    return [RoundSecrets(*map(private_key, keys[:2]), *keys[2:]) for keys in drawn]
 
 
 @pytest.mark.parametrize("drops", [{}, {0: MASKED}, {0: MASKED, 4: SIGNED}])
@@ -94,7 +97,7 @@ def test_whoever_opens_the_key_of_one_of_them_sees_which_mask_it_was(monkeypatch
     # As the server could if three clinics had called clinic 1 dead: their shares are opened here.
     key = combine_shares(shares_of_its_key(federation), 3)
     mask, session = np.zeros(SIZE, np.uint32), federation.server._session
-    add_pair_mask(mask, agree(key, session.adverts[3].mask_key), session.digest, 1, 3)
+    add_pair_mask(mask, agree(private_key(key), session.adverts[3].mask_key), session.digest, 1, 3)
     np.testing.assert_array_equal(mask, mask_of_the_two(federation))
     one, three = (TERMS.layout.encode(VALUES[clinic]) for clinic in (1, 3))
     assert (mask != mask + one - three).any()
