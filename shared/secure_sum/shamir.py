@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from functools import reduce
+from math import prod
 
 PRIME = 2**256 + 297
 """The smallest prime above 2**256: any 32 bytes are a secret."""
@@ -55,8 +56,8 @@ def _value(coefficients: list[int], at: int) -> int:
 def _basis(points: list[int], at: int) -> int:
     """Lagrange's basis polynomial of ``at``, at 0."""
     others = [point for point in points if point != at]
-    above = reduce(lambda product, point: product * point % PRIME, others, 1)
-    below = reduce(lambda product, point: product * (point - at) % PRIME, others, 1)
+    # Of small numbers: a product without remainders in between is faster.
+    above, below = prod(others), prod(point - at for point in others)
     return above * pow(below, -1, PRIME) % PRIME
 
 

@@ -342,6 +342,21 @@ def test_signatures_of_others_lists_and_too_few_release_nothing() -> None:
             side.release(Signatures(tuple(signatures)))
 
 
+def test_signatures_of_another_round_release_nothing() -> None:
+    """Of the same list: else a server would need nobody's consent in the rounds that follow."""
+    first = Federation(terms(5), VALUES)
+    first.run()
+    second = Federation(terms(5), VALUES, task=task(round=2))
+    second.deal(second.keys())
+    second.sums()
+    survivors = second.server.close_masked()
+    assert survivors == first.server._survivors
+    side = second.clinics[VICTIM]
+    side.sign(survivors)
+    with pytest.raises(FederationError, match="not one of the list"):
+        side.release(Signatures(tuple(first.server._signed.values())))
+
+
 @pytest.mark.parametrize("change", ["flip", "move", "swap"])
 def test_changed_shares_are_noticed(change: str) -> None:
     federation = Federation(terms(5), VALUES)
