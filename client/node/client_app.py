@@ -9,6 +9,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from dermafed.client.node.replying import replies, timed
+from dermafed.client.node.sum_app import add_sums
 from dermafed.client.node.trainer_cache import TrainerFor
 from dermafed.shared.errors import FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from dermafed.client.node.answered import Asked
     from dermafed.client.node.clinic_calibrator import ClinicCalibrator
     from dermafed.client.node.clinic_finder import ClinicFinder
+    from dermafed.client.node.clinic_sums import ClinicSums
     from dermafed.client.node.consent import ClinicConsent
 
 QualityOf = Callable[[FloatVector, int], ExplanationQuality]
@@ -60,6 +62,7 @@ def build_client_app(
     consent: ClinicConsent | None = None,
     calibrator_for: Callable[[Context], ClinicCalibrator] | None = None,
     finder_for: Callable[[Context], ClinicFinder] | None = None,
+    sums: ClinicSums | None = None,
 ) -> ClientApp:
     """The ClientApp of every clinic, in simulation and in deployment.
 
@@ -72,6 +75,7 @@ def build_client_app(
         consent: what the clinic approved; a simulation needs none.
         calibrator_for: gives the calibrator of a context's clinic; without it, it does not calibrate.
         finder_for: gives what a context's clinic does for a lesion finder; without it, it does nothing.
+        sums: the clinic's part in secure sums; without it, it takes no part.
     """
     app = ClientApp()
 
@@ -142,6 +146,8 @@ def build_client_app(
         _add_calibration(app, answer, counted, calibrator_for)
     if finder_for is not None:
         _add_finder(app, answer, finder_for)
+    if sums is not None:
+        add_sums(app, sums, trainer_for, consent)
     if consent is not None:
         _add_consent(app, consent)
     return app
@@ -231,4 +237,4 @@ def _add_consent(app: ClientApp, consent: ClinicConsent) -> None:
     @replies(Refusal.PREPARATION_FAILED)
     def prepare(message: Message, context: Context) -> RecordDict:
         _, seconds = timed(lambda: consent.prepare(message.content, context))
-        return encode_ready(seconds)
+        return encode_ready(0.0 if consent.is_secure(context.run_id) else seconds)

@@ -28,10 +28,13 @@ from dermafed.server.rounds.run_calibration import calibrate_with_clinics
 from dermafed.server.rounds.run_explanations import measure_explanations
 from dermafed.server.rounds.run_finder import find_with_clinics
 from dermafed.server.rounds.screening import Screen
+from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
+from dermafed.server.rounds.sum_attempts import SumAttempts
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.parts import Parts, parts_without_layout
+from dermafed.shared.protocol.summed import Summing
 from dermafed.shared.storage.atomic_files import make_folder
 from dermafed.shared.training.trainer import FloatVector
 
@@ -55,6 +58,7 @@ def build_server_app(
     parts: Parts | None = None,
     refit: Refitting | None = None,
     lesion_finder: bool = False,
+    summing: Summing | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -84,6 +88,8 @@ def build_server_app(
         refit: how the last layer is trained anew after the last round; ``None``: it is not.
         lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
             ``lesion-finder.json``.
+        summing: what the clinics approved of secure sums, by which the server then learns no clinic's own
+            values; ``None``: it sees what each of them sends.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -100,7 +106,10 @@ def build_server_app(
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held)
+    sums = None if summing is None else SecureSums(summing, SumAttempts(folder), rules)
+    federation = Federation(
+        strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held, sums
+    )
     app = ServerApp()
 
     @app.main()

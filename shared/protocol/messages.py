@@ -137,6 +137,7 @@ class Refusal(IntEnum):
     HELD_BACK = 1008
     CALIBRATION_FAILED = 1009
     FINDER_FAILED = 1010
+    SECURE_SUM_FAILED = 1011
 
 
 @dataclass(frozen=True)

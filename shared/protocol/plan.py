@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings, default_frozen_blocks
+from dermafed.shared.protocol.secure_plan import DEFAULTS as SECURE_DEFAULTS
 from dermafed.shared.settings import STRICT, Key, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
@@ -155,6 +156,10 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
         weights: their origin.
         given: the keys that are given, whatever their section.
     """
+    return _by_weights(weights, given) | (SECURE_DEFAULTS if given.get("aggregation") == "secure" else {})
+
+
+def _by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any]:
     frozen_blocks = default_frozen_blocks(weights)
     if not frozen_blocks:
         return {"frozen_blocks": 0}
@@ -170,10 +175,10 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
     return found | {"frozen_blocks": frozen_blocks}
 
 
-def read_parts(values: Mapping[str, Any]) -> dict[str, Settings]:
+def read_parts(values: Mapping[str, Any], parts: Mapping[str, type[Settings]] = PARTS) -> dict[str, Settings]:
     """The model, preprocessing and recipe of a plan or an offer.
 
     Raises:
         SettingsError: one is missing or impossible.
     """
-    return {name: kind.from_dict(values[name]) for name, kind in PARTS.items() if name in values}
+    return {name: kind.from_dict(values[name]) for name, kind in parts.items() if name in values}

@@ -8,7 +8,10 @@ from typing import Self
 import numpy as np
 
 from dermafed.shared.secure_sum.masks import Ring
-from dermafed.shared.secure_sum.packing import Kind, Unpacker, malformed, packed, packed_index
+from dermafed.shared.secure_sum.packing import INDEX_BYTES, Kind, Unpacker, malformed, packed, packed_index
+
+HEADER_BYTES = 2 + INDEX_BYTES
+"""Bytes of a message besides its numbers."""
 
 
 @dataclass(frozen=True)

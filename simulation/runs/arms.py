@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan, Refit
+from dermafed.shared.protocol.privacy_settings import PLAIN, PrivacySettings
 from dermafed.shared.storage.atomic_files import write_atomically
 
 FEDERATED, TUNED, POOLED, LOCAL = "federated", "tuned", "pooled", "local:"
@@ -51,6 +52,7 @@ class Arm:
         refit: whether the last layer is trained anew after the last round, and how.
         own_layer: whether each clinic then fits its own last layer; that model is tested too.
         lesion_finder: whether the clinics fit a lesion finder to the final model.
+        privacy: what the server learns of each clinic; of baselines, whose clinic is alone, all.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Arm:
     refit: Refit = "none"
     own_layer: bool = False
     lesion_finder: bool = False
+    privacy: PrivacySettings = PLAIN
 
     @property
     def tuned(self) -> bool:

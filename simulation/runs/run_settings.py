@@ -18,6 +18,8 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import Architecture, ModelSettings
 from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.secure_plan import check_secure
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
@@ -33,7 +35,7 @@ _COLUMN = Key(panel="Data", otherwise="by its name")
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
+class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys, PrivacySettings):
     """What a simulated run is to do: its own fields, and those of a plan's parts.
 
     What is not given has its default for synthetic or for real images. Fields of the parts that
@@ -124,6 +126,12 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
                 raise SettingsError(f"{name} does not go with batch_norm local", where=name, remedy=remedy)
         return self
 
+    @model_validator(mode="after")
+    def _sums_are_possible(self) -> Self:
+        if self.is_secure:
+            check_secure({name: getattr(self, name) for name in keys_of(type(self))})
+        return self
+
     def with_seed(self, seed: int) -> Self:
         """The settings with a seed, which is the split's too unless that has its own."""
         return replace(self, seed=seed, split_seed=seed if self.split_seed is None else self.split_seed)
@@ -131,6 +139,10 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
     def preprocess(self) -> PreprocessSettings:
         """The preprocessing of the run."""
         return PreprocessSettings(**self._part(PreprocessSettings))
+
+    def privacy(self) -> PrivacySettings:
+        """What the server learns of each clinic."""
+        return PrivacySettings(**self._part(PrivacySettings))
 
     def plan(self, classes: Sequence[str], class_counts: Sequence[int], threads: int) -> Plan:
         """What the run asks of every clinic.

@@ -10,6 +10,7 @@ import keras
 
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_data import count_training_images
+from dermafed.client.node.clinic_sums import ClinicSums
 from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.held_classes import HeldClasses
@@ -28,6 +29,7 @@ from dermafed.shared.training.backend import configure_backend
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
 from dermafed.simulation.runs.arm_clinics import ClinicFinders, ClinicQualities, ClinicTrainers
+from dermafed.simulation.runs.arm_sums import ArmSums
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
 from dermafed.simulation.runs.found_lesions import save_and_test_finder
 from dermafed.simulation.runs.predict_arm import predict_tests, predict_tuned
@@ -63,6 +65,7 @@ def _train(arm: Arm) -> None:
     if state is not None and state.round >= rounds and explained and found:
         return
     model = _first_model(arm)
+    sums = ArmSums.of(arm) if arm.privacy.is_secure else None
     server = build_server_app(
         to_flat(model),
         len(arm.plan.model.classes),
@@ -77,9 +80,15 @@ def _train(arm: Arm) -> None:
         explain=arm.explain,
         refit=refit,
         lesion_finder=arm.lesion_finder,
+        summing=sums.summing if sums else None,
     )
     trainers = TrainerCache(ClinicTrainers(arm))
-    client = build_client_app(trainers, ClinicQualities(arm), finder_for=ClinicFinders(arm))
+    client = build_client_app(
+        trainers,
+        ClinicQualities(arm),
+        finder_for=ClinicFinders(arm),
+        sums=ClinicSums(sums.summand) if sums else None,
+    )
     run = run_ray if arm.engine == "ray" else run_local
     try:
         run(server, client, [unquote(clinic.name) for clinic in arm.members])

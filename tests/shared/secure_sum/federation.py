@@ -38,6 +38,11 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.public_key().public_bytes(encoding, kind)
 
 
+def openssh(key: ec.EllipticCurvePrivateKey) -> str:
+    encoding, kind = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    return key.public_key().public_bytes(encoding, kind).decode()
+
+
 def name(clinic: int) -> str:
     return f"clinic-{clinic:04d}"
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dermafed.client.node.clinic_trainer import build_clinic_trainer, clinic_seed
 from dermafed.client.node.own_model import own_model
@@ -12,6 +13,7 @@ from dermafed.server.rounds.refit_round import not_worse, refitted
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.model.classifier import to_flat
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.shared.training.data import load_labelled
 from dermafed.simulation.runs.arms import Arm, load_tuned_predictions, make_arms
 from dermafed.simulation.runs.predict_arm import _predictions, predict_tuned, tune
@@ -107,6 +109,27 @@ def test_each_clinics_own_last_layer_is_fitted_to_its_images_and_calibrated_toge
         expected = _predictions(plan, clinic, own).test
         np.testing.assert_array_equal(found[clinic.name], expected)
         assert not np.array_equal(expected, _predictions(plan, clinic, weights).test)
+
+
+def test_an_arm_by_secure_sums_is_the_arm_in_clear(tmp_path: Path) -> None:
+    images = records(tmp_path, 24)
+    names = ("Graz", "Linz 1", "Vienna", "Wels")
+    for at, name in enumerate(names):
+        own = images[6 * at : 6 * at + 6]
+        write_clinic_split(tmp_path / name, Splits(own[: 3 + at % 2], own[4:5], own[5:]))
+    plan = replace(PLAN, recipe=plain(balance="none"), rounds=1, class_counts=(5, 5, 4))
+    clinics = tuple(tmp_path / name for name in names)
+    arm = Arm("federated", tmp_path / "clear", clinics, clinics, plan, "fedavg", "local", "none")
+    secure = replace(arm, folder=tmp_path / "secure", privacy=PrivacySettings(aggregation="secure"))
+    for each in (arm, secure):
+        each.folder.mkdir()
+        _train(each)
+    clear, summed = (load_state(each.folder) for each in (arm, secure))
+    assert np.abs(clear.weights - summed.weights).max() <= 1e-6
+    ours, theirs = summed.history[0], clear.history[0]
+    assert ours.validation_balanced_accuracy == theirs.validation_balanced_accuracy
+    assert ours.train_loss == pytest.approx(theirs.train_loss, abs=1e-4)
+    assert [arm.privacy.is_secure for arm in make_arms(secure, tmp_path / "pooled")] == [True] + [False] * 5
 
 
 def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) -> None:
