@@ -76,12 +76,13 @@ def refuse(plan: Plan, folder: Folder = HERE) -> None:
 def _decide(plan: str, folder: Path, decision: str) -> None:
     from dermafed.client.node.home import read_settings
     from dermafed.client.node.offers import Offers
+    from dermafed.client.node.plan_roster import roster_faults
     from dermafed.shared.protocol.agreement import Decision
 
     home = open_home(folder)
     offers = Offers(home.offers)
     hash, stored = offers.find_plan(plan)
-    never = read_settings(home).limits.never(stored.offer)
+    never = read_settings(home).limits.never(stored.offer) + roster_faults(home, stored.offer)
     if never and decision == "approved":
         raise SettingsError(
             f"Nobody can approve this plan: {'; '.join(never)}",
@@ -99,6 +100,8 @@ def _print(hash: str, known: StoredOffer, limits: Limits) -> None:
 
 def describe(known: StoredOffer, limits: Limits) -> list[str]:
     """What a plan asks for and what the clinic would send, in lines for the person who decides."""
+    from dermafed.client.node.plan_roster import describe_sums
+
     offer = known.offer
     model, recipe = offer.model, offer.recipe
     private = "none" if offer.epsilon is None else f"epsilon {offer.epsilon:g}"
@@ -114,6 +117,7 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
         f"differential privacy: {private}",
         f"against hostile clinics: {_robust(offer)}",
+        *describe_sums(offer),
         *_settings(offer),
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
@@ -148,8 +152,9 @@ def _price(offer: Offer) -> Iterator[str]:
 def _settings(offer: Offer) -> Iterator[str]:
     """Every key of the plan's parts with its value."""
     from dermafed.shared.protocol.offer import offer_keys
+    from dermafed.shared.protocol.plan import PARTS
 
-    for part in ("model", "preprocess", "recipe"):
+    for part in PARTS:
         settings = getattr(offer, part)
         names = [key.name for of, key in offer_keys() if of == part and key.name != "classes"]
         yield f"all of {settings.section}: {', '.join(f'{name} {getattr(settings, name)}' for name in names)}"

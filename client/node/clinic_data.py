@@ -72,6 +72,11 @@ class OfferFolder:
         return self.folder / "answers"
 
     @property
+    def sums(self) -> Path:
+        """The file of what was done in secure sums."""
+        return self.folder / "sums.json"
+
+    @property
     def state(self) -> Path:
         """The folder for what the clinic does not share."""
         return self.folder / "state"

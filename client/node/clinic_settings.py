@@ -14,7 +14,7 @@ from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.names import check_name
 from dermafed.shared.protocol.agreement import Decision, Reason
-from dermafed.shared.protocol.offer import Offer, offer_keys
+from dermafed.shared.protocol.offer import Offer, offer_keys, sent_by
 from dermafed.shared.protocol.plan import EXACT_HEAD
 from dermafed.shared.protocol.price import Price, RoundOfWork, least_round
 from dermafed.shared.protocol.sent import SENT
@@ -117,7 +117,8 @@ class Limits:
 
     def decide(self, offer: Offer) -> tuple[Decision, Reason]:
         """The clinic's answer to an offer before a person has decided, if few were approved before."""
-        if set(offer.sends) != set(SENT):  # people approve the list of what this node's code sends
+        # People approve the list of what this node's code sends.
+        if set(offer.sends) != set(sent_by(offer.privacy)):
             return Decision.REFUSED, Reason.OTHER_VERSION
         if self.never(offer):
             return Decision.REFUSED, Reason.BEYOND_LIMITS

@@ -21,13 +21,14 @@ from dermafed.shared.training.keras_trainer import KerasTrainer
 SAVED_ROUNDS = 3  # a resumed run may go back by a round or two
 
 
-def build_clinic_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
+def build_clinic_trainer(folder: Path, plan: Plan, state: Path, seed: int | None = None) -> KerasTrainer:
     """Build the trainer of the clinic in a split folder.
 
     Args:
         folder: the folder of the clinic's split.
         plan: the run's plan.
         state: folder for what the clinic does not share in this run.
+        seed: seed of its random draws; by default, the plan's and the clinic's name give it.
 
     Raises:
         DatasetError: the folder has no clinic's split.
@@ -43,7 +44,7 @@ def build_clinic_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
         validation=load_labelled(split.splits.validation, plan.model, plan.preprocess),
         rounds=plan.rounds,
         class_counts=plan.class_counts,
-        seed=clinic_seed(split, plan.seed),
+        seed=clinic_seed(split, plan.seed) if seed is None else seed,
         memory=batch_norm_files(plan, state),
         weights=group_weights(split.splits.train, train.labels, plan.recipe.group_balance),
     )

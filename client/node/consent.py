@@ -17,10 +17,13 @@ from dermafed.client.node.clinic_data import (
     split_clinic_data,
 )
 from dermafed.client.node.clinic_settings import Limits
+from dermafed.client.node.clinic_sums import Summand
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers, StoredOffer
+from dermafed.client.node.plan_roster import is_known_roster, roster_faults
 from dermafed.client.node.replying import NotApproved
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
 from dermafed.shared.protocol.messages import (
@@ -30,8 +33,13 @@ from dermafed.shared.protocol.messages import (
     LESIONS_QUERY,
     SLOPES_TRAIN,
 )
+from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN, LESIONS_QUERY, SLOPES_TRAIN
+from dermafed.shared.protocol.node_key import read_private_key
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
+from dermafed.shared.protocol.sum_messages import SumAttempt
+from dermafed.shared.protocol.summed import Summing
+from dermafed.shared.secure_sum.sum_log import SumLogFile
 
 log = logging.getLogger("dermafed.client")
 
@@ -73,7 +81,8 @@ class ClinicConsent:
             log.error("an offer cannot be read: %s", error)
             return Answer(Decision.REFUSED, Reason.UNREADABLE, installed_versions())
         stored = self._offers.add(offer, context.run_id, self._by_policy(offer))
-        if self._limits.never(offer):
+        if faults := self._never(offer):
+            log.error("nobody can approve the plan %s: %s", offer.name, "; ".join(faults))
             return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
         if stored.decision is not Decision.APPROVED:
             return Answer(stored.decision, stored.reason, installed_versions())
@@ -99,6 +108,8 @@ class ClinicConsent:
         """Raise NotApproved unless the clinic approved the run, its rounds, and explanations if asked for."""
         _, stored = self._approved_offer(context.run_id)
         offer = stored.offer
+        if offer.privacy.is_secure:
+            raise NotApproved("The plan has secure sums, and sends nothing by itself", where=offer.name)
         of_head, refits = kind in (HEAD_TRAIN, SLOPES_TRAIN), offer.refit != "none"
         last = offer.rounds + (
             refits and kind != MessageType.TRAIN
@@ -113,6 +124,31 @@ class ClinicConsent:
             raise NotApproved("A lesion finder is not part of the plan", where=offer.name)
         if kind == AUDIT_QUERY and not offer.audit_model:
             raise NotApproved("An audit is not part of the plan", where=offer.name)
+
+    def check_sum(self, of: SumAttempt, context: Context) -> None:
+        """Raise NotApproved unless the clinic approved the run, and its plan has this secure sum."""
+        _, stored = self._approved_offer(context.run_id)
+        rounds = range(1) if of.label == "counts" else range(1, stored.offer.rounds + 1)
+        if not stored.offer.privacy.is_secure or of.round not in rounds:
+            raise NotApproved(f"No secure sum of round {of.round} in the plan", where=stored.offer.name)
+
+    def summand(self, context: Context) -> Summand:
+        """What the clinic takes part in the secure sums of a context's run with.
+
+        Raises:
+            NotApproved: the clinic did not approve the run.
+            StorageError: its private key cannot be read.
+        """
+        hash, stored = self._approved_offer(context.run_id)
+        folder, classes = self._folder(hash), stored.offer.model.classes
+        counts = count_training_images(read_clinic_split(folder.split), classes)
+        return Summand(
+            self._data.name,
+            read_private_key(self.home.key),
+            SumLogFile(folder.sums),
+            Summing.of(stored.offer, stored.class_counts),
+            tuple(counts.tolist()),
+        )
 
     def once(
         self, message: Message, asked: Asked, context: Context, work: Callable[[], RecordDict]
@@ -150,6 +186,11 @@ class ClinicConsent:
         found = self._offers.find_run(run)
         return None if found is None else len(found[1].offer.model.classes)
 
+    def is_secure(self, run: int) -> bool:
+        """Whether a run's plan has secure sums."""
+        found = self._offers.find_run(run)
+        return found is not None and found[1].offer.privacy.is_secure
+
     @property
     def _offers(self) -> Offers:
         return Offers(self.home.offers)
@@ -168,9 +209,14 @@ class ClinicConsent:
         decision, reason = self._limits.decide(offer)
         if decision is Decision.APPROVED:
             others = self._offers.count_approved_by_limits(other_than=offer.hash)
-            if others >= self._limits.plans:
+            unknown = offer.privacy.is_secure and not is_known_roster(self._offers, offer)
+            if others >= self._limits.plans or unknown:
                 return Decision.WAITING, Reason.ASKS_A_PERSON
         return decision, reason
+
+    def _never(self, offer: Offer) -> list[str]:
+        """What of an offer nobody here can approve, whatever the data."""
+        return self._limits.never(offer) + roster_faults(self.home, offer)
 
     def _folder(self, hash: str) -> OfferFolder:
         return OfferFolder(self.home.offers / hash, self._data.name)
@@ -185,14 +231,14 @@ class ClinicConsent:
         if never := self._limits.never(offer, len(split.splits.train)):
             log.error("nobody can approve the plan %s with these data: %s", offer.name, "; ".join(never))
             return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
-        counts = count_training_images(split, offer.model.classes)
+        counts = None if offer.privacy.is_secure else count_training_images(split, offer.model.classes)
         return Answer(Decision.APPROVED, versions=installed_versions(), class_counts=counts)
 
     def _approved_offer(self, run: int) -> tuple[str, StoredOffer]:
         found = self._offers.find_run(run)
         if found is None or found[1].decision is not Decision.APPROVED:
             raise NotApproved("Nobody here approved this run", remedy="See fl-client plans")
-        for fault in self._limits.never(found[1].offer):
+        for fault in self._never(found[1].offer):
             raise NotApproved(f"No one here can approve this: {fault}", where=found[1].offer.name)
         return found
 

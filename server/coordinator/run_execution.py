@@ -13,6 +13,7 @@ from flwr.app import Context, RecordDict
 from flwr.serverapp import Grid
 
 from dermafed.server.coordinator.agree import Agreement, agree
+from dermafed.server.coordinator.count_images import CountImages
 from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.server.coordinator.run_shares import save_shares
@@ -35,11 +36,14 @@ from dermafed.server.rounds.run_alert import CALIBRATION_FILE
 from dermafed.server.rounds.run_audit import MODEL_AUDIT_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
+from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.shares import Member, members_of
+from dermafed.server.rounds.sum_attempts import SumAttempts
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import Answer
 from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.protocol.summed import Summing
 from dermafed.shared.storage.atomic_files import make_private_folder, write_atomically
 
 OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
@@ -53,13 +57,15 @@ class Start:
 
     Attributes:
         first: the first weights.
-        members: the clinics by the agreement.
+        members: the clinics by the agreement; ``None`` where only their sums are known.
         held: which of them have which class, where the plan wants that.
+        summing: what the clinics approved of secure sums, where the plan has some.
     """
 
     first: FirstWeights
-    members: Mapping[str, Member]
+    members: Mapping[str, Member] | None
     held: HeldClasses | None
+    summing: Summing | None
 
 
 @dataclass(frozen=True)
@@ -103,15 +109,18 @@ class RunExecutor:
         with self.link.open_run() as flower_run:
             grid = self._grid(flower_run, clinics, stopped, folder)
             agreement = self._agree(run, plan, grid, clinics)
-            members = members_of(agreement.counts, plan.offer.recipe.balance)
-            save_shares(folder, members, rules.largest_share)
+            members = None
+            if not plan.offer.privacy.is_secure:
+                members = members_of(agreement.counts, plan.offer.recipe.balance)
+                save_shares(folder, members, rules.largest_share)
             first = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
             masked = plan.offer.recipe.mask_absent
             held = HeldClasses.of(agreement.counts, first.features) if masked else None
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
-            grid = self._grid(flower_run, agreement.joined, stopped, folder)
-            self._rounds(run, plan, rules, Start(first, members, held), grid)
+            grid = self.link.grid(flower_run, agreement.joined, stopped)
+            start = Start(first, members, held, summing_of(run, agreement.class_counts))
+            self._rounds(run, plan, rules, start, grid)
         return _reason_for_early_end(folder, rules)
 
     def _grid(self, run: int, clinics: Mapping[int, str], stopped: Event, folder: Path) -> ObservedGrid:
@@ -127,7 +136,13 @@ class RunExecutor:
         def on_answer(clinic: str, answer: Answer, why: str) -> None:
             save_answer(self.record, run.number, clinic, answer.decision.value, why)
 
-        agreement = agree(grid, clinics, offer, rules, plan.approval_seconds, on_answer=on_answer)
+        summing, attempts = summing_of(run), SumAttempts(self.runs / run.folder_name)
+        count = None
+        if summing is not None:
+            count = CountImages(grid, run, self.record, SecureSums(summing, attempts, rules))
+        agreement = agree(
+            grid, clinics, offer, rules, plan.approval_seconds, on_answer=on_answer, count=count
+        )
         for clinic, why in agreement.left_out.items():
             answer = agreement.answers.get(clinic)
             save_answer(self.record, run.number, clinic, answer.decision.value if answer else "silent", why)
@@ -169,6 +184,7 @@ class RunExecutor:
             audit_model=plan.offer.audit_model,
             melanoma=melanoma_index(plan.offer.model.classes),
             robust=plan.offer.robust,
+            summing=start.summing,
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:
@@ -180,6 +196,12 @@ class RunExecutor:
         if self.tensorboard is None:
             return nullcontext(lambda row: None)
         return tensorboard_writer(self.tensorboard / run.folder_name, history)
+
+
+def summing_of(run: Run, class_counts: Sequence[int] | None = None) -> Summing | None:
+    """What the clinics approved of secure sums; ``None`` where the plan has none."""
+    offer = Offer.from_text(run.offer)
+    return Summing.of(offer, class_counts) if offer.privacy.is_secure else None
 
 
 def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:

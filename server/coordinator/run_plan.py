@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo
@@ -19,6 +20,8 @@ from dermafed.server.rounds.round_rules import (
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.offer import OFFER_PARTS, Offer, offer_keys
 from dermafed.shared.protocol.plan import Weights
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.secure_sum.thresholds import least_survivors
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Settings, keys_of
 
 LABELS = "labels"
@@ -121,7 +124,7 @@ class RunPlan(Settings):
             largest_step=self.rules.largest_step,
         )
         self.offer.robust.check_clinics(rules.needed)
-        return rules
+        return secure_rules(rules, self.offer.privacy) if self.offer.privacy.is_secure else rules
 
     def to_dict(self) -> dict[str, Any]:
         """What was understood of the plan, by section, as JSON types."""
@@ -137,9 +140,19 @@ class RunPlan(Settings):
             "model": values["model"],
             "preprocess": values["preprocess"],
             "training": values["recipe"],
-            **({"robust": values["robust"]} if "robust" in values else {}),
+            **{name: values[name] for name in ("privacy", "robust") if name in values},
             "rules": self.rules.to_dict() | durations,
         }
+
+
+def secure_rules(rules: RoundRules, privacy: PrivacySettings) -> RoundRules:
+    """The rules of a secure plan: as many clinics as its sums need at least, and no rule of single clinics.
+
+    Raises:
+        SettingsError: a secure sum of so many clinics is impossible.
+    """
+    needed = max(rules.needed, least_survivors(rules.clinics, privacy.colluders))
+    return replace(rules, quorum=needed, largest_share=1.0, largest_step=None)
 
 
 def _keys_by_section() -> dict[str, dict[str, KeyInfo]]:
@@ -148,7 +161,8 @@ def _keys_by_section() -> dict[str, dict[str, KeyInfo]]:
         if key.help:
             parts[part][key.name] = key
     own = {name: key for name, key in keys_of(RunPlan).items() if key.help}
-    parts["training"], parts["robust"] = parts.pop("recipe"), parts.pop("robust")
+    for section, part in (("training", "recipe"), ("privacy", "privacy"), ("robust", "robust")):
+        parts[section] = parts.pop(part)  # in this order after the others
     top = sorted((parts[""] | own).values(), key=lambda key: not key.required)
     return {**parts, "": {key.name: key for key in top}, "rules": keys_of(Rules)}
 

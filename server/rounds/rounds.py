@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.collector import Collector
+from dermafed.server.rounds.connected import connected, reasons
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
 from dermafed.server.rounds.exchange import Assignment, Participation, exchange
 from dermafed.server.rounds.head_round import Fit, HeadRound, ridge_fit
@@ -27,8 +28,11 @@ from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.robust_models import RobustModels
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen
+from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import ExactHead, Means, Strategy
+from dermafed.server.rounds.sum_attempts import SumLostError
+from dermafed.server.rounds.summed_rounds import evaluate_by_sums, lost_round, train_by_sums
 from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.errors import FederationError
@@ -57,6 +61,7 @@ class Federation:
         held: which clinics have which class, where the last layer's columns are averaged by class.
         melanoma: index of that class; ``None`` where the model has none.
         robust: the rule in place of the mean, if the plan has one.
+        sums: the run's secure sums, where the server sees no clinic's own values; ``None``: it does.
     """
 
     strategy: Strategy
@@ -69,6 +74,12 @@ class Federation:
     held: HeldClasses | None = None
     melanoma: int | None = None
     robust: RobustSettings = NO_RULE
+    sums: SecureSums | None = None
+
+    @property
+    def counts_on_clinics(self) -> bool:
+        """Whether clinics count what they answer, so that a round is trained and evaluated once."""
+        return self.members is not None or self.sums is not None
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -99,7 +110,11 @@ def is_over(state: RunState, rules: RoundRules) -> bool:
 def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
     start = time.monotonic()
     number = state.round + 1
-    trained = _trained(grid, state, federation, number)
+    try:
+        trained = _trained(grid, state, federation, number)
+    except SumLostError as error:
+        row = lost_round(number, error, time.monotonic() - start)
+        return replace(state, round=number, history=(*state.history, row))
     evaluation, evaluated = evaluate(grid, trained.weights, federation, number)
     row = history_row(trained, evaluation, evaluated, number, time.monotonic() - start)
     history = (*state.history, row)
@@ -128,7 +143,7 @@ def history_row(
 
 def _trained(grid: Grid, state: RunState, federation: Federation, number: int) -> TrainedRound:
     """The round's training and step, once: with clinics that count, no second model can be evaluated."""
-    counted = federation.members is not None
+    counted = federation.counts_on_clinics
     found = load_trained(federation.folder, state) if counted else None
     if found is not None:
         return found
@@ -150,6 +165,9 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 
 
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
+    if (sums := federation.sums) is not None:
+        config = federation.strategy.instructions()
+        return train_by_sums(grid, state, sums, federation.screen.parts, number, config)
     content = encode_instruction(state.weights, number, federation.strategy.instructions())
     rules, screen, members = federation.rules, federation.screen, federation.members
     if isinstance(federation.strategy, ExactHead):
@@ -190,6 +208,8 @@ def evaluate(
     grid: Grid, weights: FloatVector, federation: Federation, number: int
 ) -> tuple[Evaluated, Participation]:
     """Evaluate a round's model at the clinics."""
+    if federation.sums is not None:
+        return evaluate_by_sums(grid, weights, federation.sums, number)
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
     rules, members = federation.rules, federation.members
     evaluations = partial(Evaluations, federation.classes, rules, members, federation.melanoma)
@@ -226,21 +246,3 @@ def until_quorum(
 def _leave_out(participation: Participation, found: Mapping[str, str]) -> None:
     participation.replied = [name for name in participation.replied if name not in found]
     participation.left_out |= found
-
-
-def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
-    """Node id to name of the connected clinics, once they are a quorum or the time for it is over."""
-    end = time.monotonic() + rules.connect_seconds
-    while len(clinics := _names(grid)) < rules.needed and time.monotonic() < end:
-        time.sleep(0.2)
-    return dict(sorted(clinics.items(), key=lambda item: item[1]))
-
-
-def _names(grid: Grid) -> dict[int, str]:
-    """The connected clinics by Flower's names, or by their node ids."""
-    return {node.node_id: node.name or f"node {node.node_id}" for node in grid.get_nodes()}
-
-
-def reasons(participation: Participation) -> list[str]:
-    """Who was left out of an exchange, and why, by clinic."""
-    return [f"{clinic}: {reason}" for clinic, reason in sorted(participation.left_out.items())]

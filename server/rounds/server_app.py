@@ -29,11 +29,14 @@ from dermafed.server.rounds.run_calibration import calibrate_with_clinics
 from dermafed.server.rounds.run_explanations import measure_explanations
 from dermafed.server.rounds.run_finder import fit_with_clinics, send_finder
 from dermafed.server.rounds.screening import Screen
+from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
+from dermafed.server.rounds.sum_attempts import SumAttempts
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.parts import Parts, parts_without_layout
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
+from dermafed.shared.protocol.summed import Summing
 from dermafed.shared.storage.atomic_files import make_folder
 from dermafed.shared.training.trainer import FloatVector
 
@@ -61,6 +64,7 @@ def build_server_app(
     audit_model: bool = False,
     melanoma: int | None = None,
     robust: RobustSettings | None = None,
+    summing: Summing | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -95,6 +99,8 @@ def build_server_app(
             ``model-audit.json``.
         melanoma: index of that class, if the history shows each clinic's sensitivity for it.
         robust: the rule in place of the mean; ``None``: the mean.
+        summing: what the clinics approved of secure sums, by which the server then learns no clinic's own
+            values; ``None``: it sees what each of them sends.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -113,8 +119,19 @@ def build_server_app(
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
+    sums = None if summing is None else SecureSums(summing, SumAttempts(folder), rules)
     federation = Federation(
-        strategy, rules, classes, adapted, screen, folder, members, held, melanoma, robust or NO_RULE
+        strategy,
+        rules,
+        classes,
+        adapted,
+        screen,
+        folder,
+        members,
+        held,
+        melanoma,
+        robust or NO_RULE,
+        sums,
     )
     app = ServerApp()
 

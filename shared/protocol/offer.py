@@ -19,6 +19,9 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, check_lesion_features, read_parts
 from dermafed.shared.protocol.price import Price, price_of
+from dermafed.shared.protocol.privacy_settings import PLAIN, PrivacySettings
+from dermafed.shared.protocol.roster_of_plan import check_roster
+from dermafed.shared.protocol.secure_plan import SENT_IN_SUMS, check_secure
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings, check_robust
 from dermafed.shared.protocol.sent import SENT
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
@@ -26,8 +29,8 @@ from dermafed.shared.training.recipe import Recipe
 
 Split = Literal["drawn", "even", "given"]
 
-OFFER_PARTS: dict[str, type[Settings]] = PARTS | {"robust": RobustSettings}
-"""The parts of an offer: those that trainers need to know, and the server's rule against hostile clinics."""
+OFFER_PARTS: dict[str, type[Settings]] = {**PARTS, "privacy": PrivacySettings}
+"""The parts of an offer; the last one is written only where it is not at its default."""
 
 LONGEST = 128 * 1024
 """Characters of an offer's text at most: a clinic keeps what it is offered."""
@@ -48,7 +51,9 @@ class Offer(RunKeys):
         calibrate: whether clinics are asked, after the last round, how well the model is calibrated.
         threads: threads of each clinic's training; ``None``: as many as it has cores.
         epsilon: budget of differential privacy; ``None``: there is none.
-        sends: the fields that a clinic sends, as :data:`dermafed.shared.protocol.sent.SENT` lists them.
+        privacy: what the server learns of each clinic.
+        roster: of a plan with secure sums, each clinic's public key by its name, OpenSSH on one line.
+        sends: the fields that a clinic sends, as :func:`sent_by` lists them.
     """
 
     section: ClassVar[str] = "offer"
@@ -73,7 +78,16 @@ class Offer(RunKeys):
         Key(otherwise="as many as it has cores", example=2, limit=64, asks="{} threads"),
     ] = None
     epsilon: Annotated[Number | None, Key(asks="epsilon {}")] = None
+    privacy: PrivacySettings = PLAIN
+    roster: Mapping[str, str] = field(default_factory=dict)
     sends: tuple[str, ...] = SENT
+
+    @model_validator(mode="after")
+    def _sums_are_possible(self) -> Self:
+        if self.privacy.is_secure:
+            check_secure(self.recipe.to_dict() | {name: getattr(self, name) for name in keys_of(Offer)})
+        check_roster(self.roster, self.privacy)
+        return self
 
     @model_validator(mode="after")
     def _last_layers_are_told(self) -> Self:
@@ -124,8 +138,9 @@ class Offer(RunKeys):
     def to_dict(self) -> dict[str, Any]:
         """The offer as JSON types."""
         values = super().to_dict()
-        parts = {name: getattr(self, name).to_dict() for name in OFFER_PARTS if name in values}
-        return {**values, **parts, "labels": dict(self.labels)}
+        values |= {name: getattr(self, name).to_dict() for name in OFFER_PARTS}
+        values |= {name: dict(getattr(self, name)) for name in ("labels", "roster")}
+        return {name: value for name, value in values.items() if value or name not in ("privacy", "roster")}
 
     @classmethod
     def from_text(cls, text: str) -> Offer:
@@ -145,6 +160,11 @@ class Offer(RunKeys):
             raise SettingsError(f"This is not an offer: {error}", where="offer") from error
         offer.plan([1] * len(offer.model.classes), threads=1)
         return offer
+
+
+def sent_by(privacy: PrivacySettings) -> tuple[str, ...]:
+    """Everything that a clinic sends in a plan, for the person who approves it."""
+    return SENT_IN_SUMS if privacy.is_secure else SENT
 
 
 def offer_keys() -> Iterator[tuple[str, KeyInfo]]:

@@ -16,6 +16,8 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import Architecture, ModelSettings, default_frozen_blocks
+from dermafed.shared.model.model_settings import ModelSettings, default_frozen_blocks
+from dermafed.shared.protocol.secure_plan import DEFAULTS as SECURE_DEFAULTS
 from dermafed.shared.settings import STRICT, Key, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
@@ -176,6 +178,10 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
         weights: their origin.
         given: the keys that are given, whatever their section.
     """
+    return _by_weights(weights, given) | (SECURE_DEFAULTS if given.get("aggregation") == "secure" else {})
+
+
+def _by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any]:
     frozen_blocks = default_frozen_blocks(weights)
     if not frozen_blocks:
         return {"frozen_blocks": 0}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan, Refit
+from dermafed.shared.protocol.privacy_settings import PLAIN, PrivacySettings
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.runs.attack_settings import Attack
@@ -59,6 +60,7 @@ class Arm:
         audit_model: whether the clinics audit the final model for shortcuts.
         robust: the rule against hostile clinics.
         attack: what one of the members does, which is hostile; ``None``: all are honest.
+        privacy: what the server learns of each clinic; of baselines, whose clinic is alone, all.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Arm:
     audit_model: bool = False
     robust: RobustSettings = NO_RULE
     attack: Attack | None = None
+    privacy: PrivacySettings = PLAIN
 
     @property
     def tuned(self) -> bool:

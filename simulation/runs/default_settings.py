@@ -24,7 +24,8 @@ def default_settings(given: Mapping[str, Any], keys: Mapping[str, KeyInfo]) -> d
     """
     if given.get("data", SYNTHETIC) != SYNTHETIC:
         weights = given.get("weights", "imagenet")
-        return {"weights": weights} | defaults_by_weights(weights, given)
+        found = {"weights": weights} | defaults_by_weights(weights, given)
+        return {name: value for name, value in found.items() if name in keys}
     found = {name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None}
     weights = given.get("weights", _synthetic_start(given.get("backbone", "EfficientNetB0")))
     return found | {"weights": weights, "frozen_blocks": default_frozen_blocks(weights)}

@@ -17,6 +17,9 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import Architecture, ModelSettings
+from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.secure_plan import check_secure
 from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights, check_lesion_features
 from dermafed.shared.protocol.robust_settings import RobustSettings, check_robust
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
@@ -36,6 +39,7 @@ _COLUMN = Key(panel="Data", otherwise="by its name")
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class RunSettings(PreprocessSettings, Architecture, Recipe, AttackSettings, RobustSettings, RunKeys):
+class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys, PrivacySettings):
     """What a simulated run is to do: its own fields, and those of a plan's parts.
 
     What is not given has its default for synthetic or for real images. Fields of the parts that
@@ -136,6 +140,11 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, AttackSettings, Robu
         """The rule against hostile clinics."""
         return RobustSettings(**self._part(RobustSettings))
 
+    def _sums_are_possible(self) -> Self:
+        if self.is_secure:
+            check_secure({name: getattr(self, name) for name in keys_of(type(self))})
+        return self
+
     def with_seed(self, seed: int) -> Self:
         """The settings with a seed, which is the split's too unless that has its own."""
         return replace(self, seed=seed, split_seed=seed if self.split_seed is None else self.split_seed)
@@ -143,6 +152,10 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, AttackSettings, Robu
     def preprocess(self) -> PreprocessSettings:
         """The preprocessing of the run."""
         return PreprocessSettings(**self._part(PreprocessSettings))
+
+    def privacy(self) -> PrivacySettings:
+        """What the server learns of each clinic."""
+        return PrivacySettings(**self._part(PrivacySettings))
 
     def plan(self, classes: Sequence[str], class_counts: Sequence[int], threads: int) -> Plan:
         """What the run asks of every clinic.

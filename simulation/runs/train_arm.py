@@ -10,6 +10,7 @@ import keras
 
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_data import count_training_images
+from dermafed.client.node.clinic_sums import ClinicSums
 from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.coordinator.run_plan import Rules
 from dermafed.server.rounds.checkpoint import has_state, load_state
@@ -36,6 +37,8 @@ from dermafed.simulation.runs.arm_clinics import (
     ClinicQualities,
     ClinicTrainers,
 )
+from dermafed.simulation.runs.arm_clinics import ClinicFinders, ClinicQualities, ClinicTrainers
+from dermafed.simulation.runs.arm_sums import ArmSums
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
 from dermafed.simulation.runs.backdoor import measure_backdoor
 from dermafed.simulation.runs.found_lesions import save_and_test_finder
@@ -75,6 +78,7 @@ def _train(arm: Arm) -> None:
     if state is not None and state.round >= rounds and explained and found and audited:
         return
     model = _first_model(arm)
+    sums = ArmSums.of(arm) if arm.privacy.is_secure else None
     server = build_server_app(
         to_flat(model),
         len(arm.plan.model.classes),
@@ -93,10 +97,15 @@ def _train(arm: Arm) -> None:
         audit_model=arm.audit_model,
         melanoma=melanoma_index(arm.plan.model.classes),
         robust=arm.robust,
+        summing=sums.summing if sums else None,
     )
     trainers = TrainerCache(ClinicTrainers(arm))
     client = build_client_app(
-        trainers, ClinicQualities(arm), finder_for=ClinicFinders(arm), audit_for=ClinicAudits(arm)
+        trainers,
+        ClinicQualities(arm),
+        finder_for=ClinicFinders(arm),
+        audit_for=ClinicAudits(arm),
+        sums=ClinicSums(sums.summand) if sums else None,
     )
     run = run_ray if arm.engine == "ray" else run_local
     try:

@@ -14,6 +14,7 @@ from dermafed.server.rounds.run_explanations import load_explanations
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.model.classifier import to_flat
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.training.data import load_labelled
 from dermafed.simulation.runs.arms import Arm, load_backdoor, load_tuned_predictions, make_arms
@@ -128,6 +129,25 @@ def test_clinics_measure_explanations_of_an_arms_last_model(tmp_path: Path) -> N
     for name in ("deletion", "insertion", "drop", "stability_shift"):
         graz, linz = (found["clinics"][clinic]["measures"][name]["mean"] for clinic in ("Graz", "Linz"))
         assert found["all"]["measures"][name]["mean"] == pytest.approx((5 * graz + 6 * linz) / 11)
+def test_an_arm_by_secure_sums_is_the_arm_in_clear(tmp_path: Path) -> None:
+    images = records(tmp_path, 24)
+    names = ("Graz", "Linz 1", "Vienna", "Wels")
+    for at, name in enumerate(names):
+        own = images[6 * at : 6 * at + 6]
+        write_clinic_split(tmp_path / name, Splits(own[: 3 + at % 2], own[4:5], own[5:]))
+    plan = replace(PLAN, recipe=plain(balance="none"), rounds=1, class_counts=(5, 5, 4))
+    clinics = tuple(tmp_path / name for name in names)
+    arm = Arm("federated", tmp_path / "clear", clinics, clinics, plan, "fedavg", "local", "none")
+    secure = replace(arm, folder=tmp_path / "secure", privacy=PrivacySettings(aggregation="secure"))
+    for each in (arm, secure):
+        each.folder.mkdir()
+        _train(each)
+    clear, summed = (load_state(each.folder) for each in (arm, secure))
+    assert np.abs(clear.weights - summed.weights).max() <= 1e-6
+    ours, theirs = summed.history[0], clear.history[0]
+    assert ours.validation_balanced_accuracy == theirs.validation_balanced_accuracy
+    assert ours.train_loss == pytest.approx(theirs.train_loss, abs=1e-4)
+    assert [arm.privacy.is_secure for arm in make_arms(secure, tmp_path / "pooled")] == [True] + [False] * 5
 
 
 def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) -> None:
