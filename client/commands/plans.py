@@ -101,7 +101,6 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
     """What a plan asks for and what the clinic would send, in lines for the person who decides."""
     offer = known.offer
     model, recipe = offer.model, offer.recipe
-    private = "none" if offer.epsilon is None else f"epsilon {offer.epsilon:g}"
     beyond = limits.beyond(offer)
     return [
         f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
@@ -112,11 +111,25 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         *_exact_head(offer),
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
         f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
-        f"differential privacy: {private}",
+        f"differential privacy: {_private(offer)}",
         *_settings(offer),
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
     ]
+
+
+def _private(offer: Offer) -> str:
+    from dermafed.shared.protocol.private_plan import asked_dp, noise_of
+
+    dp = asked_dp(offer.privacy)
+    if dp is None:
+        return "none"
+    noise = noise_of(dp, offer.recipe, offer.rounds).training
+    return (
+        f"epsilon {dp.epsilon:g} at delta {dp.delta:g} of each patient; the last layer alone is trained, in "
+        f"{noise.times} steps, each of a share of {dp.rate:g} of the patients and with a noise of "
+        f"{noise.noise:.2f} times the largest gradient"
+    )
 
 
 def _exact_head(offer: Offer) -> Iterator[str]:

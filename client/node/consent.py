@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from flwr.app import Context, Message, MessageType, RecordDict
+from numpy.typing import NDArray
 
 from dermafed.client.node.answered import Answered, Asked, Request
 from dermafed.client.node.clinic_data import (
@@ -18,14 +20,22 @@ from dermafed.client.node.clinic_data import (
 )
 from dermafed.client.node.clinic_settings import Limits
 from dermafed.client.node.home import Home, read_settings
+from dermafed.client.node.ledger import Budget, BudgetSpent, Ledger
+from dermafed.client.node.ledger_replies import LedgerReplies
 from dermafed.client.node.offers import Offers, StoredOffer
+from dermafed.client.node.privacy_account import RunAccount
+from dermafed.client.node.private_run import PrivateRun
 from dermafed.client.node.replying import NotApproved
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
+from dermafed.shared.lesions.clinic_split import ClinicSplit
+from dermafed.shared.lesions.patients import patient_groups
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
+from dermafed.shared.protocol.ledger_messages import LEDGERS, without
 from dermafed.shared.protocol.messages import EXPLAIN_QUERY, HEAD_TRAIN, LESIONS_QUERY, SLOPES_TRAIN
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
+from dermafed.shared.protocol.private_plan import asked_dp
 
 log = logging.getLogger("dermafed.client")
 
@@ -83,7 +93,7 @@ class ClinicConsent:
         hash, stored = self._approved_offer(context.run_id)
         counts = decode_counts(content, len(stored.offer.model.classes))
         split = split_clinic_data(self._data, stored.offer, self._folder(hash))
-        for fault in self._limits.never(stored.offer, len(split.splits.train)):
+        for fault in self._limits.never(stored.offer, *_sizes(split, stored.offer)):
             raise NotApproved(f"No one here can approve this: {fault}", where=stored.offer.name)
         self._offers.save_class_counts(hash, tuple(counts.tolist()))
         preprocess_clinic_data(split, stored.offer)
@@ -110,9 +120,35 @@ class ClinicConsent:
         self, message: Message, asked: Asked, context: Context, work: Callable[[], RecordDict]
     ) -> RecordDict:
         """The content of the reply to a message of an approved run; see :class:`Answered`."""
-        hash, _ = self._approved_offer(context.run_id)
-        request = Request.of(message.metadata.message_type, message.content, asked)
-        return Answered(self._folder(hash).answers).answer(request, work)
+        hash, stored = self._approved_offer(context.run_id)
+        kind, content, answered = (
+            message.metadata.message_type,
+            message.content,
+            Answered(self._folder(hash).answers),
+        )
+        if stored.offer.privacy is None:
+            return answered.answer(Request.of(kind, content, asked), work)
+        ledger = LedgerReplies(self.home, self._data.name)
+        ledger.check(content)
+        reply = answered.answer(Request.of(kind, without(content, LEDGERS), asked), work)
+        return ledger.with_head(reply)
+
+    def private_run(self, hash: str, offer: Offer) -> PrivateRun:
+        """The clinic's part in a run with differential privacy, whose releases its ledger counts.
+
+        Raises:
+            FederationError: the offer has no differential privacy.
+        """
+        dp = asked_dp(offer.privacy)
+        budget = Budget(0, 1) if dp is None else Budget(dp.epsilon, dp.delta)
+        account = RunAccount(
+            Ledger(self.home.ledger),
+            hash,
+            offer.name,
+            budget,
+            lambda: read_settings(self.home).privacy.budget,
+        )
+        return PrivateRun.of(offer, account, self._folder(hash).state)
 
     def approved(self, context: Context) -> ApprovedRun:
         """The run of a context, ready for its rounds.
@@ -174,11 +210,21 @@ class ClinicConsent:
         except DermaFedError as error:
             log.error("the data cannot be used for the plan %s: %s", offer.name, error)
             return Answer(Decision.REFUSED, Reason.NO_DATA, installed_versions())
-        if never := self._limits.never(offer, len(split.splits.train)):
+        if never := self._limits.never(offer, *_sizes(split, offer)):
             log.error("nobody can approve the plan %s with these data: %s", offer.name, "; ".join(never))
             return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
-        counts = count_training_images(split, offer.model.classes)
+        try:
+            counts = self._counts(split, offer)
+        except BudgetSpent as error:
+            log.error("the plan %s is refused: %s", offer.name, error)
+            return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
         return Answer(Decision.APPROVED, versions=installed_versions(), class_counts=counts)
+
+    def _counts(self, split: ClinicSplit, offer: Offer) -> NDArray[np.int64]:
+        """Training images of each class; with differential privacy patients, with noise."""
+        if offer.privacy is None:
+            return count_training_images(split, offer.model.classes)
+        return self.private_run(offer.hash, offer).released_counts(split, offer.model.classes)
 
     def _approved_offer(self, run: int) -> tuple[str, StoredOffer]:
         found = self._offers.find_run(run)
@@ -187,6 +233,12 @@ class ClinicConsent:
         for fault in self._limits.never(found[1].offer):
             raise NotApproved(f"No one here can approve this: {fault}", where=found[1].offer.name)
         return found
+
+
+def _sizes(split: ClinicSplit, offer: Offer) -> tuple[int, int | None]:
+    """Training images, and patients where the offer's privacy depends on them."""
+    train = split.splits.train
+    return len(train), None if offer.privacy is None else len(patient_groups(train))
 
 
 def _with(run: ApprovedRun, asked: bool, what: str) -> ApprovedRun:

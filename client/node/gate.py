@@ -29,6 +29,7 @@ from dermafed.shared.protocol.explanation_messages import (
 )
 from dermafed.shared.protocol.finder_messages import decode_finder_sums, encode_finder_sums
 from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
+from dermafed.shared.protocol.ledger_messages import LEDGER, decode_head, without
 from dermafed.shared.protocol.messages import (
     CALIBRATE_QUERY,
     CALIBRATION_QUERY,
@@ -87,6 +88,10 @@ def filter_reply(reply: Message, request: Message, classes: int | None) -> Messa
 
 
 def _encode_again(content: RecordDict, request: Message, classes: int | None) -> RecordDict:
+    if LEDGER in content:
+        record = content[LEDGER]
+        decode_head(content)
+        return RecordDict({**_encode_again(without(content, LEDGER), request, classes), LEDGER: record})
     encode = _KINDS.get(request.metadata.message_type)
     if encode is None or (classes is None and encode is not _answer):
         raise FederationError("There is no reply to this message")

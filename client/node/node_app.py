@@ -12,7 +12,7 @@ from flwr.clientapp import ClientApp
 from dermafed.client.node.client_app import QualityOf, build_client_app, head_trainer
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator, LastOutputs, check_finite
 from dermafed.client.node.clinic_finder import ClinicFinder, node_finder
-from dermafed.client.node.clinic_trainer import build_clinic_trainer
+from dermafed.client.node.clinic_trainer import build_clinic_trainer, build_private_trainer
 from dermafed.client.node.consent import ApprovedRun, ClinicConsent
 from dermafed.client.node.explanation_quality import build_explanation_quality, score_cam
 from dermafed.client.node.home import Home
@@ -81,9 +81,15 @@ class CurrentTrainer:
         run = ClinicConsent(self.home).approved(context)
         if self.current is None or self.current[0] != run:
             self.current = None
-            trainer = build_clinic_trainer(run.folder.split, run.plan, run.folder.state)
+            trainer = self._build(run)
             self.current = run, SavingTrainer(self.home, run, trainer)
         return self.current[1]
+
+    def _build(self, run: ApprovedRun) -> Trainer:
+        if run.offer.privacy is None:
+            return build_clinic_trainer(run.folder.split, run.plan, run.folder.state)
+        private = ClinicConsent(self.home).private_run(run.hash, run.offer)
+        return build_private_trainer(run.folder.split, run.plan, private)
 
 
 def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:

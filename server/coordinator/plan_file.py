@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dermafed.server.coordinator.run_plan import LABELS, SECTIONS, Rules, RunPlan
+from dermafed.server.coordinator.run_plan import LABELS, PRIVACY, SECTIONS, Rules, RunPlan
 from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.runs_table import NewRun, Run, add_run, find_run
@@ -19,9 +19,10 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.names import check_name
-from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.privacy.privacy_settings import DifferentialPrivacy, read_privacy
+from dermafed.shared.protocol.offer import Offer, sent_in
 from dermafed.shared.protocol.plan import defaults_by_weights
-from dermafed.shared.settings import KeyInfo, unknown_key
+from dermafed.shared.settings import KeyInfo, keys_of, unknown_key
 from dermafed.shared.training.recipe import Recipe
 
 _LONGEST = 100_000  # bytes
@@ -96,8 +97,19 @@ def documented_plan() -> str:
                 "",
                 f"[{LABELS}]  # Classes of labels that are not known diagnoses",
                 '# MM = "melanoma"',
+                "",
+                f"# [{PRIVACY}.dp]  # Differential privacy by patient, see docs/privacy.md",
+                *(_commented(key) for key in keys_of(DifferentialPrivacy).values()),
             ]
     return "\n".join(lines) + "\n"
+
+
+_PRIVATE_EXAMPLES = {"epsilon": "8", "delta": "1e-5"}
+
+
+def _commented(key: KeyInfo) -> str:
+    value = json.dumps(key.default) if key.name not in _PRIVATE_EXAMPLES else _PRIVATE_EXAMPLES[key.name]
+    return f"{f'# {key.name} = {value}':<29} # {key.help_with_choices}".rstrip(".")
 
 
 def _documented(key: KeyInfo) -> str:
@@ -120,8 +132,11 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
     if "name" not in top:
         raise SettingsError("The plan has no name", where="name", remedy='Add a line: name = "spring-2027"')
     model = ModelSettings.read({"classes": "paper"} | sections["model"])
+    privacy = read_privacy(given.get(PRIVACY))
     offer = Offer(
         **top,
+        privacy=privacy,
+        sends=sent_in(privacy),
         model=model,
         preprocess=PreprocessSettings.read(sections["preprocess"] | {"image_size": model.image_size}),
         recipe=Recipe.read(sections["training"]),
@@ -145,7 +160,8 @@ def _filled_in(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The keys of each section, with the defaults that depend on the first weights."""
     own = {section: given.get(section, {}) if section else given for section in SECTIONS}
     weights = given.get("weights", "imagenet")
-    by_default = defaults_by_weights(weights, {key: keys[key] for keys in own.values() for key in keys})
+    flat = {key: keys[key] for keys in own.values() for key in keys}
+    by_default = defaults_by_weights(weights, flat | {PRIVACY: given.get(PRIVACY)})
     by_default["weights"] = weights
     return {
         section: {key: value for key, value in (by_default | {**keys}).items() if key in SECTIONS[section]}
@@ -155,7 +171,7 @@ def _filled_in(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:
     """Refuse keys that no section has, keys in the wrong section, and sections that are not tables."""
-    sections = [*filter(None, SECTIONS), LABELS]
+    sections = [*filter(None, SECTIONS), LABELS, PRIVACY]
     for name in sections:
         if not isinstance(given.get(name, {}), dict):
             remedy = f"Write a line [{name}] above its keys"

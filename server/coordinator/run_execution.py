@@ -17,6 +17,7 @@ from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.server.coordinator.run_shares import save_shares
 from dermafed.server.flower.link import Link
+from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
@@ -24,6 +25,7 @@ from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, round_text, tensorboard_writer
+from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.refit_round import Refitting, refitted
 from dermafed.server.rounds.round_rules import RoundRules
@@ -39,6 +41,9 @@ from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import make_private_folder, write_atomically
 
 OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
+
+LEDGERS_FILE = "ledgers.json"
+"""Beside the runs: the heads of the clinics' ledgers of privacy that were seen last."""
 
 log = logging.getLogger("dermafed.server")
 
@@ -151,10 +156,17 @@ class RunExecutor:
             refit=Refitting.of(plan.offer.refit, plan.offer.recipe.ridge),
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
             lesion_finder=plan.offer.lesion_finder,
+            ledgers=self._ledgers(plan),
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:
             app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
+
+    def _ledgers(self, plan: RunPlan) -> LedgerHeads | None:
+        if plan.offer.privacy is None:
+            return None
+        keys = {clinic.name: clinic.key for clinic in list_clinics(self.record, revoked=False)}
+        return LedgerHeads(self.runs.parent / LEDGERS_FILE, keys)
 
     def _tensorboard(
         self, run: Run, history: Sequence[HistoryRow]

@@ -24,6 +24,9 @@ from dermafed.shared.settings import STRICT, Key, KeyInfo, Settings, keys_of
 LABELS = "labels"
 """The section whose keys are the clinics' own labels."""
 
+PRIVACY = "privacy"
+"""The section of how patients are protected."""
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smhd])", re.ASCII)
 
@@ -129,7 +132,7 @@ class RunPlan(Settings):
         return {
             "run": {
                 name: values[name]
-                for name in (*SECTIONS[""], LABELS)
+                for name in (*SECTIONS[""], LABELS, PRIVACY)
                 if name != "clinics" and name in values  # a later key at its default is not
             },
             "model": values["model"],

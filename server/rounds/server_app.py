@@ -21,6 +21,7 @@ from dermafed.server.rounds.checkpoint import (
 )
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.refit_round import Refitting, refit_round, refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import Federation, run_rounds
@@ -55,6 +56,7 @@ def build_server_app(
     parts: Parts | None = None,
     refit: Refitting | None = None,
     lesion_finder: bool = False,
+    ledgers: LedgerHeads | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -84,6 +86,8 @@ def build_server_app(
         refit: how the last layer is trained anew after the last round; ``None``: it is not.
         lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
             ``lesion-finder.json``.
+        ledgers: what was seen of the clinics' ledgers, in a run with differential privacy; ``None``: the
+            clinics are simulated, and have none.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -100,7 +104,8 @@ def build_server_app(
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, members, held)
+    by_clinic = (members, held, ledgers)
+    federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, *by_clinic)
     app = ServerApp()
 
     @app.main()

@@ -17,9 +17,11 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.privacy.privacy_settings import Privacy
 from dermafed.shared.protocol.messages import SENT
 from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, read_parts
 from dermafed.shared.protocol.price import Price, price_of
+from dermafed.shared.protocol.private_plan import PRIVATE_SENT, asked_dp, refuse_contradictions
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, keys_of
 from dermafed.shared.training.recipe import Recipe
 
@@ -42,8 +44,8 @@ class Offer(RunKeys):
         recipe: the local training.
         calibrate: whether clinics are asked, after the last round, how well the model is calibrated.
         threads: threads of each clinic's training; ``None``: as many as it has cores.
-        epsilon: budget of differential privacy; ``None``: there is none.
-        sends: the fields that a clinic sends, as :data:`dermafed.shared.protocol.messages.SENT` lists them.
+        epsilon: was meant for differential privacy, which is in ``privacy``; clinics refuse it.
+        sends: the fields that a clinic sends, as :func:`sent_in` lists them.
     """
 
     section: ClassVar[str] = "offer"
@@ -68,6 +70,11 @@ class Offer(RunKeys):
     ] = None
     epsilon: Annotated[Number | None, Key(asks="epsilon {}")] = None
     sends: tuple[str, ...] = SENT
+
+    @model_validator(mode="after")
+    def _privacy_holds(self) -> Self:
+        refuse_contradictions(self.model, self.recipe, self, calibrate=self.calibrate)
+        return self
 
     @model_validator(mode="after")
     def _last_layers_are_told(self) -> Self:
@@ -97,7 +104,8 @@ class Offer(RunKeys):
             SettingsError: a setting is impossible.
         """
         counts, used = tuple(class_counts), self.threads or threads
-        return Plan(self.model, self.preprocess, self.recipe, self.rounds, counts, self.seed, used)
+        parts = (self.model, self.preprocess, self.recipe)
+        return Plan(*parts, self.rounds, counts, self.seed, used, self.privacy)
 
     @property
     def price(self) -> Price:
@@ -136,6 +144,11 @@ class Offer(RunKeys):
             raise SettingsError(f"This is not an offer: {error}", where="offer") from error
         offer.plan([1] * len(offer.model.classes), threads=1)
         return offer
+
+
+def sent_in(privacy: Privacy | None) -> tuple[str, ...]:
+    """What a clinic sends in a run with this privacy."""
+    return SENT if asked_dp(privacy) is None else PRIVATE_SENT
 
 
 def offer_keys() -> Iterator[tuple[str, KeyInfo]]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings, default_frozen_blocks
+from dermafed.shared.privacy.privacy_settings import Privacy, read_privacy
+from dermafed.shared.protocol.private_plan import PRIVATE_DEFAULTS, wants_dp
 from dermafed.shared.settings import STRICT, Key, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
@@ -40,6 +42,8 @@ Rounds = Annotated[
     Key(synthetic=10, pretrained=16, limit=100, asks="{} rounds"),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="Seed of all random draws"), Key(panel="Run")]
+PrivacyOfRun = Annotated[Privacy | None, BeforeValidator(read_privacy), Key(later=True)]
+
 Weights = Annotated[
     str, Field(description="First weights: imagenet (downloaded), none, lite0, or a .h5 file")
 ]
@@ -59,7 +63,8 @@ class RunKeys(Settings):
         explain: whether clinics are asked, after the last round, how good explanations of the model are.
         lesion_finder: whether clinics are asked, after the last round, for the sums of a lesion finder
             (:mod:`dermafed.shared.lesion_finder`); clinics without masks receive it too.
-        seed: seed of all random draws.
+        privacy: how patients are protected; ``None``: only by what is sent at all.
+        seed: seed of all random draws, but those that protect patients.
     """
 
     rounds: Rounds = 32
@@ -88,6 +93,7 @@ class RunKeys(Settings):
         Field(description="After the last round, fit a finder of lesions to the clinics' lesion masks"),
         Key(later=True, limit=True, asks="a lesion finder"),
     ] = False
+    privacy: PrivacyOfRun = None
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -110,6 +116,7 @@ class Plan(Settings):
         class_counts: training images of each class over all clinics, in the order of the model's classes.
         seed: seed of all random draws.
         threads: threads of the backend in each process; fixed, since it changes rounding.
+        privacy: how patients are protected, as in :class:`RunKeys`.
     """
 
     section: ClassVar[str] = "plan"
@@ -121,6 +128,7 @@ class Plan(Settings):
     class_counts: tuple[int, ...]
     seed: Seed = 0
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    privacy: PrivacyOfRun = None
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -149,15 +157,16 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
 
     What another key excludes is left out: views without frozen blocks or augmentation, a new last layer where
     there is no calibration or only a last layer, each clinic's own where there is no calibration or each has
-    its own batch normalisation.
+    its own batch normalisation. With differential privacy, whatever contradicts it.
 
     Args:
         weights: their origin.
         given: the keys that are given, whatever their section.
     """
     frozen_blocks = default_frozen_blocks(weights)
+    private = PRIVATE_DEFAULTS if wants_dp(given) else {}
     if not frozen_blocks:
-        return {"frozen_blocks": 0}
+        return {"frozen_blocks": 0} | private
     parts: tuple[type[Settings], ...] = (RunKeys, *PARTS.values())
     keys = {name: info.key.pretrained for part in parts for name, info in keys_of(part).items()}
     found = {name: value for name, value in keys.items() if value is not None}
@@ -167,7 +176,9 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
         del found["refit"]
     if given.get("calibrate") is False or given.get("batch_norm") == "local":
         del found["own_layer"]
-    return found | {"frozen_blocks": frozen_blocks}
+    if private:
+        found = {name: value for name, value in found.items() if name not in ("views", "refit", "own_layer")}
+    return found | {"frozen_blocks": frozen_blocks} | private
 
 
 def read_parts(values: Mapping[str, Any]) -> dict[str, Settings]:

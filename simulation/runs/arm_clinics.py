@@ -8,13 +8,15 @@ from pathlib import Path
 from flwr.app import Context
 
 from dermafed.client.node.clinic_finder import ClinicFinder
-from dermafed.client.node.clinic_trainer import build_clinic_trainer
+from dermafed.client.node.clinic_trainer import build_clinic_trainer, build_private_trainer
 from dermafed.client.node.explanation_quality import (
     ClinicExplanationQuality,
     build_explanation_quality,
     score_cam,
 )
-from dermafed.shared.training.keras_trainer import KerasTrainer
+from dermafed.client.node.privacy_account import SimulatedAccount
+from dermafed.client.node.private_run import PrivateRun
+from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.runs.arms import Arm
 
 
@@ -24,10 +26,13 @@ class ClinicTrainers:
 
     arm: Arm
 
-    def __call__(self, context: Context) -> KerasTrainer:
+    def __call__(self, context: Context) -> Trainer:
         """The trainer of the context's clinic."""
         clinic = _clinic(self.arm, context)
-        return build_clinic_trainer(clinic, self.arm.plan, self.arm.state_folder(clinic))
+        plan, state = self.arm.plan, self.arm.state_folder(clinic)
+        if plan.privacy is None:
+            return build_clinic_trainer(clinic, plan, state)
+        return build_private_trainer(clinic, plan, PrivateRun.of(plan, SimulatedAccount(), state))
 
 
 @dataclass(frozen=True)

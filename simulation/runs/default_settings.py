@@ -9,6 +9,7 @@ from typing import Any
 from dermafed.shared.model.model_info import LITE0_PACKAGE
 from dermafed.shared.model.model_settings import backbone_name, default_frozen_blocks
 from dermafed.shared.protocol.plan import defaults_by_weights
+from dermafed.shared.protocol.private_plan import PRIVATE_DEFAULTS, wants_dp
 from dermafed.shared.settings import KeyInfo
 
 SYNTHETIC = "synthetic"
@@ -24,9 +25,12 @@ def default_settings(given: Mapping[str, Any], keys: Mapping[str, KeyInfo]) -> d
     """
     if given.get("data", SYNTHETIC) != SYNTHETIC:
         weights = given.get("weights", "imagenet")
-        return {"weights": weights} | defaults_by_weights(weights, given)
+        by_weights = {"weights": weights} | defaults_by_weights(weights, given)
+        return {name: value for name, value in by_weights.items() if name in keys}
     found = {name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None}
     weights = given.get("weights", _synthetic_start(given.get("backbone", "EfficientNetB0")))
+    private = PRIVATE_DEFAULTS if wants_dp(given) else {}
+    found |= {name: value for name, value in private.items() if name in keys}
     return found | {"weights": weights, "frozen_blocks": default_frozen_blocks(weights)}
 
 

@@ -18,6 +18,7 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import Architecture, ModelSettings
 from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
+from dermafed.shared.protocol.private_plan import refuse_contradictions
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
@@ -124,6 +125,11 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
                 raise SettingsError(f"{name} does not go with batch_norm local", where=name, remedy=remedy)
         return self
 
+    @model_validator(mode="after")
+    def _privacy_holds(self) -> Self:
+        refuse_contradictions(self, self, self, calibrate=False)
+        return self
+
     def with_seed(self, seed: int) -> Self:
         """The settings with a seed, which is the split's too unless that has its own."""
         return replace(self, seed=seed, split_seed=seed if self.split_seed is None else self.split_seed)
@@ -145,11 +151,13 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         """
         model = ModelSettings(tuple(classes), **self._part(Architecture))
         recipe, counts = Recipe(**self._part(Recipe)), tuple(class_counts)
-        return Plan(model, self.preprocess(), recipe, self.rounds, counts, self.seed, threads)
+        parts = (model, self.preprocess(), recipe)
+        return Plan(*parts, self.rounds, counts, self.seed, threads, self.privacy)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
-        return {name: getattr(self, name) for name, key in option_keys().items() if key.written(self)}
+        values = super().to_dict()
+        return {name: values[name] for name in option_keys() if name in values}
 
     def _part(self, kind: type[Settings]) -> dict[str, Any]:
         return {name: getattr(self, name) for name in keys_of(kind)}
