@@ -59,7 +59,7 @@ def defences(stored: StoredOffer) -> list[str]:
     if dp is None:
         return ["differential privacy: none", "secure sums: none", *_SEEN]
     return [
-        f"differential privacy: epsilon {dp.epsilon:g} at delta {dp.delta:g} of each patient, noise added here",
+        f"differential privacy: epsilon {dp.epsilon:g} at delta {dp.delta:g} of a patient, noise added here",
         "trained: the last layer; secure sums: none",
         *_SEEN_WITH_NOISE,
     ]

@@ -206,7 +206,7 @@ def default_limits() -> str:
 
 def _beyond_epsilon(offer: Offer, most: float | None) -> Iterator[str]:
     dp = asked_dp(offer.privacy)
-    if dp is None and most is not None:
+    if dp is None and most is not None and offer.epsilon is None:
         yield f"no differential privacy, epsilon at most {most}"
     elif dp is not None and most is not None and dp.epsilon > most:
         yield f"epsilon {dp.epsilon:g}, at most {most:g}"

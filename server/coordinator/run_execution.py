@@ -157,6 +157,7 @@ class RunExecutor:
             calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
             lesion_finder=plan.offer.lesion_finder,
             ledgers=self._ledgers(plan),
+            scores=plan.offer.privacy is None,
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:

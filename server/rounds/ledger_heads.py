@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flwr.app import RecordDict
+from flwr.serverapp import Grid
 
+from dermafed.server.rounds.exchange import Accept, Assignment, Participation, exchange
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.protocol.ledger_messages import LEDGER, LedgerHead, decode_head, with_heads, without
 from dermafed.shared.storage.atomic_files import write_private
@@ -67,6 +69,25 @@ class LedgerHeads:
                 where=self.path,
                 remedy="Restore the file from your backup: by it, a ledger that is set back is noticed",
             ) from error
+
+
+def exchange_watched(
+    ledgers: LedgerHeads | None,
+    grid: Grid,
+    assignment: Assignment,
+    clinics: Mapping[int, str],
+    deadline: float,
+    accept: Accept,
+) -> Participation:
+    """An exchange, with a look at the clinics' ledgers where these count what patients spend."""
+    if ledgers is None:
+        return exchange(grid, assignment, clinics, deadline, accept)
+    told = replace(assignment, content=ledgers.told(assignment.content))
+
+    def accept_checked(clinic: str, content: RecordDict) -> float:
+        return accept(clinic, ledgers.checked(clinic, content))
+
+    return exchange(grid, told, clinics, deadline, accept_checked)
 
 
 def _refuse_older(clinic: str, head: LedgerHead, entries: int, digest: str) -> None:

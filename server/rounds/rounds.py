@@ -21,11 +21,11 @@ from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.collector import Collector
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
-from dermafed.server.rounds.exchange import Accept, Assignment, Participation, exchange
+from dermafed.server.rounds.exchange import Assignment, Participation
 from dermafed.server.rounds.head_round import Fit, HeadRound, ridge_fit
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, best_round
-from dermafed.server.rounds.ledger_heads import LedgerHeads
+from dermafed.server.rounds.ledger_heads import LedgerHeads, exchange_watched
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.shares import Member
@@ -56,6 +56,7 @@ class Federation:
         members: the clinics by the agreement; ``None``: there was none.
         held: which clinics have which class, where the last layer's columns are averaged by class.
         ledgers: what was seen of the clinics' ledgers, in a run with differential privacy.
+        scores: whether evaluations have histograms and a loss, as without differential privacy.
     """
 
     strategy: Strategy
@@ -67,6 +68,7 @@ class Federation:
     members: Mapping[str, Member] | None = None
     held: HeldClasses | None = None
     ledgers: LedgerHeads | None = None
+    scores: bool = True
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -190,7 +192,8 @@ def evaluate(
 ) -> tuple[Evaluated, Participation]:
     """Evaluate a round's model at the clinics."""
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
-    evaluations = partial(Evaluations, federation.classes, federation.rules, federation.members)
+    kind = (federation.classes, federation.rules, federation.members, federation.scores)
+    evaluations = partial(Evaluations, *kind)
     return until_quorum(grid, assignment, federation, lambda: nullcontext(evaluations()))
 
 
@@ -205,7 +208,8 @@ def until_quorum(
     for _ in range(rules.attempts):
         clinics = connected(grid, rules)
         with collector() as collected:
-            participation = _exchange(grid, assignment, clinics, federation, collected.accept)
+            asked = (grid, assignment, clinics, rules.deadline, collected.accept)
+            participation = exchange_watched(federation.ledgers, *asked)
             _leave_out(participation, collected.compare())
             for why in reasons(participation):
                 log.warning("Round %d, %s: left out %s", number, kind, why)
@@ -216,23 +220,6 @@ def until_quorum(
         f" in the last of {rules.attempts} attempts",
         where="; ".join(reasons(participation)) or f"{len(clinics)} clinics are connected",
         remedy="Fix the clinics named here, then resume the run",
-    )
-
-
-def _exchange(
-    grid: Grid, assignment: Assignment, clinics: Mapping[int, str], federation: Federation, accept: Accept
-) -> Participation:
-    """The exchange, with a look at the clinics' ledgers where these count what patients spend."""
-    ledgers, deadline = federation.ledgers, federation.rules.deadline
-    if ledgers is None:
-        return exchange(grid, assignment, clinics, deadline, accept)
-    told = replace(assignment, content=ledgers.told(assignment.content))
-    return exchange(
-        grid,
-        told,
-        clinics,
-        deadline,
-        lambda clinic, content: accept(clinic, ledgers.checked(clinic, content)),
     )
 
 

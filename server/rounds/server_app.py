@@ -57,6 +57,7 @@ def build_server_app(
     refit: Refitting | None = None,
     lesion_finder: bool = False,
     ledgers: LedgerHeads | None = None,
+    scores: bool = True,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -88,6 +89,7 @@ def build_server_app(
             ``lesion-finder.json``.
         ledgers: what was seen of the clinics' ledgers, in a run with differential privacy; ``None``: the
             clinics are simulated, and have none.
+        scores: whether evaluations have histograms and a loss, as without differential privacy.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -104,7 +106,7 @@ def build_server_app(
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    by_clinic = (members, held, ledgers)
+    by_clinic = (members, held, ledgers, scores)
     federation = Federation(strategy or FedAvg(), rules, classes, adapted, screen, folder, *by_clinic)
     app = ServerApp()
 

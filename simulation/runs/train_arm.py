@@ -77,6 +77,7 @@ def _train(arm: Arm) -> None:
         explain=arm.explain,
         refit=refit,
         lesion_finder=arm.lesion_finder,
+        scores=arm.plan.privacy is None,
     )
     trainers = TrainerCache(ClinicTrainers(arm))
     client = build_client_app(trainers, ClinicQualities(arm), finder_for=ClinicFinders(arm))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.server.coordinator.plan_file import parse_plan
+from dermafed.server.coordinator.plan_file import parse_plan, read_plan
 from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.messages import SENT
@@ -22,26 +22,23 @@ def plan(*lines: str) -> RunPlan:
     return parse_plan("\n".join(['name = "spring"', *lines]), Path("plan.toml"))
 
 
-@pytest.mark.parametrize("weights", ["imagenet", "none"])
-def test_one_line_is_enough_and_the_rest_follows(weights: str, tmp_path: Path) -> None:
-    lines = (ASKED, f'weights = "{weights}"')
-    offer = plan(*lines).offer
+def test_one_line_is_enough_and_the_rest_follows(tmp_path: Path) -> None:
+    offer = plan(ASKED).offer
     assert offer.privacy is not None
-    assert (offer.model.batch_norm, offer.calibrate, offer.refit, offer.own_layer) == (
-        "frozen",
-        False,
-        "none",
-        False,
-    )
+    assert offer.model.batch_norm == "frozen"
+    assert (offer.calibrate, offer.refit, offer.own_layer, offer.recipe.views) == (False, "none", False, 0)
     assert offer.sends == PRIVATE_SENT
     assert Offer.from_text(offer.to_text()) == offer
     assert Offer.from_text(offer.to_text()).plan([1, 1, 1], 1).privacy == offer.privacy
     same = plan("[privacy.dp]", "epsilon = 8", "delta = 1e-5").offer
     assert same.privacy == offer.privacy
     file = tmp_path / "plan.toml"
-    file.write_text("\n".join(['name = "spring"', *lines]))
+    file.write_text(f'name = "spring"\n{ASKED}')
     values = plan_values(file)
     assert RunSettings(**values).plan(("a", "b"), (1, 1), 1).privacy == offer.privacy
+    file.write_text(f'name = "spring"\nweights = "none"\n{ASKED}')
+    with pytest.raises(SettingsError, match="cannot stay frozen with the weights none"):
+        read_plan(file)
 
 
 def test_steps_follow_from_rate_and_passes() -> None:
