@@ -128,7 +128,7 @@ class ClinicConsent:
         )
         if stored.offer.privacy is None:
             return answered.answer(Request.of(kind, content, asked), work)
-        ledger = LedgerReplies(self.home, self._data.name)
+        ledger = LedgerReplies(self.home)
         ledger.check(content)
         reply = answered.answer(Request.of(kind, without(content, LEDGERS), asked), work)
         return ledger.with_head(reply)

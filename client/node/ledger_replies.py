@@ -10,6 +10,7 @@ from dermafed.client.node.home import Home
 from dermafed.client.node.ledger import START, Ledger
 from dermafed.client.node.replying import NotApproved
 from dermafed.shared.protocol.ledger_messages import LEDGER, LedgerHead, head_in, load_signing_key
+from dermafed.shared.protocol.node_key import fingerprint, read_public_key
 
 
 class LedgerSetBack(NotApproved):
@@ -22,11 +23,9 @@ class LedgerReplies:
 
     Attributes:
         home: the clinic's folder.
-        clinic: its name in the federation.
     """
 
     home: Home
-    clinic: str
 
     def check(self, content: RecordDict) -> None:
         """Refuse to release anything by a ledger that was set back.
@@ -38,7 +37,7 @@ class LedgerReplies:
             LedgerSetBack: the last head that the server saw is not in it.
             StorageError: it cannot be read.
         """
-        seen = head_in(content, self.clinic)
+        seen = head_in(content, fingerprint(read_public_key(self.home.public_key)))
         if seen is not None and seen not in (START, *self._digests()):
             raise LedgerSetBack(
                 "The ledger of privacy is older than what this clinic has sent: was a backup restored?",

@@ -18,6 +18,7 @@ from flwr.serverapp import Grid
 from dermafed.server.rounds.exchange import Accept, Assignment, Participation, exchange
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.protocol.ledger_messages import LEDGER, LedgerHead, decode_head, with_heads, without
+from dermafed.shared.protocol.node_key import fingerprint
 from dermafed.shared.storage.atomic_files import write_private
 
 log = logging.getLogger("dermafed.server")
@@ -37,7 +38,8 @@ class LedgerHeads:
 
     def told(self, content: RecordDict) -> RecordDict:
         """A message's content with them, so that a clinic notices itself if it was set back."""
-        return with_heads(content, {name: head for name, (_, head) in self._load().items()})
+        heads = {name: head for name, (_, head) in self._load().items() if name in self.keys}
+        return with_heads(content, {fingerprint(self.keys[name]): head for name, head in heads.items()})
 
     def checked(self, clinic: str, content: RecordDict) -> RecordDict:
         """A reply's content without its head, which is checked and saved.

@@ -3,7 +3,8 @@
 ==============  ===================  ====================================================================
 message         record               content
 ==============  ===================  ====================================================================
-train, evaluate ``ledgers`` (config) of each clinic the last head that the server saw, hexadecimal, by name
+train, evaluate ``ledgers`` (config) of each clinic the last head that the server saw, hexadecimal, by the
+                                     fingerprint of its key: no clinic learns the others' names
 their replies   ``ledger`` (config)  ``entries``: how many the ledger has; ``digests``: of the last of them,
                                      bytes (n * 32,), the head last; ``signature`` by the clinic's key
 ==============  ===================  ====================================================================
@@ -119,19 +120,19 @@ def decode_head(content: RecordDict) -> tuple[LedgerHead, bytes]:
 
 
 def with_heads(content: RecordDict, heads: Mapping[str, str]) -> RecordDict:
-    """A message's content with the last head of each clinic that the server saw."""
+    """A message's content with the last head of each clinic that the server saw, by its key's fingerprint."""
     return RecordDict({**content, LEDGERS: ConfigRecord(dict(heads))})
 
 
-def head_in(content: RecordDict, clinic: str) -> str | None:
-    """The last head of a clinic that the server saw, in its message; ``None`` if it saw none.
+def head_in(content: RecordDict, fingerprint: str) -> str | None:
+    """The last head of this key's clinic that the server saw, in its message; ``None`` if it saw none.
 
     Raises:
         FederationError: it is not one.
     """
     if LEDGERS not in content:
         return None
-    head = record_of(content, LEDGERS, ConfigRecord).get(clinic)
+    head = record_of(content, LEDGERS, ConfigRecord).get(fingerprint)
     if head is not None and not (isinstance(head, str) and _HEAD.fullmatch(head)):
         raise FederationError("The head of the ledger in the message is not one")
     return head

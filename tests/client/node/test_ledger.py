@@ -22,7 +22,7 @@ from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.privacy.accountant import Mechanism, curve_of, epsilon_of
 from dermafed.shared.protocol.ledger_messages import LEDGER, with_heads, without
-from dermafed.shared.protocol.node_key import make_key_pair, read_public_key
+from dermafed.shared.protocol.node_key import fingerprint, make_key_pair, read_public_key
 
 NOISE = Mechanism(2.0, 0.2, 10)
 ONE = epsilon_of(curve_of([NOISE]), 1e-5)
@@ -101,7 +101,7 @@ class Clinic:
     def ask(self, round: int, kill: str, *, told: bool = True) -> None:
         """Ask for a round; a reply that arrives is checked by the server."""
         content = self.heads.told(RecordDict()) if told else RecordDict()
-        ledger, account = LedgerReplies(self.home, "graz"), self._account()
+        ledger, account = LedgerReplies(self.home), self._account()
         ledger.check(content)
 
         def work() -> RecordDict:
@@ -218,7 +218,7 @@ def test_a_head_is_the_clinics_own_and_of_this_reply(tmp_path: Path) -> None:
     clinic = Clinic(tmp_path, Budget(100, 1e-5))
     clinic.ask(1, "never")
     reply = RecordDict({"report": MetricRecord({"round": 2})})
-    signed = LedgerReplies(clinic.home, "graz").with_head(reply)
+    signed = LedgerReplies(clinic.home).with_head(reply)
     assert without(signed, LEDGER).object_id == clinic.heads.checked("graz", signed).object_id
     other = RecordDict({"report": MetricRecord({"round": 3}), LEDGER: signed[LEDGER]})
     with pytest.raises(FederationError, match="no valid signature"):
@@ -226,4 +226,5 @@ def test_a_head_is_the_clinics_own_and_of_this_reply(tmp_path: Path) -> None:
     with pytest.raises(FederationError, match="is missing"):
         clinic.heads.checked("graz", reply)
     with pytest.raises(FederationError, match="not one"):
-        LedgerReplies(clinic.home, "graz").check(with_heads(RecordDict(), {"graz": "x"}))
+        own = fingerprint(read_public_key(clinic.home.public_key))
+        LedgerReplies(clinic.home).check(with_heads(RecordDict(), {own: "x"}))
