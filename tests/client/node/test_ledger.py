@@ -225,6 +225,6 @@ def test_a_head_is_the_clinics_own_and_of_this_reply(tmp_path: Path) -> None:
         clinic.heads.checked("graz", other)
     with pytest.raises(FederationError, match="is missing"):
         clinic.heads.checked("graz", reply)
+    content = with_heads(RecordDict(), {fingerprint(read_public_key(clinic.home.public_key)): "x"})
     with pytest.raises(FederationError, match="not one"):
-        own = fingerprint(read_public_key(clinic.home.public_key))
-        LedgerReplies(clinic.home).check(with_heads(RecordDict(), {own: "x"}))
+        LedgerReplies(clinic.home).check(content)
