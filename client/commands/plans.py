@@ -104,7 +104,6 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
 
     offer = known.offer
     model, recipe = offer.model, offer.recipe
-    private = "none" if offer.epsilon is None else f"epsilon {offer.epsilon:g}"
     beyond = limits.beyond(offer)
     return [
         f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
@@ -115,7 +114,7 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         *_exact_head(offer),
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
         f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
-        f"differential privacy: {private}",
+        f"differential privacy: {_private(offer)}",
         f"against hostile clinics: {_robust(offer)}",
         *describe_sums(offer),
         *_settings(offer),
@@ -127,6 +126,19 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
 def _robust(offer: Offer) -> str:
     robust = offer.robust
     return f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
+
+
+def _private(offer: Offer) -> str:
+    from dermafed.shared.protocol.private_plan import noise_of
+
+    if (dp := offer.dp) is None:
+        return "none"
+    noise = noise_of(dp, offer.recipe, offer.rounds).training
+    return (
+        f"epsilon {dp.epsilon:g} at delta {dp.delta:g} of each patient; the last layer alone is trained, in "
+        f"{noise.times} steps, each of a share of {dp.rate:g} of the patients and with a noise of "
+        f"{noise.noise:.2f} times the largest gradient"
+    )
 
 
 def _exact_head(offer: Offer) -> Iterator[str]:

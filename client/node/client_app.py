@@ -136,7 +136,6 @@ def build_client_app(
         add_finder(app, answer, finder_for)
     if audit_for is not None:
         add_audit(app, answer, audit_for)
-        _add_finder(app, answer, finder_for)
     if sums is not None:
         add_sums(app, sums, trainer_for, consent)
     if consent is not None:

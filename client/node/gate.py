@@ -32,6 +32,7 @@ from dermafed.shared.protocol.explanation_messages import (
 )
 from dermafed.shared.protocol.finder_messages import decode_finder_sums, encode_finder_sums
 from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
+from dermafed.shared.protocol.ledger_messages import LEDGER, decode_head, without
 from dermafed.shared.protocol.messages import (
     AUDIT_QUERY,
     CALIBRATE_QUERY,
@@ -94,6 +95,11 @@ def filter_reply(reply: Message, request: Message, classes: int | None, *, secur
 def _encode_again(
     content: RecordDict, request: Message, classes: int | None, kinds: Mapping[str, Encode]
 ) -> RecordDict:
+    if LEDGER in content and kinds is _KINDS:
+        record = content[LEDGER]
+        decode_head(content)
+        again = _encode_again(without(content, LEDGER), request, classes, kinds)
+        return RecordDict({**again, LEDGER: record})
     encode = kinds.get(request.metadata.message_type)
     if encode is None or (classes is None and encode is not _answer):
         raise FederationError("There is no reply to this message")

@@ -66,6 +66,7 @@ def current_state(directory: Path) -> dict[str, Any]:
         clinic_states,
         find_current_run,
         open_exchange,
+        run_defences,
         run_folder,
     )
     from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
@@ -73,6 +74,7 @@ def current_state(directory: Path) -> dict[str, Any]:
     record, settings, serving = open_record(directory), load_settings(directory), is_locked(directory)
     run = find_current_run(record)
     rounds = list_rounds(record, run.number) if run else []
+    defences = run_defences(run) if run else []
     outliers = [asdict(one) for one in find_outliers(rounds)]
     alert = load_alert(run_folder(directory, run)) if run else None
     opened = _open_round(open_exchange(directory, run, serving=serving)) if run else None
@@ -95,6 +97,7 @@ def current_state(directory: Path) -> dict[str, Any]:
             for clinic in clinic_states(record, directory, run, serving=serving)
         ],
         **({"alert": alert} if alert else {}),
+        **({"defences": defences} if defences else {}),
         **({"outliers": outliers} if outliers else {}),
         **({"open_round": opened} if opened else {}),
         **({"collapse": collapsed} if collapsed else {}),
@@ -122,6 +125,7 @@ def _render(state: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [Text(f"{state['federation']}: the server {server}")]
     if state["run"]:
         parts += [Text(line) for line in run_lines(state)]
+    parts += [Text(line) for line in state.get("defences", ())]
     if "alert" in state:
         parts.append(Text(alert_line(state["alert"])))
     parts += [Text(str(Outlier(**one))) for one in state.get("outliers", ())]

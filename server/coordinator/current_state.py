@@ -14,6 +14,9 @@ from dermafed.server.record.rounds_table import ClinicAnswer, list_answers
 from dermafed.server.record.runs_table import ACTIVE, Run, list_runs
 from dermafed.server.record.suspensions_table import Suspension, list_suspensions
 from dermafed.server.rounds.open_exchange import OpenExchange, load_exchange
+from dermafed.shared.errors import InputError
+from dermafed.shared.protocol.defence_words import defence_words
+from dermafed.shared.protocol.offer import Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,14 @@ def find_current_run(record: Record) -> Run | None:
 def run_folder(folder: Path, run: Run) -> Path:
     """The folder of a run in a federation's folder."""
     return folder / RUNS / run.folder_name
+
+
+def run_defences(run: Run) -> list[str]:
+    """What protects clinics and patients in a run, in sentences; empty where this version cannot read it."""
+    try:
+        return defence_words(Offer.from_text(run.offer))
+    except InputError:
+        return []
 
 
 def open_exchange(folder: Path, run: Run, *, serving: bool) -> OpenExchange | None:

@@ -19,13 +19,15 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.names import check_name
-from dermafed.shared.protocol.offer import Offer, sent_by
+from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
+from dermafed.shared.protocol.defences import check_rules
+from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import defaults_by_weights
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
-from dermafed.shared.protocol.secure_plan import check_rules, check_secure
-from dermafed.shared.secure_sum.thresholds import MOST_CLINICS
 from dermafed.shared.protocol.robust_settings import RobustSettings
-from dermafed.shared.settings import KeyInfo, unknown_key
+from dermafed.shared.protocol.sent import sent_by
+from dermafed.shared.secure_sum.thresholds import MOST_CLINICS
+from dermafed.shared.settings import KeyInfo, Settings, keys_of, unknown_key
 from dermafed.shared.training.recipe import Recipe
 
 _LONGEST = 100_000  # bytes
@@ -95,14 +97,28 @@ def documented_plan() -> str:
     lines: list[str] = []
     for section, keys in SECTIONS.items():
         lines += ["", f"[{section}]"] if section else []
-        lines += [_documented(key) for key in keys.values()]
+        lines += [_documented(key) for key in keys.values() if not issubclass(key.kind, Settings)]
         if not section:
             lines += [
                 "",
                 f"[{LABELS}]  # Classes of labels that are not known diagnoses",
                 '# MM = "melanoma"',
             ]
+        if section == PrivacySettings.section:
+            lines += [
+                "",
+                f"# [{section}.dp]  # Differential privacy by patient, see docs/privacy.md",
+                *(_commented(key) for key in keys_of(DifferentialPrivacy).values()),
+            ]
     return "\n".join(lines) + "\n"
+
+
+_PRIVATE_EXAMPLES = {"epsilon": "8", "delta": "1e-5"}
+
+
+def _commented(key: KeyInfo) -> str:
+    value = json.dumps(key.default) if key.name not in _PRIVATE_EXAMPLES else _PRIVATE_EXAMPLES[key.name]
+    return f"{f'# {key.name} = {value}':<29} # {key.help_with_choices}".rstrip(".")
 
 
 def _documented(key: KeyInfo) -> str:
@@ -126,17 +142,15 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
         raise SettingsError("The plan has no name", where="name", remedy='Add a line: name = "spring-2027"')
     model = ModelSettings.read({"classes": "paper"} | sections["model"])
     privacy = PrivacySettings.read(sections["privacy"])
-    if privacy.is_secure:
-        check_secure(sections["rules"])
-        check_rules(sections["rules"])
+    check_rules(privacy, sections["rules"])
     offer = Offer(
         **top,
         model=model,
         preprocess=PreprocessSettings.read(sections["preprocess"] | {"image_size": model.image_size}),
         recipe=Recipe.read(sections["training"]),
-        robust=RobustSettings.read(sections["robust"]),
         labels=given.get(LABELS, {}),
         privacy=privacy,
+        robust=RobustSettings.read(sections["robust"]),
         sends=sent_by(privacy),
     )
     check_name(offer.name, "run")

@@ -19,17 +19,20 @@ from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.server.coordinator.run_shares import save_shares
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.observed_grid import ObservedGrid
+from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
 from dermafed.server.record.suspensions_table import Suspension, list_suspensions
+from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, round_text, tensorboard_writer
+from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.planned_strategy import planned_strategy
-from dermafed.server.rounds.refit_round import Refitting, refitted
+from dermafed.server.rounds.refit_round import refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.run_alert import CALIBRATION_FILE
@@ -38,6 +41,7 @@ from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.server_app import build_server_app
+from dermafed.server.rounds.server_defences import ServerDefences
 from dermafed.server.rounds.shares import Member, members_of
 from dermafed.server.rounds.sum_attempts import SumAttempts
 from dermafed.shared.errors import FederationError
@@ -47,6 +51,9 @@ from dermafed.shared.protocol.summed import Summing
 from dermafed.shared.storage.atomic_files import make_private_folder, write_atomically
 
 OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
+
+LEDGERS_FILE = "ledgers.json"
+"""Beside the runs: the heads of the clinics' ledgers of privacy that were seen last."""
 
 log = logging.getLogger("dermafed.server")
 
@@ -118,7 +125,7 @@ class RunExecutor:
             held = HeldClasses.of(agreement.counts, first.features) if masked else None
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
-            grid = self.link.grid(flower_run, agreement.joined, stopped)
+            grid = self._grid(flower_run, agreement.joined, stopped, folder)
             start = Start(first, members, held, summing_of(run, agreement.class_counts))
             self._rounds(run, plan, rules, start, grid)
         return _reason_for_early_end(folder, rules)
@@ -176,19 +183,20 @@ class RunExecutor:
             members=start.members,
             held=start.held,
             resume=True,
-            explain=plan.offer.explain,
-            refit=Refitting.of(plan.offer.refit, plan.offer.recipe.ridge),
-            calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
-            lesion_finder=plan.offer.lesion_finder,
-            lesion_features=plan.offer.model.features == "lesion",
-            audit_model=plan.offer.audit_model,
             melanoma=melanoma_index(plan.offer.model.classes),
-            robust=plan.offer.robust,
-            summing=start.summing,
+            after=AfterRun.of(plan.offer),
+            defences=self._defences(plan.offer, start.summing),
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:
             app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
+
+    def _defences(self, offer: Offer, summing: Summing | None) -> ServerDefences:
+        ledgers = None
+        if offer.dp is not None:
+            keys = {clinic.name: clinic.key for clinic in list_clinics(self.record, revoked=False)}
+            ledgers = LedgerHeads(self.runs.parent / LEDGERS_FILE, keys)
+        return ServerDefences(robust=offer.robust, summing=summing, ledgers=ledgers, scores=offer.dp is None)
 
     def _tensorboard(
         self, run: Run, history: Sequence[HistoryRow]

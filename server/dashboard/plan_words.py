@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dermafed.server.coordinator.run_plan import RunPlan, format_duration
+from dermafed.shared.protocol.defence_words import defence_words
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.report.sentences import spaced
 
@@ -25,7 +26,7 @@ def plan_words(plan: RunPlan, clinics: int) -> list[str]:
         _model(plan),
         _training(offer),
         _rules(plan, clinics),
-        *_defences(offer),
+        *defence_words(offer),
         *_afterwards(offer),
     ]
 
@@ -65,13 +66,6 @@ def _rules(plan: RunPlan, clinics: int) -> str:
     if rules.patience is not None:
         words += f" The run ends early after {rules.patience} rounds without a better model."
     return words
-
-
-def _defences(offer: Offer) -> list[str]:
-    robust = offer.robust
-    if not robust.active:
-        return []
-    return [f"In place of the mean, the rule {robust.rule} bears up to {robust.hostile} hostile clinics."]
 
 
 def _afterwards(offer: Offer) -> list[str]:

@@ -6,80 +6,38 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from flwr.app import MessageType
 from flwr.serverapp import Grid
-from numpy.typing import NDArray
 
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.collector import Collector
 from dermafed.server.rounds.connected import connected, reasons
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
-from dermafed.server.rounds.exchange import Assignment, Participation, exchange
+from dermafed.server.rounds.exchange import Assignment, Participation
+from dermafed.server.rounds.federation import Federation
 from dermafed.server.rounds.head_round import Fit, HeadRound, ridge_fit
-from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, best_round
+from dermafed.server.rounds.ledger_heads import exchange_watched
 from dermafed.server.rounds.robust_models import RobustModels
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.screening import Screen
-from dermafed.server.rounds.secure_sums import SecureSums
-from dermafed.server.rounds.shares import Member
-from dermafed.server.rounds.strategies import ExactHead, Means, Strategy
+from dermafed.server.rounds.strategies import ExactHead, Means
 from dermafed.server.rounds.sum_attempts import SumLostError
 from dermafed.server.rounds.summed_rounds import evaluate_by_sums, lost_round, train_by_sums
 from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import HEAD_TRAIN, encode_instruction
-from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.training.trainer import FloatVector
 
 log = logging.getLogger("dermafed.server")
 
 _Outcome = TypeVar("_Outcome")
-
-
-@dataclass(frozen=True)
-class Federation:
-    """What stays the same over the rounds of a run.
-
-    Attributes:
-        strategy: the server's step.
-        rules: quorum, deadline and the other rules of a round.
-        classes: number of classes C of the model.
-        adapted: bool (P,), the weights that the strategy's step changes; the others become the clinics' mean,
-            as running statistics must. ``None``: all.
-        screen: how the clinics' updates are screened.
-        folder: where the updates of a round wait for each other.
-        members: the clinics by the agreement; ``None``: there was none.
-        held: which clinics have which class, where the last layer's columns are averaged by class.
-        melanoma: index of that class; ``None`` where the model has none.
-        robust: the rule in place of the mean, if the plan has one.
-        sums: the run's secure sums, where the server sees no clinic's own values; ``None``: it does.
-    """
-
-    strategy: Strategy
-    rules: RoundRules
-    classes: int
-    adapted: NDArray[np.bool_] | None
-    screen: Screen
-    folder: Path
-    members: Mapping[str, Member] | None = None
-    held: HeldClasses | None = None
-    melanoma: int | None = None
-    robust: RobustSettings = NO_RULE
-    sums: SecureSums | None = None
-
-    @property
-    def counts_on_clinics(self) -> bool:
-        """Whether clinics count what they answer, so that a round is trained and evaluated once."""
-        return self.members is not None or self.sums is not None
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -211,8 +169,8 @@ def evaluate(
     if federation.sums is not None:
         return evaluate_by_sums(grid, weights, federation.sums, number)
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
-    rules, members = federation.rules, federation.members
-    evaluations = partial(Evaluations, federation.classes, rules, members, federation.melanoma)
+    of = federation
+    evaluations = partial(Evaluations, of.classes, of.rules, of.members, of.melanoma, of.scores)
     return until_quorum(grid, assignment, federation, lambda: nullcontext(evaluations()))
 
 
@@ -227,7 +185,8 @@ def until_quorum(
     for _ in range(rules.attempts):
         clinics = connected(grid, rules)
         with collector() as collected:
-            participation = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
+            asked = (grid, assignment, clinics, rules.deadline, collected.accept)
+            participation = exchange_watched(federation.ledgers, *asked)
             _leave_out(participation, collected.compare())
             for why in reasons(participation):
                 log.warning("Round %d, %s: left out %s", number, kind, why)

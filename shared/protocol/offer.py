@@ -17,20 +17,21 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
+from dermafed.shared.protocol.defences import check_defences
 from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, check_lesion_features, read_parts
 from dermafed.shared.protocol.price import Price, price_of
 from dermafed.shared.protocol.privacy_settings import PLAIN, PrivacySettings
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.protocol.roster_of_plan import check_roster
-from dermafed.shared.protocol.secure_plan import SENT_IN_SUMS, check_secure
-from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings, check_robust
 from dermafed.shared.protocol.sent import SENT
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
 Split = Literal["drawn", "even", "given"]
 
-OFFER_PARTS: dict[str, type[Settings]] = {**PARTS, "privacy": PrivacySettings}
-"""The parts of an offer; the last one is written only where it is not at its default."""
+OFFER_PARTS: dict[str, type[Settings]] = {**PARTS, "privacy": PrivacySettings, "robust": RobustSettings}
+"""The parts of an offer: those of a plan, and the defences, written where not at their default."""
 
 LONGEST = 128 * 1024
 """Characters of an offer's text at most: a clinic keeps what it is offered."""
@@ -47,13 +48,13 @@ class Offer(RunKeys):
         split: how a clinic splits its images: ``drawn``, ``even`` or ``given``.
         preprocess: how images are prepared.
         recipe: the local training.
-        robust: the rule against hostile clinics; written only if there is one.
         calibrate: whether clinics are asked, after the last round, how well the model is calibrated.
         threads: threads of each clinic's training; ``None``: as many as it has cores.
-        epsilon: budget of differential privacy; ``None``: there is none.
-        privacy: what the server learns of each clinic.
+        epsilon: was meant for differential privacy, which is in ``privacy``; clinics refuse it.
+        privacy: what the server learns of each clinic, and of each patient.
+        robust: the rule against hostile clinics.
         roster: of a plan with secure sums, each clinic's public key by its name, OpenSSH on one line.
-        sends: the fields that a clinic sends, as :func:`sent_by` lists them.
+        sends: the fields that a clinic sends, as :func:`dermafed.shared.protocol.sent.sent_by` lists them.
     """
 
     section: ClassVar[str] = "offer"
@@ -64,7 +65,6 @@ class Offer(RunKeys):
     model: ModelSettings
     preprocess: PreprocessSettings
     recipe: Recipe
-    robust: Annotated[RobustSettings, Key(later=True)] = NO_RULE
     labels: Mapping[str, str] = field(default_factory=dict)
     split: Annotated[
         Split, Field(description="How a clinic splits its images; given: by the manifest's column split")
@@ -78,14 +78,16 @@ class Offer(RunKeys):
         Key(otherwise="as many as it has cores", example=2, limit=64, asks="{} threads"),
     ] = None
     epsilon: Annotated[Number | None, Key(asks="epsilon {}")] = None
-    privacy: PrivacySettings = PLAIN
+    privacy: Annotated[PrivacySettings, Key(later=True)] = PLAIN
+    robust: Annotated[RobustSettings, Key(later=True)] = NO_RULE
     roster: Mapping[str, str] = field(default_factory=dict)
     sends: tuple[str, ...] = SENT
 
     @model_validator(mode="after")
-    def _sums_are_possible(self) -> Self:
-        if self.privacy.is_secure:
-            check_secure(self.recipe.to_dict() | {name: getattr(self, name) for name in keys_of(Offer)})
+    def _defences_hold(self) -> Self:
+        parts = (self.model, self.recipe, self)
+        keys = {name: getattr(part, name) for part in parts for name in keys_of(type(part))}
+        check_defences(self.robust, self.privacy, keys)
         check_roster(self.roster, self.privacy)
         return self
 
@@ -105,7 +107,6 @@ class Offer(RunKeys):
             raise SettingsError(
                 "own_layer does not go with batch_norm local", where="own_layer", remedy=remedy
             )
-        check_robust(self.robust, self.strategy, self.refit, self.recipe.mask_absent)
         return self
 
     def plan(self, class_counts: Sequence[int], threads: int) -> Plan:
@@ -119,7 +120,13 @@ class Offer(RunKeys):
             SettingsError: a setting is impossible.
         """
         counts, used = tuple(class_counts), self.threads or threads
-        return Plan(self.model, self.preprocess, self.recipe, self.rounds, counts, self.seed, used)
+        parts = (self.model, self.preprocess, self.recipe)
+        return Plan(*parts, self.rounds, counts, self.seed, used, self.dp)
+
+    @property
+    def dp(self) -> DifferentialPrivacy | None:
+        """The differential privacy that it asks for, if any."""
+        return self.privacy.dp
 
     @property
     def price(self) -> Price:
@@ -137,10 +144,8 @@ class Offer(RunKeys):
 
     def to_dict(self) -> dict[str, Any]:
         """The offer as JSON types."""
-        values = super().to_dict()
-        values |= {name: getattr(self, name).to_dict() for name in OFFER_PARTS}
-        values |= {name: dict(getattr(self, name)) for name in ("labels", "roster")}
-        return {name: value for name, value in values.items() if value or name not in ("privacy", "roster")}
+        values = super().to_dict() | {"labels": dict(self.labels), "roster": dict(self.roster)}
+        return values if self.roster else {name: values[name] for name in values if name != "roster"}
 
     @classmethod
     def from_text(cls, text: str) -> Offer:
@@ -160,11 +165,6 @@ class Offer(RunKeys):
             raise SettingsError(f"This is not an offer: {error}", where="offer") from error
         offer.plan([1] * len(offer.model.classes), threads=1)
         return offer
-
-
-def sent_by(privacy: PrivacySettings) -> tuple[str, ...]:
-    """Everything that a clinic sends in a plan, for the person who approves it."""
-    return SENT_IN_SUMS if privacy.is_secure else SENT
 
 
 def offer_keys() -> Iterator[tuple[str, KeyInfo]]:

@@ -16,8 +16,8 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import Architecture, ModelSettings, default_frozen_blocks
-from dermafed.shared.model.model_settings import ModelSettings, default_frozen_blocks
-from dermafed.shared.protocol.secure_plan import DEFAULTS as SECURE_DEFAULTS
+from dermafed.shared.privacy.dp_settings import AskedDp
+from dermafed.shared.protocol.defences import defaults_with_defences
 from dermafed.shared.settings import STRICT, Key, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
@@ -63,7 +63,7 @@ class RunKeys(Settings):
             (:mod:`dermafed.shared.lesion_finder`); clinics without masks receive it too.
         audit_model: whether clinics are asked, after the last round, for counts of the answers that change
             when artefacts are drawn on their test images (:mod:`dermafed.shared.metrics.shortcuts`).
-        seed: seed of all random draws.
+        seed: seed of all random draws, but those that protect clinics and patients.
     """
 
     rounds: Rounds = 32
@@ -133,6 +133,7 @@ class Plan(Settings):
         class_counts: training images of each class over all clinics, in the order of the model's classes.
         seed: seed of all random draws.
         threads: threads of the backend in each process; fixed, since it changes rounding.
+        dp: differential privacy of each patient; ``None``: there is none.
     """
 
     section: ClassVar[str] = "plan"
@@ -144,6 +145,7 @@ class Plan(Settings):
     class_counts: tuple[int, ...]
     seed: Seed = 0
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    dp: Annotated[AskedDp, Key(later=True)] = None
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -171,14 +173,14 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
     """The defaults of a new plan's or run's keys that depend on the first weights: by name.
 
     What another key excludes is left out: views without frozen blocks or augmentation, a new last layer where
-    there is a robust rule, no calibration or only a last layer, each clinic's own where there is no
-    calibration or each has its own batch normalisation.
+    there is no calibration or only a last layer, each clinic's own where there is no calibration or each has
+    its own batch normalisation; and whatever contradicts a defence that is asked for.
 
     Args:
         weights: their origin.
         given: the keys that are given, whatever their section.
     """
-    return _by_weights(weights, given) | (SECURE_DEFAULTS if given.get("aggregation") == "secure" else {})
+    return _by_weights(weights, given) | defaults_with_defences(given)
 
 
 def _by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,8 +192,7 @@ def _by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in keys.items() if value is not None}
     if given.get("frozen_blocks") == 0 or given.get("augment") is False:
         del found["views"]
-    robust = given.get("rule", "none") != "none"
-    if given.get("strategy") == EXACT_HEAD or given.get("calibrate") is False or robust:
+    if given.get("strategy") == EXACT_HEAD or given.get("calibrate") is False:
         del found["refit"]
     if given.get("calibrate") is False or given.get("batch_norm") == "local":
         del found["own_layer"]

@@ -1,4 +1,4 @@
-"""The section ``privacy`` of a plan: what the server learns of each clinic."""
+"""The section ``privacy`` of a plan: what the server learns of each clinic, and of each patient."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.privacy.dp_settings import AskedDp
 from dermafed.shared.settings import STRICT, Key, Number, Settings
 
 Aggregation = Literal["plain", "secure"]
@@ -15,7 +16,7 @@ Aggregation = Literal["plain", "secure"]
 
 @dataclass(frozen=True, config=STRICT)
 class PrivacySettings(Settings):
-    """What the server learns of each clinic.
+    """What the server learns of each clinic, and of each patient.
 
     Attributes:
         aggregation: ``plain``: the server sees each clinic's update and counts; ``secure``: their sums over
@@ -23,6 +24,10 @@ class PrivacySettings(Settings):
         colluders: how many clinics may act together with the server, in a secure plan.
         largest_change: the largest change of a weight in a round that a secure sum takes. A larger one is
             refused, never clipped; twice as much halves the exactness of the sums.
+        dp: differential privacy of each patient; ``None``: there is none.
+
+    Example:
+        ``privacy = { dp = { epsilon = 8, delta = 1e-5, place = "clinic", layers = "head" } }``
     """
 
     section: ClassVar[str] = "privacy"
@@ -42,6 +47,9 @@ class PrivacySettings(Settings):
         Field(gt=0, le=1e6, description="Largest change of a weight in a round that a secure sum takes"),
         Key(panel="Run", later=True),
     ] = 64
+    dp: Annotated[
+        AskedDp, Field(description="Differential privacy by patient, a table"), Key(panel="Run", later=True)
+    ] = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -76,23 +76,3 @@ def least_clinics(rule: Rule, hostile: int) -> int:
     https://arxiv.org/abs/1703.02757).
     """
     return 2 * hostile + (3 if rule == "krum" else 1)
-
-
-def check_robust(robust: RobustSettings, strategy: str, refit: str, mask_absent: bool) -> None:
-    """Refuse a rule beside what would go round it: sums and means that no rule combines.
-
-    Raises:
-        SettingsError: names the key that does not go with a rule.
-    """
-    around = {
-        "strategy": ("its clinics send sums, and a sum has no median", strategy == "exact-head"),
-        "refit": ("the last layer is then fitted to sums, of which a liar's are a part", refit != "none"),
-        "mask_absent": ("the last layer is then a mean over the clinics that have a class", mask_absent),
-    }
-    for key, (why, found) in around.items():
-        if robust.active and found:
-            raise SettingsError(
-                f"{key} does not go with the robust rule {robust.rule}: {why}",
-                where=key,
-                remedy=f"Leave out {key}, or the section [robust]",
-            )

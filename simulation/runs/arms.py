@@ -60,7 +60,8 @@ class Arm:
         audit_model: whether the clinics audit the final model for shortcuts.
         robust: the rule against hostile clinics.
         attack: what one of the members does, which is hostile; ``None``: all are honest.
-        privacy: what the server learns of each clinic; of baselines, whose clinic is alone, all.
+        privacy: what the server learns of each clinic; of baselines, whose clinic is alone, all. What it
+            learns of each patient is in the plan, and the same for all arms.
     """
 
     name: str

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.process import cores
-from dermafed.shared.settings import KeyInfo
+from dermafed.shared.settings import KeyInfo, Settings
 from dermafed.simulation.runs.run_settings import (
     RunSettings,
     check_same,
@@ -37,7 +37,8 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameters() -> Iterator[inspect.Parameter]:
-    for key in sorted(option_keys().values(), key=lambda key: PANELS.index(key.key.panel)):
+    keys = [key for key in option_keys().values() if not issubclass(key.kind, Settings)]  # no tables
+    for key in sorted(keys, key=lambda key: PANELS.index(key.key.panel)):
         default = None if _depends(key) else key.default
         kind = key.kind if default is not None else key.kind | None
         yield inspect.Parameter(

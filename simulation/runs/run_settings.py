@@ -17,11 +17,10 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import Architecture, ModelSettings
-from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights
-from dermafed.shared.protocol.privacy_settings import PrivacySettings
-from dermafed.shared.protocol.secure_plan import check_secure
+from dermafed.shared.protocol.defences import check_defences
 from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights, check_lesion_features
-from dermafed.shared.protocol.robust_settings import RobustSettings, check_robust
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.robust_settings import RobustSettings
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
@@ -38,8 +37,9 @@ _COLUMN = Key(panel="Data", otherwise="by its name")
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class RunSettings(PreprocessSettings, Architecture, Recipe, AttackSettings, RobustSettings, RunKeys):
-class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys, PrivacySettings):
+class RunSettings(
+    PreprocessSettings, Architecture, Recipe, AttackSettings, RobustSettings, PrivacySettings, RunKeys
+):
     """What a simulated run is to do: its own fields, and those of a plan's parts.
 
     What is not given has its default for synthetic or for real images. Fields of the parts that
@@ -123,26 +123,18 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys, PrivacySett
         return ArgsKwargs((), filled)
 
     @model_validator(mode="after")
+    def _defences_hold(self) -> Self:
+        keys = {name: getattr(self, name) for name in keys_of(type(self))}
+        check_defences(self.robust(), self.privacy(), keys)
+        return self
+
+    @model_validator(mode="after")
     def _keys_fit(self) -> Self:
         check_lesion_features(self, self)
         for name in ("tune", "own_layer"):
             if getattr(self, name) and self.batch_norm == "local":
                 remedy = f"Choose another batch_norm: {name} gives each clinic its own model anyway"
                 raise SettingsError(f"{name} does not go with batch_norm local", where=name, remedy=remedy)
-        return self
-
-    @model_validator(mode="after")
-    def _rule_holds(self) -> Self:
-        check_robust(self.robust(), self.strategy, self.refit, self.mask_absent)
-        return self
-
-    def robust(self) -> RobustSettings:
-        """The rule against hostile clinics."""
-        return RobustSettings(**self._part(RobustSettings))
-
-    def _sums_are_possible(self) -> Self:
-        if self.is_secure:
-            check_secure({name: getattr(self, name) for name in keys_of(type(self))})
         return self
 
     def with_seed(self, seed: int) -> Self:
@@ -154,8 +146,12 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys, PrivacySett
         return PreprocessSettings(**self._part(PreprocessSettings))
 
     def privacy(self) -> PrivacySettings:
-        """What the server learns of each clinic."""
+        """What the server learns of each clinic, and of each patient."""
         return PrivacySettings(**self._part(PrivacySettings))
+
+    def robust(self) -> RobustSettings:
+        """The rule against hostile clinics."""
+        return RobustSettings(**self._part(RobustSettings))
 
     def plan(self, classes: Sequence[str], class_counts: Sequence[int], threads: int) -> Plan:
         """What the run asks of every clinic.
@@ -170,11 +166,13 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys, PrivacySett
         """
         model = ModelSettings(tuple(classes), **self._part(Architecture))
         recipe, counts = Recipe(**self._part(Recipe)), tuple(class_counts)
-        return Plan(model, self.preprocess(), recipe, self.rounds, counts, self.seed, threads)
+        parts = (model, self.preprocess(), recipe)
+        return Plan(*parts, self.rounds, counts, self.seed, threads, self.dp)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
-        return {name: getattr(self, name) for name, key in option_keys().items() if key.written(self)}
+        values = super().to_dict()
+        return {name: values[name] for name in option_keys() if name in values}
 
     def _part(self, kind: type[Settings]) -> dict[str, Any]:
         return {name: getattr(self, name) for name in keys_of(kind)}

@@ -13,6 +13,7 @@ from dermafed.client.node.clinic_data import count_training_images
 from dermafed.client.node.clinic_sums import ClinicSums
 from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.coordinator.run_plan import Rules
+from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.held_classes import HeldClasses
@@ -23,6 +24,7 @@ from dermafed.server.rounds.run_audit import MODEL_AUDIT_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.server_app import build_server_app
+from dermafed.server.rounds.server_defences import ServerDefences
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
@@ -37,7 +39,6 @@ from dermafed.simulation.runs.arm_clinics import (
     ClinicQualities,
     ClinicTrainers,
 )
-from dermafed.simulation.runs.arm_clinics import ClinicFinders, ClinicQualities, ClinicTrainers
 from dermafed.simulation.runs.arm_sums import ArmSums
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
 from dermafed.simulation.runs.backdoor import measure_backdoor
@@ -90,14 +91,17 @@ def _train(arm: Arm) -> None:
         parts=parts_of(model),
         held=_held_classes(arm, model),
         resume=True,
-        explain=arm.explain,
-        refit=refit,
-        lesion_finder=arm.lesion_finder,
-        lesion_features=arm.plan.model.features == "lesion",
-        audit_model=arm.audit_model,
         melanoma=melanoma_index(arm.plan.model.classes),
-        robust=arm.robust,
-        summing=sums.summing if sums else None,
+        after=AfterRun(
+            refit=refit,
+            lesion_features=arm.plan.model.features == "lesion",
+            explain=arm.explain,
+            lesion_finder=arm.lesion_finder,
+            audit_model=arm.audit_model,
+        ),
+        defences=ServerDefences(
+            robust=arm.robust, summing=sums.summing if sums else None, scores=arm.plan.dp is None
+        ),
     )
     trainers = TrainerCache(ClinicTrainers(arm))
     client = build_client_app(

@@ -51,8 +51,11 @@ def test_a_simulation_takes_the_rule_of_a_plan(tmp_path: Path) -> None:
         (f'{FIVE}[robust]\nrule = "trimmed-mean"\nhostile = 2', "needs 5 clinics, and a round may have 3"),
         (f'{FIVE}[robust]\nrule = "krum"', "needs 5 clinics, and a round may have 3"),
         (f'{FIVE}strategy = "exact-head"\nrounds = 1\n[robust]\nrule = "median"', "a sum has no median"),
-        (f'{FIVE}refit = "ridge"\n[robust]\nrule = "median"', "refit does not go with"),
-        (f'{FIVE}[training]\nmask_absent = true\n[robust]\nrule = "median"', "mask_absent does not go with"),
+        (f'{FIVE}refit = "ridge"\n[robust]\nrule = "median"', 'refit = "ridge" does not go with'),
+        (
+            f'{FIVE}[training]\nmask_absent = true\n[robust]\nrule = "median"',
+            "mask_absent = true does not",
+        ),
         (f'{FIVE}[robust]\nrule = "best"', "Use one of none, norm-bound, median"),
         (f'{FIVE}[robust]\nrule = "median"\nhostile = 0', "hostile is 0"),
     ],

@@ -9,9 +9,8 @@ import pytest
 from dermafed.client.node.clinic_settings import Limits
 from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.protocol.messages import SENT
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.protocol.secure_plan import SENT_IN_SUMS
+from dermafed.shared.protocol.sent import SENT, SENT_IN_SUMS
 from dermafed.simulation.runs.from_plan import plan_values
 from dermafed.simulation.runs.run_settings import RunSettings
 from tests.server.summing_clinics import key_of
@@ -26,6 +25,13 @@ CLASHES = {
     "own_layer": ("own_layer = true\ncalibrate = true", "", "asks each clinic for its own sums"),
     "explain": ("explain = true", "", "its own figures"),
     "lesion_finder": ("lesion_finder = true", "", "compares each clinic's sums"),
+    "audit_model": ("audit_model = true", "", "its own counts of answers"),
+    "features": (
+        'lesion_finder = true\nrefit = "logistic"\ncalibrate = true',
+        '[model]\nfeatures = "lesion"',
+        "needs a lesion finder",
+    ),
+    "rule": ('clinics = ["a", "b", "c", "d", "e"]', '[robust]\nrule = "median"', "sees their sum only"),
     "mask_absent": ("", "[training]\nmask_absent = true", "which clinic has which class"),
     "balance": ("", '[training]\nbalance = "global"', "by a count that no clinic can check"),
     "attempts": ("", "[rules]\nattempts = 4", "more often than the 3 times"),

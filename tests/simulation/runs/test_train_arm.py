@@ -129,6 +129,8 @@ def test_clinics_measure_explanations_of_an_arms_last_model(tmp_path: Path) -> N
     for name in ("deletion", "insertion", "drop", "stability_shift"):
         graz, linz = (found["clinics"][clinic]["measures"][name]["mean"] for clinic in ("Graz", "Linz"))
         assert found["all"]["measures"][name]["mean"] == pytest.approx((5 * graz + 6 * linz) / 11)
+
+
 def test_an_arm_by_secure_sums_is_the_arm_in_clear(tmp_path: Path) -> None:
     images = records(tmp_path, 24)
     names = ("Graz", "Linz 1", "Vienna", "Wels")
