@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +33,7 @@ from dermafed.simulation.runs.arms import (
 from dermafed.simulation.runs.default_settings import SYNTHETIC
 from dermafed.simulation.runs.example_images import contact_sheet, example_stages
 from dermafed.simulation.runs.melanoma_results import ClinicsLesions, melanoma_results
+from dermafed.simulation.runs.model_data import model_data
 from dermafed.simulation.runs.prepare import Prepared, prepare, write_clinic_splits
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import TestImages, arms_history, run_result, write_history_table
@@ -186,25 +186,9 @@ def _model_info(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelI
         weights_origin(settings.weights),
         plan.rounds,
         labels=dict(prepared.class_map.of),
-        data=_fingerprint(prepared),
+        data=model_data(prepared),
         note=prepared.class_map.note,
     )
-
-
-def _fingerprint(prepared: Prepared) -> dict[str, Any]:
-    """Counts, and a digest of the image names on each side: identifies a data set without its images."""
-    digest = hashlib.sha256()
-    for clinic in prepared.clinics:
-        for side, records in clinic.splits.sides().items():
-            names = "\n".join(sorted(record.image_id for record in records))
-            digest.update(f"{clinic.name}\0{side}\0{names}\0".encode())
-    classes = prepared.class_map.names
-    counts = {clinic.name: clinic.images_per_class(classes) for clinic in prepared.clinics}
-    trained = [record for clinic in prepared.clinics for record in clinic.splits.train]
-    labels = [record.label for record in trained]
-    training = {name: labels.count(name) for name in classes}
-    found = {"clinics": counts, "training_images": training, "sha256": digest.hexdigest()}
-    return {**found, "synthetic": True} if all(record.drawn for record in trained) else found
 
 
 def _train(arms: list[Arm], watcher: Watcher) -> None:

@@ -235,24 +235,3 @@ def load_settings(folder: Path) -> tuple[RunSettings, int]:
         raise SettingsError(
             "The run's settings cannot be read", where=path, remedy="Start a new run"
         ) from error
-
-
-def check_same(before: RunSettings, asked: dict[str, Any], folder: Path) -> None:
-    """Refuse options that differ from those of the run to resume.
-
-    Args:
-        before: the run's settings.
-        asked: the options given on the command line now, by name.
-        folder: the run's folder.
-
-    Raises:
-        SettingsError: an option differs; names it.
-    """
-    now = replace(before, **asked)
-    for name in option_keys():
-        if (given := getattr(now, name)) != (value := getattr(before, name)):
-            raise SettingsError(
-                f"The run was started with {name} = {value}, not {given}",
-                where=folder,
-                remedy="Resume it without that option, or start a new run",
-            )

@@ -12,9 +12,9 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.settings import Settings
 from dermafed.simulation import cli
 from dermafed.simulation.runs import default_settings
+from dermafed.simulation.runs.options import check_same
 from dermafed.simulation.runs.run_settings import (
     RunSettings,
-    check_same,
     check_settings,
     load_settings,
     option_keys,
