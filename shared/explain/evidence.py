@@ -22,12 +22,11 @@ import numpy as np
 
 from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.maps import Float
-from dermafed.shared.lesion_finder.cells import GRID_BLOCK, bilinear_matrix
-from dermafed.shared.model.image_features import LEAST_VARIANCE, block_of
+from dermafed.shared.model.blocks import maps_of_blocks
+from dermafed.shared.model.cells import GRID_BLOCK, bilinear_matrix
+from dermafed.shared.model.image_features import LEAST_VARIANCE
+from dermafed.shared.model.lesion_weights import LAYER
 from dermafed.shared.model.model_settings import BLOCKS
-
-LESION_WEIGHTS = "lesion_weights"
-"""The layer whose output (N, G, G) weighs the cells; without it all cells weigh the same."""
 
 
 def default_method(classifier: keras.Model) -> Literal["evidence", "scorecam"]:
@@ -66,16 +65,16 @@ def evidence_tensor(classifier: keras.Model) -> keras.KerasTensor:
 
 
 def _lesion_weights(classifier: keras.Model) -> keras.KerasTensor | None:
-    return next((layer.output for layer in classifier.layers if layer.name == LESION_WEIGHTS), None)
+    return next((layer.output for layer in classifier.layers if layer.name == LAYER), None)
 
 
 def _grid_and_maps(classifier: keras.Model) -> tuple[int, list[keras.KerasTensor]]:
-    """Cells a side of the evidence, and the maps (N, h, w, K) of the last blocks, the earliest first."""
-    last = {block_of(layer.name): layer for layer in classifier.layers}
-    blocks = sorted(number for number in last if 1 <= number <= 7)[-BLOCKS:]
-    if GRID_BLOCK not in last or len(blocks) < BLOCKS:
+    """The cells a side of the evidence, and the maps (N, h, w, K) of the last blocks, the earliest first."""
+    maps = maps_of_blocks(classifier)
+    blocks = sorted(maps)[-BLOCKS:]
+    if GRID_BLOCK not in maps or len(blocks) < BLOCKS:
         raise _not_additive(classifier)
-    return int(last[GRID_BLOCK].output.shape[1]), [last[block].output for block in blocks]
+    return int(maps[GRID_BLOCK].shape[1]), [maps[block] for block in blocks]
 
 
 def _linear_layer(classifier: keras.Model) -> tuple[Float, Float]:

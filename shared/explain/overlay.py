@@ -19,8 +19,8 @@ from dermafed.shared.explain.methods import METHODS
 from dermafed.shared.report.sentences import spaced
 
 COLOURS = mpl.colormaps["viridis"]  # perceptually uniform, and safe for the colour-blind
-# From sky blue to yellow, of Okabe and Ito's colours for the colour-blind: both are seen on dark lesions. From
-# half the range on only the opacity grows.
+# From sky blue to yellow, of Okabe and Ito's colours for the colour-blind: both are seen on dark lesions.
+# From half the range on only the opacity grows.
 SIGNED_COLOURS = LinearSegmentedColormap.from_list(
     "signed", ["#56b4e9", "#56b4e9", "#808080", "#f0e442", "#f0e442"]
 )

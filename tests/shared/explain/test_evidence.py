@@ -14,7 +14,8 @@ from dermafed.shared.explain.evidence import default_method, evidence_tensor
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.methods import offered_methods
 from dermafed.shared.model.classifier import build_classifier
-from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.lesion_weights import finder_variables
+from dermafed.shared.model.model_settings import Features, ModelSettings
 from tests.shared.explain.additive_networks import (
     CLASSES,
     Weights,
@@ -77,15 +78,23 @@ def test_a_case_worked_out_by_hand() -> None:
     assert logits[0, 0] == pytest.approx(7 + 4, abs=1e-5)
 
 
-def real_network() -> keras.Model:
-    settings = ModelSettings(("a", "b", "c"), image_size=SIDE, features="blocks", metadata=True)
+def real_network(features: Features) -> keras.Model:
+    settings = ModelSettings(("a", "b", "c"), image_size=SIDE, features=features, metadata=True)
     classifier = build_classifier(settings)
     randomise_head(classifier, 3)
+    rng = np.random.default_rng(3)
+    for finder in finder_variables(classifier):
+        finder.assign(rng.normal(size=finder.shape))
     return classifier
 
 
 @pytest.mark.parametrize(
-    "build", [additive_classifier, partial(additive_classifier, weighted=False), real_network]
+    "build",
+    [
+        partial(additive_classifier, weighted=False),
+        partial(real_network, "blocks"),
+        partial(real_network, "lesion"),
+    ],
 )
 def test_over_the_cells_the_sum_is_the_logit_less_that_of_the_mean_image(
     build: Callable[[], keras.Model],
