@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.run_images import RunImages, arguments_of_a_run, run_images, spaced
+from dermafed.shared.errors import ModelError
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import Contrast, Explain, Float, activation_maps, to_unit
 from dermafed.shared.explain.methods import METHODS
@@ -77,6 +78,15 @@ def methods(side: int, nulls: Nulls | None) -> dict[str, Of]:
     family = {name: of(name) for name in METHODS if name != "scorecam-exact"}
     maps = {name: same(heatmap) for name, heatmap in controls(side, nulls).items()}
     return {**family, "uniform": lambda explainer: without_contrast(uniform(explainer)), **maps}
+
+
+def defined(of: Of, images: RunImages) -> bool:
+    """Whether a method is defined for the model."""
+    try:
+        of(images.explainer)(images.pixels[0], 0, None)
+    except ModelError:
+        return False
+    return True
 
 
 def timed(explain: Contrast, seconds: list[float]) -> Contrast:
@@ -158,7 +168,11 @@ def main() -> None:
     chosen = spaced(np.arange(len(images.pixels)), given.images).tolist()
     shuffled = Explainer(randomised(images.classifier, "everything"))
     every = methods(images.preprocess.image_size, images.nulls)
-    wanted = given.methods.split(",") if given.methods else list(every)
+    wanted = (
+        given.methods.split(",")
+        if given.methods
+        else [name for name in every if defined(every[name], images)]
+    )
     found = [row for name in wanted for row in measure(name, every[name], images, shuffled, chosen)]
     if given.json:
         print(json.dumps(found, indent=2))

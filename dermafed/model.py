@@ -62,22 +62,32 @@ class Model:
         diagnosis, _ = diagnose_image(self._diagnoser, self._calibration, received, DEVICE)
         return diagnosis
 
-    def explain(self, image: Image, target: str | None = None, against: str | None = None) -> Explanation:
-        """Explain what moved the score of a class: Score-CAM (paper, section 3.4).
+    def explain(
+        self,
+        image: Image,
+        target: str | None = None,
+        against: str | None = None,
+        method: str | None = None,
+    ) -> Explanation:
+        """Explain what moved the score of a class.
 
         Args:
             image: see :data:`Image`.
             target: a class; by default the predicted one.
             against: another class: why ``target`` rather than this.
+            method: a ``--method`` of ``fl-client explain``; by default the model's own, additive evidence or
+                Score-CAM (paper, section 3.4).
 
         Returns:
-            Its ``heatmap``, float32 (S, S) in [0, 1], over the image that :meth:`preprocess` returns.
+            Its ``heatmap``, float32 (S, S) in [0, 1] or, if it is ``signed``, [-1, 1], over the image that
+            :meth:`preprocess` returns.
 
         Raises:
             Refused: the image cannot be used.
-            SettingsError: there is no such class.
+            SettingsError: there is no such class or method.
+            ModelError: the method is not defined for this model.
         """
-        return self._diagnoser.explain(self.preprocess(image), target, against)
+        return self._diagnoser.explain(self.preprocess(image), target, against, method)
 
     def preprocess(self, image: Image) -> NDArray[np.uint8]:
         """What the network sees of an image: RGB uint8 (S, S, 3)."""

@@ -21,7 +21,7 @@ from dermafed.client.clinic.similar.similar_cases import SimilarCases
 from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.explain.explainer import Explanation
-from dermafed.shared.explain.overlay import blend
+from dermafed.shared.explain.overlay import blend, colour_words
 from dermafed.shared.imaging.decoding import decode_image, read_bytes
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.metrics.calibration.calibration import Calibration
@@ -88,15 +88,17 @@ class DiagnosticService:
             )
         return saved
 
-    def heatmap(self, id: str, target: str | None = None, against: str | None = None) -> Explanation:
+    def heatmap(
+        self, id: str, target: str | None = None, against: str | None = None, method: str | None = None
+    ) -> Explanation:
         """What moved the score of a class, by default the predicted one; see :meth:`Diagnoser.explain`.
 
         Raises:
             Refused: there is no such diagnosis (404), or its image has expired (410).
-            SettingsError: there is no such class.
+            SettingsError: there is no such class or method.
         """
         self.store.load_prepared(id)  # a heatmap in memory must not outlive what the store has forgotten
-        return self._heatmaps(id, target, against)
+        return self._heatmaps(id, target, against, method)
 
     def lesion_mask(self, id: str) -> NDArray[np.bool_]:
         """The lesion in the image as it came, bool (H, W).
@@ -165,8 +167,9 @@ class DiagnosticService:
             raise Refused("unknown", what, remedy="Ask for another kind of answer")
         if kind == "seg":
             return segmentation(diagnosis, self.lesion_mask(id), reference)
-        overlay = blend(self.store.load_prepared(id), self.heatmap(id).heatmap)
-        return secondary_capture(diagnosis, overlay, reference)
+        found = self.heatmap(id)
+        overlay = blend(self.store.load_prepared(id), found.heatmap, found.signed)
+        return secondary_capture(diagnosis, overlay, reference, colour_words(found))
 
-    def _explain(self, id: str, target: str | None, against: str | None) -> Explanation:
-        return self.diagnoser.explain(self.store.load_prepared(id), target, against)
+    def _explain(self, id: str, target: str | None, against: str | None, method: str | None) -> Explanation:
+        return self.diagnoser.explain(self.store.load_prepared(id), target, against, method)

@@ -144,9 +144,12 @@ def explain(
     images: Annotated[list[Path], typer.Argument(show_default=False)],
     model: ModelFile,
     method: Annotated[
-        str,
-        typer.Option(help="scorecam, gradcam, gradcam++, gradient-weighted or cam."),
-    ] = "scorecam",
+        str | None,
+        typer.Option(
+            help="evidence, scorecam, gradcam, gradcam++, gradient-weighted or cam.  [default: by the model]",
+            show_default=False,
+        ),
+    ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Score-CAM with a pass for every channel: 15 times slower.")
     ] = False,
@@ -169,8 +172,8 @@ def explain(
     """Explain predictions: which parts of an image moved the score.
 
     IMAGES are image files or folders of them. For each, the output folder gets the overlay (.png), the map
-    (.npy, float32 in 0-1) and a line in explanations.jsonl. A map does not outline the lesion.
-    Research use only; not a medical device.
+    (.npy, float32 in 0-1, of signed evidence in -1 to 1) and a line in explanations.jsonl. A map does not
+    outline the lesion. Research use only; not a medical device.
 
     **Examples**
 

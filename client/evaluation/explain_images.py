@@ -29,9 +29,12 @@ LINES = "explanations.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to explain: by which method, and which class rather than which; by default the predicted one."""
+    """What to explain: by which method, and which class rather than which; by default the predicted one.
 
-    method: str = "scorecam"
+    The method is by default the model's own.
+    """
+
+    method: str | None = None
     exact: bool = False
     target: str | None = None
     against: str | None = None
@@ -97,9 +100,11 @@ def describe(line: Mapping[str, Any]) -> str:
     return "; ".join(remarks)
 
 
-def _method(question: Question) -> str:
-    name = "scorecam-exact" if question.exact and question.method == "scorecam" else question.method
-    if name not in METHODS:
+def _method(question: Question) -> str | None:
+    """The method asked for; ``None`` for the model's own."""
+    score_cam = question.method in (None, "scorecam")
+    name = "scorecam-exact" if question.exact and score_cam else question.method
+    if name is not None and name not in METHODS:
         raise SettingsError(
             f"There is no method '{name}'",
             where=f"--method {name}",
@@ -157,6 +162,7 @@ def _line(
         "class": classes[target.index],
         "against": None if target.against is None else classes[target.against],
         "method": explanation.method,
+        "signed": explanation.signed,
         "agreement": explanation.agreement,
         "passes": explanation.passes,
         "constant": explanation.constant,

@@ -11,7 +11,8 @@ import numpy as np
 
 from dermafed.shared.errors import ImageError, SettingsError
 from dermafed.shared.explain.class_correlation import LARGEST_CORRELATION, class_correlation
-from dermafed.shared.explain.maps import Contrast, Explain, Float, Image, to_unit
+from dermafed.shared.explain.evidence import default_method
+from dermafed.shared.explain.maps import Contrast, Explain, Float, Image, to_signed_unit, to_unit
 from dermafed.shared.explain.methods import METHODS, ForwardPass, OpenedClassifier, no_estimate
 from dermafed.shared.explain.network import Target, open_network
 from dermafed.shared.explain.score_cam import CONVENTIONS, Convention
@@ -22,7 +23,8 @@ class Explanation:
     """What moved the score of one image.
 
     Attributes:
-        heatmap: the method's own map brought to [0, 1], float32 (H, W), of the network's input size.
+        heatmap: the method's own map brought to [0, 1], float32 (H, W), of the network's input size; a signed
+            one to [-1, 1] by its largest magnitude, so that 0 is no evidence.
         low: the least value of the method's own map.
         high: its largest value.
         target: the class explained, and the one against it if any.
@@ -34,6 +36,8 @@ class Explanation:
         seconds: seconds of work.
         class_correlation: the least Pearson correlation between any two of the image's maps that can be asked
             for; see :func:`dermafed.shared.explain.class_correlation.class_correlation`.
+        signed: whether the map is negative where the image speaks against the class, or for the one against
+            it.
     """
 
     heatmap: Float
@@ -46,6 +50,7 @@ class Explanation:
     passes: int
     seconds: float
     class_correlation: float | None
+    signed: bool = False
 
     @property
     def depends_on_class(self) -> bool | None:
@@ -103,13 +108,19 @@ class Explainer:
         self.opened = OpenedClassifier(classifier, self.network, convention, engine)
 
     def explain(
-        self, image: Image, *, method: str = "scorecam", target: int | None = None, against: int | None = None
+        self,
+        image: Image,
+        *,
+        method: str | None = None,
+        target: int | None = None,
+        against: int | None = None,
     ) -> Explanation:
         """Explain the score of a class.
 
         Args:
             image: RGB uint8 (H, W, 3), preprocessed, of the network's input size.
-            method: a name in ``METHODS``.
+            method: a name in ``METHODS``; by default the classifier's own, see
+                :func:`dermafed.shared.explain.evidence.default_method`.
             target: the class; by default the predicted one.
             against: another class: explains why `target` rather than this, by the difference of their scores.
 
@@ -121,33 +132,35 @@ class Explainer:
             SettingsError: there is no such method, or no such class.
             ModelError: the method is not defined for this network.
         """
-        map_of = METHODS[_known(method, METHODS, "method")].explain
+        name = _known(method or default_method(self.opened.classifier), METHODS, "method")
+        by = METHODS[name]
         self._check(image, target, against)
         start = time.perf_counter()
         pixels = image.astype(np.float32)
-        activations, outputs = self.opened.engine.forward(pixels)
+        activations, outputs, evidence = by.forward(self.opened, pixels)
         chosen = Target(int(outputs.probabilities[0].argmax()) if target is None else target, against)
         if chosen.index == chosen.against:
             raise SettingsError("A class cannot be explained against itself", remedy="Name two classes")
         probabilities = outputs.probabilities[0]
-        forward = ForwardPass(pixels, activations, chosen, probabilities)
+        forward = ForwardPass(pixels, activations, chosen, probabilities, evidence)
         plain = (image == image[0, 0]).all()
-        estimate = no_estimate(self.network) if plain else map_of(self.opened, forward)
+        estimate = no_estimate(self.network) if plain else by.explain(self.opened, forward)
         alike = class_correlation(estimate.map_of, probabilities)
         return Explanation(
-            heatmap=to_unit(estimate.heatmap),
+            heatmap=(to_signed_unit if by.signed else to_unit)(estimate.heatmap),
             low=float(estimate.heatmap.min()),
             high=float(estimate.heatmap.max()),
             target=chosen,
             probabilities=probabilities,
-            method=method,
+            method=name,
             agreement=estimate.agreement,
             passes=estimate.passes,
             seconds=time.perf_counter() - start,
             class_correlation=alike,
+            signed=by.signed,
         )
 
-    def method(self, name: str = "scorecam") -> Explain:
+    def method(self, name: str) -> Explain:
         """One method as a function from image and class to map, as the quality measures take it.
 
         Raises:
@@ -156,7 +169,7 @@ class Explainer:
         _known(name, METHODS, "method")
         return lambda image, target: self.explain(image, method=name, target=target).heatmap
 
-    def contrast(self, name: str = "scorecam") -> Contrast:
+    def contrast(self, name: str) -> Contrast:
         """The same with a class against it or ``None``, as the measures of class dependence take it."""
         _known(name, METHODS, "method")
         return lambda image, target, against: (

@@ -14,7 +14,8 @@ Image = NDArray[np.uint8]
 Heatmap = NDArray[np.float32]
 
 Explain = Callable[[Image, int], Heatmap]
-"""Image uint8 (S, S, 3) and class index to a map float32 (S, S) in [0, 1], high where it matters."""
+"""Image uint8 (S, S, 3) and class index to a map float32 (S, S) in [0, 1], high where it matters; a signed
+map is in [-1, 1], negative where it speaks against the class."""
 
 Contrast = Callable[[Image, int, int | None], Heatmap]
 """The same of a class rather than another; of the class alone if that is ``None``."""
@@ -27,21 +28,21 @@ def checked_heatmap(heatmap: NDArray[Any], image: Image) -> Heatmap:
     """Refuse a map that does not belong to its image.
 
     Args:
-        heatmap: (S, S) in [0, 1].
+        heatmap: (S, S) in [0, 1], or signed in [-1, 1].
         image: uint8 (S, S, 3).
 
     Returns:
         The map as float32.
 
     Raises:
-        ValueError: image or map have other shapes or types, or the map leaves [0, 1] (NaN included).
+        ValueError: image or map have other shapes or types, or the map leaves [-1, 1] (NaN included).
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"the image is {image.dtype} {image.shape}, not uint8 (S, S, 3)")
     if heatmap.shape != image.shape[:2]:
         raise ValueError(f"the map {heatmap.shape} does not fit the image {image.shape}")
-    if not (heatmap.min() >= 0 and heatmap.max() <= 1):
-        raise ValueError("the map has values outside [0, 1]")
+    if not (heatmap.min() >= -1 and heatmap.max() <= 1):
+        raise ValueError("the map has values outside [-1, 1]")
     return heatmap.astype(np.float32, copy=False)
 
 
@@ -120,6 +121,14 @@ def to_unit(image_map: Float) -> Float:
     if not np.isfinite((low, high)).all() or high - low <= 1e-6 * max(abs(low), abs(high)):
         return np.zeros_like(image_map)
     return ((image_map - low) / (high - low)).astype(np.float32, copy=False)
+
+
+def to_signed_unit(image_map: Float) -> Float:
+    """By its largest magnitude to [-1, 1], so that 0 stays 0; one that is not finite becomes all zero."""
+    largest = float(np.abs(image_map).max())
+    if not np.isfinite(largest) or largest == 0:
+        return np.zeros_like(image_map)
+    return (image_map / largest).astype(np.float32, copy=False)
 
 
 def map_agreement(one: Float, other: Float) -> float:

@@ -23,9 +23,10 @@ from dermafed.shared.explain.cam import (
 )
 from dermafed.shared.explain.class_correlation import SIDE, compared_classes
 from dermafed.shared.explain.engine import Engine, best_engine
+from dermafed.shared.explain.evidence import default_method, evidence_tensor
 from dermafed.shared.explain.fast_score_cam import Estimate, fast_score_cam, maps_of_classes
 from dermafed.shared.explain.maps import Float, activation_maps, enlarge, no_map
-from dermafed.shared.explain.network import Network, Target
+from dermafed.shared.explain.network import Network, Outputs, Target, open_network
 from dermafed.shared.explain.score_cam import Convention, ScoreCam, score_cam
 
 
@@ -38,12 +39,14 @@ class ForwardPass:
         activations: the network's last activation maps, (h, w, K).
         target: the score to explain.
         probabilities: of every class, (C,).
+        evidence: each cell's part in each logit, (G, G, C), where the method asks for it.
     """
 
     pixels: Float
     activations: Float
     target: Target
     probabilities: Float
+    evidence: Float | None = None
 
 
 @dataclass(eq=False)
@@ -68,6 +71,12 @@ class OpenedClassifier:
         return best_engine(self.network, self.wanted_engine)
 
     @cached_property
+    def evidence_engine(self) -> Engine:
+        """The engine whose pass gives the evidence too, where the classifier has additive evidence."""
+        tensor = evidence_tensor(self.classifier)
+        return best_engine(open_network(self.classifier, self.network.layer, tensor), self.wanted_engine)
+
+    @cached_property
     def gradient(self) -> Gradient:
         """The gradients of weighted sums of logits by the activations."""
         return logit_gradient(self.network)
@@ -78,6 +87,10 @@ class OpenedClassifier:
         return class_weights(self.classifier, self.network)
 
 
+def _plain(opened: OpenedClassifier, pixels: Float) -> tuple[Float, Outputs, Float | None]:
+    return *opened.engine.forward(pixels), None
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """An explanation method.
@@ -85,10 +98,14 @@ class Method:
     Attributes:
         title: its name as it is printed.
         explain: from a classifier and one forward pass to the map.
+        forward: from a classifier and an image to the activations, the outputs, and the evidence if needed.
+        signed: whether the map is negative where the image speaks against the class.
     """
 
     title: str
     explain: Callable[[OpenedClassifier, ForwardPass], Estimate]
+    forward: Callable[[OpenedClassifier, Float], tuple[Float, Outputs, Float | None]] = _plain
+    signed: bool = False
 
 
 def _score_cam(title: str, estimate: Callable[[ScoreCam], Estimate]) -> Method:
@@ -137,6 +154,20 @@ def _cam(opened: OpenedClassifier, forward: ForwardPass) -> Estimate:
     return Estimate(heatmap, None, 0, lambda weights: enlarge(cells(weights), (SIDE, SIDE)))
 
 
+def _with_evidence(opened: OpenedClassifier, pixels: Float) -> tuple[Float, Outputs, Float | None]:
+    beside = opened.evidence_engine.forward_beside
+    assert beside is not None
+    return beside(pixels)
+
+
+def _evidence(opened: OpenedClassifier, forward: ForwardPass) -> Estimate:
+    """Linear in the classes: why one rather than another is the difference of their evidence."""
+    cells = forward.evidence
+    assert cells is not None
+    heatmap = enlarge(cells @ forward.target.one_hot(opened.network.classes), opened.network.size)
+    return Estimate(heatmap, None, 0, lambda weights: enlarge(cells @ weights, (SIDE, SIDE)))
+
+
 METHODS = {
     "scorecam": _score_cam("Score-CAM", fast_score_cam),
     "scorecam-exact": _score_cam("Score-CAM, exact", _exact),
@@ -144,4 +175,10 @@ METHODS = {
     "gradcam++": _by_gradient("Grad-CAM++", grad_cam_plus_plus),
     "gradient-weighted": _by_gradient("Gradient-weighted CAM", gradient_weighted),
     "cam": Method("CAM", _cam),
+    "evidence": Method("Additive evidence", _evidence, _with_evidence, signed=True),
 }
+
+
+def offered_methods(classifier: keras.Model) -> tuple[str, ...]:
+    """The methods that a reader chooses between: the classifier's default first, and Score-CAM always."""
+    return tuple(dict.fromkeys((default_method(classifier), "scorecam")))

@@ -17,7 +17,7 @@ from dermafed.shared.model.lesion_weights import finder_variables, lesion_weight
 from dermafed.shared.model.model_settings import BLOCKS, Features
 
 _MEAN = "mean_of_block"
-_LEAST_VARIANCE = 1e-8  # so that the root of a constant map's variance has a slope
+LEAST_VARIANCE = 1e-8  # so that the root of a constant map's variance has a slope
 
 
 def image_features(backbone: keras.Model, kind: Features) -> keras.KerasTensor:
@@ -66,4 +66,4 @@ def _statistics(
         variance = keras.ops.var(maps, axis=(1, 2))
     else:
         mean, variance = weighted_statistics(maps, weights)
-    return mean, keras.ops.sqrt(variance + _LEAST_VARIANCE)
+    return mean, keras.ops.sqrt(variance + LEAST_VARIANCE)

@@ -35,6 +35,7 @@ KEYS = [
     "class",
     "against",
     "method",
+    "signed",
     "agreement",
     "passes",
     "constant",

@@ -20,7 +20,10 @@ ASSERTED_BY_AI = hl7("v3-ObservationValue", "AIAST", "Artificial Intelligence as
 
 
 def to_fhir(
-    diagnosis: Diagnosis, heatmap_png: bytes | None = None, mask_png: bytes | None = None
+    diagnosis: Diagnosis,
+    heatmap_png: bytes | None = None,
+    mask_png: bytes | None = None,
+    colours: str = "",
 ) -> dict[str, Any]:
     """Write a diagnosis as a bundle.
 
@@ -28,6 +31,7 @@ def to_fhir(
         diagnosis: to write.
         heatmap_png: the overlay, to go with it; the image itself never does.
         mask_png: where the lesion is, to go with it.
+        colours: what the overlay's colours mean, a sentence, where it has to be said.
 
     Returns:
         A Bundle of type ``collection`` as JSON types; the same for the same diagnosis.
@@ -37,7 +41,7 @@ def to_fhir(
         _urn(diagnosis, f"observation {number}"): observation
         for number, observation in enumerate(observations(diagnosis, device))
     }
-    pictures = _pictures(diagnosis, heatmap_png, mask_png)
+    pictures = _pictures(diagnosis, heatmap_png, mask_png, colours)
     media = {_urn(diagnosis, part): _media(diagnosis, device, title, png) for part, _, title, png in pictures}
     comments = {_urn(diagnosis, part): comment for part, comment, _, _ in pictures}
     report = {_urn(diagnosis, "report"): _report(diagnosis, list(results), comments)}
@@ -63,10 +67,11 @@ def _urn(diagnosis: Diagnosis, part: str) -> str:
 
 
 def _pictures(
-    diagnosis: Diagnosis, heatmap: bytes | None, mask: bytes | None
+    diagnosis: Diagnosis, heatmap: bytes | None, mask: bytes | None, colours: str
 ) -> list[tuple[str, str, str, bytes]]:
     """Of each picture: the name of its part, what it shows, its title, and the PNG."""
     score = f"What moved the score of {display_name(diagnosis.prediction)}; does not outline the lesion"
+    score = f"{score}. {colours}" if colours else score
     found = [("media", "What moved the score", score, heatmap), ("mask", "The lesion", MASK_TITLE, mask)]
     return [(part, comment, title, png) for part, comment, title, png in found if png is not None]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from highdicom.sc import SCImage
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ _MARGIN, _LINE = 8, 22
 
 
 def secondary_capture(
-    diagnosis: Diagnosis, overlay: NDArray[np.uint8], reference: str | None = None
+    diagnosis: Diagnosis, overlay: NDArray[np.uint8], reference: str | None = None, colours: str = ""
 ) -> SCImage:
     """Write the overlay as a derived image; its pixels and its header say what it is not.
 
@@ -29,13 +31,17 @@ def secondary_capture(
         diagnosis: to write.
         overlay: the map of the predicted class over the image, RGB uint8 (H, W, 3).
         reference: of the DICOM object that came, if one did.
+        colours: what the overlay's colours mean, in words; a sentence, where it has to be said.
 
     Returns:
         The object; the same for the same diagnosis and overlay.
     """
     source, made = source_of(diagnosis, reference), local_time(diagnosis)
+    question = f"What moved the score: {display_name(diagnosis.prediction)}"
+    lines = [question, *([colours] if colours else []), CAVEAT, USE]
+    derived = colours or "Class activation map over the image."
     image = SCImage(
-        pixel_array=_captioned(overlay, f"What moved the score: {display_name(diagnosis.prediction)}"),
+        pixel_array=_captioned(overlay, lines),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -61,7 +67,7 @@ def secondary_capture(
     image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = image.ContentDate, image.ContentTime
     image.BurnedInAnnotation = "NO"  # YES would mean that the pixels identify the patient
     image.ImageComments = text(conclusion(diagnosis), 1024)
-    image.DerivationDescription = text(f"Class activation map over the image. {CAVEAT} {USE}", 1024)
+    image.DerivationDescription = text(f"{derived} {CAVEAT} {USE}", 1024)
     if has_image(source):
         image.SourceImageSequence = [_source_image(source)]
     return image
@@ -77,13 +83,12 @@ def _source_image(source: Dataset) -> Dataset:
     return item
 
 
-def _captioned(overlay: NDArray[np.uint8], question: str) -> NDArray[np.uint8]:
+def _captioned(overlay: NDArray[np.uint8], lines: Sequence[str]) -> NDArray[np.uint8]:
     """The overlay, enlarged if it is small, and below it what it shows and what it is not."""
     picture = Image.fromarray(overlay)
     if picture.width < _SIDE:
         height = round(picture.height * _SIDE / picture.width)
         picture = picture.resize((_SIDE, height), Image.Resampling.BICUBIC)
-    lines = (question, CAVEAT, USE)
     sheet = Image.new("RGB", (picture.width, picture.height + 2 * _MARGIN + _LINE * len(lines)), "white")
     sheet.paste(picture)
     drawing, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)

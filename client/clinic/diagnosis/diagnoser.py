@@ -111,7 +111,11 @@ class Diagnoser:
         return Prediction(prepared, np.array(logits), activations.mean(axis=(0, 1)), activation, lesion)
 
     def explain(
-        self, prepared: NDArray[np.uint8], target: str | None = None, against: str | None = None
+        self,
+        prepared: NDArray[np.uint8],
+        target: str | None = None,
+        against: str | None = None,
+        method: str | None = None,
     ) -> Explanation:
         """The heatmap of a class, by default the predicted one.
 
@@ -119,17 +123,16 @@ class Diagnoser:
             prepared: from :meth:`predict`.
             target: a class.
             against: another class: why `target` rather than this.
+            method: by default the model's own.
 
         Raises:
-            SettingsError: there is no such class.
+            SettingsError: there is no such class or method.
         """
-        indices = {name: index for index, name in enumerate(self.classes)}
+        indices: dict[str | None, int | None] = {None: None}
+        indices.update({name: index for index, name in enumerate(self.classes)})
+        chosen, other = (indices.get(name, len(self.classes)) for name in (target, against))
         with self._network:
-            return self._explainer.explain(
-                prepared,
-                target=None if target is None else indices.get(target, len(indices)),
-                against=None if against is None else indices.get(against, len(indices)),
-            )
+            return self._explainer.explain(prepared, method=method, target=chosen, against=other)
 
     def _forward(
         self, prepared: NDArray[np.uint8], clinical: Clinical

@@ -39,11 +39,13 @@ from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService, Kind
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
+from dermafed.shared.explain.overlay import colour_words
 
 Anyone = Annotated[Caller, Depends(require_role("device", "clinician"))]
 Clinician = Annotated[Caller, Depends(require_role("clinician"))]
 Class = Annotated[str | None, Query(alias="class", description="By default the predicted one.")]
 Against = Annotated[str | None, Query(description="Another class: why 'class' rather than this.")]
+Method = Annotated[str | None, Query(description="By default the model's own; scorecam always.")]
 
 ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}}
 _PNG: dict[str, Any] = {
@@ -80,23 +82,27 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
         return (await pool.run(view_diagnosis, store, id, caller)).to_dict()
 
     @router.get("/{id}/heatmap.png", **_PNG)
-    async def heatmap(id: str, caller: Anyone, target: Class = None, against: Against = None) -> Response:
+    async def heatmap(
+        id: str, caller: Anyone, target: Class = None, against: Against = None, method: Method = None
+    ) -> Response:
         """What moved the score, laid over what the network saw. It does not outline the lesion."""
-        return await _picture(id, caller, draw_overlay, target, against)
+        return await _picture(id, caller, draw_overlay, target, against, method)
 
     @router.get("/{id}/heat.png", **_PNG)
-    async def heat(id: str, caller: Anyone, target: Class = None, against: Against = None) -> Response:
+    async def heat(
+        id: str, caller: Anyone, target: Class = None, against: Against = None, method: Method = None
+    ) -> Response:
         """The same alone, transparent where it is low, in the proportions of the image that came."""
-        return await _picture(id, caller, draw_heat, target, against)
+        return await _picture(id, caller, draw_heat, target, against, method)
 
     @router.get("/{id}/heatmap.json", response_model=HeatmapAnswer)
     async def describe(
-        id: str, caller: Anyone, target: Class = None, against: Against = None
+        id: str, caller: Anyone, target: Class = None, against: Against = None, method: Method = None
     ) -> dict[str, Any]:
         """What is known of a heatmap: whether another class would have another one."""
         with pool.slot():
             await pool.run(find_diagnosis, store, id, caller)
-            return await pool.run(describe_heatmap, service, id, target, against)
+            return await pool.run(describe_heatmap, service, id, target, against, method)
 
     @router.get("/{id}/image.jpg", response_class=Response)
     async def image(id: str, caller: Anyone) -> Response:
@@ -128,11 +134,11 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
         return [asdict(each) for each in await pool.run(store.list_opinions, id)]
 
     async def _picture(
-        id: str, caller: Caller, draw: Draw, target: str | None, against: str | None
+        id: str, caller: Caller, draw: Draw, target: str | None, against: str | None, method: str | None
     ) -> Response:
         with pool.slot():
             await pool.run(find_diagnosis, store, id, caller)
-            drawn = await pool.run(draw, service, id, target, against)
+            drawn = await pool.run(draw, service, id, target, against, method)
         return Response(drawn, media_type="image/png")
 
     return router
@@ -201,6 +207,7 @@ def _diagnose(service: DiagnosticService, parts: dict[str, bytes], caller: Calle
 def _bundle(service: DiagnosticService, id: str, caller: Caller) -> dict[str, Any]:
     diagnosis = find_diagnosis(service.store, id, caller)
     try:
-        return to_fhir(diagnosis, draw_overlay(service, id), draw_lesion(service, diagnosis))
+        overlay, mask = draw_overlay(service, id), draw_lesion(service, diagnosis)
+        return to_fhir(diagnosis, overlay, mask, colour_words(service.heatmap(id)))
     except Refused:  # its image has expired
         return to_fhir(diagnosis)

@@ -12,7 +12,8 @@ import numpy as np
 
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
-from dermafed.shared.explain.overlay import COLOURS
+from dermafed.shared.explain.methods import METHODS, offered_methods
+from dermafed.shared.explain.overlay import COLOURS, SIGNED_COLOURS
 from dermafed.shared.metrics.calibration.calibration import Calibration
 
 _RESULT = "result.json"  # of the run, beside its model
@@ -29,6 +30,29 @@ class AtClinic:
 
 
 @dataclass(frozen=True)
+class ShownMethod:
+    """An explanation method as the page offers it."""
+
+    name: str
+
+    @property
+    def title(self) -> str:
+        """Its name in words."""
+        return METHODS[self.name].title
+
+    @property
+    def signed(self) -> bool:
+        """Whether its heatmaps have two directions."""
+        return METHODS[self.name].signed
+
+    @property
+    def scale(self) -> list[str]:
+        """Its heatmaps' colours from low to high, as CSS writes them."""
+        colours = SIGNED_COLOURS if self.signed else COLOURS
+        return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in colours(np.linspace(0, 1, 9), bytes=True)]
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """What is known of a model; an empty part was not measured. ``synthetic``: trained on drawn images."""
 
@@ -40,17 +64,13 @@ class ModelFacts:
     crops: bool
     calibration: Calibration | None
     clinics: tuple[AtClinic, ...]
+    methods: tuple[ShownMethod, ...]
     synthetic: bool = False
 
     @property
     def chance(self) -> float:
         """Balanced accuracy of chance."""
         return 1 / len(self.classes)
-
-    @property
-    def scale(self) -> list[str]:
-        """The heatmap's colours from low to high, as CSS writes them."""
-        return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in COLOURS(np.linspace(0, 1, 9), bytes=True)]
 
 
 def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str) -> ModelFacts:
@@ -71,6 +91,7 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
         crops=card.preprocess.fit == "crop",
         calibration=calibration,
         clinics=_by_clinic(model.file.parent / _RESULT, clinic),
+        methods=tuple(map(ShownMethod, offered_methods(model.classifier))),
         synthetic=card.synthetic,
     )
 

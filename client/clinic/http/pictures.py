@@ -17,7 +17,8 @@ from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.diagnoses import encode_lossless
 from dermafed.shared.errors import ImageError
 from dermafed.shared.explain.maps import Float
-from dermafed.shared.explain.overlay import COLOURS, blend
+from dermafed.shared.explain.methods import offered_methods
+from dermafed.shared.explain.overlay import blend, coloured
 from dermafed.shared.imaging.preprocess_settings import Fit
 
 LONGEST = 1024  # pixels of the longer side of the shown image
@@ -25,27 +26,34 @@ _THUMBNAIL = 160  # pixels of the longer side of one in a list
 _DIMMED = 0.35  # of the brightness, where the model did not look
 
 Pixels = NDArray[np.uint8]
-Draw = Callable[[DiagnosticService, str, str | None, str | None], bytes]
+Draw = Callable[[DiagnosticService, str, str | None, str | None, str | None], bytes]
 
 
 def draw_overlay(
-    service: DiagnosticService, id: str, target: str | None = None, against: str | None = None
+    service: DiagnosticService,
+    id: str,
+    target: str | None = None,
+    against: str | None = None,
+    method: str | None = None,
 ) -> bytes:
     """A heatmap on what the network saw, PNG; see :meth:`DiagnosticService.heatmap`.
 
     Raises:
-        Refused: there is no such class (400) or diagnosis (404), or its image has expired (410).
+        Refused: there is no such class or method (400) or diagnosis (404), or its image has expired (410).
     """
-    _check_classes(service, target, against)
-    heatmap = service.heatmap(id, target, against).heatmap
-    return encode_lossless(blend(service.store.load_prepared(id), heatmap))
+    _check(service, method, target, against)
+    found = service.heatmap(id, target, against, method)
+    return encode_lossless(blend(service.store.load_prepared(id), found.heatmap, found.signed))
 
 
-def draw_heat(service: DiagnosticService, id: str, target: str | None, against: str | None) -> bytes:
+def draw_heat(
+    service: DiagnosticService, id: str, target: str | None, against: str | None, method: str | None
+) -> bytes:
     """A heatmap as a layer over :func:`draw_image`, PNG; raises Refused as :func:`draw_overlay` does."""
-    _check_classes(service, target, against)
+    _check(service, method, target, against)
     height, width = service.store.load_image(id).shape[:2]
-    return heat_png(service.heatmap(id, target, against).heatmap, height, width, _fit(service))
+    found = service.heatmap(id, target, against, method)
+    return heat_png(found.heatmap, found.signed, height, width, _fit(service))
 
 
 def draw_lesion(service: DiagnosticService, diagnosis: Diagnosis) -> bytes | None:
@@ -58,15 +66,16 @@ def draw_lesion(service: DiagnosticService, diagnosis: Diagnosis) -> bytes | Non
 
 
 def describe_heatmap(
-    service: DiagnosticService, id: str, target: str | None, against: str | None
+    service: DiagnosticService, id: str, target: str | None, against: str | None, method: str | None
 ) -> dict[str, Any]:
     """What is known of a heatmap, as JSON types; raises Refused as :func:`draw_overlay` does."""
-    _check_classes(service, target, against)
-    found, classes = service.heatmap(id, target, against), service.diagnoser.classes
+    _check(service, method, target, against)
+    found, classes = service.heatmap(id, target, against, method), service.diagnoser.classes
     return {
         "class": classes[found.target.index],
         "against": None if found.target.against is None else classes[found.target.against],
         "method": found.method,
+        "signed": found.signed,
         "constant": found.constant,
         "depends_on_class": found.depends_on_class,
         "class_correlation": found.class_correlation,
@@ -93,8 +102,10 @@ def draw_case(service: DiagnosticService, sha256: str) -> bytes:
         raise Refused("unknown", "The image of this case is gone", remedy="Run fl-client similar") from error
 
 
-def _check_classes(service: DiagnosticService, *names: str | None) -> None:
-    classes = service.diagnoser.classes
+def _check(service: DiagnosticService, method: str | None, *names: str | None) -> None:
+    classes, methods = service.diagnoser.classes, offered_methods(service.diagnoser.model.classifier)
+    if method not in (None, *methods):
+        raise Refused("method-unknown", "There is no such method", remedy=f"Use one of {', '.join(methods)}")
     if set(names) - {None, *classes}:
         raise Refused("class-unknown", "There is no such class", remedy=f"Use one of {', '.join(classes)}")
 
@@ -135,18 +146,18 @@ def _size_within(longest: int, height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def heat_png(heatmap: Float, height: int, width: int, fit: Fit) -> bytes:
-    """The heatmap alone, as RGBA in the image's proportions, the more opaque the higher it is.
+def heat_png(heatmap: Float, signed: bool, height: int, width: int, fit: Fit) -> bytes:
+    """The heatmap alone, as RGBA in the image's proportions, the more opaque the farther from 0 it is.
 
     Args:
-        heatmap: float32 (S, S) in [0, 1].
+        heatmap: float32 (S, S) in [0, 1]; a signed one in [-1, 1].
+        signed: whether it is.
         height: of the image, as `width`.
         width: pixels.
         fit: how the image was made square for the model.
     """
     side = heatmap.shape[0]
-    colours = np.rint(255 * COLOURS(heatmap)).astype(np.uint8)
-    colours[..., 3] = np.rint(255 * heatmap)
+    colours = np.rint(255 * coloured(heatmap, signed)).astype(np.uint8)
     if fit == "pad":  # the map reaches over the image, into its mirrored margin
         factor = side / max(height, width)
         rows, columns = (

@@ -111,6 +111,9 @@ class HeatmapAnswer(BaseModel):
     target: Annotated[str, Field(alias="class", description="The class that it explains.")]
     against: Annotated[str | None, Field(description="The class that is subtracted, if any.")]
     method: str
+    signed: Annotated[
+        bool, Field(description="It has two directions: for the class, and against it or for the other.")
+    ]
     constant: Annotated[bool, Field(description="It is zero everywhere: it shows nothing.")]
     depends_on_class: Annotated[
         bool | None,

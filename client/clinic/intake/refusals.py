@@ -83,6 +83,7 @@ _STATUSES = {
     "unknown": _Statuses(404),
     "no-longer-kept": _Statuses(410),
     "class-unknown": _Statuses(400),
+    "method-unknown": _Statuses(400),
     "opinion": _Statuses(400),
     # the node itself
     "unusable": _Statuses(400, PROCESSING_FAILURE),

@@ -41,10 +41,10 @@ class Pointing:
 
 
 def energy_pointing(heatmap: Heatmap, mask: NDArray[np.bool_]) -> Pointing:
-    """Sum the map inside the lesion's mask.
+    """Sum the map inside the lesion's mask; of a signed map, its magnitude.
 
     Args:
-        heatmap: float32 (H, W) in [0, 1]. One without any energy points nowhere: it gets chance level.
+        heatmap: float32 (H, W) in [-1, 1]. One without any energy points nowhere: it gets chance level.
         mask: bool (H, W), true on the lesion.
 
     Raises:
@@ -53,8 +53,9 @@ def energy_pointing(heatmap: Heatmap, mask: NDArray[np.bool_]) -> Pointing:
     if mask.dtype != np.bool_ or mask.shape != heatmap.shape or not mask.any():
         raise ValueError(f"the mask {mask.dtype} {mask.shape} is no lesion in a map {heatmap.shape}")
     chance = float(mask.mean())
-    total = float(heatmap.sum(dtype=np.float64))
-    inside = float(heatmap[mask].sum(dtype=np.float64))
+    energy = np.abs(heatmap)
+    total = float(energy.sum(dtype=np.float64))
+    inside = float(energy[mask].sum(dtype=np.float64))
     return Pointing(inside / total if total > 0 else chance, chance)
 
 
@@ -62,13 +63,13 @@ def box_overlap(heatmap: Heatmap, mask: Mask) -> float:
     """Intersection over union of the box around the map's largest hot part and that around the lesion.
 
     Args:
-        heatmap: float32 (H, W) in [0, 1].
+        heatmap: float32 (H, W) in [0, 1]; of a signed one, in [-1, 1], the magnitude counts.
         mask: bool (H, W), true on the lesion somewhere.
 
     Returns:
         From 0 to 1; 0 for a map without a hot pixel.
     """
-    found = _largest_part(heatmap >= THRESHOLD)
+    found = _largest_part(np.abs(heatmap) >= THRESHOLD)
     if not found.any():
         return 0.0
     a, b = _filled_box(found), _filled_box(mask)
@@ -79,13 +80,13 @@ def pixel_precision(heatmap: Heatmap, mask: Mask) -> float:
     """Average precision of the map's values as scores of "this pixel shows the lesion".
 
     Args:
-        heatmap: float32 (H, W).
+        heatmap: float32 (H, W); of a signed one the magnitude counts.
         mask: bool (H, W), true on the lesion somewhere.
 
     Returns:
         From 0 to 1; the lesion's share of the area for a map that is the same everywhere.
     """
-    return float(average_precision_score(mask.ravel(), heatmap.ravel()))
+    return float(average_precision_score(mask.ravel(), np.abs(heatmap).ravel()))
 
 
 def _largest_part(hot: Mask) -> Mask:

@@ -92,7 +92,7 @@ def causal_curves(
     Args:
         predict: the classifier.
         image: uint8 (S, S, 3).
-        heatmap: float32 (S, S) in [0, 1]; ties as in :func:`ranking`.
+        heatmap: float32 (S, S) in [0, 1], or signed in [-1, 1]; ties as in :func:`ranking`.
         target: index of the class.
         steps: K, at least 1.
 
@@ -176,12 +176,12 @@ def masked(image: Image, heatmap: Heatmap, *, shown: float) -> NDArray[np.float3
 
     Args:
         image: uint8 (S, S, 3).
-        heatmap: float32 (S, S) in [0, 1].
+        heatmap: float32 (S, S) in [0, 1]; of a signed one, what speaks against the class gets 0.
         shown: share of the pixels in (0, 1] that are shown with their value of the map; the others get 0.
 
     Returns:
         float32 (S, S, 3) in 0-255.
     """
-    weights = checked_heatmap(heatmap, image).copy()
+    weights = np.asarray(np.maximum(checked_heatmap(heatmap, image), 0), np.float32)
     weights.flat[ranking(weights)[round(shown * weights.size) :]] = 0
     return NEUTRAL + weights[..., None] * (image - NEUTRAL)

@@ -27,7 +27,7 @@ class Corner:
     def predict(self, image: NDArray[np.uint8], clinical: Clinical) -> Prediction:
         return Prediction(image[:8, :8].copy(), np.array([1, 2], np.float32), np.zeros(2, np.float32))
 
-    def explain(self, prepared: NDArray[np.uint8], target: str | None, against: str | None) -> Any:
+    def explain(self, prepared: NDArray[np.uint8], *asked: str | None) -> Any:
         return prepared
 
 

@@ -7,11 +7,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.shared.explain.methods import METHODS as EVERY_METHOD
 from dermafed.shared.explain.network import Target
 from dermafed.shared.explain.score_cam import Convention
 from dermafed.shared.model.classifier import IMAGENET_MEAN
 
 SIDE, CELLS, CHANNELS, CLASSES = 24, 6, 12, 3
+METHODS = [name for name in EVERY_METHOD if name != "evidence"]
+"""Those that are defined for the small classifier."""
 Array = NDArray[np.float32]
 
 

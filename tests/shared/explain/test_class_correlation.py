@@ -16,8 +16,7 @@ from dermafed.shared.explain.class_correlation import (
 )
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.maps import map_agreement
-from dermafed.shared.explain.methods import METHODS
-from tests.shared.explain.small_networks import CLASSES, SIDE, small_classifier, small_image
+from tests.shared.explain.small_networks import CLASSES, METHODS, SIDE, small_classifier, small_image
 
 EVEN = np.full(3, 1 / 3, np.float32)
 LEFT, MIDDLE, RIGHT = np.eye(3, dtype=np.float32)[:, None]

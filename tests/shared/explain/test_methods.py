@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from dermafed.shared.errors import ImageError, ModelError, SettingsError
 from dermafed.shared.explain.cam import class_weights, grad_cam, grad_cam_plus_plus, gradient_weighted
 from dermafed.shared.explain.explainer import Explainer
-from dermafed.shared.explain.methods import METHODS
 from dermafed.shared.explain.network import open_network
-from tests.shared.explain.small_networks import CLASSES, SIDE, small_classifier, small_image
+from tests.shared.explain.small_networks import CLASSES, METHODS, SIDE, small_classifier, small_image
 
 A = np.array([[[1.0, -2.0], [3.0, 0.5]]], np.float32)  # (1, 2, 2): two cells of two channels
 G = np.array([[[0.5, -1.0], [1.5, 3.0]]], np.float32)

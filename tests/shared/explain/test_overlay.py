@@ -9,14 +9,16 @@ from matplotlib.text import Text
 
 from dermafed.shared.explain.explainer import Explanation
 from dermafed.shared.explain.network import Target
-from dermafed.shared.explain.overlay import CAVEAT, OPACITY, blend, overlay_png
+from dermafed.shared.explain.overlay import CAVEAT, OPACITY, blend, colour_words, overlay_png
 from tests.shared.explain.small_networks import small_image
 
 CLASSLESS = "This map does not depend on the class."
 NAMES = ("melanoma", "nevus", "seborrheic_keratosis")
 
 
-def explanation(heatmap: np.ndarray, against: int | None = None, alike: float = 0.5) -> Explanation:
+def explanation(
+    heatmap: np.ndarray, against: int | None = None, alike: float = 0.5, signed: bool = False
+) -> Explanation:
     probabilities = np.array([0.2, 0.7, 0.1], np.float32)
     return Explanation(
         heatmap.astype(np.float32),
@@ -24,11 +26,12 @@ def explanation(heatmap: np.ndarray, against: int | None = None, alike: float = 
         0.9,
         Target(2, against),
         probabilities,
-        "scorecam",
+        "evidence" if signed else "scorecam",
         0.99,
         60,
         1.0,
         alike,
+        signed,
     )
 
 
@@ -40,6 +43,15 @@ def test_the_opacity_follows_the_map() -> None:
     assert mixed[0, 2] == pytest.approx((1 - OPACITY) * 100 + OPACITY * yellow, abs=1)
     green = 255 * np.array([0.127568, 0.566949, 0.550556])  # and its middle
     assert mixed[0, 1] == pytest.approx((1 - OPACITY / 2) * 100 + OPACITY / 2 * green, abs=1)
+
+
+def test_a_signed_map_has_a_colour_a_side_and_is_clear_at_zero() -> None:
+    image = np.full((1, 4, 3), 100, np.uint8)
+    mixed = blend(image, np.array([[-1, 0, 0.5, 1]], np.float32), signed=True)
+    blue, yellow = (86, 180, 233), (240, 228, 66)
+    for place, colour, share in ((0, blue, 1), (1, yellow, 0), (2, yellow, 0.5), (3, yellow, 1)):
+        expected = (1 - share * OPACITY) * 100 + share * OPACITY * np.array(colour)
+        assert mixed[0, place] == pytest.approx(expected, abs=2)
 
 
 def test_the_picture_is_a_png_that_shows_image_and_map() -> None:
@@ -56,6 +68,8 @@ def test_the_picture_is_a_png_that_shows_image_and_map() -> None:
     ("heatmap", "against", "alike", "expected"),
     [
         (np.eye(64), 0, 0.95, "seborrheic keratosis rather than melanoma"),
+        (-np.eye(64), 0, -1, "above 0: for seborrheic keratosis; below: for melanoma"),
+        (-np.eye(64), None, -1, "above 0: for seborrheic keratosis; below: against"),
         (np.eye(64), None, 0.951, CLASSLESS),
         (np.zeros((64, 64)), None, 1.0, "The map is zero everywhere"),
     ],
@@ -75,9 +89,11 @@ def test_the_captions(
         set_text(self, text)
 
     monkeypatch.setattr(Text, "set_text", listen)
-    overlay_png(small_image(1, 64), explanation(heatmap, against, alike), NAMES)
+    found = explanation(heatmap, against, alike, signed=heatmap.min() < 0)
+    overlay_png(small_image(1, 64), found, NAMES)
     text = "\n".join(drawn)
     for expected_text in (expected, CAVEAT, "Prediction: nevus, probability 0.70", "Research use only"):
         assert expected_text in text
     assert ("0.9" in drawn) == bool(heatmap.any())
+    assert ("-0.9" in drawn) == found.signed == bool(colour_words(found))
     assert (CLASSLESS in text) == (expected == CLASSLESS)

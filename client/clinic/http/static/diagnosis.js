@@ -18,6 +18,7 @@ function toggle() {
 function query(target, against) {
   const asked = new URLSearchParams({ class: target });
   if (against && against !== target) asked.set("against", against);
+  if ($("method")) asked.set("method", $("method").value);
   return asked;
 }
 
@@ -47,15 +48,23 @@ for (const photo of document.querySelectorAll(".photo")) {
 // Controls that change nothing are no controls. The node has the map by now, so asking costs nothing.
 async function hideIdleControls() {
   const response = await fetch(`/v1/diagnoses/${id}/heatmap.json?${query($("target").value, $("against").value)}`);
-  if (!response.ok || (await response.json()).depends_on_class !== false) return;
-  for (const each of ["classes", "two-classes"]) $(each).hidden = true;
-  $("classless").hidden = false;
+  if (!response.ok) return;
+  const idle = (await response.json()).depends_on_class === false;
+  for (const each of ["classes", "two-classes"]) $(each).hidden = idle;
+  $("classless").hidden = !idle;
 }
 
-document.querySelector('[data-map="main"]').addEventListener("load", hideIdleControls, { once: true });
+function checkControls() { document.querySelector('[data-map="main"]').addEventListener("load", hideIdleControls, { once: true }); }
+checkControls();
 
 const main = () => draw("main", $("target").value, $("against").value);
 const side = (number) => draw(`side-${number}`, $(`side-${number}`).value);
+$("method")?.addEventListener("change", () => {
+  for (const each of document.querySelectorAll(".scale")) each.hidden = each.dataset.method !== $("method").value;
+  checkControls();
+  main();
+  if ($("comparison").open) [0, 1].forEach(side);
+});
 $("target").addEventListener("change", main);
 $("against").addEventListener("change", main);
 $("side-0").addEventListener("change", () => side(0));

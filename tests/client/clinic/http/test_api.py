@@ -12,14 +12,16 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.receive import receive
-from dermafed.shared.explain.overlay import COLOURS, blend
+from dermafed.shared.explain.overlay import COLOURS, blend, coloured
 from dermafed.shared.metrics.decision.alert_rule import AlertRule
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.score_counts import Alerts
 from tests.client.clinic.http.http_node import CLASSES, SIDE, Node, png, running, small_diagnoser
+from tests.shared.explain.additive_networks import additive_classifier
 from tests.shared.metrics.calibration.sample_calibration import fitted
 
 
@@ -117,6 +119,7 @@ def test_a_heatmap_says_whether_it_depends_on_the_class(node: Node, tmp_path: Pa
             assert found == {
                 **asked,
                 "method": "scorecam",
+                "signed": False,
                 "constant": False,
                 "depends_on_class": depends,
                 "class_correlation": heatmap.class_correlation,
@@ -125,6 +128,30 @@ def test_a_heatmap_says_whether_it_depends_on_the_class(node: Node, tmp_path: Pa
             assert (predicted["class"], predicted["against"]) == (each.store.load(id).prediction, None)
             unknown = device.get(f"/v1/diagnoses/{id}/heatmap.json", params={"class": "naevus"})
             assert (unknown.status_code, unknown.json()["code"]) == (400, "class-unknown")
+
+
+def test_a_model_of_the_lesion_answers_by_evidence_and_on_request_by_score_cam(tmp_path: Path) -> None:
+    with running(small_diagnoser(classifier=additive_classifier(side=SIDE)), tmp_path) as node:
+        clinician = node.clinician()
+        id = post(clinician, png()).json()["id"]
+        signs = {}
+        for method in (None, "evidence", "scorecam"):
+            asked = {} if method is None else {"method": method}
+            found = clinician.get(f"/v1/diagnoses/{id}/heatmap.json", params=asked).json()
+            signs[found["method"]] = found["signed"]
+            own = node.service.heatmap(id, method=method)
+            layer = pixels(clinician.get(f"/v1/diagnoses/{id}/heat.png", params=asked))
+            assert (layer == np.rint(255 * coloured(own.heatmap, own.signed))).all()
+            overlay = pixels(clinician.get(f"/v1/diagnoses/{id}/heatmap.png", params=asked))
+            assert (overlay == blend(node.store.load_prepared(id), own.heatmap, own.signed)).all()
+        assert signs == {"evidence": True, "scorecam": False}
+        page = clinician.get(f"/diagnoses/{id}").text
+        assert '<option value="evidence">Additive evidence</option><option value="scorecam">' in page
+        assert "<span>against</span>" in page
+        words = "Additive evidence: yellow speaks for it, light blue against it."
+        assert words in clinician.get(f"/v1/diagnoses/{id}/fhir").text
+        capture = dcmread(io.BytesIO(clinician.get(f"/v1/diagnoses/{id}/dicom?kind=sc").content))
+        assert capture.DerivationDescription.startswith(words)
 
 
 def test_the_layer_has_the_images_proportions_and_is_empty_where_nothing_was_seen(node: Node) -> None:

@@ -354,6 +354,14 @@ def test_class_unknown(node: Node) -> None:
         )
 
 
+def test_method_unknown(node: Node) -> None:
+    device = node.device()
+    id = upload(device, image=png()).json()["id"]
+    for method in ("wart", "evidence"):  # this model has no additive evidence
+        answer = device.get(f"/v1/diagnoses/{id}/heat.png", params={"method": method})
+        assert status_and_code(answer) == (400, "method-unknown")
+
+
 def test_storage(node: Node, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     from dermafed.shared.errors import StorageError
 

@@ -87,6 +87,15 @@ def test_boxes_overlap_by_intersection_over_union() -> None:
     assert box_overlap(np.zeros((8, 8), np.float32), lesion) == 0
 
 
+def test_of_a_signed_map_the_magnitude_finds_the_lesion() -> None:
+    rng = np.random.default_rng(0)
+    heatmap, lesion = rng.uniform(0, 1, (8, 8)).astype(np.float32), mask((2, 2, 4, 4))
+    signed = heatmap * np.where(rng.random((8, 8)) < 0.5, -1, 1).astype(np.float32)
+    assert signed.min() < -0.5
+    for measure in (energy_pointing, box_overlap, pixel_precision):
+        assert measure(signed, lesion) == measure(heatmap, lesion)
+
+
 def test_only_the_largest_hot_part_counts_and_only_from_half_the_range() -> None:
     lesion = mask((0, 0, 4, 4))
     heatmap = mask((0, 0, 4, 4)).astype(np.float32) * 0.5

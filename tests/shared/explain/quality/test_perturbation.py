@@ -155,6 +155,15 @@ def test_impossible_maps_are_refused(heatmap: NDArray[np.float32], message: str)
         causal_curves(redness, white(), heatmap, 0)
 
 
+def test_a_signed_map_ranks_by_its_sign_and_shows_only_what_speaks_for_the_class() -> None:
+    heatmap = np.zeros((SIDE, SIDE), np.float32)
+    heatmap[0, :3] = -1, 1, 0.5
+    assert (ranking(heatmap)[:2].tolist(), ranking(heatmap)[-1]) == ([1, 2], 0)
+    shown = masked(white(), heatmap, shown=1)
+    assert shown[0, 0] == pytest.approx(NEUTRAL)
+    assert shown[0, 1] == pytest.approx(255)
+
+
 def test_impossible_images_are_refused() -> None:
     with pytest.raises(ValueError, match="not uint8"):
         causal_curves(redness, white().astype(np.float32), on_quadrant(), 0)
