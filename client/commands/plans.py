@@ -163,13 +163,17 @@ def _price(offer: Offer) -> Iterator[str]:
 
 def _settings(offer: Offer) -> Iterator[str]:
     """Every key of the plan's parts with its value."""
-    from dermafed.shared.protocol.offer import offer_keys
-    from dermafed.shared.protocol.plan import PARTS
+    from dermafed.shared.protocol.offer import OFFER_PARTS, offer_keys
+    from dermafed.shared.settings import Settings
 
-    for part in PARTS:
+    for part in OFFER_PARTS:
         settings = getattr(offer, part)
         names = [key.name for of, key in offer_keys() if of == part and key.name != "classes"]
-        yield f"all of {settings.section}: {', '.join(f'{name} {getattr(settings, name)}' for name in names)}"
+        values = {name: getattr(settings, name) for name in names}
+        texts = (
+            f"{name} {one.to_dict() if isinstance(one, Settings) else one}" for name, one in values.items()
+        )
+        yield f"all of {settings.section}: {', '.join(texts)}"
 
 
 def _decision(known: StoredOffer) -> str:

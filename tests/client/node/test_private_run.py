@@ -45,6 +45,7 @@ from dermafed.shared.protocol.messages import (
 from dermafed.shared.protocol.node_key import read_public_key
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.robust_settings import RobustSettings
 from dermafed.shared.protocol.sent import sent_by
 from dermafed.simulation.engines.local import become_server_task, run_local
 from dermafed.simulation.runs.arms import Arm
@@ -236,3 +237,30 @@ def test_a_simulation_learns_the_last_layer_with_noise(
         history = load_state(arm.folder).history
         assert [np.isnan(row.train_loss) for row in history] == [True, True]
         assert all(0 <= row.validation_balanced_accuracy <= 1 for row in history)
+
+
+def test_a_rule_against_hostile_clinics_works_on_updates_with_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
+    with tiny_backbones():
+        images = records(tmp_path, 24)
+        clinics = tuple(tmp_path / name for name in ("Graz", "Linz", "Wels"))
+        for folder in clinics:  # the same images: but for the noise, the same step
+            write_clinic_split(folder, Splits(images[:18], images[18:23], images[23:]))
+        plan = replace(
+            PLAN,
+            model=tiny(batch_norm="frozen"),
+            recipe=plain(steps=3, optimizer="sgd"),
+            rounds=1,
+            class_counts=(6, 6, 6),
+            dp=replace(DP, epsilon=1e6, delta=1e-3, rate=1.0),
+        )
+        arm = Arm("federated", tmp_path / "arm", clinics, clinics, plan, "fedavg", "local", "none")
+        median = replace(arm, robust=RobustSettings(rule="median"))
+        median.folder.mkdir()
+        _train(median)
+        (row,) = load_state(median.folder).history
+        assert (row.replied, row.left_out) == (3, "")
+        assert all(np.isnan(one.share) for one in row.clinics)  # a median has none, a mean would
+        assert np.isnan(row.train_loss)
