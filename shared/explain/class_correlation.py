@@ -33,22 +33,25 @@ def compared_classes(probabilities: Float) -> NDArray[np.intp]:
     return np.sort(np.argsort(-probabilities, kind="stable")[:MOST_CLASSES])
 
 
-def class_correlation(map_of: MapOf, probabilities: Float) -> float | None:
+def class_correlation(map_of: MapOf, probabilities: Float, signed: bool = False) -> float | None:
     """The least Pearson correlation between any two maps of an image.
 
     The maps are those of each of :func:`compared_classes`, and of each of them rather than another: all that
-    a reader can ask for. Of two maps that are zero everywhere r is 1; of a map and one that is zero, 0.
+    a reader can ask for. Of two maps that are zero everywhere r is 1; of a map and one that is zero, 0. Of
+    signed maps only those of the classes count: one class rather than another is always the opposite of the
+    other rather than the one.
 
     Args:
         map_of: the method's maps.
         probabilities: of the image, (C,).
+        signed: whether the maps are.
 
     Returns:
         r in [-1, 1]; ``None`` for a model of one class, which has nothing to compare.
     """
     if len(probabilities) < 2:
         return None
-    maps = np.stack([to_unit(map_of(weights)).ravel() for weights in _questions(probabilities)])
+    maps = np.stack([to_unit(map_of(weights)).ravel() for weights in _questions(probabilities, signed)])
     centred = maps - maps.mean(axis=1, keepdims=True, dtype=np.float64)
     lengths = np.linalg.norm(centred, axis=1)
     empty = lengths == 0
@@ -57,9 +60,9 @@ def class_correlation(map_of: MapOf, probabilities: Float) -> float | None:
     return float(np.clip(correlations.min(), -1, 1))
 
 
-def _questions(probabilities: Float) -> Iterator[Float]:
+def _questions(probabilities: Float, signed: bool) -> Iterator[Float]:
     classes = compared_classes(probabilities).tolist()
     for index in classes:
         yield Target(index).one_hot(len(probabilities))
-    for index, against in permutations(classes, 2):
+    for index, against in () if signed else permutations(classes, 2):
         yield Target(index, against).one_hot(len(probabilities))

@@ -145,7 +145,7 @@ class Explainer:
         forward = ForwardPass(pixels, activations, chosen, probabilities, evidence)
         plain = (image == image[0, 0]).all()
         estimate = no_estimate(self.network) if plain else by.explain(self.opened, forward)
-        alike = class_correlation(estimate.map_of, probabilities)
+        alike = class_correlation(estimate.map_of, probabilities, by.signed)
         return Explanation(
             heatmap=(to_signed_unit if by.signed else to_unit)(estimate.heatmap),
             low=float(estimate.heatmap.min()),

@@ -127,7 +127,7 @@ def test_each_part_is_screened_apart(tmp_path: Path) -> None:
 def test_history_keeps_what_every_clinic_contributed(tmp_path: Path) -> None:
     state = run(tmp_path, app_of(), rounds=2)
     rows = read_history(tmp_path)
-    assert rows == list(state.history)
+    assert repr(rows) == repr(list(state.history))  # some figures of few images are unknown: NaN
     for row in rows:
         assert [one.clinic for one in row.clinics] == ["graz", "linz", "vienna"]
         for one in row.clinics:

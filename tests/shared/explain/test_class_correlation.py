@@ -37,6 +37,13 @@ def test_worked_example() -> None:
     assert class_correlation(rectified, EVEN[:2]) == pytest.approx(-0.5)
 
 
+def test_signed_maps_of_the_opposite_question_do_not_count() -> None:
+    """0 rather than 1 is always the opposite of 1 rather than 0: the classes' own maps are one picture."""
+    alike = of(LEFT, 2 * LEFT)
+    assert class_correlation(alike, EVEN[:2], signed=True) == pytest.approx(1)  # type: ignore[arg-type]
+    assert class_correlation(alike, EVEN[:2]) == pytest.approx(-1)  # type: ignore[arg-type]
+
+
 def test_maps_that_differ_in_scale_alone_are_one_picture() -> None:
     def same(weights: np.ndarray) -> np.ndarray:
         return (2 + weights[0]) * LEFT + 5

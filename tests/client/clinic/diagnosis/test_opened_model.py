@@ -16,7 +16,7 @@ from dermafed.shared.model.model_settings import ModelSettings
 
 
 def card(**data: object) -> ModelInfo:
-    return ModelInfo(ModelSettings(), PreprocessSettings(), "none", 1, data=dict(data))
+    return ModelInfo(ModelSettings(("melanoma", "nevus")), PreprocessSettings(), "none", 1, data=dict(data))
 
 
 def test_a_card_says_so() -> None:
