@@ -207,7 +207,7 @@ def test_several_images_are_dropped_and_pasted_and_form_a_worklist(screen: Scree
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Undo").click()
     page.locator("#opinions [data-standing=withdrawn]").wait_for()
-    page.get_by_text("Your opinion is withdrawn.").wait_for()
+    page.locator("#news", has_text="Your opinion is withdrawn.").wait_for(state="attached")
     assert [each.standing for each in store.list_opinions(ids[1])] == ["withdrawn"]
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("Token").wait_for()
