@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,15 +31,21 @@ from dermafed.shared.metrics.calibration.offset_fit import FittedOffsets
 from dermafed.shared.metrics.calibration.out_of_distribution import FEWEST_IMAGES
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.model.classifier import build_classifier, logits_model, set_flat, to_flat
+from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import encode_counts
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.offset_messages import OffsetsRequest
 from dermafed.shared.protocol.score_messages import ScoresRequest
-from tests.client.planted_clinic import CLASSES, OFFER, clinic, data_set, offer
+from tests.client.planted_clinic import CLASSES, clinic, data_set, offer
+from tests.shared.training.tiny import tiny_backbones
 
-pytestmark = pytest.mark.journey
+OFFER = offer(model=ModelSettings(CLASSES, backbone="EfficientNetB7", image_size=32))
 
-CONTEXT = Context(1, 1000, {}, RecordDict(), {})
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny_backbones():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +63,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 def calibrator(home: Home, **keys: bool) -> ClinicCalibrator:
     consent = ClinicConsent(home)
-    consent.answer(offer(**keys).to_text(), CONTEXT)
-    consent.prepare(encode_counts([9, 9]), CONTEXT)
-    return ClinicCalibrator(home, consent.approved_calibration(CONTEXT))
+    run = Context(2 if keys else 1, 1000, {}, RecordDict(), {})  # each offer is one of Flower's runs
+    consent.answer(replace(OFFER, **keys).to_text(), run)
+    consent.prepare(encode_counts([9, 9]), run)
+    return ClinicCalibrator(home, consent.approved_calibration(run))
 
 
 def saved_calibration(home: Home) -> Calibration:
