@@ -27,12 +27,13 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from dermafed.client.cli import main as fl_client
 from dermafed.client.clinic.http.serve_settings import read_serve_settings
-from dermafed.client.clinic.http.tokens import TOKENS, Tokens, digest_of
+from dermafed.client.clinic.http.tokens import TOKENS, Tokens
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.audit import Entry, append_entry
 from dermafed.client.node.home import Home, open_home, read_settings, server_address
 from dermafed.server.cli import main as fl_server
+from dermafed.shared.port.access_tokens import digest_of
 from dermafed.simulation.cli import main as fl_simulate
 from tests.commands.small_datasets import Outcome, command
 from tests.commands.test_help import script

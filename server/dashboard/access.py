@@ -7,13 +7,13 @@ machine, which a browser counts to the same site: the Host header, ``Sec-Fetch-S
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermafed.server.dashboard.tokens import Sessions, Tokens, digest_of
+from dermafed.server.dashboard.tokens import Tokens
+from dermafed.shared.port.access_tokens import BrowserSessions, bearer_token, cookie_of, digest_of
 from dermafed.shared.port.guarded_server import recognise
 
 COOKIE = "dermafed-dashboard"
@@ -45,14 +45,13 @@ class Callers:
     """
 
     tokens: Tokens
-    sessions: Sessions
+    sessions: BrowserSessions[str]
 
     def name_of(self, headers: Headers) -> str | None:
         """Whose token or session a request has; ``None`` without a valid one."""
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            return self.tokens.find_name(digest_of(token.strip()))
-        return self.sessions.find_name(session_cookie(headers))
+        if (token := bearer_token(headers)) is not None:
+            return self.tokens.find_name(digest_of(token))
+        return self.sessions.find(cookie_of(headers, COOKIE))
 
 
 class Guard:
@@ -92,15 +91,6 @@ class Guard:
             wants_page = "text/html" in headers.get("accept", "")
             return RedirectResponse(SIGN_IN, 303) if wants_page else Response(status_code=401)
         return None
-
-
-def session_cookie(headers: Headers) -> str:
-    """The cookie of the session; empty without one."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
 
 
 def is_of_another_origin(scope: Scope, headers: Headers) -> bool:

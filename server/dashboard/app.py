@@ -14,16 +14,17 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from dermafed.server.coordinator.federation_folder import RECORD
-from dermafed.server.dashboard.access import COOKIE, SIGN_IN, Callers, Guard, session_cookie
+from dermafed.server.dashboard.access import COOKIE, SIGN_IN, Callers, Guard
 from dermafed.server.dashboard.live import events
 from dermafed.server.dashboard.models import card_of, differences, saved_models
 from dermafed.server.dashboard.overview import overview
 from dermafed.server.dashboard.pages import STATIC, render
 from dermafed.server.dashboard.run_facts import run_facts
-from dermafed.server.dashboard.tokens import SESSION_SECONDS, TOKENS, Sessions, Tokens
+from dermafed.server.dashboard.tokens import TOKENS, Tokens, sessions_of
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.runs_table import find_run
 from dermafed.shared.errors import DermaFedError, InputError
+from dermafed.shared.port.access_tokens import BrowserSessions, cookie_of
 
 Unseen = Callable[[], Collection[str]]
 """Names of the clinics that have never connected."""
@@ -39,7 +40,7 @@ def dashboard_app(folder: Path, unseen: Unseen = lambda: ()) -> Starlette:
         unseen: called for the first page.
     """
     tokens = Tokens(folder / TOKENS)
-    callers = Callers(tokens, Sessions(tokens))
+    callers = Callers(tokens, sessions_of(tokens))
     return Starlette(
         routes=[*_sign_in_routes(callers.sessions), *_page_routes(folder, unseen, callers)],
         middleware=[Middleware(Guard, callers=callers)],
@@ -47,7 +48,7 @@ def dashboard_app(folder: Path, unseen: Unseen = lambda: ()) -> Starlette:
     )
 
 
-def _sign_in_routes(sessions: Sessions) -> list[Route]:
+def _sign_in_routes(sessions: BrowserSessions[str]) -> list[Route]:
     def show(request: Request) -> Response:
         if request.state.name is not None:
             return RedirectResponse("/", 303)
@@ -59,11 +60,11 @@ def _sign_in_routes(sessions: Sessions) -> list[Route]:
         if cookie is None:
             return render("sign_in.html", status=401, wrong=True)
         response = RedirectResponse("/", 303)
-        response.set_cookie(COOKIE, cookie, max_age=int(SESSION_SECONDS), httponly=True, samesite="strict")
+        response.set_cookie(COOKIE, cookie, max_age=int(sessions.seconds), httponly=True, samesite="strict")
         return response
 
     def sign_out(request: Request) -> Response:
-        sessions.sign_out(session_cookie(request.headers))
+        sessions.sign_out(cookie_of(request.headers, COOKIE))
         response = RedirectResponse(SIGN_IN, 303)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return response

@@ -10,7 +10,7 @@ from dermafed.server.coordinator.current_state import current_run
 from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
 from dermafed.server.record.clinics_table import Clinic, list_clinics
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import read_rounds
+from dermafed.server.record.rounds_table import read_last_round
 from dermafed.server.record.runs_table import Run, list_runs
 from dermafed.server.rounds.history import HistoryRow, guesses
 from dermafed.shared.protocol.node_key import fingerprint
@@ -75,6 +75,6 @@ def overview(record: Record, folder: Path, unseen: Collection[str]) -> Overview:
         clinics=enrolled,
         pending=[(clinic, fingerprint(clinic.key)) for clinic in enrolled if clinic.name in unseen],
         revoked=[clinic for clinic in known if clinic.revoked is not None],
-        runs=[RunLine(run, next(reversed(read_rounds(record, run.number)), None)) for run in reversed(runs)],
+        runs=[RunLine(run, read_last_round(record, run.number)) for run in reversed(runs)],
         current=current_run(runs),
     )

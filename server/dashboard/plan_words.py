@@ -5,7 +5,7 @@ from __future__ import annotations
 from dermafed.server.coordinator.run_plan import RunPlan, format_duration
 from dermafed.shared.protocol.defence_words import defence_words
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.report.sentences import spaced
+from dermafed.shared.report.sentences import listed, spaced
 
 _WEIGHTS = {
     "none": "random weights",
@@ -33,11 +33,11 @@ def plan_words(plan: RunPlan, clinics: int) -> list[str]:
 
 def _model(plan: RunPlan) -> str:
     model = plan.offer.model
-    names = [spaced(name) for name in model.classes]
+    names = listed([spaced(name) for name in model.classes])
     start = _WEIGHTS.get(plan.weights, "the weights of a file")
     return (
-        f"An {model.backbone} of {model.image_size} pixels learns to tell {', '.join(names[:-1])} and "
-        f"{names[-1]} apart. It starts from {start}."
+        f"An {model.backbone} of {model.image_size} pixels learns to tell {names} apart. "
+        f"It starts from {start}."
     )
 
 
@@ -82,7 +82,4 @@ def _afterwards(offer: Offer) -> list[str]:
         done.append("they fit a finder of lesions")
     if offer.audit_model:
         done.append("they audit the model for shortcuts")
-    if not done:
-        return []
-    listed = ", ".join(done[:-1]) + " and " + done[-1] if len(done) > 1 else done[0]
-    return [f"After the last round, {listed}."]
+    return [f"After the last round, {listed(done)}."] if done else []

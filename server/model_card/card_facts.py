@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dermafed.shared.lesions.diagnoses import canonical
+from dermafed.shared.lesions.diagnoses import melanoma_class
 from dermafed.shared.metrics.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.training.recipe import Recipe
@@ -76,7 +76,7 @@ class CardFacts:
     @property
     def melanoma(self) -> str | None:
         """The model's class of melanoma, by its own name."""
-        return next((name for name in self.model.model.classes if canonical(name) == "melanoma"), None)
+        return melanoma_class(self.model.model.classes)
 
 
 def publishable_counts(counts: Mapping[str, int | None]) -> dict[str, int | None]:

@@ -66,6 +66,14 @@ def save_answer(record: Record, run: int, clinic: str, decision: str, reason: st
         )
 
 
+def read_last_round(record: Record, run: int) -> HistoryRow | None:
+    """A run's last round; ``None`` before the first."""
+    with record.reading() as db:
+        query = "SELECT figures FROM rounds WHERE run = ? ORDER BY round DESC LIMIT 1"
+        row = db.execute(query, (run,)).fetchone()
+        return None if row is None else row_from_values(json.loads(row["figures"]))
+
+
 def list_answers(record: Record, run: int) -> Mapping[str, ClinicAnswer]:
     """The clinics' answers to a run's offer, by name."""
     with record.reading() as db:

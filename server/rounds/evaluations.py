@@ -12,7 +12,7 @@ from flwr.app import RecordDict
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.shares import Member, capped_weights
 from dermafed.shared.errors import FederationError
-from dermafed.shared.lesions.diagnoses import canonical
+from dermafed.shared.lesions.diagnoses import melanoma_class
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.metrics.fairness.disclosure import FEWEST_IMAGES, FEWEST_OF_CLASS
 from dermafed.shared.protocol.messages import decode_evaluation
@@ -39,7 +39,8 @@ class Evaluated:
 
 def melanoma_index(classes: Sequence[str]) -> int | None:
     """Index of a model's class of melanoma, by whatever name; ``None`` where it has none."""
-    return next((at for at, name in enumerate(classes) if canonical(name) == "melanoma"), None)
+    found = melanoma_class(classes)
+    return None if found is None else classes.index(found)
 
 
 def clinic_values(evaluation: ClinicEvaluation, melanoma: int | None) -> dict[str, float]:

@@ -25,7 +25,7 @@ from dermafed.shared.explain.maps import Float
 from dermafed.shared.model.blocks import maps_of_blocks
 from dermafed.shared.model.cells import GRID_BLOCK, bilinear_matrix
 from dermafed.shared.model.image_features import LEAST_VARIANCE
-from dermafed.shared.model.lesion_weights import LAYER
+from dermafed.shared.model.lesion_weights import LAYER, weights_of_places
 from dermafed.shared.model.model_settings import BLOCKS
 
 
@@ -98,21 +98,13 @@ def _cells(
     size, channels = int(maps.shape[1]), int(maps.shape[-1])
     onto = bilinear_matrix(size, grid)
     maps = keras.ops.cast(maps, "float32")
-    weights = _weights(shares, onto)
+    weights = 1 / size**2 if shares is None else weights_of_places(shares, size)
     mean = keras.ops.sum(maps * weights, axis=(1, 2), keepdims=True)
     squares = keras.ops.square(maps - mean) + LEAST_VARIANCE
     deviation = keras.ops.sqrt(keras.ops.sum(squares * weights, axis=(1, 2), keepdims=True))
     level = keras.ops.matmul(maps - means[:channels], slopes[:channels])
     spread = keras.ops.matmul(squares / deviation - means[channels:], slopes[channels:])
     return keras.ops.transpose(level + spread, (0, 3, 1, 2)), onto
-
-
-def _weights(shares: keras.KerasTensor | None, onto: Float) -> keras.KerasTensor | Float:
-    """The weights p of a block's cells, (N, h, h, 1): U^T P U, or all the same."""
-    if shares is None:
-        size = onto.shape[1]
-        return np.full((1, size, size, 1), 1 / size**2, np.float32)
-    return keras.ops.expand_dims(keras.ops.matmul(keras.ops.matmul(onto.T, shares), onto), -1)
 
 
 def _on_grid(cells: keras.KerasTensor, onto: Float, shares: keras.KerasTensor | None) -> keras.KerasTensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from dermafed.shared.lesions.archive_diagnoses import ARCHIVE_DIAGNOSES
 from dermafed.shared.lesions.clinical_values import composed, is_letter
@@ -129,6 +130,11 @@ _MALIGNANT = ("melanoma", "carcinoma")
 def canonical(label: str) -> str:
     """Return the canonical name of a diagnosis; an unknown label is only normalised."""
     return _known(label) or normalise(label)
+
+
+def melanoma_class(classes: Iterable[str]) -> str | None:
+    """The class of melanoma, by whatever name it has; ``None`` where there is none."""
+    return next((name for name in classes if canonical(name) == "melanoma"), None)
 
 
 def is_known(label: str) -> bool:

@@ -49,8 +49,14 @@ def cell_model(classifier: keras.Model) -> keras.Model:
     grid = int(last[GRID_BLOCK].shape[1])
     maps = keras.ops.concatenate([_on_grid(last[block], grid) for block in BLOCKS], axis=-1)
     means = _resized(maps, mean_matrix(grid))
-    places = keras.ops.zeros_like(maps[..., :6]) + positions(grid)
-    return keras.Model(classifier.inputs[0], keras.ops.concatenate([maps, means, places], axis=-1))
+    cells = keras.ops.concatenate([maps, means, places_of(maps)], axis=-1)
+    return keras.Model(classifier.inputs[0], cells)
+
+
+def places_of(maps: keras.KerasTensor) -> keras.KerasTensor:
+    """Where each cell is, for each image of maps (N, G, G, K): :func:`positions` as (N, G, G, 6)."""
+    places = positions(int(maps.shape[1]))
+    return keras.ops.zeros_like(maps[..., : places.shape[-1]]) + places
 
 
 def positions(grid: int) -> Floats:

@@ -15,7 +15,14 @@ from collections.abc import Mapping
 import keras
 
 from dermafed.shared.model.blocks import maps_of_blocks
-from dermafed.shared.model.cells import BLOCKS, GRID_BLOCK, bilinear_matrix, positions, shares_of_sums
+from dermafed.shared.model.cells import (
+    BLOCKS,
+    GRID_BLOCK,
+    bilinear_matrix,
+    places_of,
+    positions,
+    shares_of_sums,
+)
 
 SHARPNESS = 8.0
 """The logarithm of how much more a cell of lesion counts than a cell of skin. Chosen on validation images of
@@ -38,7 +45,7 @@ def lesion_weights(maps: Mapping[int, keras.KerasTensor]) -> keras.KerasTensor:
 
     grid = int(maps[GRID_BLOCK].shape[1])
     sums = [linear(2, f"block{block}", False)(maps[block]) for block in BLOCKS]
-    places = keras.ops.zeros_like(maps[GRID_BLOCK][..., :6]) + positions(grid)
+    places = places_of(maps[GRID_BLOCK])
     constant = keras.ops.squeeze(linear(1, "places", True)(places), axis=-1)
     shares = shares_of_sums(sums, constant, grid)
     return keras.layers.Softmax(axis=(1, 2), name=LAYER)(SHARPNESS * shares)
@@ -51,17 +58,29 @@ def weighted_statistics(
 
     Args:
         maps: (N, h, w, K), h at most G.
-        weights: of the cells (N, G, G). A place of coarser maps counts as the cells that it is
-            interpolated to, in proportion.
+        weights: of the cells (N, G, G); see :func:`weights_of_places`.
     """
-    size, grid = int(maps.shape[1]), int(weights.shape[1])
-    if size != grid:
-        spread = bilinear_matrix(size, grid)
-        weights = keras.ops.matmul(keras.ops.matmul(spread.T, weights), spread)
-    weights = keras.ops.expand_dims(weights, -1)
+    weights = weights_of_places(weights, int(maps.shape[1]))
     mean = keras.ops.sum(weights * maps, axis=(1, 2), keepdims=True)
     variance = keras.ops.sum(weights * keras.ops.square(maps - mean), axis=(1, 2))
     return keras.ops.squeeze(mean, axis=(1, 2)), variance
+
+
+def weights_of_places(weights: keras.KerasTensor, size: int) -> keras.KerasTensor:
+    """The cells' weights at the places of a block's maps, (N, h, h, 1), 1 in sum.
+
+    A place of coarser maps counts as the cells that it is interpolated to, in proportion: U^T P U, U the
+    bilinear matrix (G, h).
+
+    Args:
+        weights: of the cells (N, G, G).
+        size: h, at most G.
+    """
+    grid = int(weights.shape[1])
+    if size != grid:
+        spread = bilinear_matrix(size, grid)
+        weights = keras.ops.matmul(keras.ops.matmul(spread.T, weights), spread)
+    return keras.ops.expand_dims(weights, -1)
 
 
 def finder_variables(model: keras.Model) -> list[keras.Variable]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -29,7 +29,7 @@ def headline(result: Mapping[str, Any]) -> str:
         pooled = f"{result['pooled']['balanced_accuracy']:.2f}"
         compared.append(f"{pooled} by training on all images pooled, which clinics may not do")
     score = f"{result['federated']['balanced_accuracy']:.2f}"
-    return f"{who} reaches {score} balanced accuracy, compared with {_listed(compared)}."
+    return f"{who} reaches {score} balanced accuracy, compared with {listed(compared)}."
 
 
 def is_synthetic(result: Mapping[str, Any]) -> bool:
@@ -108,7 +108,8 @@ def setting(value: object) -> str:
     return str(value)
 
 
-def _listed(parts: list[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
+    """The parts as one enumeration, with "and" before the last."""
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,7 @@ from dermafed.client.node.saved_models import SavedModel, list_saved_models
 from dermafed.shared.errors import ModelError
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import load_finder
-from dermafed.shared.lesions.clinic_split import SPLIT_FILE
-from dermafed.shared.lesions.record import DRAWN
+from dermafed.shared.lesions.clinic_split import SPLIT_FILE, read_clinic_split
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model
@@ -85,9 +83,10 @@ def _simulated_on_drawn(file: Path) -> bool:
 
 def _trained_on_drawn(saved: SavedModel, home: Home) -> bool:
     """Whether this clinic's own part in a run was of drawn images only; those of the others are not known."""
-    tables = list(home.offers.glob(f"{saved.name.rpartition('-')[2]}*/site/*/{SPLIT_FILE}"))
-    names = [row["image_id"] for table in tables for row in csv.DictReader(table.open(encoding="utf-8"))]
-    return bool(names) and all(name.startswith(DRAWN) for name in names)
+    tables = home.offers.glob(f"{saved.name.rpartition('-')[2]}*/site/*/{SPLIT_FILE}")
+    splits = [read_clinic_split(table.parent).splits for table in tables]
+    records = [record for each in splits for side in each.sides().values() for record in side]
+    return bool(records) and all(record.drawn for record in records)
 
 
 def _find_saved(name: str, home: Home) -> SavedModel:

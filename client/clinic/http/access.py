@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from http.cookies import CookieError, SimpleCookie
 from typing import cast
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermafed.client.clinic.http.tokens import COOKIE, Caller, Role, Sessions, Tokens, digest_of
+from dermafed.client.clinic.http.tokens import COOKIE, Caller, Role, Sessions, Tokens
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.shared.port.access_tokens import bearer_token, cookie_of, digest_of
 from dermafed.shared.port.guarded_server import recognise
 
 SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
@@ -42,18 +42,17 @@ class AuthenticationMiddleware:
         """Note the caller; refuse what another site makes a clinician's browser send (403)."""
         if scope["type"] == "http":
             headers = Headers(scope=scope)
-            kind, _, token = headers.get("authorization", "").partition(" ")
-            bearer = kind.lower() == "bearer"
-            if not bearer and scope["method"] not in SAFE and _is_cross_site(scope, headers):
+            token = bearer_token(headers)
+            if token is None and scope["method"] not in SAFE and _is_cross_site(scope, headers):
                 raise Refused(
                     "cross-site",
                     "This comes from the page of another site",
                     remedy="Use the page of this node",
                 )
             caller = (
-                self._tokens.find_caller(digest_of(token.strip()))
-                if bearer
-                else self._sessions.find_caller(session_cookie(headers))
+                self._sessions.find_caller(session_cookie(headers))
+                if token is None
+                else self._tokens.find_caller(digest_of(token))
             )
             if caller is not None:
                 recognise(scope, caller.name)
@@ -68,11 +67,7 @@ def caller_of(scope: Scope) -> Caller | None:
 
 def session_cookie(headers: Headers) -> str:
     """The cookie of the session; empty without one."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    return cookie_of(headers, COOKIE)
 
 
 def require_role(*roles: Role) -> Callable[[Request], Caller]:

@@ -1,21 +1,14 @@
-"""Access tokens of devices and clinicians, saved as digests, and the sessions of clinicians at the page."""
+"""Access tokens of devices and clinicians, and the sessions of clinicians at the page."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from dermafed.shared.errors import SettingsError
-from dermafed.shared.names import check_name
-from dermafed.shared.storage.atomic_files import make_private_folder, write_private
+from dermafed.shared.port.access_tokens import BrowserSessions, TokenFiles
 
 Role = Literal["device", "clinician"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -41,108 +34,46 @@ class Caller:
 
 
 class Tokens:
-    """The tokens of a node; a change is effective at once, whichever process makes it."""
+    """The tokens of a node, each with a name and a role."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._files = TokenFiles(folder, "fl-client token")
 
     def make(self, name: str, role: Role) -> str:
-        """Make a new token of 256 random bits; only its digest is saved.
-
-        Raises:
-            SettingsError: the name is not valid, or has a token.
-            StorageError: it cannot be saved.
-        """
-        make_private_folder(self._folder)
-        path = self._file(name)
-        if path.exists():
-            raise SettingsError(
-                f"{name} has a token", where=path, remedy=f"Run: fl-client token {name} --revoke"
-            )
-        token = secrets.token_urlsafe(32)
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        values = {"role": role, "sha256": digest_of(token), "made": made}
-        write_private(path, json.dumps(values).encode())
-        return token
+        """Make a new token; see :meth:`TokenFiles.make`."""
+        return self._files.make(name, role=role)
 
     def revoke(self, name: str) -> None:
-        """Revoke a token, and end the sessions that it opened.
-
-        Raises:
-            SettingsError: there is no token of this name.
-        """
-        try:
-            self._file(name).unlink()
-        except FileNotFoundError as error:
-            raise SettingsError(
-                f"{name} has no token", where=self._folder, remedy="Check the name"
-            ) from error
+        """Revoke a token; see :meth:`TokenFiles.revoke`."""
+        self._files.revoke(name)
 
     def find_caller(self, digest: str) -> Caller | None:
         """The caller whose token has this digest."""
-        found = None
-        for path in self._folder.glob("*.json"):
-            try:
-                values = json.loads(path.read_text("utf-8"))
-                caller = Caller(path.stem, values["role"])
-                same = hmac.compare_digest(str(values["sha256"]), digest)
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # revoked just now, or not a token file
-            if same and caller.role in ROLES:
-                found = caller
-        return found
+        return self._files.find(digest, _caller)
 
-    def _file(self, name: str) -> Path:
-        return self._folder / f"{check_name(name, 'token')}.json"
+    def find_clinician(self, digest: str) -> Caller | None:
+        """The same, if it is a clinician's."""
+        found = self.find_caller(digest)
+        return found if found is not None and found.role == "clinician" else None
 
 
-def digest_of(token: str) -> str:
-    """SHA-256, hexadecimal: as good as a slow digest for a secret that nobody can guess."""
-    return hashlib.sha256(token.encode()).hexdigest()
+def _caller(name: str, values: Mapping[str, Any]) -> Caller | None:
+    return Caller(name, values["role"]) if values["role"] in ROLES else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
-    token: str  # its digest
-    ends: float
-
-
-class Sessions:
-    """Sessions by the digest of their cookie, in memory: a restart ends them all."""
+class Sessions(BrowserSessions[Caller]):
+    """The sessions of clinicians."""
 
     def __init__(self, tokens: Tokens, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start without sessions.
+        """Start without sessions; see :class:`BrowserSessions`.
 
         Args:
-            tokens: the tokens that open sessions; a session ends with its token.
+            tokens: the tokens that open sessions.
             seconds: how long a session lasts.
             clock: monotonic time in seconds.
         """
-        self.seconds = seconds
-        self._tokens, self._clock = tokens, clock
-        self._open: dict[str, _Session] = {}
-
-    def sign_in(self, token: str) -> str | None:
-        """Open a session and return its cookie; ``None`` if the token is not a clinician's."""
-        digest = digest_of(token)
-        caller = self._tokens.find_caller(digest)
-        if caller is None or caller.role != "clinician":
-            return None
-        now = self._clock()
-        self._open = {key: session for key, session in self._open.items() if session.ends > now}
-        if len(self._open) >= _AT_ONCE:
-            del self._open[min(self._open, key=lambda key: self._open[key].ends)]
-        cookie = secrets.token_urlsafe(32)
-        self._open[digest_of(cookie)] = _Session(digest, now + self.seconds)
-        return cookie
+        super().__init__(tokens.find_clinician, seconds, _AT_ONCE, clock)
 
     def find_caller(self, cookie: str) -> Caller | None:
-        """The caller who is signed in with this cookie."""
-        session = self._open.get(digest_of(cookie))
-        if session is None or session.ends <= self._clock():
-            return None
-        return self._tokens.find_caller(session.token)
-
-    def sign_out(self, cookie: str) -> None:
-        """End a session."""
-        self._open.pop(digest_of(cookie), None)
+        """The clinician who is signed in with this cookie."""
+        return self.find(cookie)

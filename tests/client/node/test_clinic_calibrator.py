@@ -40,7 +40,6 @@ from tests.client.planted_clinic import CLASSES, clinic, data_set, offer
 from tests.shared.training.tiny import tiny_backbones
 
 OFFER = offer(model=ModelSettings(CLASSES, backbone="EfficientNetB7", image_size=32))
-CONTEXT = Context(1, 1000, {}, RecordDict(), {})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,9 +63,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 def calibrator(home: Home, **keys: bool) -> ClinicCalibrator:
     consent = ClinicConsent(home)
-    consent.answer(replace(OFFER, **keys).to_text(), CONTEXT)
-    consent.prepare(encode_counts([9, 9]), CONTEXT)
-    return ClinicCalibrator(home, consent.approved_calibration(CONTEXT))
+    run = Context(2 if keys else 1, 1000, {}, RecordDict(), {})  # each offer is one of Flower's runs
+    consent.answer(replace(OFFER, **keys).to_text(), run)
+    consent.prepare(encode_counts([9, 9]), run)
+    return ClinicCalibrator(home, consent.approved_calibration(run))
 
 
 def saved_calibration(home: Home) -> Calibration:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dermafed.client.clinic.http.limits import RateLimit
-from dermafed.client.clinic.http.tokens import Caller, Sessions, Tokens, digest_of
+from dermafed.client.clinic.http.tokens import Caller, Sessions, Tokens
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.port.access_tokens import digest_of
 
 
 class Clock:

@@ -167,21 +167,22 @@ def test_retention_is_at_least_a_day(home: Home, tmp_path: Path) -> None:
 def test_opening_and_forgetting_beside_a_store_in_use_lose_nothing(home: Home, store: Store) -> None:
     """Other processes clean and rewrite the store during a save: only files without a row may go."""
     stop = threading.Event()
+    made: list[Diagnosis] = []
 
-    def save_on() -> list[Diagnosis]:
-        made: list[Diagnosis] = []
+    def save_on() -> None:
         while not stop.is_set():
             made.append(save_one(store, len(made)))
             time.sleep(0.002)  # or nobody else would get a turn: SQLite has no queue
-        return made
 
     with ThreadPoolExecutor(1) as pool:
         saving = pool.submit(save_on)
-        for number in range(20):
+        for number in range(500):
             with open_store(home, 30) as other:
                 other.forget(save_one(other, 10_000 + number).id)
+            if number >= 19 and len(made) > 5:  # on a busy machine the saves come slowly
+                break
         stop.set()
-    made = saving.result()
+    saving.result()
     assert len(made) > 5
     for seed, each in enumerate(made):
         np.testing.assert_array_equal(store.load_prepared(each.id), prepared(seed))
