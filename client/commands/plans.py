@@ -128,6 +128,9 @@ def _robust(offer: Offer) -> str:
     return f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
 
 
+_PART = ", which the clinics of a secure sum add in parts: each step is one sum"
+
+
 def _private(offer: Offer) -> str:
     from dermafed.shared.protocol.private_plan import noise_of
 
@@ -137,7 +140,7 @@ def _private(offer: Offer) -> str:
     return (
         f"epsilon {dp.epsilon:g} at delta {dp.delta:g} of each patient; the last layer alone is trained, in "
         f"{noise.times} steps, each of a share of {dp.rate:g} of the patients and with a noise of "
-        f"{noise.noise:.2f} times the largest gradient"
+        f"{noise.noise:.2f} times the largest gradient{_PART if dp.in_sums else ''}"
     )
 
 

@@ -59,15 +59,16 @@ def defences(stored: StoredOffer) -> list[str]:
     """How an approved plan protects patients, and what a server could have learnt, in lines for people."""
     from dermafed.client.node.plan_roster import describe_sums
 
-    if stored.offer.privacy.is_secure:
+    dp, is_secure = stored.offer.dp, stored.offer.privacy.is_secure
+    if dp is None and is_secure:
         return ["differential privacy: none", *describe_sums(stored.offer), *_SEEN_IN_SUMS]
-    if (dp := stored.offer.dp) is None:
+    if dp is None:
         return ["differential privacy: none", "secure sums: none", *_SEEN]
-    return [
-        f"differential privacy: epsilon {dp.epsilon:g} at delta {dp.delta:g} of a patient, noise added here",
-        "trained: the last layer; secure sums: none",
-        *_SEEN_WITH_NOISE,
-    ]
+    private = f"differential privacy: epsilon {dp.epsilon:g} at delta {dp.delta:g} of a patient, noise added "
+    if is_secure:
+        sums = ["trained: the last layer", *describe_sums(stored.offer)]
+        return [f"{private}in parts, within secure sums", *sums, *_SEEN_WITH_NOISE]
+    return [f"{private}here", "trained: the last layer; secure sums: none", *_SEEN_WITH_NOISE]
 
 
 def _ledger_lines(charges: Sequence[Charge], budget: Budget) -> Iterator[str]:

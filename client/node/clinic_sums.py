@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Context
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.sum_messages import (
@@ -38,6 +39,7 @@ class Summand:
         log: what it has done in sums before.
         summing: what it approved.
         counts: its own training images of each class (C,).
+        noisy_counts: its part of a sum of patients in place of them, with noise, in whole steps: debits them.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Summand:
     log: SumLog
     summing: Summing
     counts: tuple[int, ...]
+    noisy_counts: Callable[[], NDArray[np.int64]] | None = None
 
     @property
     def images(self) -> int:

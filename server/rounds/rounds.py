@@ -124,6 +124,8 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
     if (sums := federation.sums) is not None:
+        if federation.steps is not None:
+            return federation.steps.train(grid, state, sums, number)
         config = federation.strategy.instructions()
         return train_by_sums(grid, state, sums, federation.screen.parts, number, config)
     content = encode_instruction(state.weights, number, federation.strategy.instructions())

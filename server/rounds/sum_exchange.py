@@ -13,7 +13,8 @@ from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from dermafed.server.rounds.connected import reasons
-from dermafed.server.rounds.exchange import Assignment, Participation, exchange
+from dermafed.server.rounds.exchange import Assignment, Participation
+from dermafed.server.rounds.ledger_heads import LedgerHeads, exchange_watched
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.sum_attempts import SumAttempts
 from dermafed.shared.errors import FederationError
@@ -62,7 +63,7 @@ class Asked:
         label: which of the round's sums.
         round: the round's number; 0 before the first.
         model: SHA-256 of what is asked for.
-        parameters: length P of the model's vector.
+        parameters: length of the model's vector, or of the last layer's where that alone is trained.
         content: what clinics get with the third step.
     """
 
@@ -100,6 +101,7 @@ class SumExchange:
         left_out: the others, each with the reason.
         sent_survivors: whether the list of survivors was sent: no other attempt can follow.
         busy: seconds that the third step took.
+        ledgers: what was seen of the clinics' ledgers, in a run with differential privacy.
     """
 
     grid: Grid
@@ -112,6 +114,7 @@ class SumExchange:
     left_out: dict[str, str] = field(default_factory=dict)
     sent_survivors: bool = False
     busy: float = 0.0
+    ledgers: LedgerHeads | None = None
 
     def open(self) -> Opened:
         """All steps.
@@ -186,7 +189,8 @@ class SumExchange:
             return 0.0
 
         deadline = min(seconds, self.rules.deadline)
-        participation = exchange(self.grid, assignment, self.clinics, deadline, accept)
+        ledgers = self.ledgers if assignment.kind in SUMMED.values() else None
+        participation = exchange_watched(ledgers, self.grid, assignment, self.clinics, deadline, accept)
         self.left_out |= participation.left_out
         self.clinics = {node: name for node, name in self.clinics.items() if name in participation.replied}
 

@@ -13,6 +13,8 @@ def noise_of(dp: DifferentialPrivacy, recipe: Recipe, rounds: int) -> PlannedNoi
     Raises:
         SettingsError: no noise is enough.
     """
+    if dp.in_sums:
+        return planned_noise(dp.epsilon, dp.delta, dp.rate, steps=rounds, rounds=rounds)
     in_epoch = dp.steps_in_epoch
     steps = sum(len(recipe.steps_of_round(round, in_epoch)) for round in range(1, rounds + 1))
     return planned_noise(dp.epsilon, dp.delta, dp.rate, steps=steps, rounds=rounds)

@@ -152,7 +152,7 @@ class SecureFederation:
         self.number = next(self._runs)
         yield self.number
 
-    def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> Grid:
+    def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event, suspended: object) -> Grid:
         return GatedGrid(self, clinics.values())
 
 

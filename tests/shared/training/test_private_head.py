@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from dermafed.shared.privacy.noisy_sum import GRID, on_grid
 from dermafed.shared.privacy.secret_random import SecretRandom
-from dermafed.shared.training.private_head import PatientImages, noisy_confusion
+from dermafed.shared.training.private_head import PatientImages, noisy_evaluation
 
 RNG = np.random.default_rng(3)
 K, C = 5, 3
@@ -76,7 +76,7 @@ def test_confusion_counts_patients_with_noise_and_is_an_evaluation_whatever_come
     truth, predicted = np.array([0, 1, 2, 0, 1, 2]), np.array([0, 1, 0, 1, 0, 0])
     drawn = np.array(
         [
-            noisy_confusion(truth, predicted, PATIENTS, C, noise=1e-6, random=SecretRandom.fresh())
+            noisy_evaluation(truth, predicted, PATIENTS, C, noise=1e-6, random=SecretRandom.fresh()).confusion
             for _ in range(3)
         ]
     )
@@ -85,5 +85,5 @@ def test_confusion_counts_patients_with_noise_and_is_an_evaluation_whatever_come
     assert (drawn[:, 1, 1] == 1).all()
     assert (drawn[:, 2, 0] == 1).all()  # 2/3
     assert not drawn[:, 1, 0].any()  # 1/3
-    nothing = noisy_confusion(truth[:0], predicted[:0], [], C, noise=1e-6, random=SecretRandom.fresh())
-    assert nothing.sum() == 1
+    nothing = noisy_evaluation(truth[:0], predicted[:0], [], C, noise=1e-6, random=SecretRandom.fresh())
+    assert nothing.images == nothing.confusion.sum() == 1
