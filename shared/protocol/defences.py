@@ -132,7 +132,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "robust": {"refit": "none"},
     "secure": {"calibrate": False, "refit": "none", "own_layer": False},
     "dp": {"batch_norm": "frozen", "calibrate": False, "views": 0, "refit": "none", "own_layer": False},
-    "steps": {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 2.0, "schedule": "constant"},
+    "steps": {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 2.0},
 }
 """Those keys of a plan with a defence whose default would clash, or would be of no use."""
 

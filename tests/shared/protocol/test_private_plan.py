@@ -98,7 +98,7 @@ def test_within_sums_a_round_is_a_step_of_the_server() -> None:
     offer = plan(IN_SUMS, "rounds = 100", 'strategy = "fedavgm"').offer
     assert offer.dp is not None
     recipe = offer.recipe
-    assert (recipe.optimizer, recipe.momentum, recipe.schedule) == ("sgd", 0, "constant")
+    assert (recipe.optimizer, recipe.momentum, recipe.learning_rate) == ("sgd", 0, 2)
     assert noise_of(offer.dp, recipe, offer.rounds).training.times == 100
     assert offer.sends == PRIVATE_SENT_IN_SUMS
 
