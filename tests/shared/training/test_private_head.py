@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
 from dermafed.shared.privacy.noisy_sum import GRID, on_grid
@@ -56,6 +59,23 @@ def test_a_step_is_the_sum_of_the_drawn_patients_clipped_gradients_with_noise() 
     np.testing.assert_allclose(steps.var(axis=0), variance, rtol=0.5)
     all_drawn = IMAGES.noisy_gradient(LAYER, rate=1.0, clip=0.5, noise=1e-9, random=SecretRandom.fresh())
     np.testing.assert_allclose(all_drawn.ravel(), np.sum(clipped, axis=0), atol=1e-6)
+
+
+@given(
+    arrays(np.float64, (3, K), elements=st.floats(width=64)),
+    arrays(np.float64, (K + 1, C), elements=st.floats(width=64)),
+    st.sampled_from([1e-3, 0.5, 40.0]),
+)
+def test_a_patient_moves_a_step_by_the_bound_at_most_whatever_images_and_model(
+    features: np.ndarray, layer: np.ndarray, clip: float
+) -> None:
+    images = PatientImages(features, TRUTH[:3], IMAGES.prior, [np.array([0]), np.array([1, 2])])
+    others = PatientImages(features, TRUTH[:3], IMAGES.prior, images.patients[:1])
+    with_it, without = (
+        sum(each.sampled(layer, rate=1.0, clip=clip, random=SecretRandom.fresh(), grid=2**10))
+        for each in (images, others)
+    )
+    assert sum(int(step) ** 2 for step in with_it - without) <= 2**20
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e308])

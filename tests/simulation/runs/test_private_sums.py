@@ -55,10 +55,6 @@ def arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Arm]:
         yield replace(arm, privacy=PrivacySettings(aggregation="secure", dp=DP))
 
 
-def clipped(gradient: Floats) -> Floats:
-    return gradient * min(1.0, DP.clip / float(np.linalg.norm(gradient)))
-
-
 def central(arm: Arm, start: FloatVector, rounds: int) -> Floats:
     """The last layer after steps on all clinics' images in one place, each image a patient."""
     features, labels = zip(*(features_at(folder, start) for folder in arm.members), strict=True)
