@@ -105,9 +105,11 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
     offer = known.offer
     model, recipe = offer.model, offer.recipe
     beyond = limits.beyond(offer)
+    in_sums = offer.dp is not None and offer.dp.in_sums
+    work, sample = ("a step", "drawn patients") if in_sums else (recipe.work, f"{recipe.batch_size} images")
     return [
-        f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
-        f"steps of {recipe.batch_size} images at a learning rate of {recipe.learning_rate:g}",
+        f"asks for {offer.rounds} rounds of {work}, strategy {offer.strategy}",
+        f"steps of {sample} at a learning rate of {recipe.learning_rate:g}",
         f"costs about {', '.join(_price(offer))}",
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
         + ("; with age, sex and body site" if model.metadata else ""),

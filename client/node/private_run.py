@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,35 +16,13 @@ from dermafed.client.node.privacy_account import Account, RunAccount
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.patients import patient_groups
-from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
 from dermafed.shared.privacy.noisy_sum import noisy_sum, on_grid, share_of, summand
 from dermafed.shared.privacy.planned_noise import PlannedNoise
 from dermafed.shared.privacy.secret_random import SecretRandom
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.protocol.private_plan import noise_of
+from dermafed.shared.protocol.private_plan import PrivatePlan, noise_of
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
-from dermafed.shared.training.recipe import Recipe
-
-
-class PrivatePlan(Protocol):
-    """What of a plan or an offer says how a run is private."""
-
-    @property
-    def dp(self) -> DifferentialPrivacy | None:
-        """The differential privacy that is asked for, if any."""
-
-    @property
-    def model(self) -> ModelSettings:
-        """The architecture."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """The local training."""
-
-    @property
-    def rounds(self) -> int:
-        """Number of rounds."""
 
 
 @dataclass(frozen=True)

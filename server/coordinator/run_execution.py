@@ -144,8 +144,7 @@ class RunExecutor:
         def on_answer(clinic: str, answer: Answer, why: str) -> None:
             save_answer(self.record, run.number, clinic, answer.decision.value, why)
 
-        summing, attempts = summing_of(run), SumAttempts(self.runs / run.folder_name)
-        count = None
+        summing, attempts, count = summing_of(run), SumAttempts(self.runs / run.folder_name), None
         if summing is not None:
             sums = SecureSums(summing, attempts, rules, self._ledgers(offer))
             count = CountImages(grid, run, self.record, sums)
@@ -203,10 +202,8 @@ class RunExecutor:
         )
 
     def _ledgers(self, offer: Offer) -> LedgerHeads | None:
-        if offer.dp is None:
-            return None
         keys = {clinic.name: clinic.key for clinic in list_clinics(self.record, revoked=False)}
-        return LedgerHeads(self.runs.parent / LEDGERS_FILE, keys)
+        return None if offer.dp is None else LedgerHeads(self.runs.parent / LEDGERS_FILE, keys)
 
     def _tensorboard(
         self, run: Run, history: Sequence[HistoryRow]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 from flwr.serverapp import Grid
@@ -19,31 +19,10 @@ from dermafed.server.rounds.exchange import Participation
 from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.sum_exchange import Asked
 from dermafed.server.rounds.trained_models import Trained
-from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
+from dermafed.shared.protocol.private_plan import PrivatePlan
 from dermafed.shared.protocol.summed import digest_of
 from dermafed.shared.training.recipe import Recipe
-
-
-class PrivatePlan(Protocol):
-    """What of a plan or an offer says how private steps are taken."""
-
-    @property
-    def dp(self) -> DifferentialPrivacy | None:
-        """The differential privacy that is asked for, if any."""
-
-    @property
-    def model(self) -> ModelSettings:
-        """The architecture."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """Its learning rate is the server's."""
-
-    @property
-    def rounds(self) -> int:
-        """Number of rounds, each a step."""
 
 
 @dataclass(frozen=True)
