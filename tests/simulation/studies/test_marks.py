@@ -25,7 +25,7 @@ PAIRS = [
 ]
 METHODS = [
     {"method": "cam", "figure": "deletion", "mean": 0.25, "half_width": None},
-    {"method": "not built yet", "figure": None, "mean": None, "half_width": None},
+    {"method": "no map here", "figure": None, "mean": None, "half_width": None},
 ]
 GROUPS = [
     {"group": "40-59", "recall": {"value": 0.5, "low": 0.25, "high": 0.75}},
@@ -75,7 +75,7 @@ def test_a_table_has_a_line_for_each_row_and_a_column_for_each_metric(results: P
 
 def test_a_line_without_a_metric_is_a_row_of_empty_cells(results: Path) -> None:
     query = "s/methods by=method across=figure"
-    table = "\n| Method | Deletion |\n| --- | ---: |\n| cam | 0.250 |\n| not built yet |  |\n"
+    table = "\n| Method | Deletion |\n| --- | ---: |\n| cam | 0.250 |\n| no map here |  |\n"
     assert renew(between(query), results) == between(query, table)
 
 
