@@ -32,6 +32,9 @@ from dermafed.simulation.studies.finder_method import finder_method
 from dermafed.simulation.studies.method_names import BLOB, CONTROLS, FINDER, MEAN_MASK, OF_ANOTHER_IMAGE
 from dermafed.simulation.studies.study_runs import StudyRun, clinic_folders, saved_tests
 
+_DEFINED_FOR = {"cam": ("pooled",), "evidence": ("blocks", "lesion")}
+"""The features of models for which a method is defined, where not for all."""
+
 
 def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str, Scores]:
     """Measures methods on a run's model, and the nulls.
@@ -64,7 +67,7 @@ def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str
     compared = {
         name: MeasuredMethod(trained.contrast(name), shuffled.contrast(name))
         for name in methods
-        if name != "evidence" or info.model.features in ("blocks", "lesion")
+        if info.model.features in _DEFINED_FOR.get(name, (info.model.features,))
     }
     if (finder := finder_method(file, model, of_chance)) is not None:
         compared[FINDER] = finder
