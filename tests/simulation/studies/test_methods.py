@@ -95,7 +95,9 @@ def test_table_1_has_every_entry_with_or_without_a_method(tmp_path: Path) -> Non
     first = table.splitlines()[2]
     assert first.startswith("| Work | Idea | Here | Pixel precision ↑ | Off-centre precision ↑ |")
     assert "| Livieris et al. 2023 | Siamese similarity and Grad-CAM | no map here |  |" in table
-    assert f"| this system | Score-CAM, additive evidence | scorecam | {own['pixel_precision']:.3f} ±" in table
+    assert (
+        f"| this system | Score-CAM, additive evidence | scorecam | {own['pixel_precision']:.3f} ±" in table
+    )
     assert "| control | maps that do not look at the image | mean mask |" in table
     for measured in (ITSELF, LESS_BLOB, ANOTHER):
         assert f"## plain, {measured}\n" in table
