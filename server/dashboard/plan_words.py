@@ -35,11 +35,13 @@ def _model(plan: RunPlan) -> str:
     model = plan.offer.model
     names = listed([spaced(name) for name in model.classes])
     start = _WEIGHTS.get(plan.weights, "the weights of a file")
-    reads = " Its last layer reads the lesion, where a finder finds one." if model.features == "lesion" else ""
-    return (
+    words = (
         f"An {model.backbone} of {model.image_size} pixels learns to tell {names} apart. "
-        f"It starts from {start}.{reads}"
+        f"It starts from {start}."
     )
+    if model.features == "lesion":
+        words += " Its last layer reads the lesion, where a finder finds one."
+    return words
 
 
 def _training(offer: Offer) -> str:
