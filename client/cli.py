@@ -13,6 +13,7 @@ from dermafed.client.commands import (
     images,
     node,
     plans,
+    privacy,
     review,
     serve,
     setup,
@@ -25,7 +26,7 @@ app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, n
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Join a federation": (setup.init, setup.join, setup.check),
-    "Decide what runs": (plans.plans, plans.approve, plans.refuse),
+    "Decide what runs": (plans.plans, plans.approve, plans.refuse, privacy.privacy),
     "Run the node": (node.start, node.status, node.audit, node.models),
     "Diagnose": (serve.serve, serve.token, diagnose.diagnose, similar.similar, calibrate),
     "Use images and models": (images.evaluate, images.audit_model, images.explain, images.convert),

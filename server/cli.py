@@ -7,7 +7,7 @@ from collections.abc import Callable
 import typer
 
 from dermafed.console import Version, run_app
-from dermafed.server.commands.clinics import clinics, enrol, revoke
+from dermafed.server.commands.clinics import clinics, enrol, reinstate, revoke, suspend
 from dermafed.server.commands.model_audit import audit
 from dermafed.server.commands.models import export, history, models
 from dermafed.server.commands.runs import resume, runs, stop, train
@@ -18,7 +18,7 @@ from dermafed.server.commands.token import token
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, no_args_is_help=True)
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Set up": (init, enrol, revoke, clinics, renew, token),
+    "Set up": (init, enrol, revoke, suspend, reinstate, clinics, renew, token),
     "Run": (start, train, status, runs, stop, resume),
     "Results": (history, export),
 }

@@ -142,7 +142,7 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
         values = {name: getattr(self, name) for name, key in keys_of(type(self)).items() if key.written(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {name: _as_json(value) for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -168,6 +168,12 @@ class Settings:
         except SettingsError as error:
             place = ".".join(part for part in (cls.section, error.where) if part)
             raise SettingsError(error.what, where=place, remedy=error.remedy) from None
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.to_dict()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def keys_of(settings: type[Settings]) -> dict[str, KeyInfo]:

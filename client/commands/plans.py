@@ -76,12 +76,13 @@ def refuse(plan: Plan, folder: Folder = HERE) -> None:
 def _decide(plan: str, folder: Path, decision: str) -> None:
     from dermafed.client.node.home import read_settings
     from dermafed.client.node.offers import Offers
+    from dermafed.client.node.plan_roster import roster_faults
     from dermafed.shared.protocol.agreement import Decision
 
     home = open_home(folder)
     offers = Offers(home.offers)
     hash, stored = offers.find_plan(plan)
-    never = read_settings(home).limits.never(stored.offer)
+    never = read_settings(home).limits.never(stored.offer) + roster_faults(home, stored.offer)
     if never and decision == "approved":
         raise SettingsError(
             f"Nobody can approve this plan: {'; '.join(never)}",
@@ -99,9 +100,10 @@ def _print(hash: str, known: StoredOffer, limits: Limits) -> None:
 
 def describe(known: StoredOffer, limits: Limits) -> list[str]:
     """What a plan asks for and what the clinic would send, in lines for the person who decides."""
+    from dermafed.client.node.plan_roster import describe_sums
+
     offer = known.offer
     model, recipe = offer.model, offer.recipe
-    private = "none" if offer.epsilon is None else f"epsilon {offer.epsilon:g}"
     beyond = limits.beyond(offer)
     return [
         f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
@@ -112,11 +114,31 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         *_exact_head(offer),
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
         f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
-        f"differential privacy: {private}",
+        f"differential privacy: {_private(offer)}",
+        f"against hostile clinics: {_robust(offer)}",
+        *describe_sums(offer),
         *_settings(offer),
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
     ]
+
+
+def _robust(offer: Offer) -> str:
+    robust = offer.robust
+    return f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
+
+
+def _private(offer: Offer) -> str:
+    from dermafed.shared.protocol.private_plan import noise_of
+
+    if (dp := offer.dp) is None:
+        return "none"
+    noise = noise_of(dp, offer.recipe, offer.rounds).training
+    return (
+        f"epsilon {dp.epsilon:g} at delta {dp.delta:g} of each patient; the last layer alone is trained, in "
+        f"{noise.times} steps, each of a share of {dp.rate:g} of the patients and with a noise of "
+        f"{noise.noise:.2f} times the largest gradient"
+    )
 
 
 def _exact_head(offer: Offer) -> Iterator[str]:
@@ -141,12 +163,17 @@ def _price(offer: Offer) -> Iterator[str]:
 
 def _settings(offer: Offer) -> Iterator[str]:
     """Every key of the plan's parts with its value."""
-    from dermafed.shared.protocol.offer import offer_keys
+    from dermafed.shared.protocol.offer import OFFER_PARTS, offer_keys
+    from dermafed.shared.settings import Settings
 
-    for part in ("model", "preprocess", "recipe"):
+    for part in OFFER_PARTS:
         settings = getattr(offer, part)
         names = [key.name for of, key in offer_keys() if of == part and key.name != "classes"]
-        yield f"all of {settings.section}: {', '.join(f'{name} {getattr(settings, name)}' for name in names)}"
+        values = {name: getattr(settings, name) for name in names}
+        texts = (
+            f"{name} {one.to_dict() if isinstance(one, Settings) else one}" for name, one in values.items()
+        )
+        yield f"all of {settings.section}: {', '.join(texts)}"
 
 
 def _decision(known: StoredOffer) -> str:

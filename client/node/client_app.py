@@ -10,6 +10,7 @@ from flwr.clientapp import ClientApp
 
 from dermafed.client.node.after_run import AuditOf, add_audit, add_calibration, add_finder
 from dermafed.client.node.replying import replies, timed
+from dermafed.client.node.sum_app import add_sums
 from dermafed.client.node.trainer_cache import TrainerFor
 from dermafed.shared.errors import FederationError
 from dermafed.shared.explain.quality.quality_sums import ExplanationQuality
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from dermafed.client.node.answered import Asked
     from dermafed.client.node.clinic_calibrator import ClinicCalibrator
     from dermafed.client.node.clinic_finder import ClinicFinder
+    from dermafed.client.node.clinic_sums import ClinicSums
     from dermafed.client.node.consent import ClinicConsent
 
 QualityOf = Callable[[FloatVector, int], ExplanationQuality]
@@ -46,6 +48,7 @@ def build_client_app(
     calibrator_for: Callable[[Context], ClinicCalibrator] | None = None,
     finder_for: Callable[[Context], ClinicFinder] | None = None,
     audit_for: Callable[[Context], AuditOf] | None = None,
+    sums: ClinicSums | None = None,
 ) -> ClientApp:
     """The ClientApp of every clinic, in simulation and in deployment.
 
@@ -60,6 +63,7 @@ def build_client_app(
         finder_for: gives what a context's clinic does for a lesion finder; without it, it does nothing.
         audit_for: gives what audits a model at a context's clinic
             (:class:`dermafed.client.node.clinic_audit.ClinicAudit`); without it, it does not.
+        sums: the clinic's part in secure sums; without it, it takes no part.
     """
     app = ClientApp()
 
@@ -132,6 +136,8 @@ def build_client_app(
         add_finder(app, answer, finder_for)
     if audit_for is not None:
         add_audit(app, answer, audit_for)
+    if sums is not None:
+        add_sums(app, sums, trainer_for, consent)
     if consent is not None:
         _add_consent(app, consent)
     return app
@@ -160,4 +166,4 @@ def _add_consent(app: ClientApp, consent: ClinicConsent) -> None:
     @replies(Refusal.PREPARATION_FAILED)
     def prepare(message: Message, context: Context) -> RecordDict:
         _, seconds = timed(lambda: consent.prepare(message.content, context))
-        return encode_ready(seconds)
+        return encode_ready(0.0 if consent.is_secure(context.run_id) else seconds)

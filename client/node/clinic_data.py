@@ -19,6 +19,7 @@ from dermafed.shared.lesions.clinic_split import (
     split_folder,
     write_clinic_split,
 )
+from dermafed.shared.lesions.patients import patient_groups
 from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
@@ -70,6 +71,11 @@ class OfferFolder:
     def answers(self) -> Path:
         """The folder of what was answered in rounds, and the last replies."""
         return self.folder / "answers"
+
+    @property
+    def sums(self) -> Path:
+        """The file of what was done in secure sums."""
+        return self.folder / "sums.json"
 
     @property
     def state(self) -> Path:
@@ -129,3 +135,9 @@ def preprocess_clinic_data(split: ClinicSplit, offer: Offer) -> None:
     """
     paths = [record.path for record in (*split.splits.train, *split.splits.validation)]
     PreprocessCache(default_cache_folder()).load(paths, offer.preprocess)
+
+
+def training_sizes(split: ClinicSplit, offer: Offer) -> tuple[int, int | None]:
+    """Training images, and patients where the offer's privacy depends on them."""
+    train = split.splits.train
+    return len(train), None if offer.dp is None else len(patient_groups(train))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
+from dermafed.client.node.privacy_budget import BudgetSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
@@ -17,11 +18,12 @@ from dermafed.shared.protocol.agreement import Decision, Reason
 from dermafed.shared.protocol.offer import Offer, offer_keys
 from dermafed.shared.protocol.plan import EXACT_HEAD
 from dermafed.shared.protocol.price import Price, RoundOfWork, least_round
-from dermafed.shared.protocol.sent import SENT
-from dermafed.shared.settings import KeyInfo, keys_of, unknown_key
+from dermafed.shared.protocol.sent import sent_by
+from dermafed.shared.settings import KeyInfo, Settings, keys_of, unknown_key
 from dermafed.shared.toml_file import read_toml
 
 Mode = Literal["ask", "limits"]
+S = TypeVar("S", bound=Settings)
 
 PLANS = 10
 """Plans that the limits approve in 30 days by default: a coordinator learns a little from each."""
@@ -90,22 +92,23 @@ class Limits:
             most = self.values.get(name, _default_of(name))
             value = _value(offer, part, key)
             if key.name == "epsilon":
-                if value is None and most is not None:
-                    faults.append(f"no differential privacy, epsilon at most {most}")
+                faults += _beyond_epsilon(offer, most)
             elif None not in (value, most) and (value not in most if key.choices else value > most):
                 numbers = most and not key.choices
                 faults.append(key.key.asks.format(value) + (f", at most {most}" if numbers else ""))
         return faults
 
-    def never(self, offer: Offer, images: int | None = None) -> list[str]:
+    def never(self, offer: Offer, images: int | None = None, patients: int | None = None) -> list[str]:
         """What of an offer nobody here can approve, as phrases for people; empty if nothing.
 
         Args:
             offer: the offer.
             images: training images of the clinic, if they are known.
+            patients: training patients, if they are known.
         """
         work = None if images is None else least_round(offer.recipe, offer.rounds, images)
         faults = [] if offer.epsilon is None else [f"epsilon {offer.epsilon:g}, but nothing would be noised"]
+        faults += _beyond_delta(offer, patients)
         for name, (part, key) in least_keys().items():
             least = self.values.get(name, _default_of(name))
             value = getattr(work, key.name, None) if part == "work" else _value(offer, part, key)
@@ -117,7 +120,8 @@ class Limits:
 
     def decide(self, offer: Offer) -> tuple[Decision, Reason]:
         """The clinic's answer to an offer before a person has decided, if few were approved before."""
-        if set(offer.sends) != set(SENT):  # people approve the list of what this node's code sends
+        # People approve the list of what this node's code sends.
+        if set(offer.sends) != set(sent_by(offer.privacy)):
             return Decision.REFUSED, Reason.OTHER_VERSION
         if self.never(offer):
             return Decision.REFUSED, Reason.BEYOND_LIMITS
@@ -139,6 +143,7 @@ class ClinicSettings:
         limits: the limits of the clinic's policy.
         columns: columns of the manifest that go by other names than the accepted ones.
         decision: what the clinic wants of an alert for melanoma.
+        privacy: what may be spent of each patient over all runs.
     """
 
     clinic: str
@@ -147,6 +152,7 @@ class ClinicSettings:
     limits: Limits = field(default_factory=Limits)
     columns: ColumnNames = field(default_factory=ColumnNames)
     decision: DecisionSettings = field(default_factory=DecisionSettings)
+    privacy: BudgetSettings = field(default_factory=BudgetSettings)
 
 
 def load_settings(path: Path) -> ClinicSettings:
@@ -157,7 +163,8 @@ def load_settings(path: Path) -> ClinicSettings:
     """
     values = read_toml(path)
     values.pop("serve", None)  # dermafed.client.clinic.http.serve_settings reads it
-    decision = _decision(values.pop("decision", {}), path)
+    decision = _section(DecisionSettings, values, path)
+    privacy = _section(BudgetSettings, values, path)
     try:
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
@@ -168,12 +175,13 @@ def load_settings(path: Path) -> ClinicSettings:
         ) from error
     if values:
         raise SettingsError(f"There is no setting '{min(values)}'", where=path, remedy="Remove it")
-    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, limits, columns, decision)
+    own = (limits, columns, decision, privacy)
+    return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, *own)
 
 
-def _decision(values: Mapping[str, Any], path: Path) -> DecisionSettings:
+def _section(kind: type[S], values: dict[str, Any], path: Path) -> S:
     try:
-        return DecisionSettings.read(values)
+        return kind.read(values.pop(kind.section, {}))
     except SettingsError as error:
         raise SettingsError(error.what, where=f"{path}, {error.where}", remedy=error.remedy) from None
 
@@ -193,6 +201,20 @@ def default_limits() -> str:
         value = json.dumps(8.0 if most is None else most)
         lines.append(f"# {name} = {value}" if most is None else f"{name} = {value}")
     return "\n".join(lines)
+
+
+def _beyond_epsilon(offer: Offer, most: float | None) -> Iterator[str]:
+    dp = offer.dp
+    if dp is None and most is not None and offer.epsilon is None:
+        yield f"no differential privacy, epsilon at most {most}"
+    elif dp is not None and most is not None and dp.epsilon > most:
+        yield f"epsilon {dp.epsilon:g}, at most {most:g}"
+
+
+def _beyond_delta(offer: Offer, patients: int | None) -> Iterator[str]:
+    dp = offer.dp
+    if dp is not None and patients is not None and dp.delta * patients >= 1:
+        yield f"delta {dp.delta:g} with {patients} patients: from 1/{patients} on, one of them may be shown"
 
 
 def _name(key: KeyInfo) -> str:

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.client.node.private_run import PrivateRun
 from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
+from dermafed.shared.lesions.patients import patient_groups
+from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.fairness.groups import group_weights
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
+from dermafed.shared.training.private_trainer import PatientData, PrivateTrainer
 
 SAVED_ROUNDS = 3  # a resumed run may go back by a round or two
 
 
-def build_clinic_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
+def build_clinic_trainer(folder: Path, plan: Plan, state: Path, seed: int | None = None) -> KerasTrainer:
     """Build the trainer of the clinic in a split folder.
 
     Args:
         folder: the folder of the clinic's split.
         plan: the run's plan.
         state: folder for what the clinic does not share in this run.
+        seed: seed of its random draws; by default, the plan's and the clinic's name give it.
 
     Raises:
         DatasetError: the folder has no clinic's split.
@@ -43,10 +49,44 @@ def build_clinic_trainer(folder: Path, plan: Plan, state: Path) -> KerasTrainer:
         validation=load_labelled(split.splits.validation, plan.model, plan.preprocess),
         rounds=plan.rounds,
         class_counts=plan.class_counts,
-        seed=clinic_seed(split, plan.seed),
+        seed=clinic_seed(split, plan.seed) if seed is None else seed,
         memory=batch_norm_files(plan, state),
         weights=group_weights(split.splits.train, train.labels, plan.recipe.group_balance),
     )
+
+
+def build_private_trainer(folder: Path, plan: Plan, private: PrivateRun) -> PrivateTrainer:
+    """Build the trainer of the clinic in a split folder, for a run with differential privacy.
+
+    Args:
+        folder: the folder of the clinic's split.
+        plan: the run's plan.
+        private: the clinic's part in it.
+
+    Raises:
+        BudgetSpent: the counts were not released yet, and there is not enough left for them.
+        DatasetError: the folder has no clinic's split.
+        ImageError: an image cannot be read any more.
+    """
+    configure_backend(plan.threads)
+    split = read_clinic_split(folder)
+    return PrivateTrainer(
+        plan.model,
+        plan.recipe,
+        private.dp,
+        private.noise,
+        private.account,
+        train=_patient_data(split.splits.train, plan),
+        validation=_patient_data(split.splits.validation, plan),
+        rounds=plan.rounds,
+        counts=private.released_counts(split, plan.model.classes),
+        class_counts=plan.class_counts,
+    )
+
+
+def _patient_data(records: Sequence[LesionRecord], plan: Plan) -> PatientData:
+    images = load_labelled(records, plan.model, plan.preprocess)
+    return PatientData(images, [np.array(one, np.int64) for one in patient_groups(records)])
 
 
 def batch_norm_files(plan: Plan, state: Path) -> BatchNormFiles | None:

@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flwr.app import Context, Message, MessageType, RecordDict
+import numpy as np
+from flwr.app import Context, Message, RecordDict
+from numpy.typing import NDArray
 
 from dermafed.client.node.answered import Answered, Asked, Request
 from dermafed.client.node.clinic_data import (
@@ -15,23 +17,28 @@ from dermafed.client.node.clinic_data import (
     count_training_images,
     preprocess_clinic_data,
     split_clinic_data,
+    training_sizes,
 )
 from dermafed.client.node.clinic_settings import Limits
+from dermafed.client.node.clinic_sums import Summand
 from dermafed.client.node.home import Home, read_settings
+from dermafed.client.node.ledger import BudgetSpent
+from dermafed.client.node.ledger_replies import LedgerReplies
 from dermafed.client.node.offers import Offers, StoredOffer
+from dermafed.client.node.plan_checks import check_asked, check_sum
+from dermafed.client.node.plan_roster import is_known_roster, roster_faults
+from dermafed.client.node.private_run import private_run
 from dermafed.client.node.replying import NotApproved
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
+from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
-from dermafed.shared.protocol.messages import (
-    AUDIT_QUERY,
-    EXPLAIN_QUERY,
-    HEAD_TRAIN,
-    LESIONS_QUERY,
-    SLOPES_TRAIN,
-)
+from dermafed.shared.protocol.node_key import read_private_key
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.protocol.plan import EXACT_HEAD, Plan
+from dermafed.shared.protocol.plan import Plan
+from dermafed.shared.protocol.sum_messages import SumAttempt
+from dermafed.shared.protocol.summed import Summing
+from dermafed.shared.secure_sum.sum_log import SumLogFile
 
 log = logging.getLogger("dermafed.client")
 
@@ -73,7 +80,8 @@ class ClinicConsent:
             log.error("an offer cannot be read: %s", error)
             return Answer(Decision.REFUSED, Reason.UNREADABLE, installed_versions())
         stored = self._offers.add(offer, context.run_id, self._by_policy(offer))
-        if self._limits.never(offer):
+        if faults := self._never(offer):
+            log.error("nobody can approve the plan %s: %s", offer.name, "; ".join(faults))
             return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
         if stored.decision is not Decision.APPROVED:
             return Answer(stored.decision, stored.reason, installed_versions())
@@ -89,7 +97,7 @@ class ClinicConsent:
         hash, stored = self._approved_offer(context.run_id)
         counts = decode_counts(content, len(stored.offer.model.classes))
         split = split_clinic_data(self._data, stored.offer, self._folder(hash))
-        for fault in self._limits.never(stored.offer, len(split.splits.train)):
+        for fault in self._limits.never(stored.offer, *training_sizes(split, stored.offer)):
             raise NotApproved(f"No one here can approve this: {fault}", where=stored.offer.name)
         self._offers.save_class_counts(hash, tuple(counts.tolist()))
         preprocess_clinic_data(split, stored.offer)
@@ -97,30 +105,43 @@ class ClinicConsent:
 
     def check(self, asked: Asked, kind: str, context: Context) -> None:
         """Raise NotApproved unless the clinic approved the run, its rounds, and explanations if asked for."""
-        _, stored = self._approved_offer(context.run_id)
-        offer = stored.offer
-        of_head, refits = kind in (HEAD_TRAIN, SLOPES_TRAIN), offer.refit != "none"
-        last = offer.rounds + (
-            refits and kind != MessageType.TRAIN
-        )  # the last layer anew is a round of its own
-        if not 1 <= asked.round <= last:
-            raise NotApproved(f"Round {asked.round} of a plan of {offer.rounds}", where=offer.name)
-        if of_head and not refits and (offer.strategy != EXACT_HEAD or kind == SLOPES_TRAIN):
-            raise NotApproved("The exact head is not part of the plan", where=offer.name)
-        if kind == EXPLAIN_QUERY and not offer.explain:
-            raise NotApproved("Explanations are not part of the plan", where=offer.name)
-        if kind == LESIONS_QUERY and not offer.lesion_finder:
-            raise NotApproved("A lesion finder is not part of the plan", where=offer.name)
-        if kind == AUDIT_QUERY and not offer.audit_model:
-            raise NotApproved("An audit is not part of the plan", where=offer.name)
+        check_asked(self._approved_offer(context.run_id)[1].offer, asked, kind)
+
+    def check_sum(self, of: SumAttempt, context: Context) -> None:
+        """Raise NotApproved unless the clinic approved the run, and its plan has this secure sum."""
+        check_sum(self._approved_offer(context.run_id)[1].offer, of)
+
+    def summand(self, context: Context) -> Summand:
+        """What the clinic takes part in the secure sums of a context's run with.
+
+        Raises:
+            NotApproved: the clinic did not approve the run.
+            StorageError: its private key cannot be read.
+        """
+        hash, stored = self._approved_offer(context.run_id)
+        folder, classes = self._folder(hash), stored.offer.model.classes
+        counts = count_training_images(read_clinic_split(folder.split), classes)
+        return Summand(
+            self._data.name,
+            read_private_key(self.home.key),
+            SumLogFile(folder.sums),
+            Summing.of(stored.offer, stored.class_counts),
+            tuple(counts.tolist()),
+        )
 
     def once(
         self, message: Message, asked: Asked, context: Context, work: Callable[[], RecordDict]
     ) -> RecordDict:
         """The content of the reply to a message of an approved run; see :class:`Answered`."""
-        hash, _ = self._approved_offer(context.run_id)
-        request = Request.of(message.metadata.message_type, message.content, asked)
-        return Answered(self._folder(hash).answers).answer(request, work)
+        hash, stored = self._approved_offer(context.run_id)
+
+        def answer(content: RecordDict) -> RecordDict:
+            request = Request.of(message.metadata.message_type, content, asked)
+            return Answered(self._folder(hash).answers).answer(request, work)
+
+        if stored.offer.dp is None:
+            return answer(message.content)
+        return LedgerReplies(self.home).answer(message.content, answer)
 
     def approved(self, context: Context) -> ApprovedRun:
         """The run of a context, ready for its rounds.
@@ -150,6 +171,11 @@ class ClinicConsent:
         found = self._offers.find_run(run)
         return None if found is None else len(found[1].offer.model.classes)
 
+    def is_secure(self, run: int) -> bool:
+        """Whether a run's plan has secure sums."""
+        found = self._offers.find_run(run)
+        return found is not None and found[1].offer.privacy.is_secure
+
     @property
     def _offers(self) -> Offers:
         return Offers(self.home.offers)
@@ -168,9 +194,14 @@ class ClinicConsent:
         decision, reason = self._limits.decide(offer)
         if decision is Decision.APPROVED:
             others = self._offers.count_approved_by_limits(other_than=offer.hash)
-            if others >= self._limits.plans:
+            unknown = offer.privacy.is_secure and not is_known_roster(self._offers, offer)
+            if others >= self._limits.plans or unknown:
                 return Decision.WAITING, Reason.ASKS_A_PERSON
         return decision, reason
+
+    def _never(self, offer: Offer) -> list[str]:
+        """What of an offer nobody here can approve, whatever the data."""
+        return self._limits.never(offer) + roster_faults(self.home, offer)
 
     def _folder(self, hash: str) -> OfferFolder:
         return OfferFolder(self.home.offers / hash, self._data.name)
@@ -182,17 +213,30 @@ class ClinicConsent:
         except DermaFedError as error:
             log.error("the data cannot be used for the plan %s: %s", offer.name, error)
             return Answer(Decision.REFUSED, Reason.NO_DATA, installed_versions())
-        if never := self._limits.never(offer, len(split.splits.train)):
+        if never := self._limits.never(offer, *training_sizes(split, offer)):
             log.error("nobody can approve the plan %s with these data: %s", offer.name, "; ".join(never))
             return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
-        counts = count_training_images(split, offer.model.classes)
+        try:
+            counts = self._counts(split, offer)
+        except BudgetSpent as error:
+            log.error("the plan %s is refused: %s", offer.name, error)
+            return Answer(Decision.REFUSED, Reason.BEYOND_LIMITS, installed_versions())
         return Answer(Decision.APPROVED, versions=installed_versions(), class_counts=counts)
+
+    def _counts(self, split: ClinicSplit, offer: Offer) -> NDArray[np.int64] | None:
+        """Training images of each class, or patients, with noise; ``None`` if only their sum is told."""
+        if offer.privacy.is_secure:
+            return None
+        if offer.dp is None:
+            return count_training_images(split, offer.model.classes)
+        folder = self._folder(offer.hash).state
+        return private_run(self.home, offer, folder).released_counts(split, offer.model.classes)
 
     def _approved_offer(self, run: int) -> tuple[str, StoredOffer]:
         found = self._offers.find_run(run)
         if found is None or found[1].decision is not Decision.APPROVED:
             raise NotApproved("Nobody here approved this run", remedy="See fl-client plans")
-        for fault in self._limits.never(found[1].offer):
+        for fault in self._never(found[1].offer):
             raise NotApproved(f"No one here can approve this: {fault}", where=found[1].offer.name)
         return found
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from flwr.app import Error, Message, MessageType, RecordDict
 
+from dermafed.client.node.sum_gate import SUM_ANSWERS, Encode
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
     PREPARE_QUERY,
+    Answer,
     decode_answer,
     decode_ready,
     encode_answer,
@@ -30,6 +32,7 @@ from dermafed.shared.protocol.explanation_messages import (
 )
 from dermafed.shared.protocol.finder_messages import decode_finder_sums, encode_finder_sums
 from dermafed.shared.protocol.head_messages import decode_head_sums, encode_head_sums
+from dermafed.shared.protocol.ledger_messages import LEDGER, decode_head, without
 from dermafed.shared.protocol.messages import (
     AUDIT_QUERY,
     CALIBRATE_QUERY,
@@ -69,18 +72,19 @@ _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 log = logging.getLogger("dermafed.client")
 
 
-def filter_reply(reply: Message, request: Message, classes: int | None) -> Message:
+def filter_reply(reply: Message, request: Message, classes: int | None, *, secure: bool = False) -> Message:
     """The reply, if it contains what its kind may contain and nothing else; otherwise an error.
 
     Args:
         reply: the message that the clinic's code wants to send.
         request: the message that it answers.
         classes: number of classes of the run's model; ``None`` if the run was never offered to the clinic.
+        secure: whether the run's plan has secure sums: then no value leaves in clear.
     """
     if reply.has_error():
         return _bare_error(reply.error, request)
     try:
-        again = _encode_again(reply.content, request, classes)
+        again = _encode_again(reply.content, request, classes, _SECURE_KINDS if secure else _KINDS)
     except Exception as error:  # what cannot be decoded does not leave
         return _blocked(request, type(error).__name__)
     if again.object_id != reply.content.object_id:
@@ -88,8 +92,15 @@ def filter_reply(reply: Message, request: Message, classes: int | None) -> Messa
     return Message(again, reply_to=request)
 
 
-def _encode_again(content: RecordDict, request: Message, classes: int | None) -> RecordDict:
-    encode = _KINDS.get(request.metadata.message_type)
+def _encode_again(
+    content: RecordDict, request: Message, classes: int | None, kinds: Mapping[str, Encode]
+) -> RecordDict:
+    if LEDGER in content and kinds is _KINDS:
+        record = content[LEDGER]
+        decode_head(content)
+        again = _encode_again(without(content, LEDGER), request, classes, kinds)
+        return RecordDict({**again, LEDGER: record})
+    encode = kinds.get(request.metadata.message_type)
     if encode is None or (classes is None and encode is not _answer):
         raise FederationError("There is no reply to this message")
     return encode(content, request, classes or 0)  # an unreadable offer is refused, without any counts
@@ -143,7 +154,14 @@ def _shortcut_sums(content: RecordDict, request: Message, classes: int) -> Recor
 
 
 def _answer(content: RecordDict, request: Message, classes: int) -> RecordDict:
-    answer = decode_answer(content, classes)
+    return _answer_again(decode_answer(content, classes))
+
+
+def _answer_without_counts(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    return _answer_again(decode_answer(content, classes, counted=False))
+
+
+def _answer_again(answer: Answer) -> RecordDict:
     _only(answer.versions.items(), installed_versions().items())
     return encode_answer(answer)
 
@@ -152,7 +170,7 @@ def _ready(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_ready(decode_ready(content))
 
 
-_KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
+_KINDS: Mapping[str, Encode] = {
     MessageType.TRAIN: _update,
     HEAD_TRAIN: _head_sums,
     SLOPES_TRAIN: _slope_sums,
@@ -168,6 +186,8 @@ _KINDS: dict[str, Callable[[RecordDict, Message, int], RecordDict]] = {
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,
 }
+
+_SECURE_KINDS: Mapping[str, Encode] = {**SUM_ANSWERS, OFFER_QUERY: _answer_without_counts}
 
 
 def _only(names: object, allowed: object) -> None:

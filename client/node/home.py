@@ -9,6 +9,7 @@
     serving/             certificate and tokens of the page and the API
     offers/              the plans that were offered, and the clinic's decisions
     audit.jsonl          every message that left
+    privacy.db           the ledger of privacy: what patients have spent in runs with differential privacy
     models/              the last global model of each run
     store/               the diagnoses made here, encrypted
     reviewed/            diagnoses that a person accepted as training data
@@ -59,6 +60,7 @@ class Home:
     serving = _PathInHome("serving")
     offers = _PathInHome("offers")
     audit = _PathInHome("audit.jsonl")
+    ledger = _PathInHome("privacy.db")
     models = _PathInHome("models")
     store = _PathInHome("store")
     reviewed = _PathInHome("reviewed")

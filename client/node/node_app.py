@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,10 +15,12 @@ from dermafed.client.node.client_app import QualityOf, build_client_app, head_tr
 from dermafed.client.node.clinic_audit import ClinicAudit
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator, LastOutputs, check_finite
 from dermafed.client.node.clinic_finder import ClinicFinder, node_finder
-from dermafed.client.node.clinic_trainer import build_clinic_trainer
+from dermafed.client.node.clinic_sums import ClinicSums
+from dermafed.client.node.clinic_trainer import build_clinic_trainer, build_private_trainer
 from dermafed.client.node.consent import ApprovedRun, ClinicConsent
 from dermafed.client.node.explanation_quality import build_explanation_quality, score_cam
 from dermafed.client.node.home import Home
+from dermafed.client.node.private_run import private_run
 from dermafed.client.node.saved_models import save_last_model
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
@@ -83,9 +86,17 @@ class CurrentTrainer:
         run = ClinicConsent(self.home).approved(context)
         if self.current is None or self.current[0] != run:
             self.current = None
-            trainer = build_clinic_trainer(run.folder.split, run.plan, run.folder.state)
+            trainer = self._build(run)
             self.current = run, SavingTrainer(self.home, run, trainer)
         return self.current[1]
+
+    def _build(self, run: ApprovedRun) -> Trainer:
+        split, state = run.folder.split, run.folder.state
+        if run.offer.dp is not None:
+            return build_private_trainer(split, run.plan, private_run(self.home, run.offer, state))
+        # Of two plans that differ in name, one without a clinic, the sums would differ by its update.
+        seed = secrets.randbits(32) if run.offer.privacy.is_secure else None
+        return build_clinic_trainer(split, run.plan, state, seed)
 
 
 def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
@@ -109,5 +120,6 @@ def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
         run = consent.approved(context)
         return ClinicAudit(run.folder.split, run.plan, run.folder.state)
 
-    app = build_client_app(trainer_for, quality_for, consent, calibrator_for, finder_for, audit_for)
+    sums = ClinicSums(consent.summand)
+    app = build_client_app(trainer_for, quality_for, consent, calibrator_for, finder_for, audit_for, sums)
     return app, consent

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from dermafed.client.node.clinic_settings import PLANS, default_limits
+from dermafed.client.node.privacy_budget import BudgetSettings
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
-from dermafed.shared.settings import KeyInfo, keys_of
+from dermafed.shared.settings import KeyInfo, Settings, keys_of
 
 _TEMPLATE = """\
 clinic = {clinic}
@@ -23,10 +24,14 @@ port = 0
 # [decision]
 {decision}
 
+# What runs with differential privacy may spend of each patient, over all runs. Remove the marks to change it.
+# [privacy]
+{privacy}
+
 [limits]
 # ask: a person approves every plan.  limits: plans within the limits below are approved, others refused.
 # Below a number min_..., no plan is accepted, whoever approves.
-# Without a number for max_epsilon, differential privacy is not demanded; with one, no plan can meet it yet.
+# Without a number for max_epsilon, differential privacy is not demanded; with one, each plan needs it.
 policy = "ask"
 # Plans that the limits approve in 30 days; further ones wait for a person.
 max_plans = {plans}
@@ -39,15 +44,16 @@ def settings_text(clinic: str, data: Path) -> str:
     return _TEMPLATE.format(
         clinic=json.dumps(clinic),
         data=json.dumps(str(data.resolve()), ensure_ascii=False),
-        decision=default_decision(),
+        decision=commented(DecisionSettings),
+        privacy=commented(BudgetSettings),
         plans=PLANS,
         limits=default_limits(),
     )
 
 
-def default_decision() -> str:
-    """The lines of the table ``[decision]``, commented out."""
-    return "\n".join(map(_commented, keys_of(DecisionSettings).values()))
+def commented(kind: type[Settings]) -> str:
+    """The lines of a table with its defaults, commented out."""
+    return "\n".join(map(_commented, keys_of(kind).values()))
 
 
 def _commented(key: KeyInfo) -> str:

@@ -91,7 +91,8 @@ def _finish(home: Home, task: Task, work: UnfinishedTask, app: ClientApp, consen
         reply = _interrupted(message) if work.again else _answer(app, message, context)
     except StopRequested as error:
         stopped, reply = error, _interrupted(message)
-    reply = filter_reply(reply, message, consent.classes(context.run_id))
+    run = context.run_id
+    reply = filter_reply(reply, message, consent.classes(run), secure=consent.is_secure(run))
     _append_to_audit(home.audit, reply, context)
     files.start_push()
     with suppress(TaskTakenBack):

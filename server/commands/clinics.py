@@ -1,4 +1,4 @@
-"""``enrol``, ``revoke`` and ``clinics``: who may take part."""
+"""``enrol``, ``revoke``, ``suspend``, ``reinstate`` and ``clinics``: who may take part."""
 
 from __future__ import annotations
 
@@ -94,6 +94,52 @@ def revoke(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None
         print_json({"revoked": clinic})
     else:
         print_note(f"{clinic} is revoked")
+
+
+def suspend(
+    clinic: Text,
+    directory: Dir = HERE,
+    reason: Annotated[str, typer.Option(help="Why, for fl-server status.", show_default=False)] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Ask a clinic no more, until it is reinstated: from the next message on, in every run.
+
+    CLINIC is its name. It stays enrolled and connected, and is told nothing. What of its work is in a model
+    stays there; to begin without it, request a new run.
+
+    **Examples**
+
+        fl-server suspend graz --reason "labels look exchanged"
+
+        fl-server suspend graz --dir alps --json
+    """
+    from dermafed.server.record.suspensions_table import suspend as ask_no_more
+
+    ask_no_more(open_record(directory), clinic, reason)
+    if as_json:
+        print_json({"suspended": clinic, "reason": reason})
+    else:
+        print_note(f"{clinic} is suspended; to ask it again: fl-server reinstate {clinic}")
+
+
+def reinstate(clinic: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
+    """End a clinic's suspension.
+
+    CLINIC is its name.
+
+    **Examples**
+
+        fl-server reinstate graz
+
+        fl-server reinstate graz --dir alps --json
+    """
+    from dermafed.server.record.suspensions_table import reinstate as ask_again
+
+    ask_again(open_record(directory), clinic)
+    if as_json:
+        print_json({"reinstated": clinic})
+    else:
+        print_note(f"{clinic} is reinstated")
 
 
 def clinics(directory: Dir = HERE, as_json: AsJson = False) -> None:

@@ -19,9 +19,11 @@ from rich.text import Text
 from dermafed.console import print_note
 from dermafed.server.commands.clinic_rounds import clinics_table
 from dermafed.server.commands.options import HERE, AsJson, Dir, open_record, print_json, when
+from dermafed.server.record.outliers import Outlier, find_outliers
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import ClinicAnswer, list_rounds, read_rounds
 from dermafed.server.record.runs_table import RESUMABLE, Run, Status, find_run
+from dermafed.server.record.suspensions_table import Suspension
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.history import collapse, round_text
 from dermafed.server.rounds.open_exchange import OpenExchange
@@ -64,6 +66,7 @@ def current_state(directory: Path) -> dict[str, Any]:
         clinic_states,
         find_current_run,
         open_exchange,
+        run_defences,
         run_folder,
     )
     from dermafed.server.coordinator.federation_folder import TRUST, authority_fingerprint, load_settings
@@ -71,6 +74,8 @@ def current_state(directory: Path) -> dict[str, Any]:
     record, settings, serving = open_record(directory), load_settings(directory), is_locked(directory)
     run = find_current_run(record)
     rounds = list_rounds(record, run.number) if run else []
+    defences = run_defences(run) if run else []
+    outliers = [asdict(one) for one in find_outliers(rounds)]
     alert = load_alert(run_folder(directory, run)) if run else None
     opened = _open_round(open_exchange(directory, run, serving=serving)) if run else None
     collapsed = collapse(read_rounds(record, run.number)) if run else ""
@@ -87,10 +92,13 @@ def current_state(directory: Path) -> dict[str, Any]:
                 "online": clinic.online,
                 "answer": asdict(clinic.answer) if clinic.answer else None,
                 **({"share": clinic.share} if clinic.share is not None else {}),
+                **({"suspended": asdict(clinic.suspended)} if clinic.suspended else {}),
             }
             for clinic in clinic_states(record, directory, run, serving=serving)
         ],
         **({"alert": alert} if alert else {}),
+        **({"defences": defences} if defences else {}),
+        **({"outliers": outliers} if outliers else {}),
         **({"open_round": opened} if opened else {}),
         **({"collapse": collapsed} if collapsed else {}),
     }
@@ -117,17 +125,25 @@ def _render(state: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [Text(f"{state['federation']}: the server {server}")]
     if state["run"]:
         parts += [Text(line) for line in run_lines(state)]
+    parts += [Text(line) for line in state.get("defences", ())]
     if "alert" in state:
         parts.append(Text(alert_line(state["alert"])))
+    parts += [Text(str(Outlier(**one))) for one in state.get("outliers", ())]
     table = Table()
     for heading in ("Clinic", "Connected since", "Answer to the run", "Share of the mean", "Now"):
         table.add_column(heading)
     for clinic in state["clinics"]:
-        answer = ClinicAnswer(**clinic["answer"]).text if clinic["answer"] else "-"
+        answer = _answer(clinic)
         share = f"{100 * clinic['share']:.1f} %" if "share" in clinic else "-"
         now = clinic_now(clinic["clinic"], state.get("open_round"))
         table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(answer), share, escape(now))
     return Group(*parts, table, *_clinics_of_the_round(state["last_round"]))
+
+
+def _answer(clinic: dict[str, Any]) -> str:
+    if "suspended" in clinic:
+        return Suspension(**clinic["suspended"]).text
+    return ClinicAnswer(**clinic["answer"]).text if clinic["answer"] else "-"
 
 
 def _clinics_of_the_round(row: dict[str, Any] | None) -> list[RenderableType]:

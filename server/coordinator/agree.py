@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
 import numpy as np
 from flwr.app import DEFAULT_TTL, RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
+from dermafed.server.coordinator.versions import log_differences, version_conflict
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.shared.errors import FederationError
@@ -32,11 +32,8 @@ log = logging.getLogger("dermafed.server")
 
 _RETRY_SECONDS = (2.0, 15.0)  # first and longest pause between two offers to a clinic that has not decided
 _ANSWER_SECONDS = 120.0  # a clinic counts its images before it joins
-MUST_MATCH = ("dermafed", "flwr")
-"""Packages of which a clinic needs the server's minor version; otherwise it is left out."""
-
-MAY_DIFFER = ("keras",)
-"""Packages of which another version is only logged."""
+Count = Callable[[Mapping[int, str]], tuple[int, ...]]
+"""Node id to name of the clinics that join, to their training images of each class together."""
 
 OnAnswer = Callable[[str, Answer, str], None]
 """Called with each answer: the clinic's name, the answer, why it does not join."""
@@ -50,7 +47,7 @@ class Agreement:
         joined: node id to name of the clinics that approved and are ready.
         class_counts: their training images of each class together.
         answers: each clinic's last answer, by name.
-        counts: each of their training images of each class, by name.
+        counts: each of their training images of each class, by name; none where only their sum is known.
         left_out: the other clinics' names, each with the reason.
     """
 
@@ -72,10 +69,14 @@ class _Negotiation:
         left_out: name to reason of those that have not joined.
         refused: node ids of those that will not join.
         joined: node id to name.
+        counted: whether each clinic tells its class counts.
+        together: the class counts over all, where that is all that is known.
     """
 
     clinics: Mapping[int, str]
     on_answer: OnAnswer
+    counted: bool = True
+    together: tuple[int, ...] = ()
     answers: dict[str, Answer] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
@@ -91,6 +92,7 @@ def agree(
     *,
     on_answer: OnAnswer,
     prepare_seconds: float = DEFAULT_TTL,
+    count: Count | None = None,
 ) -> Agreement:
     """Offer a run to clinics, and let those that join prepare.
 
@@ -105,14 +107,18 @@ def agree(
         approval_seconds: how long to wait for the clinics' decisions.
         on_answer: called with each answer.
         prepare_seconds: how long they may then take to prepare their images.
+        count: counts the images of those that join, where none of them tells its own.
 
     Raises:
         FederationError: fewer than the quorum joined; names every clinic with its reason. Or there is a
             class of which nobody who joined has a training image.
     """
-    state = _Negotiation(clinics, on_answer, left_out=dict.fromkeys(clinics.values(), "it is not connected"))
+    left_out = dict.fromkeys(clinics.values(), "it is not connected")
+    state = _Negotiation(clinics, on_answer, counted=count is None, left_out=left_out)
     _offer_until_decided(grid, offer, rules, state, time.monotonic() + approval_seconds)
     _check_quorum(state, rules)
+    if count is not None:
+        state.together = count(state.joined)
     _check_classes(state, offer)
     while not _prepare(grid, state, prepare_seconds):
         _check_quorum(state, rules)
@@ -150,7 +156,7 @@ def _offer_once(grid: Grid, offer: Offer, rules: RoundRules, state: _Negotiation
     received: list[Answer] = []
 
     def accept(clinic: str, content: RecordDict) -> float:
-        received.append(decode_answer(content, len(offer.model.classes)))
+        received.append(decode_answer(content, len(offer.model.classes), counted=state.counted))
         return 0.0
 
     message = Assignment(OFFER_QUERY, 0, encode_offer(offer.to_text()))
@@ -163,38 +169,24 @@ def _offer_once(grid: Grid, offer: Offer, rules: RoundRules, state: _Negotiation
 
 def _add_answer(state: _Negotiation, node: int, answer: Answer, rules: RoundRules) -> None:
     name = state.clinics[node]
-    conflict = _version_conflict(answer)
-    reason = conflict or _objection(answer, rules)
+    conflict = version_conflict(answer)
+    reason = conflict or _objection(answer, rules, counted=state.counted)
     state.answers[name] = answer
     state.on_answer(name, answer, reason or "")
     if reason is None:
         state.joined[node] = name
         del state.left_out[name]
-        _log_differences(name, answer)
+        log_differences(name, answer)
         return
     state.left_out[name] = reason
     if conflict or answer.decision is not Decision.WAITING:
         state.refused.add(node)
 
 
-def _version_conflict(answer: Answer) -> str | None:
-    """The package whose minor version is not the server's."""
-    for package in MUST_MATCH:
-        there, here = answer.versions.get(package, "unknown"), version(package)
-        if there.split(".")[:2] != here.split(".")[:2]:
-            return f"its version of {package} is {there}, the server's is {here}"
-    return None
-
-
-def _log_differences(clinic: str, answer: Answer) -> None:
-    for package in MAY_DIFFER:
-        there, here = answer.versions.get(package), version(package)
-        if there != here:
-            log.warning("%s joins with %s %s; the server has %s", clinic, package, there, here)
-
-
-def _objection(answer: Answer, rules: RoundRules) -> str | None:
+def _objection(answer: Answer, rules: RoundRules, *, counted: bool) -> str | None:
     """Why a clinic does not join: its own reason, or its number of images."""
+    if answer.decision is Decision.APPROVED and not counted:
+        return None
     if answer.decision is not Decision.APPROVED or answer.class_counts is None:
         return f"{answer.decision.value}: {answer.reason.value or 'no reason given'}"
     images = sum(map(int, answer.class_counts))
@@ -214,6 +206,8 @@ def _prepare(grid: Grid, state: _Negotiation, seconds: float) -> bool:
 
 def _sum(state: _Negotiation) -> tuple[int, ...]:
     """Training images of each class over the clinics that joined."""
+    if not state.counted:
+        return state.together
     return tuple(sum(map(int, column)) for column in zip(*_counts(state).values(), strict=True))
 
 

@@ -12,7 +12,11 @@ from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import ClinicAnswer, list_answers
 from dermafed.server.record.runs_table import ACTIVE, Run, list_runs
+from dermafed.server.record.suspensions_table import Suspension, list_suspensions
 from dermafed.server.rounds.open_exchange import OpenExchange, load_exchange
+from dermafed.shared.errors import InputError
+from dermafed.shared.protocol.defence_words import defence_words
+from dermafed.shared.protocol.offer import Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,14 @@ class ClinicState:
         online: since when it is connected, UTC; ``None``: it is not, or the server does not run.
         answer: to the run's offer; ``None`` where it gave none.
         share: of the mean; ``None`` before the agreement.
+        suspended: if no run asks it for the time being.
     """
 
     name: str
-    online: str | None
-    answer: ClinicAnswer | None
-    share: float | None
+    online: str | None = None
+    answer: ClinicAnswer | None = None
+    share: float | None = None
+    suspended: Suspension | None = None
 
 
 def current_run(runs: Sequence[Run]) -> Run | None:
@@ -47,6 +53,14 @@ def run_folder(folder: Path, run: Run) -> Path:
     return folder / RUNS / run.folder_name
 
 
+def run_defences(run: Run) -> list[str]:
+    """What protects clinics and patients in a run, in sentences; empty where this version cannot read it."""
+    try:
+        return defence_words(Offer.from_text(run.offer))
+    except InputError:
+        return []
+
+
 def open_exchange(folder: Path, run: Run, *, serving: bool) -> OpenExchange | None:
     """What the run waits for at this moment; ``None`` while it is not being executed.
 
@@ -62,12 +76,14 @@ def clinic_states(record: Record, folder: Path, run: Run | None, *, serving: boo
     """The enrolled clinics in order, with their part in a run."""
     answers = list_answers(record, run.number) if run else {}
     shares = load_shares(run_folder(folder, run)) if run else {}
+    suspended = list_suspensions(record)
     return [
         ClinicState(
             clinic.name,
             clinic.online if serving else None,
             answers.get(clinic.name),
             shares.get(clinic.name),
+            suspended.get(clinic.name),
         )
         for clinic in list_clinics(record, revoked=False)
     ]

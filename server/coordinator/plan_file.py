@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +19,15 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.names import check_name
+from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
+from dermafed.shared.protocol.defences import check_rules
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import defaults_by_weights
-from dermafed.shared.settings import KeyInfo, unknown_key
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.robust_settings import RobustSettings
+from dermafed.shared.protocol.sent import sent_by
+from dermafed.shared.secure_sum.thresholds import MOST_CLINICS
+from dermafed.shared.settings import KeyInfo, Settings, keys_of, unknown_key
 from dermafed.shared.training.recipe import Recipe
 
 _LONGEST = 100_000  # bytes
@@ -78,8 +84,9 @@ def request_run(record: Record, path: Path) -> tuple[Run, RunPlan]:
     """
     plan, text = read_plan(path)
     clinics = _enrolled(record, plan, path)
-    plan.round_rules(len(clinics))
-    offer = plan.offer
+    with _placed(path):
+        plan.round_rules(len(clinics))
+        offer = _with_roster(plan.offer, record, clinics)
     run = NewRun(offer.name, text, path.resolve(), clinics, offer.to_text(), offer.hash, offer.rounds)
     add_run(record, run)
     return find_run(record, offer.name), plan
@@ -90,14 +97,28 @@ def documented_plan() -> str:
     lines: list[str] = []
     for section, keys in SECTIONS.items():
         lines += ["", f"[{section}]"] if section else []
-        lines += [_documented(key) for key in keys.values()]
+        lines += [_documented(key) for key in keys.values() if not issubclass(key.kind, Settings)]
         if not section:
             lines += [
                 "",
                 f"[{LABELS}]  # Classes of labels that are not known diagnoses",
                 '# MM = "melanoma"',
             ]
+        if section == PrivacySettings.section:
+            lines += [
+                "",
+                f"# [{section}.dp]  # Differential privacy by patient, see docs/privacy.md",
+                *(_commented(key) for key in keys_of(DifferentialPrivacy).values()),
+            ]
     return "\n".join(lines) + "\n"
+
+
+_PRIVATE_EXAMPLES = {"epsilon": "8", "delta": "1e-5"}
+
+
+def _commented(key: KeyInfo) -> str:
+    value = json.dumps(key.default) if key.name not in _PRIVATE_EXAMPLES else _PRIVATE_EXAMPLES[key.name]
+    return f"{f'# {key.name} = {value}':<29} # {key.help_with_choices}".rstrip(".")
 
 
 def _documented(key: KeyInfo) -> str:
@@ -120,12 +141,17 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
     if "name" not in top:
         raise SettingsError("The plan has no name", where="name", remedy='Add a line: name = "spring-2027"')
     model = ModelSettings.read({"classes": "paper"} | sections["model"])
+    privacy = PrivacySettings.read(sections["privacy"])
+    check_rules(privacy, sections["rules"])
     offer = Offer(
         **top,
         model=model,
         preprocess=PreprocessSettings.read(sections["preprocess"] | {"image_size": model.image_size}),
         recipe=Recipe.read(sections["training"]),
         labels=given.get(LABELS, {}),
+        privacy=privacy,
+        robust=RobustSettings.read(sections["robust"]),
+        sends=sent_by(privacy),
     )
     check_name(offer.name, "run")
     offer.plan([1] * len(model.classes), threads=1)  # refuses parts that do not fit together
@@ -135,7 +161,7 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
     if plan.clinics is not None and not 0 < len(set(plan.clinics)) == len(plan.clinics):
         what = "The clinics are none, or one of them twice"
         raise SettingsError(what, where="clinics", remedy="Name each clinic once")
-    plan.round_rules(len(plan.clinics or ()) or 1_000_000)
+    plan.round_rules(len(plan.clinics or ()) or (MOST_CLINICS if privacy.is_secure else 1_000_000))
     if weights in NAMED_WEIGHTS:
         return plan
     return replace(plan, weights=str((folder / weights).absolute()))
@@ -182,6 +208,15 @@ def _enrolled(record: Record, plan: RunPlan, path: Path) -> tuple[str, ...]:
     if not enrolled:
         raise SettingsError("No clinic is enrolled", where=path, remedy="Run: fl-server enrol CLINIC KEY.pub")
     return plan.clinics or enrolled
+
+
+def _with_roster(offer: Offer, record: Record, clinics: Sequence[str]) -> Offer:
+    """The offer with the keys of the clinics that are asked, where they are part of what each approves."""
+    if not offer.privacy.is_secure:
+        return offer
+    keys = {clinic.name: clinic.key for clinic in list_clinics(record, revoked=False)}
+    offer = replace(offer, roster={name: keys[name] for name in clinics})
+    return Offer.from_text(offer.to_text())  # refuses what is too long for a clinic
 
 
 @contextmanager

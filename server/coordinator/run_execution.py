@@ -13,35 +13,47 @@ from flwr.app import Context, RecordDict
 from flwr.serverapp import Grid
 
 from dermafed.server.coordinator.agree import Agreement, agree
+from dermafed.server.coordinator.count_images import CountImages
 from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.server.coordinator.run_shares import save_shares
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.observed_grid import ObservedGrid
+from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Run, Status, change_status, save_class_counts
+from dermafed.server.record.suspensions_table import Suspension, list_suspensions
+from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, round_text, tensorboard_writer
+from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.planned_strategy import planned_strategy
-from dermafed.server.rounds.refit_round import Refitting, refitted
+from dermafed.server.rounds.refit_round import refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.server.rounds.run_alert import CALIBRATION_FILE
 from dermafed.server.rounds.run_audit import MODEL_AUDIT_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
+from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.server_app import build_server_app
+from dermafed.server.rounds.server_defences import ServerDefences
 from dermafed.server.rounds.shares import Member, members_of
+from dermafed.server.rounds.sum_attempts import SumAttempts
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.agreement import Answer
 from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.protocol.summed import Summing
 from dermafed.shared.storage.atomic_files import make_private_folder, write_atomically
 
 OFFER_FILE, PLAN_FILE = "offer.json", "plan.toml"
+
+LEDGERS_FILE = "ledgers.json"
+"""Beside the runs: the heads of the clinics' ledgers of privacy that were seen last."""
 
 log = logging.getLogger("dermafed.server")
 
@@ -52,13 +64,15 @@ class Start:
 
     Attributes:
         first: the first weights.
-        members: the clinics by the agreement.
+        members: the clinics by the agreement; ``None`` where only their sums are known.
         held: which of them have which class, where the plan wants that.
+        summing: what the clinics approved of secure sums, where the plan has some.
     """
 
     first: FirstWeights
-    members: Mapping[str, Member]
+    members: Mapping[str, Member] | None
     held: HeldClasses | None
+    summing: Summing | None
 
 
 @dataclass(frozen=True)
@@ -93,23 +107,35 @@ class RunExecutor:
         plan, folder = parse_plan(run.plan, run.plan_path), self.runs / run.folder_name
         rules = plan.round_rules(len(run.clinics))
         _prepare_folder(folder, run)
-        clinics = {node.id: node.clinic for node in self.link.nodes() if node.clinic in run.clinics}
+        asked = set(run.clinics).difference(self._suspended())
+        for clinic in sorted(set(run.clinics) - asked):
+            log.warning("Run %d: %s is suspended, and is not asked", run.number, clinic)
+        clinics = {node.id: node.clinic for node in self.link.nodes() if node.clinic in asked}
         if is_complete(folder, plan, rules):
             return _reason_for_early_end(folder, rules)
         with self.link.open_run() as flower_run:
-            grid: Grid = ObservedGrid(self.link.grid(flower_run, clinics, stopped), clinics, folder)
+            grid = self._grid(flower_run, clinics, stopped, folder)
             agreement = self._agree(run, plan, grid, clinics)
-            members = members_of(agreement.counts, plan.offer.recipe.balance)
-            save_shares(folder, members, rules.largest_share)
+            members = None
+            if not plan.offer.privacy.is_secure:
+                members = members_of(agreement.counts, plan.offer.recipe.balance)
+                save_shares(folder, members, rules.largest_share)
             first = first_weights(folder, plan.offer.model, plan.weights, plan.offer.seed, stopped.is_set)
             masked = plan.offer.recipe.mask_absent
             held = HeldClasses.of(agreement.counts, first.features) if masked else None
             if not change_status(self.record, run.number, [Status.AGREEING, Status.RUNNING], Status.RUNNING):
                 raise FederationError("The run was stopped", remedy="Resume it when you like")
-            joined = agreement.joined
-            grid = ObservedGrid(self.link.grid(flower_run, joined, stopped), joined, folder)
-            self._rounds(run, plan, rules, Start(first, members, held), grid)
+            grid = self._grid(flower_run, agreement.joined, stopped, folder)
+            start = Start(first, members, held, summing_of(run, agreement.class_counts))
+            self._rounds(run, plan, rules, start, grid)
         return _reason_for_early_end(folder, rules)
+
+    def _grid(self, run: int, clinics: Mapping[int, str], stopped: Event, folder: Path) -> ObservedGrid:
+        grid = self.link.grid(run, clinics, stopped, self._suspended)
+        return ObservedGrid(grid, clinics, folder)
+
+    def _suspended(self) -> Mapping[str, Suspension]:
+        return list_suspensions(self.record)
 
     def _agree(self, run: Run, plan: RunPlan, grid: Grid, clinics: Mapping[int, str]) -> Agreement:
         offer, rules = Offer.from_text(run.offer), plan.round_rules(len(run.clinics))
@@ -117,7 +143,13 @@ class RunExecutor:
         def on_answer(clinic: str, answer: Answer, why: str) -> None:
             save_answer(self.record, run.number, clinic, answer.decision.value, why)
 
-        agreement = agree(grid, clinics, offer, rules, plan.approval_seconds, on_answer=on_answer)
+        summing, attempts = summing_of(run), SumAttempts(self.runs / run.folder_name)
+        count = None
+        if summing is not None:
+            count = CountImages(grid, run, self.record, SecureSums(summing, attempts, rules))
+        agreement = agree(
+            grid, clinics, offer, rules, plan.approval_seconds, on_answer=on_answer, count=count
+        )
         for clinic, why in agreement.left_out.items():
             answer = agreement.answers.get(clinic)
             save_answer(self.record, run.number, clinic, answer.decision.value if answer else "silent", why)
@@ -151,17 +183,20 @@ class RunExecutor:
             members=start.members,
             held=start.held,
             resume=True,
-            explain=plan.offer.explain,
-            refit=Refitting.of(plan.offer.refit, plan.offer.recipe.ridge),
-            calibrate=plan.offer.model.classes if plan.offer.calibrate else None,
-            lesion_finder=plan.offer.lesion_finder,
-            lesion_features=plan.offer.model.features == "lesion",
-            audit_model=plan.offer.audit_model,
             melanoma=melanoma_index(plan.offer.model.classes),
+            after=AfterRun.of(plan.offer),
+            defences=self._defences(plan.offer, start.summing),
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:
             app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
+
+    def _defences(self, offer: Offer, summing: Summing | None) -> ServerDefences:
+        ledgers = None
+        if offer.dp is not None:
+            keys = {clinic.name: clinic.key for clinic in list_clinics(self.record, revoked=False)}
+            ledgers = LedgerHeads(self.runs.parent / LEDGERS_FILE, keys)
+        return ServerDefences(robust=offer.robust, summing=summing, ledgers=ledgers, scores=offer.dp is None)
 
     def _tensorboard(
         self, run: Run, history: Sequence[HistoryRow]
@@ -169,6 +204,12 @@ class RunExecutor:
         if self.tensorboard is None:
             return nullcontext(lambda row: None)
         return tensorboard_writer(self.tensorboard / run.folder_name, history)
+
+
+def summing_of(run: Run, class_counts: Sequence[int] | None = None) -> Summing | None:
+    """What the clinics approved of secure sums; ``None`` where the plan has none."""
+    offer = Offer.from_text(run.offer)
+    return Summing.of(offer, class_counts) if offer.privacy.is_secure else None
 
 
 def is_complete(folder: Path, plan: RunPlan, rules: RoundRules) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo
@@ -17,8 +18,10 @@ from dermafed.server.rounds.round_rules import (
     RoundRules,
 )
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.protocol.offer import Offer, offer_keys
+from dermafed.shared.protocol.offer import OFFER_PARTS, Offer, offer_keys
 from dermafed.shared.protocol.plan import Weights
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.secure_sum.thresholds import least_survivors
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Settings, keys_of
 
 LABELS = "labels"
@@ -107,9 +110,9 @@ class RunPlan(Settings):
         """The rules of the rounds, for so many clinics.
 
         Raises:
-            SettingsError: the quorum is larger.
+            SettingsError: the quorum is larger, or too small for the plan's robust rule.
         """
-        return RoundRules(
+        rules = RoundRules(
             rounds=self.offer.rounds,
             clinics=clinics,
             quorum=self.rules.quorum,
@@ -120,6 +123,8 @@ class RunPlan(Settings):
             largest_share=self.rules.largest_share,
             largest_step=self.rules.largest_step,
         )
+        self.offer.robust.check_clinics(rules.needed)
+        return secure_rules(rules, self.offer.privacy) if self.offer.privacy.is_secure else rules
 
     def to_dict(self) -> dict[str, Any]:
         """What was understood of the plan, by section, as JSON types."""
@@ -135,17 +140,29 @@ class RunPlan(Settings):
             "model": values["model"],
             "preprocess": values["preprocess"],
             "training": values["recipe"],
+            **{name: values[name] for name in ("privacy", "robust") if name in values},
             "rules": self.rules.to_dict() | durations,
         }
 
 
+def secure_rules(rules: RoundRules, privacy: PrivacySettings) -> RoundRules:
+    """The rules of a secure plan: as many clinics as its sums need at least, and no rule of single clinics.
+
+    Raises:
+        SettingsError: a secure sum of so many clinics is impossible.
+    """
+    needed = max(rules.needed, least_survivors(rules.clinics, privacy.colluders))
+    return replace(rules, quorum=needed, largest_share=1.0, largest_step=None)
+
+
 def _keys_by_section() -> dict[str, dict[str, KeyInfo]]:
-    parts: dict[str, dict[str, KeyInfo]] = {"": {}, "model": {}, "preprocess": {}, "recipe": {}}
+    parts: dict[str, dict[str, KeyInfo]] = {name: {} for name in ("", *OFFER_PARTS)}
     for part, key in offer_keys():
         if key.help:
             parts[part][key.name] = key
     own = {name: key for name, key in keys_of(RunPlan).items() if key.help}
-    parts["training"] = parts.pop("recipe")
+    for section, part in (("training", "recipe"), ("privacy", "privacy"), ("robust", "robust")):
+        parts[section] = parts.pop(part)  # in this order after the others
     top = sorted((parts[""] | own).values(), key=lambda key: not key.required)
     return {**parts, "": {key.name: key for key in top}, "rules": keys_of(Rules)}
 

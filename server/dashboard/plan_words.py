@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dermafed.server.coordinator.run_plan import RunPlan, format_duration
+from dermafed.shared.protocol.defence_words import defence_words
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.report.sentences import listed, spaced
 
@@ -25,6 +26,7 @@ def plan_words(plan: RunPlan, clinics: int) -> list[str]:
         _model(plan),
         _training(offer),
         _rules(plan, clinics),
+        *defence_words(offer),
         *_afterwards(offer),
     ]
 
@@ -33,10 +35,13 @@ def _model(plan: RunPlan) -> str:
     model = plan.offer.model
     names = listed([spaced(name) for name in model.classes])
     start = _WEIGHTS.get(plan.weights, "the weights of a file")
-    return (
+    words = (
         f"An {model.backbone} of {model.image_size} pixels learns to tell {names} apart. "
         f"It starts from {start}."
     )
+    if model.features == "lesion":
+        words += " Its last layer reads the lesion, where a finder finds one."
+    return words
 
 
 def _training(offer: Offer) -> str:
@@ -78,4 +83,6 @@ def _afterwards(offer: Offer) -> list[str]:
         done.append("they measure how good explanations are")
     if offer.lesion_finder:
         done.append("they fit a finder of lesions")
+    if offer.audit_model:
+        done.append("they audit the model for shortcuts")
     return [f"After the last round, {listed(done)}."] if done else []

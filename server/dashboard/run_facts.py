@@ -13,8 +13,9 @@ from dermafed.server.coordinator.plan_file import parse_plan
 from dermafed.server.dashboard.charts import Chart
 from dermafed.server.dashboard.plan_words import plan_words
 from dermafed.server.dashboard.run_charts import run_charts
+from dermafed.server.record.outliers import find_outliers
 from dermafed.server.record.record_database import Record
-from dermafed.server.record.rounds_table import read_rounds
+from dermafed.server.record.rounds_table import list_rounds, read_rounds
 from dermafed.server.record.runs_table import Run
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.history import HistoryRow, best_round, collapse, guesses
@@ -62,6 +63,7 @@ class RunFacts:
         collapse: that its model is no better than guessing; empty where it is.
         charts: the curves.
         words: the plan in sentences; empty where this version cannot read it.
+        outliers: clinics that keep being out of line, each in a sentence.
         alert: the operating point of the alert for melanoma; empty where it was not measured.
     """
 
@@ -74,6 +76,7 @@ class RunFacts:
     collapse: str
     charts: Sequence[Chart]
     words: Sequence[str]
+    outliers: Sequence[str]
     alert: str
 
     @property
@@ -102,7 +105,7 @@ def run_facts(record: Record, folder: Path, run: Run, *, chosen: str = "") -> Ru
     exchange = open_exchange(folder, run, serving=serving)
     late = exchange.late(datetime.now(UTC)) if exchange else []
     states = {one.name: one for one in clinic_states(record, folder, run, serving=serving)}
-    asked = [states.get(name, ClinicState(name, None, None, None)) for name in run.clinics]
+    asked = [states.get(name, ClinicState(name)) for name in run.clinics]
     last_exchange = load_exchange(run_folder(folder, run))
     traffic = last_exchange.traffic if last_exchange else {}
     rows = [_row(one, exchange, late, history, traffic.get(one.name, Traffic())) for one in asked]
@@ -118,6 +121,7 @@ def run_facts(record: Record, folder: Path, run: Run, *, chosen: str = "") -> Ru
         collapse=collapse(history),
         charts=run_charts(history, run.rounds, chosen),
         words=_words(run),
+        outliers=[str(one) for one in find_outliers(list_rounds(record, run.number))],
         alert=alert_line(alert) if alert else "",
     )
 
@@ -139,7 +143,12 @@ def _row(
 def clinic_condition(
     state: ClinicState, exchange: OpenExchange | None, late: Sequence[str]
 ) -> tuple[str, str]:
-    """A clinic's condition, and the same in words; both empty while the run is not being executed."""
+    """A clinic's condition, and the same in words; both empty while the run is not being executed.
+
+    A suspended clinic is out in any case.
+    """
+    if state.suspended is not None:
+        return "out", state.suspended.text
     if exchange is None:
         return "", ""
     if state.name in exchange.problems:

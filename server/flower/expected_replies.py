@@ -10,6 +10,7 @@ from flwr.app import ArrayRecord, Message, MessageType
 
 from dermafed.server.flower.private_names import ObjectTree, PushMessagesRequest, PushObjectRequest
 from dermafed.shared.protocol.messages import HEAD_TRAIN, LESIONS_QUERY, SLOPES_TRAIN
+from dermafed.shared.protocol.sum_messages import SUMMED
 
 LARGEST_ENVELOPE = 64 * 2**10
 """Bytes of a reply's metadata or error, and of all that an update has besides its weights."""
@@ -60,6 +61,7 @@ class ExpectedReplies:
         sent = sum(len(array.data) for record in arrays for array in record.values())
         most = {
             MessageType.TRAIN: sent + LARGEST_ENVELOPE,
+            SUMMED["train"]: sent + LARGEST_ENVELOPE,
             HEAD_TRAIN: LARGEST_HEAD,
             SLOPES_TRAIN: LARGEST_HEAD,
             LESIONS_QUERY: LARGEST_HEAD,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Event
 
@@ -64,6 +64,7 @@ class LinkGrid(RunGrid):
         stopped: once it is set, every call raises a FederationError.
         stalled_seconds: how long a reply may stay incomplete without anything new of it arriving.
         replies: told of every message to which a reply is expected.
+        suspended: the names of clinics that are not asked now.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class LinkGrid(RunGrid):
         stopped: Event,
         stalled_seconds: float = 180.0,
         replies: ExpectedReplies | None = None,
+        suspended: Callable[[], Container[str]] = tuple,
     ) -> None:
         self._state = state
         self._run_id = run_id
         self._clinics = dict(clinics)
         self._stopped = stopped
         self._stalled_seconds = stalled_seconds
+        self._suspended = suspended
         self._replies = replies or ExpectedReplies()
         self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
         self._asked: dict[str, Message] = {}  # these messages, without content
@@ -91,9 +94,11 @@ class LinkGrid(RunGrid):
         return next(iter(self._state.get_run_info(run_ids=[self._run_id])))
 
     def get_nodes(self) -> Iterable[NodeInfo]:
-        """Node ids and names of the run's clinics that are connected."""
+        """Node ids and names of the run's clinics that are connected and not suspended."""
         self._check_stopped()
-        online = self._state.get_node_info(node_ids=list(self._clinics), statuses=[NodeStatus.ONLINE])
+        suspended = self._suspended()
+        asked = [node for node, clinic in self._clinics.items() if clinic not in suspended]
+        online = self._state.get_node_info(node_ids=asked, statuses=[NodeStatus.ONLINE]) if asked else ()
         return [NodeInfo(node_id=node.node_id, name=self._clinics[node.node_id]) for node in online]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:

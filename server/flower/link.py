@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -162,9 +162,15 @@ class Link:
         finally:
             self._one_run.release()
 
-    def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> LinkGrid:
+    def grid(
+        self,
+        run_id: int,
+        clinics: Mapping[int, str],
+        stopped: Event,
+        suspended: Callable[[], Container[str]] = tuple,
+    ) -> LinkGrid:
         """The connection of an open run to some clinics; see :class:`LinkGrid`."""
-        return LinkGrid(self.state, run_id, clinics, stopped, replies=self._replies)
+        return LinkGrid(self.state, run_id, clinics, stopped, replies=self._replies, suspended=suspended)
 
 
 def _make_private(database: Path) -> None:

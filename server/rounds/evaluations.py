@@ -72,12 +72,14 @@ class Evaluations:
         rules: the cap of a share.
         members: the clinics by the agreement; ``None``: there was none.
         melanoma: index of that class; ``None`` where the model has none.
+        scores: whether clinics send histograms and a loss.
     """
 
     classes: int
     rules: RoundRules
     members: Mapping[str, Member] | None = None
     melanoma: int | None = None
+    scores: bool = True
     _received: dict[str, ClinicEvaluation] = field(default_factory=dict)
 
     def accept(self, clinic: str, content: RecordDict) -> float:
@@ -85,7 +87,7 @@ class Evaluations:
         if self.members is not None and clinic not in self.members:
             raise FederationError("it has not joined the run")
         evaluation, seconds = decode_evaluation(content, self.classes)
-        evaluation.validate(self.classes)
+        evaluation.validate(self.classes, scores=self.scores)
         self._received[clinic] = evaluation
         return seconds
 

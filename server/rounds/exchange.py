@@ -38,11 +38,13 @@ class Assignment:
         kind: a Flower ``MessageType``.
         round: the round's number, noted on the messages.
         content: the same for every clinic.
+        own: records that only one clinic gets besides, by its name.
     """
 
     kind: str
     round: int
     content: RecordDict
+    own: Mapping[str, RecordDict] = field(default_factory=dict)
 
 
 @dataclass
@@ -112,7 +114,9 @@ def _push(
     ttl = deadline if math.isfinite(deadline) else DEFAULT_TTL
     waiting: dict[str, str] = {}
     for node, clinic in clinics.items():
-        message = Message(assignment.content, node, assignment.kind, ttl=ttl, group_id=str(assignment.round))
+        own = assignment.own.get(clinic)
+        content = RecordDict({**assignment.content, **own}) if own else assignment.content
+        message = Message(content, node, assignment.kind, ttl=ttl, group_id=str(assignment.round))
         # One at a time: a grid leaves out the id of a message it could not store.
         sent = list(grid.push_messages([message]))
         if sent:

@@ -9,9 +9,9 @@ from typing import TypeVar
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
+from dermafed.server.rounds.connected import connected, reasons
 from dermafed.server.rounds.exchange import Assignment, exchange
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.rounds import connected, reasons
 
 log = logging.getLogger("dermafed.server")
 

@@ -11,10 +11,11 @@ import numpy as np
 from flwr.serverapp import Grid
 
 from dermafed.server.rounds.checkpoint import RunState
+from dermafed.server.rounds.federation import Federation
 from dermafed.server.rounds.head_round import Fit, ridge_fit
 from dermafed.server.rounds.head_slopes import SlopeFit
 from dermafed.server.rounds.history import HistoryRow
-from dermafed.server.rounds.rounds import Federation, evaluate, head_of_clinics, history_row
+from dermafed.server.rounds.rounds import evaluate, head_of_clinics, history_row
 from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.protocol.plan import Refit
 from dermafed.shared.training.trainer import FloatVector

@@ -6,28 +6,29 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from flwr.app import MessageType
 from flwr.serverapp import Grid
-from numpy.typing import NDArray
 
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.collector import Collector
+from dermafed.server.rounds.connected import connected, reasons
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
-from dermafed.server.rounds.exchange import Assignment, Participation, exchange
+from dermafed.server.rounds.exchange import Assignment, Participation
+from dermafed.server.rounds.federation import Federation
 from dermafed.server.rounds.head_round import Fit, HeadRound, ridge_fit
-from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, best_round
+from dermafed.server.rounds.ledger_heads import exchange_watched
+from dermafed.server.rounds.robust_models import RobustModels
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.screening import Screen
-from dermafed.server.rounds.shares import Member
-from dermafed.server.rounds.strategies import ExactHead, Means, Strategy
+from dermafed.server.rounds.strategies import ExactHead, Means
+from dermafed.server.rounds.sum_attempts import SumLostError
+from dermafed.server.rounds.summed_rounds import evaluate_by_sums, lost_round, train_by_sums
 from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.errors import FederationError
@@ -37,34 +38,6 @@ from dermafed.shared.training.trainer import FloatVector
 log = logging.getLogger("dermafed.server")
 
 _Outcome = TypeVar("_Outcome")
-
-
-@dataclass(frozen=True)
-class Federation:
-    """What stays the same over the rounds of a run.
-
-    Attributes:
-        strategy: the server's step.
-        rules: quorum, deadline and the other rules of a round.
-        classes: number of classes C of the model.
-        adapted: bool (P,), the weights that the strategy's step changes; the others become the clinics' mean,
-            as running statistics must. ``None``: all.
-        screen: how the clinics' updates are screened.
-        folder: where the updates of a round wait for each other.
-        members: the clinics by the agreement; ``None``: there was none.
-        held: which clinics have which class, where the last layer's columns are averaged by class.
-        melanoma: index of that class; ``None`` where the model has none.
-    """
-
-    strategy: Strategy
-    rules: RoundRules
-    classes: int
-    adapted: NDArray[np.bool_] | None
-    screen: Screen
-    folder: Path
-    members: Mapping[str, Member] | None = None
-    held: HeldClasses | None = None
-    melanoma: int | None = None
 
 
 def run_rounds(grid: Grid, state: RunState, federation: Federation) -> Iterator[RunState]:
@@ -95,7 +68,11 @@ def is_over(state: RunState, rules: RoundRules) -> bool:
 def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
     start = time.monotonic()
     number = state.round + 1
-    trained = _trained(grid, state, federation, number)
+    try:
+        trained = _trained(grid, state, federation, number)
+    except SumLostError as error:
+        row = lost_round(number, error, time.monotonic() - start)
+        return replace(state, round=number, history=(*state.history, row))
     evaluation, evaluated = evaluate(grid, trained.weights, federation, number)
     row = history_row(trained, evaluation, evaluated, number, time.monotonic() - start)
     history = (*state.history, row)
@@ -124,7 +101,7 @@ def history_row(
 
 def _trained(grid: Grid, state: RunState, federation: Federation, number: int) -> TrainedRound:
     """The round's training and step, once: with clinics that count, no second model can be evaluated."""
-    counted = federation.members is not None
+    counted = federation.counts_on_clinics
     found = load_trained(federation.folder, state) if counted else None
     if found is not None:
         return found
@@ -146,11 +123,16 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 
 
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
+    if (sums := federation.sums) is not None:
+        config = federation.strategy.instructions()
+        return train_by_sums(grid, state, sums, federation.screen.parts, number, config)
     content = encode_instruction(state.weights, number, federation.strategy.instructions())
     rules, screen, members = federation.rules, federation.screen, federation.members
     if isinstance(federation.strategy, ExactHead):
         return head_of_clinics(grid, state, federation, number, ridge_fit(federation.strategy.ridge))
-    models = partial(TrainedModels, state.weights, rules, screen, members, federation.folder, federation.held)
+    robust = federation.robust
+    kind = partial(RobustModels, robust=robust, number=number) if robust.active else TrainedModels
+    models = partial(kind, state.weights, rules, screen, members, federation.folder, federation.held)
     return until_quorum(grid, Assignment(MessageType.TRAIN, number, content), federation, models)
 
 
@@ -184,9 +166,11 @@ def evaluate(
     grid: Grid, weights: FloatVector, federation: Federation, number: int
 ) -> tuple[Evaluated, Participation]:
     """Evaluate a round's model at the clinics."""
+    if federation.sums is not None:
+        return evaluate_by_sums(grid, weights, federation.sums, number)
     assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
-    rules, members = federation.rules, federation.members
-    evaluations = partial(Evaluations, federation.classes, rules, members, federation.melanoma)
+    of = federation
+    evaluations = partial(Evaluations, of.classes, of.rules, of.members, of.melanoma, of.scores)
     return until_quorum(grid, assignment, federation, lambda: nullcontext(evaluations()))
 
 
@@ -201,11 +185,14 @@ def until_quorum(
     for _ in range(rules.attempts):
         clinics = connected(grid, rules)
         with collector() as collected:
-            participation = exchange(grid, assignment, clinics, rules.deadline, collected.accept)
+            asked = (grid, assignment, clinics, rules.deadline, collected.accept)
+            participation = exchange_watched(federation.ledgers, *asked)
             _leave_out(participation, collected.compare())
             for why in reasons(participation):
                 log.warning("Round %d, %s: left out %s", number, kind, why)
-            if len(participation.replied) >= rules.needed:
+            # A rule that bears hostile clinics also bears that they are caught.
+            caught = collected.caught if isinstance(collected, RobustModels) else 0
+            if len(participation.replied) + caught >= rules.needed:
                 return collected.result(), participation
     raise FederationError(
         f"Round {number} got {len(participation.replied)} of the {rules.needed} replies to '{kind}' it needs"
@@ -218,21 +205,3 @@ def until_quorum(
 def _leave_out(participation: Participation, found: Mapping[str, str]) -> None:
     participation.replied = [name for name in participation.replied if name not in found]
     participation.left_out |= found
-
-
-def connected(grid: Grid, rules: RoundRules) -> dict[int, str]:
-    """Node id to name of the connected clinics, once they are a quorum or the time for it is over."""
-    end = time.monotonic() + rules.connect_seconds
-    while len(clinics := _names(grid)) < rules.needed and time.monotonic() < end:
-        time.sleep(0.2)
-    return dict(sorted(clinics.items(), key=lambda item: item[1]))
-
-
-def _names(grid: Grid) -> dict[int, str]:
-    """The connected clinics by Flower's names, or by their node ids."""
-    return {node.node_id: node.name or f"node {node.node_id}" for node in grid.get_nodes()}
-
-
-def reasons(participation: Participation) -> list[str]:
-    """Who was left out of an exchange, and why, by clinic."""
-    return [f"{clinic}: {reason}" for clinic, reason in sorted(participation.left_out.items())]

@@ -57,7 +57,7 @@ class Screened:
             if times > WARNING:
                 done = f", shortened to {times * factor:.3g}" if factor < 1 else ""
                 notes.append(f"its step of the {part} is {times:.3g} times the median{done}")
-            elif factor < 1:
+            elif factor == 0:
                 notes.append(f"its step of the {part}, which nobody else takes, is not used")
         if self.cosine < LEAST_COSINE:
             notes.append(f"its step points away from the others' (cosine {self.cosine:.2f})")

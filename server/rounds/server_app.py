@@ -11,6 +11,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from numpy.typing import NDArray
 
+from dermafed.server.rounds.after_run import NOTHING, AfterRun
 from dermafed.server.rounds.checkpoint import (
     RunState,
     Settings,
@@ -19,18 +20,18 @@ from dermafed.server.rounds.checkpoint import (
     load_state,
     save_state,
 )
+from dermafed.server.rounds.federation import Federation
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, write_history
-from dermafed.server.rounds.refit_round import Refitting, refit_round, refitted
+from dermafed.server.rounds.refit_round import refitted
 from dermafed.server.rounds.round_rules import RoundRules
-from dermafed.server.rounds.rounds import Federation, run_rounds
-from dermafed.server.rounds.run_audit import audit_with_clinics
-from dermafed.server.rounds.run_calibration import calibrate_with_clinics
-from dermafed.server.rounds.run_explanations import measure_explanations
-from dermafed.server.rounds.run_finder import fit_with_clinics, send_finder
+from dermafed.server.rounds.rounds import run_rounds
 from dermafed.server.rounds.screening import Screen
+from dermafed.server.rounds.secure_sums import SecureSums
+from dermafed.server.rounds.server_defences import UNDEFENDED, ServerDefences
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import FedAvg, Strategy, describe_strategy
+from dermafed.server.rounds.sum_attempts import SumAttempts
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.model.parts import Parts, parts_without_layout
 from dermafed.shared.storage.atomic_files import make_folder
@@ -49,16 +50,12 @@ def build_server_app(
     settings: Settings | None = None,
     adapted: NDArray[np.bool_] | None = None,
     resume: bool = False,
-    explain: bool = False,
-    calibrate: tuple[str, ...] | None = None,
+    parts: Parts | None = None,
+    melanoma: int | None = None,
     members: Mapping[str, Member] | None = None,
     held: HeldClasses | None = None,
-    parts: Parts | None = None,
-    refit: Refitting | None = None,
-    lesion_finder: bool = False,
-    lesion_features: bool = False,
-    audit_model: bool = False,
-    melanoma: int | None = None,
+    after: AfterRun = NOTHING,
+    defences: ServerDefences = UNDEFENDED,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -76,22 +73,14 @@ def build_server_app(
         adapted: bool (P,), the weights that the strategy's step changes. The others, such as batch
             normalisation's running statistics, become the clinics' mean. All by default.
         resume: continue the run in ``folder``, or start it if it has no state yet.
-        explain: whether the clinics measure explanations of the last model; the metrics are in
-            ``explanations.json``.
-        calibrate: the names of the classes if the clinics calibrate the last model together; the result is in
-            ``calibration.json``.
+        parts: the part of each weight, for the screening of updates; by ``adapted`` if not given.
+        melanoma: index of that class, if the history shows each clinic's sensitivity for it.
         members: the clinics by the agreement, which gives their weights. Without, their weights are those
             that they claim: only for clinics that are this program itself.
         held: which clinics have which class, if the last layer's columns are averaged over those; ``None``:
             over all.
-        parts: the part of each weight, for the screening of updates; by ``adapted`` if not given.
-        refit: how the last layer is trained anew after the last round; ``None``: it is not.
-        lesion_finder: whether the clinics fit a lesion finder to the last model; it is in
-            ``lesion-finder.json``.
-        lesion_features: whether the last layer, trained anew, reads the lesion that the finder finds.
-        audit_model: whether the clinics audit the last model for shortcuts; the result is in
-            ``model-audit.json``.
-        melanoma: index of that class, if the history shows each clinic's sensitivity for it.
+        after: what the clinics are asked for after the last round.
+        defences: what protects the model from clinics, and clinics and patients from the server.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -103,13 +92,29 @@ def build_server_app(
         **(settings or {}),
         **describe_strategy(strategy),
         "parameters": int(weights.size),
-        **({"refit": asdict(refit)} if refit else {}),
+        **({"refit": asdict(after.refit)} if after.refit else {}),
+        **({"robust": defences.robust.to_dict()} if defences.robust.active else {}),
     }
     state = _open_run(weights, described, folder, resume)
     if parts is None:
         parts = parts_without_layout(np.ones(weights.size, bool) if adapted is None else adapted)
     screen = Screen(parts, rules.largest_step)
-    federation = Federation(strategy, rules, classes, adapted, screen, folder, members, held, melanoma)
+    summing = defences.summing
+    federation = Federation(
+        strategy,
+        rules,
+        classes,
+        adapted,
+        screen,
+        folder,
+        members=members,
+        held=held,
+        melanoma=melanoma,
+        robust=defences.robust,
+        sums=None if summing is None else SecureSums(summing, SumAttempts(folder), rules),
+        ledgers=defences.ledgers,
+        scores=defences.scores,
+    )
     app = ServerApp()
 
     def keep(state: RunState) -> None:
@@ -120,25 +125,10 @@ def build_server_app(
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        last, found = state, None
+        last = state
         for last in () if refitted(state) else run_rounds(grid, state, federation):
             keep(last)
-        if refit is not None and not refitted(last):
-            if lesion_features:
-                found = fit_with_clinics(grid, last.weights, last.round, rules, members)
-            start = found.within(last.weights) if found else None
-            keep(last := refit_round(grid, last, federation, refit, start))
-        if explain:
-            measure_explanations(grid, last.weights, last.round, rules).save(folder)
-        if calibrate is not None:
-            calibrate_with_clinics(grid, last.weights, last.round, rules, calibrate, members).save(folder)
-        if lesion_finder:  # after the calibration, by which the clinics save the model that it belongs to
-            found = found or fit_with_clinics(grid, last.weights, last.round, rules, members)
-            found = found.of_model(last.weights, last.round)
-            send_finder(grid, found, rules)
-            found.save(folder)
-        if audit_model:
-            audit_with_clinics(grid, last.weights, last.round, rules, members).save(folder)
+        after.run(grid, last, federation, keep)
 
     return app
 

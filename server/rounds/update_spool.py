@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dermafed.shared.errors import StorageError
 from dermafed.shared.training.trainer import FloatVector
@@ -47,6 +48,24 @@ class UpdateSpool:
         for clinic, place in sorted(self._places.items()):
             self._file.seek(place * self._bytes)
             yield clinic, np.frombuffer(self._file.read(self._bytes), np.float32)
+
+    def blocks(self, clinics: Sequence[str], values: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Some clinics' vectors, so many values at a time.
+
+        Args:
+            clinics: their names, n of them.
+            values: of each vector in a block.
+
+        Yields:
+            Where the block starts, and its values in the order of the names, float32 (n, B).
+        """
+        parameters = self._bytes // 4
+        for start in range(0, parameters, values):
+            block = np.empty((len(clinics), min(values, parameters - start)), np.float32)
+            for row, clinic in zip(block, clinics, strict=True):
+                self._file.seek(self._places[clinic] * self._bytes + 4 * start)
+                self._file.readinto(row.data)
+            yield start, block
 
     def close(self) -> None:
         """Give the space back."""

@@ -27,13 +27,20 @@ def draw(seed: int, *names: str) -> int:
     return int.from_bytes(digest, "big")
 
 
-def lesion_groups(records: Sequence[LesionRecord]) -> list[list[int]]:
+def lesion_groups(
+    records: Sequence[LesionRecord], files: Sequence[str | None] | None = None
+) -> list[list[int]]:
     """Group images that show the same lesion or the same patient, also through others.
+
+    Args:
+        records: the images.
+        files: of each, a name that it shares with those that are the same image; ``None``: with none.
 
     Returns:
         The indices of each group's records; groups in order of their first record.
     """
-    ids = [_owners(record) for record in records]
+    known = files or [None] * len(records)
+    ids = [_owners(record, file) for record, file in zip(records, known, strict=True)]
     node = {
         owner: len(records) + number
         for number, owner in enumerate(dict.fromkeys(o for os in ids for o in os))
@@ -50,8 +57,8 @@ def lesion_groups(records: Sequence[LesionRecord]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _owners(record: LesionRecord) -> list[tuple[str, str]]:
-    pairs = (("lesion", record.lesion_id), ("patient", record.patient_id))
+def _owners(record: LesionRecord, file: str | None) -> list[tuple[str, str]]:
+    pairs = (("lesion", record.lesion_id), ("patient", record.patient_id), ("file", file))
     return [(kind, name) for kind, name in pairs if name is not None]
 
 

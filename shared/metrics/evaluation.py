@@ -178,11 +178,12 @@ class ClinicEvaluation:
         negatives, positives = self.histograms[both].astype(np.float64).swapaxes(0, 1)
         return negatives, positives
 
-    def validate(self, classes: int) -> None:
+    def validate(self, classes: int, *, scores: bool = True) -> None:
         """Refuse an evaluation that no set of images could give.
 
         Args:
             classes: C of the model that was evaluated.
+            scores: whether there are histograms and a loss, as there are without differential privacy.
 
         Raises:
             FederationError: with the first thing that does not fit.
@@ -193,6 +194,8 @@ class ClinicEvaluation:
         self._validate_counts("score histogram", self.histograms, (classes, 2, BINS))
         truth, counted = self.confusion.sum(axis=1), self.histograms[:, 1].sum(axis=1)
         whole = (counted == truth) | ((counted == 0) & (truth < FEWEST_OF_A_CLASS))
+        if not scores:
+            whole = counted == 0
         others = counted.sum() - counted
         if (
             self.confusion.sum() != self.images

@@ -5,7 +5,8 @@ message          record                           content
 ===============  ===============================  ====================================================
 query.offer      ``offer`` (config)               ``text``: an Offer as JSON
 offer's reply    ``answer`` (config)              ``decision``, ``reason``, ``versions`` of packages
-                 ``counts`` (arrays), if it joins ``training``: int64 (C,), training images of each class
+                 ``counts`` (arrays), if it joins ``training``: int64 (C,), training images of each class;
+                                                  none where the plan has secure sums
 query.prepare    ``counts`` (arrays)              ``training``: int64 (C,), over all clinics that join
 prepare's reply  ``report`` (metrics)             ``seconds`` of work
 ===============  ===============================  ====================================================
@@ -74,7 +75,8 @@ class Answer:
         decision: whether it joins.
         reason: why not, or not yet.
         versions: version of each package that must fit the server's, by name.
-        class_counts: training images of each class, int64 (C,); only of a clinic that joins.
+        class_counts: training images of each class, int64 (C,); only of a clinic that joins, and not in a
+            plan with secure sums.
     """
 
     decision: Decision
@@ -107,8 +109,13 @@ def encode_answer(answer: Answer) -> RecordDict:
     )
 
 
-def decode_answer(content: RecordDict, classes: int) -> Answer:
+def decode_answer(content: RecordDict, classes: int, *, counted: bool = True) -> Answer:
     """Decode :func:`encode_answer` at the server; nothing in it is trusted.
+
+    Args:
+        content: content of a clinic's reply.
+        classes: number of classes of the plan's model.
+        counted: whether a clinic that joins tells its class counts, as in plans without secure sums.
 
     Raises:
         FederationError: a field is missing or not valid.
@@ -121,7 +128,7 @@ def decode_answer(content: RecordDict, classes: int) -> Answer:
         raise FederationError("the answer to the offer is not a known one") from error
     names = [name for name in record if name.startswith("version.")]
     versions = {name.removeprefix("version."): plain_text(record, name, _LONGEST_VERSION) for name in names}
-    joins = decision is Decision.APPROVED
+    joins = counted and decision is Decision.APPROVED
     only_records(content, "answer", *(["counts"] if joins else []))
     if joins:
         only_fields(record_of(content, "counts", ArrayRecord), "training")

@@ -131,6 +131,7 @@ class Refusal(IntEnum):
     CALIBRATION_FAILED = 1009
     FINDER_FAILED = 1010
     AUDIT_FAILED = 1011
+    SECURE_SUM_FAILED = 1011
 
 
 @dataclass(frozen=True)

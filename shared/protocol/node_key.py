@@ -34,6 +34,25 @@ def make_key_pair(private_key: Path, public_key: Path, comment: str) -> None:
     write_atomically(public_key, public + f" {comment}\n".encode())
 
 
+def read_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Read a clinic's private key, which :func:`make_key_pair` made.
+
+    Raises:
+        StorageError: the file cannot be read, or has no such key.
+    """
+    try:
+        key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise StorageError(
+            f"The clinic's private key cannot be read ({type(error).__name__})",
+            where=path,
+            remedy="Restore it from your backup",
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise StorageError("This is not an EC key", where=path, remedy="Restore the one of fl-client init")
+    return key
+
+
 def read_public_key(path: Path) -> str:
     """Read the ``.pub`` file of a clinic.
 

@@ -17,13 +17,21 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
+from dermafed.shared.protocol.defences import check_defences
 from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, check_lesion_features, read_parts
 from dermafed.shared.protocol.price import Price, price_of
+from dermafed.shared.protocol.privacy_settings import PLAIN, PrivacySettings
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
+from dermafed.shared.protocol.roster_of_plan import check_roster
 from dermafed.shared.protocol.sent import SENT
-from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, keys_of
+from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
 Split = Literal["drawn", "even", "given"]
+
+OFFER_PARTS: dict[str, type[Settings]] = {**PARTS, "privacy": PrivacySettings, "robust": RobustSettings}
+"""The parts of an offer: those of a plan, and the defences, written where not at their default."""
 
 LONGEST = 128 * 1024
 """Characters of an offer's text at most: a clinic keeps what it is offered."""
@@ -42,8 +50,11 @@ class Offer(RunKeys):
         recipe: the local training.
         calibrate: whether clinics are asked, after the last round, how well the model is calibrated.
         threads: threads of each clinic's training; ``None``: as many as it has cores.
-        epsilon: budget of differential privacy; ``None``: there is none.
-        sends: the fields that a clinic sends, as :data:`dermafed.shared.protocol.sent.SENT` lists them.
+        epsilon: was meant for differential privacy, which is in ``privacy``; clinics refuse it.
+        privacy: what the server learns of each clinic, and of each patient.
+        robust: the rule against hostile clinics.
+        roster: of a plan with secure sums, each clinic's public key by its name, OpenSSH on one line.
+        sends: the fields that a clinic sends, as :func:`dermafed.shared.protocol.sent.sent_by` lists them.
     """
 
     section: ClassVar[str] = "offer"
@@ -67,7 +78,18 @@ class Offer(RunKeys):
         Key(otherwise="as many as it has cores", example=2, limit=64, asks="{} threads"),
     ] = None
     epsilon: Annotated[Number | None, Key(asks="epsilon {}")] = None
+    privacy: Annotated[PrivacySettings, Key(later=True)] = PLAIN
+    robust: Annotated[RobustSettings, Key(later=True)] = NO_RULE
+    roster: Mapping[str, str] = field(default_factory=dict)
     sends: tuple[str, ...] = SENT
+
+    @model_validator(mode="after")
+    def _defences_hold(self) -> Self:
+        parts = (self.model, self.recipe, self)
+        keys = {name: getattr(part, name) for part in parts for name in keys_of(type(part))}
+        check_defences(self.robust, self.privacy, keys)
+        check_roster(self.roster, self.privacy)
+        return self
 
     @model_validator(mode="after")
     def _last_layers_are_told(self) -> Self:
@@ -98,7 +120,13 @@ class Offer(RunKeys):
             SettingsError: a setting is impossible.
         """
         counts, used = tuple(class_counts), self.threads or threads
-        return Plan(self.model, self.preprocess, self.recipe, self.rounds, counts, self.seed, used)
+        parts = (self.model, self.preprocess, self.recipe)
+        return Plan(*parts, self.rounds, counts, self.seed, used, self.dp)
+
+    @property
+    def dp(self) -> DifferentialPrivacy | None:
+        """The differential privacy that it asks for, if any."""
+        return self.privacy.dp
 
     @property
     def price(self) -> Price:
@@ -116,8 +144,8 @@ class Offer(RunKeys):
 
     def to_dict(self) -> dict[str, Any]:
         """The offer as JSON types."""
-        parts = {name: getattr(self, name).to_dict() for name in PARTS}
-        return {**super().to_dict(), **parts, "labels": dict(self.labels)}
+        values = super().to_dict() | {"labels": dict(self.labels), "roster": dict(self.roster)}
+        return values if self.roster else {name: values[name] for name in values if name != "roster"}
 
     @classmethod
     def from_text(cls, text: str) -> Offer:
@@ -132,7 +160,7 @@ class Offer(RunKeys):
             )
         try:
             values: dict[str, Any] = json.loads(text)
-            offer = cls.from_dict({**values, **read_parts(values)})
+            offer = cls.from_dict({**values, **read_parts(values, OFFER_PARTS)})
         except (TypeError, ValueError, RecursionError) as error:
             raise SettingsError(f"This is not an offer: {error}", where="offer") from error
         offer.plan([1] * len(offer.model.classes), threads=1)
@@ -140,11 +168,11 @@ class Offer(RunKeys):
 
 
 def offer_keys() -> Iterator[tuple[str, KeyInfo]]:
-    """Every key of an offer, with the part that it belongs to: empty, ``model``, ``preprocess``, ``recipe``.
+    """Every key of an offer, with the part that it belongs to: empty, or one of :data:`OFFER_PARTS`.
 
     The image size is the model's.
     """
-    for part, kind in ({"": Offer} | PARTS).items():
+    for part, kind in ({"": Offer} | OFFER_PARTS).items():
         for name, info in keys_of(kind).items():
             if (info.help or info.key.asks) and (part, name) != ("preprocess", "image_size"):
                 yield part, info

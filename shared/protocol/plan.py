@@ -16,6 +16,8 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import Architecture, ModelSettings, default_frozen_blocks
+from dermafed.shared.privacy.dp_settings import AskedDp
+from dermafed.shared.protocol.defences import defaults_with_defences
 from dermafed.shared.settings import STRICT, Key, Settings, keys_of
 from dermafed.shared.training.recipe import Recipe
 
@@ -32,7 +34,7 @@ PARTS: dict[str, type[Settings]] = {
     "preprocess": PreprocessSettings,
     "recipe": Recipe,
 }
-"""The parts of a plan and of an offer."""
+"""The parts of a plan."""
 
 Rounds = Annotated[
     int,
@@ -61,7 +63,7 @@ class RunKeys(Settings):
             (:mod:`dermafed.shared.lesion_finder`); clinics without masks receive it too.
         audit_model: whether clinics are asked, after the last round, for counts of the answers that change
             when artefacts are drawn on their test images (:mod:`dermafed.shared.metrics.shortcuts`).
-        seed: seed of all random draws.
+        seed: seed of all random draws, but those that protect clinics and patients.
     """
 
     rounds: Rounds = 32
@@ -131,6 +133,7 @@ class Plan(Settings):
         class_counts: training images of each class over all clinics, in the order of the model's classes.
         seed: seed of all random draws.
         threads: threads of the backend in each process; fixed, since it changes rounding.
+        dp: differential privacy of each patient; ``None``: there is none.
     """
 
     section: ClassVar[str] = "plan"
@@ -142,6 +145,7 @@ class Plan(Settings):
     class_counts: tuple[int, ...]
     seed: Seed = 0
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    dp: Annotated[AskedDp, Key(later=True)] = None
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -170,12 +174,16 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
 
     What another key excludes is left out: views without frozen blocks or augmentation, a new last layer where
     there is no calibration or only a last layer, each clinic's own where there is no calibration or each has
-    its own batch normalisation.
+    its own batch normalisation; and whatever contradicts a defence that is asked for.
 
     Args:
         weights: their origin.
         given: the keys that are given, whatever their section.
     """
+    return _by_weights(weights, given) | defaults_with_defences(given)
+
+
+def _by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any]:
     frozen_blocks = default_frozen_blocks(weights)
     if not frozen_blocks:
         return {"frozen_blocks": 0}
@@ -191,10 +199,10 @@ def defaults_by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any
     return found | {"frozen_blocks": frozen_blocks}
 
 
-def read_parts(values: Mapping[str, Any]) -> dict[str, Settings]:
-    """The model, preprocessing and recipe of a plan or an offer.
+def read_parts(values: Mapping[str, Any], parts: Mapping[str, type[Settings]] = PARTS) -> dict[str, Settings]:
+    """The model, preprocessing and recipe of a plan, or the parts of an offer.
 
     Raises:
         SettingsError: one is missing or impossible.
     """
-    return {name: kind.from_dict(values[name]) for name, kind in PARTS.items() if name in values}
+    return {name: kind.from_dict(values[name]) for name, kind in parts.items() if name in values}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+
 SENT = (
     "trained weights, with the weight they count and the training loss",
     "confusion matrix and score histograms of the validation images",
@@ -18,6 +20,37 @@ SENT = (
     "images and without, the number of lesions by answer and by score, and sums of the score's changes",
     "versions of packages, and of an error no more than its type",
 )
-"""Everything that a clinic sends, for the person who approves it; part of every offer, and so of its hash.
+"""Everything that a clinic sends in a plan without more privacy; part of every offer, and so of its hash.
 The records are listed in :mod:`dermafed.shared.protocol.messages` and in
 :mod:`dermafed.shared.protocol.agreement`."""
+
+SENT_IN_SUMS = (
+    "in secure sums over clinics only: changes of the weights, each times the number of training images, "
+    "this number, and the training loss",
+    "in secure sums over clinics only: confusion matrix, score histograms, number and loss of the "
+    "validation images",
+    "in one secure sum, before the first round: the number of training images of each class",
+    "by itself: public keys, sealed shares of the masks' keys, and signatures of who is in a sum",
+    "by itself: versions of packages, of an error no more than its type, and that it replies, and when",
+    "what can be told from two sums, of which one has this clinic and the other not: its number of images "
+    "of each class; of nearly the same model, about its part; and from the time of a reply, about its images",
+)
+"""Everything that a clinic sends where the plan has secure sums."""
+
+PRIVATE_SENT = (
+    "the last layer, trained with noise by which each patient has the plan's epsilon; the other weights as "
+    "they were received",
+    "with noise: the number of training patients of each class, and from them the weight in the mean",
+    "with noise: the confusion matrix of the validation patients; no loss and no histogram",
+    "without noise: seconds of work, which grow with the number of images",
+    "the signed head of this clinic's ledger of privacy: how many releases it counts, and their digests",
+    "versions of packages, and of an error no more than its type",
+)
+"""Everything that a clinic sends in a plan with differential privacy."""
+
+
+def sent_by(privacy: PrivacySettings) -> tuple[str, ...]:
+    """Everything that a clinic sends in a plan, for the person who approves it."""
+    if privacy.dp is not None:
+        return PRIVATE_SENT
+    return SENT_IN_SUMS if privacy.is_secure else SENT

@@ -73,7 +73,9 @@ class TrainingNetwork:
         self.front = frozen_front(self.classifier, settings.frozen_blocks) if recipe.views else None
         self._network = ProximalModel(self.classifier, proximal_mu, self.front)
         # On a CPU, XLA is several times slower than the plain graph.
-        self._network.compile(_optimizer(recipe), PriorAdjustedCrossEntropy(recipe.focus), jit_compile=False)
+        self._network.compile(
+            make_optimizer(recipe), PriorAdjustedCrossEntropy(recipe.focus), jit_compile=False
+        )
         # Built now, since a step that creates variables is traced twice.
         self._network.optimizer.build(self._network.trainable_variables)
 
@@ -139,7 +141,8 @@ def training_network(
     return TrainingNetwork(settings, recipe, proximal_mu, fixed)
 
 
-def _optimizer(recipe: Recipe) -> keras.Optimizer:
+def make_optimizer(recipe: Recipe) -> keras.Optimizer:
+    """The recipe's optimiser, afresh."""
     if recipe.optimizer == "sgd":
         return keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, nesterov=recipe.momentum > 0)
     return keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)

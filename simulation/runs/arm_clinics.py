@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from flwr.app import Context
 
 from dermafed.client.node.clinic_audit import ClinicAudit
 from dermafed.client.node.clinic_finder import ClinicFinder
-from dermafed.client.node.clinic_trainer import build_clinic_trainer
+from dermafed.client.node.clinic_trainer import build_clinic_trainer, build_private_trainer
 from dermafed.client.node.explanation_quality import (
     ClinicExplanationQuality,
     build_explanation_quality,
     score_cam,
 )
-from dermafed.shared.training.keras_trainer import KerasTrainer
+from dermafed.client.node.privacy_account import SimulatedAccount
+from dermafed.client.node.private_run import PrivateRun
+from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.runs.arms import Arm
+from dermafed.simulation.runs.hostile_trainer import hostile_trainer
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,16 @@ class ClinicTrainers:
 
     arm: Arm
 
-    def __call__(self, context: Context) -> KerasTrainer:
+    def __call__(self, context: Context) -> Trainer:
         """The trainer of the context's clinic."""
-        clinic = _clinic(self.arm, context)
-        return build_clinic_trainer(clinic, self.arm.plan, self.arm.state_folder(clinic))
+        clinic, attack, plan = _clinic(self.arm, context), self.arm.attack, self.arm.plan
+        state = self.arm.state_folder(clinic)
+        if plan.dp is not None:
+            return build_private_trainer(clinic, plan, PrivateRun.of(plan, SimulatedAccount(), state))
+        trainer = build_clinic_trainer(clinic, plan, state)
+        if attack is not None and unquote(clinic.name) == attack.clinic:
+            return hostile_trainer(attack.kind, trainer, plan, len(self.arm.members))
+        return trainer
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan, Refit
+from dermafed.shared.protocol.privacy_settings import PLAIN, PrivacySettings
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.storage.atomic_files import write_atomically
+from dermafed.simulation.runs.attack_settings import Attack
 
 FEDERATED, TUNED, POOLED, LOCAL = "federated", "tuned", "pooled", "local:"
 PREDICTIONS_FILE = "test.npz"
@@ -30,6 +33,9 @@ NO_PRIOR_FILE, NO_PRIOR_VALIDATION_FILE = "test-without-prior.npz", "validation-
 
 FOUND_FILE = "found-lesions.json"
 """How well the lesion finder does on the test images, of :mod:`dermafed.simulation.runs.found_lesions`."""
+
+BACKDOOR_FILE = "backdoor.json"
+"""What the model makes of patched test images, of :mod:`dermafed.simulation.runs.backdoor`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,10 @@ class Arm:
         own_layer: whether each clinic then fits its own last layer; that model is tested too.
         lesion_finder: whether the clinics fit a lesion finder to the final model.
         audit_model: whether the clinics audit the final model for shortcuts.
+        robust: the rule against hostile clinics.
+        attack: what one of the members does, which is hostile; ``None``: all are honest.
+        privacy: what the server learns of each clinic; of baselines, whose clinic is alone, all. What it
+            learns of each patient is in the plan, and the same for all arms.
     """
 
     name: str
@@ -69,6 +79,9 @@ class Arm:
     own_layer: bool = False
     lesion_finder: bool = False
     audit_model: bool = False
+    robust: RobustSettings = NO_RULE
+    attack: Attack | None = None
+    privacy: PrivacySettings = PLAIN
 
     @property
     def tuned(self) -> bool:
@@ -144,6 +157,12 @@ def load_tuned_predictions(arm: Arm) -> dict[str, dict[str, NDArray[np.float32]]
 def load_found_lesions(arm: Arm) -> dict[str, Any]:
     """How well the arm's lesion finder does, and which clinics it comes from."""
     content: dict[str, Any] = json.loads((arm.folder / FOUND_FILE).read_text("utf-8"))
+    return content
+
+
+def load_backdoor(arm: Arm) -> dict[str, Any]:
+    """What the arm's model makes of patched test images, if a hostile clinic taught it a patch."""
+    content: dict[str, Any] = json.loads((arm.folder / BACKDOOR_FILE).read_text("utf-8"))
     return content
 
 

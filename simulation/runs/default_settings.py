@@ -8,6 +8,7 @@ from typing import Any
 
 from dermafed.shared.model.model_info import LITE0_PACKAGE
 from dermafed.shared.model.model_settings import backbone_name, default_frozen_blocks
+from dermafed.shared.protocol.defences import defaults_with_defences
 from dermafed.shared.protocol.plan import defaults_by_weights
 from dermafed.shared.settings import KeyInfo
 
@@ -24,9 +25,11 @@ def default_settings(given: Mapping[str, Any], keys: Mapping[str, KeyInfo]) -> d
     """
     if given.get("data", SYNTHETIC) != SYNTHETIC:
         weights = given.get("weights", "imagenet")
-        return {"weights": weights} | defaults_by_weights(weights, given)
+        found = {"weights": weights} | defaults_by_weights(weights, given)
+        return {name: value for name, value in found.items() if name in keys}
     found = {name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None}
     weights = given.get("weights", _synthetic_start(given.get("backbone", "EfficientNetB0")))
+    found |= {name: value for name, value in defaults_with_defences(given).items() if name in keys}
     return found | {"weights": weights, "frozen_blocks": default_frozen_blocks(weights)}
 
 

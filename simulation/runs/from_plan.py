@@ -9,6 +9,7 @@ from typing import Any
 from dermafed.server.coordinator.plan_file import read_plan
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.record import PAPER_CLASSES
+from dermafed.shared.protocol.offer import OFFER_PARTS
 from dermafed.shared.settings import keys_of
 from dermafed.simulation.runs.run_settings import RunSettings
 
@@ -25,7 +26,7 @@ def plan_values(path: Path) -> dict[str, Any]:
     """
     plan, _ = read_plan(path)
     offer, keys = plan.offer, keys_of(RunSettings)
-    parts = (offer, offer.preprocess, offer.model, offer.recipe)
+    parts = (offer, *(getattr(offer, name) for name in OFFER_PARTS))
     values = {name: getattr(part, name) for part in parts for name in keys_of(type(part)) if name in keys}
     values |= {"weights": plan.weights, "classes": _class_map(offer.model.classes, offer.labels)}
     if plan.clinics is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +15,9 @@ from click.core import ParameterSource
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.process import cores
-from dermafed.shared.settings import KeyInfo
+from dermafed.shared.settings import KeyInfo, Settings
 from dermafed.simulation.runs.run_settings import (
     RunSettings,
-    check_same,
     load_settings,
     named_as_options,
     option_keys,
@@ -37,7 +37,8 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameters() -> Iterator[inspect.Parameter]:
-    for key in sorted(option_keys().values(), key=lambda key: PANELS.index(key.key.panel)):
+    keys = [key for key in option_keys().values() if not issubclass(key.kind, Settings)]  # no tables
+    for key in sorted(keys, key=lambda key: PANELS.index(key.key.panel)):
         default = None if _depends(key) else key.default
         kind = key.kind if default is not None else key.kind | None
         yield inspect.Parameter(
@@ -122,3 +123,24 @@ def resumed_run(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple
 def _with_absolute_data(values: dict[str, Any]) -> dict[str, Any]:
     """The values with the data's path made absolute, so that a folder named "synthetic" is a folder."""
     return values | {"data": str(Path(values["data"]).resolve())} if "data" in values else values
+
+
+def check_same(before: RunSettings, asked: dict[str, Any], folder: Path) -> None:
+    """Refuse options that differ from those of the run to resume.
+
+    Args:
+        before: the run's settings.
+        asked: the options given on the command line now, by name.
+        folder: the run's folder.
+
+    Raises:
+        SettingsError: an option differs; names it.
+    """
+    now = replace(before, **asked)
+    for name in option_keys():
+        if (given := getattr(now, name)) != (value := getattr(before, name)):
+            raise SettingsError(
+                f"The run was started with {name} = {value}, not {given}",
+                where=folder,
+                remedy="Resume it without that option, or start a new run",
+            )

@@ -22,7 +22,15 @@ from dermafed.shared.metrics.calibration.reliability import ConfidenceBins
 from dermafed.shared.metrics.challenge_csv import write_challenge_files
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.storage.atomic_files import csv_text, write_atomically
-from dermafed.simulation.runs.arms import FEDERATED, LOCAL, POOLED, TUNED, Arm, load_found_lesions
+from dermafed.simulation.runs.arms import (
+    FEDERATED,
+    LOCAL,
+    POOLED,
+    TUNED,
+    Arm,
+    load_backdoor,
+    load_found_lesions,
+)
 from dermafed.simulation.runs.prepare import Prepared
 from dermafed.simulation.runs.run_settings import RunSettings
 
@@ -113,8 +121,13 @@ def run_result(
         "explanations": load_explanations(arms[0].folder) if settings.explain else None,
         **({"lesion_finder": load_found_lesions(arms[0])} if settings.lesion_finder else {}),
         **({"audit": load_run_audit(arms[0].folder)} if settings.audit_model else {}),
+        **({"backdoor": load_backdoor(arms[0])} if _has_backdoor(arms[0]) else {}),
         "notes": list(prepared.notes),
     }
+
+
+def _has_backdoor(arm: Arm) -> bool:
+    return arm.attack is not None and arm.attack.kind == "backdoor"
 
 
 def _models(tests: TestImages, arms: list[Arm], predictions: dict[str, Predictions]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from dermafed.shared.model.model_info import ModelInfo, weights_origin
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.report.html import write_report
+from dermafed.shared.secure_sum.thresholds import least_survivors
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.simulation.runs.arms import (
@@ -33,6 +33,7 @@ from dermafed.simulation.runs.arms import (
 from dermafed.simulation.runs.default_settings import SYNTHETIC
 from dermafed.simulation.runs.example_images import contact_sheet, example_stages
 from dermafed.simulation.runs.melanoma_results import ClinicsLesions, melanoma_results
+from dermafed.simulation.runs.model_data import model_data
 from dermafed.simulation.runs.prepare import Prepared, prepare, write_clinic_splits
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import TestImages, arms_history, run_result, write_history_table
@@ -152,6 +153,8 @@ def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
 
 def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) -> list[Arm]:
     plan = settings.plan(prepared.class_map.names, prepared.class_counts(), threads)
+    if (privacy := settings.privacy()).is_secure:
+        least_survivors(len(prepared.clinics), privacy.colluders)  # refuses too few
     clinics, pooled = write_clinic_splits(out / "sites", prepared.clinics)
     federated = Arm(
         FEDERATED,
@@ -169,6 +172,9 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         own_layer=settings.own_layer,
         lesion_finder=settings.lesion_finder,
         audit_model=settings.audit_model,
+        robust=settings.robust(),
+        attack=settings.attack_among([clinic.name for clinic in prepared.clinics]),
+        privacy=privacy,
     )
     return make_arms(federated, pooled if settings.baselines else None)
 
@@ -180,25 +186,9 @@ def _model_info(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelI
         weights_origin(settings.weights),
         plan.rounds,
         labels=dict(prepared.class_map.of),
-        data=_fingerprint(prepared),
+        data=model_data(prepared),
         note=prepared.class_map.note,
     )
-
-
-def _fingerprint(prepared: Prepared) -> dict[str, Any]:
-    """Counts, and a digest of the image names on each side: identifies a data set without its images."""
-    digest = hashlib.sha256()
-    for clinic in prepared.clinics:
-        for side, records in clinic.splits.sides().items():
-            names = "\n".join(sorted(record.image_id for record in records))
-            digest.update(f"{clinic.name}\0{side}\0{names}\0".encode())
-    classes = prepared.class_map.names
-    counts = {clinic.name: clinic.images_per_class(classes) for clinic in prepared.clinics}
-    trained = [record for clinic in prepared.clinics for record in clinic.splits.train]
-    labels = [record.label for record in trained]
-    training = {name: labels.count(name) for name in classes}
-    found = {"clinics": counts, "training_images": training, "sha256": digest.hexdigest()}
-    return {**found, "synthetic": True} if all(record.drawn for record in trained) else found
 
 
 def _train(arms: list[Arm], watcher: Watcher) -> None:

@@ -17,10 +17,14 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import Architecture, ModelSettings
+from dermafed.shared.protocol.defences import check_defences
 from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights, check_lesion_features
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.robust_settings import RobustSettings
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
+from dermafed.simulation.runs.attack_settings import AttackSettings
 from dermafed.simulation.runs.default_settings import SYNTHETIC, default_settings
 
 SETTINGS_FILE = "settings.json"
@@ -33,7 +37,9 @@ _COLUMN = Key(panel="Data", otherwise="by its name")
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
-class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
+class RunSettings(
+    PreprocessSettings, Architecture, Recipe, AttackSettings, RobustSettings, PrivacySettings, RunKeys
+):
     """What a simulated run is to do: its own fields, and those of a plan's parts.
 
     What is not given has its default for synthetic or for real images. Fields of the parts that
@@ -117,6 +123,12 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         return ArgsKwargs((), filled)
 
     @model_validator(mode="after")
+    def _defences_hold(self) -> Self:
+        keys = {name: getattr(self, name) for name in keys_of(type(self))}
+        check_defences(self.robust(), self.privacy(), keys)
+        return self
+
+    @model_validator(mode="after")
     def _keys_fit(self) -> Self:
         check_lesion_features(self, self)
         for name in ("tune", "own_layer"):
@@ -133,6 +145,14 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         """The preprocessing of the run."""
         return PreprocessSettings(**self._part(PreprocessSettings))
 
+    def privacy(self) -> PrivacySettings:
+        """What the server learns of each clinic, and of each patient."""
+        return PrivacySettings(**self._part(PrivacySettings))
+
+    def robust(self) -> RobustSettings:
+        """The rule against hostile clinics."""
+        return RobustSettings(**self._part(RobustSettings))
+
     def plan(self, classes: Sequence[str], class_counts: Sequence[int], threads: int) -> Plan:
         """What the run asks of every clinic.
 
@@ -146,11 +166,13 @@ class RunSettings(PreprocessSettings, Architecture, Recipe, RunKeys):
         """
         model = ModelSettings(tuple(classes), **self._part(Architecture))
         recipe, counts = Recipe(**self._part(Recipe)), tuple(class_counts)
-        return Plan(model, self.preprocess(), recipe, self.rounds, counts, self.seed, threads)
+        parts = (model, self.preprocess(), recipe)
+        return Plan(*parts, self.rounds, counts, self.seed, threads, self.dp)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types."""
-        return {name: getattr(self, name) for name, key in option_keys().items() if key.written(self)}
+        values = super().to_dict()
+        return {name: values[name] for name in option_keys() if name in values}
 
     def _part(self, kind: type[Settings]) -> dict[str, Any]:
         return {name: getattr(self, name) for name in keys_of(kind)}
@@ -213,24 +235,3 @@ def load_settings(folder: Path) -> tuple[RunSettings, int]:
         raise SettingsError(
             "The run's settings cannot be read", where=path, remedy="Start a new run"
         ) from error
-
-
-def check_same(before: RunSettings, asked: dict[str, Any], folder: Path) -> None:
-    """Refuse options that differ from those of the run to resume.
-
-    Args:
-        before: the run's settings.
-        asked: the options given on the command line now, by name.
-        folder: the run's folder.
-
-    Raises:
-        SettingsError: an option differs; names it.
-    """
-    now = replace(before, **asked)
-    for name in option_keys():
-        if (given := getattr(now, name)) != (value := getattr(before, name)):
-            raise SettingsError(
-                f"The run was started with {name} = {value}, not {given}",
-                where=folder,
-                remedy="Resume it without that option, or start a new run",
-            )

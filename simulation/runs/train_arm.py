@@ -10,7 +10,10 @@ import keras
 
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_data import count_training_images
+from dermafed.client.node.clinic_sums import ClinicSums
 from dermafed.client.node.trainer_cache import TrainerCache
+from dermafed.server.coordinator.run_plan import Rules
+from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.held_classes import HeldClasses
@@ -21,6 +24,7 @@ from dermafed.server.rounds.run_audit import MODEL_AUDIT_FILE
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE
 from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.server_app import build_server_app
+from dermafed.server.rounds.server_defences import ServerDefences
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
@@ -35,7 +39,9 @@ from dermafed.simulation.runs.arm_clinics import (
     ClinicQualities,
     ClinicTrainers,
 )
+from dermafed.simulation.runs.arm_sums import ArmSums
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
+from dermafed.simulation.runs.backdoor import measure_backdoor
 from dermafed.simulation.runs.found_lesions import save_and_test_finder
 from dermafed.simulation.runs.predict_arm import predict_tests, predict_tuned
 
@@ -58,6 +64,8 @@ def train_and_test(arm: Arm) -> None:
                 predict_tuned(arm, weights)
             if arm.lesion_finder:
                 save_and_test_finder(arm, weights)
+            if arm.attack is not None and arm.attack.kind == "backdoor":
+                measure_backdoor(arm, weights)
             predict_tests(arm, weights)  # last: an arm with predictions is done
 
 
@@ -71,6 +79,7 @@ def _train(arm: Arm) -> None:
     if state is not None and state.round >= rounds and explained and found and audited:
         return
     model = _first_model(arm)
+    sums = ArmSums.of(arm) if arm.privacy.is_secure else None
     server = build_server_app(
         to_flat(model),
         len(arm.plan.model.classes),
@@ -82,16 +91,25 @@ def _train(arm: Arm) -> None:
         parts=parts_of(model),
         held=_held_classes(arm, model),
         resume=True,
-        explain=arm.explain,
-        refit=refit,
-        lesion_finder=arm.lesion_finder,
-        lesion_features=arm.plan.model.features == "lesion",
-        audit_model=arm.audit_model,
         melanoma=melanoma_index(arm.plan.model.classes),
+        after=AfterRun(
+            refit=refit,
+            lesion_features=arm.plan.model.features == "lesion",
+            explain=arm.explain,
+            lesion_finder=arm.lesion_finder,
+            audit_model=arm.audit_model,
+        ),
+        defences=ServerDefences(
+            robust=arm.robust, summing=sums.summing if sums else None, scores=arm.plan.dp is None
+        ),
     )
     trainers = TrainerCache(ClinicTrainers(arm))
     client = build_client_app(
-        trainers, ClinicQualities(arm), finder_for=ClinicFinders(arm), audit_for=ClinicAudits(arm)
+        trainers,
+        ClinicQualities(arm),
+        finder_for=ClinicFinders(arm),
+        audit_for=ClinicAudits(arm),
+        sums=ClinicSums(sums.summand) if sums else None,
     )
     run = run_ray if arm.engine == "ray" else run_local
     try:
@@ -109,11 +127,24 @@ def _held_classes(arm: Arm, model: keras.Model) -> HeldClasses | None:
 
 
 def _rules(arm: Arm) -> RoundRules:
-    """The clinics are this program: no share is capped and no step shortened, but all is measured."""
+    """The clinics are this program: no share is capped and no step shortened, but all is measured.
+
+    Where a rule bears hostile clinics, the rules are those of a plan without a word about them.
+    """
     members = len(arm.members)
-    return RoundRules(
-        arm.plan.rounds, members, quorum=members, attempts=1, largest_share=1, largest_step=None
-    )
+    if arm.robust.active:
+        robust, shares = arm.robust, Rules()
+        robust.check_clinics(members)
+        return RoundRules(
+            arm.plan.rounds,
+            members,
+            quorum=robust.least_clinics,
+            attempts=1,
+            largest_share=shares.largest_share,
+            largest_step=shares.largest_step,
+        )
+    needed = members if arm.attack is None else members - 1  # what a hostile clinic sends may be refused
+    return RoundRules(arm.plan.rounds, members, quorum=needed, attempts=1, largest_share=1, largest_step=None)
 
 
 def _first_model(arm: Arm) -> keras.Model:

@@ -15,7 +15,7 @@ from dermafed.shared.settings import unknown_key
 from dermafed.simulation.runs.run_settings import RunSettings, option_keys
 
 ANALYSES = (
-    *("budget", "cost", "fairness", "learning-curve", "melanoma"),
+    *("budget", "cost", "fairness", "hostile", "learning-curve", "melanoma"),
     *("methods", "models", "pairs", "shortcuts"),
 )
 """Names of the analyses of finished runs; each is a module of this folder with a function ``analyse``."""

@@ -285,3 +285,19 @@ def test_a_folder_that_is_not_a_federation_is_refused(
     done = command(cli.main, capsys, name, "--dir", tmp_path)
     assert (done.code, done.out) == (2, "")
     assert "This is not a federation's folder" in done.err
+
+
+def test_a_suspended_clinic_is_shown_until_it_is_reinstated(fl_server: Coordinator) -> None:
+    fl_server("enrol", "graz", "../graz.pub")
+    assert fl_server.json("suspend", "graz", "--reason", "labels") == {
+        "suspended": "graz",
+        "reason": "labels",
+    }
+    (graz,) = fl_server.json("status")["clinics"]
+    assert (graz["suspended"]["clinic"], graz["suspended"]["reason"]) == ("graz", "labels")
+    assert "suspended: labels" in fl_server("status").out
+    assert fl_server.json("reinstate", "graz") == {"reinstated": "graz"}
+    assert "suspended" not in fl_server.json("status")["clinics"][0]
+    again = fl_server("reinstate", "graz")
+    assert again.code == 2
+    assert "is not suspended" in again.err

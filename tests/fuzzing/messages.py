@@ -30,6 +30,8 @@ from dermafed.shared.protocol.score_messages import (
     encode_scores_request,
 )
 from dermafed.shared.protocol.slope_messages import decode_slopes_request, encode_slopes_request
+from dermafed.shared.protocol.sum_messages import SumAttempt, decode_step, encode_step
+from dermafed.shared.secure_sum.survivors import Survivors
 from tests.fuzzing import last_sums, offers, replies
 from tests.fuzzing.edits import read_edited, seeds_of
 from tests.fuzzing.target import outcome
@@ -44,6 +46,7 @@ MESSAGES = (
     encode_scores_request(ScoresRequest("0" * 64, 3, FITTED)),
     encode_slopes_request(replies.START, 3, last_sums._head),
     encode_finder(LesionFinder.of(last_sums._cells, "0" * 64)),
+    encode_step(SumAttempt("train", 1, 2, 18), Survivors((0, 1, 3)).to_bytes()),
 )
 
 
@@ -91,9 +94,15 @@ def finder(content: RecordDict) -> str:
     return "received"
 
 
+def step(content: RecordDict) -> str:
+    of, message = decode_step(content)
+    encode_step(of, Survivors.from_bytes(message).to_bytes())
+    return "received"
+
+
 READERS: tuple[Callable[[RecordDict], str], ...] = (
     *(instruction, counts, offer, calibration),
-    *(offsets_request, scores_request, slopes_request, finder),
+    *(offsets_request, scores_request, slopes_request, finder, step),
 )
 
 

@@ -44,6 +44,8 @@ from dermafed.shared.protocol.explanation_messages import (
     encode_explanation_quality,
 )
 from dermafed.shared.protocol.messages import encode_evaluation, encode_update
+from dermafed.shared.protocol.sum_messages import decode_sum, encode_sum
+from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.training.trainer import Update
 from tests.fuzzing.edits import read_edited, seeds_of
 from tests.fuzzing.target import outcome
@@ -81,6 +83,7 @@ REPLIES = (
     encode_calibration_sums(_sums, 1.0),
     encode_answer(_answer),
     encode_ready(1.0),
+    encode_sum(MaskedVector(2, np.arange(PARAMETERS, dtype=np.uint32)).to_bytes()),
 )
 
 
@@ -141,7 +144,15 @@ def ready(content: RecordDict) -> str:
     return "received"
 
 
-READERS: tuple[Callable[[RecordDict], str], ...] = (update, evaluation, quality, sums, answer, ready)
+def masked(content: RecordDict) -> str:
+    received = MaskedVector.from_bytes(decode_sum(content), PARAMETERS)
+    assert (received.values.dtype, received.values.shape) == (np.uint32, (PARAMETERS,))
+    return "received"
+
+
+READERS: tuple[Callable[[RecordDict], str], ...] = (
+    *(update, evaluation, quality, sums, answer, ready, masked),
+)
 
 
 def take(data: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from flwr.serverapp import ServerApp
 from numpy.typing import NDArray
 
 from dermafed.client.node.client_app import build_client_app
+from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.server_app import build_server_app
+from dermafed.server.rounds.server_defences import ServerDefences
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
@@ -106,15 +108,24 @@ def start_weights() -> FloatVector:
 
 
 def server(folder: Path, rounds: int = 3, clinics: int = len(SIZES), **options: Any) -> ServerApp:
-    """A server app for these clinics; options are those of RoundRules and of build_server_app."""
+    """A server app for these clinics.
+
+    Options are those of RoundRules and of build_server_app, and the fields of AfterRun and ServerDefences.
+    """
     rule_names = {"quorum", "deadline", "attempts", "connect_seconds", "most_images", "patience"}
     rule_names |= {"largest_share", "largest_step"}
     rules = {name: options.pop(name) for name in rule_names if name in options}
+    after, defences = (
+        {one.name: options.pop(one.name) for one in fields(kind) if one.name in options}
+        for kind in (AfterRun, ServerDefences)
+    )
     return build_server_app(
         start_weights(),
         CLASSES,
         RoundRules(rounds, clinics, **rules),
         folder,
+        after=AfterRun(**after),
+        defences=ServerDefences(**defences),
         **options,
     )
 

@@ -106,6 +106,7 @@ def test_the_limits_are_those_that_the_keys_of_a_plan_declare() -> None:
         *("max_batch_size", "max_head_images", "max_learning_rate", "max_threads"),
         *("max_memory_gb", "max_minutes", "max_message_mb", "max_disk_gb"),
         *("strategies", "refits", "explain", "lesion_finder", "audit_model", "metadata"),
+        *("strategies", "refits", "aggregations", "explain", "lesion_finder", "metadata"),
     }
     assert set(least_keys()) == {"min_batch_size", "min_head_images", "min_steps", "min_images"}
     assert "max_rounds = 100" in default_limits()

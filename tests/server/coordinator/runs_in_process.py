@@ -88,7 +88,9 @@ class LocalLink:
         finally:
             self.open_runs -= 1
 
-    def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> Grid:
+    def grid(
+        self, run_id: int, clinics: Mapping[int, str], stopped: Event, suspended: Callable[[], object]
+    ) -> Grid:
         self.stopped = stopped
         return StoppableGrid(joining_app(lambda c: self.trainer(c)), sorted(clinics.values()), stopped)
 

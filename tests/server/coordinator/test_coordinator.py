@@ -21,10 +21,12 @@ from flwr.serverapp import Grid
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.coordinator import coordinator, run_execution
 from dermafed.server.coordinator.agree import Agreement, agree
+from dermafed.server.coordinator.run_shares import load_shares
 from dermafed.server.record.clinics_table import enrol, list_clinics, revoke
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_answers, list_rounds, read_rounds
 from dermafed.server.record.runs_table import RESUMABLE, Status, change_status, find_run
+from dermafed.server.record.suspensions_table import suspend
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.history import read_history
 from dermafed.server.rounds.open_exchange import load_exchange
@@ -352,3 +354,12 @@ def test_clinics_are_admitted_and_removed_as_the_record_says(served: Server) -> 
     assert after["linz"] == before["linz"]
     assert after["graz"] != before["graz"]
     assert all(clinic.online for clinic in list_clinics(served.record, revoked=False))
+
+
+def test_a_suspended_clinic_is_not_waited_for(served: Server) -> None:
+    """The others agree and train at once, though they have a day for it."""
+    run = served.ask("first", rounds=1)
+    suspend(served.record, "wels", "labels look exchanged")
+    with served.running():
+        served.await_status("first", Status.FINISHED)
+    assert sorted(load_shares(served.runs_folder(run))) == ["graz", "linz"]

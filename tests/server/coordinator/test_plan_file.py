@@ -17,6 +17,7 @@ from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
 from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.settings import Settings
 from dermafed.simulation.runs.run_settings import RunSettings
 from tests.paths import ROOT
 
@@ -245,8 +246,9 @@ def test_the_documented_plan_is_current_and_has_every_key_with_its_default() -> 
     example = documented_plan()
     assert plan_of(example) == plan_of('name = "spring-2027"')
     for section, keys in SECTIONS.items():
-        for key in keys:
-            assert re.search(rf"^(# )?{key} = ", example, re.MULTILINE), f"{section}.{key}"
+        for key, info in keys.items():
+            line = rf"\[{section}.{key}\]" if issubclass(info.kind, Settings) else f"{key} = "
+            assert re.search(rf"^(# )?{line}", example, re.MULTILINE), f"{section}.{key}"
     assert f"```toml\n{example}```" in (ROOT / "docs" / "federation.md").read_text("utf-8"), (
         "docs/federation.md is old: python -m dermafed.server.coordinator.plan_file prints the block to paste"
     )

@@ -199,3 +199,19 @@ def test_a_busy_database_is_waited_for_and_a_broken_one_is_not(
     with pytest.raises(StorageError, match="its disk is not full"):
         delete_message(link.state, "0" * 64)
     assert len(calls) == 1
+
+
+def test_a_suspended_clinic_is_not_asked(link: Link, nodes: dict[int, str]) -> None:
+    suspended: set[str] = set()
+    for node in nodes:
+        link.state.activate_node(node, 30.0)
+    with link.open_run() as run_id:
+        grid = link.grid(run_id, nodes, Event(), lambda: suspended)
+        first, *others = sorted(nodes)
+        assert sorted(grid.get_node_ids()) == [first, *others]
+        suspended.add(nodes[first])
+        assert sorted(grid.get_node_ids()) == others
+        suspended.update(nodes.values())
+        assert list(grid.get_node_ids()) == []
+        suspended.clear()
+        assert sorted(grid.get_node_ids()) == [first, *others]

@@ -6,10 +6,21 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
-from dermafed.shared.errors import InputError
-from dermafed.shared.protocol.node_key import fingerprint, read_public_key, to_pem
+from dermafed.shared.errors import InputError, StorageError
+from dermafed.shared.protocol.node_key import (
+    fingerprint,
+    make_key_pair,
+    read_private_key,
+    read_public_key,
+    to_pem,
+)
 from tests.server.example_keys import KEY, KEY_FINGERPRINT, KEY_PEM, P256
 
 
@@ -47,3 +58,15 @@ def test_a_private_key_is_refused_as_such(tmp_path: Path) -> None:
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read: No such file .*none\.pub"):
         read_public_key(tmp_path / "none.pub")
+
+
+def test_a_clinic_reads_its_own_private_key(tmp_path: Path) -> None:
+    private, public = tmp_path / "key", tmp_path / "key.pub"
+    make_key_pair(private, public, "graz")
+    own = read_private_key(private).public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    assert own.decode() == read_public_key(public)
+    private.write_bytes(private.read_bytes()[:100])
+    for path in (private, tmp_path / "none"):
+        with pytest.raises(StorageError, match="cannot be read") as caught:
+            read_private_key(path)
+        assert "PRIVATE KEY" not in str(caught.value)

@@ -9,7 +9,7 @@ from typing import Any
 from dermafed.client.clinic.http.model_facts import _counts
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord, Splits
-from dermafed.simulation.runs.run import _fingerprint
+from dermafed.simulation.runs.model_data import model_data
 
 
 def of(prefix: str) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def of(prefix: str) -> dict[str, Any]:
     splits = Splits(tuple(records[:3]), tuple(records[3:5]), tuple(records[5:]))
     clinics = [ClinicSplit(name, splits) for name in ("graz", "linz")]
     prepared: Any = SimpleNamespace(clinics=clinics, class_map=SimpleNamespace(names=("melanoma", "nevus")))
-    return _fingerprint(prepared)
+    return model_data(prepared)
 
 
 def test_only_training_images_are_counted_as_such() -> None:

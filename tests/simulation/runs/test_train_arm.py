@@ -14,10 +14,13 @@ from dermafed.server.rounds.run_explanations import load_explanations
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.model.classifier import to_flat
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.runs.arms import Arm, load_tuned_predictions, make_arms
+from dermafed.simulation.runs.arms import Arm, load_backdoor, load_tuned_predictions, make_arms
+from dermafed.simulation.runs.attack_settings import Attack
 from dermafed.simulation.runs.predict_arm import _predictions, predict_tuned, tune
-from dermafed.simulation.runs.train_arm import _first_model, _train
+from dermafed.simulation.runs.train_arm import _first_model, _train, train_and_test
 from tests.client.node.test_clinic_trainer import PLAN, _tiny, clinic_folder, records
 from tests.shared.training.tiny import plain, start, tiny, trainer
 
@@ -128,6 +131,27 @@ def test_clinics_measure_explanations_of_an_arms_last_model(tmp_path: Path) -> N
         assert found["all"]["measures"][name]["mean"] == pytest.approx((5 * graz + 6 * linz) / 11)
 
 
+def test_an_arm_by_secure_sums_is_the_arm_in_clear(tmp_path: Path) -> None:
+    images = records(tmp_path, 24)
+    names = ("Graz", "Linz 1", "Vienna", "Wels")
+    for at, name in enumerate(names):
+        own = images[6 * at : 6 * at + 6]
+        write_clinic_split(tmp_path / name, Splits(own[: 3 + at % 2], own[4:5], own[5:]))
+    plan = replace(PLAN, recipe=plain(balance="none"), rounds=1, class_counts=(5, 5, 4))
+    clinics = tuple(tmp_path / name for name in names)
+    arm = Arm("federated", tmp_path / "clear", clinics, clinics, plan, "fedavg", "local", "none")
+    secure = replace(arm, folder=tmp_path / "secure", privacy=PrivacySettings(aggregation="secure"))
+    for each in (arm, secure):
+        each.folder.mkdir()
+        _train(each)
+    clear, summed = (load_state(each.folder) for each in (arm, secure))
+    assert np.abs(clear.weights - summed.weights).max() <= 1e-6
+    ours, theirs = summed.history[0], clear.history[0]
+    assert ours.validation_balanced_accuracy == theirs.validation_balanced_accuracy
+    assert ours.train_loss == pytest.approx(theirs.train_loss, abs=1e-4)
+    assert [arm.privacy.is_secure for arm in make_arms(secure, tmp_path / "pooled")] == [True] + [False] * 5
+
+
 def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) -> None:
     """Weights that Graz, which lacks the class, sends of its column are in no mean; alone, it trains them."""
     images = records(tmp_path, 24)
@@ -158,3 +182,30 @@ def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) 
     baselines = make_arms(federated, tmp_path / "pooled")[1:]
     assert [arm.plan.recipe.mask_absent for arm in baselines] == [False] * 3
     assert all(replace(arm.plan, recipe=recipe) == plan for arm in baselines)
+
+
+def test_a_rule_bears_a_hostile_clinic_of_an_arm_and_its_patch_is_measured(tmp_path: Path) -> None:
+    """The median of three, of which one sends ten times the step; without the rule it decides."""
+    images = records(tmp_path, 24)
+    names = ("Graz", "Linz", "Wels")
+    for number, name in enumerate(names):
+        own = images[8 * number : 8 * number + 8]
+        write_clinic_split(tmp_path / name, Splits(own[:5], own[5:7], own[7:]))
+    plan = replace(PLAN, rounds=1, class_counts=(5, 5, 5))
+    clinics = tuple(tmp_path / name for name in names)
+    moved = {}
+    for rule in (NO_RULE, RobustSettings(rule="median")):
+        arm = Arm(
+            *("federated", tmp_path / rule.rule, clinics, clinics, plan, "fedavg", "local", "none"),
+            robust=rule,
+            attack=Attack("backdoor", "Linz"),
+        )
+        arm.folder.mkdir()
+        train_and_test(arm)
+        before, after = (load_state(arm.folder, number).weights for number in (0, 1))
+        moved[rule.rule] = float(np.linalg.norm(after - before))
+        found = load_backdoor(arm)
+        assert found["target"] == plan.model.classes[0]
+        assert found["images"] == sum(record.label != found["target"] for record in images[7::8])
+        assert 0 <= found["patched"] <= found["images"]
+    assert moved["none"] > 1.2 * moved["median"] > 0

@@ -1,0 +1,178 @@
+"""A clinic's part in secure sums: it takes the steps of one sum at a time, and checks each itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Context
+from numpy.typing import ArrayLike
+
+from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.sum_messages import (
+    SUM_KEYS,
+    SUM_PARTS,
+    SUM_RELEASE,
+    SUM_SHARES,
+    SUM_SURVIVORS,
+    SumAttempt,
+)
+from dermafed.shared.protocol.summed import NO_MODEL, Summing
+from dermafed.shared.secure_sum.adverts import Cohort
+from dermafed.shared.secure_sum.clinic_side import ClinicSide
+from dermafed.shared.secure_sum.context import KeyContext, Task
+from dermafed.shared.secure_sum.reveals import Reveals
+from dermafed.shared.secure_sum.sealed_shares import DeliveredShares
+from dermafed.shared.secure_sum.sum_log import SumLog
+from dermafed.shared.secure_sum.survivors import Signatures, Survivors
+
+
+@dataclass(frozen=True)
+class Summand:
+    """What a clinic takes part in the sums of a run with.
+
+    Attributes:
+        name: its name in the roster.
+        key: its private enrolment key, EC P-384.
+        log: what it has done in sums before.
+        summing: what it approved.
+        counts: its own training images of each class (C,).
+    """
+
+    name: str
+    key: ec.EllipticCurvePrivateKey
+    log: SumLog
+    summing: Summing
+    counts: tuple[int, ...]
+
+    @property
+    def images(self) -> int:
+        """Its training images: its weight in the mean."""
+        return sum(self.counts)
+
+
+@dataclass
+class _Begun:
+    """An attempt that this clinic takes part in.
+
+    Attributes:
+        of: which one.
+        summand: what with.
+        side: where it stands.
+        model: SHA-256 of what is asked for, as the server announced it.
+        draws_graph: whether a graph is drawn in it.
+    """
+
+    of: SumAttempt
+    summand: Summand
+    side: ClinicSide
+    model: str
+    draws_graph: bool
+
+
+@dataclass
+class ClinicSums:
+    """The sums of a clinic, or of the clinics in this process; of each clinic one attempt is known at a time.
+
+    Its secrets are in the memory only: a worker that starts again has dropped out of the sum.
+
+    Attributes:
+        summand_for: what a context's clinic takes part with.
+    """
+
+    summand_for: Callable[[Context], Summand]
+    _begun: dict[int, _Begun] = field(default_factory=dict)
+
+    def step(self, kind: str, of: SumAttempt, message: bytes, context: Context) -> bytes:
+        """Take any step but the third.
+
+        Args:
+            kind: the type of the server's message.
+            of: of which sum it is.
+            message: the message of the protocol.
+            context: tells which clinic is meant.
+
+        Returns:
+            The clinic's message; empty if it draws no part of the graph.
+
+        Raises:
+            FederationError: see :class:`dermafed.shared.secure_sum.clinic_side.ClinicSide`.
+        """
+        if kind == SUM_KEYS:
+            return self._begin(of, message, context)
+        begun = self._find(of, context)
+        return _STEPS[kind](begun, message)
+
+    def mask(
+        self,
+        of: SumAttempt,
+        message: bytes,
+        context: Context,
+        model: str,
+        values: Callable[[Summand], Mapping[str, ArrayLike]],
+    ) -> bytes:
+        """Take the third step: send this clinic's values under its masks.
+
+        Args:
+            of: of which sum it is.
+            message: the message of the protocol.
+            context: tells which clinic is meant.
+            model: SHA-256 of what is asked for, by :func:`dermafed.shared.protocol.summed.digest_of`.
+            values: makes the values, once it is known that they are asked for as was announced.
+
+        Raises:
+            FederationError: the server asks for something of another model than the one in the masks, or see
+                :class:`dermafed.shared.secure_sum.clinic_side.ClinicSide`.
+        """
+        begun = self._find(of, context)
+        if model != begun.model:
+            raise FederationError(
+                "The model is another one than the one that the server announced",
+                where="secure sum",
+                remedy="Nothing was sent; ask the coordinator what runs there",
+            )
+        delivered = DeliveredShares.from_bytes(message)
+        return begun.side.mask(delivered, values(begun.summand)).to_bytes()
+
+    def _begin(self, of: SumAttempt, message: bytes, context: Context) -> bytes:
+        self._begun.pop(context.node_id, None)
+        announced, summand = KeyContext.from_bytes(message), self.summand_for(context)
+        # The model follows in the third step, and is compared with this hash there, before any work.
+        model = NO_MODEL if of.label == "counts" else announced.model
+        terms = summand.summing.terms(of.label, of.parameters)
+        side = ClinicSide(terms, summand.name, summand.key, summand.log)
+        if announced.attempt != of.attempt:
+            raise FederationError("The attempt is another one than the message says", where="secure sum")
+        advert = side.advertise(announced, Task(context.run_id, of.round, of.label, model))
+        self._begun[context.node_id] = _Begun(of, summand, side, model, terms.draws_graph)
+        return advert.to_bytes()
+
+    def _find(self, of: SumAttempt, context: Context) -> _Begun:
+        begun = self._begun.get(context.node_id)
+        if begun is None or begun.of != of:
+            raise FederationError(
+                "This clinic has not begun this attempt at a secure sum, or no longer knows it",
+                where="secure sum",
+                remedy="It takes part in the next one",
+            )
+        return begun
+
+
+def _part(begun: _Begun, message: bytes) -> bytes:
+    reveal = begun.side.reveal(Cohort.from_bytes(message))
+    return b"" if reveal is None else reveal.to_bytes()
+
+
+def _deal(begun: _Begun, message: bytes) -> bytes:
+    if begun.draws_graph:
+        return begun.side.deal_after_reveals(Reveals.from_bytes(message)).to_bytes()
+    return begun.side.deal(Cohort.from_bytes(message)).to_bytes()
+
+
+_STEPS: Mapping[str, Callable[[_Begun, bytes], bytes]] = {
+    SUM_PARTS: _part,
+    SUM_SHARES: _deal,
+    SUM_SURVIVORS: lambda begun, message: begun.side.sign(Survivors.from_bytes(message)).to_bytes(),
+    SUM_RELEASE: lambda begun, message: begun.side.release(Signatures.from_bytes(message)).to_bytes(),
+}

@@ -1,0 +1,1 @@
+"""Rules that bear hostile clinics, in place of the mean: pure functions over the steps of a round."""

@@ -1,0 +1,140 @@
+"""Numbers as whole multiples of a step modulo 2**32, which add up exactly; what does not fit is refused.
+
+With n clinics, each multiple is at most (2**31 - 1) / n in absolute value: no sum of theirs overflows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.shared.secure_sum.hashing import digest
+from dermafed.shared.secure_sum.masks import Ring
+
+_HALF = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the arrays that are summed.
+
+    Attributes:
+        name: its name.
+        size: how many numbers it has.
+        largest: the largest absolute value of any clinic's numbers.
+        whole: whether they are whole numbers, which are summed without any error.
+    """
+
+    name: str
+    size: int
+    largest: float
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of a vector, one after the other, and how they are encoded.
+
+    The step of a part is the smallest power of two with which its largest value fits (1 for whole numbers).
+    So a sum's error is at most n / 2**31 of its range, n times ``largest``: below 2**-20 for all n allowed.
+
+    Attributes:
+        parts: each with a name of its own.
+        clinics: n of the roster, however many of them are in a sum.
+
+    Raises:
+        SettingsError: a part's largest value is not above 0, or whole numbers are too large to be summed.
+    """
+
+    parts: tuple[Part, ...]
+    clinics: int
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if not 0 < part.largest < math.inf:
+                raise SettingsError(
+                    f"The largest value of a part is {part.largest:g}",
+                    where=part.name,
+                    remedy="Give one above 0",
+                )
+            if part.whole and part.largest > self._most:
+                raise SettingsError(
+                    f"Whole numbers up to {part.largest:,.0f} cannot be summed over {self.clinics} clinics",
+                    where=part.name,
+                    remedy=f"Allow {self._most:,} at most",
+                )
+
+    @property
+    def size(self) -> int:
+        """Length P of the vector."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def codec(self) -> str:
+        """SHA-256 of the layout, hexadecimal: who encodes otherwise is in another sum."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return digest("codec", text.encode()).hex()
+
+    def step(self, part: Part) -> float:
+        """The number that 1 stands for in a part."""
+        return 1.0 if part.whole else 2.0 ** math.ceil(math.log2(part.largest / self._most))
+
+    def encode(self, values: Mapping[str, ArrayLike]) -> Ring:
+        """A clinic's vector, uint32 (P,).
+
+        Args:
+            values: by part, its numbers in any shape.
+
+        Raises:
+            FederationError: a part is missing, unknown or of another size, or a number is not finite, not
+                whole where it must be, or beyond the part's largest. Nothing is ever clipped.
+        """
+        if values.keys() != {part.name for part in self.parts}:
+            raise FederationError("The values are not those of the secure sum", where="secure sum")
+        vector = np.empty(self.size, np.uint32)
+        start = 0
+        for part in self.parts:
+            vector[start : start + part.size] = self._encoded(part, np.asarray(values[part.name]).ravel())
+            start += part.size
+        return vector
+
+    def decode(self, total: Ring) -> dict[str, NDArray[np.float64]]:
+        """The sums by part, float64 (size,), from the sum of at most n vectors modulo 2**32."""
+        ends = np.cumsum([part.size for part in self.parts])
+        pieces = np.split(total.view(np.int32), ends[:-1])
+        return {
+            part.name: piece.astype(np.float64) * self.step(part)
+            for part, piece in zip(self.parts, pieces, strict=True)
+        }
+
+    def _encoded(self, part: Part, numbers: NDArray[np.generic]) -> Ring:
+        if numbers.size != part.size:
+            raise _misfit(part, f"has {numbers.size} numbers, not {part.size}")
+        values = numbers.astype(np.float64)
+        if not np.isfinite(values).all():
+            raise _misfit(part, "has numbers that are not finite")
+        if values.size and (found := float(np.abs(values).max())) > part.largest:
+            raise _misfit(part, f"has a number of {found:g}, beyond {part.largest:g}")
+        multiples = np.rint(values / self.step(part))
+        if part.whole and (multiples != values).any():
+            raise _misfit(part, "has numbers that are not whole")
+        return multiples.astype(np.int32).view(np.uint32)
+
+    @property
+    def _most(self) -> int:
+        """Largest multiple of one clinic."""
+        return _HALF // self.clinics
+
+
+def _misfit(part: Part, why: str) -> FederationError:
+    return FederationError(
+        f"What would go into the secure sum {why}",
+        where=part.name,
+        remedy="Train with a smaller learning rate, or allow larger values in the plan",
+    )

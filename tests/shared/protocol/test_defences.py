@@ -1,0 +1,70 @@
+"""The defences of a plan together: one table of privacy, and the same words about it everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dermafed.client.commands.plans import describe
+from dermafed.client.node.clinic_settings import Limits
+from dermafed.client.node.offers import _new as stored
+from dermafed.server.coordinator.plan_file import parse_plan
+from dermafed.server.coordinator.run_plan import RunPlan
+from dermafed.server.dashboard.plan_words import plan_words
+from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.defence_words import defence_words
+from dermafed.shared.protocol.offer import Offer
+from dermafed.simulation.runs.run_settings import RunSettings
+
+SECURE = '[privacy]\naggregation = "secure"\ncolluders = 2\n'
+PRIVATE = "[privacy.dp]\nepsilon = 8\ndelta = 1e-5\n"
+ROBUST = '[robust]\nrule = "median"\nhostile = 2\n'
+
+
+def plan_of(*sections: str) -> RunPlan:
+    clinics = ", ".join(f'"{name}"' for name in "abcdefghi")
+    return parse_plan(f'name = "a"\nclinics = [{clinics}]\n{"".join(sections)}', Path("plan.toml"))
+
+
+@pytest.mark.parametrize(
+    ("sections", "words", "asked"),
+    [
+        ([], [], ["differential privacy: none", "against hostile clinics: screening", "aggregation: plain"]),
+        ([SECURE], ["secure sums over clinics"], ["aggregation secure, colluders 2"]),
+        ([PRIVATE], ["epsilon 8 at delta 1e-05"], ["dp {'epsilon': 8, 'delta': 1e-05"]),
+        ([ROBUST, PRIVATE], ["median bears hostile", "epsilon 8"], ["median, bears 2", "epsilon 8 at delta"]),
+    ],
+)
+def test_everybody_is_told_what_defends(sections: list[str], words: list[str], asked: list[str]) -> None:
+    plan = plan_of(*sections)
+    said = defence_words(Offer.from_text(plan.offer.to_text()))
+    assert len(said) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, said, strict=True))
+    assert set(said) <= set(plan_words(plan, 9))  # the dashboard's
+    lines = "\n".join(describe(stored(plan.offer), Limits()))  # those of ``fl-client plans``
+    assert all(line in lines for line in asked), lines
+
+
+@pytest.mark.parametrize(
+    ("sections", "why"),
+    [
+        ([SECURE, ROBUST], "the server sees their sum only"),
+        ([SECURE, PRIVATE], "the sums of counts and of validations have no noise"),
+    ],
+)
+def test_defences_that_contradict_each_other_are_refused(sections: list[str], why: str) -> None:
+    for section in sections:
+        plan_of(section)  # the control
+    with pytest.raises(SettingsError, match=why):
+        plan_of(*sections)
+
+
+def test_a_simulation_refuses_the_same() -> None:
+    dp, own = {"epsilon": 8, "delta": 1e-5}, {"baselines": False}
+    assert RunSettings(**own, dp=dp, rule="median").to_dict()["dp"]["epsilon"] == 8
+    for clash in ({"rule": "median"}, {"dp": dp}):
+        with pytest.raises(SettingsError, match="does not go with secure aggregation"):
+            RunSettings(**own, **clash, aggregation="secure")
+    with pytest.raises(SettingsError, match="trains with noise"):
+        RunSettings(**own, dp=dp, attack="labels:graz")
