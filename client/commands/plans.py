@@ -106,6 +106,7 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
     return [
         f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
         f"steps of {recipe.batch_size} images at a learning rate of {recipe.learning_rate:g}",
+        *_guidance(offer),
         f"costs about {', '.join(_price(offer))}",
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
         + ("; with age, sex and body site" if model.metadata else ""),
@@ -117,6 +118,14 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
     ]
+
+
+def _guidance(offer: Offer) -> Iterator[str]:
+    if offer.recipe.guidance:
+        yield (
+            f"evidence outside the lesion counts {offer.recipe.guidance:g} times in the loss of images with "
+            "lesion masks: these stay here"
+        )
 
 
 def _exact_head(offer: Offer) -> Iterator[str]:
