@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.client.node.clinic_masks import lesion_shares
 from dermafed.client.node.private_run import PrivateRun
 from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
 from dermafed.shared.lesions.patients import patient_groups
@@ -42,6 +43,8 @@ def build_clinic_trainer(folder: Path, plan: Plan, state: Path, seed: int | None
     configure_backend(plan.threads)
     split = read_clinic_split(folder)
     train = load_labelled(split.splits.train, plan.model, plan.preprocess)
+    if plan.recipe.guidance:
+        train = replace(train, lesions=lesion_shares(split.splits.train, plan.preprocess))
     return KerasTrainer(
         plan.model,
         plan.recipe,

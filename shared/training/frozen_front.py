@@ -27,11 +27,11 @@ def frozen_front(classifier: keras.Model, frozen_blocks: int) -> keras.Model | N
     return keras.Model(classifier.inputs[0], frozen[-1].output) if frozen else None
 
 
-def rest_of(classifier: keras.Model, front: keras.Model, layer: str) -> keras.Model:
-    """The layers behind the front up to a named one: from features, and metadata if any, to its output."""
+def rest_of(classifier: keras.Model, front: keras.Model, output: keras.KerasTensor) -> keras.Model:
+    """The layers behind the front up to a tensor: from features, and metadata if any, to that."""
     _, *metadata = classifier.inputs
     inputs = [front.output, *metadata]
-    return keras.Model(inputs if metadata else inputs[0], classifier.get_layer(layer).output)
+    return keras.Model(inputs if metadata else inputs[0], output)
 
 
 def digest_of_front(front: keras.Model) -> bytes:
