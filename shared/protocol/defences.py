@@ -109,6 +109,7 @@ _WITH_NOISE = {
     "mask_absent": _Excluded(bool, "it shows which classes a clinic lacks", "false"),
     "group_balance": _Excluded(_is_not("none"), "a patient's weight depends on other patients", '"none"'),
     "focus": _Excluded(bool, "the clipped gradient is that of the cross-entropy", "0"),
+    "guidance": _Excluded(bool, "the clipped gradient is that of the cross-entropy", "0"),
     "views": _Excluded(bool, "features are those of the images as they are", "0"),
     "artefacts": _Excluded(bool, "features are those of the images as they are", "0"),
     "attack": _Excluded(bool, "no hostile clinic is simulated that trains with noise"),
