@@ -62,7 +62,7 @@ PRIVATE = offer(
     rounds=2,
     calibrate=False,
     privacy=PrivacySettings(dp=DP),
-    sends=sent_by(PrivacySettings(dp=DP)),
+    sends=sent_by(PrivacySettings(dp=DP), RobustSettings()),
 )
 LAYER = (8 + 1) * len(CLASSES)
 
