@@ -123,14 +123,14 @@ def test_a_clinic_that_claims_more_weight_spoils_its_group_only(
 ) -> None:
     honest = ClinicSums.mask
 
-    def lying(self, of, message, context, model, values):  # type: ignore[no-untyped-def]
+    def lying(self, of, message, context, asked, values):  # type: ignore[no-untyped-def]
         def claimed(own: Summand) -> dict[str, np.ndarray]:
             found = {name: np.asarray(value, np.float64) for name, value in values(own).items()}
             if of.label == "train" and own.name == "b":
                 found = {name: -20 * value for name, value in found.items()}
             return found
 
-        return honest(self, of, message, context, model, claimed)
+        return honest(self, of, message, context, asked, claimed)
 
     monkeypatch.setattr(ClinicSums, "mask", lying)
     # What this clinic's own code would refuse, a hostile one's does not.
