@@ -41,12 +41,12 @@ class Piece:
     """A message of the protocol.
 
     Attributes:
-        bytes: its length.
+        size: its length.
         sha256: SHA-256 of it, hexadecimal.
         content: base64 of it, if it has no secret of a clinic's.
     """
 
-    bytes: int
+    size: int
     sha256: str
     content: str = ""
 
