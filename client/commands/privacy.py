@@ -19,6 +19,9 @@ _SEEN_IN_SUMS = (
     "the server sees sums over clinics of updates, counts, losses and histograms, none of this clinic's own",
     "and of sums with and without this clinic the difference, as docs/secure-sums.md says",
 )
+_SEEN_IN_GROUPS = (
+    "and of each round the mean change of this clinic's group, whose clinics are others in each round",
+)
 _SEEN_WITH_NOISE = (
     "the server learns of any patient no more than epsilon says, whatever model it sends",
     "and without noise the seconds of work, which grow with the number of images",
@@ -60,7 +63,8 @@ def defences(stored: StoredOffer) -> list[str]:
     from dermafed.client.node.plan_roster import describe_sums
 
     if stored.offer.privacy.is_secure:
-        return ["differential privacy: none", *describe_sums(stored.offer), *_SEEN_IN_SUMS]
+        seen = _SEEN_IN_SUMS if stored.offer.groups == 1 else _SEEN_IN_SUMS + _SEEN_IN_GROUPS
+        return ["differential privacy: none", *describe_sums(stored.offer), *seen]
     if (dp := stored.offer.dp) is None:
         return ["differential privacy: none", "secure sums: none", *_SEEN]
     return [

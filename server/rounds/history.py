@@ -84,6 +84,7 @@ def guesses(row: HistoryRow) -> bool:
 
 def collapse(history: Sequence[HistoryRow]) -> str:
     """That the last model is no better than guessing, in a sentence; empty where it is better."""
+    history = [row for row in history if not row.rolled_back]
     if not history or not guesses(history[-1]):
         return ""
     auc = f"AUC {history[-1].validation_auc:.3f}"

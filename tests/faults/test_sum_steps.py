@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dermafed.server.rounds.checkpoint import load_state
+from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.shared.protocol.sum_messages import (
     SUM_KEYS,
     SUM_RELEASE,
@@ -49,7 +50,7 @@ wait = "30m"
 deadline = "{deadline}"
 attempts = 1
 """
-LONG = 1800.0  # seconds for what takes a minute on an idle machine
+LONG = 3600.0  # seconds for what takes a minute on an idle machine
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,11 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 
 
 def train(federation: Federation, name: str, rounds: int, deadline: str = "20m") -> None:
+    number = 1 + len(json.loads(federation.coordinator("runs", "--json"))["runs"])
+    folder = federation.server / "runs" / f"{number:04d}-{name}"
+    folder.mkdir(parents=True)
+    first = {"weights": np.linspace(-1, 1, 12, dtype=np.float32), "adapted": np.ones(12, bool)}
+    np.savez(folder / START_FILE, **first, origin="none")  # a small model in place of the plan's
     plan = federation.folder / f"{name}.toml"
     plan.write_text(PLAN.format(name=name, rounds=rounds, deadline=deadline))
     federation.coordinator("train", plan)
@@ -84,21 +90,29 @@ def rests(federation: Federation, name: str, status: str) -> str:
 
 
 def test_a_worker_killed_at_any_step_is_missed_by_name_or_not_at_all(federation: Federation) -> None:
-    kills = [(DIE, "train", number, 1, step) for number, step in enumerate(STEPS, 1)]
-    does(federation, "linz", *kills)
-    train(federation, "killed", rounds=len(STEPS))
+    """Two of five at a time, as three open a sum; a worker that dies over its keys can still begin."""
+    killed = {
+        1: {"linz": SUM_KEYS, "salzburg": SUM_SHARES, "vienna": TRAIN},
+        2: {"linz": SUM_SURVIVORS, "salzburg": SUM_RELEASE},
+    }
+    for clinic in ("linz", "salzburg", "vienna"):
+        own = [(number, steps[clinic]) for number, steps in killed.items() if clinic in steps]
+        does(federation, clinic, *((DIE, "train", number, 1, step) for number, step in own))
+    train(federation, "killed", rounds=2)
     rests(federation, "killed", "finished")
-    rows = federation.history("killed")
-    log = federation.log("linz")
-    assert log.count("the worker ended (signal 9) and is started again") == len(STEPS)
-    # With its keys or its list not sent yet, it can still begin; with its values sent, it is in the sum.
-    assert [row["replied"] for row in rows] == [5, 4, 4, 5, 5]
-    for step, row in zip(STEPS, rows, strict=True):
-        missing = [each for each in row["left_out"].split("; ") if each and "(evaluation)" not in each]
-        what = {SUM_SHARES: "secure sum failed", TRAIN: "training failed"}.get(step)
-        assert missing == ([f"linz: {what} there (FederationError); its own log says why"] if what else [])
-    assert "This clinic has not begun this attempt at a secure sum, or no longer knows it" in log
-    start, end = (load_state(federation.run_folder("killed"), number).weights for number in (4, 5))
+    first, second = federation.history("killed")
+    assert (first["replied"], second["replied"]) == (3, 5)  # with its values sent, it is in the sum
+    missing = [each for each in first["left_out"].split("; ") if "(evaluation)" not in each]
+    assert missing == [
+        "salzburg: secure sum failed there (FederationError); its own log says why",
+        "vienna: training failed there (FederationError); its own log says why",
+    ]
+    assert "(evaluation)" in second["left_out"] or not second["left_out"]
+    for clinic, times in {"linz": 2, "salzburg": 2, "vienna": 1}.items():
+        assert federation.log(clinic).count("the worker ended (signal 9) and is started again") == times
+    worker = (federation.home("salzburg") / "node" / "worker.log").read_text()
+    assert "This clinic has not begun this attempt at a secure sum, or no longer knows it" in worker
+    start, end = (load_state(federation.run_folder("killed"), number).weights for number in (1, 2))
     assert np.abs(end - start - 0.01).max() < 1e-5
     assert "Traceback" not in federation.log(SERVER)
 
@@ -115,7 +129,7 @@ def test_one_more_than_the_threshold_bears_opens_nothing_and_the_error_says_who_
             (DIE, "train", 1, 3, SUM_SURVIVORS),
             (DIE, "train", 2, 1, SUM_RELEASE),
         )
-    train(federation, "more", rounds=3)
+    train(federation, "more", rounds=2)
     for sent in ("shares", "masked vectors"):
         why = rests(federation, "more", "paused")
         assert f"2 clinics sent their {sent}, of the 3 that a secure sum needs" in why
@@ -124,17 +138,14 @@ def test_one_more_than_the_threshold_bears_opens_nothing_and_the_error_says_who_
         assert "Nothing was opened. Connect the clinics named here" in why
         federation.coordinator("resume", "more")
     rests(federation, "more", "finished")
-    signing, releasing, whole = federation.history("more")
+    signing, releasing = federation.history("more")
     assert "2 clinics sent their signatures, of the 3" in signing["left_out"]
     assert "missing: linz, salzburg, vienna" in signing["left_out"]
     assert "cannot be taken off the sum" in releasing["left_out"]
     assert "not released by: linz, salzburg, vienna" in releasing["left_out"]
-    assert [signing["replied"], releasing["replied"], whole["replied"]] == [0, 0, 5]
-    moved = (
-        load_state(federation.run_folder("more")).weights
-        - load_state(federation.run_folder("more"), 2).weights
-    )
-    assert np.abs(moved - 0.01).max() < 1e-5
+    assert [signing["replied"], releasing["replied"]] == [0, 0]
+    before, after = (load_state(federation.run_folder("more"), number).weights for number in (1, 2))
+    assert (before == after).all()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +166,7 @@ def test_a_way_cut_at_any_step_costs_the_clinic_behind_it_at_most(
             does(federation, clinic, (WAIT, "train", 1, 1, cuts[clinic]))
             federation.start_clinic(clinic, "tests.faults.summing_worker")
         wait_for(lambda: federation.connected(*CLINICS), LONG)
-        train(federation, name, rounds=1, deadline="45s")
+        train(federation, name, rounds=1, deadline="2m")
         for clinic in sorted(cuts, key=lambda clinic: STEPS.index(cuts[clinic])):
             at = federation.home(clinic) / AT_STEP
             wait_for(at.exists, LONG)
