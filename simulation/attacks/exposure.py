@@ -64,20 +64,23 @@ def trained_layer(
         Kernel, and bias in the last row, float64 (K + 1, C).
     """
     random, truth = np.random.default_rng(seed), np.eye(classes)[labels]
-    inputs = np.c_[features, np.ones(len(features))].astype(np.float64)
+    inputs = np.c_[features, np.ones(len(features))].astype(np.float32)
     prior = np.log(np.maximum(truth.mean(axis=0), 1 / (len(labels) + 1)))
     layer = np.zeros((inputs.shape[1], classes))
     for _ in range(how.steps):
         drawn = random.random(len(labels)) < how.rate
-        errors = softmax(inputs[drawn] @ layer + prior, axis=1) - truth[drawn]
-        gradient = inputs[drawn].T @ (errors * _shortened(inputs[drawn], errors, how.clip))
+        read, true = (inputs, truth) if drawn.all() else (inputs[drawn], truth[drawn])
+        errors = softmax(read @ layer.astype(np.float32) + prior, axis=1) - true
+        gradient = read.T @ (errors * _shortened(read, errors, how.clip)).astype(np.float32)
         if how.noise:
             gradient += random.normal(scale=how.noise * how.clip, size=gradient.shape)
-        layer -= how.learning_rate * gradient / (how.rate * len(labels))
+        layer -= how.learning_rate * gradient.astype(np.float64) / (how.rate * len(labels))
     return layer
 
 
-def _shortened(inputs: Floats, errors: Floats, clip: float) -> Floats:
+def _shortened(inputs: NDArray[np.float32], errors: Floats, clip: float) -> Floats:
     """By what each image's gradient, the outer product of the two, is multiplied: (N, 1)."""
+    if math.isinf(clip):
+        return np.ones((len(errors), 1))
     norms = np.linalg.norm(inputs, axis=1) * np.linalg.norm(errors, axis=1)
     return np.asarray(np.minimum(1, clip / np.maximum(norms, 1e-12))[:, None], np.float64)

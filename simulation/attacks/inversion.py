@@ -12,6 +12,8 @@ each number a line by least squares. So clipping, other images and noise are und
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,7 +95,7 @@ def _seen(inputs: Floats, labels: NDArray[np.int64], classes: int, how: Exposure
 
 def all_steps_noise(how: Exposure) -> float:
     """The noise of the mean of all steps of a run, each of which draws the image with the rate."""
-    return how.noise / (how.rate * np.sqrt(how.steps))
+    return how.noise / (how.rate * math.sqrt(how.steps))
 
 
 def _lines(seen: Floats, truth: Floats) -> tuple[Floats, Floats]:

@@ -82,11 +82,8 @@ class Attacks:
         self._victims = own[:VICTIMS]
         self._known = np.concatenate([self._victims, others[:PUBLIC]])
         self._found: dict[Exposure, dict[str, float]] = {}
+        self._truth: Floats = patients.pictures[self._victims]
         self.shown = {"the image": self._truth[:SHOWN]}
-
-    @property
-    def _truth(self) -> Floats:
-        return self._patients.pictures[self._victims]
 
     def figures(self, row: str, how: Exposure) -> dict[str, float]:
         """Both attacks' figures where the server sees this, by name."""
