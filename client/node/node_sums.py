@@ -12,6 +12,7 @@ from dermafed.client.node.clinic_sums import Summand
 from dermafed.client.node.home import Home
 from dermafed.client.node.offers import StoredOffer
 from dermafed.client.node.private_run import private_run
+from dermafed.client.node.sum_transcript import SumTranscripts
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.protocol.node_key import read_private_key
 from dermafed.shared.protocol.summed import COUNT_GRID, Summing
@@ -34,7 +35,8 @@ def node_summand(home: Home, clinic: str, folder: OfferFolder, stored: StoredOff
     offer, split = stored.offer, read_clinic_split(folder.split)
     summing = Summing.of(offer, stored.class_counts)
     counts = tuple(count_training_images(split, offer.model.classes).tolist())
-    summand = Summand(clinic, read_private_key(home.key), SumLogFile(folder.sums), summing, counts)
+    log, transcripts = SumLogFile(folder.sums), SumTranscripts(folder.transcripts)
+    summand = Summand(clinic, read_private_key(home.key), log, summing, counts, transcripts)
     if not summing.has_noise:
         return summand
 

@@ -26,7 +26,7 @@ from dermafed.shared.protocol.sum_messages import (
     decode_step,
     encode_sum,
 )
-from dermafed.shared.protocol.summed import NO_MODEL, Label, digest_of
+from dermafed.shared.protocol.summed import Label
 from dermafed.shared.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def add_sums(
                 def own_values(own: Summand) -> Mapping[str, ArrayLike]:
                     return values(trainer_for(context), asked, own)
 
-                return encode_sum(sums.mask(of, text, context, digest_of(asked), own_values))
+                return encode_sum(sums.mask(of, text, context, asked, own_values))
 
             return with_ledger(message, context, work)
 
@@ -93,7 +93,7 @@ def add_sums(
     def counts(message: Message, context: Context) -> RecordDict:
         def work(content: RecordDict) -> RecordDict:
             of, text = decode(content, context, "counts")
-            return encode_sum(sums.mask(of, text, context, NO_MODEL, summed_counts))
+            return encode_sum(sums.mask(of, text, context, None, summed_counts))
 
         return with_ledger(message, context, work)
 

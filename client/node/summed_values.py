@@ -73,7 +73,7 @@ def noisy_trainer(trainer: Trainer) -> NoisyTrainer:
 
 
 def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> Values:
-    """Train, and weigh the change by this clinic's number of training images.
+    """Train, and weigh the change by this clinic's number of training images, or by 1 with groups.
 
     The weight is no other number, since a server could choose what else it follows from, so that one clinic
     outweighs all others in the sum.
@@ -92,5 +92,5 @@ def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> V
             where="largest_change",
             remedy="Nothing was sent; allow more in the plan, or train with a smaller learning rate",
         )
-    images = summand.images
-    return {"change": change * images, "weight": [images], "loss": [update.metrics["loss"] * images]}
+    weight = summand.summing.weight(summand.images)
+    return {"change": change * weight, "weight": [weight], "loss": [update.metrics["loss"] * weight]}

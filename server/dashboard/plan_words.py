@@ -35,10 +35,13 @@ def _model(plan: RunPlan) -> str:
     model = plan.offer.model
     names = listed([spaced(name) for name in model.classes])
     start = _WEIGHTS.get(plan.weights, "the weights of a file")
-    return (
+    words = (
         f"An {model.backbone} of {model.image_size} pixels learns to tell {names} apart. "
         f"It starts from {start}."
     )
+    if model.features == "lesion":
+        words += " Its last layer reads the lesion, where a finder finds one."
+    return words
 
 
 def _training(offer: Offer) -> str:
@@ -51,10 +54,12 @@ def _training(offer: Offer) -> str:
         )
     passes = "1 pass" if recipe.epochs == 1 else f"{recipe.epochs:g} passes"
     work = f"{recipe.steps} steps" if recipe.steps else f"{passes} over its own images"
+    guided = f" In the loss, evidence outside of lesion masks counts {recipe.guidance:g} times."
     return (
         f"In each of {offer.rounds} rounds, every clinic trains for {work}, {recipe.batch_size} images a "
-        f"step, at a learning rate of up to {recipe.learning_rate:g}. The strategy {offer.strategy} makes "
-        "one model of theirs, and every clinic evaluates it on its validation images."
+        f"step, at a learning rate of up to {recipe.learning_rate:g}.{guided if recipe.guidance else ''} The "
+        f"strategy {offer.strategy} makes one model of theirs, and every clinic evaluates it on its "
+        "validation images."
     )
 
 

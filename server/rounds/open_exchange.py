@@ -26,6 +26,16 @@ _WORDS = {
     "query.prepare": "preparation of the images",
     "query.explain": "explanations",
     "query.lesions": "sums of the lesion finder",
+    "query.finder": "the lesion finder, sent to the clinics",
+    "query.audit": "audit of the model",
+    "query.sum_keys": "keys of a secure sum",
+    "query.sum_parts": "graph of a secure sum",
+    "query.sum_shares": "shares of a secure sum",
+    "query.summed_counts": "secure sum of the classes' images",
+    "train.summed": "training, for a secure sum",
+    "evaluate.summed": "evaluation, for a secure sum",
+    "query.sum_survivors": "signatures of a secure sum",
+    "query.sum_release": "opening of a secure sum",
 }
 
 

@@ -16,8 +16,8 @@ from flwr.serverapp import Grid
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.exchange import Participation
+from dermafed.server.rounds.opened_sums import Asked
 from dermafed.server.rounds.secure_sums import SecureSums
-from dermafed.server.rounds.sum_exchange import Asked
 from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
 from dermafed.shared.protocol.private_plan import PrivatePlan

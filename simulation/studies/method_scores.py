@@ -28,8 +28,12 @@ from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.studies.method_names import BLOB, CONTROLS, MEAN_MASK, OF_ANOTHER_IMAGE
+from dermafed.simulation.studies.finder_method import finder_method
+from dermafed.simulation.studies.method_names import BLOB, CONTROLS, FINDER, MEAN_MASK, OF_ANOTHER_IMAGE
 from dermafed.simulation.studies.study_runs import StudyRun, clinic_folders, saved_tests
+
+_DEFINED_FOR = {"cam": ("pooled",), "evidence": ("blocks", "lesion")}
+"""The features of models for which a method is defined, where not for all."""
 
 
 def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str, Scores]:
@@ -37,33 +41,41 @@ def method_scores(run: StudyRun, methods: Iterable[str], count: int) -> dict[str
 
     Args:
         run: a finished run with its model.
-        methods: of :data:`dermafed.shared.explain.methods.METHODS`.
-        count: number of test images, evenly spaced over those of all clinics by name.
+        methods: of :data:`dermafed.shared.explain.methods.METHODS`; those that the model does not have are
+            left out.
+        count: number of test images, evenly spaced over those of all clinics by name; of those with a lesion
+            mask, if there are any.
 
     Returns:
         The mean of each measure over the images that have it: of each method, of each of the
-        :func:`controls`, and as ``METHOD of another image`` of the method's map of the next image.
+        :func:`controls`, of the model's lesion finder if it has one, and as ``METHOD of another image`` of
+        the method's map of the next image.
 
     Raises:
-        ModelError: the model cannot be read, or a method is not defined for it.
+        ModelError: the model or its finder cannot be read, or a method is not defined for it.
         ImageError: an image or mask cannot be read.
     """
     configure_backend(1)
-    model, info = load_model(run.folder / "model.keras")
+    file = run.folder / "model.keras"
+    model, info = load_model(file)
     records = _chosen(run, count)
     pixels = load_labelled(records, info.model, info.preprocess).images
     images = [(image, _mask(record, info.preprocess)) for image, record in zip(pixels, records, strict=True)]
     nulls = nulls_of(_training(run), info.preprocess)
-    trained, shuffled = Explainer(model), Explainer(randomised(model, "everything"))
-    measured = {
-        name: method_quality(
-            MeasuredMethod(trained.contrast(name), shuffled.contrast(name)), trained.predict, images, nulls
-        )
+    of_chance = randomised(model, "everything")
+    trained, shuffled = Explainer(model), Explainer(of_chance)
+    compared = {
+        name: MeasuredMethod(trained.contrast(name), shuffled.contrast(name))
         for name in methods
+        if info.model.features in _DEFINED_FOR.get(name, (info.model.features,))
     }
+    if (finder := finder_method(file, model, of_chance)) is not None:
+        compared[FINDER] = finder
     for name, heatmap in controls(info.preprocess.image_size, nulls).items():
-        method = ignoring(heatmap)
-        measured[name] = method_quality(MeasuredMethod(method, method), trained.predict, images, nulls)
+        compared[name] = MeasuredMethod(ignoring(heatmap), ignoring(heatmap))
+    measured = {
+        name: method_quality(method, trained.predict, images, nulls) for name, method in compared.items()
+    }
     if nulls is not None:
         measured[BLOB] = with_best_widths(measured[BLOB], images, nulls)
     return {key: scores for name, own in measured.items() for key, scores in _summary(name, own)}
@@ -88,6 +100,7 @@ def _summary(name: str, quality: MethodQuality) -> Iterable[tuple[str, Scores]]:
 
 def _chosen(run: StudyRun, count: int) -> list[LesionRecord]:
     every = [record for own in saved_tests(run).records.values() for record in own]
+    every = [record for record in every if record.mask is not None] or every
     every.sort(key=lambda record: record.image_id)
     places = np.linspace(0, len(every) - 1, min(count, len(every)))
     return [every[int(place)] for place in places]

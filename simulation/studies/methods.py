@@ -18,14 +18,14 @@ from dermafed.shared.process import cores
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.studies.markdown_table import markdown_table
-from dermafed.simulation.studies.method_names import BLOB, CONTROLS, MEAN_MASK, OF_ANOTHER_IMAGE
+from dermafed.simulation.studies.method_names import BLOB, CONTROLS, FINDER, MEAN_MASK, OF_ANOTHER_IMAGE
 from dermafed.simulation.studies.plots import COLOURS, MARKERS, as_svg, horizontal_panels
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import as_csv, cell, over_seeds
 
 METHODS_FILE = "method_scores.json"
 IMAGES = 50
-NOT_BUILT = "not built yet"
+NO_MAP = "no map here"
 
 WHERE = {
     "pixel_precision": "Pixel precision ↑",
@@ -74,7 +74,7 @@ class Entry:
         work: the authors.
         idea: their idea.
         metrics: the metrics that the idea is about, of :data:`METRICS`.
-        methods: names of the methods that represent it here; empty where none does yet.
+        methods: names of the methods that represent it here; empty where none does.
     """
 
     work: str
@@ -91,12 +91,12 @@ TABLE_1 = (
         "Rahimiaghdam 2023",
         "several explainers, their quality and stability",
         tuple(METRICS),
-        ("gradcam", "gradcam++", "gradient-weighted", "scorecam"),
+        ("gradcam", "gradcam++", "gradient-weighted", "scorecam", "evidence"),
     ),
     Entry("Livieris et al. 2023", "Siamese similarity and Grad-CAM"),
     Entry("Aasem et al. 2022", "localisation", _LOCATED, ("cam", "gradcam", "scorecam")),
-    Entry("Bianchini", "explanation of single pixels"),
-    Entry("this system", "Score-CAM", tuple(METRICS), ("scorecam",)),
+    Entry("Bianchini", "explanation of single pixels", _LOCATED, (FINDER,)),
+    Entry("this system", "Score-CAM, additive evidence", tuple(METRICS), ("scorecam", "evidence")),
     Entry("control", "maps that do not look at the image", tuple(METRICS), (BLOB, MEAN_MASK)),
 )
 
@@ -119,7 +119,8 @@ def measure(run: StudyRun) -> None:
     """Writes the scores of Table 1's methods into a run's folder; for a process of its own."""
     from dermafed.simulation.studies.method_scores import method_scores
 
-    used = dict.fromkeys(name for entry in TABLE_1 for name in entry.methods if name not in CONTROLS)
+    own = {*CONTROLS, FINDER}
+    used = dict.fromkeys(name for entry in TABLE_1 for name in entry.methods if name not in own)
     write_json(run.folder / METHODS_FILE, method_scores(run, used, IMAGES))
 
 
@@ -130,10 +131,11 @@ def _lines(runs: Sequence[StudyRun]) -> Iterator[Line]:
         seeds = [json.loads(path.read_text("utf-8")) for path in files]
         for entry in TABLE_1:
             about = {"row": row, "work": entry.work, "idea": entry.idea}
-            if not entry.methods:
+            methods = [name for name in entry.methods if any(name in scores for scores in seeds)]
+            if not methods:
                 nothing: Line = {"figure": None, "measured": ITSELF, "values": []}
-                yield {**about, "method": NOT_BUILT, **nothing, "mean": None, "half_width": None}
-            for method, metric in ((method, metric) for method in entry.methods for metric in entry.metrics):
+                yield {**about, "method": NO_MAP, **nothing, "mean": None, "half_width": None}
+            for method, metric in ((method, metric) for method in methods for metric in entry.metrics):
                 named = {**about, "method": method, "figure": metric}
                 for measured, values in _measured(seeds, method, metric).items():
                     yield {**named, "measured": measured, **over_seeds(values)}

@@ -14,8 +14,19 @@ from dermafed.server.rounds.open_exchange import (
     load_exchange,
     save_exchange,
 )
+from dermafed.shared.protocol.messages import AUDIT_QUERY, FINDER_QUERY, LESIONS_QUERY
+from dermafed.shared.protocol.sum_messages import (
+    SUM_KEYS,
+    SUM_PARTS,
+    SUM_RELEASE,
+    SUM_SHARES,
+    SUM_SURVIVORS,
+    SUMMED,
+)
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
+
+SUM_STEPS = (SUM_KEYS, SUM_PARTS, SUM_SHARES, SUM_SURVIVORS, SUM_RELEASE, *SUMMED.values())
 
 
 def at(seconds: int) -> str:
@@ -53,3 +64,10 @@ def test_a_missing_or_damaged_file_is_no_exchange(tmp_path: Path) -> None:
     for text in ("[1]", "{", '{"turns": {}, "traffic": {}, "else": 1}', '{"turns": [], "traffic": []}'):
         (tmp_path / EXCHANGE_FILE).write_text(text)
         assert load_exchange(tmp_path) is None
+
+
+def test_only_calibration_is_called_calibration() -> None:
+    kinds = (AUDIT_QUERY, FINDER_QUERY, LESIONS_QUERY, *SUM_STEPS)
+    words = {OpenExchange(kind=kind).words for kind in kinds}
+    assert len(words) == len(kinds)
+    assert "calibration" not in words

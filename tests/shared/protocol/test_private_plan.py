@@ -64,7 +64,7 @@ def test_without_it_a_plan_is_what_it_was(nothing: str) -> None:
         ([ASKED.replace('"clinic"', '"sum"')], 'place = "sum" needs secure aggregation'),
         ([IN_SUMS, "[training]", 'optimizer = "adamw"'], "a step is the server's"),
         ([IN_SUMS, "[training]", "momentum = 0.9"], "with the strategy fedavgm it has momentum"),
-        ([IN_SUMS, "[robust]", 'rule = "median"'], "the server sees their sum only"),
+        ([IN_SUMS, "[robust]", 'rule = "median"'], "the noise of its few clinics"),
         ([ASKED.replace('"head"', '"head+film"')], "There is no layers 'head\\+film'"),
         ([ASKED.replace("epsilon = 8", "epsilon = 0")], "epsilon is 0"),
         ([ASKED.replace("delta = 1e-5", "delta = 1")], "delta is 1"),

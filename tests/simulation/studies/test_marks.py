@@ -25,7 +25,7 @@ PAIRS = [
 ]
 METHODS = [
     {"method": "cam", "figure": "deletion", "mean": 0.25, "half_width": None},
-    {"method": "not built yet", "figure": None, "mean": None, "half_width": None},
+    {"method": "no map here", "figure": None, "mean": None, "half_width": None},
 ]
 GROUPS = [
     {"group": "40-59", "recall": {"value": 0.5, "low": 0.25, "high": 0.75}},
@@ -56,6 +56,7 @@ def between(query: str, text: str = "old") -> str:
         ("s/pairs a=y b=z show=p_holm digits=4", "< 0.0001"),
         ("s/pairs b=y show=images", "12"),
         ("s/groups group=40-59 show=recall digits=2", "0.50 (0.25 to 0.75)"),
+        ("s/table+s/methods figure=deletion digits=2", "0.25"),
     ],
 )
 def test_a_single_number_is_written_in_its_sentence(results: Path, query: str, number: str) -> None:
@@ -75,7 +76,7 @@ def test_a_table_has_a_line_for_each_row_and_a_column_for_each_metric(results: P
 
 def test_a_line_without_a_metric_is_a_row_of_empty_cells(results: Path) -> None:
     query = "s/methods by=method across=figure"
-    table = "\n| Method | Deletion |\n| --- | ---: |\n| cam | 0.250 |\n| not built yet |  |\n"
+    table = "\n| Method | Deletion |\n| --- | ---: |\n| cam | 0.250 |\n| no map here |  |\n"
     assert renew(between(query), results) == between(query, table)
 
 

@@ -17,7 +17,7 @@ from dermafed.simulation.studies.methods import (
     ITSELF,
     LESS_BLOB,
     METRICS,
-    NOT_BUILT,
+    NO_MAP,
     PLOTTED,
     TABLE_1,
     WHERE,
@@ -69,7 +69,7 @@ def test_table_1_has_every_entry_with_or_without_a_method(tmp_path: Path) -> Non
     lines = analyse(runs, tmp_path)
     assert {line["work"] for line in lines} == {entry.work for entry in TABLE_1}
     for line in lines:
-        assert (line["method"] == NOT_BUILT) == (line["figure"] is None) == (line["values"] == [])
+        assert (line["method"] == NO_MAP) == (line["figure"] is None) == (line["values"] == [])
         assert line["figure"] is None or np.isfinite(line["values"]).all()
     own, gain, other = (
         {
@@ -94,8 +94,10 @@ def test_table_1_has_every_entry_with_or_without_a_method(tmp_path: Path) -> Non
     table = (tmp_path / "methods.md").read_text("utf-8")
     first = table.splitlines()[2]
     assert first.startswith("| Work | Idea | Here | Pixel precision ↑ | Off-centre precision ↑ |")
-    assert "| Livieris et al. 2023 | Siamese similarity and Grad-CAM | not built yet |  |" in table
-    assert f"| this system | Score-CAM | scorecam | {own['pixel_precision']:.3f} ±" in table
+    assert "| Livieris et al. 2023 | Siamese similarity and Grad-CAM | no map here |  |" in table
+    assert (
+        f"| this system | Score-CAM, additive evidence | scorecam | {own['pixel_precision']:.3f} ±" in table
+    )
     assert "| control | maps that do not look at the image | mean mask |" in table
     for measured in (ITSELF, LESS_BLOB, ANOTHER):
         assert f"## plain, {measured}\n" in table
