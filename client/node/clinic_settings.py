@@ -107,7 +107,9 @@ class Limits:
             images: training images of the clinic, if they are known.
             patients: training patients, if they are known.
         """
-        work = None if images is None else least_round(offer.recipe, offer.rounds, images)
+        # With noise by patient, few images do not show in a round.
+        has_noise = offer.dp is not None
+        work = None if images is None or has_noise else least_round(offer.recipe, offer.rounds, images)
         faults = [] if offer.epsilon is None else [f"epsilon {offer.epsilon:g}, but nothing would be noised"]
         faults += _beyond_delta(offer, patients)
         for name, (part, key) in least_keys().items():

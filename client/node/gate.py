@@ -71,6 +71,7 @@ from dermafed.shared.protocol.slope_messages import (
     decode_slopes_request,
     encode_slope_sums,
 )
+from dermafed.shared.protocol.sum_messages import SUMMED
 
 METRICS = {"loss"}
 """The metrics that a training may report."""
@@ -103,7 +104,7 @@ def filter_reply(reply: Message, request: Message, classes: int | None, *, secur
 def _encode_again(
     content: RecordDict, request: Message, classes: int | None, kinds: Mapping[str, Encode]
 ) -> RecordDict:
-    if LEDGER in content and kinds is _KINDS:
+    if LEDGER in content and (kinds is _KINDS or request.metadata.message_type in SUMMED.values()):
         record = content[LEDGER]
         decode_head(content)
         again = _encode_again(without(content, LEDGER), request, classes, kinds)

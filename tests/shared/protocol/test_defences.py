@@ -33,6 +33,11 @@ def plan_of(*sections: str) -> RunPlan:
         ([], [], ["differential privacy: none", "against hostile clinics: screening", "aggregation: plain"]),
         ([SECURE], ["secure sums over clinics"], ["aggregation secure, colluders 2"]),
         ([PRIVATE], ["epsilon 8 at delta 1e-05"], ["dp {'epsilon': 8, 'delta': 1e-05"]),
+        (
+            [SECURE, PRIVATE, 'place = "sum"\n'],
+            ["secure sums over clinics", "each clinic adds a part of the noise"],
+            ["aggregation secure, colluders 2", "which the clinics of a secure sum add in parts"],
+        ),
         ([ROBUST, PRIVATE], ["median bears hostile", "epsilon 8"], ["median, bears 2", "epsilon 8 at delta"]),
     ],
 )
@@ -50,7 +55,7 @@ def test_everybody_is_told_what_defends(sections: list[str], words: list[str], a
     ("sections", "why"),
     [
         ([SECURE, ROBUST], "needs 5 sums over groups with secure aggregation, .* there are 9"),
-        ([SECURE, PRIVATE], "the sums of counts and of validations have no noise"),
+        ([SECURE, PRIVATE], "sums would protect no patient further"),
     ],
 )
 def test_defences_that_contradict_each_other_are_refused(sections: list[str], why: str) -> None:
