@@ -73,7 +73,7 @@ def _ask(record: Record, directory: Path, what: Literal["lesions", "drift"]) -> 
         raise SettingsError(
             "The server is not running: nobody can be asked",
             where=directory,
-            remedy="Start it: fl-server start; or see the last answers: --last",
+            remedy="Start it; or see the last answers: fl-server query --last",
         )
     number = add_query(record, what)
     while (found := find_query(record, number)).ended is None:

@@ -68,9 +68,9 @@ from dermafed.shared.training.exact_head.ridge import LinearHead
 from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import become_server_task
-from tests.shared.metrics.decision.sample_lesions import two_classes
 from tests.shared.counts.sample_lesions import sample_counts
 from tests.shared.counts.sample_months import sample_months
+from tests.shared.metrics.decision.sample_lesions import two_classes
 from tests.shared.metrics.shortcuts.sample_audit import sample_sums
 
 WEIGHTS = np.arange(4, dtype=np.float32)
