@@ -89,7 +89,7 @@ def _print_lesions(found: QueryAnswers[LesionCounts]) -> None:
 
     console = Console(highlight=False)
     clinics = sorted(found.clinics)
-    for one in lesion_tables(found) if clinics else ():
+    for one in lesion_tables(found):
         table = Table(title=f"\n{one.title}", title_justify="left", box=SIMPLE, show_edge=False)
         table.add_column("")
         table.add_column("All, at least", justify="right")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from dermafed.server.coordinator.query_answers import QueryAnswers
 from dermafed.shared.counts.alert_drift import AlertShare, alert_departures, alert_share
-from dermafed.shared.counts.lesion_counts import TABLES, LesionCounts
+from dermafed.shared.counts.lesion_counts import LESIONS_OF_PATIENT, TABLES, LesionCounts
 from dermafed.shared.counts.monthly_counts import Expected, MonthlyCounts
 from dermafed.shared.counts.rounding import HIDDEN, STEP, text
 
 FEW = (
     f"Counts are rounded down to multiples of {STEP}. Few: fewer than {STEP}, or of fewer than {STEP} "
-    "patients. Hidden: it would show how many these few are; it is about the total less the others. Rows "
-    "that are few at every clinic are left out."
+    "patients. A wide range is of a count that a clinic hides, since it would show how many these few are. "
+    "Rows that are few at every clinic are left out."
 )
 
 
@@ -61,16 +61,19 @@ class DriftLine:
 
 
 def lesion_tables(answers: QueryAnswers[LesionCounts]) -> list[CountTable]:
-    """The tables of lesions, first that of all; columns are the clinics by name."""
+    """The tables of lesions, first that of all; columns are the clinics by name. Without clinics, none."""
+    if not answers.clinics:
+        return []
     clinics = [answers.clinics[name] for name in sorted(answers.clinics)]
     alone = [
-        _row("lesions", [counts.lesions for counts in clinics]),
-        _row("patients", [counts.patients for counts in clinics]),
+        _row("lesions", [_range(counts.lesions) for counts in clinics]),
+        _row("patients", [_range(counts.patients) for counts in clinics]),
     ]
     tables = [CountTable("In all", alone)]
     for name, (cells, _) in TABLES.items():
-        found = [[int(counts.tables[name][place]) for counts in clinics] for place in range(len(cells))]
-        rows = [_row(cell, counts) for cell, counts in zip(cells, found, strict=True) if any(counts)]
+        by_clinic = [_ranges(counts, name) for counts in clinics]
+        by_cell = zip(cells, zip(*by_clinic, strict=True), strict=True)
+        rows = [_row(cell, ranges) for cell, ranges in by_cell if any(low for low, _ in ranges)]
         tables.append(CountTable(f"By {name.replace('_', ' ')}", rows))
     return tables
 
@@ -81,9 +84,24 @@ def drift_lines(answers: QueryAnswers[MonthlyCounts]) -> list[DriftLine]:
     return sorted(lines, key=lambda line: not line.departures)
 
 
-def _row(name: str, counts: Sequence[int]) -> CountRow:
-    least = sum(STEP if count == HIDDEN else count for count in counts)
-    return CountRow(name.replace("_", " "), least, tuple(map(text, counts)))
+def _range(count: int) -> tuple[int, int]:
+    """The least and the most that a published count stands for."""
+    return count, count + STEP - 1
+
+
+def _ranges(counts: LesionCounts, table: str) -> list[tuple[int, int]]:
+    """The same of each cell of a table; of the hidden one, what the total and the other cells leave."""
+    shown = counts.tables[table]
+    told, few = shown[shown > 0], int((shown == 0).sum())
+    most_of_few = few * (STEP - 1) * LESIONS_OF_PATIENT
+    least = counts.lesions - int((told + STEP - 1).sum()) - most_of_few
+    hidden = max(STEP, least), counts.lesions + STEP - 1 - int(told.sum())
+    return [hidden if count == HIDDEN else _range(int(count)) for count in shown]
+
+
+def _row(name: str, ranges: Sequence[tuple[int, int]]) -> CountRow:
+    texts = tuple(f"{low} to {high}" if low else "few" for low, high in ranges)
+    return CountRow(name.replace("_", " "), sum(low for low, _ in ranges), texts)
 
 
 def _line(clinic: str, counts: MonthlyCounts) -> DriftLine:

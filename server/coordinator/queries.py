@@ -67,7 +67,7 @@ class QueryAsker:
             answers = self._answers(query, stopped)
             save_answers(self.folder, query, answers)
             log.info(
-                "Query %d, %s: %d clinics answered, %d did not",
+                "Query %d, %s: answers of %d clinics, none of %d",
                 *(query.number, query.kind, len(answers.clinics), len(answers.left_out)),
             )
         except DermaFedError as error:

@@ -334,8 +334,11 @@ def test_query_shows_what_the_clinics_told_last(fl_server: Coordinator) -> None:
         assert fl_server.json("query", kind, "--last") == told.to_dict()
     lesions, drift = fl_server("query", "--last"), fl_server("query", "drift", "--last")
     assert [line.split() for line in lesions.out.splitlines() if "male" in line] == [
-        ["female", "5", "hidden"],
+        ["female", "11", "11", "to", "39"],  # of 50 to 54, without 15 to 19 and the lesions of four patients
         ["male", "15", "15", "to", "19"],
     ]
     assert "linz told nothing: not approved" in lesions.err
+    nobody: QueryAnswers[Any] = QueryAnswers(3, now(), {}, {"graz": "it is not connected"})
+    save_answers(fl_server.folder, Query(3, "lesions", now(), now(), ""), nobody)
+    assert "No clinic told anything." in fl_server("query", "--last").out
     assert "More alerts than the calibration lets expect, in 2027-03: " in drift.out
