@@ -72,7 +72,10 @@ class TrainedOn:
         """The same in words."""
         if not self.clinics:
             return gettext("unknown")
-        count, values = len(self.clinics), {"names": ", ".join(self.clinics), "images": number(self.images or 0)}
+        count, values = (
+            len(self.clinics),
+            {"names": ", ".join(self.clinics), "images": number(self.images or 0)},
+        )
         if self.images is None:
             return ngettext("%(num)s clinic: %(names)s", "%(num)s clinics: %(names)s", count, **values)
         if self.apart:

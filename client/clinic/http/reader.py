@@ -51,9 +51,7 @@ def language_router() -> APIRouter:
             raise Refused("malformed", "There is no such language", where="language", remedy=remedy)
         own = isinstance(back, str) and back.startswith("/") and back[1:2] not in ("/", "\\")
         response = RedirectResponse(str(back) if own else "/", 303)
-        response.set_cookie(
-            COOKIE, chosen, max_age=_SECONDS, secure=True, httponly=True, samesite="strict"
-        )
+        response.set_cookie(COOKIE, chosen, max_age=_SECONDS, secure=True, httponly=True, samesite="strict")
         return response
 
     return router

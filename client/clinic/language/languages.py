@@ -20,7 +20,11 @@ ENGLISH = "en"
 NAMES = {ENGLISH: "English", "de": "Deutsch", "fr": "Français", "es": "Español", "it": "Italiano"}
 """Each language's own name by its code, as browsers write the code."""
 
-_IN_SCRIPTS = (".js", "language/terms.py", "similar/similar_cases.py")  # where a message is from that scripts show, too
+_IN_SCRIPTS = (
+    ".js",
+    "language/terms.py",
+    "similar/similar_cases.py",
+)  # where a message is from that scripts show, too
 
 
 @dataclass(frozen=True)

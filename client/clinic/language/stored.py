@@ -7,7 +7,7 @@ from functools import cache
 
 from dermafed.client.clinic.language.speech import N_, find_message, gettext
 
-# As their makers write them: shared/lesion_finder, shared/metrics/decision, client/clinic/intake and similar.
+# As their makers write them: shared/lesion_finder, shared/metrics/decision, shared/explain, client/clinic/intake and similar.
 SENTENCES = (
     N_("no part of the image looks like a lesion"),
     N_("what looks like a lesion covers less than 0.5 %% of the image"),
@@ -32,6 +32,9 @@ SENTENCES = (
     N_("There seems to be a ruler; it can mislead the model."),
     N_("There seems to be much hair over the skin; it can hide parts of the lesion."),
     N_("The picture has a colour profile other than sRGB; the model sees its colours a little shifted."),
+    N_("Shows what moved the score; does not outline the lesion."),
+    N_("Additive evidence: yellow speaks for it, light blue against it."),
+    N_("Additive evidence: yellow speaks for it, light blue for the other class."),
     N_("DICOM answers are without attributes that cannot be passed on: %(names)s."),
 )
 
@@ -51,4 +54,6 @@ def retell(text: str) -> str:
 def _pattern(sentence: str) -> re.Pattern[str]:
     """Matches what was made of a sentence, with a group for each placeholder."""
     parts = _PLACEHOLDER.split(sentence.replace("%%", "%"))
-    return re.compile("".join(f"(?P<{each}>.+)" if place % 2 else re.escape(each) for place, each in enumerate(parts)))
+    return re.compile(
+        "".join(f"(?P<{each}>.+)" if place % 2 else re.escape(each) for place, each in enumerate(parts))
+    )

@@ -16,6 +16,8 @@ export function ngettext(singular, plural, num) {
 // The same as parts of a page: text, and nodes in place of placeholders.
 export const gettextNodes = (message, nodes) => found(message).split(/%\((\w+)\)s/).map((part, place) => place % 2 ? nodes[part] : part);
 
+export const number = (value, digits) => value.toLocaleString(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
 // A name of the node's data, such as that of a diagnosis.
 export const term = (name) => found(name.replaceAll("_", " "));
 
