@@ -70,6 +70,10 @@ def summary_pdf(diagnosis: Diagnosis, lesion: str | None, pictures: Sequence[Pic
     return bytes(page.output())
 
 
+def _years(age: int | None) -> str:
+    return "" if age is None else ngettext("%(count)s year", "%(count)s years", age, count=age)
+
+
 class _Summary(FPDF):
     """The page while it is drawn, from the top down."""
 
@@ -94,12 +98,7 @@ class _Summary(FPDF):
     def draw_facts(self, lesion: str | None) -> None:
         """What image it is of, and which model made it; nothing that names a person."""
         made, clinical = self.diagnosis, self.diagnosis.clinical
-        age = (
-            ""
-            if clinical.age is None
-            else ngettext("%(count)s year", "%(count)s years", clinical.age, count=clinical.age)
-        )
-        person = (term(clinical.sex or ""), age, term(clinical.site or ""))
+        person = (term(clinical.sex or ""), _years(clinical.age), term(clinical.site or ""))
         time = datetime.fromisoformat(made.time).astimezone()
         rows = {
             gettext("Time"): f"{day(time)}, {clock(time)}",

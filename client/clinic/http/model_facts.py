@@ -72,10 +72,8 @@ class TrainedOn:
         """The same in words."""
         if not self.clinics:
             return gettext("unknown")
-        count, values = (
-            len(self.clinics),
-            {"names": ", ".join(self.clinics), "images": number(self.images or 0)},
-        )
+        count = len(self.clinics)
+        values = {"names": ", ".join(self.clinics), "images": number(self.images or 0)}
         if self.images is None:
             return ngettext("%(num)s clinic: %(names)s", "%(num)s clinics: %(names)s", count, **values)
         if self.apart:
@@ -85,8 +83,10 @@ class TrainedOn:
                 count, **values,
             )  # fmt: skip
         return ngettext(
-            "a part of %(images)s images of %(num)s clinic: %(names)s; the others were for validation and test",
-            "a part of %(images)s images of %(num)s clinics: %(names)s; the others were for validation and test",
+            "a part of %(images)s images of %(num)s clinic: %(names)s; "
+            "the others were for validation and test",
+            "a part of %(images)s images of %(num)s clinics: %(names)s; "
+            "the others were for validation and test",
             count, **values,
         )  # fmt: skip
 

@@ -182,9 +182,9 @@ def _render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
 
 def _words(language: Language) -> dict[str, Any]:
     """What the page carries for its scripts; English is in them."""
-    return (
-        {"messages": language.for_scripts, "refusals": refusals_for_scripts()} if language.for_scripts else {}
-    )
+    if not language.for_scripts:
+        return {}
+    return {"messages": language.for_scripts, "refusals": refusals_for_scripts()}
 
 
 def _days_on(day: date, days: int) -> date | None:

@@ -17,14 +17,12 @@ from babel.support import Translations
 
 CATALOGUES = Path(__file__).parent / "catalogues"
 ENGLISH = "en"
-NAMES = {ENGLISH: "English", "de": "Deutsch", "fr": "Français", "es": "Español", "it": "Italiano"}
-"""Each language's own name by its code, as browsers write the code."""
+CODES = (ENGLISH, *sorted(path.stem for path in CATALOGUES.glob("*.po")))
+NAMES = {code: Locale(code).get_display_name().capitalize() for code in CODES}
+"""Each language's own name by its code, as browsers write the code: English, and one for each catalogue."""
 
-_IN_SCRIPTS = (
-    ".js",
-    "language/terms.py",
-    "similar/similar_cases.py",
-)  # where a message is from that scripts show, too
+# Where a message is from that scripts show, too.
+_IN_SCRIPTS = (".js", "language/terms.py", "similar/similar_cases.py")
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def _by_preference(accepted: str) -> list[str]:
     for each in accepted.split(","):
         code, _, weight = each.partition(";q=")
         try:
-            weighed.append((-float(weight or 1), code.strip()))
+            weighed.append((-float(weight or 1), code.strip().lower()))
         except ValueError:
             continue
     return [code for weight, code in sorted(weighed, key=lambda one: one[0]) if code and weight < 0]

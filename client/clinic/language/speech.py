@@ -16,7 +16,8 @@ from babel.numbers import format_decimal
 
 from dermafed.client.clinic.language.languages import ENGLISH, Language, language
 
-_CURRENT: ContextVar[Language] = ContextVar("language", default=language(ENGLISH))
+_ENGLISH = language(ENGLISH)
+_CURRENT: ContextVar[Language] = ContextVar("language", default=_ENGLISH)
 
 
 def current() -> Language:

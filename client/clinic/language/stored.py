@@ -7,7 +7,7 @@ from functools import cache
 
 from dermafed.client.clinic.language.speech import N_, find_message, gettext
 
-# As their makers write them: shared/lesion_finder, shared/metrics/decision, shared/explain, client/clinic/intake and similar.
+# As they are written in shared/lesion_finder, metrics/decision and explain, and in client/clinic/intake.
 SENTENCES = (
     N_("no part of the image looks like a lesion"),
     N_("what looks like a lesion covers less than 0.5 %% of the image"),
@@ -53,7 +53,5 @@ def retell(text: str) -> str:
 @cache
 def _pattern(sentence: str) -> re.Pattern[str]:
     """Matches what was made of a sentence, with a group for each placeholder."""
-    parts = _PLACEHOLDER.split(sentence.replace("%%", "%"))
-    return re.compile(
-        "".join(f"(?P<{each}>.+)" if place % 2 else re.escape(each) for place, each in enumerate(parts))
-    )
+    parts = enumerate(_PLACEHOLDER.split(sentence.replace("%%", "%")))
+    return re.compile("".join(f"(?P<{each}>.+)" if place % 2 else re.escape(each) for place, each in parts))
