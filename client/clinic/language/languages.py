@@ -18,7 +18,7 @@ from babel.support import Translations
 CATALOGUES = Path(__file__).parent / "catalogues"
 ENGLISH = "en"
 CODES = (ENGLISH, *sorted(path.stem for path in CATALOGUES.glob("*.po")))
-NAMES = {code: Locale(code).get_display_name().capitalize() for code in CODES}
+NAMES = {code: str(Locale(code).get_display_name()).capitalize() for code in CODES}
 """Each language's own name by its code, as browsers write the code: English, and one for each catalogue."""
 
 # Where a message is from that scripts show, too.
@@ -93,5 +93,5 @@ def _of(id: str | tuple[str, ...] | list[str]) -> str:
 
 
 def _forms(message: Message) -> list[str]:
-    said = message.string
+    said = message.string or ""
     return [said] if isinstance(said, str) else list(said)
