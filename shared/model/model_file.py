@@ -21,6 +21,8 @@ from dermafed.shared.storage.atomic_files import unwritable, write_atomically, w
 # How Keras names what it does not load from a file: a class or function that is not its own, a Lambda layer.
 _OWN_CODE = re.compile(r"(?:Could not locate \w+|Unknown layer:) '([\w>]{1,60})'|`(Lambda)` layer")
 
+_FILE = "of_file_"
+
 
 def save_model(path: Path, weights: NDArray[np.float32], info: ModelInfo) -> None:
     """Write the model file, then its description, each whole or not at all.
@@ -59,9 +61,23 @@ def load_model(path: Path) -> tuple[keras.Model, ModelInfo]:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, zipfile and HDF5 meet damage with errors of many types.
         raise _unreadable(error, path) from error
+    _name_apart(model)
     classifier = as_classifier(model)
     _check_form(classifier, info, path)
     return classifier, info
+
+
+def _name_apart(model: keras.Model) -> None:
+    """Give a file's operations names that Keras gives to no other.
+
+    Keras numbers operations by the process that makes them, such as ``transpose_3``. Those of a file may be
+    called as those that an explanation adds, and Keras makes no network of two operations of one name.
+    """
+    for operation in getattr(model, "operations", model.layers):
+        if isinstance(operation, keras.Model):
+            _name_apart(operation)
+        elif not isinstance(operation, keras.Layer) and not operation.name.startswith(_FILE):
+            operation.name = _FILE + operation.name
 
 
 def _unreadable(error: Exception, path: Path) -> ModelError:

@@ -40,6 +40,25 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
+def test_what_is_added_to_a_model_of_a_file_may_be_called_as_a_part_of_it(tmp_path: Path) -> None:
+    """Keras numbers operations by process: a file's and those of an explanation may have one name."""
+    inputs = keras.Input((32, 32, 3))
+    sums = keras.ops.sum(keras.ops.transpose(inputs, (0, 3, 1, 2)), axis=(2, 3))
+    inner = keras.Model(inputs, sums)
+    model = keras.Sequential([keras.Input((32, 32, 3)), inner, keras.layers.Softmax()])
+    names = {own.name for own in inner.operations if not isinstance(own, keras.Layer)}
+    assert len(names) == 2
+    path = tmp_path / "model.keras"
+    save_model(path, start(INFO.model), INFO)
+    model.save(path)
+    loaded, _ = load_model(path)
+    nested = next(own for own in loaded.layers if isinstance(own, keras.Model))
+    for name in names:
+        keras.Model(nested.inputs, keras.layers.Identity(name=name)(nested.outputs[0]))
+    expected = keras.ops.convert_to_numpy(model(IMAGES))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(IMAGES)), expected, atol=1e-6)
+
+
 def test_a_saved_model_predicts_the_same(saved: Path) -> None:
     model, info = load_model(saved)
     original = build_classifier(INFO.model)
