@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from dermafed.client.node.clinic_finder import with_masks
+from dermafed.client.node.clinic_masks import with_masks
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesion_finder.finder import LesionFinder

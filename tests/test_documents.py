@@ -66,6 +66,25 @@ def test_every_path_in_a_document_exists(document: Path) -> None:
     assert [name for name in named if "NEW" not in name and not (ROOT / name).exists()] == []
 
 
+def test_every_test_in_a_document_exists() -> None:
+    of_file = {
+        str(path.relative_to(ROOT)): set(re.findall(r"^def (test_\w+)\(", path.read_text("utf-8"), re.M))
+        for path in (ROOT / "tests").rglob("test_*.py")
+    }
+    everywhere = set().union(*of_file.values())
+    named = {
+        (str(document), file, name)
+        for document in DOCUMENTS
+        for file, name in re.findall(
+            r"`(tests/[\w/]+\.py)?(?:::)?(test_\w+)`", (ROOT / document).read_text("utf-8")
+        )
+    }
+    assert len(named) > 100
+    assert {
+        one for one in named if one[2] not in (of_file.get(one[1], set()) if one[1] else everywhere)
+    } == set()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_every_link_in_a_document_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", (ROOT / document).read_text("utf-8"))

@@ -71,19 +71,39 @@ def status(
     print_lines(*(f"{name.replace('_', ' '):14} {value}" for name, value in known.items()))
 
 
-def audit(folder: Folder = HERE, as_json: AsJson = False) -> None:
+def audit(
+    folder: Folder = HERE,
+    run: Annotated[
+        str,
+        typer.Option(
+            help="Replay a round of this plan: its name, or the start of its hash.", show_default=False
+        ),
+    ] = "",
+    round: Annotated[int, typer.Option(min=0, help="The round, with --run; 0: before the first.")] = 0,
+    as_json: AsJson = False,
+) -> None:
     """Show every message that left, and verify that no line was changed, removed or moved.
 
-    Exits 1 if the log was changed.
+    With `--run` and `--round`: what of the round this clinic was sent, signed and released in secure sums,
+    checked again: the keys, who was with whom, the signatures, and whether the models follow from each other.
+
+    Exits 1 if the log was changed, or something of the round does not hold.
 
     **Examples**
 
         fl-client audit
 
+        fl-client audit --run first --round 3
+
         fl-client audit --json
     """
     from dermafed.client.node.audit import read_log
 
+    if run:
+        from dermafed.client.commands.replay import show_round
+
+        show_round(open_home(folder), run, round, as_json=as_json)
+        return
     lines = read_log(open_home(folder).audit)
     if as_json:
         print_json([{"time": line.time, **asdict(line.entry)} for line in lines])

@@ -108,6 +108,7 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
     return [
         f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
         f"steps of {recipe.batch_size} images at a learning rate of {recipe.learning_rate:g}",
+        *_guidance(offer),
         f"costs about {', '.join(_price(offer))}",
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
         + ("; with age, sex and body site" if model.metadata else ""),
@@ -139,6 +140,14 @@ def _private(offer: Offer) -> str:
         f"{noise.times} steps, each of a share of {dp.rate:g} of the patients and with a noise of "
         f"{noise.noise:.2f} times the largest gradient"
     )
+
+
+def _guidance(offer: Offer) -> Iterator[str]:
+    if offer.recipe.guidance:
+        yield (
+            f"evidence outside the lesion counts {offer.recipe.guidance:g} times in the loss of images with "
+            "lesion masks: these stay here"
+        )
 
 
 def _exact_head(offer: Offer) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dermafed.client.commands.options import HERE, AsJson, Folder, open_home, pr
 if TYPE_CHECKING:
     from dermafed.client.node.ledger import Budget, Charge
     from dermafed.client.node.offers import StoredOffer
+    from dermafed.shared.protocol.offer import Offer
 
 _SEEN = (
     "the server sees this clinic's own update: it can test whether an image was trained on",
@@ -18,6 +19,9 @@ _SEEN = (
 _SEEN_IN_SUMS = (
     "the server sees sums over clinics of updates, counts, losses and histograms, none of this clinic's own",
     "and of sums with and without this clinic the difference, as docs/secure-sums.md says",
+)
+_SEEN_IN_GROUPS = (
+    "and of each round the mean change of this clinic's group, whose clinics are others in each round",
 )
 _SEEN_WITH_NOISE = (
     "the server learns of any patient no more than epsilon says, whatever model it sends",
@@ -50,18 +54,25 @@ def privacy(folder: Folder = HERE, as_json: AsJson = False) -> None:
     if as_json:
         print_json(_as_dict(charges, budget, offers))
         return
-    print_lines(*_ledger_lines(charges, budget))
+    print_lines(*_ledger_lines(charges, budget, offers))
     for hash, one in offers.items():
         print_lines(f"{hash[:12]}  {one.offer.name}", *(f"    {line}" for line in defences(one)))
 
 
 def defences(stored: StoredOffer) -> list[str]:
     """How an approved plan protects patients, and what a server could have learnt, in lines for people."""
+    robust = stored.offer.robust
+    rule = f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
+    return [f"against hostile clinics: {rule}", *_of_patients(stored.offer), *_asked_for(stored.offer)]
+
+
+def _of_patients(offer: Offer) -> list[str]:
     from dermafed.client.node.plan_roster import describe_sums
 
-    if stored.offer.privacy.is_secure:
-        return ["differential privacy: none", *describe_sums(stored.offer), *_SEEN_IN_SUMS]
-    if (dp := stored.offer.dp) is None:
+    if offer.privacy.is_secure:
+        seen = _SEEN_IN_SUMS if offer.groups == 1 else _SEEN_IN_SUMS + _SEEN_IN_GROUPS
+        return ["differential privacy: none", *describe_sums(offer), *seen]
+    if (dp := offer.dp) is None:
         return ["differential privacy: none", "secure sums: none", *_SEEN]
     return [
         f"differential privacy: epsilon {dp.epsilon:g} at delta {dp.delta:g} of a patient, noise added here",
@@ -70,7 +81,23 @@ def defences(stored: StoredOffer) -> list[str]:
     ]
 
 
-def _ledger_lines(charges: Sequence[Charge], budget: Budget) -> Iterator[str]:
+def _asked_for(offer: Offer) -> Iterator[str]:
+    """What a server could have learnt more by what the plan also asks for."""
+    from dermafed.shared.protocol.plan import EXACT_HEAD
+
+    if offer.strategy == EXACT_HEAD or offer.refit != "none":
+        yield "and sums of features: with fewer images than features, of any image whether it is among them"
+    asked = {
+        "calibration": offer.calibrate,
+        "a lesion finder": offer.lesion_finder,
+        "an audit": offer.audit_model,
+        "explanations": offer.explain,
+    }
+    if named := [name for name, is_asked in asked.items() if is_asked]:
+        yield f"and this clinic's own sums for {', '.join(named)}: of few images, close to single ones"
+
+
+def _ledger_lines(charges: Sequence[Charge], budget: Budget, offers: dict[str, StoredOffer]) -> Iterator[str]:
     from dermafed.client.node.ledger import spent_epsilon
 
     spent = spent_epsilon(charges, budget.delta)
@@ -78,10 +105,16 @@ def _ledger_lines(charges: Sequence[Charge], budget: Budget) -> Iterator[str]:
     yield f"of each patient, at delta {budget.delta:g}: epsilon {spent:.3g} spent, {left:.3g} left"
     for plan, own in _by_plan(charges).items():
         yield f"{plan[:12]}  {own[0].name}: epsilon {spent_epsilon(own, budget.delta):.3g}"
-        for one in own:
+        if plan in offers and (dp := offers[plan].offer.dp):
+            by_plan = spent_epsilon(own, dp.delta)
+            allowed = f"of the plan's {dp.epsilon:g} at delta {dp.delta:g}"
+            yield f"    {allowed}: {by_plan:.3g} spent, {max(0.0, dp.epsilon - by_plan):.3g} left"
+        for count, one in enumerate(own, start=1):
             times = f"{one.times} sums" if one.times > 1 else "a sum"
             where = f"round {one.round}, " if one.round else ""
-            yield f"    {one.time}  {where}{one.what}: {times} with noise {one.noise:.3g}, rate {one.rate:g}"
+            so_far = f"epsilon {spent_epsilon(own[:count], budget.delta):.3g} so far"
+            cost = f"{times} with noise {one.noise:.3g}, rate {one.rate:g}; {so_far}"
+            yield f"    {one.time}  {where}{one.what}: {cost}"
 
 
 def _by_plan(charges: Sequence[Charge]) -> dict[str, list[Charge]]:

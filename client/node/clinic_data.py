@@ -78,6 +78,11 @@ class OfferFolder:
         return self.folder / "sums.json"
 
     @property
+    def transcripts(self) -> Path:
+        """The folder of what it was sent and sent in secure sums."""
+        return self.folder / "transcripts"
+
+    @property
     def state(self) -> Path:
         """The folder for what the clinic does not share."""
         return self.folder / "state"

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dermafed.client.node.clinic_calibrator import check_finite
+from dermafed.client.node.clinic_masks import with_masks
 from dermafed.client.node.consent import ApprovedRun
 from dermafed.client.node.home import Home
 from dermafed.client.node.saved_models import MODEL, find_saved_model
 from dermafed.shared.errors import FederationError
-from dermafed.shared.imaging.lesion_masks import Mask, usable_mask
-from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import save_finder
 from dermafed.shared.lesion_finder.finder_sums import FinderSums, check_enough_masks
 from dermafed.shared.lesion_finder.images import sum_up_images
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.predict import loaded_classifier
 from dermafed.shared.training.trainer import FloatVector
-
-log = logging.getLogger("dermafed.client")
 
 
 @dataclass(frozen=True)
@@ -64,25 +59,6 @@ class ClinicFinder:
         images = load_labelled([record for record, _ in pairs], plan.model, plan.preprocess).images
         classifier = loaded_classifier(plan.model, weights)
         return sum_up_images(classifier, images, [mask for _, mask in pairs])
-
-
-def with_masks(
-    records: Sequence[LesionRecord], preprocess: PreprocessSettings
-) -> list[tuple[LesionRecord, Mask]]:
-    """The records whose mask can be used, with it, in the preprocessed image's frame, bool (S, S).
-
-    Raises:
-        ImageError: an image or a mask cannot be read.
-    """
-    masked = [(record, record.mask) for record in records if record.mask is not None]
-    found = [(record, usable_mask(record.path, mask, preprocess)) for record, mask in masked]
-    usable = [(record, mask) for record, mask in found if mask is not None]
-    if len(usable) < len(masked):
-        log.warning(
-            "%d of %d lesion masks are not used: no lesion in them, or not the proportions of their images",
-            *(len(masked) - len(usable), len(masked)),
-        )
-    return usable
 
 
 def node_finder(home: Home, run: ApprovedRun) -> ClinicFinder:

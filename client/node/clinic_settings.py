@@ -121,7 +121,7 @@ class Limits:
     def decide(self, offer: Offer) -> tuple[Decision, Reason]:
         """The clinic's answer to an offer before a person has decided, if few were approved before."""
         # People approve the list of what this node's code sends.
-        if set(offer.sends) != set(sent_by(offer.privacy)):
+        if set(offer.sends) != set(sent_by(offer.privacy, offer.robust)):
             return Decision.REFUSED, Reason.OTHER_VERSION
         if self.never(offer):
             return Decision.REFUSED, Reason.BEYOND_LIMITS

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Context
 from numpy.typing import ArrayLike
 
+from dermafed.client.node.last_changes import LastChanges
+from dermafed.client.node.sum_transcript import SumTranscripts
 from dermafed.shared.errors import FederationError
+from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.sum_messages import (
     SUM_KEYS,
     SUM_PARTS,
     SUM_RELEASE,
     SUM_SHARES,
     SUM_SURVIVORS,
+    SUMMED,
     SumAttempt,
 )
-from dermafed.shared.protocol.summed import NO_MODEL, Summing
+from dermafed.shared.protocol.summed import NO_MODEL, Summing, digest_of
 from dermafed.shared.secure_sum.adverts import Cohort
 from dermafed.shared.secure_sum.clinic_side import ClinicSide
 from dermafed.shared.secure_sum.context import KeyContext, Task
@@ -38,6 +44,7 @@ class Summand:
         log: what it has done in sums before.
         summing: what it approved.
         counts: its own training images of each class (C,).
+        transcripts: of what it is sent and sends; a simulation has none.
     """
 
     name: str
@@ -45,6 +52,7 @@ class Summand:
     log: SumLog
     summing: Summing
     counts: tuple[int, ...]
+    transcripts: SumTranscripts | None = None
 
     @property
     def images(self) -> int:
@@ -70,6 +78,21 @@ class _Begun:
     model: str
     draws_graph: bool
 
+    def note(self, kind: str, received: bytes, sent: bytes, **more: Any) -> None:
+        """Write a step down in the transcript, if there is one."""
+        if self.summand.transcripts is not None:
+            self.summand.transcripts.add(self.of, kind, received, sent, more=more)
+
+    @contextmanager
+    def refusals(self, kind: str, received: bytes) -> Iterator[None]:
+        """Write down why a step is refused."""
+        try:
+            yield
+        except FederationError as error:
+            if self.summand.transcripts is not None:
+                self.summand.transcripts.add(self.of, kind, received, refused=str(error))
+            raise
+
 
 @dataclass
 class ClinicSums:
@@ -83,6 +106,7 @@ class ClinicSums:
 
     summand_for: Callable[[Context], Summand]
     _begun: dict[int, _Begun] = field(default_factory=dict)
+    _models: LastChanges = field(default_factory=LastChanges)
 
     def step(self, kind: str, of: SumAttempt, message: bytes, context: Context) -> bytes:
         """Take any step but the third.
@@ -102,14 +126,17 @@ class ClinicSums:
         if kind == SUM_KEYS:
             return self._begin(of, message, context)
         begun = self._find(of, context)
-        return _STEPS[kind](begun, message)
+        with begun.refusals(kind, message):
+            reply = _STEPS[kind](begun, message)
+        begun.note(kind, message, reply)
+        return reply
 
     def mask(
         self,
         of: SumAttempt,
         message: bytes,
         context: Context,
-        model: str,
+        asked: Instruction | None,
         values: Callable[[Summand], Mapping[str, ArrayLike]],
     ) -> bytes:
         """Take the third step: send this clinic's values under its masks.
@@ -118,7 +145,7 @@ class ClinicSums:
             of: of which sum it is.
             message: the message of the protocol.
             context: tells which clinic is meant.
-            model: SHA-256 of what is asked for, by :func:`dermafed.shared.protocol.summed.digest_of`.
+            asked: the model and what is asked for with it; ``None``: of no model.
             values: makes the values, once it is known that they are asked for as was announced.
 
         Raises:
@@ -126,14 +153,19 @@ class ClinicSums:
                 :class:`dermafed.shared.secure_sum.clinic_side.ClinicSide`.
         """
         begun = self._find(of, context)
-        if model != begun.model:
-            raise FederationError(
-                "The model is another one than the one that the server announced",
-                where="secure sum",
-                remedy="Nothing was sent; ask the coordinator what runs there",
-            )
-        delivered = DeliveredShares.from_bytes(message)
-        return begun.side.mask(delivered, values(begun.summand)).to_bytes()
+        model = NO_MODEL if asked is None else digest_of(asked)
+        with begun.refusals(SUMMED[of.label], message):
+            if model != begun.model:
+                raise FederationError(
+                    "The model is another one than the one that the server announced",
+                    where="secure sum",
+                    remedy="Nothing was sent; ask the coordinator what runs there",
+                )
+            delivered = DeliveredShares.from_bytes(message)
+            own = values(begun.summand)
+            masked = begun.side.mask(delivered, own).to_bytes()
+        begun.note(SUMMED[of.label], message, masked, model=model, **self._models.note(context, asked, own))
+        return masked
 
     def _begin(self, of: SumAttempt, message: bytes, context: Context) -> bytes:
         self._begun.pop(context.node_id, None)
@@ -144,8 +176,11 @@ class ClinicSums:
         side = ClinicSide(terms, summand.name, summand.key, summand.log)
         if announced.attempt != of.attempt:
             raise FederationError("The attempt is another one than the message says", where="secure sum")
-        advert = side.advertise(announced, Task(context.run_id, of.round, of.label, model))
-        self._begun[context.node_id] = _Begun(of, summand, side, model, terms.draws_graph)
+        begun = _Begun(of, summand, side, model, terms.draws_graph)
+        with begun.refusals(SUM_KEYS, message):
+            advert = side.advertise(announced, Task(context.run_id, of.round, of.label, model))
+        self._begun[context.node_id] = begun
+        begun.note(SUM_KEYS, message, advert.to_bytes(), parameters=of.parameters)
         return advert.to_bytes()
 
     def _find(self, of: SumAttempt, context: Context) -> _Begun:

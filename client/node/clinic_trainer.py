@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.client.node.clinic_masks import lesion_shares
 from dermafed.client.node.private_run import PrivateRun
 from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
 from dermafed.shared.lesions.patients import patient_groups
@@ -21,6 +22,7 @@ from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
+from dermafed.shared.training.predict import SavedFeatures
 from dermafed.shared.training.private_trainer import PatientData, PrivateTrainer
 
 SAVED_ROUNDS = 3  # a resumed run may go back by a round or two
@@ -42,6 +44,8 @@ def build_clinic_trainer(folder: Path, plan: Plan, state: Path, seed: int | None
     configure_backend(plan.threads)
     split = read_clinic_split(folder)
     train = load_labelled(split.splits.train, plan.model, plan.preprocess)
+    if plan.recipe.guidance:
+        train = replace(train, lesions=lesion_shares(split.splits.train, plan.preprocess))
     return KerasTrainer(
         plan.model,
         plan.recipe,
@@ -55,13 +59,16 @@ def build_clinic_trainer(folder: Path, plan: Plan, state: Path, seed: int | None
     )
 
 
-def build_private_trainer(folder: Path, plan: Plan, private: PrivateRun) -> PrivateTrainer:
+def build_private_trainer(
+    folder: Path, plan: Plan, private: PrivateRun, saved: SavedFeatures | None = None
+) -> PrivateTrainer:
     """Build the trainer of the clinic in a split folder, for a run with differential privacy.
 
     Args:
         folder: the folder of the clinic's split.
         plan: the run's plan.
         private: the clinic's part in it.
+        saved: where a simulation saves features.
 
     Raises:
         BudgetSpent: the counts were not released yet, and there is not enough left for them.
@@ -76,17 +83,17 @@ def build_private_trainer(folder: Path, plan: Plan, private: PrivateRun) -> Priv
         private.dp,
         private.noise,
         private.account,
-        train=_patient_data(split.splits.train, plan),
-        validation=_patient_data(split.splits.validation, plan),
+        train=_patient_data(split.splits.train, plan, saved),
+        validation=_patient_data(split.splits.validation, plan, saved),
         rounds=plan.rounds,
         counts=private.released_counts(split, plan.model.classes),
         class_counts=plan.class_counts,
     )
 
 
-def _patient_data(records: Sequence[LesionRecord], plan: Plan) -> PatientData:
+def _patient_data(records: Sequence[LesionRecord], plan: Plan, saved: SavedFeatures | None) -> PatientData:
     images = load_labelled(records, plan.model, plan.preprocess)
-    return PatientData(images, [np.array(one, np.int64) for one in patient_groups(records)])
+    return PatientData(images, [np.array(one, np.int64) for one in patient_groups(records)], saved)
 
 
 def batch_norm_files(plan: Plan, state: Path) -> BatchNormFiles | None:

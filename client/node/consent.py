@@ -29,6 +29,7 @@ from dermafed.client.node.plan_checks import check_asked, check_sum
 from dermafed.client.node.plan_roster import is_known_roster, roster_faults
 from dermafed.client.node.private_run import private_run
 from dermafed.client.node.replying import NotApproved
+from dermafed.client.node.sum_transcript import SumTranscripts
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
 from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
 from dermafed.shared.process import cores
@@ -127,6 +128,7 @@ class ClinicConsent:
             SumLogFile(folder.sums),
             Summing.of(stored.offer, stored.class_counts),
             tuple(counts.tolist()),
+            SumTranscripts(folder.transcripts),
         )
 
     def once(

@@ -15,7 +15,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.agreement import Decision
 from dermafed.shared.protocol.node_key import fingerprint, read_public_key
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.secure_sum.thresholds import least_survivors
+from dermafed.shared.secure_sum.thresholds import LEAST_HONEST, least_survivors
 
 
 def roster_faults(home: Home, offer: Offer) -> list[str]:
@@ -31,7 +31,7 @@ def roster_faults(home: Home, offer: Offer) -> list[str]:
 
 
 def is_known_roster(offers: Offers, offer: Offer) -> bool:
-    """Whether a person here approved a plan with this roster, and no more colluders than this offer has."""
+    """Whether a person here approved a plan with this roster, no more colluders and no fewer groups."""
     try:
         stored = offers.load_all().values()
     except SettingsError:  # one of them is damaged: a person looks
@@ -41,6 +41,7 @@ def is_known_roster(offers: Offers, offer: Offer) -> bool:
         and known.decision is Decision.APPROVED
         and known.offer.roster == offer.roster
         and known.offer.privacy.colluders <= offer.privacy.colluders
+        and known.offer.groups >= offer.groups
         for known in stored
     )
 
@@ -54,6 +55,9 @@ def describe_sums(offer: Offer) -> Iterator[str]:
     if clinics:
         least = least_survivors(clinics, colluders)
         yield f"aggregation: secure: the server sees sums over at least {least} of these {clinics} clinics"
+        if offer.groups > 1:
+            size = colluders + LEAST_HONEST
+            yield f"    and of updates over {offer.groups} groups, drawn each round, of {size} or more"
     yield f"    up to {colluders} of them may act with the server: compare the keys of those you trust"
     for name, key in sorted(offer.roster.items()):
         yield f"    {name}: {fingerprint(key)}"

@@ -26,7 +26,7 @@ from dermafed.shared.protocol.sum_messages import (
     decode_step,
     encode_sum,
 )
-from dermafed.shared.protocol.summed import NO_MODEL, Label, digest_of
+from dermafed.shared.protocol.summed import Label
 
 if TYPE_CHECKING:
     from dermafed.client.node.consent import ClinicConsent
@@ -72,16 +72,14 @@ def add_sums(
                 raise FederationError(
                     "The model is of another round or size than its sum", where="secure sum"
                 )
-            return encode_sum(
-                sums.mask(of, text, context, digest_of(asked), lambda own: values(asked, own, context))
-            )
+            return encode_sum(sums.mask(of, text, context, asked, lambda own: values(asked, own, context)))
 
         return answer
 
     @replies(Refusal.SECURE_SUM_FAILED)
     def counts(message: Message, context: Context) -> RecordDict:
         of, text = decode(message, context, "counts")
-        return encode_sum(sums.mask(of, text, context, NO_MODEL, lambda own: {"training": own.counts}))
+        return encode_sum(sums.mask(of, text, context, None, lambda own: {"training": own.counts}))
 
     for kind in (SUM_KEYS, SUM_PARTS, SUM_SHARES, SUM_SURVIVORS, SUM_RELEASE):
         app.query(_action(kind))(step(kind))

@@ -15,7 +15,7 @@ from dermafed.shared.training.trainer import Trainer
 
 
 def summed_update(trainer: Trainer, asked: Instruction, summand: Summand) -> Mapping[str, ArrayLike]:
-    """Train, and weigh the change by this clinic's number of training images.
+    """Train, and weigh the change by this clinic's number of training images, or by 1 with groups.
 
     The weight is no other number, since a server could choose what else it follows from, so that one clinic
     outweighs all others in the sum.
@@ -34,8 +34,8 @@ def summed_update(trainer: Trainer, asked: Instruction, summand: Summand) -> Map
             where="largest_change",
             remedy="Nothing was sent; allow more in the plan, or train with a smaller learning rate",
         )
-    images = summand.images
-    return {"change": change * images, "weight": [images], "loss": [update.metrics["loss"] * images]}
+    weight = summand.summing.weight(summand.images)
+    return {"change": change * weight, "weight": [weight], "loss": [update.metrics["loss"] * weight]}
 
 
 def summed_evaluation(evaluation: ClinicEvaluation) -> Mapping[str, ArrayLike]:

@@ -28,6 +28,7 @@ from dermafed.server.rounds.history import (
     guesses,
     read_history,
     row_values,
+    setbacks,
 )
 from dermafed.shared.errors import SettingsError
 
@@ -58,6 +59,8 @@ def history(run: Text, directory: Dir = HERE, as_json: AsJson = False) -> None:
         results().print(_history_table(rows))
         if text := collapse(rows):
             results().print(text)
+        for sentence in setbacks(rows):
+            results().print(f"{sentence}.")
         if any(row.clinics for row in rows):
             results().print(clinics_table({row.round: row.clinics for row in rows}))
 

@@ -25,7 +25,7 @@ from dermafed.server.record.rounds_table import ClinicAnswer, list_rounds, read_
 from dermafed.server.record.runs_table import RESUMABLE, Run, Status, find_run
 from dermafed.server.record.suspensions_table import Suspension
 from dermafed.server.rounds.clinic_round import ClinicRound
-from dermafed.server.rounds.history import collapse, round_text
+from dermafed.server.rounds.history import collapse, round_text, setbacks
 from dermafed.server.rounds.open_exchange import OpenExchange
 from dermafed.server.rounds.run_alert import alert_line, load_alert
 from dermafed.shared.errors import FederationError
@@ -78,7 +78,8 @@ def current_state(directory: Path) -> dict[str, Any]:
     outliers = [asdict(one) for one in find_outliers(rounds)]
     alert = load_alert(run_folder(directory, run)) if run else None
     opened = _open_round(open_exchange(directory, run, serving=serving)) if run else None
-    collapsed = collapse(read_rounds(record, run.number)) if run else ""
+    history = read_rounds(record, run.number) if run else []
+    collapsed, undone = collapse(history), setbacks(history)
     return {
         "federation": settings.federation,
         "server": serving,
@@ -101,6 +102,7 @@ def current_state(directory: Path) -> dict[str, Any]:
         **({"outliers": outliers} if outliers else {}),
         **({"open_round": opened} if opened else {}),
         **({"collapse": collapsed} if collapsed else {}),
+        **({"setbacks": undone} if undone else {}),
     }
 
 
@@ -163,7 +165,7 @@ def run_lines(state: Mapping[str, Any]) -> list[str]:
         lines.append(_open_line(opened, run["rounds"]))
     if last:
         lines.append(round_line(last, run["rounds"]))
-    return [*lines, state["collapse"]] if "collapse" in state else lines
+    return [*lines, *([state["collapse"]] if "collapse" in state else []), *state.get("setbacks", ())]
 
 
 def _open_line(opened: Mapping[str, Any], rounds: int) -> str:

@@ -11,9 +11,9 @@ from flwr.serverapp import Grid
 
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.runs_table import Run, save_class_counts
+from dermafed.server.rounds.opened_sums import Asked
 from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.sum_attempts import SumLostError
-from dermafed.server.rounds.sum_exchange import Asked
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.summed import NO_MODEL
 

@@ -142,6 +142,7 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
         raise SettingsError("The plan has no name", where="name", remedy='Add a line: name = "spring-2027"')
     model = ModelSettings.read({"classes": "paper"} | sections["model"])
     privacy = PrivacySettings.read(sections["privacy"])
+    robust = RobustSettings.read(sections["robust"])
     check_rules(privacy, sections["rules"])
     offer = Offer(
         **top,
@@ -150,8 +151,8 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
         recipe=Recipe.read(sections["training"]),
         labels=given.get(LABELS, {}),
         privacy=privacy,
-        robust=RobustSettings.read(sections["robust"]),
-        sends=sent_by(privacy),
+        robust=robust,
+        sends=sent_by(privacy, robust),
     )
     check_name(offer.name, "run")
     offer.plan([1] * len(model.classes), threads=1)  # refuses parts that do not fit together

@@ -21,7 +21,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.offer import OFFER_PARTS, Offer, offer_keys
 from dermafed.shared.protocol.plan import Weights
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
-from dermafed.shared.secure_sum.thresholds import least_survivors
+from dermafed.shared.secure_sum.thresholds import least_cohort
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Settings, keys_of
 
 LABELS = "labels"
@@ -123,8 +123,10 @@ class RunPlan(Settings):
             largest_share=self.rules.largest_share,
             largest_step=self.rules.largest_step,
         )
+        if self.offer.privacy.is_secure:
+            return secure_rules(rules, self.offer.privacy, self.offer.groups)
         self.offer.robust.check_clinics(rules.needed)
-        return secure_rules(rules, self.offer.privacy) if self.offer.privacy.is_secure else rules
+        return rules
 
     def to_dict(self) -> dict[str, Any]:
         """What was understood of the plan, by section, as JSON types."""
@@ -145,13 +147,13 @@ class RunPlan(Settings):
         }
 
 
-def secure_rules(rules: RoundRules, privacy: PrivacySettings) -> RoundRules:
+def secure_rules(rules: RoundRules, privacy: PrivacySettings, groups: int) -> RoundRules:
     """The rules of a secure plan: as many clinics as its sums need at least, and no rule of single clinics.
 
     Raises:
-        SettingsError: a secure sum of so many clinics is impossible.
+        SettingsError: secure sums of so many clinics, in so many groups, are impossible.
     """
-    needed = max(rules.needed, least_survivors(rules.clinics, privacy.colluders))
+    needed = max(rules.needed, least_cohort(rules.clinics, privacy.colluders, groups))
     return replace(rules, quorum=needed, largest_share=1.0, largest_step=None)
 
 

@@ -48,10 +48,12 @@ def _training(offer: Offer) -> str:
     recipe = offer.recipe
     passes = "1 pass" if recipe.epochs == 1 else f"{recipe.epochs:g} passes"
     work = f"{recipe.steps} steps" if recipe.steps else f"{passes} over its own images"
+    guided = f" In the loss, evidence outside of lesion masks counts {recipe.guidance:g} times."
     return (
         f"In each of {offer.rounds} rounds, every clinic trains for {work}, {recipe.batch_size} images a "
-        f"step, at a learning rate of up to {recipe.learning_rate:g}. The strategy {offer.strategy} makes "
-        "one model of theirs, and every clinic evaluates it on its validation images."
+        f"step, at a learning rate of up to {recipe.learning_rate:g}.{guided if recipe.guidance else ''} The "
+        f"strategy {offer.strategy} makes one model of theirs, and every clinic evaluates it on its "
+        "validation images."
     )
 
 

@@ -18,7 +18,7 @@ from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_rounds, read_rounds
 from dermafed.server.record.runs_table import Run
 from dermafed.server.rounds.clinic_round import ClinicRound
-from dermafed.server.rounds.history import HistoryRow, best_round, collapse, guesses
+from dermafed.server.rounds.history import HistoryRow, best_round, collapse, guesses, setbacks
 from dermafed.server.rounds.open_exchange import OpenExchange, Traffic, load_exchange
 from dermafed.server.rounds.run_alert import alert_line, load_alert
 from dermafed.shared.errors import InputError
@@ -61,6 +61,7 @@ class RunFacts:
         history: its rounds.
         best: number of the best round; 0 where none is better than guessing.
         collapse: that its model is no better than guessing; empty where it is.
+        setbacks: the rounds that were rolled back, each in a sentence.
         charts: the curves.
         words: the plan in sentences; empty where this version cannot read it.
         outliers: clinics that keep being out of line, each in a sentence.
@@ -74,6 +75,7 @@ class RunFacts:
     history: Sequence[HistoryRow]
     best: int
     collapse: str
+    setbacks: Sequence[str]
     charts: Sequence[Chart]
     words: Sequence[str]
     outliers: Sequence[str]
@@ -119,6 +121,7 @@ def run_facts(record: Record, folder: Path, run: Run, *, chosen: str = "") -> Ru
         history=history,
         best=best.round if best else 0,
         collapse=collapse(history),
+        setbacks=setbacks(history),
         charts=run_charts(history, run.rounds, chosen),
         words=_words(run),
         outliers=[str(one) for one in find_outliers(list_rounds(record, run.number))],

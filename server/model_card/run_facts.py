@@ -67,7 +67,7 @@ def federated_facts(record: Record, run: Run) -> CardFacts:
         clinics=dict.fromkeys(card.data["clinics"]),
         images=card.data["training_images"],
         counted="Training images",
-        validation=next((row_values(row) for row in state.history if row.round == state.round), None),
+        validation=next((row_values(row) for row in reversed(state.history) if not row.rolled_back), None),
         validation_calibration=_validation_calibration(folder, state),
         explanations=_explanations(folder, state),
         audit=_audit(folder, state),

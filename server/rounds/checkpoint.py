@@ -11,13 +11,13 @@ import json
 import logging
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round, row_from_values
+from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round, row_from_values, row_record
 from dermafed.server.rounds.strategies import State
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
@@ -75,7 +75,7 @@ def save_state(folder: Path, state: RunState) -> None:
     """
     record = {
         "round": state.round,
-        "history": [asdict(row) for row in state.history],
+        "history": [row_record(row) for row in state.history],
         "settings": dict(state.settings),
     }
     memory = {f"memory_{name}": values for name, values in state.memory.items()}

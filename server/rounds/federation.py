@@ -55,6 +55,11 @@ class Federation:
     scores: bool = True
 
     @property
+    def rolls_back(self) -> bool:
+        """Whether a round that makes the model much worse is rolled back (:mod:`.acceptance`)."""
+        return self.robust.active and self.sums is not None
+
+    @property
     def counts_on_clinics(self) -> bool:
         """Whether clinics count what they answer, so that a round is trained and evaluated once."""
         return self.members is not None or self.sums is not None

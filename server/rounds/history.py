@@ -8,7 +8,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import csv_text, write_atomically
 
 HISTORY_FILE = "history.csv"
-_TYPES = {"round": int, "replied": int, "left_out": str}
+_LATER = "rolled_back"  # written only in runs with such a round
+_TYPES = {"round": int, "replied": int, "left_out": str, _LATER: str}
 _FLUSH_SECONDS = 1
 
 
@@ -38,6 +39,8 @@ class HistoryRow:
         seconds: duration of the round, up to writing its state.
         overhead_seconds: part of it during which no clinic was training or evaluating.
         clinics: each clinic's part in the round, by name; version 0.1.0 recorded none.
+        rolled_back: why the model of the round before was kept; empty where it was not. The metrics are those
+            of the model that was not accepted.
     """
 
     round: int
@@ -51,6 +54,7 @@ class HistoryRow:
     seconds: float
     overhead_seconds: float
     clinics: tuple[ClinicRound, ...] = ()
+    rolled_back: str = ""
 
 
 def best_round(history: Sequence[HistoryRow]) -> int:
@@ -62,7 +66,7 @@ def best_round(history: Sequence[HistoryRow]) -> int:
     best: HistoryRow | None = None
     for row in history:
         score = row.validation_balanced_accuracy
-        if math.isnan(score):
+        if math.isnan(score) or row.rolled_back:
             continue
         if best is None or (score > best.validation_balanced_accuracy and not _worse_at_most(row, best)):
             best = row
@@ -80,6 +84,7 @@ def guesses(row: HistoryRow) -> bool:
 
 def collapse(history: Sequence[HistoryRow]) -> str:
     """That the last model is no better than guessing, in a sentence; empty where it is better."""
+    history = [row for row in history if not row.rolled_back]
     if not history or not guesses(history[-1]):
         return ""
     auc = f"AUC {history[-1].validation_auc:.3f}"
@@ -107,8 +112,18 @@ def row_values(row: HistoryRow) -> dict[str, Any]:
     return {**values, **({"clinics": [one.to_dict() for one in row.clinics]} if row.clinics else {})}
 
 
+def setbacks(history: Sequence[HistoryRow]) -> list[str]:
+    """The rounds that were rolled back, each in a sentence."""
+    return [f"Round {row.round} was rolled back: {row.rolled_back}" for row in history if row.rolled_back]
+
+
+def row_record(row: HistoryRow) -> dict[str, Any]:
+    """A round as JSON has it, with NaN; without ``rolled_back`` where it is empty."""
+    return {name: value for name, value in asdict(row).items() if name != _LATER or value}
+
+
 def row_from_values(values: Mapping[str, Any]) -> HistoryRow:
-    """The round from :func:`dataclasses.asdict` or from :func:`row_values`.
+    """The round from :func:`row_record` or from :func:`row_values`.
 
     Raises:
         ValueError: a clinic's part is not one.
@@ -121,8 +136,9 @@ def row_from_values(values: Mapping[str, Any]) -> HistoryRow:
 
 
 def _numbers(row: HistoryRow) -> dict[str, Any]:
-    """The fields but ``clinics``."""
-    return {field.name: getattr(row, field.name) for field in fields(row) if field.name != "clinics"}
+    """The fields but ``clinics``, and without ``rolled_back`` where it is empty."""
+    names = [field.name for field in fields(row) if field.name != "clinics"]
+    return {name: getattr(row, name) for name in names if name != _LATER or row.rolled_back}
 
 
 def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
@@ -131,7 +147,8 @@ def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    columns = [field.name for field in fields(HistoryRow)]
+    rolled_back = any(row.rolled_back for row in history)
+    columns = [field.name for field in fields(HistoryRow) if field.name != _LATER or rolled_back]
     write_atomically(folder / HISTORY_FILE, csv_text(columns, map(_cells, history)).encode())
 
 
@@ -211,6 +228,6 @@ def _read_row(cells: dict[str, str]) -> HistoryRow:
     values: dict[str, Any] = {
         field.name: _TYPES.get(field.name, float)(cells[field.name])
         for field in fields(HistoryRow)
-        if field.name != "clinics"
+        if field.name != "clinics" and (field.name != _LATER or _LATER in cells)
     }
     return row_from_values({**values, "clinics": json.loads(cells.get("clinics") or "[]")})

@@ -53,8 +53,12 @@ class RobustModels(TrainedModels):
         try:
             return super().accept(clinic, content)
         except FederationError as error:
-            self._refused[clinic] = error.what
+            self.refuse(clinic, error.what)
             raise
+
+    def refuse(self, clinic: str, why: str) -> None:
+        """Note that a clinic's update is none of an honest clinic."""
+        self._refused[clinic] = why
 
     def compare(self) -> dict[str, str]:
         """Screen the updates against each other, and against those of earlier rounds."""

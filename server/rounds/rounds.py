@@ -14,6 +14,7 @@ import numpy as np
 from flwr.app import MessageType
 from flwr.serverapp import Grid
 
+from dermafed.server.rounds.acceptance import setback
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.collector import Collector
@@ -21,6 +22,7 @@ from dermafed.server.rounds.connected import connected, reasons
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
 from dermafed.server.rounds.exchange import Assignment, Participation
 from dermafed.server.rounds.federation import Federation
+from dermafed.server.rounds.grouped_rounds import train_by_groups
 from dermafed.server.rounds.head_round import Fit, HeadRound, ridge_fit
 from dermafed.server.rounds.history import HistoryRow, best_round
 from dermafed.server.rounds.ledger_heads import exchange_watched
@@ -75,6 +77,9 @@ def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
         return replace(state, round=number, history=(*state.history, row))
     evaluation, evaluated = evaluate(grid, trained.weights, federation, number)
     row = history_row(trained, evaluation, evaluated, number, time.monotonic() - start)
+    if federation.rolls_back and (why := setback(row, state.history)):
+        log.warning("Round %d is rolled back: %s", number, why)
+        return replace(state, round=number, history=(*state.history, replace(row, rolled_back=why)))
     history = (*state.history, row)
     return replace(state, round=number, weights=trained.weights, memory=trained.memory, history=history)
 
@@ -123,7 +128,9 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 
 
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
-    if (sums := federation.sums) is not None:
+    if (sums := federation.sums) is not None and federation.robust.active:
+        return train_by_groups(grid, state, sums, federation, number)
+    if sums is not None:
         config = federation.strategy.instructions()
         return train_by_sums(grid, state, sums, federation.screen.parts, number, config)
     content = encode_instruction(state.weights, number, federation.strategy.instructions())

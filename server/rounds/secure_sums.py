@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from flwr.serverapp import Grid
 
 from dermafed.server.rounds.connected import connected
+from dermafed.server.rounds.opened_sums import Asked, Opened
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.sum_attempts import SumAttempts, SumLostError
-from dermafed.server.rounds.sum_exchange import Asked, Opened, SumExchange
+from dermafed.server.rounds.sum_exchange import SumExchange
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.summed import Summing
 from dermafed.shared.secure_sum.context import Task

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import numpy as np
 from flwr.app import RecordDict
 from flwr.serverapp import Grid
-from numpy.typing import NDArray
 
 from dermafed.server.rounds.connected import reasons
 from dermafed.server.rounds.exchange import Assignment, Participation, exchange
+from dermafed.server.rounds.opened_sums import Asked, GroupSum, Opened
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.sum_attempts import SumAttempts
 from dermafed.shared.errors import FederationError
@@ -28,12 +27,11 @@ from dermafed.shared.protocol.sum_messages import (
     decode_sum,
     encode_step,
 )
-from dermafed.shared.protocol.summed import Label
 from dermafed.shared.secure_sum.adverts import Advert
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.released_shares import ReleasedShares
 from dermafed.shared.secure_sum.reveals import Reveal
-from dermafed.shared.secure_sum.sealed_shares import DealtShares
+from dermafed.shared.secure_sum.sealed_shares import DealtShares, DeliveredShares
 from dermafed.shared.secure_sum.server_side import ServerSide
 from dermafed.shared.secure_sum.survivors import SignedSurvivors
 from dermafed.shared.secure_sum.terms import Terms
@@ -54,37 +52,6 @@ class _Bytes(Protocol):
     def to_bytes(self) -> bytes: ...
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A sum.
-
-    Attributes:
-        label: which of the round's sums.
-        round: the round's number; 0 before the first.
-        model: SHA-256 of what is asked for.
-        parameters: length P of the model's vector.
-        content: what clinics get with the third step.
-    """
-
-    label: Label
-    round: int
-    model: str
-    parameters: int = 0
-    content: RecordDict = field(default_factory=RecordDict)
-
-
-class Opened(NamedTuple):
-    """A sum that was opened.
-
-    Attributes:
-        sums: by part of its layout, float64 (size,).
-        participation: who is in it, and why others are not.
-    """
-
-    sums: dict[str, NDArray[np.float64]]
-    participation: Participation
-
-
 @dataclass
 class SumExchange:
     """One attempt at a sum.
@@ -94,10 +61,11 @@ class SumExchange:
         rules: quorum and deadlines.
         attempts: the attempts so far.
         asked: which.
-        side: the server's side of the protocol.
+        side: the server's side of the protocol, up to the groups.
         terms: its terms.
         clinics: node id to name of those that are still in it.
         left_out: the others, each with the reason.
+        groups: the sides of the groups, or that of all clinics.
         sent_survivors: whether the list of survivors was sent: no other attempt can follow.
         busy: seconds that the third step took.
     """
@@ -110,6 +78,7 @@ class SumExchange:
     terms: Terms
     clinics: dict[int, str]
     left_out: dict[str, str] = field(default_factory=dict)
+    groups: tuple[ServerSide, ...] = ()
     sent_survivors: bool = False
     busy: float = 0.0
 
@@ -120,22 +89,25 @@ class SumExchange:
             FederationError: too few clinics are left in a step.
         """
         side, label, round = self.side, self.asked.label, self.asked.round
-        self._ask(SUM_KEYS, side.context.to_bytes(), Advert.from_bytes, side.take_advert)
+        self._ask(SUM_KEYS, side.context, Advert.from_bytes, side.take_advert)
         following: _Bytes = side.close_keys()
         if self.terms.draws_graph:
-            self._ask(SUM_PARTS, following.to_bytes(), Reveal.from_bytes, side.take_reveal)
+            self._ask(SUM_PARTS, following, Reveal.from_bytes, side.take_reveal)
             following = side.close_reveals()
-        self._ask(SUM_SHARES, following.to_bytes(), DealtShares.from_bytes, side.take_dealt)
-        delivered = {self._name(at): each.to_bytes() for at, each in side.close_shares().items()}
-        self._ask_for_values(delivered)
-        survivors = side.close_masked()
-        self._check_quorum(side.names)
+        self.groups = groups = side.groups()
+        self._ask(SUM_SHARES, following, DealtShares.from_bytes, self._of_group(ServerSide.take_dealt))
+        self._ask_for_values([group.close_shares() for group in groups])
+        survivors = [(group, group.close_masked()) for group in groups]
+        self._check_quorum(self._names)
         self.attempts.send_survivors(label, round)
         self.sent_survivors = True
-        self._ask(SUM_SURVIVORS, survivors.to_bytes(), SignedSurvivors.from_bytes, side.take_signed)
-        signatures = side.close_survivors()
-        self._ask(SUM_RELEASE, signatures.to_bytes(), ReleasedShares.from_bytes, side.take_released)
-        return Opened(side.close(), self._participation())
+        take_signed = self._of_group(ServerSide.take_signed)
+        self._ask_groups(SUM_SURVIVORS, survivors, SignedSurvivors.from_bytes, take_signed)
+        signatures = [(group, group.close_survivors()) for group in groups]
+        take_released = self._of_group(ServerSide.take_released)
+        self._ask_groups(SUM_RELEASE, signatures, ReleasedShares.from_bytes, take_released)
+        sums = tuple(GroupSum(group.names, group.close()) for group in groups)
+        return Opened(sums, self._participation())
 
     def lost(self, error: FederationError) -> FederationError:
         """Why it was not opened, with who was left out."""
@@ -145,23 +117,39 @@ class SumExchange:
     def _ask(
         self,
         kind: str,
-        message: bytes,
+        message: _Bytes,
         read: Callable[[bytes], _Message],
         take: Callable[[_Message], None],
     ) -> None:
         """A step in which all clinics get the same message."""
-        content = encode_step(self._attempt, message)
+        content = encode_step(self._attempt, message.to_bytes())
         self._exchange(Assignment(kind, self.asked.round, content), STEP_SECONDS, read, take)
 
-    def _ask_for_values(self, delivered: Mapping[str, bytes]) -> None:
-        own = {name: encode_step(self._attempt, message) for name, message in delivered.items()}
+    def _ask_groups(
+        self,
+        kind: str,
+        messages: Iterable[tuple[ServerSide, _Bytes]],
+        read: Callable[[bytes], _Message],
+        take: Callable[[_Message], None],
+    ) -> None:
+        """A step in which all clinics of a group get the same message."""
+        encoded = [(group, encode_step(self._attempt, message.to_bytes())) for group, message in messages]
+        own = {name: content for group, content in encoded for name in group.names}
+        self._exchange(Assignment(kind, self.asked.round, RecordDict(), own), STEP_SECONDS, read, take)
+
+    def _ask_for_values(self, inboxes: Iterable[Mapping[int, DeliveredShares]]) -> None:
+        own = {
+            self.terms.roster.names[clinic]: encode_step(self._attempt, delivered.to_bytes())
+            for inbox in inboxes
+            for clinic, delivered in inbox.items()
+        }
         size = self.terms.layout.size
         start = time.monotonic()
         self._exchange(
             Assignment(SUMMED[self.asked.label], self.asked.round, self.asked.content, own),
             self.rules.deadline,
             lambda data: MaskedVector.from_bytes(data, size),
-            self.side.take_masked,
+            self._of_group(ServerSide.take_masked),
         )
         self.busy = time.monotonic() - start
 
@@ -190,8 +178,20 @@ class SumExchange:
         self.left_out |= participation.left_out
         self.clinics = {node: name for node, name in self.clinics.items() if name in participation.replied}
 
-    def _check_quorum(self, names: Iterable[str]) -> None:
-        found, needed = len(list(names)), self.rules.needed
+    def _of_group(self, take: Callable[[ServerSide, _Message], None]) -> Callable[[_Message], None]:
+        """Takes a message at the side of its clinic's group."""
+
+        def taken(message: _Message) -> None:
+            for group in self.groups:
+                if message.clinic in group.clinics:
+                    take(group, message)
+                    return
+            raise FederationError("it is in no group")
+
+        return taken
+
+    def _check_quorum(self, names: Collection[str]) -> None:
+        found, needed = len(names), self.rules.needed
         if found < needed:
             raise FederationError(
                 f"{found} clinics sent their values, of the {needed} that the plan wants",
@@ -200,12 +200,14 @@ class SumExchange:
 
     def _participation(self) -> Participation:
         """Those whose values are in the sum took part, even if they dropped out later."""
-        replied = list(self.side.names)
+        replied = sorted(self._names)
         left_out = {name: why for name, why in self.left_out.items() if name not in replied}
         return Participation(replied, left_out, self.busy)
 
-    def _name(self, place: int) -> str:
-        return self.terms.roster.names[place]
+    @property
+    def _names(self) -> list[str]:
+        """Whose values are in a sum."""
+        return [name for group in self.groups for name in group.names]
 
     @property
     def _attempt(self) -> SumAttempt:

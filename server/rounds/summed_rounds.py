@@ -16,10 +16,10 @@ from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.evaluations import Evaluated
 from dermafed.server.rounds.exchange import Participation
 from dermafed.server.rounds.history import HistoryRow
+from dermafed.server.rounds.opened_sums import Asked, GroupSum
 from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.strategies import Means
 from dermafed.server.rounds.sum_attempts import SumLostError
-from dermafed.server.rounds.sum_exchange import Asked, Opened
 from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.model.parts import VARIANCES, Parts
@@ -50,15 +50,31 @@ def train_by_sums(
         FederationError: it was not opened, but may be when the run goes on.
     """
     content = encode_instruction(state.weights, number, config)
-    opened = sums.open(grid, _asked("train", number, content))
-    weight = float(opened.sums["weight"][0])
-    if weight < len(opened.participation.replied):
-        raise _impossible("update", "their weights are below one image each")
-    mean = state.weights.astype(np.float64) + opened.sums["change"] / weight
-    _end_rounding_below_zero(mean, parts, sums, opened, state.weights.size)
-    loss = float(opened.sums["loss"][0] / weight)
+    opened = sums.open(grid, asked_of("train", number, content))
+    (group,) = opened.groups
+    mean, loss = mean_of(group, state.weights, sums, parts)
     clinics = {name: ClinicRound(name) for name in opened.participation.replied}
     return Trained(mean, loss, clinics), opened.participation
+
+
+def mean_of(group: GroupSum, start: FloatVector, sums: SecureSums, parts: Parts) -> tuple[Means, float]:
+    """The mean model and loss of the clinics in a sum of updates.
+
+    Args:
+        group: the clinics and their sum.
+        start: the model that they trained, float32 (P,).
+        sums: the run's secure sums.
+        parts: the part of each weight, uint8 (P,).
+
+    Raises:
+        SumLostError: no clinics can have such updates.
+    """
+    weight = float(group.sums["weight"][0])
+    if weight < len(group.names):
+        raise _impossible("update", "their weights are below one image each")
+    mean = start.astype(np.float64) + group.sums["change"] / weight
+    _end_rounding_below_zero(mean, parts, sums, group)
+    return mean, float(group.sums["loss"][0] / weight)
 
 
 def evaluate_by_sums(
@@ -71,7 +87,7 @@ def evaluate_by_sums(
     """
     content = encode_instruction(weights, number, {})
     try:
-        opened = sums.open(grid, _asked("evaluate", number, content))
+        opened = sums.open(grid, asked_of("evaluate", number, content))
         return _evaluated(opened.sums, sums.summing.classes), opened.participation
     except SumLostError as error:
         log.warning("Round %d has no evaluation: %s", number, error)
@@ -86,24 +102,23 @@ def lost_round(number: int, error: SumLostError, seconds: float) -> HistoryRow:
     return HistoryRow(number, nan, nan, nan, nan, nan, 0, left_out, seconds, seconds)
 
 
-def _asked(label: Label, number: int, content: RecordDict) -> Asked:
+def asked_of(label: Label, number: int, content: RecordDict) -> Asked:
+    """The sum of a round for which clinics are sent a model, :func:`encode_instruction`."""
     asked = decode_instruction(content)
     return Asked(label, number, digest_of(asked), asked.weights.size, content)
 
 
-def _end_rounding_below_zero(
-    mean: Means, parts: Parts, sums: SecureSums, opened: Opened, parameters: int
-) -> None:
+def _end_rounding_below_zero(mean: Means, parts: Parts, sums: SecureSums, group: GroupSum) -> None:
     """Variances that a sum's rounding has put below 0 become 0; others below 0 no clinic can have.
 
     Raises:
         SumLostError: a variance is further below 0 than by rounding.
     """
-    layout = sums.summing.terms("train", parameters).layout
-    error = layout.step(layout.parts[0]) / 2 * len(opened.participation.replied)
+    layout = sums.summing.terms("train", mean.size).layout
+    error = layout.step(layout.parts[0]) / 2 * len(group.names)
     of_variances = parts == VARIANCES
     variances = mean[of_variances]
-    if variances.size and variances.min() < -2 * error / float(opened.sums["weight"][0]):
+    if variances.size and variances.min() < -2 * error / float(group.sums["weight"][0]):
         raise _impossible("update", "batch normalisation's variances are below 0 on average")
     mean[of_variances] = np.maximum(variances, 0.0)
 
@@ -126,8 +141,9 @@ def _evaluated(sums: Sums, classes: int) -> Evaluated:
     ):
         raise _impossible("evaluation", "no images have such counts")
     auc = together.auc
+    loss = together.loss
     return Evaluated(
-        max(0.0, together.loss),
+        loss if math.isnan(loss) else max(0.0, loss),
         together.accuracy,
         together.balanced_accuracy,
         math.nan if auc is None else auc,

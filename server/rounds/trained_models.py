@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from flwr.app import RecordDict
 
@@ -65,7 +66,7 @@ class TrainedModels:
     _losses: dict[str, float] = field(default_factory=dict)
     _screened: dict[str, Screened] = field(default_factory=dict)
 
-    def __enter__(self) -> TrainedModels:
+    def __enter__(self) -> Self:
         self._spool = UpdateSpool(self.folder, self.start.size)
         return self
 

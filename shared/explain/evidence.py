@@ -14,6 +14,7 @@ is the logit of the mean training image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -51,12 +52,44 @@ def evidence_tensor(classifier: keras.Model) -> keras.KerasTensor:
     Raises:
         ModelError: the last layer does not read statistics of blocks.
     """
-    grid, maps = _grid_and_maps(classifier)
-    slopes, means = _linear_layer(classifier)
-    ends = np.cumsum([0, *(2 * int(each.shape[-1]) for each in maps)])
-    if ends[-1] != len(means):
-        raise _not_additive(classifier)
+    grid, maps = grid_and_maps(classifier)
     shares = _lesion_weights(classifier)
+    return _Evidence(grid, *_linear_layer(classifier))(maps if shares is None else [*maps, shares])
+
+
+class _Evidence(keras.layers.Layer):  # type: ignore[misc]
+    """All of it as one operation: the names that Keras gives to new ones may be those of a loaded model's."""
+
+    def __init__(self, grid: int, slopes: Float, means: Float) -> None:
+        super().__init__(name="additive_evidence", autocast=False)
+        self._grid, self._slopes, self._means = grid, slopes, means
+
+    def call(self, tensors: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Evidence of the last blocks' maps and, behind them, the weights of the cells, if there are any."""
+        maps, shares = tensors[:BLOCKS], tensors[BLOCKS:]
+        return additive_evidence(maps, self._grid, self._slopes, self._means, shares[0] if shares else None)
+
+
+def additive_evidence(
+    maps: Sequence[keras.KerasTensor],
+    grid: int,
+    slopes: keras.KerasTensor | Float,
+    means: keras.KerasTensor | Float,
+    shares: keras.KerasTensor | None = None,
+) -> keras.KerasTensor:
+    """Each cell's part in what one linear layer makes of the statistics of maps.
+
+    Args:
+        maps: of the last blocks (N, h, w, k), the earliest first; K is twice all their channels.
+        grid: G.
+        slopes: of the linear layer (K, C).
+        means: of the statistics m0 and d0 (K,), from which evidence counts.
+        shares: weights of the cells (N, G, G); ``None``: all the same.
+
+    Returns:
+        float32 (N, G, G, C): over the cells the sum is (statistics - means) slopes.
+    """
+    ends = np.cumsum([0, *(2 * int(each.shape[-1]) for each in maps)])
     parts = [
         _on_grid(*_cells(each, shares, slopes[start:end], means[start:end], grid), shares)
         for each, (start, end) in zip(maps, pairwise(ends), strict=True)
@@ -68,31 +101,39 @@ def _lesion_weights(classifier: keras.Model) -> keras.KerasTensor | None:
     return next((layer.output for layer in classifier.layers if layer.name == LAYER), None)
 
 
-def _grid_and_maps(classifier: keras.Model) -> tuple[int, list[keras.KerasTensor]]:
-    """The cells a side of the evidence, and the maps (N, h, w, K) of the last blocks, the earliest first."""
+def grid_and_maps(classifier: keras.Model) -> tuple[int, list[keras.KerasTensor]]:
+    """The cells a side of the evidence, and the maps (N, h, w, K) of the last blocks, the earliest first.
+
+    Raises:
+        ModelError: the last layer does not read statistics of these maps.
+    """
     maps = maps_of_blocks(classifier)
-    blocks = sorted(maps)[-BLOCKS:]
-    if GRID_BLOCK not in maps or len(blocks) < BLOCKS:
+    last = [maps[block] for block in sorted(maps)[-BLOCKS:]]
+    layers = {layer.name: layer for layer in classifier.layers}
+    if GRID_BLOCK not in maps or len(last) < BLOCKS or not {"head_norm", "logits"} <= set(layers):
         raise _not_additive(classifier)
-    return int(maps[GRID_BLOCK].shape[1]), [maps[block] for block in blocks]
+    if layers["head_norm"].gamma.shape[0] != sum(2 * int(each.shape[-1]) for each in last):
+        raise _not_additive(classifier)
+    return int(maps[GRID_BLOCK].shape[1]), last
 
 
 def _linear_layer(classifier: keras.Model) -> tuple[Float, Float]:
     """Batch normalisation and the dense layer as one: its slopes (K, C), and the moving means (K,)."""
-    layers = {layer.name: layer for layer in classifier.layers}
-    if not {"head_norm", "logits"} <= set(layers):
-        raise _not_additive(classifier)
-    norm = layers["head_norm"]
+    norm, dense = (classifier.get_layer(name) for name in ("head_norm", "logits"))
     gamma, means, variances, kernel = (
         keras.ops.convert_to_numpy(each).astype(np.float64)
-        for each in (norm.gamma, norm.moving_mean, norm.moving_variance, layers["logits"].kernel)
+        for each in (norm.gamma, norm.moving_mean, norm.moving_variance, dense.kernel)
     )
     slopes = (gamma / np.sqrt(variances + norm.epsilon))[:, None] * kernel[: len(gamma)]
     return slopes.astype(np.float32), means.astype(np.float32)
 
 
 def _cells(
-    maps: keras.KerasTensor, shares: keras.KerasTensor | None, slopes: Float, means: Float, grid: int
+    maps: keras.KerasTensor,
+    shares: keras.KerasTensor | None,
+    slopes: keras.KerasTensor | Float,
+    means: keras.KerasTensor | Float,
+    grid: int,
 ) -> tuple[keras.KerasTensor, Float]:
     """A block's evidence by cell without its weight, (N, C, h, h), and the matrix (G, h) onto the grid."""
     size, channels = int(maps.shape[1]), int(maps.shape[-1])

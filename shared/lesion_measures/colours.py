@@ -4,7 +4,11 @@ References:
     Stolz et al., *ABCD rule of dermatoscopy*, European Journal of Dermatology 4 (1994): C, the six colours;
     white counts only where it is lighter than the skin around.
     Kelly and Judd, *Color: Universal Language and Dictionary of Names*, National Bureau of Standards, special
-    publication 440 (1976): what a colour's name means, as the centre of all colours of that name.
+    publication 440 (1976): what a colour's name means, as a block of Munsell's solid.
+    Kelly, *Central notations for the revised ISCC-NBS color-name blocks*, Journal of Research of the National
+    Bureau of Standards 61 (1958): the centres of these blocks.
+    Jaffer, *Color-Name Dictionaries*, "NBS/ISCC Centroids": the centres in sRGB that are taken here. Those of
+    Centore, *sRGB centroids for the ISCC-NBS colour system* (2016), averaged in sRGB, differ somewhat.
     Seidenari, Pellacani and Grana, British Journal of Dermatology 149 (2003): a palette of the six colours,
     taken from images of the authors' own camera, correlated with clinicians' counts (0.78). Ours has not been
     compared with clinicians.
@@ -25,7 +29,8 @@ REFERENCES = {
     "blue-grey": (0x53, 0x68, 0x78),  # "grayish blue"
     "black": (0x22, 0x22, 0x22),
 }
-"""sRGB of the centres (Kelly and Judd 1976)."""
+"""sRGB of the centres, as Jaffer gives them: the blocks "white", "moderate red", "light brown", "dark brown",
+"grayish blue" and "black"."""
 
 PRESENT = 0.05
 """A colour is shown by a lesion from this share of its area on. The rule gives no share; this is our own."""

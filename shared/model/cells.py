@@ -19,6 +19,9 @@ from dermafed.shared.model.blocks import maps_of_blocks
 
 BLOCKS = (2, 3, 4, 5, 6)
 GRID_BLOCK = 3
+CELL = 8
+"""Pixels of a cell's side."""
+
 WINDOW = 5
 """Cells on each side of the square whose mean goes with a cell."""
 
@@ -51,6 +54,11 @@ def cell_model(classifier: keras.Model) -> keras.Model:
     means = _resized(maps, mean_matrix(grid))
     cells = keras.ops.concatenate([maps, means, places_of(maps)], axis=-1)
     return keras.Model(classifier.inputs[0], cells)
+
+
+def grid_of(image_size: int) -> int:
+    """The cells G along a side of so many pixels."""
+    return -(-image_size // CELL)
 
 
 def places_of(maps: keras.KerasTensor) -> keras.KerasTensor:

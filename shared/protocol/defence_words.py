@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.protocol.robust_settings import MARGIN
+from dermafed.shared.secure_sum.thresholds import LEAST_HONEST
 
 
 def defence_words(offer: Offer) -> list[str]:
@@ -17,6 +19,14 @@ def _words(offer: Offer) -> Iterator[str]:
         yield (
             f"In place of the mean, the rule {offer.robust.rule} bears hostile clinics: "
             f"{offer.robust.hostile} at most."
+        )
+    if offer.groups > 1:
+        yield (
+            f"The rule compares secure sums over {offer.groups} groups of at least "
+            f"{offer.privacy.colluders + LEAST_HONEST} clinics, which draw the groups anew in each round: "
+            "the server sees the mean change of each group, and from many rounds, by their overlaps, more "
+            "about a clinic than one sum over all shows. A round is rolled back if the balanced accuracy on "
+            f"all validation images falls by more than {100 * MARGIN:g} points."
         )
     if offer.privacy.is_secure:
         yield (

@@ -3,7 +3,8 @@
 ==================  ======================================================================================
 defence             what it leaves no room for
 ==================  ======================================================================================
-``robust.rule``     sums that no rule combines
+``robust.rule``     sums that no rule combines; with secure aggregation, sums over groups of clinics are
+                    combined, of which there must be enough (:func:`..secure_sum.thresholds.least_cohort`)
 secure aggregation  whatever needs, or shows, a single clinic's values
 ``privacy.dp``      whatever tells of patients without noise
 ==================  ======================================================================================
@@ -108,6 +109,7 @@ _WITH_NOISE = {
     "mask_absent": _Excluded(bool, "it shows which classes a clinic lacks", "false"),
     "group_balance": _Excluded(_is_not("none"), "a patient's weight depends on other patients", '"none"'),
     "focus": _Excluded(bool, "the clipped gradient is that of the cross-entropy", "0"),
+    "guidance": _Excluded(bool, "the clipped gradient is that of the cross-entropy", "0"),
     "views": _Excluded(bool, "features are those of the images as they are", "0"),
     "artefacts": _Excluded(bool, "features are those of the images as they are", "0"),
     "attack": _Excluded(bool, "no hostile clinic is simulated that trains with noise"),
@@ -143,7 +145,7 @@ def check_defences(robust: RobustSettings, privacy: PrivacySettings, keys: Mappi
         SettingsError: names the first such key, and why.
     """
     if privacy.is_secure:
-        _check_in_sums(robust, privacy)
+        _check_noise_in_sums(robust, privacy)
         _refuse(keys, _IN_SUMS, "secure aggregation")
     if robust.active:
         _refuse(keys, _WITH_A_RULE, f"the robust rule {robust.rule}")
@@ -184,14 +186,14 @@ def defaults_with_defences(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for of, own in _DEFAULTS.items() if asked[of] for name, value in own.items()}
 
 
-def _check_in_sums(robust: RobustSettings, privacy: PrivacySettings) -> None:
-    """Refuse the other defences beside secure sums."""
-    if robust.active:
+def _check_noise_in_sums(robust: RobustSettings, privacy: PrivacySettings) -> None:
+    """Refuse differential privacy beside secure sums."""
+    if privacy.dp is not None and robust.active:
         raise SettingsError(
-            f"The robust rule {robust.rule} does not go with secure aggregation: it compares the clinics' "
-            "updates, and the server sees their sum only",
-            where="robust.rule",
-            remedy="Leave out the section [robust], or train without secure aggregation",
+            f"privacy.dp does not go with secure aggregation and the robust rule {robust.rule} together: the "
+            "sum of a group has the noise of its few clinics only",
+            where="privacy.dp",
+            remedy="Leave out one of the three",
         )
     if privacy.dp is not None:
         raise SettingsError(

@@ -88,7 +88,7 @@ class Offer(RunKeys):
         parts = (self.model, self.recipe, self)
         keys = {name: getattr(part, name) for part in parts for name in keys_of(type(part))}
         check_defences(self.robust, self.privacy, keys)
-        check_roster(self.roster, self.privacy)
+        check_roster(self.roster, self.privacy, self.groups)
         return self
 
     @model_validator(mode="after")
@@ -127,6 +127,11 @@ class Offer(RunKeys):
     def dp(self) -> DifferentialPrivacy | None:
         """The differential privacy that it asks for, if any."""
         return self.privacy.dp
+
+    @property
+    def groups(self) -> int:
+        """Over how many groups of clinics each round's updates are summed; 1: there are no groups."""
+        return self.robust.groups(self.privacy)
 
     @property
     def price(self) -> Price:

@@ -156,6 +156,10 @@ class Plan(Settings):
         if self.recipe.views and not self.model.frozen_blocks:
             what = "'views' saves what frozen blocks make of images, and no block is frozen"
             raise SettingsError(what, where="views", remedy="Set 'frozen_blocks', or leave 'views' out")
+        if self.recipe.guidance and self.model.features == "pooled":
+            what = "'guidance' needs a last layer that reads statistics of blocks"
+            remedy = "Set 'features' to blocks or lesion, or leave 'guidance' out"
+            raise SettingsError(what, where="guidance", remedy=remedy)
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,10 +8,16 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.shared.settings import STRICT, Key, Settings
 
 Rule = Literal["none", "norm-bound", "median", "trimmed-mean", "geometric-median", "krum", "centred-clipping"]
 """The rules of :mod:`dermafed.server.robust.rules`; ``none`` is the mean."""
+
+MARGIN = 0.1
+"""Of balanced accuracy, by which a model of groups' sums may be worse than the last accepted one.
+
+Three standard deviations for some 100 images of each of three classes; more than honest rounds differ by."""
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -45,6 +51,13 @@ class RobustSettings(Settings):
     def least_clinics(self) -> int:
         """Updates that a round needs for the rule; see :func:`least_clinics`."""
         return least_clinics(self.rule, self.hostile)
+
+    def groups(self, privacy: PrivacySettings) -> int:
+        """Over how many groups of clinics a round's updates are summed, in a plan with this privacy.
+
+        As few as the rule needs, so that each has as many clinics as possible; 1: there are no groups.
+        """
+        return self.least_clinics if self.active and privacy.is_secure else 1
 
     def check_clinics(self, needed: int) -> None:
         """Refuse a quorum in which the rule could not bear its hostile clinics.

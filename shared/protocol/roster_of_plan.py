@@ -8,7 +8,7 @@ from dermafed.shared.errors import InputError, SettingsError
 from dermafed.shared.protocol.node_key import to_pem
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.shared.secure_sum.roster import Roster
-from dermafed.shared.secure_sum.thresholds import least_survivors
+from dermafed.shared.secure_sum.thresholds import least_cohort
 
 
 def roster_of(keys: Mapping[str, str]) -> Roster:
@@ -20,18 +20,18 @@ def roster_of(keys: Mapping[str, str]) -> Roster:
     return Roster.from_pem({name: to_pem(key) for name, key in keys.items()})
 
 
-def check_roster(keys: Mapping[str, str], privacy: PrivacySettings) -> None:
+def check_roster(keys: Mapping[str, str], privacy: PrivacySettings, groups: int) -> None:
     """Refuse a roster with which secure sums are impossible; a plan gets its roster when a run is requested.
 
     Raises:
-        SettingsError: there are too few clinics for so many colluders, a key is no key or is there twice, or
-            the plan has no secure sums.
+        SettingsError: there are too few clinics for so many colluders and groups, a key is no key or is there
+            twice, or the plan has no secure sums.
     """
     if not keys:
         return
     if not privacy.is_secure:
         raise SettingsError("A roster is for secure aggregation", where="roster", remedy="Leave it out")
-    least_survivors(len(keys), privacy.colluders)
+    least_cohort(len(keys), privacy.colluders, groups)
     try:
         roster_of(keys)
     except SettingsError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.robust_settings import RobustSettings
 
 SENT = (
     "trained weights, with the weight they count and the training loss",
@@ -37,6 +38,15 @@ SENT_IN_SUMS = (
 )
 """Everything that a clinic sends where the plan has secure sums."""
 
+SENT_IN_GROUPS = (
+    "in secure sums over small groups of clinics, which they draw anew in each round: changes of the "
+    "weights, and the training loss; every clinic has the same weight",
+    *SENT_IN_SUMS[1:],
+    "what can be told from the sums of groups: of each round, the mean change in each group; and from many "
+    "rounds of nearly the same model, by their overlaps, more of this clinic's part than from sums over all",
+)
+"""Everything that a clinic sends where the plan has secure sums and a robust rule."""
+
 PRIVATE_SENT = (
     "the last layer, trained with noise by which each patient has the plan's epsilon; the other weights as "
     "they were received",
@@ -49,8 +59,10 @@ PRIVATE_SENT = (
 """Everything that a clinic sends in a plan with differential privacy."""
 
 
-def sent_by(privacy: PrivacySettings) -> tuple[str, ...]:
+def sent_by(privacy: PrivacySettings, robust: RobustSettings) -> tuple[str, ...]:
     """Everything that a clinic sends in a plan, for the person who approves it."""
     if privacy.dp is not None:
         return PRIVATE_SENT
-    return SENT_IN_SUMS if privacy.is_secure else SENT
+    if not privacy.is_secure:
+        return SENT
+    return SENT_IN_SUMS if robust.groups(privacy) == 1 else SENT_IN_GROUPS

@@ -5,7 +5,8 @@ sum            parts of a clinic's vector
 =============  ======================================================================================
 ``counts``     ``training``: training images of each class (C,); once, before the first round
 ``train``      ``change``: of each weight (P,), times the training images; ``weight``: their number;
-               ``loss``: the mean training loss, times their number
+               ``loss``: the mean training loss, times their number; with groups, a sum of each group, in
+               which every clinic has the weight 1
 ``evaluate``   ``images``, ``loss_sum``, ``confusion`` (C * C,) and ``histograms`` (C * 2 * BINS,), of the
                validation images; :class:`dermafed.shared.metrics.evaluation.ClinicEvaluation`
 =============  ======================================================================================
@@ -53,6 +54,7 @@ class Summing:
         privacy: the plan's section, with secure aggregation.
         classes: number of classes C.
         images: training images over all clinics, by which the sums are scaled; 1 before they are counted.
+        groups: over how many groups of clinics the updates are summed; 1: over all together.
     """
 
     plan: str
@@ -60,6 +62,7 @@ class Summing:
     privacy: PrivacySettings
     classes: int
     images: int = 1
+    groups: int = 1
 
     @classmethod
     def of(cls, offer: Offer, class_counts: Sequence[int] | None = None) -> Summing:
@@ -69,7 +72,16 @@ class Summing:
             InputError: a key of the roster is none.
         """
         images = max(1, sum(class_counts or ()))
-        return cls(offer.hash, roster_of(offer.roster), offer.privacy, len(offer.model.classes), images)
+        roster, classes = roster_of(offer.roster), len(offer.model.classes)
+        return cls(offer.hash, roster, offer.privacy, classes, images, offer.groups)
+
+    def weight(self, images: int) -> int:
+        """What a clinic with so many training images counts in a sum of updates.
+
+        A robust rule bears what a clinic sends, but not what it says of itself; and of many groups' sums the
+        numbers of each clinic's images could be told.
+        """
+        return images if self.groups == 1 else 1
 
     def terms(self, label: Label, parameters: int) -> Terms:
         """The terms of a sum.
@@ -80,16 +92,18 @@ class Summing:
         """
         parts = {"counts": self._counts, "evaluate": self._evaluation}
         found = self._update(parameters) if label == "train" else parts[label]()
-        return Terms(self.plan, self.roster, self.privacy.colluders, Layout(found, len(self.roster)))
+        groups = self.groups if label == "train" else 1
+        return Terms(self.plan, self.roster, self.privacy.colluders, Layout(found, len(self.roster)), groups)
 
     def _counts(self) -> tuple[Part, ...]:
         return (Part("training", self.classes, MOST_IMAGES, whole=True),)
 
     def _update(self, parameters: int) -> tuple[Part, ...]:
+        weight = self.weight(self.images)
         return (
-            Part("change", parameters, self.privacy.largest_change * self.images),
-            Part("weight", 1, MOST_IMAGES, whole=True),
-            Part("loss", 1, LARGEST_LOSS * self.images),
+            Part("change", parameters, self.privacy.largest_change * weight),
+            Part("weight", 1, self.weight(MOST_IMAGES), whole=True),
+            Part("loss", 1, LARGEST_LOSS * weight),
         )
 
     def _evaluation(self) -> tuple[Part, ...]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from dermafed.shared.secure_sum.adverts import Advert, Cohort, sign_advert
 from dermafed.shared.secure_sum.context import KeyContext, Task
+from dermafed.shared.secure_sum.groups import group_of
 from dermafed.shared.secure_sum.hashing import digest
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.masks import add_pair_mask, add_self_mask
@@ -89,7 +90,7 @@ class ClinicSide:
         """
         with self._steps.take(Step.REVEAL, Step.SHARES):
             self._cohort = self._checked(cohort)
-            if self._place not in revealing(cohort, self._terms.colluders):
+            if self._place not in revealing(cohort, self._terms.drawing):
                 return None
             part = self._secrets.seed_part
             return sign_reveal(self._key, self._context.digest, cohort, self._place, part)
@@ -187,7 +188,9 @@ class ClinicSide:
 
     def _dealt(self, cohort: Cohort, reveals: Reveals) -> DealtShares:
         own = self._secrets
-        self._session = session = open_session(self._terms, self._context, cohort, reveals)
+        self._session = session = group_of(
+            open_session(self._terms, self._context, cohort, reveals), self._place
+        )
         holders, threshold = session.holders(self._place), session.graph.threshold
         self._check_holders(set(holders), "keys")
         session.check_signed(holders)
@@ -218,9 +221,9 @@ class ClinicSide:
         self._check_count(len({clinic for clinic, _ in signatures.signed}), "The list was signed by")
 
     def _check_count(self, count: int, who: str) -> None:
-        if count < self._terms.threshold:
+        if count < self._session.threshold:
             raise refused(
-                f"{who} {count} clinics of the {self._terms.threshold} that a sum needs",
+                f"{who} {count} clinics of the {self._session.threshold} that a sum needs",
                 "Go on with the next round once more clinics are connected: nothing of this one was opened",
             )
 

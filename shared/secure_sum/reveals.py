@@ -1,9 +1,12 @@
-"""Step 1b, above 64 clinics: the seed of the graph, drawn by commitment and reveal.
+"""Step 1b, above 64 clinics or with groups: the seed of the graph, drawn by commitment and reveal.
 
 Each clinic commits to 32 random bytes in its advert. Then the first f + 1 of those who sent one, of whom one
 at least does not act with the server, open their commitments, once each has seen the whole cohort; they sign
 it, so that no other cohort has these parts. The seed is the hash of all. A part that is missing ends the
 attempt: whoever could choose among parts could choose the graph.
+
+Of groups, all that sent keys draw: a clinic opens its commitment for one cohort, and any two cohorts have an
+honest clinic in common, so that an attempt has one drawing, however the server chooses its cohorts.
 """
 
 from __future__ import annotations
@@ -89,9 +92,9 @@ class Reveals:
         return cls(reveals)
 
 
-def revealing(cohort: Cohort, colluders: int) -> tuple[int, ...]:
-    """Who draws the seed: so many that one of them does not act with the server."""
-    return tuple(advert.clinic for advert in cohort.adverts[: colluders + 1])
+def revealing(cohort: Cohort, drawing: int) -> tuple[int, ...]:
+    """Who draws the seed: the first so many, of whom one at least does not act with the server."""
+    return tuple(advert.clinic for advert in cohort.adverts[:drawing])
 
 
 def commit(context: bytes, clinic: int, part: bytes) -> bytes:

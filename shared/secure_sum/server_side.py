@@ -5,14 +5,16 @@ Who sends nothing, or what is refused, has dropped out.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.secure_sum.adverts import Advert, Cohort, is_signed_advert
 from dermafed.shared.secure_sum.context import KeyContext, Task
+from dermafed.shared.secure_sum.groups import groups_of
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
+from dermafed.shared.secure_sum.masks import Ring
 from dermafed.shared.secure_sum.released_shares import ReleasedShares, Secret
 from dermafed.shared.secure_sum.reveals import Reveal, Reveals, is_revealed, revealing
 from dermafed.shared.secure_sum.sealed_shares import DealtShares, DeliveredShares, SealedShare
@@ -37,13 +39,13 @@ class ServerSide:
 
     def __init__(self, terms: Terms, task: Task, attempt: int) -> None:
         self.context: KeyContext = terms.context(task, attempt)
-        self._terms = terms
+        self._terms, self._task = terms, task
         self._steps = Steps()
         self._adverts: dict[int, Advert] = {}
         self._reveals: dict[int, Reveal] = {}
         self._session: Session
         self._dealt: dict[int, DealtShares] = {}
-        self._sum = np.zeros(terms.layout.size, np.uint32)
+        self._sum: Ring
         self._masked: set[int] = set()
         self._survivors: Survivors
         self._signed: dict[int, SignedSurvivors] = {}
@@ -68,7 +70,7 @@ class ServerSide:
             FederationError: they are too few.
         """
         with self._steps.take(Step.KEYS, Step.REVEAL if self._terms.draws_graph else Step.SHARES):
-            self._check_count(self._adverts, "keys")
+            self._check_count(self._adverts, "keys", self._terms.threshold, range(len(self._terms.roster)))
             cohort = self._cohort
             check_cohort(self._terms, cohort)
             if not self._terms.draws_graph:
@@ -81,9 +83,7 @@ class ServerSide:
         Raises:
             FederationError: it is not what it committed to.
         """
-        self._accept(
-            Step.REVEAL, reveal.clinic, revealing(self._cohort, self._terms.colluders), self._reveals
-        )
+        self._accept(Step.REVEAL, reveal.clinic, revealing(self._cohort, self._terms.drawing), self._reveals)
         key = self._terms.roster.keys[reveal.clinic]
         if not is_revealed(key, self.context.digest, self._cohort, reveal):
             raise refused("Its part of the graph's seed is not the one that it committed to", _LEAVE_OUT)
@@ -99,6 +99,12 @@ class ServerSide:
             reveals = Reveals(tuple(self._reveals[clinic] for clinic in sorted(self._reveals)))
             self._session = open_session(self._terms, self.context, self._cohort, reveals)
             return reveals
+
+    def groups(self) -> tuple[ServerSide, ...]:
+        """The sides of the groups, each of which takes the steps from the second on; or itself."""
+        if self._terms.groups == 1:
+            return (self,)
+        return tuple(map(self._side_of, groups_of(self._session)))
 
     def take_dealt(self, dealt: DealtShares) -> None:
         """Step 2: take the shares that a clinic dealt.
@@ -118,7 +124,8 @@ class ServerSide:
             FederationError: they are too few.
         """
         with self._steps.take(Step.SHARES, Step.MASKED_VECTOR):
-            self._check_count(self._dealt, "shares")
+            self._check_session(self._dealt, "shares")
+            self._sum = np.zeros(self._terms.layout.size, np.uint32)
             inbox: dict[int, list[SealedShare]] = {clinic: [] for clinic in self._dealt}
             for dealer in sorted(self._dealt):
                 for holder, sealed in self._dealt[dealer].shares:
@@ -145,7 +152,7 @@ class ServerSide:
             FederationError: they are too few.
         """
         with self._steps.take(Step.MASKED_VECTOR, Step.SURVIVORS):
-            self._check_count(self._masked, "masked vectors")
+            self._check_session(self._masked, "masked vectors")
             self._survivors = Survivors(tuple(sorted(self._masked)))
             return self._survivors
 
@@ -168,7 +175,7 @@ class ServerSide:
             FederationError: they are too few.
         """
         with self._steps.take(Step.SURVIVORS, Step.RELEASE):
-            self._check_count(self._signed, "signatures")
+            self._check_session(self._signed, "signatures")
             return Signatures(tuple(self._signed[clinic] for clinic in sorted(self._signed)))
 
     def take_released(self, released: ReleasedShares) -> None:
@@ -204,6 +211,11 @@ class ServerSide:
         return tuple(self._terms.roster.names[clinic] for clinic in self._survivors.clinics)
 
     @property
+    def clinics(self) -> Collection[int]:
+        """The places of those that are in the group, or that sent keys, once that is known."""
+        return self._session.adverts.keys()
+
+    @property
     def _cohort(self) -> Cohort:
         return Cohort(tuple(self._adverts[clinic] for clinic in sorted(self._adverts)))
 
@@ -213,12 +225,20 @@ class ServerSide:
         if clinic not in known or clinic in taken:
             raise refused("Nothing is awaited of this clinic in this step", _LEAVE_OUT)
 
-    def _check_count(self, taken: Collection[int], sent: str) -> None:
-        if len(taken) >= self._terms.threshold:
+    def _side_of(self, session: Session) -> ServerSide:
+        side = ServerSide(self._terms, self._task, self.context.attempt)
+        side._session, side._steps.next = session, Step.SHARES
+        return side
+
+    def _check_session(self, taken: Collection[int], sent: str) -> None:
+        self._check_count(taken, sent, self._session.threshold, sorted(self._session.graph.ring))
+
+    def _check_count(self, taken: Collection[int], sent: str, needed: int, of: Iterable[int]) -> None:
+        if len(taken) >= needed:
             return
-        missing = [name for at, name in enumerate(self._terms.roster.names) if at not in taken]
+        missing = [self._terms.roster.names[clinic] for clinic in of if clinic not in taken]
         raise refused(
-            f"{len(taken)} clinics sent their {sent}, of the {self._terms.threshold} that a secure sum needs;"
+            f"{len(taken)} clinics sent their {sent}, of the {needed} that a secure sum needs;"
             f" missing: {', '.join(missing)}",
             "Nothing was opened. Connect the clinics named here, and begin the next attempt, or, if any has"
             " signed its list of survivors, the next round",

@@ -25,6 +25,7 @@ class Session:
         graph: who is joined to whom, those who do not take part included.
         digest: SHA-256 of context, adverts and graph, 32 bytes: it is in all keys, shares and signatures that
             follow, so that clinics which were told different things have nothing in common.
+        threshold: how many clinics must be in the sum, and must agree on who is.
     """
 
     terms: Terms
@@ -32,6 +33,7 @@ class Session:
     adverts: dict[int, Advert]
     graph: Graph
     digest: bytes
+    threshold: int
 
     def peers_of(self, clinic: int) -> tuple[int, ...]:
         """The peers of a clinic that take part, in ascending order."""
@@ -91,7 +93,8 @@ def open_session(terms: Terms, context: KeyContext, cohort: Cohort, reveals: Rev
     if terms.draws_graph:
         _check_reveals(terms, context, cohort, reveals)
     seed = digest("session", context.digest, cohort.digest, reveals.to_bytes())
-    return Session(terms, context, adverts, draw_graph(len(terms.roster), terms.colluders, seed), seed)
+    graph = draw_graph(len(terms.roster), terms.colluders, seed)
+    return Session(terms, context, adverts, graph, seed, terms.threshold)
 
 
 def no_commitment() -> bytes:
@@ -108,7 +111,7 @@ _ASK = "Ask the coordinator which clinics take part; nothing was sent but keys"
 
 
 def _check_reveals(terms: Terms, context: KeyContext, cohort: Cohort, reveals: Reveals) -> None:
-    if tuple(each.clinic for each in reveals.reveals) != revealing(cohort, terms.colluders):
+    if tuple(each.clinic for each in reveals.reveals) != revealing(cohort, terms.drawing):
         raise refused("The graph's seed lacks a clinic's part, or has one too many", _AGAIN)
     for reveal in reveals.reveals:
         if not is_revealed(terms.roster.keys[reveal.clinic], context.digest, cohort, reveal):

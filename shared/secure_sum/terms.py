@@ -9,7 +9,7 @@ from dermafed.shared.secure_sum.context import KeyContext, Task
 from dermafed.shared.secure_sum.fixed_point import Layout
 from dermafed.shared.secure_sum.graph import needs_seed
 from dermafed.shared.secure_sum.roster import Roster
-from dermafed.shared.secure_sum.thresholds import least_survivors
+from dermafed.shared.secure_sum.thresholds import least_cohort
 
 MOST_ATTEMPTS = 3
 """At one sum: each is another draw of the graph, of which a server could take the one that it likes best."""
@@ -35,6 +35,7 @@ class Terms:
         roster: the clinics and their keys.
         colluders: how many of them may act with the server.
         layout: what is summed, and how it is encoded.
+        groups: over how many groups there is a sum of its own (:mod:`.groups`); 1: one over all.
 
     Raises:
         SettingsError: a secure sum of these clinics is impossible.
@@ -44,19 +45,25 @@ class Terms:
     roster: Roster
     colluders: int
     layout: Layout
+    groups: int = 1
 
     def __post_init__(self) -> None:
-        least_survivors(len(self.roster), self.colluders)
+        least_cohort(len(self.roster), self.colluders, self.groups)
 
     @property
     def threshold(self) -> int:
-        """How many clinics must be in a sum, and must agree on who is."""
-        return least_survivors(len(self.roster), self.colluders)
+        """How many clinics must take part; without groups, also be in the sum, and agree on who is."""
+        return least_cohort(len(self.roster), self.colluders, self.groups)
 
     @property
     def draws_graph(self) -> bool:
         """Whether each clinic shares masks with some of the others only."""
-        return needs_seed(len(self.roster), self.colluders)
+        return self.groups > 1 or needs_seed(len(self.roster), self.colluders)
+
+    @property
+    def drawing(self) -> int:
+        """How many of the clinics draw the seed of the graph, the first that sent keys: :mod:`.reveals`."""
+        return len(self.roster) if self.groups > 1 else self.colluders + 1
 
     def context(self, task: Task, attempt: int) -> KeyContext:
         """The key context of an attempt."""

@@ -57,6 +57,30 @@ def least_survivors(clinics: int, colluders: int) -> int:
     return threshold
 
 
+def least_cohort(clinics: int, colluders: int, groups: int) -> int:
+    """How many clinics must take part in sums over groups, each with three honest contributors.
+
+    Args:
+        clinics: n of the roster.
+        colluders: f clinics that may act together with the server; all of them may be in one group.
+        groups: how many groups there are; 1: one sum over all.
+
+    Raises:
+        SettingsError: see :func:`least_survivors`, or the clinics are too few for the groups.
+    """
+    least = groups * (colluders + LEAST_HONEST)
+    if groups > 1 and least > clinics:
+        raise SettingsError(
+            f"The robust rule needs {groups} sums over groups with secure aggregation, each of"
+            f" {colluders + LEAST_HONEST} clinics or more, so that {LEAST_HONEST} of them do not act with the"
+            f" server: {least} clinics, and there are {clinics}",
+            where="robust.rule",
+            remedy=f"Invite {least} clinics, name fewer colluders or hostile ones, or leave out the rule, or"
+            " secure aggregation",
+        )
+    return max(least_survivors(clinics, colluders), least)
+
+
 class Reach(NamedTuple):
     """Of the graph of a sum.
 

@@ -6,6 +6,8 @@ look-up table an image cost a few per cent.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -42,22 +44,33 @@ def augment(
     Returns:
         uint8 (S, S, 3); the border is mirrored where the image ends.
     """
-    warped = _warp(image, rng)
+    warped = np.asarray(_warp(image, rng), np.uint8)
     if artefacts:
         (own,) = rng.spawn(1)
         warped = random_artefact(warped, artefacts, own)
     return _relight(warped, rng, tones)
 
 
-def _warp(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    side = image.shape[0]
+def augmented_lesion(shares: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Where the lesion is in the copy that :func:`augment` makes with a generator of the same state.
+
+    Args:
+        shares: how much of each of the image's cells is lesion, float32 (G, G).
+        rng: the generator.
+
+    Returns:
+        The same of the copy.
+    """
+    return np.asarray(_warp(shares, rng), np.float32)
+
+
+def _warp(square: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    side = square.shape[0]
     centre = (side - 1) / 2
     matrix = cv2.getRotationMatrix2D((centre, centre), rng.uniform(*ROTATION), rng.uniform(*ZOOM))
     if rng.random() < 0.5:  # mirror first: x -> side - 1 - x
         matrix = matrix @ np.array([[-1, 0, side - 1], [0, 1, 0], [0, 0, 1]], np.float64)
-    return np.asarray(
-        cv2.warpAffine(image, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101), np.uint8
-    )
+    return cv2.warpAffine(square, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
 
 
 def _relight(image: NDArray[np.uint8], rng: np.random.Generator, tones: bool) -> NDArray[np.uint8]:

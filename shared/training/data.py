@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.metadata import encode_metadata
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.training.augment import augment
+from dermafed.shared.training.augment import augment, augmented_lesion
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,14 @@ class LabelledImages:
         images: uint8 (N, S, S, 3).
         labels: class indices, int64 (N,).
         metadata: float32 (N, M), or ``None`` where the model does not use it.
+        lesions: how much of each cell is lesion, float32 (N, G, G), all 0 for an image without a mask;
+            ``None`` where no training uses it.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     metadata: NDArray[np.float32] | None = None
+    lesions: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,11 +47,15 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's images: model inputs, their indices (B,), and weights (B,), 0 for padding."""
+    """One step's images: model inputs, their indices (B,), and weights (B,), 0 for padding.
+
+    ``lesions`` is how much of each cell is lesion (B, G, G), where the training uses it.
+    """
 
     inputs: object
     index: NDArray[np.int64]
     weights: NDArray[np.float32]
+    lesions: NDArray[np.float32] | None = None
 
 
 def batches(
@@ -77,9 +86,27 @@ def batches(
     for place in places(len(data), size, steps, seed=seed):
         rng = np.random.default_rng((seed, place.epoch, place.number))
         images = data.images[place.index]
+        lesions = None if data.lesions is None else data.lesions[place.index]
         if augmented:
-            images = np.stack([augment(image, rng, tones=tones, artefacts=artefacts) for image in images])
-        yield Batch(data.inputs(images, place.index), place.index, place.weights)
+            drawn = partial(augment, tones=tones, artefacts=artefacts)
+            images, lesions = _augmented(images, lesions, rng, drawn)
+        yield Batch(data.inputs(images, place.index), place.index, place.weights, lesions)
+
+
+def _augmented(
+    images: NDArray[np.uint8],
+    lesions: NDArray[np.float32] | None,
+    rng: np.random.Generator,
+    drawn: Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]],
+) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    """Changed copies, and where their lesions are in them."""
+    before, copies = [], []
+    for image in images:
+        before.append(rng if lesions is None else deepcopy(rng))
+        copies.append(drawn(image, rng))
+    if lesions is not None:
+        lesions = np.stack([augmented_lesion(*each) for each in zip(lesions, before, strict=True)])
+    return np.stack(copies), lesions
 
 
 @dataclass(frozen=True)

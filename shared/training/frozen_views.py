@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.artefacts.artefacts import DRAWING_VERSION
 from dermafed.shared.imaging.cache import default_cache_folder
-from dermafed.shared.training.augment import AUGMENTATION_VERSION, augment
+from dermafed.shared.training.augment import AUGMENTATION_VERSION, augment, augmented_lesion
 from dermafed.shared.training.backend import threads
 from dermafed.shared.training.data import Batch, LabelledImages, places
 from dermafed.shared.training.feature_store import FeatureStore, Floats, bytes_of
@@ -72,12 +72,25 @@ class FrozenViews:
         views = self._of(front)
         for place in places(len(self.data), size, steps, seed=self.seed):
             features = views[place.epoch % self.views][place.index]
-            yield Batch(self.data.inputs(features, place.index), place.index, place.weights)
+            inputs = self.data.inputs(features, place.index)
+            lesions = self._lesions(place.epoch % self.views, place.index)
+            yield Batch(inputs, place.index, place.weights, lesions)
 
     def view(self, view: int, index: int) -> Pixels:
         """The pixels of a view of an image: uint8 (S, S, 3)."""
-        rng = np.random.default_rng((self.seed, view, index))
+        rng = self._rng(view, index)
         return augment(self.data.images[index], rng, tones=self.tones, artefacts=self.artefacts)
+
+    def _lesions(self, view: int, index: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Where the lesions are in a view of some images, (B, G, G)."""
+        if self.data.lesions is None:
+            return None
+        return np.stack(
+            [augmented_lesion(self.data.lesions[one], self._rng(view, one)) for one in index.tolist()]
+        )
+
+    def _rng(self, view: int, index: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, view, index))
 
     def _of(self, front: keras.Model) -> Sequence[Floats]:
         """The features of each view, (N, H, W, K)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import keras
@@ -70,6 +71,8 @@ class KerasTrainer:
         """
         self.model, self.recipe, self.rounds, self.seed = model, recipe, rounds, seed
         self.data, self.validation = train, validation
+        # Without masks there is nothing to be guided by, and training is what it is without guidance.
+        self._own_recipe = recipe if train.lesions is not None else replace(recipe, guidance=0.0)
         store = store or FeatureStore(default_cache_folder())
         views = partial(FrozenViews, artefacts=recipe.artefacts)
         self._views = views(train, recipe.views, seed, recipe.tones, store) if recipe.views else None
@@ -108,7 +111,7 @@ class KerasTrainer:
             The trained weights, their weight in the mean and the mean training loss.
         """
         mu = float(config.get("proximal_mu", 0.0))
-        network = training_network(self.model, self.recipe, mu, self._fixes_batch_norm(round))
+        network = training_network(self.model, self._own_recipe, mu, self._fixes_batch_norm(round))
         network.restart(
             with_own_batch_norm(self.model, weights, self.memory, round), seed=self._seed(round, 0)
         )

@@ -158,4 +158,4 @@ def _parts(classifier: keras.Model, frozen_blocks: int) -> tuple[keras.Model, ke
         return None
     if math.prod(front.output_shape[1:]) * 4 > math.prod(front.input_shape[1:]):  # float32 against uint8
         return None
-    return front, rest_of(classifier, front, "probabilities")
+    return front, rest_of(classifier, front, classifier.output)

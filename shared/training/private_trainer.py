@@ -23,7 +23,7 @@ from dermafed.shared.training.clinic_weight import class_weights, clinic_weight
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.exact_head.ridge import LinearHead
 from dermafed.shared.training.loss import log_prior, targets
-from dermafed.shared.training.predict import apply_in_batches, loaded_classifier
+from dermafed.shared.training.predict import SavedFeatures, apply_in_batches, loaded_classifier
 from dermafed.shared.training.private_head import Floats, PatientImages, noisy_confusion
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.trainer import FloatVector, Update
@@ -44,10 +44,13 @@ class PatientData:
     Attributes:
         images: the images.
         patients: indices of each patient's images.
+        saved: where features are saved, if not in memory only. A clinic saves none: what is not finite must
+            end in no error, which would tell of a patient.
     """
 
     images: LabelledImages
     patients: Sequence[NDArray[np.int64]]
+    saved: SavedFeatures | None = None
     _model: bytes = b""
     _features: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -63,7 +66,10 @@ class PatientData:
         if digest != self._model:
             network, data = features_network(classifier), self.images
             shown = [mirrored(data.images, view) for view in range(views)]
-            self._features = [apply_in_batches(network, one, data.metadata) for one in shown]
+            if self.saved and data.metadata is None:
+                self._features = [np.asarray(self.saved(network, one), np.float32) for one in shown]
+            else:
+                self._features = [apply_in_batches(network, one, data.metadata) for one in shown]
             self._model = digest
         return self._features
 

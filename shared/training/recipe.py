@@ -60,6 +60,9 @@ class Recipe(Settings):
         artefacts: the share of training images on which ``augment`` also draws ink, hair or another artefact
             of :mod:`dermafed.shared.artefacts`, at random, whatever their class; each view or pass anew. A
             last layer that is trained anew sees the images with artefacts too, the same share of them.
+        guidance: how much, in the loss, the evidence outside the lesion counts of images that have a lesion
+            mask (:mod:`dermafed.shared.training.guidance`). Masks stay at the clinic, and a clinic without
+            any trains as with 0. It needs a last layer that reads statistics of blocks.
         views: how many augmented views of each image are drawn before training, of which each pass takes the
             next one; what frozen blocks make of them is computed once. With 0, every pass draws anew.
         group_balance: what is done about unequal groups of patients, by age, sex or body site: images weigh
@@ -123,6 +126,11 @@ class Recipe(Settings):
     artefacts: Annotated[
         Number,
         Field(ge=0, le=1, description="Share of training images on which ink, hair or the like is drawn"),
+        Key(later=True),
+    ] = 0.0
+    guidance: Annotated[
+        Number,
+        Field(ge=0, le=10, description="Weight in the loss of evidence outside the lesion, where masks are"),
         Key(later=True),
     ] = 0.0
     views: Annotated[

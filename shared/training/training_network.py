@@ -15,6 +15,7 @@ from dermafed.shared.model.lesion_weights import finder_size
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.data import Batch
 from dermafed.shared.training.frozen_front import frozen_front, rest_of
+from dermafed.shared.training.guidance import GuidedCrossEntropy, beside_targets, guided_output
 from dermafed.shared.training.loss import PriorAdjustedCrossEntropy
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.trainer import FloatVector
@@ -29,9 +30,12 @@ class ProximalModel(keras.Model):  # type: ignore[misc]
     mu = 0 there is no anchor and no term.
     """
 
-    def __init__(self, classifier: keras.Model, mu: float, front: keras.Model | None = None) -> None:
-        """Take a classifier, or what of it lies behind its front."""
-        network = rest_of(classifier, front, "logits") if front else logits_model(classifier)
+    def __init__(
+        self, classifier: keras.Model, mu: float, front: keras.Model | None = None, *, guided: bool = False
+    ) -> None:
+        """Take a classifier, or what of it lies behind its front; whether evidence comes with its logits."""
+        output = guided_output(classifier) if guided else logits_model(classifier).output
+        network = rest_of(classifier, front, output) if front else keras.Model(classifier.input, output)
         super().__init__(network.input, network.output, name="proximal")
         self.mu = mu
         weights = self.trainable_variables if mu else []
@@ -71,11 +75,10 @@ class TrainingNetwork:
             fix_batch_norm(self.classifier)
         self._recipe = recipe
         self.front = frozen_front(self.classifier, settings.frozen_blocks) if recipe.views else None
-        self._network = ProximalModel(self.classifier, proximal_mu, self.front)
+        guided = recipe.guidance > 0
+        self._network = ProximalModel(self.classifier, proximal_mu, self.front, guided=guided)
         # On a CPU, XLA is several times slower than the plain graph.
-        self._network.compile(
-            make_optimizer(recipe), PriorAdjustedCrossEntropy(recipe.focus), jit_compile=False
-        )
+        self._network.compile(make_optimizer(recipe), _loss(recipe, len(settings.classes)), jit_compile=False)
         # Built now, since a step that creates variables is traced twice.
         self._network.optimizer.build(self._network.trainable_variables)
 
@@ -101,6 +104,8 @@ class TrainingNetwork:
         """One gradient step on a batch, at the learning rate of this progress."""
         self._network.optimizer.learning_rate = self._recipe.learning_rate_at(progress)
         weights = weights * batch.weights
+        if self._recipe.guidance and batch.lesions is not None:
+            y = beside_targets(y, batch.lesions)
         # Keras starts its own mean afresh with each of these calls.
         loss = self._network.train_on_batch(batch.inputs, y, sample_weight=weights)
         self._loss_sum += float(loss) * float(weights.sum())
@@ -139,6 +144,11 @@ def training_network(
 ) -> TrainingNetwork:
     """Return the process's one network for these settings, with its batch normalisation fixed or not."""
     return TrainingNetwork(settings, recipe, proximal_mu, fixed)
+
+
+def _loss(recipe: Recipe, classes: int) -> keras.losses.Loss:
+    plain = PriorAdjustedCrossEntropy(recipe.focus)
+    return GuidedCrossEntropy(plain, classes, recipe.guidance) if recipe.guidance else plain
 
 
 def make_optimizer(recipe: Recipe) -> keras.Optimizer:

@@ -18,6 +18,7 @@ from dermafed.client.node.explanation_quality import (
 )
 from dermafed.client.node.privacy_account import SimulatedAccount
 from dermafed.client.node.private_run import PrivateRun
+from dermafed.shared.training.frozen_views import saved_features
 from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.runs.arms import Arm
 from dermafed.simulation.runs.hostile_trainer import hostile_trainer
@@ -34,7 +35,8 @@ class ClinicTrainers:
         clinic, attack, plan = _clinic(self.arm, context), self.arm.attack, self.arm.plan
         state = self.arm.state_folder(clinic)
         if plan.dp is not None:
-            return build_private_trainer(clinic, plan, PrivateRun.of(plan, SimulatedAccount(), state))
+            private = PrivateRun.of(plan, SimulatedAccount(), state)
+            return build_private_trainer(clinic, plan, private, saved_features)
         trainer = build_clinic_trainer(clinic, plan, state)
         if attack is not None and unquote(clinic.name) == attack.clinic:
             return hostile_trainer(attack.kind, trainer, plan, len(self.arm.members))

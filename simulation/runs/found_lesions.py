@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dermafed.client.node.clinic_finder import with_masks
+from dermafed.client.node.clinic_masks import with_masks
 from dermafed.server.rounds.run_finder import load_run_finder
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import save_finder

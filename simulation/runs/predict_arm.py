@@ -92,7 +92,7 @@ def _predictions(
 
     def predicted(records: Sequence[LesionRecord]) -> NDArray[np.float32]:
         images = load_labelled(records, plan.model, plan.preprocess)
-        if not plan.recipe.views:
+        if not plan.recipe.views and plan.dp is None:
             return predict(plan.model, weights, images, round=round, memory=memory)
         model = plan.model
         saved = FrozenFeatures(model.frozen_blocks, images, saved_features, model.views_at_test)

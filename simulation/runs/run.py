@@ -17,7 +17,7 @@ from dermafed.shared.model.model_info import ModelInfo, weights_origin
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.report.html import write_report
-from dermafed.shared.secure_sum.thresholds import least_survivors
+from dermafed.shared.secure_sum.thresholds import least_cohort
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.simulation.runs.arms import (
@@ -153,8 +153,8 @@ def _prepare(settings: RunSettings, out: Path, watcher: Watcher) -> Prepared:
 
 def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) -> list[Arm]:
     plan = settings.plan(prepared.class_map.names, prepared.class_counts(), threads)
-    if (privacy := settings.privacy()).is_secure:
-        least_survivors(len(prepared.clinics), privacy.colluders)  # refuses too few
+    if (privacy := settings.privacy()).is_secure:  # refuses too few
+        least_cohort(len(prepared.clinics), privacy.colluders, settings.robust().groups(privacy))
     clinics, pooled = write_clinic_splits(out / "sites", prepared.clinics)
     federated = Arm(
         FEDERATED,

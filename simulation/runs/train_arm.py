@@ -29,6 +29,7 @@ from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
+from dermafed.shared.secure_sum.thresholds import least_cohort
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 from dermafed.simulation.engines.local import run_local
@@ -131,7 +132,10 @@ def _rules(arm: Arm) -> RoundRules:
 
     Where a rule bears hostile clinics, the rules are those of a plan without a word about them.
     """
-    members = len(arm.members)
+    members, groups = len(arm.members), arm.robust.groups(arm.privacy)
+    if groups > 1:
+        needed = least_cohort(members, arm.privacy.colluders, groups)
+        return RoundRules(arm.plan.rounds, members, quorum=needed)
     if arm.robust.active:
         robust, shares = arm.robust, Rules()
         robust.check_clinics(members)

@@ -42,7 +42,8 @@ def effects(runs: Sequence[StudyRun]) -> list[Line]:
     """A line for each row.
 
     Returns:
-        ``row``, ``rule``, ``attack``; balanced accuracy on all test images as ``values`` by seed, ``mean``
+        ``row``, ``rule``, ``attack``; the same as ``defence`` and ``figure``, as the study ``privacy`` names
+        them; balanced accuracy on all test images as ``values`` by seed, ``mean``
         and ``half_width``; and as means over the seeds ``lost`` (of balanced accuracy, against the rule
         without an attack and the same seed), ``auc`` of melanoma, ``backdoor`` (the share of patched images
         of other classes that are called the target), ``noticed`` (the share of rounds with a note about the
@@ -66,6 +67,8 @@ def _line(row: str, runs: Sequence[StudyRun], scores: dict[tuple[str, int], floa
         "row": row,
         "rule": settings.rule,
         "attack": attack.kind if attack else "none",
+        "defence": settings.rule,
+        "figure": f"under {attack.kind}" if attack else "under no attack",
         **over_seeds([scores[row, seed] for seed in seeds]),
         "lost": _mean([scores[free, seed] - scores[row, seed] for seed in known]),
         "auc": _mean([_melanoma_auc(run) for run in runs]),

@@ -24,5 +24,5 @@ def heading(name: str) -> str:
     Example:
         "balanced_accuracy" is "Balanced accuracy", and "challenge_auc" is "Challenge AUC".
     """
-    text = re.sub(r"\b(auc|mb|psnr)\b", lambda found: found[0].upper(), name.replace("_", " "))
+    text = re.sub(r"\b(auc|mb|psnr|ssim)\b", lambda found: found[0].upper(), name.replace("_", " "))
     return text[:1].upper() + text[1:]

@@ -8,10 +8,11 @@ Each is between two comments, which are invisible to readers. The first names th
 
     ... reaches <!-- figures ablation/table row=plain tests=all figure=auc -->0.879<!-- /figures --> ...
 
-``ablation/table`` are the lines ``table`` of ``ablation.json``. ``KEY=VALUE`` (or ``KEY=A|B``) selects the
-lines with that value. ``by`` and ``across`` make a table: the keys of the first columns, and the key whose
-values are the headings of the others. ``show`` is the key, or the keys, of the printed values, ``mean`` by
-default; ``digits`` is the number of decimals, of all of them or, as ``3|1``, of each key.
+``ablation/table`` are the lines ``table`` of ``ablation.json``; ``privacy/privacy+hostile/hostile`` are those
+of two files, one after the other. ``KEY=VALUE`` (or ``KEY=A|B``) selects the lines with that value. ``by``
+and ``across`` make a table: the keys of the first columns, and the key whose values are the headings of the
+others. ``show`` is the key, or the keys, of the printed values, ``mean`` by default; ``digits`` is the number
+of decimals, of all of them or, as ``3|1``, of each key.
 """
 
 from __future__ import annotations
@@ -70,8 +71,7 @@ def _shown(query: str, results: Path) -> str:
     source, *pairs = shlex.split(query)
     given = dict(pair.split("=", 1) for pair in pairs)
     options = {name: given.pop(name) for name in _OPTIONS if name in given}
-    file, lines_of = source.split("/")
-    lines = json.loads((results / f"{file}.json").read_text("utf-8"))["lines"][lines_of]
+    lines = [line for part in source.split("+") for line in _lines(part, results)]
     chosen = [
         line for line in lines if all(str(line[key]) in value.split("|") for key, value in given.items())
     ]
@@ -86,6 +86,12 @@ def _shown(query: str, results: Path) -> str:
     if len(chosen) != 1:
         raise LookupError(f"{len(chosen)} lines, not 1")
     return cell(chosen[0], *show)
+
+
+def _lines(source: str, results: Path) -> list[Line]:
+    file, lines_of = source.split("/")
+    found: list[Line] = json.loads((results / f"{file}.json").read_text("utf-8"))["lines"][lines_of]
+    return found
 
 
 def _table(

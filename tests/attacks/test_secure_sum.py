@@ -147,8 +147,8 @@ def test_a_lower_threshold_is_refused() -> None:
 
 
 def test_a_threshold_of_one_gives_the_update_to_a_single_colluder(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (thresholds, terms_module):
-        monkeypatch.setattr(module, "least_survivors", lambda clinics, colluders: 1)
+    monkeypatch.setattr(thresholds, "least_survivors", lambda clinics, colluders: 1)
+    monkeypatch.setattr(terms_module, "least_cohort", lambda clinics, colluders, groups: 1)
     thresholds.reach_of.cache_clear()
     try:
         federation = Federation(terms(5), VALUES)
@@ -229,9 +229,12 @@ def test_two_attempts_side_by_side_open_one_sum() -> None:
     for each in (one, other):
         each.deal(each.keys())
         each.sums()
-    one.open()
+    with pytest.raises(FederationError, match="Attempt 1 for 'train' of round 1 is over"):
+        one.open()
+    assert other.open()
+    third = Federation(terms(5), VALUES, attempt=3, logs=one.logs)
     with pytest.raises(FederationError, match="signed already"):
-        other.open()
+        third.keys()
 
 
 def test_more_attempts_than_the_draw_of_the_graph_allows_are_refused() -> None:

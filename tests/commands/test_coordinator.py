@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from dermafed.server import cli
+from dermafed.server.dashboard.run_facts import run_facts
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Status, change_status, find_run
-from dermafed.server.rounds.checkpoint import RunState, save_state
+from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
 from dermafed.server.rounds.history import HistoryRow, write_history
 from dermafed.server.rounds.open_exchange import OpenExchange, Turn, save_exchange
 from dermafed.shared.protocol.invitation import read_invitation
@@ -217,6 +218,20 @@ def test_a_run_that_guesses_has_collapsed_and_no_best_round(trained: Coordinator
     save_round(record, 1, HistoryRow(1, 1.5, 1.0, 0.5, 0.6, 0.7, 1, "", 3.0, 0.1))
     collapsed = "The run has collapsed: since round 2, its model is no better than guessing (AUC 0.504)"
     assert trained.json("status")["collapse"] == collapsed
+
+
+def test_a_round_that_was_rolled_back_is_said_everywhere(trained: Coordinator) -> None:
+    why = "its balanced accuracy was 0.312, and that of the model of round 1, which stays, is 0.700"
+    row = HistoryRow(2, 1.5, 1.0, 0.5, 0.312, math.nan, 1, "", 3.0, 0.1, rolled_back=why)
+    record, folder = Record(Path("record.db")), Path("runs/0001-spring")
+    save_round(record, 1, row)
+    write_history(folder, [*load_state(folder).history[:1], row])
+    said = f"Round 2 was rolled back: {why}"
+    assert trained.json("status")["setbacks"] == [said]
+    for shown in (("status",), ("history", "spring")):
+        assert said in " ".join(trained(*shown).out.split())
+    assert run_facts(record, Path(), find_run(record, "spring")).setbacks == [said]
+    assert "rolled_back" in (folder / "history.csv").read_text().partition("\n")[0]
 
 
 def test_stop_and_resume_move_a_run_once(trained: Coordinator) -> None:

@@ -222,7 +222,7 @@ def test_text_output() -> None:
     }
     sure = {**line, "unsure": None, "outside": False, "quality": []}
     assert describe(line) == (
-        "a.png: nevus, probability 0.75; unsure: too close to call; "
+        "a.png: nevus, probability 0.75; undecided: too close to call; "
         "may be outside what the model has seen; blur"
     )
     assert describe(sure) == "a.png: nevus, probability 0.75"

@@ -51,7 +51,7 @@ def answer(
     end_with_parent()
     worker.stop_on_signals()
     home = open_home(folder)
-    worker.filter_reply = lambda reply, asked, classes: change(reply, asked)
+    worker.filter_reply = lambda reply, asked, classes, secure: change(reply, asked)
     consent = ClinicConsent(home)
 
     def trainer_for(context: Context) -> Trainer:

@@ -79,7 +79,8 @@ def test_a_clinic_killed_in_the_middle_of_a_round_is_missed_and_nothing_leaves_i
     assert all(one["share"] is one["train_loss"] is None for one in second["clinics"])
     state = load_state(federation.run_folder("sums"))
     assert np.isfinite(state.weights).all()
-    assert 0 < second["validation_loss"] < 5
+    assert 0 <= second["validation_accuracy"] <= 1
+    assert second["validation_loss"] is None  # no class has five validation images at a clinic
     assert sum(federation.run("sums")["class_counts"]) > 0
     assert "Traceback" not in federation.log(SERVER)
     kinds = {line.entry.kind for line in read_log(Home(federation.home("linz")).audit)}

@@ -54,7 +54,7 @@ def main(folder: Path, address: str) -> None:
     worker.stop_on_signals()
     home = open_home(folder)
     consent = ClinicConsent(home)
-    worker.filter_reply = lambda reply, request, classes: leak(home, reply)
+    worker.filter_reply = lambda reply, request, classes, secure: leak(home, reply)
 
     def trainer_for(context: Context) -> Trainer:
         consent.approved(context)

@@ -88,22 +88,26 @@ class SecureFederation:
 
     Attributes:
         folder: holds all.
+        names: the clinics.
+        images: how many each has.
         before: called with a clinic's name and a message before the clinic gets it.
         answers: what passed: clinic, kind, the content or None of an error.
     """
 
     folder: Path
+    names: tuple[str, ...] = NAMES
+    images: tuple[int, ...] = IMAGES
     before: Callable[[str, Message], None] = lambda name, message: None
     answers: list[tuple[str, str, RecordDict | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.record = Record.create(self.folder / "record.db")
         self.homes: dict[str, Home] = {}
-        for name, images in zip(NAMES, IMAGES, strict=True):
+        for name, images in zip(self.names, self.images, strict=True):
             data = data_set(self.folder / "data" / name, images)
             self.homes[name] = clinic(self.folder / name, data, name, policy='"limits"')
             enrol(self.record, name, read_public_key(self.homes[name].public_key))
-        self.apps = {name: self._app(name) for name in NAMES}
+        self.apps = {name: self._app(name) for name in self.names}
         self._runs = itertools.count(1)
 
     def restart(self, name: str) -> None:
@@ -117,7 +121,7 @@ class SecureFederation:
         return {name: count_training_images(own, CLASSES).tolist() for name, own in splits.items()}
 
     def _app(self, name: str) -> ClientApp:
-        consent, trainer = ClinicConsent(self.homes[name]), Small(NAMES.index(name))
+        consent, trainer = ClinicConsent(self.homes[name]), Small(self.names.index(name))
         return build_client_app(lambda context: trainer, None, consent, sums=ClinicSums(consent.summand))
 
     def ask(self, name: str, rounds: int = 2, keys: str = SECURE) -> Run:
@@ -144,7 +148,7 @@ class SecureFederation:
             Offers(home.offers).decide(hash, Decision.APPROVED)
 
     def nodes(self) -> list[Any]:
-        return [_Node(1000 + place, name) for place, name in enumerate(NAMES)]
+        return [_Node(1000 + place, name) for place, name in enumerate(self.names)]
 
     @contextmanager
     def open_run(self) -> Iterator[int]:
@@ -152,7 +156,7 @@ class SecureFederation:
         self.number = next(self._runs)
         yield self.number
 
-    def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event) -> Grid:
+    def grid(self, run_id: int, clinics: Mapping[int, str], stopped: Event, suspended: object) -> Grid:
         return GatedGrid(self, clinics.values())
 
 
@@ -167,7 +171,7 @@ class GatedGrid(LocalGrid):
     """Every reply passes the clinic's gate and its audit log, as in its worker."""
 
     def __init__(self, federation: SecureFederation, names: Iterable[str]) -> None:
-        super().__init__(ClientApp(), NAMES)
+        super().__init__(ClientApp(), federation.names)
         self._of, self._asked = federation, set(names)
 
     @property

@@ -11,7 +11,7 @@ import pytest
 
 from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.node.clinic_data import OfferFolder
-from dermafed.client.node.clinic_finder import with_masks
+from dermafed.client.node.clinic_masks import with_masks
 from dermafed.client.node.home import open_home
 from dermafed.client.node.offers import Offers
 from dermafed.shared.imaging.cache import PreprocessCache

@@ -110,7 +110,8 @@ def start_weights() -> FloatVector:
 def server(folder: Path, rounds: int = 3, clinics: int = len(SIZES), **options: Any) -> ServerApp:
     """A server app for these clinics.
 
-    Options are those of RoundRules and of build_server_app, and the fields of AfterRun and ServerDefences.
+    Options are those of RoundRules and of build_server_app, and the fields of AfterRun and ServerDefences;
+    and ``start``, other weights to start from.
     """
     rule_names = {"quorum", "deadline", "attempts", "connect_seconds", "most_images", "patience"}
     rule_names |= {"largest_share", "largest_step"}
@@ -120,7 +121,7 @@ def server(folder: Path, rounds: int = 3, clinics: int = len(SIZES), **options: 
         for kind in (AfterRun, ServerDefences)
     )
     return build_server_app(
-        start_weights(),
+        options.pop("start", start_weights()),
         CLASSES,
         RoundRules(rounds, clinics, **rules),
         folder,

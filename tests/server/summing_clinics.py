@@ -17,6 +17,7 @@ from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_sums import ClinicSums, Summand
 from dermafed.server.rounds.checkpoint import RunState, load_state
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
+from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.protocol.summed import Summing
 from dermafed.shared.secure_sum.roster import Roster
 from dermafed.shared.training.trainer import Trainer
@@ -36,9 +37,12 @@ def key_of(clinic: int) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(clinic + 2, ec.SECP384R1())
 
 
-def summing(names: Iterable[str] = NAMES, sizes: Iterable[int] = SIZES, **privacy: Any) -> Summing:
+def summing(
+    names: Iterable[str] = NAMES, sizes: Iterable[int] = SIZES, groups: int = 1, **privacy: Any
+) -> Summing:
     roster = Roster.from_pem({name: pem(key_of(clinic)) for clinic, name in enumerate(names)})
-    return Summing("b" * 64, roster, PrivacySettings(aggregation="secure", **privacy), CLASSES, sum(sizes))
+    settings = PrivacySettings(aggregation="secure", **privacy)
+    return Summing("b" * 64, roster, settings, CLASSES, sum(sizes), groups)
 
 
 @dataclass
@@ -49,17 +53,20 @@ class Clinics:
         names: their names.
         sizes: how many images each has, for training and validation alike.
         trainer: makes a clinic's trainer, by its place.
+        robust: the rule, over groups' means; none: one sum over all.
     """
 
     names: tuple[str, ...] = NAMES
     sizes: tuple[int, ...] = SIZES
     privacy: dict[str, Any] = field(default_factory=dict)
     trainer: Callable[[int], Trainer] | None = None
+    robust: RobustSettings = NO_RULE
     logs: dict[int, Remembered] = field(default_factory=dict)
 
     @property
     def summing(self) -> Summing:
-        return summing(self.names, self.sizes, **self.privacy)
+        groups = self.robust.least_clinics if self.robust.active else 1
+        return summing(self.names, self.sizes, groups, **self.privacy)
 
     def honest(self, clinic: int) -> Trainer:
         return Regression(*lesions(clinic, self.sizes[clinic]))
@@ -81,8 +88,9 @@ class Clinics:
         """A run by secure sums."""
         become_server_task()
         grid = grid or Tapped(self)
-        quorum = options.pop("quorum", self.summing.terms("counts", 0).threshold)
-        app = server(folder, clinics=len(self.names), quorum=quorum, summing=self.summing, **options)
+        quorum = options.pop("quorum", self.summing.terms("train", 0).threshold)
+        options |= {"summing": self.summing, "robust": self.robust}
+        app = server(folder, clinics=len(self.names), quorum=quorum, **options)
         app(grid, Context(1, 1, {}, RecordDict(), {}))
         return load_state(folder)
 

@@ -45,6 +45,9 @@ _CLASSES = {
 }
 
 DERMOSCOPY = Concept(SNOMED, "1237125003", "Dermatoscopy of skin")
+UNDECIDED = "Undecided: no class is probable enough to rely on"
+"""What a yes to ``unsure`` means."""
+
 PROBABILITY = Concept(DCM, "122157", "Probability")
 
 
@@ -75,14 +78,7 @@ def uid_of(diagnosis_id: str, part: str) -> str:
 
 def doubts(diagnosis: Diagnosis) -> list[str]:
     """What makes a diagnosis less sure, a sentence each."""
-    sentences = []
-    if diagnosis.unsure:
-        sentences.append("The probabilities are too close to call: the model is unsure.")
-    if diagnosis.outside:
-        sentences.append("The image may be outside what the model has seen.")
-    if diagnosis.lesion is not None and diagnosis.no_lesion:
-        sentences.append(f"No lesion was found: {diagnosis.lesion.reason}.")
-    return sentences + [caution.text for caution in diagnosis.cautions]
+    return [*diagnosis.doubts, *(caution.text for caution in diagnosis.cautions)]
 
 
 def conclusion(diagnosis: Diagnosis) -> str:

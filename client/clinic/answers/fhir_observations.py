@@ -8,6 +8,7 @@ from dermafed.client.clinic.answers.codes import (
     DCM,
     PROBABILITY,
     SNOMED,
+    UNDECIDED,
     Concept,
     concept_of,
     display_name,
@@ -89,7 +90,7 @@ def _prediction(diagnosis: Diagnosis) -> Resource:
 
 
 def _unsure(diagnosis: Diagnosis) -> Resource:
-    return {"code": {"text": "Too close to call: the model is unsure"}} | _value(diagnosis.unsure)
+    return {"code": {"text": UNDECIDED}} | _value(diagnosis.unsure)
 
 
 def _out_of_distribution(diagnosis: Diagnosis) -> Resource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import numpy as np
 from highdicom.sc import SCImage
@@ -20,6 +21,7 @@ from dermafed.shared.explain.overlay import CAVEAT
 SERIES = 9001  # far from those of the modality
 _SIDE = 512  # at least so wide, for the text to be readable
 _MARGIN, _LINE = 8, 22
+_CHARACTERS = 60  # of a line that is so wide
 
 
 def secondary_capture(
@@ -38,7 +40,8 @@ def secondary_capture(
     """
     source, made = source_of(diagnosis, reference), local_time(diagnosis)
     question = f"What moved the score: {display_name(diagnosis.prediction)}"
-    lines = [question, *([colours] if colours else []), CAVEAT, USE]
+    doubts = [line for doubt in diagnosis.doubts for line in wrap(doubt, _CHARACTERS)]
+    lines = [*doubts, question, *([colours] if colours else []), CAVEAT, USE]
     derived = colours or "Class activation map over the image."
     image = SCImage(
         pixel_array=_captioned(overlay, lines),

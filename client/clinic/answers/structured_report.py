@@ -26,6 +26,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from dermafed.client.clinic.answers.codes import (
     DERMOSCOPY,
     PROBABILITY,
+    UNDECIDED,
     Concept,
     concept_of,
     display_name,
@@ -42,6 +43,7 @@ from dermafed.client.clinic.answers.dicom_source import (
 )
 from dermafed.client.clinic.answers.lesion_numbers import lesion_numbers
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
+from dermafed.shared.lesion_finder.outline import Nothing
 
 OWN = "99DERMAFED"  # PS3.16, section 8: a scheme of one's own begins with 99
 
@@ -55,14 +57,16 @@ def own(code: str, meaning: str) -> CodedConcept:
 
 CLASS = own("class", "Class")
 PREDICTION = own("prediction", "Most probable class")
-UNSURE = own("unsure", "Too close to call: the model is unsure")
+UNSURE = own("unsure", UNDECIDED)
 OUT_OF_DISTRIBUTION = own("outside", "May be outside what the model has seen")
 ALERT = own("alert", "Alert for melanoma")
 LESION = own("lesion", "A lesion was found in the image")
+WHY_NONE = own("no-lesion", "Why no lesion was found")
 WHOLE = own("whole", "All of the lesion is in the image")
 QUALITY = own("quality", "Image quality")
 
 _MEASURED = {"area": codes.SCT.Area, "diameter": codes.SCT.Diameter}
+_REASONS = {str(each): each.name.lower() for each in Nothing}
 _UNITS = {"1": codes.UCUM.NoUnits, "mm": codes.UCUM.Millimeter, "mm2": codes.UCUM.SquareMillimeter}
 
 
@@ -177,6 +181,8 @@ def _lesion(diagnosis: Diagnosis, source: Dataset) -> list[MeasurementsAndQualit
     measures = diagnosis.lesion.measures
     found = [QualitativeEvaluation(LESION, yes_or_no(measures is not None))]
     if measures is None:
+        reason = diagnosis.lesion.reason or ""
+        found.append(QualitativeEvaluation(WHY_NONE, own(_REASONS.get(reason, "margin"), reason)))
         return [_group(diagnosis, source, "Lesion", found)]
     found.append(QualitativeEvaluation(WHOLE, yes_or_no(measures.whole)))
     numbers = [

@@ -87,7 +87,7 @@ def describe(line: Line) -> str:
     remarks = (
         f"{prediction}, probability {line['probabilities'][prediction]:.2f}",
         _alert(line) if line["alert"] else "",
-        "unsure: too close to call" if line["unsure"] else "",
+        "undecided: too close to call" if line["unsure"] else "",
         "may be outside what the model has seen" if line["outside"] else "",
         "no lesion found" if not line.get("lesion", {"found": True})["found"] else "",
         *(caution["code"] for caution in line["quality"]),

@@ -116,6 +116,15 @@ class Diagnosis:
         """Whether the model leaves it open: too close to call, or :attr:`unreliable`."""
         return bool(self.unsure) or self.unreliable
 
+    @property
+    def doubts(self) -> list[str]:
+        """What makes the probabilities less sure, a sentence each; cautions about the image are apart."""
+        return [
+            *(["Undecided: no class is probable enough to rely on."] if self.unsure else []),
+            *(["The image may be outside what the model has seen."] if self.outside else []),
+            *([f"No lesion was found: {self.lesion.reason}."] if self.lesion and self.no_lesion else []),
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as JSON types: the answer of every way in."""
         return {
@@ -130,6 +139,7 @@ class Diagnosis:
             "unsure": self.unsure,
             "outside": self.outside,
             "outside_score": self.outside_score,
+            **({"doubts": self.doubts} if self.doubts else {}),
             **self._alert_fields(),
             **({"uploaded": True} if self.uploaded else {}),
             **({} if self.width_mm is None else {"width_mm": self.width_mm}),
@@ -156,7 +166,7 @@ class Diagnosis:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Diagnosis:
         """The diagnosis from :meth:`to_dict`."""
-        other = ("clinical", "quality", "model", "intended_use", "miss_rate", "possible", "lesion")
+        other = ("clinical", "quality", "model", "intended_use", "miss_rate", "possible", "lesion", "doubts")
         rate, possible, lesion = values.get("miss_rate"), values.get("possible"), values.get("lesion")
         return cls(
             **{name: value for name, value in values.items() if name not in other},

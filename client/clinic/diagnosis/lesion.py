@@ -19,7 +19,7 @@ _FINER = 4  # points of the outline for a pixel
 _BLUR = 1.0  # pixels: the staircase of the pixels goes, no detail does
 _DEVIATION = 0.25  # pixels that the polygon may be off
 _DIGITS = 4
-_MARGIN_ONLY = "what looks like a lesion lies outside the image, in the mirrored margin"
+_MARGIN_ONLY = "what looks like a lesion lies in the margin around the image"
 
 Mask = NDArray[np.bool_]
 Point = tuple[float, float]

@@ -71,12 +71,21 @@ class DiagnosisAnswer(BaseModel):
     clinical: Clinical
     prediction: str
     probabilities: dict[str, float]
-    unsure: Annotated[bool | None, Field(description="Too close to call; null where no rule was fitted.")]
+    unsure: Annotated[
+        bool | None,
+        Field(
+            description="Undecided: no class is probable enough to rely on; null where no rule was fitted."
+        ),
+    ]
     outside: Annotated[
         bool | None,
         Field(description="May be outside what the model has seen; null where no rule was fitted."),
     ]
     outside_score: float | None
+    doubts: Annotated[
+        list[str],
+        Field(description="The same in sentences, and why no lesion was found; absent without a doubt."),
+    ] = []
     quality: list[Caution]
     model: ModelUsed
     seconds: float

@@ -70,6 +70,25 @@ def test_a_trainer_has_its_clinics_images(clinic_folder: Path, tmp_path: Path) -
     assert trainer.evaluate(update.weights, 1).images == 2
 
 
+def test_guidance_brings_the_masks_and_a_clinic_without_any_has_none(
+    clinic_folder: Path, tmp_path: Path
+) -> None:
+    """Of the first image the left half is lesion, in 4 x 4 cells; the second mask has another shape."""
+    guided = replace(PLAN, model=replace(PLAN.model, features="blocks"), recipe=plain(guidance=0.1))
+    assert build_clinic_trainer(clinic_folder, PLAN, tmp_path / "state").data.lesions is None
+    assert build_clinic_trainer(clinic_folder, guided, tmp_path / "state").data.lesions is None
+    cv2.imwrite(str(tmp_path / "left.png"), np.repeat([[255, 0]], 20, axis=1).repeat(40, axis=0))
+    cv2.imwrite(str(tmp_path / "wide.png"), np.full((10, 40), 255, np.uint8))
+    first, second, *others = records(tmp_path, 9)
+    masked = (replace(first, mask=tmp_path / "left.png"), replace(second, mask=tmp_path / "wide.png"))
+    write_clinic_split(tmp_path / "Linz", Splits((*masked, *others[:4]), (others[4],), (others[5],)))
+    lesions = build_clinic_trainer(tmp_path / "Linz", guided, tmp_path / "state").data.lesions
+    assert lesions is not None
+    assert lesions.shape == (6, 4, 4)
+    np.testing.assert_array_equal(lesions[0], [[1, 1, 0, 0]] * 4)
+    assert not lesions[1:].any()
+
+
 def test_metadata_and_own_batch_norm_where_the_plan_asks(clinic_folder: Path, tmp_path: Path) -> None:
     plan = replace(PLAN, model=tiny(metadata=True, batch_norm="local"))
     trainer = build_clinic_trainer(clinic_folder, plan, tmp_path / "state")

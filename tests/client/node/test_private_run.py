@@ -62,7 +62,7 @@ PRIVATE = offer(
     rounds=2,
     calibrate=False,
     privacy=PrivacySettings(dp=DP),
-    sends=sent_by(PrivacySettings(dp=DP)),
+    sends=sent_by(PrivacySettings(dp=DP), RobustSettings()),
 )
 LAYER = (8 + 1) * len(CLASSES)
 
@@ -144,6 +144,9 @@ def test_rounds_of_a_server_that_watches_the_ledgers(home: Home, tmp_path: Path)
     lines = printed_privacy(home)
     assert f"epsilon {DP.epsilon:.3g} spent, 2 left" in lines
     assert "round 2, training: 2 sums with noise" in lines
+    assert f"of the plan's 8 at delta 1e-05: {DP.epsilon:.3g} spent, " in lines
+    assert lines.count(" so far") == 5  # a line for each release, that of the counts least
+    assert "against hostile clinics: screening, then the mean" in lines
     assert "epsilon 8 at delta 1e-05 of a patient, noise added here" in lines
     home.ledger.unlink()  # restored from a time before
     again = build_server_app(start(MODEL), 2, rules[1], tmp_path / "other", **watching)

@@ -31,7 +31,7 @@ CLASHES = {
         '[model]\nfeatures = "lesion"',
         "needs a lesion finder",
     ),
-    "rule": ('clinics = ["a", "b", "c", "d", "e"]', '[robust]\nrule = "median"', "sees their sum only"),
+    "rule": ('clinics = ["a", "b", "c", "d", "e"]', '[robust]\nrule = "median"', "there are 5"),
     "mask_absent": ("", "[training]\nmask_absent = true", "which clinic has which class"),
     "balance": ("", '[training]\nbalance = "global"', "by a count that no clinic can check"),
     "attempts": ("", "[rules]\nattempts = 4", "more often than the 3 times"),

@@ -43,14 +43,23 @@ def test_they_are_those_of_keras(backbone: Backbone, blocks: int) -> None:
 
 @pytest.mark.parametrize(("backbone", "cut"), [("EfficientNetB0", 5), ("EfficientNetV2B0", 4)])
 def test_the_front_ends_at_the_first_block_that_the_last_layer_reads(backbone: Backbone, cut: int) -> None:
-    read = ModelSettings(("a", "b"), backbone=backbone, image_size=64, frozen_blocks=6, features="blocks")
+    read = ModelSettings(
+        ("a", "b"), backbone=backbone, image_size=64, frozen_blocks=cut + 1, features="blocks"
+    )
     assert features_of(read) == features_of(settings(backbone, cut))
     assert share_of_work(read) == share_of_work(settings(backbone, cut))
-    front, whole = frozen_front(build_classifier(read), 6), build_classifier(settings(backbone, cut))
+    front, whole = frozen_front(build_classifier(read), cut + 1), build_classifier(settings(backbone, cut))
     shorter = frozen_front(whole, cut)
     assert front is not None
     assert shorter is not None
     assert front.output.shape == shorter.output.shape
+
+
+def test_where_all_blocks_are_frozen_the_front_ends_behind_what_the_last_layer_reads() -> None:
+    read = ModelSettings(("a", "b"), backbone="EfficientNetV2B0", image_size=64, features="blocks")
+    front = frozen_front(build_classifier(read), 6)
+    assert front is not None
+    assert front.output_shape == (None, 2 * (96 + 112 + 192))  # means and deviations of blocks 4 to 6
 
 
 def test_worked_example_of_four_blocks_of_b0() -> None:

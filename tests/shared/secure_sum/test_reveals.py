@@ -24,7 +24,7 @@ def federation(drops: dict[int, str] | None = None) -> Federation:
 def test_as_many_draw_the_seed_that_one_is_honest() -> None:
     each = federation({0: "keys"})
     cohort = each.keys()
-    assert revealing(cohort, 2) == (1, 2, 3)
+    assert revealing(cohort, TERMS.drawing) == (1, 2, 3)
     found = {clinic: each.clinics[clinic].reveal(cohort) for clinic in range(1, 66)}
     assert [clinic for clinic, reveal in found.items() if reveal] == [1, 2, 3]
 

@@ -16,7 +16,10 @@ def test_each_sum_of_each_round_is_signed_once(tmp_path: Path) -> None:
     path = tmp_path / "plan" / "sums.json"
     SumLogFile(path).begin(CONTEXT)
     SumLogFile(path).begin(replace(CONTEXT, attempt=2))
-    SumLogFile(path).sign(CONTEXT)
+    for ask in (SumLogFile(path).begin, SumLogFile(path).sign):
+        with pytest.raises(FederationError, match=r"Attempt 1 for 'train' of round 1 (is over|was begun)"):
+            ask(CONTEXT)
+    SumLogFile(path).sign(replace(CONTEXT, attempt=2))
     for again in (replace(CONTEXT, attempt=2), replace(CONTEXT, run=8), replace(CONTEXT, model="e")):
         for ask in (SumLogFile(path).begin, SumLogFile(path).sign):
             with pytest.raises(FederationError, match="signed already for 'train' of round 1") as refused:

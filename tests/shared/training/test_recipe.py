@@ -74,6 +74,14 @@ def test_artefacts_without_augmentation_are_refused() -> None:
         Recipe(artefacts=0.5, augment=False)
 
 
+def test_guidance_needs_a_last_layer_that_reads_places() -> None:
+    assert "guidance" not in Recipe().to_dict()  # so that the hash of older plans stays
+    plan(recipe=Recipe(guidance=0.1), model=ModelSettings(("a", "b"), image_size=64, features="blocks"))
+    with pytest.raises(SettingsError, match="statistics of blocks") as caught:
+        plan(recipe=Recipe(guidance=0.1))
+    assert caught.value.where == "guidance"
+
+
 def test_views_without_augmentation_or_frozen_blocks_are_refused() -> None:
     with pytest.raises(SettingsError, match="views of 'augment'"):
         Recipe(views=2, augment=False)

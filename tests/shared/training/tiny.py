@@ -1,7 +1,8 @@
 """A classifier of a few hundred weights in the place of two EfficientNets, for what no architecture changes.
 
 The names of its layers and its kinds of layers are EfficientNet's. It stands in for B7 (without stochastic
-depth) and B6 (with), which no test uses otherwise, since a process keeps its networks by their settings.
+depth) and B6 (with), and one of six blocks for B5. No test uses these otherwise, since a process keeps its
+networks by their settings.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def tiny_backbones() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.applications, "EfficientNetB7", _backbone(0.0))
         patch.setattr(keras.applications, "EfficientNetB6", _backbone(0.5))
+        patch.setattr(keras.applications, "EfficientNetB5", _blocks)
         yield
 
 
@@ -56,6 +58,17 @@ def _backbone(drop: float) -> Callable[..., keras.Model]:
         return model
 
     return build
+
+
+def _blocks(include_top: bool, weights: None, input_shape: tuple[int, int, int]) -> keras.Model:
+    """Blocks 1 to 6 with EfficientNet's strides, for what reads statistics of blocks."""
+    layers = keras.layers
+    image = keras.Input(input_shape)
+    x = layers.Normalization(axis=3)(layers.Rescaling(1 / 255)(image))
+    for block, strides in enumerate((2, 2, 2, 2, 1, 2), 1):
+        x = layers.Conv2D(4, 3, strides, padding="same", use_bias=False, name=f"block{block}a_conv")(x)
+        x = layers.Activation("swish", name=f"block{block}a_activation")(x)
+    return keras.Model(image, x)
 
 
 def tiny(**changes: Any) -> ModelSettings:

@@ -11,6 +11,7 @@ from dermafed.client.node.own_model import own_model
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.refit_round import not_worse, refitted
 from dermafed.server.rounds.run_explanations import load_explanations
+from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.model.classifier import to_flat
@@ -150,6 +151,34 @@ def test_an_arm_by_secure_sums_is_the_arm_in_clear(tmp_path: Path) -> None:
     assert ours.validation_balanced_accuracy == theirs.validation_balanced_accuracy
     assert ours.train_loss == pytest.approx(theirs.train_loss, abs=1e-4)
     assert [arm.privacy.is_secure for arm in make_arms(secure, tmp_path / "pooled")] == [True] + [False] * 5
+
+
+def test_an_arm_by_secure_sums_and_a_rule_has_a_median_of_its_groups(tmp_path: Path) -> None:
+    """It lies, at each weight, between the models that the clinics train."""
+    images = records(tmp_path, 24)
+    for at in range(9):
+        own = images[2 * at : 2 * at + 4]
+        write_clinic_split(tmp_path / f"c{at}", Splits(own[:2], own[2:3], own[3:]))
+    plan = replace(PLAN, recipe=plain(balance="none"), rounds=1, class_counts=(6, 6, 6))
+    clinics = tuple(tmp_path / f"c{at}" for at in range(9))
+    arm = Arm(
+        *("federated", tmp_path / "arm", clinics, clinics, plan, "fedavg", "local", "none"),
+        privacy=PrivacySettings(aggregation="secure", colluders=0),
+        robust=RobustSettings(rule="median"),
+    )
+    arm.folder.mkdir()
+    _train(arm)
+    before, after = (load_state(arm.folder, number) for number in (0, 1))
+    assert (after.history[0].replied, after.history[0].left_out) == (9, "")
+    models = [
+        build_clinic_trainer(clinic, plan, arm.state_folder(clinic)).train(before.weights, 1, {}).weights
+        for clinic in clinics
+    ]
+    assert (after.weights >= np.min(models, axis=0) - 1e-5).all()
+    assert (after.weights <= np.max(models, axis=0) + 1e-5).all()
+    assert (after.weights != before.weights).any()
+    with pytest.raises(SettingsError, match="needs 3 sums over groups"):
+        _train(replace(arm, folder=tmp_path / "few", members=clinics[:8]))
 
 
 def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_worked_example(tmp_path: Path) -> None:
     assert [line["noticed"] for line in lines] == [None, 0, None, 0.5]
     assert [line["backdoor"] for line in lines] == [None, 0.4, None, 0.4]
     assert lines[3]["auc"] == pytest.approx(0.77)
+    assert (lines[3]["defence"], lines[3]["figure"]) == ("median", "under backdoor")
     assert lines[3]["seconds"] == 4
     text = (tmp_path / "hostile.md").read_text()
     assert "| median | backdoor | 0.670 | 0.010 | 0.770 | 0.40 | 0.50 | 4.0 |" in text
@@ -63,5 +64,5 @@ def test_every_rule_is_in_the_study_with_and_without_attacks() -> None:
         assert name == f"{settings.rule}, {attack.kind if attack else 'none'}"
         assert settings.refit == "none"
     rules = Counter(settings.rule for settings in rows.values())
-    assert set(rules.values()) == {5, 7}
-    assert len(rules) == 7
+    holding = {"none": 7, "median": 7, "trimmed-mean": 5, "krum": 5}
+    assert rules == holding | dict.fromkeys(("norm-bound", "geometric-median", "centred-clipping"), 3)

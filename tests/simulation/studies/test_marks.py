@@ -56,6 +56,7 @@ def between(query: str, text: str = "old") -> str:
         ("s/pairs a=y b=z show=p_holm digits=4", "< 0.0001"),
         ("s/pairs b=y show=images", "12"),
         ("s/groups group=40-59 show=recall digits=2", "0.50 (0.25 to 0.75)"),
+        ("s/table+s/methods figure=deletion digits=2", "0.25"),
     ],
 )
 def test_a_single_number_is_written_in_its_sentence(results: Path, query: str, number: str) -> None:

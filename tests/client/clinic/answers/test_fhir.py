@@ -13,6 +13,7 @@ from fhirclient.models.bundle import Bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dermafed.client.clinic.answers.codes import UNDECIDED
 from dermafed.client.clinic.answers.fhir import to_fhir
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
 from tests.client.clinic.answers.sample import ALERTED, DOUBTED, PLAIN
@@ -76,7 +77,7 @@ def test_a_class_without_a_sure_code_has_its_name_only() -> None:
 
 def test_warnings_are_included_and_rules_that_were_not_fitted_are_marked_absent() -> None:
     doubted = {each["code"]["text"]: each for each in of_kind(to_fhir(DOUBTED), "Observation")}
-    assert doubted["Too close to call: the model is unsure"]["valueBoolean"] is True
+    assert doubted[UNDECIDED]["valueBoolean"] is True
     out_of_distribution = doubted["May be outside what the model has seen"]
     assert out_of_distribution["valueBoolean"] is True
     assert out_of_distribution["component"][0]["valueQuantity"]["value"] == -12.5
@@ -85,7 +86,10 @@ def test_warnings_are_included_and_rules_that_were_not_fitted_are_marked_absent(
         "There is ink on the skin.",
     ]
     plain = {each["code"]["text"]: each for each in of_kind(to_fhir(PLAIN), "Observation")}
-    for name in ("Too close to call: the model is unsure", "May be outside what the model has seen"):
+    for name in (
+        "Undecided: no class is probable enough to rely on",
+        "May be outside what the model has seen",
+    ):
         assert "valueBoolean" not in plain[name]
         assert plain[name]["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
     assert "Image quality" not in plain
@@ -125,7 +129,7 @@ def test_the_report_concludes_with_the_doubts_and_the_intended_use() -> None:
     assert report["status"] == "preliminary"
     assert report["conclusion"] == (
         "Most probable of 3 classes: bcc, probability 0.50. "
-        "The probabilities are too close to call: the model is unsure. "
+        "Undecided: no class is probable enough to rely on. "
         "The image may be outside what the model has seen. "
         "The image is blurred. There is ink on the skin. "
         f"Made by a program; no clinician has verified it. {USE}"

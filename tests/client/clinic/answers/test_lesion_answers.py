@@ -66,6 +66,10 @@ def test_no_lesion_is_said_in_words() -> None:
     assert lesion["valueBoolean"] is False
     assert lesion["note"] == [{"text": said}]
     assert said in conclusion(WITHOUT)
+    assert named_values(groups(read_back(WITHOUT))["Lesion"]) == [
+        ("A lesion was found in the image", "No"),
+        ("Why no lesion was found", "no part of the image looks like a lesion"),
+    ]
     assert "lesion was found" not in conclusion(WITH) + conclusion(PLAIN)
     assert lesion_rows(NOT_FOUND) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from pydicom.uid import UID
 from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.secondary_capture import secondary_capture
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.diagnosis.lesion import Lesion
+from dermafed.shared.lesion_finder.outline import Nothing
 from tests.client.clinic.answers.sample import DOUBTED, PLAIN, REFERENCE
 from tests.client.clinic.dicom.dicom_objects import INSTANCE, STUDY, as_file, dciodvfy
 
@@ -41,6 +44,14 @@ def test_its_pixels_are_the_overlay_with_text_below() -> None:
     below = pixels[600:].min(axis=(1, 2))
     assert [bool(below[8 + 22 * line : 30 + 22 * line].min() < 90) for line in range(3)] == [True] * 3
     assert pixels[600:, -8:].min() == 255, "no line is cut off"
+
+
+def test_its_picture_says_that_the_model_is_undecided_or_found_no_lesion() -> None:
+    """Each doubt is a line above the question; the longest reason takes two."""
+    small = replace(PLAIN, lesion=Lesion(str(Nothing.SMALL)))
+    heights = [written(each, None).pixel_array.shape[0] - 682 for each in (PLAIN, DOUBTED, small)]
+    assert heights == [0, 2 * 22, 2 * 22]
+    assert written(small, None).pixel_array[600:, -8:].min() == 255, "no line is cut off"
 
 
 def test_a_small_overlay_is_enlarged_so_that_its_text_is_readable() -> None:

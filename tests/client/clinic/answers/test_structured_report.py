@@ -88,7 +88,7 @@ def test_classes_are_coded_where_their_code_is_known() -> None:
 def test_warnings_are_included_and_rules_that_were_not_fitted_are_not() -> None:
     assert named_values(groups(read_back(DOUBTED))["Diagnosis"]) == [
         ("Most probable class", "Basal cell carcinoma"),
-        ("Too close to call: the model is unsure", "Yes"),
+        ("Undecided: no class is probable enough to rely on", "Yes"),
         ("May be outside what the model has seen", "Yes"),
         ("Image quality", "The image is blurred."),
         ("Image quality", "There is ink on the skin."),

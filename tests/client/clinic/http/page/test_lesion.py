@@ -13,7 +13,7 @@ from dermafed.shared.imaging.resize import resize
 from tests.client.clinic.http.http_node import CLASSES, SIDE
 from tests.client.clinic.http.page.conftest import Screen
 from tests.client.clinic.http.page.test_accessible import violations
-from tests.client.clinic.http.page.test_print import blocks, printed
+from tests.client.clinic.http.page.test_print import blocks, printed, words
 from tests.client.clinic.lesions import FOUND, NOT_FOUND, photograph
 from tests.client.clinic.store.samples import diagnosis, received
 
@@ -65,6 +65,7 @@ def test_no_lesion_found_is_said_in_words(screen: Screen) -> None:
     assert (
         "No lesion found: no part of the image looks like a lesion." in page.locator(".doubts").inner_text()
     )
+    assert "No lesion found: no part of the image looks like a lesion." in words(page.pdf(format="A4"))
     assert not page.locator("section.lesion").count()
     assert not page.locator(".outline").count()
     page.get_by_role("link", name="Worklist").click()

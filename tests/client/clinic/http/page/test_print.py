@@ -34,6 +34,14 @@ def printed(pdf: bytes, pictures: int = 1) -> list[Any]:
     return found
 
 
+def words(pdf: bytes) -> str:
+    """The text of a PDF, in one line."""
+    pdfium = pytest.importorskip("pypdfium2")
+    return " ".join(
+        " ".join(page.get_textpage().get_text_range() for page in pdfium.PdfDocument(pdf)).split()
+    )
+
+
 @pytest.mark.parametrize("paper", [{"format": "A4"}, {"format": "A4", "landscape": True}])
 def test_paper_shows_the_picture_of_the_screen(screen: Screen, paper: dict[str, Any]) -> None:
     page = screen.page

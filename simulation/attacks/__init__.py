@@ -1,0 +1,1 @@
+"""Attacks on the privacy of patients: membership inference and gradient inversion, in NumPy."""
