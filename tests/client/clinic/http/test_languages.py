@@ -159,7 +159,9 @@ def pages() -> Iterator[str]:
     methods = (ShownMethod("evidence"), ShownMethod("scorecam"))
     clinics = (AtClinic("Γκρατς", True, 20, 0.5), AtClinic("Λιντς", False, 9, None))
     known = facts(calibration=calibrated, clinics=clinics, methods=methods)
-    for of in (facts(), known, replace(known, calibration=replace(calibrated, clinics=2)), *trained()):
+    own: Any = SimpleNamespace(bins=calibrated.sums.after)
+    ways = (replace(calibrated, clinics=2), replace(calibrated, own=own))
+    for of in (facts(), known, *(replace(known, calibration=way) for way in ways), *trained()):
         yield render("model.html", facts=of)
     for made in (PLAIN, ALERTED, BELOW, FEW, ODD):
         for of in (facts(), known):
