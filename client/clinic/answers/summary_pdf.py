@@ -15,17 +15,20 @@ from fpdf import FPDF
 from numpy.typing import NDArray
 from PIL import Image
 
-from dermafed.client.clinic.answers.codes import UNVERIFIED, display_name
+from dermafed.client.clinic.answers.codes import UNVERIFIED
 from dermafed.client.clinic.answers.melanoma_line import UNRELIABLE, melanoma_line
 from dermafed.client.clinic.answers.percent import percent
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
+from dermafed.client.clinic.language.speech import N_, clock, current, day, gettext, ngettext
+from dermafed.client.clinic.language.stored import retell
+from dermafed.client.clinic.language.terms import term
 
 LIMITS = (
-    "It sees one image. It knows no history, no other lesion, and cannot touch the skin.",
-    "It always names one of its classes, also for a lesion of another class.",
-    "No warning does not mean that the diagnosis is right.",
+    N_("It sees one image. It knows no history, no other lesion, and cannot touch the skin."),
+    N_("It always names one of its classes, also for a lesion of another class."),
+    N_("No warning does not mean that the diagnosis is right."),
 )
-LEFT_OUT = "The percentages are left out: the model cannot judge this image."
+LEFT_OUT = N_("The percentages are left out: the model cannot judge this image.")
 
 _FONT = "DejaVu"  # comes with Matplotlib, and has the letters of all of Europe
 _MARGIN, _GAP, _LINE = 15.0, 4.0, 4.6  # mm
@@ -67,6 +70,10 @@ def summary_pdf(diagnosis: Diagnosis, lesion: str | None, pictures: Sequence[Pic
     return bytes(page.output())
 
 
+def _years(age: int | None) -> str:
+    return "" if age is None else ngettext("%(count)s year", "%(count)s years", age, count=age)
+
+
 class _Summary(FPDF):
     """The page while it is drawn, from the top down."""
 
@@ -78,28 +85,32 @@ class _Summary(FPDF):
         self.add_font(_FONT, "B", fonts / "DejaVuSans-Bold.ttf")
         self.set_margins(_MARGIN, _MARGIN)
         self.set_auto_page_break(False)
-        self.set_lang("en")
-        self.set_title(f"Diagnosis by a model, {diagnosis.id}")
+        self.set_lang(current().code)
+        self.set_title(gettext("Diagnosis by a model, %(id)s", id=diagnosis.id))
         self.set_creation_date(datetime.fromisoformat(diagnosis.time))
         self.add_page()
 
     def draw_heading(self) -> None:
         """The title, and above all that it is for research."""
-        self._say(USE, _TEXT, "B", border=1, align="C")
-        self._say("Diagnosis by the model", _LARGE, "B")
+        self._say(gettext(USE), _TEXT, "B", border=1, align="C")
+        self._say(gettext("Diagnosis by the model"), _LARGE, "B")
 
     def draw_facts(self, lesion: str | None) -> None:
         """What image it is of, and which model made it; nothing that names a person."""
         made, clinical = self.diagnosis, self.diagnosis.clinical
-        age = None if clinical.age is None else f"{clinical.age} years"
+        person = (term(clinical.sex or ""), _years(clinical.age), term(clinical.site or ""))
+        time = datetime.fromisoformat(made.time).astimezone()
         rows = {
-            "Time": f"{datetime.fromisoformat(made.time).astimezone():%Y-%m-%d, %H:%M}",
-            "Id": made.id,
-            "Lesion": lesion or "no number",
-            "Person": ", ".join(filter(None, (clinical.sex, age, clinical.site))) or "unknown",
-            "Uploaded by" if made.uploaded else "Sent by": made.device,
-            "Model": f"{made.model.name}, round {made.model.round}, weights {made.model.sha256[:16]}",
-        }
+            gettext("Time"): f"{day(time)}, {clock(time)}",
+            gettext("Id"): made.id,
+            gettext("Lesion"): lesion or gettext("no number"),
+            gettext("Person"): ", ".join(filter(None, person)) or gettext("unknown"),
+            gettext("Uploaded by") if made.uploaded else gettext("Sent by"): made.device,
+            gettext("Model"): gettext(
+                "%(name)s, round %(round)s, weights %(weights)s",
+                name=made.model.name, round=made.model.round, weights=made.model.sha256[:16],
+            ),
+        }  # fmt: skip
         for name, value in rows.items():
             self.set_font(_FONT, "", _TEXT)
             self.cell(_NAMES, _LINE, name)
@@ -110,31 +121,31 @@ class _Summary(FPDF):
         """Why the model cannot judge the image, or is not sure."""
         made, doubts = self.diagnosis, list[str]()
         if made.no_lesion and made.lesion is not None:
-            doubts.append(f"No lesion found: {made.lesion.reason}.")
+            doubts.append(gettext("No lesion found: %(reason)s.", reason=retell(made.lesion.reason or "")))
         if made.outside:
-            doubts.append("This image may be unlike the images that the model was trained on.")
+            doubts.append(gettext("This image may be unlike the images that the model was trained on."))
         if made.unsure:
-            doubts.append("Undecided: no class is probable enough to rely on.")
-        doubts += [each.text for each in made.cautions]
+            doubts.append(gettext("Undecided: no class is probable enough to rely on."))
+        doubts += [retell(each.text) for each in made.cautions]
         if doubts:
             self._box("", "\n".join(doubts), _WARN)
 
     def draw_melanoma(self) -> None:
         """What the page says first: the alert, and how many melanomas it missed."""
         line = melanoma_line(self.diagnosis)
-        says = UNRELIABLE if self.diagnosis.unreliable else f"{line.figures} {line.proof}".strip()
+        says = gettext(UNRELIABLE) if self.diagnosis.unreliable else f"{line.figures} {line.proof}".strip()
         self._box(line.headline, says, _ALERT if line.state == "alert" else None)
 
     def draw_probabilities(self) -> None:
         """Of all classes, the highest first; not where the model cannot judge the image."""
         if self.diagnosis.unreliable:
-            self._say(LEFT_OUT, _TEXT)
+            self._say(gettext(LEFT_OUT), _TEXT)
             return
         ranked = sorted(self.diagnosis.probabilities.items(), key=lambda each: -each[1])
         widest = self.epw - 2 * _NAMES
         for name, probability in ranked:
             self.set_font(_FONT, "", _TEXT)
-            self.cell(1.5 * _NAMES, _LINE, display_name(name))
+            self.cell(1.5 * _NAMES, _LINE, term(name))
             self.cell(0.5 * _NAMES, _LINE, percent(probability))
             self.set_fill_color(*_BARS)
             self.rect(self.x, self.y + 1, max(0.2, widest * probability), _LINE - 2, "F")
@@ -169,7 +180,8 @@ class _Summary(FPDF):
         return self._height_of(self._limits(), _SMALL, self.epw)
 
     def _limits(self) -> str:
-        return "\n".join(("What the model cannot do", *(f"· {each}" for each in LIMITS), UNVERIFIED))
+        limits = (f"· {gettext(each)}" for each in LIMITS)
+        return "\n".join((gettext("What the model cannot do"), *limits, gettext(UNVERIFIED)))
 
     def _say(self, text: str, points: float, style: Literal["", "B"] = "", **more: object) -> None:
         self.set_font(_FONT, style, points)

@@ -8,6 +8,7 @@ from typing import Any
 from dermafed.client.clinic.diagnosis.lesion import Lesion
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import Caution
+from dermafed.client.clinic.language.speech import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,4 +179,4 @@ class Diagnosis:
         )
 
 
-USE = "Research use only; not a medical device."
+USE = N_("Research use only; not a medical device.")

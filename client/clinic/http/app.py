@@ -28,6 +28,7 @@ from dermafed.client.clinic.http.limits import BodyLimitMiddleware, RateLimitMid
 from dermafed.client.clinic.http.model_facts import ModelFacts
 from dermafed.client.clinic.http.monitoring import Metrics, MetricsMiddleware, monitoring_router
 from dermafed.client.clinic.http.page import STATIC, page_router, refusal_page
+from dermafed.client.clinic.http.reader import speak_to
 from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.client.clinic.http.similar import similar_router
 from dermafed.client.clinic.http.take_away import take_away_router
@@ -107,5 +108,7 @@ class _Static(StaticFiles):
 
 
 def _answer(synthetic: bool, scope: Scope, refused: Refused) -> Response:
-    wants_page = "text/html" in Headers(scope=scope).get("accept", "")
-    return refusal_page(refused, synthetic) if wants_page else refusal_json(refused)
+    if "text/html" not in Headers(scope=scope).get("accept", ""):
+        return refusal_json(refused)
+    speak_to(scope)
+    return refusal_page(refused, synthetic)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dermafed.client.clinic.answers.codes import display_name
 from dermafed.client.clinic.answers.summary_pdf import Picture
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.lesion import Lesion
@@ -18,14 +17,17 @@ from dermafed.client.clinic.http.pictures import (
     heat_layer,
     shown_pixels,
 )
+from dermafed.client.clinic.language.speech import N_, gettext
+from dermafed.client.clinic.language.stored import retell
+from dermafed.client.clinic.language.terms import term
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.shared.explain.explainer import Explanation
 from dermafed.shared.explain.methods import METHODS
 from dermafed.shared.explain.overlay import CAVEAT, colour_words
 
 _OUTLINE = 240  # of the longer side is the width of the white line; the black one is twice as wide
-OUTLINED = "The outline was found by a program; nobody has verified it."
-CLASSLESS = "This map does not depend on the class."
+OUTLINED = N_("The outline was found by a program; nobody has verified it.")
+CLASSLESS = N_("This map does not depend on the class.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def compose(service: DiagnosticService, diagnosis: Diagnosis, look: Look) -> lis
     image = service.store.load_image(diagnosis.id)
     fit, (height, width) = fit_of(service), image.shape[:2]
     shown = shown_pixels(image, fit)
-    pictures = [Picture(shown, "The image that was sent.")]
+    pictures = [Picture(shown, gettext("The image that was sent."))]
     composed, says = shown, list[str]()
     if look.opacity > 0:
         found = service.heatmap(diagnosis.id, look.target, look.against, look.method)
@@ -66,7 +68,7 @@ def compose(service: DiagnosticService, diagnosis: Diagnosis, look: Look) -> lis
         says += _about(found, service.diagnoser.classes)
     if look.outlined and diagnosis.lesion is not None and diagnosis.lesion.outline:
         composed = draw_outline(composed, diagnosis.lesion)
-        says.append(OUTLINED)
+        says.append(gettext(OUTLINED))
     return [*pictures, Picture(composed, " ".join(says))] if says else pictures
 
 
@@ -97,12 +99,14 @@ def draw_outline(image: Pixels, lesion: Lesion) -> Pixels:
 def _about(found: Explanation, classes: tuple[str, ...]) -> list[str]:
     """What a heatmap is of, and what it is not."""
     target, against = found.target.index, found.target.against
-    name = display_name(classes[target])
-    method = METHODS[found.method].title
+    values = {"name": term(classes[target]), "method": term(METHODS[found.method].title)}
     of = (
-        f"What moved the score of {name}; method: {method}."
+        gettext("What moved the score of %(name)s; method: %(method)s.", **values)
         if against is None
-        else f"What moved the score of {name} rather than {display_name(classes[against])}; method: {method}."
-    )
-    classless = [CLASSLESS] if found.depends_on_class is False else []
-    return [of, *classless, *filter(None, [colour_words(found)]), CAVEAT]
+        else gettext(
+            "What moved the score of %(name)s rather than %(other)s; method: %(method)s.",
+            other=term(classes[against]), **values,
+        )
+    )  # fmt: skip
+    classless = [gettext(CLASSLESS)] if found.depends_on_class is False else []
+    return [of, *classless, *filter(None, [retell(colour_words(found))]), retell(CAVEAT)]

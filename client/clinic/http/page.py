@@ -8,28 +8,33 @@ from pathlib import Path
 from string import hexdigits
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dermafed.client.clinic.answers.codes import display_name
 from dermafed.client.clinic.answers.lesion_text import LESION_CAVEAT, lesion_rows
 from dermafed.client.clinic.answers.melanoma_line import UNRELIABLE, melanoma_line
 from dermafed.client.clinic.answers.percent import percent
-from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.client.clinic.http.access import caller_of, session_cookie
 from dermafed.client.clinic.http.api import Clinician, view_diagnosis
 from dermafed.client.clinic.http.lesions import lesion_page_router
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.model_facts import ModelFacts
+from dermafed.client.clinic.http.reader import language_router, place, speak_to_reader
 from dermafed.client.clinic.http.tokens import COOKIE, Caller, Sessions
 from dermafed.client.clinic.http.worklist import has_seen, worklist_of_day
 from dermafed.client.clinic.intake.refusals import Refused
+from dermafed.client.clinic.language import speech
+from dermafed.client.clinic.language.languages import NAMES, Language
+from dermafed.client.clinic.language.refusals import refusals_for_scripts, tell_refusal
+from dermafed.client.clinic.language.speech import N_
+from dermafed.client.clinic.language.stored import retell
+from dermafed.client.clinic.language.terms import SITES, term
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.lesions import read_lesion
 from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER
 
-_NOT_A_CLINICIAN = "This token is not a clinician's, or it was revoked."
+_NOT_A_CLINICIAN = N_("This token is not a clinician's, or it was revoked.")
 _SHORTEST_ID = 4  # digits of an id to search by
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -51,7 +56,10 @@ def page_router(
         facts: what is known of the model.
         impression_first: whether a clinician's own impression comes before the model's answer.
     """
-    router = APIRouter(include_in_schema=False, default_response_class=Response)
+    router = APIRouter(
+        include_in_schema=False, default_response_class=Response, dependencies=[Depends(speak_to_reader)]
+    )
+    router.include_router(language_router())
     render = partial(_render, synthetic=facts.synthetic)
     store = service.store
     router.include_router(lesion_page_router(store, pool, render, impression_first))
@@ -154,7 +162,8 @@ def refusal_page(refused: Refused, synthetic: bool = False) -> Response:
     """
     if refused.status == 401:
         return RedirectResponse("/sign-in", 303)
-    return _render("error.html", status=refused.status, refused=refused, synthetic=synthetic)
+    says = tell_refusal(refused.code, f"{refused.what}. {refused.remedy}.")
+    return _render("error.html", status=refused.status, says=says, synthetic=synthetic)
 
 
 def _render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -166,7 +175,16 @@ def _render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         values: what the template uses; ``caller`` is the clinician who is signed in, ``synthetic`` whether
             the model was trained on drawn images.
     """
-    return HTMLResponse(_TEMPLATES.get_template(template).render(values), status)
+    language = speech.current()
+    own = {"language": language, "place": place(), "words": _words(language)}
+    return HTMLResponse(_TEMPLATES.get_template(template).render(own | values), status)
+
+
+def _words(language: Language) -> dict[str, Any]:
+    """What the page carries for its scripts; English is in them."""
+    if not language.for_scripts:
+        return {}
+    return {"messages": language.for_scripts, "refusals": refusals_for_scripts()}
 
 
 def _days_on(day: date, days: int) -> date | None:
@@ -188,8 +206,15 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    extensions=["jinja2.ext.i18n"],
 )
+_TEMPLATES.policies |= {"ext.i18n.trimmed": True, "json.dumps_kwargs": {"ensure_ascii": False}}
+_TEMPLATES.install_gettext_callables(speech.find_message, speech.find_form, newstyle=True)  # type: ignore[attr-defined]
 _TEMPLATES.filters.update(
-    percent=percent, spaced=display_name, local=local, melanoma=melanoma_line, measured=lesion_rows
+    percent=percent, spaced=term, local=local, melanoma=melanoma_line, measured=lesion_rows, retell=retell,
+    number=speech.number, day=speech.day, weekday=speech.weekday, day_of_year=speech.day_of_year,
+    clock=speech.clock,
+)  # fmt: skip
+_TEMPLATES.globals.update(
+    lesion_caveat=LESION_CAVEAT, unreliable=UNRELIABLE, sites=SITES, languages=NAMES, caller=None
 )
-_TEMPLATES.globals.update(USE=USE, lesion_caveat=LESION_CAVEAT, unreliable=UNRELIABLE, caller=None)

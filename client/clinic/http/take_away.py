@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import RedirectResponse, Response
 
 from dermafed.client.clinic.answers.summary_pdf import summary_pdf
@@ -13,6 +13,7 @@ from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.http.api import Clinician, view_diagnosis
 from dermafed.client.clinic.http.composed import Look, compose
 from dermafed.client.clinic.http.limits import WorkPool
+from dermafed.client.clinic.http.reader import speak_to_reader
 from dermafed.client.clinic.http.worklist import has_seen, worklist_of_day
 from dermafed.client.clinic.http.worklist_csv import worklist_csv
 from dermafed.client.clinic.service import DiagnosticService
@@ -29,7 +30,9 @@ def take_away_router(service: DiagnosticService, pool: WorkPool, impression_firs
         pool: runs what takes long.
         impression_first: whether a clinician's own impression comes before the model's answer.
     """
-    router = APIRouter(include_in_schema=False, default_response_class=Response)
+    router = APIRouter(
+        include_in_schema=False, default_response_class=Response, dependencies=[Depends(speak_to_reader)]
+    )
     store = service.store
 
     @router.get("/diagnoses/{id}/summary.pdf")

@@ -8,6 +8,7 @@ from datetime import date
 
 from dermafed.client.clinic.answers.melanoma_line import MelanomaLine, melanoma_line
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.language.speech import N_
 from dermafed.client.clinic.store.impressions import Impression
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
@@ -56,12 +57,12 @@ class Row:
 
 
 FILTERS: Mapping[str, tuple[str, Callable[[Row], bool]]] = {
-    "all": ("All", lambda row: True),
-    "alert": ("Alert", lambda row: bool(row.diagnosis.alert)),
-    "undecided": ("Undecided", lambda row: row.diagnosis.undecided),
-    "open": ("No opinion yet", lambda row: not row.opinions),
+    "all": (N_("All"), lambda row: True),
+    "alert": (N_("Alert"), lambda row: bool(row.diagnosis.alert)),
+    "undecided": (N_("Undecided"), lambda row: row.diagnosis.undecided),
+    "open": (N_("No opinion yet"), lambda row: not row.opinions),
 }
-"""The filters by name: what the page calls each, and whether it shows a row."""
+"""The filters by name: what the page calls each in English, and whether it shows a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Worklist:
     Attributes:
         rows: those that the filter shows.
         shown: name of the filter.
-        counts: how many rows each filter has: name, what the page calls it, number.
+        counts: how many rows each filter has: name, what the page calls it in English, number.
     """
 
     rows: tuple[Row, ...]

@@ -1,5 +1,6 @@
 // Assigns the image of a diagnosis to a lesion.
 import { $, say, silent } from "./common.js";
+import { gettext, refusal } from "./language.js";
 
 // Sends an assignment, or with no body takes the image out; returns the answer, or says why there is none.
 export async function assign(id, given) {
@@ -7,7 +8,7 @@ export async function assign(id, given) {
   const request = given ? { method: "POST", headers, body: JSON.stringify(given) } : { method: "DELETE" };
   try {
     const response = await fetch(`/v1/diagnoses/${id}/lesion`, request), answer = await response.json();
-    return response.ok ? answer : { problem: `${answer.error}. ${answer.remedy}.` };
+    return response.ok ? answer : { problem: refusal(answer) };
   } catch {
     return { problem: silent };
   }
@@ -24,7 +25,7 @@ export function offerAssignment(id) {
     $("lesion").href = `/lesions/${lesion ?? ""}`;
     for (const each of ["lesion", "take-out"]) $(each).hidden = !lesion;
     $("no-lesion").hidden = Boolean(lesion);
-    say(lesion ? `The image is of the lesion ${lesion}.` : "The image is of no numbered lesion.");
+    say(lesion ? gettext("The image is of the lesion %(lesion)s.", { lesion }) : gettext("The image is of no numbered lesion."));
   }
   $("assign").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -1,6 +1,7 @@
 // A diagnosis: its heatmaps over the image, and what the clinician says.
 import { offerAssignment } from "./assign.js";
 import { $, fail, fileName, goInWorklist, keysOn, onKeys, say, silent, turnKeys } from "./common.js";
+import { gettext, gettextNodes, locale, refusal, term } from "./language.js";
 import { Viewer } from "./viewer.js";
 
 const result = $("result"), id = result.dataset.id, layers = [...document.querySelectorAll(".heat")];
@@ -8,13 +9,13 @@ let hidden = false, asked = false;
 
 function show() {
   for (const layer of layers) layer.style.opacity = hidden ? 0 : $("opacity").value / 100;
-  $("hide").textContent = hidden ? "Show" : "Hide";
+  $("hide").textContent = hidden ? gettext("Show") : gettext("Hide");
 }
 
 function toggle() {
   hidden = !hidden;
   show();
-  say(hidden ? "The heatmap is hidden." : "The heatmap is shown.");
+  say(hidden ? gettext("The heatmap is hidden.") : gettext("The heatmap is shown."));
 }
 
 function query(target, against) {
@@ -36,12 +37,12 @@ function draw(name, target, against) {
 for (const layer of layers) {
   layer.addEventListener("load", () => {
     stageOf(layer).dataset.state = "ready";
-    if (asked) say("The heatmap is ready.");
+    if (asked) say(gettext("The heatmap is ready."));
     asked = true; // the first comes by itself: the announcement then is the result
   });
   layer.addEventListener("error", () => {
     if (stageOf(layer).dataset.state !== "gone") stageOf(layer).dataset.state = "failed";
-    say("The heatmap could not be drawn.");
+    say(gettext("The heatmap could not be drawn."));
   });
 }
 
@@ -82,9 +83,9 @@ $("similar").addEventListener("toggle", async () => {
   try {
     const response = await fetch(`/v1/diagnoses/${id}/similar`);
     const found = await response.json();
-    if (!response.ok) return note(`${found.error}. ${found.remedy}.`);
+    if (!response.ok) return note(refusal(found));
     $("cases").replaceChildren(...found.cases.map(similarCase));
-    note(found.cases.length ? found.note : `None. ${found.note}`);
+    note([found.cases.length ? "" : gettext("None."), gettext(found.note)].join(" ").trim());
   } catch {
     note(silent);
   }
@@ -97,10 +98,10 @@ function note(text) {
 
 function similarCase(each) {
   const item = document.createElement("li"), figure = document.createElement("figure");
-  const caption = document.createElement("figcaption"), name = each.diagnosis.replaceAll("_", " ");
-  const how = each.confirmed_by ? `, confirmed by ${each.confirmed_by}` : "";
-  caption.append(Object.assign(document.createElement("b"), { textContent: name }), `${how}. ${each.id}`);
-  figure.append(Object.assign(document.createElement("img"), { src: each.image, alt: `A case of ${name}` }), caption);
+  const caption = document.createElement("figcaption"), name = term(each.diagnosis);
+  const label = Object.assign(document.createElement("b"), { textContent: name }), how = term(each.confirmed_by ?? "");
+  caption.append(...(how ? gettextNodes("%(label)s, confirmed by %(how)s", { label, how }) : [label]), `. ${each.id}`);
+  figure.append(Object.assign(document.createElement("img"), { src: each.image, alt: gettext("A case of %(label)s", { label: name }) }), caption);
   item.append(figure);
   return item;
 }
@@ -133,14 +134,14 @@ const form = $("opinion");
 form.addEventListener("change", () => { $("label-field").hidden = form.agrees.value !== "no"; });
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (!form.agrees.value) return fail("Choose whether you agree.");
+  if (!form.agrees.value) return fail(gettext("Choose whether you agree."));
   const agrees = form.agrees.value === "yes";
   const given = { agrees, label: agrees ? null : $("label").value, reason: $("reason").value.trim(), confirmed_by: $("confirmed").value || null };
   const headers = { "Content-Type": "application/json" };
   if (!await change({ method: "POST", headers, body: JSON.stringify(given) })) return;
   form.reset();
   $("label-field").hidden = true;
-  say("Your opinion is saved.");
+  say(gettext("Your opinion is saved."));
 });
 
 // Saves or withdraws an opinion, and shows all of them anew.
@@ -150,7 +151,7 @@ async function change(request) {
     for (const each of [request, {}]) {
       const response = await fetch(address, each);
       const answer = await response.json();
-      if (!response.ok) return fail(`${answer.error}. ${answer.remedy}.`);
+      if (!response.ok) return fail(refusal(answer));
       if (each !== request) $("opinions").replaceChildren(...answer.map(line));
     }
     fail("");
@@ -160,25 +161,33 @@ async function change(request) {
   }
 }
 
+// As parts.html says it.
+function opinionText(each) {
+  const who = Object.assign(document.createElement("b"), { textContent: each.who });
+  const label = term(each.label ?? ""), how = term(each.confirmed_by ?? "");
+  if (each.agrees && how) return gettextNodes("%(who)s agrees, confirmed by %(how)s", { who, how });
+  if (each.agrees) return gettextNodes("%(who)s agrees", { who });
+  if (how) return gettextNodes("%(who)s disagrees: %(label)s, confirmed by %(how)s", { who, label, how });
+  return gettextNodes("%(who)s disagrees: %(label)s", { who, label });
+}
+
 function line(each) {
   const item = document.createElement("li"), text = document.createElement("span");
-  const verdict = each.agrees ? "agrees" : `disagrees: ${each.label.replaceAll("_", " ")}`;
-  const sure = each.confirmed_by ? `, confirmed by ${each.confirmed_by}` : "";
   item.dataset.standing = each.standing;
-  text.append(Object.assign(document.createElement("b"), { textContent: each.who }));
-  text.append(` ${verdict}${sure}${each.reason ? `. ${each.reason}` : ""}`);
-  const time = new Date(each.time).toLocaleString("en-GB", { day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" });
-  const when = `${time}${each.standing === "current" ? "" : `, ${each.standing}`}`;
+  text.append(...opinionText(each), each.reason ? `. ${each.reason}` : "");
+  const time = new Date(each.time), clock = time.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", hour12: false });
+  const day = time.toLocaleDateString(locale, { day: "numeric", month: "long" });
+  const when = `${day}, ${clock}${each.standing === "current" ? "" : `, ${term(each.standing)}`}`;
   item.append(text, " ", Object.assign(document.createElement("span"), { className: "soft", textContent: when }));
   if (each.standing === "current" && each.who === result.dataset.who) {
-    item.append(" ", Object.assign(document.createElement("button"), { type: "button", className: "plain undo", textContent: "Undo" }));
+    item.append(" ", Object.assign(document.createElement("button"), { type: "button", className: "plain undo", textContent: gettext("Undo") }));
   }
   return item;
 }
 
 $("opinions").addEventListener("click", async (event) => {
   if (event.target.closest(".undo") && await change({ method: "DELETE" })) {
-    say("Your opinion is withdrawn.");
+    say(gettext("Your opinion is withdrawn."));
     $("say").focus();
   }
 });

@@ -1,4 +1,5 @@
 // A picture that is zoomed, moved and measured by mouse, touch or keyboard; several move together.
+import { gettext, number } from "./language.js";
 
 const SHOWN = 1024; // pixels of the longer side of the picture that comes first; a smaller one is all there is
 const MOST = 16, STEP = 1.5, ARROW = 60, SLIP = 10; // times, times, pixels, pixels
@@ -19,7 +20,7 @@ export class Viewer {
     this.#addRuler();
     this.stage.tabIndex = 0;
     this.stage.setAttribute("role", "application");
-    this.stage.setAttribute("aria-label", `${this.photo.alt}. Plus and minus zoom, the arrow keys move it, Home shows all of it, M measures, Enter sets a point in the middle.`);
+    this.stage.setAttribute("aria-label", `${this.photo.alt}. ` + gettext("Plus and minus zoom, the arrow keys move it, Home shows all of it, M measures, Enter sets a point in the middle."));
     root.querySelector(".tools").addEventListener("click", (event) => this.#do(event.target.dataset.do));
     this.#listen();
     this.show(root.dataset.id, root.dataset.mm);
@@ -47,7 +48,7 @@ export class Viewer {
     this.#measure(false);
     const measures = this.root.querySelector("[data-do=measure]");
     measures.hidden = !(this.mm > 0);
-    this.tell(measures.hidden ? "No scale: nothing can be measured in millimetres." : "");
+    this.tell(measures.hidden ? gettext("No scale: nothing can be measured in millimetres.") : "");
     this.all();
   }
 
@@ -98,16 +99,16 @@ export class Viewer {
     const enough = this.width * this.scale * devicePixelRatio <= naturalWidth;
     if (this.whole || !photo.complete || Math.max(naturalWidth, naturalHeight) < SHOWN || enough) return;
     this.whole = true;
-    this.tell("Loading the picture at its own resolution …");
+    this.tell(gettext("Loading the picture at its own resolution …"));
     const image = Object.assign(new Image(), { className: "photo", alt: photo.alt, src: `/v1/diagnoses/${id}/image.jpg?whole=true` });
     try {
       await image.decode();
     } catch {
-      return this.tell("The picture could not be loaded at its own resolution.");
+      return this.tell(gettext("The picture could not be loaded at its own resolution."));
     }
     if (this.id !== id) return;
     this.photo.replaceWith(image);
-    this.tell(`The picture's own resolution: ${image.naturalWidth} × ${image.naturalHeight} pixels.`);
+    this.tell(gettext("The picture's own resolution: %(width)s × %(height)s pixels.", { width: image.naturalWidth, height: image.naturalHeight }));
   }
 
   #do(what) {
@@ -119,7 +120,7 @@ export class Viewer {
   }
 
   #zoomSaid(factor) {
-    this.tell(`Zoom ${Math.round(100 * clamp(this.zoom * factor, 1, MOST))} %.`);
+    this.tell(gettext("Zoom %(percent)s %%.", { percent: Math.round(100 * clamp(this.zoom * factor, 1, MOST)) }));
     this.zoomBy(factor);
   }
 
@@ -128,7 +129,7 @@ export class Viewer {
     this.points = [];
     this.stage.classList.toggle("measuring", on);
     this.root.querySelector("[data-do=measure]").setAttribute("aria-pressed", on);
-    if (on) this.tell("Touch two points of the picture.");
+    if (on) this.tell(gettext("Touch two points of the picture."));
     this.#drawRuler();
   }
 
@@ -137,8 +138,8 @@ export class Viewer {
     if (this.points.length === 2) this.points = [];
     this.points.push([this.x + across / this.scale / this.width, this.y + down / this.scale / this.height]);
     this.#drawRuler();
-    if (this.points.length === 1) return this.tell("One point is set.");
-    this.tell(`Distance: ${this.distance().toFixed(1)} mm.`);
+    if (this.points.length === 1) return this.tell(gettext("One point is set."));
+    this.tell(gettext("Distance: %(distance)s mm.", { distance: number(this.distance(), 1) }));
   }
 
   // In millimetres.
@@ -242,10 +243,10 @@ export function fillScreen(part) {
   if (part.closest("dialog")) return part.closest("dialog").close();
   const dialog = Object.assign(document.createElement("dialog"), { className: "full" });
   const place = document.createComment(""), close = document.createElement("button");
-  close.textContent = "Close";
+  close.textContent = gettext("Close");
   close.className = "close";
   close.addEventListener("click", () => dialog.close());
-  dialog.setAttribute("aria-label", "Full screen");
+  dialog.setAttribute("aria-label", gettext("Full screen"));
   part.replaceWith(place);
   dialog.append(part, close);
   document.body.append(dialog);
