@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from dermafed.client.node.count_settings import CountSettings
 from dermafed.client.node.privacy_budget import BudgetSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.readers.columns import ColumnNames
@@ -146,6 +147,7 @@ class ClinicSettings:
         columns: columns of the manifest that go by other names than the accepted ones.
         decision: what the clinic wants of an alert for melanoma.
         privacy: what may be spent of each patient over all runs.
+        counts: which queries of counts the clinic answers.
     """
 
     clinic: str
@@ -155,6 +157,7 @@ class ClinicSettings:
     columns: ColumnNames = field(default_factory=ColumnNames)
     decision: DecisionSettings = field(default_factory=DecisionSettings)
     privacy: BudgetSettings = field(default_factory=BudgetSettings)
+    counts: CountSettings = field(default_factory=CountSettings)
 
 
 def load_settings(path: Path) -> ClinicSettings:
@@ -167,6 +170,7 @@ def load_settings(path: Path) -> ClinicSettings:
     values.pop("serve", None)  # dermafed.client.clinic.http.serve_settings reads it
     decision = _section(DecisionSettings, values, path)
     privacy = _section(BudgetSettings, values, path)
+    counts = _section(CountSettings, values, path)
     try:
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
@@ -177,7 +181,7 @@ def load_settings(path: Path) -> ClinicSettings:
         ) from error
     if values:
         raise SettingsError(f"There is no setting '{min(values)}'", where=path, remedy="Remove it")
-    own = (limits, columns, decision, privacy)
+    own = (limits, columns, decision, privacy, counts)
     return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, *own)
 
 

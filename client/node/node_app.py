@@ -16,10 +16,12 @@ from dermafed.client.node.after_run import AuditOf
 from dermafed.client.node.client_app import QualityOf, build_client_app, head_trainer
 from dermafed.client.node.clinic_audit import ClinicAudit
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator, LastOutputs, check_finite
+from dermafed.client.node.clinic_counts import ClinicCounts
 from dermafed.client.node.clinic_finder import ClinicFinder, node_finder
 from dermafed.client.node.clinic_sums import ClinicSums
 from dermafed.client.node.clinic_trainer import build_clinic_trainer, build_private_trainer
 from dermafed.client.node.consent import ApprovedRun, ClinicConsent
+from dermafed.client.node.count_app import add_counts
 from dermafed.client.node.explanation_quality import build_explanation_quality, score_cam
 from dermafed.client.node.home import Home
 from dermafed.client.node.private_run import private_run
@@ -147,4 +149,5 @@ def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
 
     sums = ClinicSums(consent.summand)
     app = build_client_app(trainer_for, quality_for, consent, calibrator_for, finder_for, audit_for, sums)
+    add_counts(app, ClinicCounts(home))
     return app, consent

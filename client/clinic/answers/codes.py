@@ -11,12 +11,13 @@ import uuid
 from dataclasses import dataclass
 
 from dermafed.client.clinic.diagnosis.diagnosis import USE, Diagnosis
+from dermafed.client.clinic.language.speech import N_
 from dermafed.shared.lesions.diagnoses import canonical
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 
 SNOMED, DCM = "SCT", "DCM"  # as DICOM names the schemes
 
-UNVERIFIED = "Made by a program; no clinician has verified it."
+UNVERIFIED = N_("Made by a program; no clinician has verified it.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dermafed.client.clinic.language.speech import number
+
 _DIGITS = 4  # of a percentage, at most
 
 
 def percent(probability: float, digits: int = 0) -> str:
-    """A probability, as a percentage.
+    """A probability, as a percentage in the reader's language.
 
     Args:
         probability: in [0, 1].
@@ -17,10 +19,10 @@ def percent(probability: float, digits: int = 0) -> str:
     """
     least = 10.0 ** -(2 + digits)
     if probability < least:
-        return f"< {100 * least:.{digits}f} %"
+        return f"< {number(100 * least, digits)} %"
     if probability > 1 - least:
-        return f"> {100 - 100 * least:.{digits}f} %"
-    return f"{100 * probability:.{digits}f} %"
+        return f"> {number(100 - 100 * least, digits)} %"
+    return f"{number(100 * probability, digits)} %"
 
 
 def percents_apart(probability: float, threshold: float) -> tuple[str, str]:
@@ -39,8 +41,3 @@ def percents_apart(probability: float, threshold: float) -> tuple[str, str]:
         if shown[0] != shown[1] or probability == threshold:
             break
     return shown
-
-
-def share_range(low: float, high: float) -> str:
-    """An interval of shares in whole percents; unlike a probability, a share may be 0 or 100 %."""
-    return f"{100 * low:.0f} to {100 * high:.0f} %"

@@ -12,6 +12,8 @@ import numpy as np
 
 from dermafed.client.clinic.diagnosis.diagnosis import ModelUsed
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
+from dermafed.client.clinic.language.speech import gettext, ngettext, number
+from dermafed.client.clinic.language.terms import term
 from dermafed.shared.explain.methods import METHODS, offered_methods
 from dermafed.shared.explain.overlay import COLOURS, SIGNED_COLOURS
 from dermafed.shared.metrics.calibration.calibration import Calibration
@@ -38,7 +40,7 @@ class ShownMethod:
     @property
     def title(self) -> str:
         """Its name in words."""
-        return METHODS[self.name].title
+        return term(METHODS[self.name].title)
 
     @property
     def signed(self) -> bool:
@@ -52,14 +54,52 @@ class ShownMethod:
         return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in colours(np.linspace(0, 1, 9), bytes=True)]
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedOn:
+    """How many training images of which clinics, as far as the model's information says it.
+
+    Attributes:
+        clinics: their names.
+        images: how many; ``None``: not known.
+        apart: whether those for validation and test are not counted; version 0.1.0 counted all.
+    """
+
+    clinics: tuple[str, ...]
+    images: int | None = None
+    apart: bool = True
+
+    def __str__(self) -> str:
+        """The same in words."""
+        if not self.clinics:
+            return gettext("unknown")
+        count = len(self.clinics)
+        values = {"names": ", ".join(self.clinics), "images": number(self.images or 0)}
+        if self.images is None:
+            return ngettext("%(num)s clinic: %(names)s", "%(num)s clinics: %(names)s", count, **values)
+        if self.apart:
+            return ngettext(
+                "%(images)s images of %(num)s clinic: %(names)s",
+                "%(images)s images of %(num)s clinics: %(names)s",
+                count, **values,
+            )  # fmt: skip
+        return ngettext(
+            "a part of %(images)s images of %(num)s clinic: %(names)s; "
+            "the others were for validation and test",
+            "a part of %(images)s images of %(num)s clinics: %(names)s; "
+            "the others were for validation and test",
+            count, **values,
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class ModelFacts:
     """What is known of a model; an empty part was not measured. ``synthetic``: trained on drawn images."""
 
     used: ModelUsed
     classes: tuple[str, ...]
-    network: str
-    trained_on: str
+    backbone: str
+    image_size: int
+    trained_on: TrainedOn
     note: str
     crops: bool
     calibration: Calibration | None
@@ -85,8 +125,9 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
     return ModelFacts(
         used=model.used,
         classes=card.model.classes,
-        network=f"{card.model.backbone}, {card.model.image_size} x {card.model.image_size} pixels",
-        trained_on=_counts(card.data) or "unknown",
+        backbone=card.model.backbone,
+        image_size=card.model.image_size,
+        trained_on=_trained_on(card.data),
         note=card.note,
         crops=card.preprocess.fit == "crop",
         calibration=calibration,
@@ -96,18 +137,11 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
     )
 
 
-def _counts(data: Mapping[str, Any]) -> str:
-    """How many training images of how many clinics, as far as the model's information says it."""
+def _trained_on(data: Mapping[str, Any]) -> TrainedOn:
     clinics, counts = data.get("clinics", ()), data.get("training_images")
-    if not clinics:
-        return ""
-    of = f"{len(clinics)} clinics: {', '.join(clinics)}"
-    if counts:
-        return f"{sum(counts.values()):,} images of {of}"
-    if isinstance(clinics, Mapping):  # version 0.1.0 counted all
-        total = sum(sum(each.values()) for each in clinics.values())
-        return f"a part of {total:,} images of {of}; the others were for validation and test"
-    return of
+    if counts or not isinstance(clinics, Mapping):
+        return TrainedOn(tuple(clinics), sum(counts.values()) if counts else None)
+    return TrainedOn(tuple(clinics), sum(sum(each.values()) for each in clinics.values()), apart=False)
 
 
 def _by_clinic(file: Path, own: str) -> tuple[AtClinic, ...]:

@@ -63,6 +63,9 @@ class DiagnosisAnswer(BaseModel):
     time: str
     device: str
     uploaded: Annotated[bool, Field(description="A clinician sent it; absent where a device did.")] = False
+    width_mm: Annotated[
+        float | None, Field(description="Of the image; absent where neither device nor file states a scale.")
+    ] = None
     request: str | None
     image_sha256: str
     clinical: Clinical
@@ -159,6 +162,22 @@ class OpinionAnswer(OpinionGiven):
     standing: Annotated[
         Standing, Field(description="Of each clinician the latest counts, unless it was withdrawn.")
     ]
+
+
+class LesionGiven(BaseModel):
+    """The lesion that an image shows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lesion: Annotated[
+        str | None, Field(max_length=32, description="Its number, such as L-0042; null: a new lesion.")
+    ] = None
+
+
+class LesionOf(BaseModel):
+    """The lesion of an image; null if it is of none."""
+
+    lesion: str | None
 
 
 class SimilarCase(BaseModel):

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from dermafed.client.clinic.diagnosis.opened_model import OpenedModel
 from dermafed.client.clinic.intake.clinical import Clinical
+from dermafed.client.clinic.language.speech import N_
 from dermafed.client.clinic.similar.case_index import Case, load_index
 from dermafed.client.clinic.similar.nearest import NearestCases, Neighbour
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.image_features import features_network
 from dermafed.shared.model.metadata import encode_metadata
 
-NOTE = "Confirmed cases of this clinic that are most alike to the model. Not a vote, no diagnosis."
-NONE = "There is no index of this clinic's cases for this model. Make it with fl-client similar"
+NOTE = N_("Confirmed cases of this clinic that are most alike to the model. Not a vote, no diagnosis.")
+NONE = N_("There is no index of this clinic's cases for this model. Make it with fl-client similar")
 
 
 class SimilarCases:

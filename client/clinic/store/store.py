@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.store import diagnoses, impressions, opinions, quarantine, retention, review
+from dermafed.client.clinic.store.answer_counts import count_answers
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encode_lossless, encode_photograph
 from dermafed.client.clinic.store.encryption import IMAGE, PREPARED
 from dermafed.client.clinic.store.impressions import IMPRESSION, Impression
+from dermafed.client.clinic.store.lesions import Lesions
 from dermafed.client.clinic.store.opinions import (
     OPINION,
     VIEW,
@@ -65,12 +67,14 @@ def open_store(home: Home, retention_days: int | None = None) -> Store:
 class Store:
     """Diagnoses and all that belongs to them; any thread, and several processes, may use it.
 
+    ``lesions`` has the lesions that images were assigned to.
     An unknown id raises :class:`Refused`: 404, or 410 if it was forgotten. Every failure of the disk raises
     :class:`dermafed.shared.errors.StorageError`, and changes nothing.
     """
 
     def __init__(self, vault: Vault, reviewed: Path, retention_days: int | None) -> None:
         self._vault, self._reviewed, self._days = vault, reviewed, retention_days
+        self.lesions = Lesions(vault)
         self._database = ExitStack()
         self._database.enter_context(vault.database.stay_open())
 
@@ -136,6 +140,10 @@ class Store:
         with self._vault.database.reading() as db:
             found = events_between(self._vault, db, *diagnoses.times_of_day(day), IMPRESSION)
         return {id: impressions.impressions_of(each) for id, each in found.items()}
+
+    def count_answers(self, start: date, end: date, model: str) -> dict[str, int]:
+        """A model's answers, alerts and disagreements, from a day until before another."""
+        return count_answers(self._vault, start, end, model)
 
     def find_ids(self, start: str, limit: int = 20) -> list[str]:
         """The ids of diagnoses that start so, newest first, at most `limit`."""

@@ -75,3 +75,12 @@ def test_a_simulation_refuses_the_same() -> None:
         RunSettings(**own, dp=dp, aggregation="secure")
     with pytest.raises(SettingsError, match="trains with noise"):
         RunSettings(**own, dp=dp, attack="labels:graz")
+
+
+def test_guidance_is_told_to_everybody_and_goes_with_all_but_clipped_gradients() -> None:
+    guided = "[training]\nguidance = 0.1\n"
+    plan = plan_of(guided, SECURE)
+    assert "evidence outside of lesion masks counts 0.1 times" in " ".join(plan_words(plan, 9))
+    assert "lesion masks: these stay here" in "\n".join(describe(stored(plan.offer), Limits()))
+    with pytest.raises(SettingsError, match=r"guidance = 0\.1 does not go with privacy\.dp"):
+        plan_of(guided, PRIVATE)

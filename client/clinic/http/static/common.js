@@ -1,4 +1,6 @@
 // What all views share.
+import { gettext } from "./language.js";
+
 export const $ = (id) => document.getElementById(id);
 
 export function say(text) { $("news").textContent = text; }
@@ -8,7 +10,7 @@ export function fail(text) {
   $("problem").hidden = !text;
 }
 
-export const silent = "The node does not answer. Try again in a moment.";
+export const silent = gettext("The node does not answer. Try again in a moment.");
 
 // The names of files stay in this tab of the browser: the node never gets them.
 const names = () => JSON.parse(sessionStorage.getItem("names") ?? "{}");
@@ -25,7 +27,7 @@ export function goInWorklist(step) {
   const ids = JSON.parse(sessionStorage.getItem("worklist") ?? "[]");
   const place = ids.indexOf(location.pathname.split("/").pop()), next = ids[place + step];
   if (place >= 0 && next) return location.assign(`/diagnoses/${next}`);
-  say(place < 0 ? "Open the worklist first." : "There is none further in the worklist.");
+  say(place < 0 ? gettext("Open the worklist first.") : gettext("There is none further in the worklist."));
 }
 
 export const keysOn = () => localStorage.getItem("keys") !== "off";

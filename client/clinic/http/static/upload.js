@@ -1,27 +1,29 @@
 // New images: chosen, dropped, pasted or photographed, and sent one after another with the clinical data.
+import { assign } from "./assign.js";
 import { $, fail, rememberName, say, silent } from "./common.js";
+import { gettext, ngettext, number, refusal } from "./language.js";
 
 const form = $("upload"), drop = $("drop"), send = $("send");
 let queue = [], sending = false;
 
 function choose(files) {
   for (const file of files) add(file);
-  if (files.length) say(`${queue.length} selected.`);
+  if (files.length) say(ngettext("%(num)s selected.", "%(num)s selected.", queue.length));
   update();
 }
 
 function add(file) {
   const item = document.createElement("li"), picture = document.createElement("img");
   const text = document.createElement("div"), state = document.createElement("p");
-  const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "Remove" });
+  const remove = Object.assign(document.createElement("button"), { type: "button", textContent: gettext("Remove") });
   const name = Object.assign(document.createElement("b"), { textContent: file.name });
   const entry = { file, item, state, remove, id: null };
   picture.alt = "";
   picture.src = URL.createObjectURL(file);
   picture.addEventListener("error", () => picture.classList.add("gone")); // such as DICOM
-  state.textContent = `${(file.size / 2 ** 20).toFixed(1)} MiB`;
+  state.textContent = `${number(file.size / 2 ** 20, 1)} MiB`;
   remove.className = "plain";
-  remove.setAttribute("aria-label", `Remove ${file.name}`);
+  remove.setAttribute("aria-label", gettext("Remove %(name)s", { name: file.name }));
   remove.addEventListener("click", () => {
     queue = queue.filter((each) => each !== entry);
     URL.revokeObjectURL(picture.src);
@@ -39,7 +41,7 @@ const waiting = () => queue.filter((each) => each.id === null);
 function update() {
   const count = waiting().length;
   send.disabled = sending || !count;
-  send.textContent = sending ? "Diagnosing …" : count > 1 ? `Diagnose ${count} images` : "Diagnose";
+  send.textContent = sending ? gettext("Diagnosing …") : count > 1 ? ngettext("Diagnose %(num)s image", "Diagnose %(num)s images", count) : gettext("Diagnose");
   $("one-person").hidden = queue.length < 2;
   fail("");
 }
@@ -63,7 +65,8 @@ function metadata() {
   const metadata = {};
   if ($("age").value) metadata.age = Number($("age").value);
   if ($("sex").value) metadata.sex = $("sex").value;
-  if ($("site").value.trim()) metadata.site = $("site").value.trim();
+  const site = $("site").value.trim(), known = [...$("sites").options].find((each) => each.value.toLowerCase() === site.toLowerCase());
+  if (site) metadata.site = known?.dataset.name ?? site; // the model knows the English names
   return JSON.stringify(metadata);
 }
 
@@ -75,26 +78,50 @@ async function diagnose(entry) {
   try {
     const response = await fetch("/v1/diagnoses", { method: "POST", body });
     const answer = await response.json();
-    if (response.status === 401) return "You are signed out. Load this page again.";
-    if (!response.ok) return `${answer.error}. ${answer.remedy}.`;
+    if (response.status === 401) return gettext("You are signed out. Load this page again.");
+    if (!response.ok) return refusal(answer);
     entry.id = answer.id;
     rememberName(answer.id, entry.file.name);
+    return await assignAs(answer.id);
   } catch {
     return silent;
   }
 }
+
+// Assigns an image to the chosen lesion; the first one of a new lesion makes its number.
+async function assignAs(id) {
+  if (!$("lesion").value) return;
+  const { lesion, problem } = await assign(id, { lesion: $("lesion").value === "new" ? null : $("lesion-number").value });
+  if (problem) return problem;
+  $("lesion").value = "known";
+  $("lesion-number").value = lesion;
+  $("known").hidden = false;
+}
+
+// Why the number of a known lesion cannot be used, if it cannot.
+async function wrongLesion() {
+  if ($("lesion").value !== "known") return "";
+  try {
+    const response = await fetch(`/v1/lesions/${encodeURIComponent($("lesion-number").value || "none")}`);
+    return response.ok ? "" : refusal(await response.json());
+  } catch {
+    return silent;
+  }
+}
+
+$("lesion").addEventListener("change", () => { $("known").hidden = $("lesion").value !== "known"; });
 
 async function sendAll() {
   const all = waiting();
   let wrong = "";
   for (const [place, entry] of all.entries()) {
     entry.remove.hidden = true;
-    entry.state.textContent = "Diagnosing …";
-    say(`Diagnosing image ${place + 1} of ${all.length}.`);
+    entry.state.textContent = gettext("Diagnosing …");
+    say(gettext("Diagnosing image %(place)s of %(all)s.", { place: place + 1, all: all.length }));
     const problem = await diagnose(entry);
     entry.state.textContent = problem ?? "";
     if (problem) wrong = problem;
-    else entry.state.append(Object.assign(document.createElement("a"), { href: `/diagnoses/${entry.id}`, textContent: "Open the diagnosis" }));
+    else entry.state.append(Object.assign(document.createElement("a"), { href: `/diagnoses/${entry.id}`, textContent: gettext("Open the diagnosis") }));
     entry.remove.hidden = !problem;
   }
   return wrong;
@@ -104,14 +131,15 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (sending || !waiting().length) return;
   if (!$("age").checkValidity()) {
-    fail("The age must be a whole number from 0 to 120.");
+    fail(gettext("The age must be a whole number from 0 to 120."));
     return $("age").focus();
   }
   sending = true;
   update();
-  const wrong = await sendAll();
+  const unusable = await wrongLesion(), wrong = unusable || await sendAll();
   sending = false;
   if (!wrong) return location.assign(queue.length === 1 ? `/diagnoses/${queue[0].id}` : "/day");
   update();
-  fail(queue.length === 1 ? wrong : "Not all images were diagnosed. Those that were are in the worklist.");
+  if (unusable) $("lesion-number").focus();
+  fail(queue.length === 1 || unusable ? wrong : gettext("Not all images were diagnosed. Those that were are in the worklist."));
 });

@@ -37,7 +37,8 @@ def test_the_counts_are_those_of_the_validation_lesions(
     assert interval is not None
     made = replace(ALERT, miss_rate=MissRate(rate.value, interval.low, interval.high, rate.n, ""))
     found = sum(score >= rule.threshold for score in scores[:melanomas, 0].tolist())
-    counts = f"Of {melanomas} melanomas at this clinic the alert found {found} and missed {melanomas - found}"
+    those = f"{melanomas} melanoma{'s' if melanomas > 1 else ''}"
+    counts = f"Of {those} at this clinic the alert found {found} and missed {melanomas - found}"
     assert f"{counts} (" in melanoma_line(made).figures
 
 
