@@ -8,6 +8,7 @@ import typer
 
 from dermafed.client.commands import (
     backups,
+    counts,
     diagnose,
     diagnoses,
     images,
@@ -26,7 +27,7 @@ app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, n
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Join a federation": (setup.init, setup.join, setup.check),
-    "Decide what runs": (plans.plans, plans.approve, plans.refuse, privacy.privacy),
+    "Decide what runs": (plans.plans, plans.approve, plans.refuse, privacy.privacy, counts.counts),
     "Run the node": (node.start, node.status, node.audit, node.models),
     "Diagnose": (serve.serve, serve.token, diagnose.diagnose, similar.similar, calibrate),
     "Use images and models": (images.evaluate, images.audit_model, images.explain, images.convert),

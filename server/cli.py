@@ -10,6 +10,7 @@ from dermafed.console import Version, run_app
 from dermafed.server.commands.clinics import clinics, enrol, reinstate, revoke, suspend
 from dermafed.server.commands.model_audit import audit
 from dermafed.server.commands.models import export, history, models
+from dermafed.server.commands.query import query
 from dermafed.server.commands.runs import resume, runs, stop, train
 from dermafed.server.commands.setup import init, renew, start
 from dermafed.server.commands.status import status
@@ -19,7 +20,7 @@ app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False, n
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Set up": (init, enrol, revoke, suspend, reinstate, clinics, renew, token),
-    "Run": (start, train, status, runs, stop, resume),
+    "Run": (start, query, train, status, runs, stop, resume),
     "Results": (history, export),
 }
 for _panel, _commands in _PANELS.items():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from itertools import combinations
 from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 
+import dermafed.client.cli
 from tests.paths import ROOT
 
 DOCKER = ROOT / "docker"
@@ -30,7 +34,7 @@ def test_the_images_are_built_from_all_packages() -> None:
     assert needed <= copied & sent
 
 
-@pytest.mark.parametrize("target", ["server", "clinic"])
+@pytest.mark.parametrize("target", ["server", "clinic", "serving"])
 def test_an_image_runs_without_privileges_and_reports_its_health(target: str) -> None:
     instructions = [line for line in STAGES[target].splitlines() if line[:1].isupper()]
     keywords = [line.split()[0] for line in instructions]
@@ -39,6 +43,24 @@ def test_an_image_runs_without_privileges_and_reports_its_health(target: str) ->
     assert "HEALTHCHECK" in keywords
     # Its licence forbids to pass it on, and a layer retains what a later one removes.
     assert all("uninstall --yes bm3d" in line for line in instructions if "pip install" in line)
+
+
+def test_a_container_serves_what_its_node_has_saved_and_asks_itself_for_its_health() -> None:
+    lines = STAGES["serving"].splitlines()
+    check, command = (
+        json.loads(next(line for line in lines if line.startswith(start)).split("CMD ", 1)[1])
+        for start in ("HEALTHCHECK", "CMD")
+    )
+    port = next(line.split()[1] for line in lines if line.startswith("EXPOSE"))
+    options = get_command(dermafed.client.cli.app).commands["serve"].params  # type: ignore[attr-defined]
+    assert command[:2] == ["fl-client", "serve"]
+    assert set(command[2::2]) <= {name for option in options for name in option.opts}
+    assert port == str(next(option.default for option in options if option.name == "port"))
+    assert check[:2] == ["python", "-c"]
+    assert f"C('localhost', {port}, " in check[2]
+    assert {node.names[0].name for node in ast.parse(check[2]).body if isinstance(node, ast.Import)} == {
+        "ssl"
+    }
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -105,9 +105,11 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
     offer = known.offer
     model, recipe = offer.model, offer.recipe
     beyond = limits.beyond(offer)
+    in_sums = offer.dp is not None and offer.dp.in_sums
+    work, sample = ("a step", "drawn patients") if in_sums else (recipe.work, f"{recipe.batch_size} images")
     return [
-        f"asks for {offer.rounds} rounds of {recipe.work}, strategy {offer.strategy}",
-        f"steps of {recipe.batch_size} images at a learning rate of {recipe.learning_rate:g}",
+        f"asks for {offer.rounds} rounds of {work}, strategy {offer.strategy}",
+        f"steps of {sample} at a learning rate of {recipe.learning_rate:g}",
         *_guidance(offer),
         f"costs about {', '.join(_price(offer))}",
         f"model: {model.backbone}, {model.image_size} pixels, classes {', '.join(model.classes)}"
@@ -129,6 +131,9 @@ def _robust(offer: Offer) -> str:
     return f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
 
 
+_PART = ", which the clinics of a secure sum add in parts: each step is one sum"
+
+
 def _private(offer: Offer) -> str:
     from dermafed.shared.protocol.private_plan import noise_of
 
@@ -138,7 +143,7 @@ def _private(offer: Offer) -> str:
     return (
         f"epsilon {dp.epsilon:g} at delta {dp.delta:g} of each patient; the last layer alone is trained, in "
         f"{noise.times} steps, each of a share of {dp.rate:g} of the patients and with a noise of "
-        f"{noise.noise:.2f} times the largest gradient"
+        f"{noise.noise:.2f} times the largest gradient{_PART if dp.in_sums else ''}"
     )
 
 

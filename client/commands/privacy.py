@@ -69,16 +69,17 @@ def defences(stored: StoredOffer) -> list[str]:
 def _of_patients(offer: Offer) -> list[str]:
     from dermafed.client.node.plan_roster import describe_sums
 
-    if offer.privacy.is_secure:
+    dp, is_secure = offer.dp, offer.privacy.is_secure
+    if dp is None and is_secure:
         seen = _SEEN_IN_SUMS if offer.groups == 1 else _SEEN_IN_SUMS + _SEEN_IN_GROUPS
         return ["differential privacy: none", *describe_sums(offer), *seen]
-    if (dp := offer.dp) is None:
+    if dp is None:
         return ["differential privacy: none", "secure sums: none", *_SEEN]
-    return [
-        f"differential privacy: epsilon {dp.epsilon:g} at delta {dp.delta:g} of a patient, noise added here",
-        "trained: the last layer; secure sums: none",
-        *_SEEN_WITH_NOISE,
-    ]
+    private = f"differential privacy: epsilon {dp.epsilon:g} at delta {dp.delta:g} of a patient, noise added "
+    if is_secure:
+        sums = ["trained: the last layer", *describe_sums(offer)]
+        return [f"{private}in parts, within secure sums", *sums, *_SEEN_WITH_NOISE]
+    return [f"{private}here", "trained: the last layer; secure sums: none", *_SEEN_WITH_NOISE]
 
 
 def _asked_for(offer: Offer) -> Iterator[str]:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from dermafed.client.node.count_settings import CountSettings
 from dermafed.client.node.privacy_budget import BudgetSettings
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesions.readers.columns import ColumnNames
@@ -106,7 +107,9 @@ class Limits:
             images: training images of the clinic, if they are known.
             patients: training patients, if they are known.
         """
-        work = None if images is None else least_round(offer.recipe, offer.rounds, images)
+        # With noise by patient, few images do not show in a round.
+        has_noise = offer.dp is not None
+        work = None if images is None or has_noise else least_round(offer.recipe, offer.rounds, images)
         faults = [] if offer.epsilon is None else [f"epsilon {offer.epsilon:g}, but nothing would be noised"]
         faults += _beyond_delta(offer, patients)
         for name, (part, key) in least_keys().items():
@@ -144,6 +147,7 @@ class ClinicSettings:
         columns: columns of the manifest that go by other names than the accepted ones.
         decision: what the clinic wants of an alert for melanoma.
         privacy: what may be spent of each patient over all runs.
+        counts: which queries of counts the clinic answers.
     """
 
     clinic: str
@@ -153,6 +157,7 @@ class ClinicSettings:
     columns: ColumnNames = field(default_factory=ColumnNames)
     decision: DecisionSettings = field(default_factory=DecisionSettings)
     privacy: BudgetSettings = field(default_factory=BudgetSettings)
+    counts: CountSettings = field(default_factory=CountSettings)
 
 
 def load_settings(path: Path) -> ClinicSettings:
@@ -165,6 +170,7 @@ def load_settings(path: Path) -> ClinicSettings:
     values.pop("serve", None)  # dermafed.client.clinic.http.serve_settings reads it
     decision = _section(DecisionSettings, values, path)
     privacy = _section(BudgetSettings, values, path)
+    counts = _section(CountSettings, values, path)
     try:
         limits = Limits.from_dict(values.pop("limits", {}), path)
         clinic, data, port = str(values.pop("clinic")), str(values.pop("data")), int(values.pop("port", 0))
@@ -175,7 +181,7 @@ def load_settings(path: Path) -> ClinicSettings:
         ) from error
     if values:
         raise SettingsError(f"There is no setting '{min(values)}'", where=path, remedy="Remove it")
-    own = (limits, columns, decision, privacy)
+    own = (limits, columns, decision, privacy, counts)
     return ClinicSettings(check_name(clinic, "clinic"), path.parent / data, port, *own)
 
 

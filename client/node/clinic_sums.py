@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Context
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dermafed.client.node.last_changes import LastChanges
 from dermafed.client.node.sum_transcript import SumTranscripts
@@ -45,6 +46,7 @@ class Summand:
         summing: what it approved.
         counts: its own training images of each class (C,).
         transcripts: of what it is sent and sends; a simulation has none.
+        noisy_counts: its part of a sum of patients in place of them, with noise, in whole steps: debits them.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Summand:
     summing: Summing
     counts: tuple[int, ...]
     transcripts: SumTranscripts | None = None
+    noisy_counts: Callable[[], NDArray[np.int64]] | None = None
 
     @property
     def images(self) -> int:

@@ -23,6 +23,7 @@ from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled
 from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.predict import SavedFeatures
+from dermafed.shared.training.private_summands import PrivateSummands
 from dermafed.shared.training.private_trainer import PatientData, PrivateTrainer
 
 SAVED_ROUNDS = 3  # a resumed run may go back by a round or two
@@ -76,8 +77,10 @@ def build_private_trainer(
         ImageError: an image cannot be read any more.
     """
     configure_backend(plan.threads)
-    split = read_clinic_split(folder)
-    return PrivateTrainer(
+    split, everywhere = read_clinic_split(folder), np.array(plan.class_counts, np.int64)
+    # Within sums nobody knows a clinic's own counts: what depends on them depends on those of all clinics.
+    kind = PrivateSummands if private.dp.in_sums else PrivateTrainer
+    return kind(
         plan.model,
         plan.recipe,
         private.dp,
@@ -86,7 +89,7 @@ def build_private_trainer(
         train=_patient_data(split.splits.train, plan, saved),
         validation=_patient_data(split.splits.validation, plan, saved),
         rounds=plan.rounds,
-        counts=private.released_counts(split, plan.model.classes),
+        counts=everywhere if private.dp.in_sums else private.released_counts(split, plan.model.classes),
         class_counts=plan.class_counts,
     )
 

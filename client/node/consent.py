@@ -24,22 +24,19 @@ from dermafed.client.node.clinic_sums import Summand
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.ledger import BudgetSpent
 from dermafed.client.node.ledger_replies import LedgerReplies
+from dermafed.client.node.node_sums import node_summand
 from dermafed.client.node.offers import Offers, StoredOffer
 from dermafed.client.node.plan_checks import check_asked, check_sum
 from dermafed.client.node.plan_roster import is_known_roster, roster_faults
 from dermafed.client.node.private_run import private_run
 from dermafed.client.node.replying import NotApproved
-from dermafed.client.node.sum_transcript import SumTranscripts
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
-from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
+from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.process import cores
 from dermafed.shared.protocol.agreement import Answer, Decision, Reason, decode_counts, installed_versions
-from dermafed.shared.protocol.node_key import read_private_key
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.protocol.sum_messages import SumAttempt
-from dermafed.shared.protocol.summed import Summing
-from dermafed.shared.secure_sum.sum_log import SumLogFile
 
 log = logging.getLogger("dermafed.client")
 
@@ -120,30 +117,30 @@ class ClinicConsent:
             StorageError: its private key cannot be read.
         """
         hash, stored = self._approved_offer(context.run_id)
-        folder, classes = self._folder(hash), stored.offer.model.classes
-        counts = count_training_images(read_clinic_split(folder.split), classes)
-        return Summand(
-            self._data.name,
-            read_private_key(self.home.key),
-            SumLogFile(folder.sums),
-            Summing.of(stored.offer, stored.class_counts),
-            tuple(counts.tolist()),
-            SumTranscripts(folder.transcripts),
-        )
+        return node_summand(self.home, self._data.name, self._folder(hash), stored)
 
     def once(
         self, message: Message, asked: Asked, context: Context, work: Callable[[], RecordDict]
     ) -> RecordDict:
         """The content of the reply to a message of an approved run; see :class:`Answered`."""
-        hash, stored = self._approved_offer(context.run_id)
+        hash, _ = self._approved_offer(context.run_id)
 
         def answer(content: RecordDict) -> RecordDict:
             request = Request.of(message.metadata.message_type, content, asked)
             return Answered(self._folder(hash).answers).answer(request, work)
 
-        if stored.offer.dp is None:
-            return answer(message.content)
-        return LedgerReplies(self.home).answer(message.content, answer)
+        return self.with_ledger(message.content, context, answer)
+
+    def with_ledger(
+        self, content: RecordDict, context: Context, work: Callable[[RecordDict], RecordDict]
+    ) -> RecordDict:
+        """The reply to a message, with the head of the ledger in a run with differential privacy.
+
+        Raises:
+            LedgerSetBack: the server has seen a ledger that this one was set back from.
+        """
+        _, stored = self._approved_offer(context.run_id)
+        return work(content) if stored.offer.dp is None else LedgerReplies(self.home).answer(content, work)
 
     def approved(self, context: Context) -> ApprovedRun:
         """The run of a context, ready for its rounds.

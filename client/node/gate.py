@@ -26,6 +26,14 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.audit_messages import decode_shortcut_sums, encode_shortcut_sums
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration_sums
+from dermafed.shared.protocol.count_messages import (
+    COUNTS_QUERY,
+    DRIFT_QUERY,
+    decode_lesion_counts,
+    decode_monthly_counts,
+    encode_lesion_counts,
+    encode_monthly_counts,
+)
 from dermafed.shared.protocol.explanation_messages import (
     decode_explanation_quality,
     encode_explanation_quality,
@@ -63,6 +71,7 @@ from dermafed.shared.protocol.slope_messages import (
     decode_slopes_request,
     encode_slope_sums,
 )
+from dermafed.shared.protocol.sum_messages import SUMMED
 
 METRICS = {"loss"}
 """The metrics that a training may report."""
@@ -95,13 +104,13 @@ def filter_reply(reply: Message, request: Message, classes: int | None, *, secur
 def _encode_again(
     content: RecordDict, request: Message, classes: int | None, kinds: Mapping[str, Encode]
 ) -> RecordDict:
-    if LEDGER in content and kinds is _KINDS:
+    if LEDGER in content and (kinds is _KINDS or request.metadata.message_type in SUMMED.values()):
         record = content[LEDGER]
         decode_head(content)
         again = _encode_again(without(content, LEDGER), request, classes, kinds)
         return RecordDict({**again, LEDGER: record})
     encode = kinds.get(request.metadata.message_type)
-    if encode is None or (classes is None and encode is not _answer):
+    if encode is None or (classes is None and encode not in _OF_NO_RUN):
         raise FederationError("There is no reply to this message")
     return encode(content, request, classes or 0)  # an unreadable offer is refused, without any counts
 
@@ -166,6 +175,14 @@ def _answer_again(answer: Answer) -> RecordDict:
     return encode_answer(answer)
 
 
+def _lesion_counts(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    return encode_lesion_counts(decode_lesion_counts(content))
+
+
+def _monthly_counts(content: RecordDict, request: Message, classes: int) -> RecordDict:
+    return encode_monthly_counts(decode_monthly_counts(content))
+
+
 def _ready(content: RecordDict, request: Message, classes: int) -> RecordDict:
     return encode_ready(decode_ready(content))
 
@@ -185,7 +202,12 @@ _KINDS: Mapping[str, Encode] = {
     AUDIT_QUERY: _shortcut_sums,
     OFFER_QUERY: _answer,
     PREPARE_QUERY: _ready,
+    COUNTS_QUERY: _lesion_counts,
+    DRIFT_QUERY: _monthly_counts,
 }
+
+_OF_NO_RUN = (_answer, _lesion_counts, _monthly_counts)
+"""What may leave in reply to a message of a run that was never offered to the clinic."""
 
 _SECURE_KINDS: Mapping[str, Encode] = {**SUM_ANSWERS, OFFER_QUERY: _answer_without_counts}
 

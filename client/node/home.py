@@ -11,6 +11,8 @@
     audit.jsonl          every message that left
     privacy.db           the ledger of privacy: what patients have spent in runs with differential privacy
     models/              the last global model of each run
+    counts/              the answers to the coordinator's queries of counts
+    monthly.json         the counts of the served model's answers by month
     store/               the diagnoses made here, encrypted
     reviewed/            diagnoses that a person accepted as training data
     similar.npz          features of the clinic's confirmed cases
@@ -62,6 +64,8 @@ class Home:
     audit = _PathInHome("audit.jsonl")
     ledger = _PathInHome("privacy.db")
     models = _PathInHome("models")
+    counts = _PathInHome("counts")
+    monthly = _PathInHome("monthly.json")
     store = _PathInHome("store")
     reviewed = _PathInHome("reviewed")
     similar = _PathInHome("similar.npz")

@@ -7,21 +7,26 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from flwr.app import Context
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
 
 from dermafed.client.node.after_run import AuditOf
 from dermafed.client.node.client_app import QualityOf, build_client_app, head_trainer
 from dermafed.client.node.clinic_audit import ClinicAudit
 from dermafed.client.node.clinic_calibrator import ClinicCalibrator, LastOutputs, check_finite
+from dermafed.client.node.clinic_counts import ClinicCounts
 from dermafed.client.node.clinic_finder import ClinicFinder, node_finder
 from dermafed.client.node.clinic_sums import ClinicSums
 from dermafed.client.node.clinic_trainer import build_clinic_trainer, build_private_trainer
 from dermafed.client.node.consent import ApprovedRun, ClinicConsent
+from dermafed.client.node.count_app import add_counts
 from dermafed.client.node.explanation_quality import build_explanation_quality, score_cam
 from dermafed.client.node.home import Home
 from dermafed.client.node.private_run import private_run
 from dermafed.client.node.saved_models import save_last_model
+from dermafed.client.node.summed_values import noisy_trainer
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.training.exact_head.head_sums import HeadSums
@@ -70,8 +75,30 @@ class SavingTrainer:
         evaluation = self.trainer.evaluate(weights, round)
         if not math.isfinite(evaluation.loss_sum):
             raise FederationError("The model's loss is not a number", where=self.run.offer.name)
-        save_last_model(self.home.models, self.run.hash, self.run.offer, weights, round)
+        self._save(weights, round)
         return evaluation
+
+    def summed_gradient(
+        self, weights: FloatVector, round: int, *, sharers: int, grid: int
+    ) -> NDArray[np.int64]:
+        """As the trainer does."""
+        return noisy_trainer(self.trainer).summed_gradient(weights, round, sharers=sharers, grid=grid)
+
+    def summed_confusion(
+        self, weights: FloatVector, round: int, *, sharers: int, grid: int
+    ) -> NDArray[np.int64]:
+        """As the trainer does; saves the weights if they are finite.
+
+        Raises:
+            FederationError: they are not; the model of the round before stays.
+        """
+        check_finite(weights)
+        cells = noisy_trainer(self.trainer).summed_confusion(weights, round, sharers=sharers, grid=grid)
+        self._save(weights, round)
+        return cells
+
+    def _save(self, weights: FloatVector, round: int) -> None:
+        save_last_model(self.home.models, self.run.hash, self.run.offer, weights, round)
 
 
 @dataclass
@@ -122,4 +149,5 @@ def build_node_app(home: Home) -> tuple[ClientApp, ClinicConsent]:
 
     sums = ClinicSums(consent.summand)
     app = build_client_app(trainer_for, quality_for, consent, calibrator_for, finder_for, audit_for, sums)
+    add_counts(app, ClinicCounts(home))
     return app, consent

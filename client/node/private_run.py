@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,35 +16,13 @@ from dermafed.client.node.privacy_account import Account, RunAccount
 from dermafed.shared.errors import FederationError, StorageError
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.patients import patient_groups
-from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
-from dermafed.shared.privacy.noisy_sum import noisy_sum, on_grid
+from dermafed.shared.privacy.noisy_sum import noisy_sum, on_grid, share_of, summand
 from dermafed.shared.privacy.planned_noise import PlannedNoise
 from dermafed.shared.privacy.secret_random import SecretRandom
 from dermafed.shared.protocol.offer import Offer
-from dermafed.shared.protocol.private_plan import noise_of
+from dermafed.shared.protocol.private_plan import PrivatePlan, noise_of
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
-from dermafed.shared.training.recipe import Recipe
-
-
-class PrivatePlan(Protocol):
-    """What of a plan or an offer says how a run is private."""
-
-    @property
-    def dp(self) -> DifferentialPrivacy | None:
-        """The differential privacy that is asked for, if any."""
-
-    @property
-    def model(self) -> ModelSettings:
-        """The architecture."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """The local training."""
-
-    @property
-    def rounds(self) -> int:
-        """Number of rounds."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +77,25 @@ class PrivateRun:
                 remedy="Restore the file from your backup; without it, this run cannot go on here",
             ) from error
 
+    def summed_counts(
+        self, split: ClinicSplit, classes: tuple[str, ...], *, sharers: int, grid: int
+    ) -> NDArray[np.int64]:
+        """The same for a secure sum, with this clinic's part of the noise: int64 (C,), in steps of 1 / grid.
+
+        Args:
+            split: the clinic's images.
+            classes: of the model, C of them.
+            sharers: how many clinics' parts of the noise the sum has for certain.
+            grid: steps of the grid in one patient.
+
+        Raises:
+            BudgetSpent: there is not enough left for them.
+        """
+        self.account.debit("counts", 0, self.noise.counts)
+        deviation = share_of(self.noise.counts.noise, sharers, grid)
+        steps = (on_grid(share, 1.0, grid) for share in _shares(split, classes))
+        return summand(steps, len(classes), deviation=deviation, random=SecretRandom.fresh())
+
 
 def private_run(home: Home, offer: Offer, folder: Path) -> PrivateRun:
     """The part of a clinic in a run with differential privacy, whose releases its ledger counts.
@@ -119,11 +116,14 @@ def private_run(home: Home, offer: Offer, folder: Path) -> PrivateRun:
 
 
 def _noisy_counts(split: ClinicSplit, classes: tuple[str, ...], noise: float) -> NDArray[np.int64]:
-    records = split.splits.train
-    index = np.array([classes.index(record.label) for record in records])
-    shares = (
-        np.bincount(index[images], minlength=len(classes)) / len(images) for images in patient_groups(records)
-    )
-    steps = (on_grid(share, 1.0) for share in shares)  # the norm of shares that add up to 1 is at most 1
+    steps = (on_grid(share, 1.0) for share in _shares(split, classes))
     noisy = noisy_sum(steps, len(classes), bound=1.0, noise=noise, random=SecretRandom.fresh())
     return np.maximum(np.rint(noisy), 1).astype(np.int64)
+
+
+def _shares(split: ClinicSplit, classes: tuple[str, ...]) -> Iterator[NDArray[np.float64]]:
+    """The share of each class in a training patient's images, (C,), whose norm is at most their sum, 1."""
+    records = split.splits.train
+    index = np.array([classes.index(record.label) for record in records])
+    for images in patient_groups(records):
+        yield np.bincount(index[images], minlength=len(classes)) / len(images)

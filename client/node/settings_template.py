@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from dermafed.client.node.clinic_settings import PLANS, default_limits
+from dermafed.client.node.count_settings import CountSettings
 from dermafed.client.node.privacy_budget import BudgetSettings
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.settings import KeyInfo, Settings, keys_of
@@ -28,6 +29,10 @@ port = 0
 # [privacy]
 {privacy}
 
+# Which queries of the coordinator this clinic answers: fl-client counts shows what it would send.
+# [counts]
+{counts}
+
 [limits]
 # ask: a person approves every plan.  limits: plans within the limits below are approved, others refused.
 # Below a number min_..., no plan is accepted, whoever approves.
@@ -46,6 +51,7 @@ def settings_text(clinic: str, data: Path) -> str:
         data=json.dumps(str(data.resolve()), ensure_ascii=False),
         decision=commented(DecisionSettings),
         privacy=commented(BudgetSettings),
+        counts=commented(CountSettings),
         plans=PLANS,
         limits=default_limits(),
     )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from dermafed.client.node.clinic_sums import ClinicSums, Summand
 from dermafed.client.node.replying import replies
-from dermafed.client.node.summed_values import summed_evaluation, summed_update
+from dermafed.client.node.summed_values import summed_counts, summed_evaluation, summed_update
 from dermafed.client.node.trainer_cache import TrainerFor
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import Instruction, Refusal, decode_instruction
@@ -27,11 +27,12 @@ from dermafed.shared.protocol.sum_messages import (
     encode_sum,
 )
 from dermafed.shared.protocol.summed import Label
+from dermafed.shared.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from dermafed.client.node.consent import ClinicConsent
 
-Values = Callable[[Instruction, Summand, Context], Mapping[str, ArrayLike]]
+Values = Callable[[Trainer, Instruction, Summand], Mapping[str, ArrayLike]]
 """Makes a clinic's values of a model."""
 
 
@@ -47,8 +48,8 @@ def add_sums(
         consent: what the clinic approved; a simulation needs none.
     """
 
-    def decode(message: Message, context: Context, label: Label | None = None) -> tuple[SumAttempt, bytes]:
-        of, text = decode_step(message.content)
+    def decode(content: RecordDict, context: Context, label: Label | None = None) -> tuple[SumAttempt, bytes]:
+        of, text = decode_step(content)
         if label not in (None, of.label):
             raise FederationError("The message is of another sum than its type", where="secure sum")
         if consent is not None:
@@ -58,47 +59,50 @@ def add_sums(
     def step(kind: str) -> Callable[[Message, Context], Message]:
         @replies(Refusal.SECURE_SUM_FAILED)
         def answer(message: Message, context: Context) -> RecordDict:
-            of, text = decode(message, context)
+            of, text = decode(message.content, context)
             return encode_sum(sums.step(kind, of, text, context))
 
         return answer
 
+    def with_ledger(
+        message: Message, context: Context, work: Callable[[RecordDict], RecordDict]
+    ) -> RecordDict:
+        if consent is None:
+            return work(message.content)
+        return consent.with_ledger(message.content, context, work)
+
     def masked(label: Label, refusal: Refusal, values: Values) -> Callable[[Message, Context], Message]:
         @replies(refusal)
         def answer(message: Message, context: Context) -> RecordDict:
-            of, text = decode(message, context, label)
-            asked = decode_instruction(message.content)
-            if asked.round != of.round or asked.weights.size != of.parameters:
-                raise FederationError(
-                    "The model is of another round or size than its sum", where="secure sum"
-                )
-            return encode_sum(sums.mask(of, text, context, asked, lambda own: values(asked, own, context)))
+            def work(content: RecordDict) -> RecordDict:
+                of, text = decode(content, context, label)
+                asked = decode_instruction(content)
+                if asked.round != of.round:
+                    raise FederationError("The model is of another round than its sum", where="secure sum")
+
+                def own_values(own: Summand) -> Mapping[str, ArrayLike]:
+                    return values(trainer_for(context), asked, own)
+
+                return encode_sum(sums.mask(of, text, context, asked, own_values))
+
+            return with_ledger(message, context, work)
 
         return answer
 
     @replies(Refusal.SECURE_SUM_FAILED)
     def counts(message: Message, context: Context) -> RecordDict:
-        of, text = decode(message, context, "counts")
-        return encode_sum(sums.mask(of, text, context, None, lambda own: {"training": own.counts}))
+        def work(content: RecordDict) -> RecordDict:
+            of, text = decode(content, context, "counts")
+            return encode_sum(sums.mask(of, text, context, None, summed_counts))
+
+        return with_ledger(message, context, work)
 
     for kind in (SUM_KEYS, SUM_PARTS, SUM_SHARES, SUM_SURVIVORS, SUM_RELEASE):
         app.query(_action(kind))(step(kind))
     app.query(_action(SUMMED["counts"]))(counts)
-    app.train(_action(SUMMED["train"]))(
-        masked(
-            "train",
-            Refusal.TRAINING_FAILED,
-            lambda asked, own, context: summed_update(trainer_for(context), asked, own),
-        )
-    )
+    app.train(_action(SUMMED["train"]))(masked("train", Refusal.TRAINING_FAILED, summed_update))
     app.evaluate(_action(SUMMED["evaluate"]))(
-        masked(
-            "evaluate",
-            Refusal.EVALUATION_FAILED,
-            lambda asked, own, context: summed_evaluation(
-                trainer_for(context).evaluate(asked.weights, asked.round)
-            ),
-        )
+        masked("evaluate", Refusal.EVALUATION_FAILED, summed_evaluation)
     )
 
 

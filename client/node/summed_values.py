@@ -1,4 +1,7 @@
-"""What a clinic puts into a secure sum; whatever does not fit is refused, never clipped."""
+"""What a clinic puts into a secure sum; whatever does not fit is refused, never clipped.
+
+With noise, it is whole steps of a grid, which add up modulo 2**32: whether they fit must not show.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,67 @@ from numpy.typing import ArrayLike
 
 from dermafed.client.node.clinic_sums import Summand
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import Instruction
-from dermafed.shared.training.trainer import Trainer
+from dermafed.shared.protocol.summed import COUNT_GRID
+from dermafed.shared.training.trainer import NoisyTrainer, Trainer
+
+Values = Mapping[str, ArrayLike]
 
 
-def summed_update(trainer: Trainer, asked: Instruction, summand: Summand) -> Mapping[str, ArrayLike]:
+def summed_counts(summand: Summand) -> Values:
+    """The training images of each class; with noise, patients."""
+    return {"training": summand.counts if summand.noisy_counts is None else summand.noisy_counts()}
+
+
+def summed_update(trainer: Trainer, asked: Instruction, summand: Summand) -> Values:
+    """What a round's training adds to its sum.
+
+    Raises:
+        FederationError: see below.
+        BudgetSpent: a step with noise would spend too much.
+    """
+    if summand.summing.has_noise:
+        return _gradient(noisy_trainer(trainer), asked, summand)
+    return _weighed_change(trainer, asked, summand)
+
+
+def summed_evaluation(trainer: Trainer, asked: Instruction, summand: Summand) -> Values:
+    """The counts of an evaluation.
+
+    Raises:
+        BudgetSpent: an evaluation with noise would spend too much.
+    """
+    if (summing := summand.summing).has_noise:
+        cells = noisy_trainer(trainer).summed_confusion(
+            asked.weights, asked.round, sharers=summing.sharers, grid=COUNT_GRID
+        )
+        return {"confusion": cells}
+    evaluation = trainer.evaluate(asked.weights, asked.round)
+    return {
+        "images": [evaluation.images],
+        "loss_sum": [evaluation.loss_sum],
+        "confusion": evaluation.confusion,
+        "histograms": evaluation.histograms,
+    }
+
+
+def _gradient(trainer: NoisyTrainer, asked: Instruction, summand: Summand) -> Values:
+    sharers, grid = summand.summing.sharers, summand.summing.gradient_grid
+    return {"gradient": trainer.summed_gradient(asked.weights, asked.round, sharers=sharers, grid=grid)}
+
+
+def noisy_trainer(trainer: Trainer) -> NoisyTrainer:
+    """The trainer, if it adds noise to sums.
+
+    Raises:
+        FederationError: it does not.
+    """
+    if not isinstance(trainer, NoisyTrainer):
+        raise FederationError("This clinic adds no noise to sums")
+    return trainer
+
+
+def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> Values:
     """Train, and weigh the change by this clinic's number of training images, or by 1 with groups.
 
     The weight is no other number, since a server could choose what else it follows from, so that one clinic
@@ -36,13 +94,3 @@ def summed_update(trainer: Trainer, asked: Instruction, summand: Summand) -> Map
         )
     weight = summand.summing.weight(summand.images)
     return {"change": change * weight, "weight": [weight], "loss": [update.metrics["loss"] * weight]}
-
-
-def summed_evaluation(evaluation: ClinicEvaluation) -> Mapping[str, ArrayLike]:
-    """The counts of an evaluation."""
-    return {
-        "images": [evaluation.images],
-        "loss_sum": [evaluation.loss_sum],
-        "confusion": evaluation.confusion,
-        "histograms": evaluation.histograms,
-    }

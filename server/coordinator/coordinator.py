@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 
+from dermafed.server.coordinator.queries import QueryAsker
 from dermafed.server.coordinator.run_execution import RunExecutor
 from dermafed.server.flower.link import Link
 from dermafed.server.record.clinics_table import list_clinics, save_online
@@ -27,6 +28,14 @@ class _ActiveRun:
     run: Run
     stopped: Event
     work: Future[str]
+
+
+@dataclass
+class _ActiveQuery:
+    """The query that the clinics are asked."""
+
+    stopped: Event
+    work: Future[None]
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class Coordinator:
     admission: Admission
     executor: RunExecutor
     _active: _ActiveRun | None = None
+    _query: _ActiveQuery | None = None
     _ending: _Ending | None = None
     _last_error: str = ""
 
@@ -60,8 +70,9 @@ class Coordinator:
         with ThreadPoolExecutor(1, thread_name_prefix="run") as pool:
             while not closing.wait(TICK_SECONDS):
                 self._tick_safely(pool)
-            if self._active is not None:
-                self._active.stopped.set()
+            for active in (self._active, self._query):
+                if active is not None:
+                    active.stopped.set()
 
     def tick(self, pool: ThreadPoolExecutor) -> None:
         """Read the record once and act on it.
@@ -72,8 +83,10 @@ class Coordinator:
         self._stop_if_asked()
         self.admission.apply()
         self._record_ending()
-        if self._active is None and self._ending is None:
+        self._end_query()
+        if self._active is None and self._ending is None and self._query is None:
             self._start_next(pool)
+            self._start_query(pool)
 
     def _tick_safely(self, pool: ThreadPoolExecutor) -> None:
         """Tick without raising; the same error in a row is logged once."""
@@ -108,6 +121,21 @@ class Coordinator:
                 log.info("Run %d, %s: %s", run.number, run.name, what)
                 stopped = Event()
                 self._active = _ActiveRun(run, stopped, pool.submit(self.executor.execute, run, stopped))
+
+    def _start_query(self, pool: ThreadPoolExecutor) -> None:
+        """Ask the clinics the next query, unless a run was started."""
+        executor = self.executor
+        asker = QueryAsker(executor.link, executor.record, executor.runs.parent)
+        if self._active is None and (query := asker.next_query()) is not None:
+            log.info("Query %d, %s: the clinics are asked", query.number, query.kind)
+            stopped = Event()
+            self._query = _ActiveQuery(stopped, pool.submit(asker.ask, query, stopped))
+
+    def _end_query(self) -> None:
+        """Forget a query that has ended; raises what it could not record, so that it is asked again."""
+        if self._query is not None and self._query.work.done():
+            ended, self._query = self._query, None
+            ended.work.result()
 
     def _record_ending(self) -> None:
         if self._active is not None and self._active.work.done():

@@ -51,6 +51,8 @@ class CountImages:
                 error.what, where=error.where, remedy="Ask for the run again, under another name"
             ) from error
         counts = tuple(int(count) for count in np.rint(opened.sums["training"]))
+        if self.sums.summing.has_noise:
+            counts = tuple(max(count, 1) for count in counts)  # below that, it is by the noise
         if min(counts) < 0:
             raise FederationError(
                 "The sum of the clinics' class counts is below 0",

@@ -32,6 +32,7 @@ from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, round_text, tensorboard_writer
 from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.planned_strategy import planned_strategy
+from dermafed.server.rounds.private_steps import PrivateSteps
 from dermafed.server.rounds.refit_round import refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import is_over
@@ -143,10 +144,10 @@ class RunExecutor:
         def on_answer(clinic: str, answer: Answer, why: str) -> None:
             save_answer(self.record, run.number, clinic, answer.decision.value, why)
 
-        summing, attempts = summing_of(run), SumAttempts(self.runs / run.folder_name)
-        count = None
+        summing, attempts, count = summing_of(run), SumAttempts(self.runs / run.folder_name), None
         if summing is not None:
-            count = CountImages(grid, run, self.record, SecureSums(summing, attempts, rules))
+            sums = SecureSums(summing, attempts, rules, self._ledgers(offer))
+            count = CountImages(grid, run, self.record, sums)
         agreement = agree(
             grid, clinics, offer, rules, plan.approval_seconds, on_answer=on_answer, count=count
         )
@@ -185,18 +186,24 @@ class RunExecutor:
             resume=True,
             melanoma=melanoma_index(plan.offer.model.classes),
             after=AfterRun.of(plan.offer),
-            defences=self._defences(plan.offer, start.summing),
+            defences=self._defences(plan.offer, start),
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:
             app(grid, Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}))
 
-    def _defences(self, offer: Offer, summing: Summing | None) -> ServerDefences:
-        ledgers = None
-        if offer.dp is not None:
-            keys = {clinic.name: clinic.key for clinic in list_clinics(self.record, revoked=False)}
-            ledgers = LedgerHeads(self.runs.parent / LEDGERS_FILE, keys)
-        return ServerDefences(robust=offer.robust, summing=summing, ledgers=ledgers, scores=offer.dp is None)
+    def _defences(self, offer: Offer, start: Start) -> ServerDefences:
+        return ServerDefences(
+            robust=offer.robust,
+            summing=start.summing,
+            steps=PrivateSteps.of(offer, start.first.features),
+            ledgers=self._ledgers(offer),
+            scores=offer.dp is None,
+        )
+
+    def _ledgers(self, offer: Offer) -> LedgerHeads | None:
+        keys = {clinic.name: clinic.key for clinic in list_clinics(self.record, revoked=False)}
+        return None if offer.dp is None else LedgerHeads(self.runs.parent / LEDGERS_FILE, keys)
 
     def _tensorboard(
         self, run: Run, history: Sequence[HistoryRow]

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from dermafed.server.coordinator.federation_folder import RECORD
 from dermafed.server.dashboard.access import COOKIE, SIGN_IN, Callers, Guard
+from dermafed.server.dashboard.counts import count_facts
 from dermafed.server.dashboard.live import events
 from dermafed.server.dashboard.models import card_of, differences, saved_models
 from dermafed.server.dashboard.overview import overview
@@ -102,6 +103,9 @@ def _page_routes(folder: Path, unseen: Unseen, callers: Callers) -> list[Route |
         found = differences(record, (first, second))
         return render("compare.html", name=request.state.name, runs=(first, second), found=found)
 
+    def counts(request: Request) -> Response:
+        return render("counts.html", name=request.state.name, here="/counts", facts=count_facts(folder))
+
     async def news(request: Request) -> Response:
         stream = events(folder, lambda: callers.name_of(request.headers) is not None)
         return StreamingResponse(stream, media_type="text/event-stream")
@@ -112,6 +116,7 @@ def _page_routes(folder: Path, unseen: Unseen, callers: Callers) -> list[Route |
         Route("/models", models),
         Route("/models/compare", compare),
         Route("/models/{number:int}", card),
+        Route("/counts", counts),
         Route("/events", news),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]

@@ -45,7 +45,13 @@ def _model(plan: RunPlan) -> str:
 
 
 def _training(offer: Offer) -> str:
-    recipe = offer.recipe
+    recipe, dp = offer.recipe, offer.dp
+    if dp is not None and dp.in_sums:
+        return (
+            f"Each of {offer.rounds} rounds is one step of the last layer, by the gradients of a share of "
+            f"{dp.rate:g} of every clinic's patients, at a learning rate of up to {recipe.learning_rate:g}. "
+            f"The strategy {offer.strategy} takes it, and every clinic evaluates the model."
+        )
     passes = "1 pass" if recipe.epochs == 1 else f"{recipe.epochs:g} passes"
     work = f"{recipe.steps} steps" if recipe.steps else f"{passes} over its own images"
     guided = f" In the loss, evidence outside of lesion masks counts {recipe.guidance:g} times."

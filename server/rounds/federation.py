@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.ledger_heads import LedgerHeads
+from dermafed.server.rounds.private_steps import PrivateSteps
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.secure_sums import SecureSums
@@ -36,6 +37,7 @@ class Federation:
         melanoma: index of that class; ``None`` where the model has none.
         robust: the rule in place of the mean, if the plan has one.
         sums: the run's secure sums, where the server sees no clinic's own values; ``None``: it does.
+        steps: how the clinics' gradients become steps, where each round is a private one.
         ledgers: what was seen of the clinics' ledgers, in a run with differential privacy.
         scores: whether evaluations have histograms and a loss, as without differential privacy.
     """
@@ -51,6 +53,7 @@ class Federation:
     melanoma: int | None = None
     robust: RobustSettings = NO_RULE
     sums: SecureSums | None = None
+    steps: PrivateSteps | None = None
     ledgers: LedgerHeads | None = None
     scores: bool = True
 

@@ -21,7 +21,7 @@ class Asked:
         label: which of the round's sums.
         round: the round's number; 0 before the first.
         model: SHA-256 of what is asked for.
-        parameters: length P of the model's vector.
+        parameters: length of the model's vector, or of the last layer's where that alone is trained.
         content: what clinics get with the third step.
     """
 

@@ -84,11 +84,16 @@ def refit_round(
 
 
 def not_worse(now: HistoryRow, before: HistoryRow) -> bool:
-    """Whether validation balanced accuracy is higher, or equal with a log loss that is not higher."""
+    """Whether balanced accuracy or AUC is higher in validation, or the former equal with no higher log loss.
+
+    Either is enough: with few melanomas, balanced accuracy alone refuses layers that rank far better.
+    """
     new, old = now.validation_balanced_accuracy, before.validation_balanced_accuracy
     if math.isnan(new) or math.isnan(old):
         return not math.isnan(new)
-    return new > old or (new == old and now.validation_loss <= before.validation_loss)
+    if new > old or now.validation_auc > before.validation_auc:
+        return True
+    return new == old and now.validation_loss <= before.validation_loss
 
 
 def _trained(grid: Grid, state: RunState, federation: Federation, refitting: Refitting) -> TrainedRound:

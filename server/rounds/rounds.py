@@ -128,7 +128,10 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 
 
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
-    if (sums := federation.sums) is not None and federation.robust.active:
+    sums = federation.sums
+    if sums is not None and federation.steps is not None:
+        return federation.steps.train(grid, state, sums, number)
+    if sums is not None and federation.robust.active:
         return train_by_groups(grid, state, sums, federation, number)
     if sums is not None:
         config = federation.strategy.instructions()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flwr.serverapp import Grid
 
 from dermafed.server.rounds.connected import connected
+from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.opened_sums import Asked, Opened
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.sum_attempts import SumAttempts, SumLostError
@@ -28,11 +29,13 @@ class SecureSums:
         summing: what the clinics approved.
         attempts: the attempts so far.
         rules: quorum, deadline and attempts.
+        ledgers: what was seen of the clinics' ledgers, in a run with differential privacy.
     """
 
     summing: Summing
     attempts: SumAttempts
     rules: RoundRules
+    ledgers: LedgerHeads | None = None
 
     def open(self, grid: Grid, asked: Asked) -> Opened:
         """Ask the connected clinics for a sum, and open it.
@@ -51,7 +54,8 @@ class SecureSums:
             terms = self.summing.terms(asked.label, asked.parameters)
             task = Task(grid.run.run_id, asked.round, asked.label, asked.model)
             exchanges = SumExchange(
-                grid, self.rules, self.attempts, asked, ServerSide(terms, task, attempt), terms, clinics
+                *(grid, self.rules, self.attempts, asked, ServerSide(terms, task, attempt), terms, clinics),
+                ledgers=self.ledgers,
             )
             try:
                 return exchanges.open()

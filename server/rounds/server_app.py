@@ -111,7 +111,8 @@ def build_server_app(
         held=held,
         melanoma=melanoma,
         robust=defences.robust,
-        sums=None if summing is None else SecureSums(summing, SumAttempts(folder), rules),
+        sums=None if summing is None else SecureSums(summing, SumAttempts(folder), rules, defences.ledgers),
+        steps=defences.steps,
         ledgers=defences.ledgers,
         scores=defences.scores,
     )

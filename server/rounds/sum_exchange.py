@@ -11,7 +11,8 @@ from flwr.app import RecordDict
 from flwr.serverapp import Grid
 
 from dermafed.server.rounds.connected import reasons
-from dermafed.server.rounds.exchange import Assignment, Participation, exchange
+from dermafed.server.rounds.exchange import Assignment, Participation
+from dermafed.server.rounds.ledger_heads import LedgerHeads, exchange_watched
 from dermafed.server.rounds.opened_sums import Asked, GroupSum, Opened
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.sum_attempts import SumAttempts
@@ -68,6 +69,7 @@ class SumExchange:
         groups: the sides of the groups, or that of all clinics.
         sent_survivors: whether the list of survivors was sent: no other attempt can follow.
         busy: seconds that the third step took.
+        ledgers: what was seen of the clinics' ledgers, in a run with differential privacy.
     """
 
     grid: Grid
@@ -81,6 +83,7 @@ class SumExchange:
     groups: tuple[ServerSide, ...] = ()
     sent_survivors: bool = False
     busy: float = 0.0
+    ledgers: LedgerHeads | None = None
 
     def open(self) -> Opened:
         """All steps.
@@ -174,7 +177,8 @@ class SumExchange:
             return 0.0
 
         deadline = min(seconds, self.rules.deadline)
-        participation = exchange(self.grid, assignment, self.clinics, deadline, accept)
+        ledgers = self.ledgers if assignment.kind in SUMMED.values() else None
+        participation = exchange_watched(ledgers, self.grid, assignment, self.clinics, deadline, accept)
         self.left_out |= participation.left_out
         self.clinics = {node: name for node, name in self.clinics.items() if name in participation.replied}
 

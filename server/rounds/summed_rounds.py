@@ -124,11 +124,14 @@ def _end_rounding_below_zero(mean: Means, parts: Parts, sums: SecureSums, group:
 
 
 def _evaluated(sums: Sums, classes: int) -> Evaluated:
-    """The metrics of all images together.
+    """The metrics of all images together; where they have noise, of patients, and without loss and AUC.
 
     Raises:
         SumLostError: no images have these counts.
     """
+    if sums.keys() == {"confusion"}:
+        noisy = ClinicEvaluation.with_noise(sums["confusion"].reshape(classes, classes))
+        return Evaluated(math.nan, noisy.accuracy, noisy.balanced_accuracy, math.nan, {})
     whole = {name: np.rint(sums[name]).astype(np.int64) for name in ("images", "confusion", "histograms")}
     confusion = whole["confusion"].reshape(classes, classes)
     histograms = whole["histograms"].reshape(classes, 2, BINS)

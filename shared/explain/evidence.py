@@ -53,21 +53,7 @@ def evidence_tensor(classifier: keras.Model) -> keras.KerasTensor:
         ModelError: the last layer does not read statistics of blocks.
     """
     grid, maps = grid_and_maps(classifier)
-    shares = _lesion_weights(classifier)
-    return _Evidence(grid, *_linear_layer(classifier))(maps if shares is None else [*maps, shares])
-
-
-class _Evidence(keras.layers.Layer):  # type: ignore[misc]
-    """All of it as one operation: the names that Keras gives to new ones may be those of a loaded model's."""
-
-    def __init__(self, grid: int, slopes: Float, means: Float) -> None:
-        super().__init__(name="additive_evidence", autocast=False)
-        self._grid, self._slopes, self._means = grid, slopes, means
-
-    def call(self, tensors: list[keras.KerasTensor]) -> keras.KerasTensor:
-        """Evidence of the last blocks' maps and, behind them, the weights of the cells, if there are any."""
-        maps, shares = tensors[:BLOCKS], tensors[BLOCKS:]
-        return additive_evidence(maps, self._grid, self._slopes, self._means, shares[0] if shares else None)
+    return additive_evidence(maps, grid, *_linear_layer(classifier), _lesion_weights(classifier))
 
 
 def additive_evidence(

@@ -89,6 +89,9 @@ _SPELLINGS = {
     "indeterminate": "",
 }
 
+DIAGNOSES = tuple(_SPELLINGS)
+"""The canonical names of common diagnoses."""
+
 PARENTS = {
     "benign_keratosis": ("seborrheic_keratosis",),
     "seborrheic_keratosis": ("benign_keratosis",),

@@ -128,6 +128,17 @@ class ClinicEvaluation:
         np.add.at(histograms, (every, (truth[:, None] == every).astype(np.int64), bins), 1)
         return cls(images, float(cross_entropy(truth, scores).sum()), confusion, histograms)
 
+    @classmethod
+    def with_noise(cls, confusion: NDArray[np.float64]) -> ClinicEvaluation:
+        """Of a confusion matrix with noise (C, C), without loss and histograms.
+
+        Counts become whole, and none is below 0. Where nothing is left, one counts as of class 0, so that
+        there is an evaluation.
+        """
+        counts = np.maximum(np.rint(confusion), 0).astype(np.int64)
+        counts[0, 0] += not counts.any()
+        return cls(int(counts.sum()), 0.0, counts, np.zeros((len(counts), 2, BINS), np.int64))
+
     def __add__(self, other: ClinicEvaluation) -> ClinicEvaluation:
         if self.confusion.shape != other.confusion.shape:
             raise FederationError("Two clinics evaluated models of different classes", remedy=_REMEDY)

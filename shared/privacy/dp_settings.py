@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from dermafed.shared.errors import SettingsError
 from dermafed.shared.settings import STRICT, Number, Settings
 
 Place = Literal["clinic", "sum"]
@@ -32,7 +31,7 @@ class DifferentialPrivacy(Settings):
         epsilon: of each patient, over the whole run.
         delta: of each patient; below one in the clinic's patients, or the clinic refuses.
         place: where the noise is added. ``clinic``: each clinic adds all of it, so that nobody is trusted.
-            ``sum``: each adds a part to a secure sum of each step, which this version does not have.
+            ``sum``: each round is one step and one secure sum, to which each clinic adds a part.
         layers: what is trained: the last layer, on the features of the others, which stay as they are.
         rate: share of a clinic's patients that a step draws, each on its own (Poisson sampling).
         clip: largest norm of a patient's gradient, the mean over its images; a longer one is shortened.
@@ -51,16 +50,10 @@ class DifferentialPrivacy(Settings):
         Number, Field(gt=0, le=1e6, description="Largest norm of a patient's gradient; longer is shortened")
     ] = 1.0
 
-    @model_validator(mode="after")
-    def _place_exists(self) -> Self:
-        if self.place == "sum":
-            raise SettingsError(
-                'place = "sum" needs secure aggregation of each step, so that only the sum of the noises is '
-                "seen; this version has secure sums of whole rounds",
-                where="place",
-                remedy='Set place = "clinic", with all of the noise at each clinic',
-            )
-        return self
+    @property
+    def in_sums(self) -> bool:
+        """Whether noise is added within secure sums, a part at each clinic."""
+        return self.place == "sum"
 
     @property
     def steps_in_epoch(self) -> int:

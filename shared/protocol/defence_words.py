@@ -8,6 +8,11 @@ from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.robust_settings import MARGIN
 from dermafed.shared.secure_sum.thresholds import LEAST_HONEST
 
+_NOISE = {
+    "clinic": "with noise at each clinic",
+    "sum": "each round is one step, and each clinic adds a part of the noise to its sum",
+}
+
 
 def defence_words(offer: Offer) -> list[str]:
     """What protects the model from clinics, and clinics and patients from the server; may be empty."""
@@ -36,5 +41,5 @@ def _words(offer: Offer) -> Iterator[str]:
     if (dp := offer.dp) is not None:
         yield (
             f"Each patient has differential privacy of epsilon {dp.epsilon:g} at delta {dp.delta:g}: the "
-            "last layer alone is trained, with noise at each clinic."
+            f"last layer alone is trained, {_NOISE[dp.place]}."
         )

@@ -6,7 +6,7 @@ defence             what it leaves no room for
 ``robust.rule``     sums that no rule combines; with secure aggregation, sums over groups of clinics are
                     combined, of which there must be enough (:func:`..secure_sum.thresholds.least_cohort`)
 secure aggregation  whatever needs, or shows, a single clinic's values
-``privacy.dp``      whatever tells of patients without noise
+``privacy.dp``      whatever tells of patients without noise; with ``place = "sum"``, local steps
 ==================  ======================================================================================
 
 A rule goes with differential privacy: what it makes of updates that have their noise costs no epsilon.
@@ -115,6 +115,11 @@ _WITH_NOISE = {
     "attack": _Excluded(bool, "no hostile clinic is simulated that trains with noise"),
 }
 
+_IN_STEPS = {
+    "optimizer": _Excluded(_is_not("sgd"), "a step is the server's, by the sum of gradients", '"sgd"'),
+    "momentum": _Excluded(bool, "a step is the server's: with the strategy fedavgm it has momentum", "0"),
+}
+
 _OF_THE_STEP = {
     "exact-head": "its sums have no noise",
     "fedprox": "the private step has no such term",
@@ -129,8 +134,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "robust": {"refit": "none"},
     "secure": {"calibrate": False, "refit": "none", "own_layer": False},
     "dp": {"batch_norm": "frozen", "calibrate": False, "views": 0, "refit": "none", "own_layer": False},
+    "steps": {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 2.0},
 }
-"""Those keys of a plan with a defence whose default would clash."""
+"""Those keys of a plan with a defence whose default would clash, or would be of no use."""
 
 
 def check_defences(robust: RobustSettings, privacy: PrivacySettings, keys: Mapping[str, Any]) -> None:
@@ -150,6 +156,8 @@ def check_defences(robust: RobustSettings, privacy: PrivacySettings, keys: Mappi
     if robust.active:
         _refuse(keys, _WITH_A_RULE, f"the robust rule {robust.rule}")
     if privacy.dp is not None:
+        if privacy.dp.in_sums:
+            _check_within_sums(privacy, keys)
         strategy = keys.get("strategy")
         of_the_step = _Excluded(_is(*_OF_THE_STEP), _OF_THE_STEP.get(str(strategy), ""), '"fedavg"')
         _refuse(keys, _WITH_NOISE | {"strategy": of_the_step}, "privacy.dp")
@@ -178,10 +186,13 @@ def defaults_with_defences(given: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         given: the keys that are given, whatever their section; they may be impossible.
     """
+    dp = given.get("dp")
+    place = dp.get("place") if isinstance(dp, Mapping) else getattr(dp, "place", None)
     asked = {
         "robust": given.get("rule", "none") != "none",
         "secure": given.get("aggregation") == "secure",
-        "dp": given.get("dp") is not None,
+        "dp": dp is not None,
+        "steps": place == "sum",
     }
     return {name: value for of, own in _DEFAULTS.items() if asked[of] for name, value in own.items()}
 
@@ -195,13 +206,25 @@ def _check_noise_in_sums(robust: RobustSettings, privacy: PrivacySettings) -> No
             where="privacy.dp",
             remedy="Leave out one of the three",
         )
-    if privacy.dp is not None:
+    if privacy.dp is not None and not privacy.dp.in_sums:
         raise SettingsError(
-            "privacy.dp does not go with secure aggregation: the sums of counts and of validations have no "
-            "noise; and with all of the noise at each clinic, sums would protect no patient further",
+            'dp with place = "clinic" does not go with secure aggregation: with all of the noise at each '
+            "clinic, sums would protect no patient further",
             where="privacy.dp",
-            remedy='Leave out aggregation = "secure", or dp: each protects by itself',
+            remedy='Write place = "sum", with a part of the noise at each clinic, or leave out aggregation',
         )
+
+
+def _check_within_sums(privacy: PrivacySettings, keys: Mapping[str, Any]) -> None:
+    """Refuse noise in parts without the sums that add them up, and steps that are not the server's."""
+    if not privacy.is_secure:
+        raise SettingsError(
+            'place = "sum" needs secure aggregation: a clinic adds a part of the noise, which by itself '
+            "protects nobody",
+            where="privacy.dp",
+            remedy='Write aggregation = "secure" beside dp, or place = "clinic"',
+        )
+    _refuse(keys, _IN_STEPS, 'place = "sum"')
 
 
 def _refuse(keys: Mapping[str, Any], excluded: Mapping[str, _Excluded], defence: str) -> None:

@@ -131,7 +131,8 @@ class Refusal(IntEnum):
     CALIBRATION_FAILED = 1009
     FINDER_FAILED = 1010
     AUDIT_FAILED = 1011
-    SECURE_SUM_FAILED = 1011
+    SECURE_SUM_FAILED = 1012
+    COUNTS_FAILED = 1013
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,24 @@ PRIVATE_SENT = (
 )
 """Everything that a clinic sends in a plan with differential privacy."""
 
+PRIVATE_SENT_IN_SUMS = (
+    "in secure sums over clinics only, with a part of the noise by which each patient has the plan's "
+    "epsilon: the last layer's gradient of each step; the other weights are not trained",
+    "in the same way: the number of training patients of each class, once, and the confusion matrix of the "
+    "validation patients; no loss and no histogram",
+    "by itself: the signed head of this clinic's ledger of privacy: how many releases it counts, and their "
+    "digests",
+    "by itself: public keys, sealed shares of the masks' keys, and signatures of who is in a sum",
+    "by itself: versions of packages, of an error no more than its type, and that it replies, and when: "
+    "which tells roughly how many images there are",
+)
+"""Everything that a clinic sends in a plan with differential privacy within secure sums."""
+
 
 def sent_by(privacy: PrivacySettings, robust: RobustSettings) -> tuple[str, ...]:
     """Everything that a clinic sends in a plan, for the person who approves it."""
     if privacy.dp is not None:
-        return PRIVATE_SENT
+        return PRIVATE_SENT_IN_SUMS if privacy.dp.in_sums else PRIVATE_SENT
     if not privacy.is_secure:
         return SENT
     return SENT_IN_SUMS if robust.groups(privacy) == 1 else SENT_IN_GROUPS

@@ -61,7 +61,8 @@ class SumAttempt:
         label: which of the round's sums.
         round: the round's number, from 1; 0 before the first.
         attempt: the attempt's number, from 1.
-        parameters: length P of the model's vector, at most 2**31 - 1.
+        parameters: length of the model's vector, or of the last layer's where that alone is trained; at most
+            2**31 - 1.
     """
 
     label: Label

@@ -10,6 +10,15 @@ sum            parts of a clinic's vector
 ``evaluate``   ``images``, ``loss_sum``, ``confusion`` (C * C,) and ``histograms`` (C * 2 * BINS,), of the
                validation images; :class:`dermafed.shared.metrics.evaluation.ClinicEvaluation`
 =============  ======================================================================================
+
+Where noise is added within the sums (``privacy.dp.place = "sum"``), all are of patients, with a part of the
+noise of each clinic, in whole steps of a grid that add up exactly:
+
+=============  ======================================================================================
+``counts``     ``training``: patients of each class (C,)
+``train``      ``gradient``: the last layer's, of a sample of the patients, each clipped ((K + 1) * C,)
+``evaluate``   ``confusion`` (C * C,)
+=============  ======================================================================================
 """
 
 from __future__ import annotations
@@ -29,6 +38,7 @@ from dermafed.shared.protocol.roster_of_plan import roster_of
 from dermafed.shared.secure_sum.fixed_point import Layout, Part
 from dermafed.shared.secure_sum.roster import Roster
 from dermafed.shared.secure_sum.terms import Terms
+from dermafed.shared.secure_sum.thresholds import least_survivors
 
 Label = Literal["counts", "train", "evaluate"]
 
@@ -40,6 +50,9 @@ MOST_IMAGES = 1_000_000
 
 LARGEST_LOSS = 1000.0
 """Of a training, on average: far above any cross-entropy of a model that can still be trained."""
+
+COUNT_GRID = 2**10
+"""Steps of the grid in one patient of counts with noise: two million of one class can be summed."""
 
 _LARGEST_CROSS_ENTROPY = -math.log(PROBABILITY_FLOOR) * (1 + 1e-6)
 
@@ -54,6 +67,7 @@ class Summing:
         privacy: the plan's section, with secure aggregation.
         classes: number of classes C.
         images: training images over all clinics, by which the sums are scaled; 1 before they are counted.
+            With noise within the sums, patients.
         groups: over how many groups of clinics the updates are summed; 1: over all together.
     """
 
@@ -88,12 +102,43 @@ class Summing:
 
         Args:
             label: which.
-            parameters: length P of the model's vector; it matters for the updates only.
+            parameters: length of the model's vector, or of the last layer's where that alone is trained; it
+                matters for the updates only.
         """
-        parts = {"counts": self._counts, "evaluate": self._evaluation}
-        found = self._update(parameters) if label == "train" else parts[label]()
+        parts = self._noisy(label, parameters) if self.has_noise else self._exact(label, parameters)
         groups = self.groups if label == "train" else 1
-        return Terms(self.plan, self.roster, self.privacy.colluders, Layout(found, len(self.roster)), groups)
+        return Terms(self.plan, self.roster, self.privacy.colluders, Layout(parts, len(self.roster)), groups)
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether each clinic adds a part of the noise of differential privacy."""
+        return self.privacy.dp is not None
+
+    @property
+    def sharers(self) -> int:
+        """How many clinics' parts of the noise are in every sum for certain, and known to no colluder."""
+        colluders = self.privacy.colluders
+        return least_survivors(len(self.roster), colluders) - colluders
+
+    @property
+    def gradient_grid(self) -> int:
+        """Steps of the grid in the bound of a patient's gradient: 2^18, fewer from 4,096 patients on.
+
+        The sum of all patients' gradients, even if all had one direction, is within 2^30 steps; as much is
+        left for noise.
+        """
+        return int(2 ** (30 - min(max(self.images.bit_length(), 12), 20)))
+
+    def _noisy(self, label: Label, parameters: int) -> tuple[Part, ...]:
+        assert self.privacy.dp is not None
+        if label == "train":
+            return (Part.of_units("gradient", parameters, self.privacy.dp.clip / self.gradient_grid),)
+        name, size = ("training", self.classes) if label == "counts" else ("confusion", self.classes**2)
+        return (Part.of_units(name, size, 1 / COUNT_GRID),)
+
+    def _exact(self, label: Label, parameters: int) -> tuple[Part, ...]:
+        parts = {"counts": self._counts, "evaluate": self._evaluation}
+        return self._update(parameters) if label == "train" else parts[label]()
 
     def _counts(self) -> tuple[Part, ...]:
         return (Part("training", self.classes, MOST_IMAGES, whole=True),)

@@ -1,6 +1,7 @@
 """Numbers as whole multiples of a step modulo 2**32, which add up exactly; what does not fit is refused.
 
-With n clinics, each multiple is at most (2**31 - 1) / n in absolute value: no sum of theirs overflows.
+With n clinics, each multiple is at most (2**31 - 1) / n in absolute value: no sum of theirs overflows. Only
+the multiples of a part with a unit are of any size and wrap around: a refusal would tell of the noise.
 """
 
 from __future__ import annotations
@@ -29,12 +30,20 @@ class Part:
         size: how many numbers it has.
         largest: the largest absolute value of any clinic's numbers.
         whole: whether they are whole numbers, which are summed without any error.
+        unit: what 1 stands for, of a part that is given in whole multiples of it, of any size: their sum is
+            right modulo 2**32.
     """
 
     name: str
     size: int
     largest: float
     whole: bool = False
+    unit: float | None = None
+
+    @classmethod
+    def of_units(cls, name: str, size: int, unit: float) -> Part:
+        """A part of whole multiples of a unit, whose sum is between -2**31 and 2**31 of it."""
+        return cls(name, size, unit * _HALF, unit=unit)
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,8 @@ class Layout:
 
     def step(self, part: Part) -> float:
         """The number that 1 stands for in a part."""
+        if part.unit is not None:
+            return part.unit
         return 1.0 if part.whole else 2.0 ** math.ceil(math.log2(part.largest / self._most))
 
     def encode(self, values: Mapping[str, ArrayLike]) -> Ring:
@@ -116,6 +127,8 @@ class Layout:
     def _encoded(self, part: Part, numbers: NDArray[np.generic]) -> Ring:
         if numbers.size != part.size:
             raise _misfit(part, f"has {numbers.size} numbers, not {part.size}")
+        if part.unit is not None:
+            return numbers.astype(np.int64, casting="safe").astype(np.uint32)
         values = numbers.astype(np.float64)
         if not np.isfinite(values).all():
             raise _misfit(part, "has numbers that are not finite")

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from dermafed.shared.privacy.noisy_sum import noisy_sum, on_grid
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
+from dermafed.shared.privacy.noisy_sum import GRID, noisy_sum, on_grid
 from dermafed.shared.privacy.secret_random import SecretRandom
 
 Floats = NDArray[np.float64]
@@ -63,17 +64,18 @@ class PatientImages:
             noise: standard deviation of the noise, in multiples of it.
             random: the source of sample and noise.
         """
-        steps = self._sampled(layer, rate, clip, random)
+        steps = self.sampled(layer, rate=rate, clip=clip, random=random)
         return noisy_sum(steps, layer.size, bound=clip, noise=noise, random=random).reshape(layer.shape)
 
-    def _sampled(
-        self, layer: Floats, rate: float, clip: float, random: SecretRandom
+    def sampled(
+        self, layer: Floats, *, rate: float, clip: float, random: SecretRandom, grid: int = GRID
     ) -> Iterator[NDArray[np.int64]]:
+        """The clipped gradients of a Poisson sample, in whole steps of clip / grid, ((K + 1) * C,) each."""
         for patient in np.flatnonzero(random.chosen(rate, len(self.patients))):
-            yield on_grid(self.gradient(int(patient), layer), clip)
+            yield on_grid(self.gradient(int(patient), layer), clip, grid)
 
 
-def noisy_confusion(
+def noisy_evaluation(
     truth: NDArray[np.int64],
     predicted: NDArray[np.int64],
     patients: Sequence[NDArray[np.int64]],
@@ -81,11 +83,10 @@ def noisy_confusion(
     *,
     noise: float,
     random: SecretRandom,
-) -> NDArray[np.int64]:
-    """Patients by true and predicted class with noise, none below 0: int64 (C, C).
+) -> ClinicEvaluation:
+    """Patients by true and predicted class with noise, without loss and histograms.
 
-    A patient's images share its 1. Where nothing is left, one patient counts as of class 0, so that there is
-    an evaluation.
+    A patient's images share its 1.
 
     Args:
         truth: true classes (N,).
@@ -95,10 +96,19 @@ def noisy_confusion(
         noise: standard deviation of the noise, in patients.
         random: the source of the noise.
     """
-    cells = truth * classes + predicted
-    shares = (np.bincount(cells[images], minlength=classes**2) / len(images) for images in patients)
-    steps = (on_grid(share, 1.0) for share in shares)
+    steps = cells_of_patients(truth, predicted, patients, classes)
     noisy = noisy_sum(steps, classes**2, bound=1.0, noise=noise, random=random)
-    counts = np.maximum(np.rint(noisy), 0).astype(np.int64)
-    counts[0] += not counts.any()
-    return counts.reshape(classes, classes)
+    return ClinicEvaluation.with_noise(noisy.reshape(classes, classes))
+
+
+def cells_of_patients(
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    patients: Sequence[NDArray[np.int64]],
+    classes: int,
+    grid: int = GRID,
+) -> Iterator[NDArray[np.int64]]:
+    """Each patient's 1 in a confusion matrix, shared by its images, in steps of 1 / grid: int64 (C * C,)."""
+    cells = truth * classes + predicted
+    for images in patients:
+        yield on_grid(np.bincount(cells[images], minlength=classes**2) / len(images), 1.0, grid)

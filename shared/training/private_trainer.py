@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
+from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.model.image_features import features_network
 from dermafed.shared.model.mirrored_views import mean_logits, mirrored
 from dermafed.shared.model.model_settings import ModelSettings
@@ -24,10 +24,10 @@ from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.exact_head.ridge import LinearHead
 from dermafed.shared.training.loss import log_prior, targets
 from dermafed.shared.training.predict import SavedFeatures, apply_in_batches, loaded_classifier
-from dermafed.shared.training.private_head import Floats, PatientImages, noisy_confusion
+from dermafed.shared.training.private_head import Floats, PatientImages, noisy_evaluation
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.trainer import FloatVector, Update
-from dermafed.shared.training.training_network import make_optimizer
+from dermafed.shared.training.training_network import make_optimizer, shared_classifier
 
 
 class Debits(Protocol):
@@ -59,12 +59,11 @@ class PatientData:
 
         They are computed once as long as the weights before that layer stay.
         """
-        classifier = loaded_classifier(model, weights)
-        layer = classifier.get_layer("logits")
-        before = weights[: -(layer.kernel.shape[0] + 1) * layer.kernel.shape[1]]
+        kernel = shared_classifier(model).get_layer("logits").kernel
+        before = weights[: -(kernel.shape[0] + 1) * kernel.shape[1]]
         digest = hashlib.sha256(np.ascontiguousarray(before).data).digest()
         if digest != self._model:
-            network, data = features_network(classifier), self.images
+            network, data = features_network(loaded_classifier(model, weights)), self.images
             shown = [mirrored(data.images, view) for view in range(views)]
             if self.saved and data.metadata is None:
                 self._features = [np.asarray(self.saved(network, one), np.float32) for one in shown]
@@ -140,9 +139,7 @@ class PrivateTrainer:
         steps = self.recipe.steps_of_round(round, self.dp.steps_in_epoch)
         noise = self.noise.training
         self.debits.debit("training", round, Mechanism(noise.noise, noise.rate, len(steps)))
-        (features,) = self.train_data.features(self.model, weights, views=1)
-        images = PatientImages(features, self._truth, self._prior, self.train_data.patients)
-        layer = self._trained(images, self._start(weights, features), round, len(steps))
+        layer = self._trained(*self.start(weights), round, len(steps))
         return Update(
             LinearHead(layer[:-1], layer[-1]).into(weights).astype(np.float32), self._weight, metrics={}
         )
@@ -155,24 +152,27 @@ class PrivateTrainer:
         """
         noise = self.noise.validation
         self.debits.debit("validation", round, Mechanism(noise.noise, noise.rate, 1))
-        views = self.validation.features(self.model, weights, self.model.views_at_test)
-        head = LinearHead.of(weights, views[0].shape[1], len(self.counts))
-        with np.errstate(all="ignore"):
-            logits = mean_logits([head.scores(view).astype(np.float32) for view in views])
-        confusion = noisy_confusion(
-            self.validation.images.labels,
-            logits.argmax(axis=1),
-            self.validation.patients,
+        return noisy_evaluation(
+            *(self.validation.images.labels, self.predicted(weights), self.validation.patients),
             len(self.counts),
             noise=noise.noise,
             random=SecretRandom.fresh(),
         )
-        none = np.zeros((len(self.counts), 2, BINS), np.int64)
-        return ClinicEvaluation(int(confusion.sum()), 0.0, confusion, none)
 
-    def _start(self, weights: FloatVector, features: NDArray[np.float32]) -> Floats:
+    def start(self, weights: FloatVector) -> tuple[PatientImages, Floats]:
+        """The training images as the last layer sees them, and that layer, (K + 1, C)."""
+        (features,) = self.train_data.features(self.model, weights, views=1)
         head = LinearHead.of(weights, features.shape[1], len(self.counts))
-        return np.vstack([head.kernel, head.bias])
+        images = PatientImages(features, self._truth, self._prior, self.train_data.patients)
+        return images, np.vstack([head.kernel, head.bias])
+
+    def predicted(self, weights: FloatVector) -> NDArray[np.int64]:
+        """The predicted class of each validation image, int64 (N,)."""
+        views = self.validation.features(self.model, weights, self.model.views_at_test)
+        head = LinearHead.of(weights, views[0].shape[1], len(self.counts))
+        with np.errstate(all="ignore"):
+            logits = mean_logits([head.scores(view).astype(np.float32) for view in views])
+        return np.asarray(logits.argmax(axis=1), np.int64)
 
     def _trained(self, images: PatientImages, start: Floats, round: int, steps: int) -> Floats:
         """The last layer after so many private steps, (K + 1, C)."""

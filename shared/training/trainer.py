@@ -57,3 +57,20 @@ class HeadTrainer(Protocol):
     def head_slopes(self, weights: FloatVector, round: int, head: LinearHead) -> SlopeSums:
         """Sum up the loss of these images by a head on these features, and its slopes."""
         ...
+
+
+@runtime_checkable
+class NoisyTrainer(Protocol):
+    """A trainer that can also give its part of sums with noise, in whole steps of a grid."""
+
+    def summed_gradient(
+        self, weights: FloatVector, round: int, *, sharers: int, grid: int
+    ) -> NDArray[np.int64]:
+        """Sum up the last layer's gradients of a sample of patients, with a part of the noise."""
+        ...
+
+    def summed_confusion(
+        self, weights: FloatVector, round: int, *, sharers: int, grid: int
+    ) -> NDArray[np.int64]:
+        """Count the validation patients by true and predicted class, with a part of the noise."""
+        ...

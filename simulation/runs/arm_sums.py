@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from urllib.parse import unquote
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -47,9 +49,12 @@ class ArmSums:
     def summand(self, context: Context) -> Summand:
         """What the clinic of a context's partition takes part with."""
         folder = self.arm.members[int(context.node_config["partition-id"])]
-        name, counts = (
-            unquote(folder.name),
-            count_training_images(read_clinic_split(folder), self.arm.plan.model.classes),
-        )
+        name, counts = unquote(folder.name), _training_counts(folder, self.arm.plan.model.classes)
         log = SumLogFile(self.arm.state_folder(folder) / "sums.json")
-        return Summand(name, self.keys[name], log, self.summing, tuple(counts.tolist()))
+        return Summand(name, self.keys[name], log, self.summing, counts)
+
+
+@lru_cache(maxsize=1024)
+def _training_counts(folder: Path, classes: tuple[str, ...]) -> tuple[int, ...]:
+    """Training images of each class in a clinic's split folder, which a run writes once."""
+    return tuple(count_training_images(read_clinic_split(folder), classes).tolist())

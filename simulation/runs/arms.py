@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan, Refit
 from dermafed.shared.protocol.privacy_settings import PLAIN, PrivacySettings
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
@@ -115,8 +116,13 @@ def _baseline(federated: Arm, name: str, member: Path) -> Arm:
     strategy = EXACT_HEAD if federated.strategy == EXACT_HEAD else "fedavg"
     tests, plan, weights = federated.tests, federated.plan, federated.weights
     # Nobody else teaches it that its images are of no class that it lacks.
-    plan = replace(plan, recipe=replace(plan.recipe, mask_absent=False))
+    plan = replace(plan, recipe=replace(plan.recipe, mask_absent=False), dp=_of_one_clinic(plan.dp))
     return Arm(name, folder, (member,), tests, plan, strategy, "local", weights, refit=federated.refit)
+
+
+def _of_one_clinic(dp: DifferentialPrivacy | None) -> DifferentialPrivacy | None:
+    """Who is alone adds all of the noise."""
+    return None if dp is None else replace(dp, place="clinic")
 
 
 def run_arm(arm: Arm) -> None:

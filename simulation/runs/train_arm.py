@@ -18,6 +18,7 @@ from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.planned_strategy import planned_strategy
+from dermafed.server.rounds.private_steps import PrivateSteps
 from dermafed.server.rounds.refit_round import Refitting
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.run_audit import MODEL_AUDIT_FILE
@@ -101,7 +102,10 @@ def _train(arm: Arm) -> None:
             audit_model=arm.audit_model,
         ),
         defences=ServerDefences(
-            robust=arm.robust, summing=sums.summing if sums else None, scores=arm.plan.dp is None
+            robust=arm.robust,
+            summing=sums.summing if sums else None,
+            steps=PrivateSteps.of(arm.plan, last_layer_inputs(model)),
+            scores=arm.plan.dp is None,
         ),
     )
     trainers = TrainerCache(ClinicTrainers(arm))

@@ -1,6 +1,7 @@
 """What a hostile clinic does to the model under each rule, and whether it is noticed.
 
-A row's name is ``RULE, ATTACK``; its model is compared with that of the row ``RULE, none``.
+A row's name is ``DEFENCE, ATTACK``; its model is compared with that of the row ``DEFENCE, none``. The defence
+is a rule, by its name, or ``none``; or says more, where the clinics' updates are in secure sums.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dermafed.simulation.studies.summary import cell, over_seeds
 Line = dict[str, Any]
 
 _HEAD = (
-    "Rule",
+    "Defence",
     "Attack",
     "Balanced accuracy",
     "Points lost",
@@ -44,7 +45,7 @@ def effects(runs: Sequence[StudyRun]) -> list[Line]:
     Returns:
         ``row``, ``rule``, ``attack``; the same as ``defence`` and ``figure``, as the study ``privacy`` names
         them; balanced accuracy on all test images as ``values`` by seed, ``mean``
-        and ``half_width``; and as means over the seeds ``lost`` (of balanced accuracy, against the rule
+        and ``half_width``; and as means over the seeds ``lost`` (of balanced accuracy, against the defence
         without an attack and the same seed), ``auc`` of melanoma, ``backdoor`` (the share of patched images
         of other classes that are called the target), ``noticed`` (the share of rounds with a note about the
         hostile clinic) and ``seconds`` of a round; ``None`` where there is no such number.
@@ -67,7 +68,7 @@ def _line(row: str, runs: Sequence[StudyRun], scores: dict[tuple[str, int], floa
         "row": row,
         "rule": settings.rule,
         "attack": attack.kind if attack else "none",
-        "defence": settings.rule,
+        "defence": row.rpartition(", ")[0],
         "figure": f"under {attack.kind}" if attack else "under no attack",
         **over_seeds([scores[row, seed] for seed in seeds]),
         "lost": _mean([scores[free, seed] - scores[row, seed] for seed in known]),
@@ -108,7 +109,7 @@ def markdown(lines: Sequence[Line]) -> str:
     formats = {"lost": ".3f", "auc": ".3f", "backdoor": ".2f", "noticed": ".2f", "seconds": ".1f"}
     rows = [
         [
-            line["rule"],
+            line["defence"],
             line["attack"],
             cell(line),
             *("" if line[name] is None else format(line[name], digits) for name, digits in formats.items()),

@@ -65,7 +65,7 @@ def test_an_image_is_read_from_a_batch_of_one() -> None:
     assert likeness(OWN) > 0.99
 
 
-@pytest.mark.parametrize("how", [IN_SUM, private(8.0), private(1.0)], ids=["sum", "epsilon 8", "epsilon 1"])
+@pytest.mark.parametrize("how", [IN_SUM, private(8.0), private(300.0)], ids=["sum", "8", "300"])
 def test_no_image_is_read_from_a_sum_or_through_noise(how: Exposure) -> None:
     """No better than by the mean of the pictures that the attacker has."""
     mean = PICTURES[len(VICTIMS) :].mean(axis=0)

@@ -1,56 +1,79 @@
-"""Whether a patient was in training, guessed from all that private steps release: never better than epsilon.
+"""Whether patients were in training, guessed from all that one run of private steps releases.
 
-The attacker has the patient's gradient and adds up how much of it each released sum shows. Two error rates
-bound epsilon from below: TPR <= exp(epsilon) FPR + delta (Kairouz, Oh and Viswanath 2015, theorem 2.1), with
-exact binomial intervals. The control, with a tenth of the noise, must be caught at the same claim.
+A one-run audit (Steinke, Nasr and Jagielski 2023, arXiv:2305.08846): each of many canaries is a patient with
+probability 1/2; the attacker has their gradients and adds up how much of each the released sums show. It
+calls those that show most members, and those that show least not. So many right guesses bound epsilon from
+below (theorem 5.2). The control, without noise that is worth the name, must be caught at the same claim.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import beta
+import pytest
+from scipy.stats import binom
 
+from dermafed.shared.privacy.noisy_sum import share_of, summand
 from dermafed.shared.privacy.planned_noise import planned_noise
 from dermafed.shared.privacy.secret_random import SecretRandom
 from dermafed.shared.training.private_head import PatientImages
 
-EPSILON, DELTA, RATE, STEPS, TRIALS = 2.0, 1e-5, 0.5, 8, 600
-LAYER = np.zeros((4, 2))
+EPSILON, DELTA, RATE, STEPS = 4.0, 1e-6, 0.5, 8
+CANARIES, GUESSES, SHARERS, GRID = 600, 150, 3, 2**18
+LAYER = np.zeros((CANARIES + 1, 2))
+MEMBERS = np.random.default_rng(1).integers(0, 2, CANARIES).astype(bool)
 
 
-def shown(noise: float, *, there: bool, seed: int) -> float:
-    """How much of a patient's gradient the released sums show, over all steps."""
-    features = np.array([[0.2, 0.1, -0.3], [0.1, -0.2, 0.2], [3.0, -3.0, 3.0]])[: 3 if there else 2]
-    labels = np.array([0, 1, 1])[: len(features)]
-    patients = [np.array([n]) for n in range(len(features))]
-    images = PatientImages(features, np.eye(2)[labels], np.zeros(2), patients)
-    canary = np.outer([3.0, -3.0, 3.0, 1.0], [0.5, -0.5])
-    random = SecretRandom(seed.to_bytes(32, "big"))
-    released = [
-        images.noisy_gradient(LAYER, rate=RATE, clip=1.0, noise=noise, random=random) for _ in range(STEPS)
-    ]
-    return float(sum((one * canary).sum() for one in released) / np.linalg.norm(canary))
+def canaries(chosen: np.ndarray) -> PatientImages:
+    """Patients of one image each, whose features, and so whose gradients, have next to nothing in common."""
+    features, truth = 50 * np.eye(CANARIES)[chosen], np.tile([1.0, 0.0], (len(chosen), 1))
+    return PatientImages(features, truth, np.zeros(2), [np.array([n]) for n in range(len(chosen))])
 
 
-def audited_epsilon(noise: float) -> float:
-    """The largest lower bound of epsilon over thresholds chosen on the first half of the trials (95 %)."""
-    scores = np.array(
-        [[shown(noise, there=there, seed=2 * n + there) for n in range(TRIALS)] for there in (False, True)]
-    )
-    half = TRIALS // 2
-    out, within = scores[0, :half], scores[1, :half]
-    guesses = [((within > t).mean() + 1e-3) / ((out > t).mean() + 1e-2) for t in within]
-    threshold = within[int(np.argmax(guesses))]
-    false, true = (int((side[half:] > threshold).sum()) for side in scores)
-    most_false = float(beta.ppf(0.975, false + 1, half - false))
-    least_true = float(beta.ppf(0.025, true, half - true + 1)) if true else 0.0
-    return math.log(max((least_true - DELTA) / most_false, 1e-9))
+def shown_at_a_clinic(noise: float, random: SecretRandom) -> np.ndarray:
+    """What a clinic that adds all of the noise releases in a step."""
+    images = canaries(np.flatnonzero(MEMBERS))
+    return images.noisy_gradient(LAYER, rate=RATE, clip=1.0, noise=noise, random=random)
 
 
-def test_an_audit_by_a_canary_never_finds_more_than_epsilon() -> None:
+def shown_in_a_sum(noise: float, random: SecretRandom) -> np.ndarray:
+    """What the sum of as few clinics as may be in one shows, each with its part of the noise."""
+    total = np.zeros(LAYER.size, np.int64)
+    for own in np.array_split(np.flatnonzero(MEMBERS), SHARERS):
+        steps = canaries(own).sampled(LAYER, rate=RATE, clip=1.0, random=random, grid=GRID)
+        total += summand(steps, LAYER.size, deviation=share_of(noise, SHARERS, GRID), random=random)
+    return total.reshape(LAYER.shape) / GRID
+
+
+def audited_epsilon(scores: np.ndarray) -> float:
+    """The largest lower bound of epsilon (95 %) by the guesses that the scores make."""
+    order = np.argsort(scores)
+    right = int(MEMBERS[order[-GUESSES:]].sum() + (~MEMBERS[order[:GUESSES]]).sum())
+    claims = np.linspace(0, 20, 401)
+    refuted = [claim for claim in claims if chance(right, claim) < 0.05]
+    return float(max(refuted, default=0.0))
+
+
+def chance(right: int, epsilon: float) -> float:
+    """Of so many right guesses or more under the claim: theorem 5.2 and its appendix D."""
+    guesses, each = 2 * GUESSES, 1 / (1 + np.exp(-epsilon))
+    more = binom.sf(right - 1, guesses, each)
+    below = np.cumsum(binom.pmf(np.arange(right - 1, -1, -1), guesses, each))
+    alpha = max(below / np.arange(1, right + 1), default=0.0)
+    return float(min(1.0, more + 2 * CANARIES * DELTA * alpha))
+
+
+@pytest.mark.parametrize("shown", [shown_at_a_clinic, shown_in_a_sum])
+def test_an_audit_of_one_run_never_finds_more_than_epsilon(
+    shown: Callable[[float, SecretRandom], np.ndarray],
+) -> None:
     noise = planned_noise(EPSILON, DELTA, RATE, steps=STEPS, rounds=1).training.noise
-    found = audited_epsilon(noise)
-    assert 0.1 < found <= EPSILON  # the attack works, and epsilon holds
-    assert audited_epsilon(noise / 10) > EPSILON  # the control: less noise than claimed is noticed
+
+    def found(of_the_noise: float) -> float:
+        random = SecretRandom(bytes(32))
+        released = np.sum([shown(of_the_noise * noise, random) for _ in range(STEPS)], axis=0)
+        return audited_epsilon(-released[:CANARIES, 0])
+
+    assert 0.1 < found(1.0) <= EPSILON  # the attack works, and epsilon holds
+    assert found(0.01) > EPSILON  # the control: less noise than claimed is noticed

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from dermafed.server import cli
+from dermafed.server.coordinator.query_answers import QueryAnswers, save_answers
 from dermafed.server.dashboard.run_facts import run_facts
-from dermafed.server.record.record_database import Record
+from dermafed.server.record.queries_table import Query
+from dermafed.server.record.record_database import Record, now
 from dermafed.server.record.rounds_table import save_answer, save_round
 from dermafed.server.record.runs_table import Status, change_status, find_run
 from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
@@ -22,6 +24,8 @@ from dermafed.shared.protocol.invitation import read_invitation
 from dermafed.shared.storage.lock import lock_folder
 from tests.commands.small_datasets import Outcome, command
 from tests.server.example_keys import KEY, KEY_FINGERPRINT, P256
+from tests.shared.counts.sample_lesions import sample_counts
+from tests.shared.counts.sample_months import sample_months
 
 PLAN = 'name = "spring"\nrounds = 4\nweights = "none"\n[model]\nimage_size = 32\n'
 
@@ -316,3 +320,25 @@ def test_a_suspended_clinic_is_shown_until_it_is_reinstated(fl_server: Coordinat
     again = fl_server("reinstate", "graz")
     assert again.code == 2
     assert "is not suspended" in again.err
+
+
+def test_query_shows_what_the_clinics_told_last(fl_server: Coordinator) -> None:
+    assert "is not running" in fl_server("query").err
+    assert "Nobody has asked yet" in fl_server("query", "--last").err
+    for number, kind, counts in ((1, "lesions", sample_counts()), (2, "drift", sample_months().published())):
+        query = Query(number, kind, now(), now(), "")  # type: ignore[arg-type]
+        told: QueryAnswers[Any] = QueryAnswers(
+            number, query.asked, {"graz": counts}, {"linz": "not approved"}
+        )
+        save_answers(fl_server.folder, query, told)
+        assert fl_server.json("query", kind, "--last") == told.to_dict()
+    lesions, drift = fl_server("query", "--last"), fl_server("query", "drift", "--last")
+    assert [line.split() for line in lesions.out.splitlines() if "male" in line] == [
+        ["female", "11", "11", "to", "39"],  # of 50 to 54, without 15 to 19 and the lesions of four patients
+        ["male", "15", "15", "to", "19"],
+    ]
+    assert "linz told nothing: not approved" in lesions.err
+    nobody: QueryAnswers[Any] = QueryAnswers(3, now(), {}, {"graz": "it is not connected"})
+    save_answers(fl_server.folder, Query(3, "lesions", now(), now(), ""), nobody)
+    assert "No clinic told anything." in fl_server("query", "--last").out
+    assert "More alerts than the calibration lets expect, in 2027-03: " in drift.out

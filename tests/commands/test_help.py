@@ -21,13 +21,13 @@ COMMANDS = (
     "fl-client explain",
     "fl-client convert",
     *(f"fl-client {name}" for name in ("init", "join", "check", "plans", "approve", "refuse")),
-    *(f"fl-client {name}" for name in ("start", "status", "audit", "models")),
+    *(f"fl-client {name}" for name in ("start", "status", "audit", "models", "counts")),
     *(f"fl-client {name}" for name in ("diagnoses", "review", "quarantine", "forget", "serve", "token")),
     "fl-server",
     *(
         f"fl-server {name}"
         for name in (
-            *("init", "enrol", "revoke", "clinics", "renew", "start", "train", "status", "runs"),
+            *("init", "enrol", "revoke", "clinics", "renew", "start", "train", "query", "status", "runs"),
             *("stop", "resume", "history", "models", "models list", "models card", "export"),
         )
     ),

@@ -6,12 +6,14 @@ finds leaks. A tap inside TLS records every byte that the three send.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -50,9 +52,10 @@ wait = "1h"
 
 @dataclass
 class Outcome:
-    """A finished run, and the names that were looked up, if they could be recorded."""
+    """A finished run, the counts that were told, and the names that were looked up, if they were recorded."""
 
     run: WholeRun
+    counts: dict[str, Any]
     place: lookups.Place | None
     looked_up: frozenset[str]
 
@@ -65,12 +68,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     with lookups.place(folder / "lookups", HOST) if possible else nullcontext() as place:
         where = {"host": HOST, "prefix": place.prefix} if place else {"host": "localhost"}
         with whole_run(folder / "run", **where) as run:
-            run_federation(run)
-        yield Outcome(run, place, frozenset(place.names() if place else ()))
+            counts = run_federation(run)
+        yield Outcome(run, counts, place, frozenset(place.names() if place else ()))
 
 
-def run_federation(run: WholeRun) -> None:
-    """Run a federation that is paused by an unreadable image, and resumed to its end."""
+def run_federation(run: WholeRun) -> dict[str, Any]:
+    """Run a federation that is paused by an unreadable image, and resumed to its end; ask it for counts."""
     run.folder.mkdir()
     data = {name: plant(run.folder / "clinics" / name, secret) for name, secret in SECRETS.items()}
     public, internal = free_port(), free_port()
@@ -95,8 +98,12 @@ def run_federation(run: WholeRun) -> None:
     shutil.copytree(run.server, run.server_side / "in_mid_run", ignore=shutil.ignore_patterns("trust"))
     last = run.finished_run()
     assert (last["status"], last["rounds_done"]) == ("finished", 2), last
+    with (run.home("graz") / "clinic.toml").open("a") as settings:
+        settings.write("[counts]\nlesions = true\n")
+    counts: dict[str, Any] = json.loads(run.coordinator("query", "--json"))
     for name in (*SECRETS, "server", "tap"):
         run.stop(name)
+    return counts
 
 
 def start_tap(run: WholeRun, public: int, internal: int) -> None:
@@ -125,6 +132,14 @@ def test_the_capture_is_complete(outcome: Outcome) -> None:
     assert len(sent) > 6 * 0.9 * weights
     for call in ("activate-node", "send-node-heartbeat", "pull-messages", "push-messages", "push-object"):
         assert f"POST /v1/fleet/{call}".encode() in sent
+
+
+def test_counts_are_told_by_the_clinic_that_allows_it(outcome: Outcome) -> None:
+    told = outcome.counts
+    assert list(told["clinics"]) == ["graz"]
+    assert told["clinics"]["graz"]["lesions"] == 20  # of 24
+    assert told["left_out"]["linz"].startswith("not approved there")
+    assert "query.counts" in outcome.run.clinic("graz", "audit")
 
 
 def test_the_same_search_finds_the_leaks_of_the_leaking_node(outcome: Outcome) -> None:

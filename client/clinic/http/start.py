@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
@@ -21,10 +21,11 @@ from dermafed.client.clinic.http.listening import ListenAddress, listen
 from dermafed.client.clinic.http.model_facts import model_facts
 from dermafed.client.clinic.http.serve_settings import read_serve_settings
 from dermafed.client.clinic.http.tokens import TOKENS, Tokens
+from dermafed.client.clinic.monthly_answers import count_months, save_months
 from dermafed.client.clinic.mqtt.mqtt_settings import MqttSettings
 from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.similar.similar_cases import SimilarCases
-from dermafed.client.clinic.store.store import Store, open_store
+from dermafed.client.clinic.store.store import open_store
 from dermafed.client.node.home import Home, read_settings
 from dermafed.shared.errors import DermaFedError, ModelError
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
@@ -97,7 +98,11 @@ def serve(
         outbox = Outbox(home.serving / OUTBOX) if answers else None
         app = build_app(service, Tokens(home.serving / TOKENS), facts, settings, names, outbox)
         answering = Ready(place.address(socket), opened.used, certificate)
-        background = [expire_daily(store)]
+
+        def count() -> None:
+            save_months(home, count_months(store, opened.used.sha256, calibration, date.today()))
+
+        background = [daily(lambda: store.expire(datetime.now(UTC))), daily(count)]
         if settings.dicom is not None:
             background.append(dicom_listener(service, settings.dicom, home.serving / OUTBOX))
         if settings.mqtt is not None:
@@ -162,13 +167,13 @@ async def mqtt_listener(service: DiagnosticService, settings: MqttSettings) -> A
 
 
 @asynccontextmanager
-async def expire_daily(store: Store, every: float = _DAY) -> AsyncIterator[None]:
-    """Delete what is older than the retention time, now and daily, for as long as the context lasts."""
+async def daily(do: Callable[[], object], every: float = _DAY) -> AsyncIterator[None]:
+    """Do something in a thread, now and daily, for as long as the context lasts; its errors are logged."""
 
     async def work() -> None:
         while True:
             try:
-                await asyncio.to_thread(store.expire, datetime.now(UTC))
+                await asyncio.to_thread(do)
             except DermaFedError as error:
                 log.error("%s", error)
             await asyncio.sleep(every)

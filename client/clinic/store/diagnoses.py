@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
 
@@ -107,8 +107,8 @@ def _rows_of_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[
         ).fetchall()
 
 
-def decrypt_rows(vault: Vault, rows: Sequence[sqlite3.Row]) -> Iterator[tuple[str, Diagnosis | None]]:
-    """The id of each row, with its diagnosis unless the row is damaged."""
+def decrypt_rows(vault: Vault, rows: Iterable[sqlite3.Row]) -> Iterator[tuple[str, Diagnosis | None]]:
+    """Each row's id, with its diagnosis unless the row is damaged."""
     for row in rows:
         try:
             yield row["id"], decrypt_diagnosis(vault, row)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Received
 from dermafed.client.clinic.store import diagnoses, impressions, opinions, quarantine, retention, review
+from dermafed.client.clinic.store.answer_counts import count_answers
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encode_lossless, encode_photograph
 from dermafed.client.clinic.store.encryption import IMAGE, PREPARED
 from dermafed.client.clinic.store.impressions import IMPRESSION, Impression
@@ -139,6 +140,10 @@ class Store:
         with self._vault.database.reading() as db:
             found = events_between(self._vault, db, *diagnoses.times_of_day(day), IMPRESSION)
         return {id: impressions.impressions_of(each) for id, each in found.items()}
+
+    def count_answers(self, start: date, end: date, model: str) -> dict[str, int]:
+        """A model's answers, alerts and disagreements, from a day until before another."""
+        return count_answers(self._vault, start, end, model)
 
     def find_ids(self, start: str, limit: int = 20) -> list[str]:
         """The ids of diagnoses that start so, newest first, at most `limit`."""

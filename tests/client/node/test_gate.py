@@ -30,6 +30,12 @@ from dermafed.shared.protocol.agreement import (
 )
 from dermafed.shared.protocol.audit_messages import encode_shortcut_sums
 from dermafed.shared.protocol.calibration_messages import encode_calibration_sums
+from dermafed.shared.protocol.count_messages import (
+    COUNTS_QUERY,
+    DRIFT_QUERY,
+    encode_lesion_counts,
+    encode_monthly_counts,
+)
 from dermafed.shared.protocol.explanation_messages import encode_explanation_quality
 from dermafed.shared.protocol.finder_messages import encode_finder_sums
 from dermafed.shared.protocol.flower_records import to_arrays
@@ -62,6 +68,8 @@ from dermafed.shared.training.exact_head.ridge import LinearHead
 from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.trainer import Update
 from dermafed.simulation.engines.local import become_server_task
+from tests.shared.counts.sample_lesions import sample_counts
+from tests.shared.counts.sample_months import sample_months
 from tests.shared.metrics.decision.sample_lesions import two_classes
 from tests.shared.metrics.shortcuts.sample_audit import sample_sums
 
@@ -93,6 +101,8 @@ CONTENTS: dict[str, Callable[[], RecordDict]] = {
     LESIONS_QUERY: lambda: encode_finder_sums(FINDER_SUMS, 1.5),
     FINDER_QUERY: lambda: encode_ready(1.5),
     AUDIT_QUERY: lambda: encode_shortcut_sums(sample_sums(), 1.5),
+    COUNTS_QUERY: lambda: encode_lesion_counts(sample_counts()),
+    DRIFT_QUERY: lambda: encode_monthly_counts(sample_months().published()),
     OFFER_QUERY: lambda: encode_answer(ANSWER),
     PREPARE_QUERY: lambda: encode_ready(1.5),
 }

@@ -11,9 +11,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from dermafed.server.coordinator.health import ServerState, health_app
+from dermafed.server.coordinator.query_answers import QueryAnswers, save_answers
 from dermafed.server.dashboard.access import COOKIE
 from dermafed.server.dashboard.app import dashboard_app
 from dermafed.server.dashboard.tokens import TOKENS, Tokens
+from dermafed.server.record.queries_table import Query
+from dermafed.server.record.record_database import now
 from dermafed.shared.storage.lock import lock_folder
 from tests.server.dashboard.example_federation import (
     EVIL,
@@ -22,11 +25,13 @@ from tests.server.dashboard.example_federation import (
     federation,
     open_training,
 )
+from tests.shared.counts.sample_lesions import sample_counts
+from tests.shared.counts.sample_months import sample_months
 
 HOME = "http://localhost:9444"
 FEW = ["enns", "graz", "linz", "melk", "wels"]
 MANY = [f"clinic-{number:03d}" for number in range(100)]
-PAGES = ("/", "/runs/1", "/runs/2?clinic=graz", "/models", "/models/1", "/models/compare?a=1&b=2")
+PAGES = ("/", "/runs/1", "/runs/2?clinic=graz", "/models", "/models/1", "/models/compare?a=1&b=2", "/counts")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,10 @@ def alps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     add_example_run(found, "first", FEW)
     add_example_run(found, "second", FEW, rounds=20, pixels=64)
     open_training(found, "second", FEW)
+    lesions = QueryAnswers(1, now(), {"graz": sample_counts()}, {"linz": EVIL})
+    save_answers(found.folder, Query(1, "lesions", now(), now(), ""), lesions)
+    drift = QueryAnswers(2, now(), {"graz": sample_months().published()}, {})
+    save_answers(found.folder, Query(2, "drift", now(), now(), ""), drift)
     with lock_folder(found.folder):  # as the server does
         yield found
 
@@ -209,3 +218,13 @@ def test_a_hundred_clinics_are_few_lines_of_legend_and_the_troubled_come_first(t
     assert html.count("<li><svg") == 3 * 3 - 1  # many, the chosen one, and all together where there is such
     assert "97 clinics, last from" in html
     assert len(html) < 600_000
+
+
+def test_counts_are_shown_with_what_departs(client: TestClient, token: str) -> None:
+    page = " ".join(re.sub("<[^>]+>", " ", client.get("/counts", headers=bearer(token)).text).split())
+    assert (
+        "nevus 30 30 to 34 melanoma 10 10 to 14" in page or "melanoma 10 10 to 14 nevus 30 30 to 34" in page
+    )
+    assert "female 11 11 to 39 male 15 15 to 19" in page
+    assert "More alerts than the calibration lets expect, in twelve months: " in page
+    assert "twelve months 480 to 484 200 to 204 130 to 134 70 to 74" in page

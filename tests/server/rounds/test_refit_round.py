@@ -144,17 +144,20 @@ def test_a_resumed_run_has_the_same_last_layer_in_its_settings(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("new", "old", "kept"),
     [
-        ((0.7, 1.0), (0.6, 0.5), True),
-        ((0.6, 0.4), (0.6, 0.5), True),
-        ((0.6, 0.6), (0.6, 0.5), False),
-        ((0.5, 0.1), (0.6, 0.5), False),
-        ((np.nan, 0.1), (0.6, 0.5), False),
+        ((0.7, 1.0, 0.8), (0.6, 0.5, 0.8), True),
+        ((0.7, 1.0, 0.7), (0.6, 0.5, 0.8), True),
+        ((0.6, 0.4, 0.8), (0.6, 0.5, 0.8), True),
+        ((0.6, 0.6, 0.8), (0.6, 0.5, 0.8), False),
+        ((0.5, 0.1, 0.8), (0.6, 0.5, 0.8), False),
+        ((0.5, 0.1, 0.9), (0.6, 0.5, 0.8), True),
+        ((0.5, 0.1, np.nan), (0.6, 0.5, np.nan), False),
+        ((np.nan, 0.1, 0.9), (0.6, 0.5, 0.8), False),
     ],
 )
-def test_what_is_no_worse(new: tuple[float, float], old: tuple[float, float], kept: bool) -> None:
-    def row(values: tuple[float, float]) -> HistoryRow:
-        accuracy, loss = values
-        return HistoryRow(1, 0.0, loss, 0.5, accuracy, 0.5, 3, "", 1.0, 0.0)
+def test_what_is_no_worse(new: tuple[float, ...], old: tuple[float, ...], kept: bool) -> None:
+    def row(values: tuple[float, ...]) -> HistoryRow:
+        accuracy, loss, auc = values
+        return HistoryRow(1, 0.0, loss, 0.5, accuracy, auc, 3, "", 1.0, 0.0)
 
     assert not_worse(row(new), row(old)) == kept
 

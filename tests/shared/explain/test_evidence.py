@@ -100,16 +100,6 @@ def test_over_the_cells_the_sum_is_the_logit_less_that_of_the_mean_image(feature
     np.testing.assert_allclose(cells.sum((1, 2), dtype=np.float64), expected, rtol=0, atol=1e-4)
 
 
-def test_operations_of_a_loaded_model_may_have_any_names() -> None:
-    """In another process Keras counts its names from 0 again, as the model's were when it was made."""
-    keras.utils.clear_session()
-    classifier = additive_classifier()
-    keras.utils.clear_session()
-    cells, logits = cells_and_logits(classifier, small_image(0, SIDE)[None].astype(np.float32))
-    expected = logits - logits_of_the_mean_image(classifier)
-    np.testing.assert_allclose(cells.sum((1, 2), dtype=np.float64), expected, rtol=0, atol=1e-4)
-
-
 def test_the_engine_gives_the_same_sums_in_the_pass_that_predicts() -> None:
     classifier = additive_classifier(weighted=False)
     engine = Explainer(classifier).opened.evidence_engine

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import chisquare, kstest, norm
 
 from dermafed.shared.privacy.discrete_gaussian import discrete_gaussian
-from dermafed.shared.privacy.noisy_sum import GRID, noisy_sum, on_grid
+from dermafed.shared.privacy.noisy_sum import GRID, LEAST_SHARE, noisy_sum, on_grid, share_of, summand
 from dermafed.shared.privacy.secret_random import SecretRandom
 
 KEY = bytes(range(32))
@@ -67,21 +67,22 @@ def test_a_sample_takes_each_patient_with_its_rate_and_on_its_own() -> None:
 @given(
     arrays(np.float64, st.integers(1, 40), elements=st.floats(width=64)),
     st.floats(1e-6, 1e6),
+    st.sampled_from([GRID, 2**10]),
 )
-@example(np.array([np.nan, 1.0]), 1.0)
-@example(np.array([np.inf, -np.inf]), 1.0)
-@example(np.full(40, 1.7e308), 1.0)
-@example(np.full(3, 5e-324), 1e6)
-@example(np.zeros(5), 1.0)
-def test_no_contribution_exceeds_the_bound(contribution: np.ndarray, bound: float) -> None:
-    steps = on_grid(contribution, bound)
-    assert sum(int(step) ** 2 for step in steps) <= GRID**2
+@example(np.array([np.nan, 1.0]), 1.0, GRID)
+@example(np.array([np.inf, -np.inf]), 1.0, GRID)
+@example(np.full(40, 1.7e308), 1.0, GRID)
+@example(np.full(3, 5e-324), 1e6, GRID)
+@example(np.zeros(5), 1.0, GRID)
+def test_no_contribution_exceeds_the_bound(contribution: np.ndarray, bound: float, grid: int) -> None:
+    steps = on_grid(contribution, bound, grid)
+    assert sum(int(step) ** 2 for step in steps) <= grid**2
     if not np.isfinite(contribution).all():
         assert not steps.any()
     else:  # and one within it is changed by less than a step of the grid
         length = math.hypot(*contribution)
         if length <= bound:
-            assert np.abs(steps * (bound / GRID) - contribution).max() <= 1.001 * bound / GRID
+            assert np.abs(steps * (bound / grid) - contribution).max() <= 1.001 * bound / grid
 
 
 def test_a_long_contribution_keeps_its_direction() -> None:
@@ -95,3 +96,26 @@ def test_a_sum_is_that_of_the_contributions_with_noise_of_the_bound() -> None:
     drawn = np.array([noisy_sum(parts, 2, bound=2.0, noise=0.7, random=random) for _ in range(4000)])
     for column, mean in zip(drawn.T, (1.5, 1.6), strict=True):
         assert kstest(column, norm(mean, 1.4).cdf).pvalue > 1e-4
+
+
+def test_the_least_share_is_so_wide_that_sums_of_shares_are_discrete_gaussians() -> None:
+    def mass(deviation: float, reach: int) -> np.ndarray:
+        weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * deviation**2))
+        return np.asarray(weights / weights.sum())
+
+    for deviation, differs in ((LEAST_SHARE, False), (0.5, True)):  # and a control
+        one = mass(deviation, 400)
+        three = np.convolve(np.convolve(one, one), one)
+        whole, near = mass(math.sqrt(3) * deviation, 1200), slice(1200 - 30, 1200 + 31)
+        ratio = np.log(three[near] / whole[near])[abs(np.arange(-30, 31)) <= 6 * deviation]
+        assert bool(np.abs(ratio).max() > 1e-3) is differs
+    assert share_of(1e-6, 3, 2**10) == LEAST_SHARE
+
+
+def test_the_parts_of_as_many_clinics_as_are_certain_are_the_noise_that_is_charged() -> None:
+    noise, sharers, grid = 2.5, 3, 2**10
+    random = SecretRandom(KEY)
+    deviation = share_of(noise, sharers, grid)
+    shares = [summand([], 100_000, deviation=deviation, random=random) for _ in range(sharers)]
+    assert kstest(np.sum(shares, axis=0) / grid, norm(scale=noise).cdf).pvalue > 1e-3
+    assert kstest(np.sum(shares[1:], axis=0) / grid, norm(scale=noise).cdf).pvalue < 1e-3  # a control

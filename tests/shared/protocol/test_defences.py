@@ -33,6 +33,11 @@ def plan_of(*sections: str) -> RunPlan:
         ([], [], ["differential privacy: none", "against hostile clinics: screening", "aggregation: plain"]),
         ([SECURE], ["secure sums over clinics"], ["aggregation secure, colluders 2"]),
         ([PRIVATE], ["epsilon 8 at delta 1e-05"], ["dp {'epsilon': 8, 'delta': 1e-05"]),
+        (
+            [SECURE, PRIVATE, 'place = "sum"\n'],
+            ["secure sums over clinics", "each clinic adds a part of the noise"],
+            ["aggregation secure, colluders 2", "which the clinics of a secure sum add in parts"],
+        ),
         ([ROBUST, PRIVATE], ["median bears hostile", "epsilon 8"], ["median, bears 2", "epsilon 8 at delta"]),
     ],
 )
@@ -50,7 +55,7 @@ def test_everybody_is_told_what_defends(sections: list[str], words: list[str], a
     ("sections", "why"),
     [
         ([SECURE, ROBUST], "needs 5 sums over groups with secure aggregation, .* there are 9"),
-        ([SECURE, PRIVATE], "the sums of counts and of validations have no noise"),
+        ([SECURE, PRIVATE], "sums would protect no patient further"),
     ],
 )
 def test_defences_that_contradict_each_other_are_refused(sections: list[str], why: str) -> None:
@@ -70,3 +75,12 @@ def test_a_simulation_refuses_the_same() -> None:
         RunSettings(**own, dp=dp, aggregation="secure")
     with pytest.raises(SettingsError, match="trains with noise"):
         RunSettings(**own, dp=dp, attack="labels:graz")
+
+
+def test_guidance_is_told_to_everybody_and_goes_with_all_but_clipped_gradients() -> None:
+    guided = "[training]\nguidance = 0.1\n"
+    plan = plan_of(guided, SECURE)
+    assert "evidence outside of lesion masks counts 0.1 times" in " ".join(plan_words(plan, 9))
+    assert "lesion masks: these stay here" in "\n".join(describe(stored(plan.offer), Limits()))
+    with pytest.raises(SettingsError, match=r"guidance = 0\.1 does not go with privacy\.dp"):
+        plan_of(guided, PRIVATE)

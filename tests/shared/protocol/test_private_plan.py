@@ -11,10 +11,11 @@ from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.private_plan import noise_of
-from dermafed.shared.protocol.sent import PRIVATE_SENT, SENT
+from dermafed.shared.protocol.sent import PRIVATE_SENT, PRIVATE_SENT_IN_SUMS, SENT
 from dermafed.simulation.runs.from_plan import plan_values
 from dermafed.simulation.runs.run_settings import RunSettings
 
+IN_SUMS = 'privacy = { aggregation = "secure", dp = { epsilon = 8, delta = 1e-5, place = "sum" } }'
 ASKED = 'privacy = { dp = { epsilon = 8, delta = 1e-5, place = "clinic", layers = "head" } }'
 
 
@@ -60,7 +61,10 @@ def test_without_it_a_plan_is_what_it_was(nothing: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        ([ASKED.replace('"clinic"', '"sum"')], 'place = "sum" needs secure aggregation of each step'),
+        ([ASKED.replace('"clinic"', '"sum"')], 'place = "sum" needs secure aggregation'),
+        ([IN_SUMS, "[training]", 'optimizer = "adamw"'], "a step is the server's"),
+        ([IN_SUMS, "[training]", "momentum = 0.9"], "with the strategy fedavgm it has momentum"),
+        ([IN_SUMS, "[robust]", 'rule = "median"'], "the noise of its few clinics"),
         ([ASKED.replace('"head"', '"head+film"')], "There is no layers 'head\\+film'"),
         ([ASKED.replace("epsilon = 8", "epsilon = 0")], "epsilon is 0"),
         ([ASKED.replace("delta = 1e-5", "delta = 1")], "delta is 1"),
@@ -76,7 +80,7 @@ def test_without_it_a_plan_is_what_it_was(nothing: str) -> None:
         ([ASKED, "lesion_finder = true"], "leave without noise"),
         ([ASKED, "audit_model = true"], "test images, which are patients' too"),
         ([ASKED, "lesion_finder = true", "[model]", 'features = "lesion"'], "needs a lesion finder"),
-        ([ASKED.replace("{ dp", '{ aggregation = "secure", dp')], "privacy.dp does not go with secure"),
+        ([ASKED.replace("{ dp", '{ aggregation = "secure", dp')], "sums would protect no patient further"),
         ([ASKED, "[training]", "artefacts = 0.5"], "as they are"),
         ([ASKED, "own_layer = true"], "shared with the others"),
         ([ASKED, "[training]", "mask_absent = true"], "which classes a clinic lacks"),
@@ -88,6 +92,15 @@ def test_without_it_a_plan_is_what_it_was(nothing: str) -> None:
 def test_what_contradicts_it_is_refused_with_the_reason(lines: list[str], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         plan(*lines)
+
+
+def test_within_sums_a_round_is_a_step_of_the_server() -> None:
+    offer = plan(IN_SUMS, "rounds = 100", 'strategy = "fedavgm"').offer
+    assert offer.dp is not None
+    recipe = offer.recipe
+    assert (recipe.optimizer, recipe.momentum, recipe.learning_rate) == ("sgd", 0, 2)
+    assert noise_of(offer.dp, recipe, offer.rounds).training.times == 100
+    assert offer.sends == PRIVATE_SENT_IN_SUMS
 
 
 def test_a_robust_rule_goes_with_it() -> None:

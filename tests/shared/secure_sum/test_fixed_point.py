@@ -64,6 +64,18 @@ def test_what_does_not_fit_is_refused_and_never_clipped(values: dict[str, list[f
     assert found.value.remedy
 
 
+@given(st.lists(st.lists(st.integers(-(2**62), 2**62), min_size=2, max_size=2), min_size=1, max_size=5))
+def test_multiples_of_a_unit_are_of_any_size_and_only_their_sum_must_fit(own: list[list[int]]) -> None:
+    layout = Layout((Part.of_units("gradient", 3, 0.25),), 5)
+    wanted = 2**31 - 1
+    rest = [[wanted - sum(each[0] for each in own), -wanted - sum(each[1] for each in own)]]
+    total = np.zeros(3, np.uint32)
+    for first, second in [*own, *rest]:
+        total += layout.encode({"gradient": np.array([first, second, 7], object).astype(np.int64)})
+    found = layout.decode(total)["gradient"]
+    assert found.tolist() == [0.25 * wanted, -0.25 * wanted, 0.25 * 7 * (len(own) + 1)]
+
+
 def test_other_values_than_those_of_the_layout_are_refused() -> None:
     for values in ({"delta": [0] * 4}, {**VALUES, "seconds": [1]}):
         with pytest.raises(FederationError, match="not those of the secure sum"):
@@ -85,6 +97,7 @@ def test_whoever_encodes_otherwise_has_another_codec() -> None:
         Layout((COUNTS, DELTA), 5),
         Layout((replace(DELTA, largest=4.0), COUNTS), 5),
         Layout((DELTA, replace(COUNTS, whole=False)), 5),
+        Layout((DELTA, replace(COUNTS, unit=1.0)), 5),
     ]
-    assert len({LAYOUT.codec, *(other.codec for other in others)}) == 5
+    assert len({LAYOUT.codec, *(other.codec for other in others)}) == 6
     assert Layout((DELTA, COUNTS), 5).codec == LAYOUT.codec

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
 from dermafed.shared.privacy.noisy_sum import GRID, on_grid
 from dermafed.shared.privacy.secret_random import SecretRandom
-from dermafed.shared.training.private_head import PatientImages, noisy_confusion
+from dermafed.shared.training.private_head import PatientImages, noisy_evaluation
 
 RNG = np.random.default_rng(3)
 K, C = 5, 3
@@ -58,6 +61,23 @@ def test_a_step_is_the_sum_of_the_drawn_patients_clipped_gradients_with_noise() 
     np.testing.assert_allclose(all_drawn.ravel(), np.sum(clipped, axis=0), atol=1e-6)
 
 
+@given(
+    arrays(np.float64, (3, K), elements=st.floats(width=64)),
+    arrays(np.float64, (K + 1, C), elements=st.floats(width=64)),
+    st.sampled_from([1e-3, 0.5, 40.0]),
+)
+def test_a_patient_moves_a_step_by_the_bound_at_most_whatever_images_and_model(
+    features: np.ndarray, layer: np.ndarray, clip: float
+) -> None:
+    images = PatientImages(features, TRUTH[:3], IMAGES.prior, [np.array([0]), np.array([1, 2])])
+    others = PatientImages(features, TRUTH[:3], IMAGES.prior, images.patients[:1])
+    with_it, without = (
+        sum(each.sampled(layer, rate=1.0, clip=clip, random=SecretRandom.fresh(), grid=2**10))
+        for each in (images, others)
+    )
+    assert sum(int(step) ** 2 for step in with_it - without) <= 2**20
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e308])
 def test_what_is_not_finite_counts_as_nothing_and_changes_no_other_patient(value: float) -> None:
     features = IMAGES.features.copy()
@@ -76,7 +96,7 @@ def test_confusion_counts_patients_with_noise_and_is_an_evaluation_whatever_come
     truth, predicted = np.array([0, 1, 2, 0, 1, 2]), np.array([0, 1, 0, 1, 0, 0])
     drawn = np.array(
         [
-            noisy_confusion(truth, predicted, PATIENTS, C, noise=1e-6, random=SecretRandom.fresh())
+            noisy_evaluation(truth, predicted, PATIENTS, C, noise=1e-6, random=SecretRandom.fresh()).confusion
             for _ in range(3)
         ]
     )
@@ -85,5 +105,5 @@ def test_confusion_counts_patients_with_noise_and_is_an_evaluation_whatever_come
     assert (drawn[:, 1, 1] == 1).all()
     assert (drawn[:, 2, 0] == 1).all()  # 2/3
     assert not drawn[:, 1, 0].any()  # 1/3
-    nothing = noisy_confusion(truth[:0], predicted[:0], [], C, noise=1e-6, random=SecretRandom.fresh())
-    assert nothing.sum() == 1
+    nothing = noisy_evaluation(truth[:0], predicted[:0], [], C, noise=1e-6, random=SecretRandom.fresh())
+    assert nothing.images == nothing.confusion.sum() == 1
