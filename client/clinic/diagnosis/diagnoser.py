@@ -215,6 +215,7 @@ def diagnose_image(
         model=diagnoser.model.used,
         seconds=round(seconds, 4),
         lesion=_lesion(diagnoser, prediction, received),
+        width_mm=received.width_mm,
         **_alert(calibration, prediction.logits),
     )
     return diagnosis, prediction.prepared

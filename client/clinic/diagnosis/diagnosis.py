@@ -71,6 +71,7 @@ class Diagnosis:
         alert_note: why, in plain words; ``None`` likewise.
         possible: the classes of the conformal set, which each class leaves in one of ten of its lesions at
             most; ``None`` where none was fitted.
+        width_mm: of the image, in millimetres, where the device or the DICOM object states a scale.
         uploaded: whether a clinician sent the image, by the page or with a token; else `device` is a device.
         lesion: where it is, or that none was found; ``None`` where the model has no finder.
     """
@@ -96,6 +97,7 @@ class Diagnosis:
     alert_score: float | None = None
     alert_note: str | None = None
     lesion: Lesion | None = None
+    width_mm: float | None = None
     uploaded: bool = False
 
     @property
@@ -139,6 +141,7 @@ class Diagnosis:
             **({"doubts": self.doubts} if self.doubts else {}),
             **self._alert_fields(),
             **({"uploaded": True} if self.uploaded else {}),
+            **({} if self.width_mm is None else {"width_mm": self.width_mm}),
             **({} if self.lesion is None else {"lesion": self.lesion.to_dict()}),
             "quality": [asdict(caution) for caution in self.cautions],
             "model": asdict(self.model),

@@ -63,6 +63,9 @@ class DiagnosisAnswer(BaseModel):
     time: str
     device: str
     uploaded: Annotated[bool, Field(description="A clinician sent it; absent where a device did.")] = False
+    width_mm: Annotated[
+        float | None, Field(description="Of the image; absent where neither device nor file states a scale.")
+    ] = None
     request: str | None
     image_sha256: str
     clinical: Clinical

@@ -46,6 +46,12 @@ class Received:
     reference: str | None = None
     mm_per_pixel: float | None = None
 
+    @property
+    def width_mm(self) -> float | None:
+        """The width of the image in millimetres, where its scale is known."""
+        scale = self.mm_per_pixel
+        return None if scale is None else round(scale * self.image.shape[1], 4)
+
 
 def receive(
     data: bytes,

@@ -66,12 +66,12 @@ def load(vault: Vault, id: str) -> Diagnosis:
 def list_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[Diagnosis]:
     """The diagnoses of a day of the clinic's own clock, newest first, but for the damaged ones."""
     rows = _rows_of_day(vault, day, limit, skip)
-    return [found for _, found in _decrypted(vault, rows) if found is not None]
+    return [found for _, found in decrypt_rows(vault, rows) if found is not None]
 
 
 def list_damaged(vault: Vault, day: date) -> list[str]:
     """The ids of a day's diagnoses whose rows are damaged, newest first."""
-    return [id for id, found in _decrypted(vault, _rows_of_day(vault, day, None, 0)) if found is None]
+    return [id for id, found in decrypt_rows(vault, _rows_of_day(vault, day, None, 0)) if found is None]
 
 
 def find_ids(vault: Vault, start: str, limit: int) -> list[str]:
@@ -107,8 +107,8 @@ def _rows_of_day(vault: Vault, day: date, limit: int | None, skip: int) -> list[
         ).fetchall()
 
 
-def _decrypted(vault: Vault, rows: Sequence[sqlite3.Row]) -> Iterator[tuple[str, Diagnosis | None]]:
-    """Each row's id, with its diagnosis unless the row is damaged."""
+def decrypt_rows(vault: Vault, rows: Sequence[sqlite3.Row]) -> Iterator[tuple[str, Diagnosis | None]]:
+    """The id of each row, with its diagnosis unless the row is damaged."""
     for row in rows:
         try:
             yield row["id"], decrypt_diagnosis(vault, row)

@@ -9,8 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dermafed.client.clinic.store.encryption import IMAGE, OBJECT, PREPARED
+from dermafed.client.clinic.store.lesions import LATEST, raise_latest
 from dermafed.client.clinic.store.retention import forget
 from dermafed.client.clinic.store.vault import (
     DATABASE,
@@ -47,7 +49,7 @@ def restore_store(home: Home, backup: Path, key: Path | None = None) -> Restored
     """Put a backup in the place of the clinic's store.
 
     Images that the backup lacks are taken from the present store, if that has the same key; what was
-    forgotten since the backup is forgotten again.
+    forgotten since the backup is forgotten again, and numbers of lesions given since are not given again.
 
     Args:
         home: the clinic's folder; its node may not serve meanwhile.
@@ -131,16 +133,28 @@ def _check(store: Path, fresh: Path) -> Restored:
     again = _forgotten(store / DATABASE) & set(list_ids(vault))
     if again:
         forget(vault, *sorted(again))
+    with vault.database.writing() as db:
+        raise_latest(db, _latest_lesion(store / DATABASE))
     return Restored(len(list_ids(vault)), missing, len(again), None)
 
 
 def _forgotten(database: Path) -> set[str]:
     """The ids that the present store has forgotten, as far as it can be read."""
+    return {id for (id,) in _read_present(database, "SELECT id FROM forgotten")}
+
+
+def _latest_lesion(database: Path) -> int:
+    """The latest number of a lesion in the present store: a note somewhere may have it, so it stays taken."""
+    found = _read_present(database, "SELECT value FROM about WHERE name = ?", LATEST)
+    return max((int(value) for (value,) in found), default=0)
+
+
+def _read_present(database: Path, query: str, *values: str) -> list[tuple[Any, ...]]:
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            return {id for (id,) in db.execute("SELECT id FROM forgotten")}
+            return db.execute(query, values).fetchall()
     except sqlite3.Error:
-        return set()
+        return []
 
 
 def _swap(store: Path, fresh: Path, restored: Restored) -> Restored:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encrypt_diagnosis
+from dermafed.client.clinic.store.lesions import LESION
 from dermafed.client.clinic.store.opinions import OPINION, decrypt_event
 from dermafed.client.clinic.store.store_database import note_traces
 from dermafed.client.clinic.store.vault import Vault, find_row, now, to_iso, to_milliseconds
@@ -28,7 +29,7 @@ class ClockJump(StorageError):
 
 
 def expire(vault: Vault, today: datetime, days: int, *, confirmed: bool = False) -> int:
-    """Remove the pictures, outlines, references, clinical data, requests and reasons older than so many days.
+    """Remove pictures, outlines, references, clinical data, requests, reasons and lesions past so many days.
 
     What remains of a diagnosis is what was answered, when, to which device, of which image by its digest, by
     which model, and who agreed: the account of the model's work, without anything of the person.
@@ -124,6 +125,7 @@ def _strip(vault: Vault, db: sqlite3.Connection, row: sqlite3.Row) -> None:
         "UPDATE diagnoses SET content = ?, reference = NULL, pictures = 0 WHERE id = ?",
         (_stripped(vault, row), row["id"]),
     )
+    db.execute("DELETE FROM events WHERE diagnosis = ? AND kind = ?", (row["id"], LESION))
     for opinion in db.execute(
         "SELECT * FROM events WHERE diagnosis = ? AND kind = ?", (row["id"], OPINION)
     ).fetchall():

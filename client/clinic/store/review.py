@@ -14,6 +14,7 @@ from typing import Any
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, load_encoded, load_reference, suffix_of
 from dermafed.client.clinic.store.encryption import IMAGE
+from dermafed.client.clinic.store.lesions import Lesions
 from dermafed.client.clinic.store.opinions import (
     OPINION,
     OTHER,
@@ -175,10 +176,11 @@ def _row(vault: Vault, found: PendingReview, label: str, image: bytes) -> Review
 
 
 def _patient(vault: Vault, id: str) -> str:
-    """A keyed digest of the patient's number in the DICOM headers, so that no patient is on two sides."""
-    reference = load_reference(vault, id)
-    if reference is None:
-        return ""
-    field = json.loads(reference).get(_PATIENT_ID, {})
+    """A keyed digest of the patient's number in the DICOM headers, or else of the lesion's number.
+
+    So no patient is on two sides, and no lesion.
+    """
+    field = json.loads(load_reference(vault, id) or "{}").get(_PATIENT_ID, {})
     number = "\\".join(map(str, field.get("Value", ()))) or field.get("InlineBinary", "")
-    return vault.cipher.digest("patient", number).hex()[:_GROUP_DIGITS] if number else ""
+    named = ("patient", number) if number else ("lesion", Lesions(vault).lesion_of(id) or "")
+    return vault.cipher.digest(*named).hex()[:_GROUP_DIGITS] if named[1] else ""

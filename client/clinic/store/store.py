@@ -18,6 +18,7 @@ from dermafed.client.clinic.store import diagnoses, impressions, opinions, quara
 from dermafed.client.clinic.store.diagnoses import decrypt_diagnosis, encode_lossless, encode_photograph
 from dermafed.client.clinic.store.encryption import IMAGE, PREPARED
 from dermafed.client.clinic.store.impressions import IMPRESSION, Impression
+from dermafed.client.clinic.store.lesions import Lesions
 from dermafed.client.clinic.store.opinions import (
     OPINION,
     VIEW,
@@ -65,12 +66,14 @@ def open_store(home: Home, retention_days: int | None = None) -> Store:
 class Store:
     """Diagnoses and all that belongs to them; any thread, and several processes, may use it.
 
+    ``lesions`` has the lesions that images were assigned to.
     An unknown id raises :class:`Refused`: 404, or 410 if it was forgotten. Every failure of the disk raises
     :class:`dermafed.shared.errors.StorageError`, and changes nothing.
     """
 
     def __init__(self, vault: Vault, reviewed: Path, retention_days: int | None) -> None:
         self._vault, self._reviewed, self._days = vault, reviewed, retention_days
+        self.lesions = Lesions(vault)
         self._database = ExitStack()
         self._database.enter_context(vault.database.stay_open())
 
