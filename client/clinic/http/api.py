@@ -105,10 +105,10 @@ def api_router(service: DiagnosticService, pool: WorkPool, metrics: Metrics) -> 
             return await pool.run(describe_heatmap, service, id, target, against, method)
 
     @router.get("/{id}/image.jpg", response_class=Response)
-    async def image(id: str, caller: Anyone) -> Response:
-        """The image at a size for a screen, dimmed where the model did not look."""
+    async def image(id: str, caller: Anyone, whole: bool = False) -> Response:
+        """The image at a size for a screen, or at its own resolution; dimmed where the model did not look."""
         await pool.run(find_diagnosis, store, id, caller)
-        return Response(await pool.run(draw_image, service, id), media_type="image/jpeg")
+        return Response(await pool.run(draw_image, service, id, whole), media_type="image/jpeg")
 
     @router.get("/{id}/thumbnail.jpg", response_class=Response)
     async def thumbnail(id: str, caller: Anyone) -> Response:

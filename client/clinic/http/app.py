@@ -23,12 +23,14 @@ from dermafed.client.clinic.http.access import (
 )
 from dermafed.client.clinic.http.api import api_router, export_router
 from dermafed.client.clinic.http.error_answers import ErrorMiddleware, refusal_json, translate_http_errors
+from dermafed.client.clinic.http.lesions import lesion_router
 from dermafed.client.clinic.http.limits import BodyLimitMiddleware, RateLimitMiddleware, WorkPool
 from dermafed.client.clinic.http.model_facts import ModelFacts
 from dermafed.client.clinic.http.monitoring import Metrics, MetricsMiddleware, monitoring_router
 from dermafed.client.clinic.http.page import STATIC, page_router, refusal_page
 from dermafed.client.clinic.http.serve_settings import ServeSettings
 from dermafed.client.clinic.http.similar import similar_router
+from dermafed.client.clinic.http.take_away import take_away_router
 from dermafed.client.clinic.http.tokens import Caller, Sessions, Tokens
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
@@ -71,8 +73,10 @@ def build_app(
         api_router(service, pool, metrics),
         export_router(service, pool),
         similar_router(service, pool),
+        lesion_router(service.store, pool),
         stow_router(service, _sender, settings.max_body, run),
         monitoring_router(service.diagnoser, pool, metrics, outbox),
+        take_away_router(service, pool, settings.impression_first),
         page_router(service, pool, sessions, facts, settings.impression_first),
     ):
         app.include_router(router)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,14 +19,15 @@ from dermafed.client.clinic.answers.percent import percent
 from dermafed.client.clinic.diagnosis.diagnosis import USE
 from dermafed.client.clinic.http.access import caller_of, session_cookie
 from dermafed.client.clinic.http.api import Clinician, view_diagnosis
+from dermafed.client.clinic.http.lesions import lesion_page_router
 from dermafed.client.clinic.http.limits import WorkPool
 from dermafed.client.clinic.http.model_facts import ModelFacts
 from dermafed.client.clinic.http.tokens import COOKIE, Caller, Sessions
-from dermafed.client.clinic.http.worklist import make_worklist
+from dermafed.client.clinic.http.worklist import has_seen, worklist_of_day
 from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService
-from dermafed.client.clinic.store.impressions import Impression
-from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER, Opinion
+from dermafed.client.clinic.store.lesions import read_lesion
+from dermafed.client.clinic.store.opinions import CONFIRMATIONS, OTHER
 
 _NOT_A_CLINICIAN = "This token is not a clinician's, or it was revoked."
 _SHORTEST_ID = 4  # digits of an id to search by
@@ -54,6 +54,7 @@ def page_router(
     router = APIRouter(include_in_schema=False, default_response_class=Response)
     render = partial(_render, synthetic=facts.synthetic)
     store = service.store
+    router.include_router(lesion_page_router(store, pool, render, impression_first))
 
     @router.get("/sign-in")
     async def show_sign_in(request: Request) -> Response:
@@ -82,20 +83,22 @@ def page_router(
         return response
 
     @router.get("/")
-    async def new_image(caller: Clinician) -> Response:
-        return render("new.html", caller=caller)
+    async def new_image(caller: Clinician, lesion: str = "") -> Response:
+        return render("new.html", caller=caller, lesion=read_lesion(lesion))
 
     @router.get("/diagnoses/{id}")
     async def diagnosis(id: str, caller: Clinician) -> Response:
         found = await pool.run(view_diagnosis, store, id, caller)
         opinions = await pool.run(store.list_opinions, id)
         impressions = await pool.run(store.list_impressions, id)
-        if impression_first and not has_seen(caller.name, opinions, impressions):
+        if not has_seen(caller.name if impression_first else None, opinions, impressions):
             return render("impression.html", caller=caller, diagnosis=found, facts=facts, other=OTHER)
         views = await pool.run(store.list_views, id)
+        lesion = await pool.run(store.lesions.lesion_of, id)
+        kinds = await pool.run(service.dicom_kinds, id)
         return render(
             "diagnosis.html", caller=caller, diagnosis=found, opinions=opinions, views=views, facts=facts,
-            confirmations=CONFIRMATIONS, other=OTHER, impressions=impressions,
+            confirmations=CONFIRMATIONS, other=OTHER, impressions=impressions, lesion=lesion, kinds=kinds,
         )  # fmt: skip
 
     @router.post("/diagnoses/{id}/impression")
@@ -117,6 +120,9 @@ def page_router(
     @router.get("/search")
     async def search(caller: Clinician, id: str = "") -> Response:
         asked = id.strip().lower()
+        lesion = read_lesion(asked)
+        if lesion is not None and (asked.startswith("l") or len(asked) < _SHORTEST_ID):
+            return RedirectResponse(f"/lesions/{lesion}", 303)
         usable = len(asked) >= _SHORTEST_ID and set(asked) <= set(hexdigits)
         found = await pool.run(store.find_ids, asked) if usable else []
         if len(found) == 1:
@@ -128,19 +134,12 @@ def page_router(
         return render("model.html", caller=caller, facts=facts)
 
     async def _day(day: date, caller: Caller, show: str) -> Response:
-        found = await pool.run(store.list_day, day)
-        opinions = await pool.run(store.list_opinions_of_day, day)
+        who = caller.name if impression_first else None
+        found = await pool.run(worklist_of_day, store, day, show, who)
         damaged = await pool.run(store.list_damaged, day)
-        impressions = await pool.run(store.list_impressions_of_day, day)
-        hidden = {
-            each.id
-            for each in found
-            if impression_first
-            and not has_seen(caller.name, opinions.get(each.id, ()), impressions.get(each.id, ()))
-        }
         return render(
-            "day.html", caller=caller, day=day, list=make_worklist(found, opinions, show, hidden),
-            damaged=damaged, before=_days_on(day, -1), after=_days_on(day, 1), today=date.today(),
+            "day.html", caller=caller, day=day, list=found, damaged=damaged, today=date.today(),
+            before=_days_on(day, -1), after=_days_on(day, 1),
         )  # fmt: skip
 
     return router
@@ -168,18 +167,6 @@ def _render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
             the model was trained on drawn images.
     """
     return HTMLResponse(_TEMPLATES.get_template(template).render(values), status)
-
-
-def has_seen(who: str, opinions: Iterable[Opinion], impressions: Iterable[Impression]) -> bool:
-    """Whether a clinician was shown the model's answer: after an impression of an image, or with an opinion.
-
-    Args:
-        who: the clinician, by the name of the token.
-        opinions: on the image's diagnosis.
-        impressions: of the image.
-    """
-    said = {*(each.who for each in opinions), *(each.who for each in impressions)}
-    return who in said
 
 
 def _days_on(day: date, days: int) -> date | None:

@@ -164,6 +164,22 @@ class OpinionAnswer(OpinionGiven):
     ]
 
 
+class LesionGiven(BaseModel):
+    """The lesion that an image shows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lesion: Annotated[
+        str | None, Field(max_length=32, description="Its number, such as L-0042; null: a new lesion.")
+    ] = None
+
+
+class LesionOf(BaseModel):
+    """The lesion of an image; null if it is of none."""
+
+    lesion: str | None
+
+
 class SimilarCase(BaseModel):
     """A confirmed case of this clinic."""
 

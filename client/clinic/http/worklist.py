@@ -1,13 +1,16 @@
-"""A day's worklist: its rows by risk, what each says of melanoma, and its filters."""
+"""A day's worklist: its rows by risk, what each says of melanoma, its filters; the same rows of a lesion."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from dermafed.client.clinic.answers.melanoma_line import MelanomaLine, melanoma_line
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
+from dermafed.client.clinic.store.impressions import Impression
 from dermafed.client.clinic.store.opinions import Opinion
+from dermafed.client.clinic.store.store import Store
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 
 
@@ -19,11 +22,13 @@ class Row:
         diagnosis: of the model.
         opinions: of clinicians that count, oldest first.
         hidden: whether the model's answer is not shown: the clinician's own impression comes first.
+        lesion: number of the lesion, if the image was assigned to one.
     """
 
     diagnosis: Diagnosis
     opinions: tuple[Opinion, ...]
     hidden: bool = False
+    lesion: str | None = None
 
     @property
     def melanoma(self) -> MelanomaLine:
@@ -79,6 +84,7 @@ def make_worklist(
     opinions: Mapping[str, Sequence[Opinion]],
     shown: str = "all",
     hidden: Collection[str] = (),
+    lesions: Mapping[str, str] | None = None,
 ) -> Worklist:
     """The worklist of a day.
 
@@ -87,12 +93,60 @@ def make_worklist(
         opinions: on them, by the diagnosis' id; only those that count are shown.
         shown: name of a filter; any other is ``all``.
         hidden: ids of those whose answer is not shown yet; in the order of `found`, before the others.
+        lesions: numbers of lesions, by the diagnosis' id.
     """
     rows = [
-        Row(each, tuple(one for one in opinions.get(each.id, ()) if one.counts), each.id in hidden)
+        _row(each, opinions.get(each.id, ()), each.id in hidden, (lesions or {}).get(each.id))
         for each in found
     ]
     rows.sort(key=lambda row: row.risk)
     chosen = shown if shown in FILTERS else "all"
     counts = tuple((name, label, sum(map(keep, rows))) for name, (label, keep) in FILTERS.items())
     return Worklist(tuple(filter(FILTERS[chosen][1], rows)), chosen, counts)
+
+
+def worklist_of_day(store: Store, day: date, shown: str, who: str | None) -> Worklist:
+    """The worklist of a day, read from the store.
+
+    Args:
+        store: of the clinic.
+        day: of the clinic's own clock.
+        shown: name of a filter.
+        who: the clinician whose own impression comes before an answer; ``None``: all answers are shown.
+    """
+    found = store.list_day(day)
+    opinions, impressions = store.list_opinions_of_day(day), store.list_impressions_of_day(day)
+    hidden = {
+        each.id
+        for each in found
+        if not has_seen(who, opinions.get(each.id, ()), impressions.get(each.id, ()))
+    }
+    return make_worklist(found, opinions, shown, hidden, store.lesions.of_day(day))
+
+
+def rows_of_lesion(store: Store, lesion: str, who: str | None) -> list[Row]:
+    """The images of a lesion, oldest first; `who` as in :func:`worklist_of_day`.
+
+    Raises:
+        Refused: there is no such lesion (404).
+    """
+    rows = []
+    for made in store.lesions.images(lesion):
+        opinions, impressions = store.list_opinions(made.id), store.list_impressions(made.id)
+        rows.append(_row(made, opinions, not has_seen(who, opinions, impressions), lesion))
+    return rows
+
+
+def has_seen(who: str | None, opinions: Iterable[Opinion], impressions: Iterable[Impression]) -> bool:
+    """Whether a clinician was shown the model's answer: after an impression of an image, or with an opinion.
+
+    Args:
+        who: the clinician, by the name of the token; ``None``: one whose impression does not come first.
+        opinions: on the image's diagnosis.
+        impressions: of the image.
+    """
+    return who in {None, *(each.who for each in opinions), *(each.who for each in impressions)}
+
+
+def _row(made: Diagnosis, opinions: Iterable[Opinion], hidden: bool, lesion: str | None) -> Row:
+    return Row(made, tuple(each for each in opinions if each.counts), hidden, lesion)

@@ -1,5 +1,7 @@
 // A diagnosis: its heatmaps over the image, and what the clinician says.
+import { offerAssignment } from "./assign.js";
 import { $, fail, fileName, goInWorklist, keysOn, onKeys, say, silent, turnKeys } from "./common.js";
+import { Viewer } from "./viewer.js";
 
 const result = $("result"), id = result.dataset.id, layers = [...document.querySelectorAll(".heat")];
 let hidden = false, asked = false;
@@ -22,27 +24,29 @@ function query(target, against) {
   return asked;
 }
 
+const stageOf = (layer) => layer.closest(".stage");
+
 function draw(name, target, against) {
   const layer = document.querySelector(`[data-map="${name}"]`);
   const asked = query(target, against);
-  layer.parentElement.dataset.state = "waiting";
+  stageOf(layer).dataset.state = "waiting";
   layer.src = `/v1/diagnoses/${id}/heat.png?${asked}`;
 }
 
 for (const layer of layers) {
   layer.addEventListener("load", () => {
-    layer.parentElement.dataset.state = "ready";
+    stageOf(layer).dataset.state = "ready";
     if (asked) say("The heatmap is ready.");
     asked = true; // the first comes by itself: the announcement then is the result
   });
   layer.addEventListener("error", () => {
-    if (layer.parentElement.dataset.state !== "gone") layer.parentElement.dataset.state = "failed";
+    if (stageOf(layer).dataset.state !== "gone") stageOf(layer).dataset.state = "failed";
     say("The heatmap could not be drawn.");
   });
 }
 
 for (const photo of document.querySelectorAll(".photo")) {
-  photo.addEventListener("error", () => { photo.parentElement.dataset.state = "gone"; });
+  photo.addEventListener("error", () => { stageOf(photo).dataset.state = "gone"; });
 }
 
 // Controls that change nothing are no controls. The node has the map by now, so asking costs nothing.
@@ -108,6 +112,7 @@ $("keys").checked = keysOn();
 $("keys").addEventListener("change", () => turnKeys($("keys").checked));
 
 function opine(agrees) {
+  document.querySelector("dialog")?.close();
   form.agrees.value = agrees;
   form.dispatchEvent(new Event("change"));
   form.scrollIntoView({ block: "center" });
@@ -178,6 +183,16 @@ $("opinions").addEventListener("click", async (event) => {
   }
 });
 
+// On paper is what the page shows now.
+$("pdf").addEventListener("click", () => {
+  const asked = query($("target").value, $("against").value);
+  asked.set("opacity", hidden ? 0 : $("opacity").value);
+  if ($("outlined")?.checked) asked.set("outline", "true");
+  $("pdf").href = `/diagnoses/${id}/summary.pdf?${asked}`;
+});
+
+new Viewer(document.querySelector(".viewer"));
+offerAssignment(id);
 show();
 main();
 // A new page says its title; this says the rest to those who cannot see it: melanoma first, what is folded not.

@@ -1,4 +1,5 @@
 // New images: chosen, dropped, pasted or photographed, and sent one after another with the clinical data.
+import { assign } from "./assign.js";
 import { $, fail, rememberName, say, silent } from "./common.js";
 
 const form = $("upload"), drop = $("drop"), send = $("send");
@@ -79,10 +80,35 @@ async function diagnose(entry) {
     if (!response.ok) return `${answer.error}. ${answer.remedy}.`;
     entry.id = answer.id;
     rememberName(answer.id, entry.file.name);
+    return await assignAs(answer.id);
   } catch {
     return silent;
   }
 }
+
+// Assigns an image to the chosen lesion; the first one of a new lesion makes its number.
+async function assignAs(id) {
+  if (!$("lesion").value) return;
+  const { lesion, problem } = await assign(id, { lesion: $("lesion").value === "new" ? null : $("lesion-number").value });
+  if (problem) return problem;
+  $("lesion").value = "known";
+  $("lesion-number").value = lesion;
+  $("known").hidden = false;
+}
+
+// Why the number of a known lesion cannot be used, if it cannot.
+async function wrongLesion() {
+  if ($("lesion").value !== "known") return "";
+  try {
+    const response = await fetch(`/v1/lesions/${encodeURIComponent($("lesion-number").value || "none")}`);
+    const answer = await response.json();
+    return response.ok ? "" : `${answer.error}. ${answer.remedy}.`;
+  } catch {
+    return silent;
+  }
+}
+
+$("lesion").addEventListener("change", () => { $("known").hidden = $("lesion").value !== "known"; });
 
 async function sendAll() {
   const all = waiting();
@@ -109,9 +135,10 @@ form.addEventListener("submit", async (event) => {
   }
   sending = true;
   update();
-  const wrong = await sendAll();
+  const unusable = await wrongLesion(), wrong = unusable || await sendAll();
   sending = false;
   if (!wrong) return location.assign(queue.length === 1 ? `/diagnoses/${queue[0].id}` : "/day");
   update();
-  fail(queue.length === 1 ? wrong : "Not all images were diagnosed. Those that were are in the worklist.");
+  if (unusable) $("lesion-number").focus();
+  fail(queue.length === 1 || unusable ? wrong : "Not all images were diagnosed. Those that were are in the worklist.");
 });

@@ -18,7 +18,8 @@ from dermafed.client.clinic.store.store import Store
 from dermafed.client.node.home import Home, make_home
 
 HEADERS = (
-    '{"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Obermoser^W"}]}, "00100020": {"Value": ["4711"]}}'
+    '{"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Obermoser^W"}]},'
+    ' "00100020": {"vr": "LO", "Value": ["4711"]}}'
 )
 CLINICAL = Clinical(age=71, sex="female", site="left forearm")
 SIDE = 16
