@@ -179,13 +179,13 @@ class _Summary(FPDF):
 
     def _box(self, headline: str, text: str, colour: tuple[int, int, int] | None) -> None:
         self.set_fill_color(*(colour or (255, 255, 255)))
-        for style, part, border in (("B", headline, "LTR"), ("", text, "LBR" if headline else "LTRB")):
+        parts = (("B", headline, "LTR", (1, 2, 0, 2)), ("", text, "LBR", (0, 2, 1, 2)))
+        for style, part, border, padding in parts if headline else (("", text, "LTRB", (1, 2, 1, 2)),):
             self.set_font(_FONT, style, _TEXT)
-            if part:
-                self.multi_cell(
-                    0, _LINE, part, border=border, align="L", fill=True, padding=(1, 2),
-                    new_x="LMARGIN", new_y="NEXT",
-                )  # fmt: skip
+            self.multi_cell(
+                0, _LINE, part, border=border, align="L", fill=True, padding=padding,
+                new_x="LMARGIN", new_y="NEXT",
+            )  # fmt: skip
         self.ln(_GAP / 2)
 
     def _height_of(self, text: str, points: float, width: float) -> float:

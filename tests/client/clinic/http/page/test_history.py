@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.shared.imaging.resize import resize
 from tests.client.clinic.http.http_node import CLASSES, SIDE
 from tests.client.clinic.http.page.conftest import Screen
 from tests.client.clinic.http.page.test_accessible import violations
+from tests.client.clinic.http.page.test_print import blocks, printed
 from tests.client.clinic.lesions import outlined, photograph
 from tests.client.clinic.store.samples import diagnosis, received
 
@@ -75,6 +79,21 @@ def pinch(page: Any, x: float, y: float, factor: float) -> None:
         apart = 20 * (1 + (factor - 1) * step)
         send("touchMove", x - apart, x + apart)
     send("touchEnd")
+
+
+def compare_with_pdf(screen: Screen) -> None:
+    """The PDF shows what the page does, with the slider and the outline as they are."""
+    page, stage = screen.page, screen.page.locator(".viewer .stage")
+    page.get_by_label("Heatmap", exact=True).fill("40")
+    page.get_by_label("The outline of the lesion too").check()
+    page.evaluate("document.querySelector('.use').hidden = true")  # it would lie over what is scrolled
+    page.wait_for_timeout(300)  # the heatmap changes gradually
+    shown = blocks(Image.open(io.BytesIO(stage.screenshot())))
+    with page.expect_download() as download:
+        page.get_by_role("link", name="PDF, one page").click()
+    plain, composed = map(blocks, printed(download.value.path().read_bytes(), pictures=2))
+    assert np.abs(composed - shown).max() < 20
+    assert np.abs(plain - shown).max() > 40, "the heatmap is seen"
 
 
 def test_two_pictures_of_a_lesion_move_together_and_are_measured(screen: Screen) -> None:
@@ -162,6 +181,7 @@ def test_a_picture_is_looked_at_closely_assigned_and_its_opinion_undone(screen: 
     viewer = page.locator(".viewer")
     assert "No scale" in viewer.locator("output").inner_text()
     assert not viewer.get_by_role("button", name="Measure").is_visible()
+    compare_with_pdf(screen)
     viewer.get_by_role("button", name="Full screen").click()
     viewer.get_by_role("button", name="Zoom in").click()
     assert (

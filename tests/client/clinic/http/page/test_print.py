@@ -48,6 +48,7 @@ def test_paper_shows_the_picture_of_the_screen(screen: Screen, paper: dict[str, 
     screen.sign_in()
     screen.diagnose()
     stage = page.locator(".stage").first
+    page.evaluate("document.querySelector('.use').hidden = true")  # it would lie over what is scrolled
 
     def on_screen() -> np.ndarray:
         page.wait_for_timeout(300)  # the heatmap comes and goes gradually
@@ -62,3 +63,7 @@ def test_paper_shows_the_picture_of_the_screen(screen: Screen, paper: dict[str, 
     without = on_screen()
     assert np.abs(with_heatmap - without).max() > 40, "the heatmap is seen"
     assert np.abs(on_paper() - without).max() < 15
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("button", name="Zoom in").click()
+    assert np.abs(on_screen() - with_heatmap).max() > 15
+    assert np.abs(on_paper() - with_heatmap).max() < 15, "on paper is all of the picture"
