@@ -118,9 +118,9 @@ async function sendAll() {
     entry.state.textContent = "Diagnosing …";
     say(`Diagnosing image ${place + 1} of ${all.length}.`);
     const problem = await diagnose(entry);
-    entry.state.textContent = problem ?? "";
+    entry.state.textContent = problem ? `${problem} ` : "";
     if (problem) wrong = problem;
-    else entry.state.append(Object.assign(document.createElement("a"), { href: `/diagnoses/${entry.id}`, textContent: "Open the diagnosis" }));
+    if (entry.id) entry.state.append(Object.assign(document.createElement("a"), { href: `/diagnoses/${entry.id}`, textContent: "Open the diagnosis" }));
     entry.remove.hidden = !problem;
   }
   return wrong;
