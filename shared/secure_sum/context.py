@@ -44,7 +44,7 @@ class KeyContext(Task):
         plan: SHA-256 of the plan, hexadecimal.
         attempt: the attempt's number, from 1.
         roster: the roster's fingerprint.
-        threshold: how many clinics open the sum.
+        threshold: how many clinics must take part, :attr:`dermafed.shared.secure_sum.terms.Terms.threshold`.
         codec: SHA-256 of how the values are encoded.
     """
 

@@ -66,14 +66,14 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 
 
 def train(federation: Federation, name: str, rounds: int, deadline: str = "20m") -> None:
-    number = 1 + len(json.loads(federation.coordinator("runs", "--json"))["runs"])
-    folder = federation.server / "runs" / f"{number:04d}-{name}"
-    folder.mkdir(parents=True)
-    first = {"weights": np.linspace(-1, 1, 12, dtype=np.float32), "adapted": np.ones(12, bool)}
-    np.savez(folder / START_FILE, **first, origin="none")  # a small model in place of the plan's
     plan = federation.folder / f"{name}.toml"
     plan.write_text(PLAN.format(name=name, rounds=rounds, deadline=deadline))
     federation.coordinator("train", plan)
+    folder = federation.server / "runs" / f"{federation.run(name)['number']:04d}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Before the clinics have agreed: a small model in place of the plan's.
+    weights, adapted = np.linspace(-1, 1, 12, dtype=np.float32), np.ones(12, bool)
+    np.savez(folder / START_FILE, weights=weights, adapted=adapted, origin="none")
     for clinic in CLINICS:
         wait_for(lambda clinic=clinic: name in federation.at(clinic, "plans"), LONG)  # type: ignore[misc]
         if "waits for you" in federation.at(clinic, "plans"):
