@@ -63,7 +63,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, unique
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
@@ -117,6 +117,7 @@ LARGEST_LOSS = 1e6
 _SETTING = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 
 
+@unique
 class Refusal(IntEnum):
     """Why a clinic sent no result; outside Flower's own codes."""
 
