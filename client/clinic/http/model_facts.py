@@ -138,7 +138,7 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
 
 
 def trained_on(data: Mapping[str, Any]) -> TrainedOn:
-    """What a model's information says of its images; see :func:`dermafed.simulation.runs.model_data.model_data`."""
+    """What ``data`` of a model's information says of its training images."""
     clinics, counts = data.get("clinics", ()), data.get("training_images")
     if counts or not isinstance(clinics, Mapping):
         return TrainedOn(tuple(clinics), sum(counts.values()) if counts else None)
