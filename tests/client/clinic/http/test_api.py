@@ -234,7 +234,8 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "lesion",
         "uploaded",
         "doubts",
-    }  # this node's model has none, a device sent the image, and nothing in it is in doubt
+        "width_mm",
+    }  # this node's model has none, a device sent the image without a scale, and nothing is in doubt
     assert set(answer) == set(post(node.device(), png()).json()) | alert
     form = document["paths"]["/v1/diagnoses"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert set(form["schema"]["properties"]) == {"image", "metadata"}
