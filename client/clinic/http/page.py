@@ -9,7 +9,8 @@ from string import hexdigits
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermafed.client.clinic.answers.lesion_text import LESION_CAVEAT, lesion_rows
@@ -200,6 +201,12 @@ def local(time: str) -> datetime:
     return datetime.fromisoformat(time).astimezone()
 
 
+@pass_context
+def _spaced(_: Context, name: str) -> str:
+    """A word in the reader's language: without the context, Jinja would keep what it makes of constants."""
+    return term(name)
+
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
     autoescape=True,
@@ -207,12 +214,11 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     extensions=["jinja2.ext.i18n"],
-    optimized=False,  # what a filter makes of a constant depends on the language
 )
 _TEMPLATES.policies |= {"ext.i18n.trimmed": True, "json.dumps_kwargs": {"ensure_ascii": False}}
 _TEMPLATES.install_gettext_callables(speech.find_message, speech.find_form, newstyle=True)  # type: ignore[attr-defined]
 _TEMPLATES.filters.update(
-    percent=percent, spaced=term, local=local, melanoma=melanoma_line, measured=lesion_rows, retell=retell,
+    percent=percent, spaced=_spaced, local=local, melanoma=melanoma_line, measured=lesion_rows, retell=retell,
     number=speech.number, day=speech.day, weekday=speech.weekday, day_of_year=speech.day_of_year,
     clock=speech.clock,
 )  # fmt: skip

@@ -165,6 +165,7 @@ def test_several_images_are_dropped_and_pasted_and_form_a_worklist(screen: Scree
     page, store = screen.page, screen.node.store
     before = {each.id for each in store.list_day(date.today())}
     screen.sign_in()
+    page.wait_for_load_state()  # with its scripts
     page.evaluate(
         """base64 => {
             const bytes = Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
