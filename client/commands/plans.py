@@ -101,6 +101,7 @@ def _print(hash: str, known: StoredOffer, limits: Limits) -> None:
 def describe(known: StoredOffer, limits: Limits) -> list[str]:
     """What a plan asks for and what the clinic would send, in lines for the person who decides."""
     from dermafed.client.node.plan_roster import describe_sums
+    from dermafed.shared.protocol.defence_words import rule_line
 
     offer = known.offer
     model, recipe = offer.model, offer.recipe
@@ -118,17 +119,12 @@ def describe(known: StoredOffer, limits: Limits) -> list[str]:
         f"explanations of the last model: {'asked for' if offer.explain else 'no'}",
         f"calibration of the last model: {'asked for' if offer.calibrate else 'no'}",
         f"differential privacy: {_private(offer)}",
-        f"against hostile clinics: {_robust(offer)}",
+        rule_line(offer),
         *describe_sums(offer),
         *_settings(offer),
         *(f"sends: {what}" for what in offer.sends),
         *(f"beyond your limits: {what}" for what in beyond),
     ]
-
-
-def _robust(offer: Offer) -> str:
-    robust = offer.robust
-    return f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
 
 
 _PART = ", which the clinics of a secure sum add in parts: each step is one sum"

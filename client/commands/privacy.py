@@ -61,9 +61,9 @@ def privacy(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
 def defences(stored: StoredOffer) -> list[str]:
     """How an approved plan protects patients, and what a server could have learnt, in lines for people."""
-    robust = stored.offer.robust
-    rule = f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
-    return [f"against hostile clinics: {rule}", *_of_patients(stored.offer), *_asked_for(stored.offer)]
+    from dermafed.shared.protocol.defence_words import rule_line
+
+    return [rule_line(stored.offer), *_of_patients(stored.offer), *_asked_for(stored.offer)]
 
 
 def _of_patients(offer: Offer) -> list[str]:

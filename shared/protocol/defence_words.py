@@ -43,3 +43,10 @@ def _words(offer: Offer) -> Iterator[str]:
             f"Each patient has differential privacy of epsilon {dp.epsilon:g} at delta {dp.delta:g}: the "
             f"last layer alone is trained, {_NOISE[dp.place]}."
         )
+
+
+def rule_line(offer: Offer) -> str:
+    """What a plan has against hostile clinics, as a line of a list; also where it has no rule."""
+    robust = offer.robust
+    rule = f"{robust.rule}, bears {robust.hostile} of them" if robust.active else "screening, then the mean"
+    return f"against hostile clinics: {rule}"
