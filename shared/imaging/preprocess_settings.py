@@ -16,7 +16,7 @@ Denoise = Literal["bm3d", "bm3d-package", "none"]
 ImageSize = Annotated[
     int,
     Field(ge=32, le=2048, description="Side of the network's input in pixels"),
-    Key(synthetic=64, pretrained=192, panel="Preprocessing", limit=512, asks="images of {} pixels"),
+    Key(synthetic=128, pretrained=192, panel="Preprocessing", limit=512, asks="images of {} pixels"),
 ]
 
 _SMALLEST_TILE = 8  # pixels: below, CLAHE equalises noise

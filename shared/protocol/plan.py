@@ -73,7 +73,7 @@ class RunKeys(Settings):
     refit: Annotated[
         Refit,
         Field(description="Train the last layer anew after the last round: none, ridge or logistic"),
-        Key(later=True, pretrained="logistic", asks="the last layer anew: {}"),
+        Key(later=True, synthetic="logistic", pretrained="logistic", asks="the last layer anew: {}"),
     ] = "none"
     own_layer: Annotated[
         bool,
@@ -194,13 +194,19 @@ def _by_weights(weights: str, given: Mapping[str, Any]) -> dict[str, Any]:
     parts: tuple[type[Settings], ...] = (RunKeys, *PARTS.values())
     keys = {name: info.key.pretrained for part in parts for name, info in keys_of(part).items()}
     found = {name: value for name, value in keys.items() if value is not None}
+    return without_excluded(found | {"frozen_blocks": frozen_blocks}, given)
+
+
+def without_excluded(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults without those that a given key excludes."""
+    excluded = set()
     if given.get("frozen_blocks") == 0 or given.get("augment") is False:
-        del found["views"]
+        excluded.add("views")
     if given.get("strategy") == EXACT_HEAD or given.get("calibrate") is False:
-        del found["refit"]
+        excluded.add("refit")
     if given.get("calibrate") is False or given.get("batch_norm") == "local":
-        del found["own_layer"]
-    return found | {"frozen_blocks": frozen_blocks}
+        excluded.add("own_layer")
+    return {name: value for name, value in defaults.items() if name not in excluded}
 
 
 def read_parts(values: Mapping[str, Any], parts: Mapping[str, type[Settings]] = PARTS) -> dict[str, Settings]:

@@ -96,7 +96,7 @@ class Recipe(Settings):
     learning_rate: Annotated[
         Number,
         Field(gt=0, le=10, description="The peak of the learning rate"),
-        Key(synthetic=1e-3, pretrained=1e-3, limit=0.1, asks="a learning rate of {:g}"),
+        Key(synthetic=5e-3, pretrained=1e-3, limit=0.1, asks="a learning rate of {:g}"),
     ] = 5e-4
     schedule: Annotated[Schedule, Field(description="cosine (with a warm-up) or constant")] = "cosine"
     warmup: Annotated[
@@ -136,7 +136,7 @@ class Recipe(Settings):
     views: Annotated[
         int,
         Field(ge=0, le=64, description="Augmented views of each image that are drawn once; 0: always anew"),
-        Key(later=True, pretrained=4),
+        Key(later=True, synthetic=2, pretrained=4),
     ] = 0
     group_balance: Annotated[Grouping, Field(description="Against unequal groups of patients")] = "none"
     ridge: Annotated[

@@ -9,11 +9,14 @@ from typing import Any
 from dermafed.shared.model.model_info import LITE0_PACKAGE
 from dermafed.shared.model.model_settings import backbone_name, default_frozen_blocks
 from dermafed.shared.protocol.defences import defaults_with_defences
-from dermafed.shared.protocol.plan import defaults_by_weights
+from dermafed.shared.protocol.plan import defaults_by_weights, without_excluded
 from dermafed.shared.settings import KeyInfo
 
 SYNTHETIC = "synthetic"
 """In place of a path: images are drawn."""
+
+_TRAINED_WHOLE = {"image_size": 64, "learning_rate": 1e-3}
+"""Where all blocks of a synthetic run are trained, and not computed once."""
 
 
 def default_settings(given: Mapping[str, Any], keys: Mapping[str, KeyInfo]) -> dict[str, Any]:
@@ -27,10 +30,15 @@ def default_settings(given: Mapping[str, Any], keys: Mapping[str, KeyInfo]) -> d
         weights = given.get("weights", "imagenet")
         found = {"weights": weights} | defaults_by_weights(weights, given)
         return {name: value for name, value in found.items() if name in keys}
-    found = {name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None}
     weights = given.get("weights", _synthetic_start(given.get("backbone", "EfficientNetB0")))
-    found |= {name: value for name, value in defaults_with_defences(given).items() if name in keys}
-    return found | {"weights": weights, "frozen_blocks": default_frozen_blocks(weights)}
+    found = {name: key.key.synthetic for name, key in keys.items() if key.key.synthetic is not None}
+    if weights == "lite0" and given.get("batch_norm", "frozen") == "frozen" and given.get("frozen_blocks", 1):
+        found = without_excluded(found, given)
+    else:
+        found = {name: found[name] for name in ("rounds", "epochs")} | _TRAINED_WHOLE
+        found["frozen_blocks"] = default_frozen_blocks(weights)
+    defended = {name: value for name, value in defaults_with_defences(given).items() if name in keys}
+    return found | defended | {"weights": weights}
 
 
 def _synthetic_start(backbone: object) -> str:

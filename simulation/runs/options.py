@@ -68,6 +68,8 @@ def _depends(key: KeyInfo) -> bool:
 
 def _defaults(key: KeyInfo) -> str:
     synthetic = key.default if key.key.synthetic is None else key.key.synthetic
+    if key.key.otherwise:
+        return f"{synthetic} synthetic, {key.key.otherwise}"
     if key.key.pretrained is None:
         return f"{synthetic} synthetic, {key.default} real data"
     real = f"{key.key.pretrained} real data, {key.default} with weights none"

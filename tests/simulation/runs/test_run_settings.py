@@ -55,7 +55,7 @@ def test_a_synthetic_run_starts_from_what_is_there(
     assert RunSettings(**asked).weights == weights
 
 
-@pytest.mark.parametrize(("weights", "blocks"), [("none", 0), ("lite0", 0), ("imagenet", 4), ("own.h5", 4)])
+@pytest.mark.parametrize(("weights", "blocks"), [("none", 0), ("lite0", 7), ("imagenet", 4), ("own.h5", 4)])
 def test_early_blocks_of_trained_weights_are_frozen(weights: str, blocks: int) -> None:
     assert RunSettings(weights=weights).frozen_blocks == blocks
 
@@ -69,9 +69,26 @@ def test_defaults_depend_on_the_data() -> None:
         if key.key.pretrained is not None:
             assert (getattr(real, name), getattr(scratch, name)) == (key.key.pretrained, key.default)
     assert (synthetic.rounds, scratch.rounds, real.rounds) == (10, 32, 16)
-    assert (synthetic.views, scratch.views, real.views) == (0, 0, 4)
-    assert (synthetic.refit, scratch.refit, real.refit) == ("none", "none", "logistic")
+    assert (synthetic.views, scratch.views, real.views) == (2, 0, 4)
+    assert (synthetic.refit, scratch.refit, real.refit) == ("logistic", "none", "logistic")
     assert RunSettings(rounds=3).rounds == 3
+
+
+@pytest.mark.parametrize("given", [{"weights": "none"}, {"batch_norm": "local"}, {"frozen_blocks": 0}])
+def test_a_synthetic_run_whose_blocks_are_trained_has_smaller_images(given: dict[str, Any]) -> None:
+    settings = RunSettings(**given)
+    assert (settings.image_size, settings.learning_rate, settings.views) == (64, 1e-3, 0)
+    assert (settings.features, settings.refit) == ("pooled", "none")
+
+
+@pytest.mark.parametrize(
+    ("given", "left_out"),
+    [({"augment": False}, {"views": 0}), ({"strategy": "exact-head"}, {"refit": "none"})],
+)
+def test_defaults_of_a_synthetic_run_give_way(given: dict[str, Any], left_out: dict[str, Any]) -> None:
+    settings = RunSettings(**given)
+    assert {name: getattr(settings, name) for name in left_out} == left_out
+    assert (settings.frozen_blocks, settings.batch_norm) == (7, "frozen")
 
 
 def test_one_changed_setting_leaves_the_others(tmp_path: Path) -> None:
