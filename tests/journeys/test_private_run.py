@@ -27,6 +27,9 @@ threads = 1
 privacy = {{ dp = {{ epsilon = 4, delta = 1e-3, place = "clinic", layers = "head", rate = 0.5 }} }}
 [model]
 image_size = 32
+[training]
+optimizer = "sgd"
+learning_rate = 1.0
 [rules]
 quorum = 1
 deadline = "1h"

@@ -83,7 +83,9 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateFede
     folder = tmp_path_factory.mktemp("private")
     with pytest.MonkeyPatch.context() as patch, tiny_backbones():
         patch.setenv("DERMAFED_CACHE", str(folder / "cache"))
-        made = PrivateFederation(folder)
+        made = PrivateFederation(
+            folder, images=(60,) * 5
+        )  # each patient is drawn alone: of few, none may be on a side
         for home in made.homes.values():
             settings = home.settings_file.read_text().replace('policy = "limits"', 'policy = "ask"')
             home.settings_file.write_text(settings + "\n[privacy]\nepsilon = 100\n")
