@@ -24,7 +24,7 @@ from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.model.parts import VARIANCES, Parts
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
-from dermafed.shared.protocol.summed import LARGEST_LOSS, Label, Summing, digest_of
+from dermafed.shared.protocol.summed import LARGEST_LOSS, MOST_IMAGES, Label, digest_of
 from dermafed.shared.training.trainer import FloatVector
 
 Sums = Mapping[str, NDArray[np.float64]]
@@ -72,8 +72,10 @@ def mean_of(group: GroupSum, start: FloatVector, sums: SecureSums, parts: Parts)
     weight, loss = float(group.sums["weight"][0]), float(group.sums["loss"][0])
     if weight < len(group.names):
         raise impossible("update", "their weights are below one image each")
+    if weight > len(group.names) * MOST_IMAGES:
+        raise impossible("update", f"their weights are above {MOST_IMAGES:,} images each")
     change, rounding = group.sums["change"] / weight, _rounding(sums, group) / weight
-    _check_possible(weight, change, loss / weight, sums.summing, rounding)
+    _check_possible(change, loss / weight, sums.summing.privacy.largest_change, rounding)
     mean = start.astype(np.float64) + change
     _end_rounding_below_zero(mean, parts, rounding)
     return mean, loss / weight
@@ -116,18 +118,13 @@ def _rounding(sums: SecureSums, group: GroupSum) -> float:
     return layout.step(layout.parts[0]) / 2 * len(group.names)
 
 
-def _check_possible(
-    weight: float, change: NDArray[np.float64], loss: float, summing: Summing, rounding: float
-) -> None:
+def _check_possible(change: NDArray[np.float64], loss: float, largest: float, rounding: float) -> None:
     """Refuse a mean that no clinics have, whose own code refuses such values: one of them sent what it liked.
 
     Raises:
         SumLostError: names what is impossible.
     """
-    largest, found = summing.privacy.largest_change, float(np.abs(change).max(initial=0.0))
-    if summing.groups == 1 and weight > summing.images:
-        raise impossible("update", "their weights are more than there are images")
-    if found > largest + 2 * rounding:
+    if (found := float(np.abs(change).max(initial=0.0))) > largest + 2 * rounding:
         raise impossible("update", f"a weight changed by {found:.3g} on average, more than {largest:g}")
     if not -1.0 <= loss <= LARGEST_LOSS:  # 0, but for the sum's rounding
         raise impossible("update", f"the training loss is {loss:.3g}")

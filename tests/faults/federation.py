@@ -194,9 +194,13 @@ class Federation(Processes):
             folder.mkdir(parents=True, exist_ok=True)
             np.savez(folder / START_FILE, **start)  # type: ignore[arg-type]
         for clinic in self.clinics:
-            wait_for(lambda clinic=clinic: name in self.at(clinic, "plans"), LONG)  # type: ignore[misc]
-            if "waits for you" in self.at(clinic, "plans"):
+            if wait_for(lambda clinic=clinic: self.decision_at(clinic, name), LONG) == "waiting":  # type: ignore[misc]
                 self.at(clinic, "approve", name)
+
+    def decision_at(self, clinic: str, name: str) -> str:
+        """What a clinic has decided about the plan of this name; empty: it has not come."""
+        plans = json.loads(self.at(clinic, "plans", "--json"))
+        return next((str(plan["decision"]) for plan in plans if plan["name"] == name), "")
 
     def run(self, name: str) -> dict[str, Any]:
         runs = json.loads(self.coordinator("runs", "--json"))["runs"]

@@ -132,7 +132,7 @@ def test_an_attempt_that_is_repeated_is_charged_again_until_nothing_is_left(
             federation.restart(name)  # which forgets the attempt
 
     federation.before = fail_once
-    with pytest.raises(FederationError, match="BudgetSpent"):
+    with pytest.raises(FederationError, match=r"BudgetSpent\); its patients' epsilon is spent"):
         federation.start_run("second")
     run = find_run(federation.record, "second")
     assert failed == set(NAMES[3:])
@@ -150,4 +150,4 @@ def test_a_ledger_that_is_set_back_adds_nothing_to_a_sum(federation: PrivateFede
     assert federation.charges("linz", run) == STEPS[:3]
     (row,) = load_state(federation.folder / "runs" / run.folder_name).history
     assert row.replied == 4
-    assert "graz: not approved there (LedgerSetBack)" in row.left_out
+    assert "graz: not approved there (LedgerSetBack); its ledger of privacy is an older copy" in row.left_out

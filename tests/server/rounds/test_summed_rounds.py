@@ -269,7 +269,7 @@ def test_a_clinic_that_sends_random_numbers_costs_a_round_and_not_the_model(tmp_
 @pytest.mark.parametrize(
     ("liar", "why"),
     [
-        ({"weight": [10_000]}, "their weights are more than there are images"),
+        ({"weight": [1e6]}, "their weights are above 1,000,000 images each"),
         ({"change": 3 * np.eye(PARAMETERS)[3]}, "a weight changed by 6"),
         ({"loss": [2e6]}, "the training loss is"),
     ],
