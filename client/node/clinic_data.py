@@ -23,7 +23,7 @@ from dermafed.shared.lesions.patients import patient_groups
 from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.lesions.splits import check_no_duplicates, split_clinics
+from dermafed.shared.lesions.splits import Kind, check_no_duplicates, split_clinics
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.storage.atomic_files import make_folder, write_json
 
@@ -104,13 +104,18 @@ def split_clinic_data(clinic: ClinicData, offer: Offer, folder: OfferFolder) -> 
     class_map = class_map_for(offer.model.classes, places, of=offer.labels, places=places)
     mapped, _ = class_map.apply(records)
     ordered = sorted(mapped, key=lambda record: record.image_id)
-    (splits,) = split_clinics({clinic.name: ordered}, seed=offer.seed, kind=offer.split).values()
+    (splits,) = split_clinics({clinic.name: ordered}, seed=offer.seed, kind=_kind_of(offer)).values()
     check_no_duplicates([splits])
     if not _has_begun(folder):
         make_folder(folder.folder)
         write_json(folder.reviewed, {"images": [record.image_id for record in reviewed]})
     write_clinic_split(folder.split, splits)
     return read_clinic_split(folder.split)
+
+
+def _kind_of(offer: Offer) -> Kind:
+    """How to split: with noise for each patient, no patient's side may depend on other patients."""
+    return "single" if offer.dp is not None and offer.split == "drawn" else offer.split
 
 
 def _reviewed(clinic: ClinicData, folder: OfferFolder) -> list[LesionRecord]:

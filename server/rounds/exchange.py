@@ -155,5 +155,14 @@ def error_text(error: Error) -> str:
         # The text of other errors is not ours and may contain anything.
         return LOST.get(error.code, f"it replied with Flower's error {error.code}")
     what = Refusal(error.code).name.replace("_", " ").lower()
-    kind = error.reason if _TYPE_NAME.fullmatch(error.reason or "") else "unknown"
-    return f"{what} there ({kind}); its own log says why"
+    kind = error.reason or ""
+    if not _TYPE_NAME.fullmatch(kind):
+        kind = "unknown"
+    return f"{what} there ({kind}); {_REMEDIES.get(kind, 'its own log says why')}"
+
+
+_REMEDIES = {
+    "BudgetSpent": "its patients' epsilon is spent: go on without it, or ask for another plan",
+    "LedgerSetBack": "its ledger of privacy is an older copy: the newest has to be put back there",
+}
+"""By the type of a clinic's exception, what a person can do."""

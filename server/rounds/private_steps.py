@@ -12,16 +12,18 @@ from typing import Self
 
 import numpy as np
 from flwr.serverapp import Grid
+from numpy.typing import NDArray
 
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.exchange import Participation
 from dermafed.server.rounds.opened_sums import Asked
 from dermafed.server.rounds.secure_sums import SecureSums
+from dermafed.server.rounds.summed_rounds import impossible
 from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
 from dermafed.shared.protocol.private_plan import PrivatePlan
-from dermafed.shared.protocol.summed import digest_of
+from dermafed.shared.protocol.summed import Summing, digest_of
 from dermafed.shared.training.recipe import Recipe
 
 
@@ -62,15 +64,31 @@ class PrivateSteps:
             number: the round.
 
         Raises:
-            SumLostError: the sum can never be opened.
+            SumLostError: the sum can never be opened, or is none of patients' gradients.
             FederationError: it was not opened, but may be when the run goes on.
         """
         content = encode_instruction(state.weights, number, {})
         digest = digest_of(decode_instruction(content))
         opened = sums.open(grid, Asked("train", number, digest, self.layer, content))
+        _check_possible(opened.sums["gradient"], sums.summing)
         drawn = self.rate * sums.summing.images
         rate = self.recipe.learning_rate_at((number - 0.5) / self.rounds)
         moved = state.weights.astype(np.float64)
         moved[-self.layer :] -= rate / drawn * opened.sums["gradient"]
         clinics = {name: ClinicRound(name) for name in opened.participation.replied}
         return Trained(moved, math.nan, clinics), opened.participation
+
+
+def _check_possible(gradient: NDArray[np.float64], summing: Summing) -> None:
+    """Refuse a sum beyond all patients' gradients, of one direction, and as much again for noise.
+
+    Raises:
+        SumLostError: a clinic sent what it liked: of random numbers, a quarter is beyond.
+    """
+    assert summing.privacy.dp is not None
+    most = _ROOM / summing.gradient_grid * summing.privacy.dp.clip
+    if (found := float(np.abs(gradient).max(initial=0.0))) > most:
+        raise impossible("gradient", f"a slope of {found:.3g} is more than all patients have, {most:.3g}")
+
+
+_ROOM = 1.5 * 2**30  # steps of the grid; it wraps around at 2^31

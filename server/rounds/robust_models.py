@@ -31,8 +31,9 @@ FAR = 2.0
 class RobustModels(TrainedModels):
     """The updates of one round, some of which may be hostile; see :class:`TrainedModels`.
 
-    The rule bears as many hostile clinics as the plan says, less those whose update was refused or left out:
-    an honest clinic sends nothing of that kind. A clinic that does not reply may be an honest one.
+    The rule bears as many hostile clinics as the plan says; where too few are left for that, less those whose
+    update was refused or left out: hardly an honest clinic sends anything of that kind. A clinic that does
+    not reply may be an honest one.
 
     Attributes:
         robust: the rule.
@@ -103,18 +104,20 @@ class RobustModels(TrainedModels):
     def _hostile_left(self, kept: int) -> int:
         """How many of the clinics that are left may be hostile.
 
-        Where more are caught than the plan has hostile ones, honest ones may be among them: all may be left.
+        All of the planned ones, if so many can be borne: an honest clinic, whose training diverged, may have
+        been caught. Otherwise those that were caught are the hostile ones, if they are not more than planned.
         """
         planned = self.robust.hostile
-        left = planned - self.caught if self.caught <= planned else planned
-        least = least_clinics(self.robust.rule, left)
-        if kept < least:
+        certain = planned - self.caught if self.caught <= planned else planned
+        borne = [n for n in range(certain, planned + 1) if kept >= least_clinics(self.robust.rule, n)]
+        if not borne:
+            least = least_clinics(self.robust.rule, certain)
             raise FederationError(
-                f"{self.robust.rule} with {left} hostile needs {least} updates, and {kept} are left",
+                f"{self.robust.rule} with {certain} hostile needs {least} updates, and {kept} are left",
                 where=f"round {self.number}",
                 remedy="See in the server's log who was left out; suspend the hostile, then resume the run",
             )
-        return left
+        return borne[-1]
 
     def _steps(self, kept: list[str]) -> Steps:
         found = [self._screened[name] for name in kept]

@@ -24,7 +24,7 @@ from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.model.parts import VARIANCES, Parts
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
-from dermafed.shared.protocol.summed import Label, digest_of
+from dermafed.shared.protocol.summed import LARGEST_LOSS, MOST_IMAGES, Label, digest_of
 from dermafed.shared.training.trainer import FloatVector
 
 Sums = Mapping[str, NDArray[np.float64]]
@@ -69,12 +69,16 @@ def mean_of(group: GroupSum, start: FloatVector, sums: SecureSums, parts: Parts)
     Raises:
         SumLostError: no clinics can have such updates.
     """
-    weight = float(group.sums["weight"][0])
+    weight, loss = float(group.sums["weight"][0]), float(group.sums["loss"][0])
     if weight < len(group.names):
-        raise _impossible("update", "their weights are below one image each")
-    mean = start.astype(np.float64) + group.sums["change"] / weight
-    _end_rounding_below_zero(mean, parts, sums, group)
-    return mean, float(group.sums["loss"][0] / weight)
+        raise impossible("update", "their weights are below one image each")
+    if weight > len(group.names) * MOST_IMAGES:
+        raise impossible("update", f"their weights are above {MOST_IMAGES:,} images each")
+    change, rounding = group.sums["change"] / weight, _rounding(sums, group) / weight
+    _check_possible(change, loss / weight, sums.summing.privacy.largest_change, rounding)
+    mean = start.astype(np.float64) + change
+    _end_rounding_below_zero(mean, parts, rounding)
+    return mean, loss / weight
 
 
 def evaluate_by_sums(
@@ -108,18 +112,34 @@ def asked_of(label: Label, number: int, content: RecordDict) -> Asked:
     return Asked(label, number, digest_of(asked), asked.weights.size, content)
 
 
-def _end_rounding_below_zero(mean: Means, parts: Parts, sums: SecureSums, group: GroupSum) -> None:
+def _rounding(sums: SecureSums, group: GroupSum) -> float:
+    """How far a sum of changes is off at most, by the rounding of its clinics' numbers."""
+    layout = sums.summing.terms("train", group.sums["change"].size).layout
+    return layout.step(layout.parts[0]) / 2 * len(group.names)
+
+
+def _check_possible(change: NDArray[np.float64], loss: float, largest: float, rounding: float) -> None:
+    """Refuse a mean that no clinics have, whose own code refuses such values: one of them sent what it liked.
+
+    Raises:
+        SumLostError: names what is impossible.
+    """
+    if (found := float(np.abs(change).max(initial=0.0))) > largest + 2 * rounding:
+        raise impossible("update", f"a weight changed by {found:.3g} on average, more than {largest:g}")
+    if not -1.0 <= loss <= LARGEST_LOSS:  # 0, but for the sum's rounding
+        raise impossible("update", f"the training loss is {loss:.3g}")
+
+
+def _end_rounding_below_zero(mean: Means, parts: Parts, rounding: float) -> None:
     """Variances that a sum's rounding has put below 0 become 0; others below 0 no clinic can have.
 
     Raises:
         SumLostError: a variance is further below 0 than by rounding.
     """
-    layout = sums.summing.terms("train", mean.size).layout
-    error = layout.step(layout.parts[0]) / 2 * len(group.names)
     of_variances = parts == VARIANCES
     variances = mean[of_variances]
-    if variances.size and variances.min() < -2 * error / float(group.sums["weight"][0]):
-        raise _impossible("update", "batch normalisation's variances are below 0 on average")
+    if variances.size and variances.min() < -2 * rounding:
+        raise impossible("update", "batch normalisation's variances are below 0 on average")
     mean[of_variances] = np.maximum(variances, 0.0)
 
 
@@ -142,7 +162,7 @@ def _evaluated(sums: Sums, classes: int) -> Evaluated:
         or not 0 < together.images == confusion.sum()
         or (counted > confusion.sum(axis=1)).any()
     ):
-        raise _impossible("evaluation", "no images have such counts")
+        raise impossible("evaluation", "no images have such counts")
     auc = together.auc
     loss = together.loss
     return Evaluated(
@@ -154,7 +174,8 @@ def _evaluated(sums: Sums, classes: int) -> Evaluated:
     )
 
 
-def _impossible(what: str, why: str) -> SumLostError:
+def impossible(what: str, why: str) -> SumLostError:
+    """That what was opened is no sum of what the clinics were asked for: the round goes on without it."""
     return SumLostError(
         f"The sum of the clinics' {what}s is none of honest clinics: {why}",
         where="secure sum",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -15,6 +15,9 @@ from dermafed.shared.lesions.record import LesionRecord
 
 Stratum = tuple[str, str]
 """Clinic and class; the class is empty for all images of a clinic."""
+
+Assign = Callable[[Sequence[Counter[Stratum]], Sequence[int], Sequence[float]], list[int]]
+"""Chooses the side of each group, as :func:`assign_groups` does."""
 
 
 def draw(seed: int, *names: str) -> int:
@@ -128,6 +131,27 @@ def assign_groups(
         if group not in assignment.side:
             assignment.assign(group, assignment.neediest(group, sides))
     return [assignment.side[group] for group in range(len(strata))]
+
+
+def assign_alone(
+    classes: Sequence[Counter[Stratum]], draws: Sequence[int], fractions: Sequence[float]
+) -> list[int]:
+    """Choose a side for each group by its draw alone, whatever other groups there are.
+
+    Where sides are filled up by class, one patient more moves many others to another side, and whoever
+    protects each patient by noise would have to protect all of these at once.
+
+    Args:
+        classes: not used.
+        draws: a random number in [0, 2^64) for each group.
+        fractions: the share of each side; a share of 0 stays empty.
+
+    Returns:
+        The side of each group, as an index into ``fractions``.
+    """
+    ends = np.cumsum(fractions)
+    places = np.array([drawn >> 11 for drawn in draws]) * 2.0**-53  # in [0, 1), exactly
+    return [int(side) for side in np.searchsorted(ends, places * ends[-1], side="right")]
 
 
 def _with_clinics(counts: Counter[Stratum]) -> Counter[Stratum]:

@@ -9,10 +9,19 @@ from typing import Literal
 
 from dermafed.shared.errors import DatasetError, ImageError, SettingsError
 from dermafed.shared.imaging.decoding import content_digest
-from dermafed.shared.lesions.lesion_groups import Stratum, assign_groups, draw, lesion_groups
+from dermafed.shared.lesions.lesion_groups import (
+    Assign,
+    Stratum,
+    assign_alone,
+    assign_groups,
+    draw,
+    lesion_groups,
+)
 from dermafed.shared.lesions.record import SIDES, SPLIT_NAMES, LesionRecord, Splits
 
 FRACTIONS = (0.7, 0.1, 0.2)
+
+Kind = Literal["drawn", "even", "given", "held-out", "single"]
 
 
 def split_clinics(
@@ -20,7 +29,7 @@ def split_clinics(
     *,
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
-    kind: Literal["drawn", "even", "given", "held-out"] = "drawn",
+    kind: Kind = "drawn",
 ) -> dict[str, Splits]:
     """Split each clinic's records on its own, by class, with no lesion or patient on two sides anywhere.
 
@@ -35,7 +44,8 @@ def split_clinics(
             of each class that the clinic has (the paper's even split); ``given``: by the records' attribute
             ``split``; ``held-out``: the images that this attribute assigns to validation or test are the
             test, as in a challenge, and the others are drawn into training and validation, except other
-            images of the test's lesions and patients.
+            images of the test's lesions and patients; ``single``: each patient, else each lesion, is drawn
+            whatever the others are, as differential privacy needs it, and not by class.
 
     Returns:
         The sides of each clinic, clinics in order of name.
@@ -67,7 +77,9 @@ def _sides(
 ) -> Sequence[int | None]:
     if kind == "held-out":
         return _around_held_out(members, seed, fractions)
-    return _given_sides(members) if kind == "given" else _drawn_sides(members, seed, fractions)
+    if kind == "given":
+        return _given_sides(members)
+    return _drawn_sides(members, seed, fractions, assign_alone if kind == "single" else assign_groups)
 
 
 def _around_held_out(
@@ -86,7 +98,10 @@ def _around_held_out(
 
 
 def _drawn_sides(
-    members: Sequence[tuple[str, LesionRecord]], seed: int, fractions: tuple[float, float, float]
+    members: Sequence[tuple[str, LesionRecord]],
+    seed: int,
+    fractions: tuple[float, float, float],
+    assign: Assign = assign_groups,
 ) -> list[int]:
     groups = lesion_groups([record for _, record in members])
     strata: list[Counter[Stratum]] = [
@@ -95,7 +110,7 @@ def _drawn_sides(
     names = [members[group[0]] for group in groups]
     draws = [draw(seed, clinic, record.image_id) for clinic, record in names]
     sides = [0] * len(members)
-    for group, side in zip(groups, assign_groups(strata, draws, fractions), strict=True):
+    for group, side in zip(groups, assign(strata, draws, fractions), strict=True):
         for member in group:
             sides[member] = side
     return sides

@@ -93,6 +93,9 @@ _WITH_NOISE = {
         "the statistics of batch normalisation come from images without noise",
         '"frozen"',
     ),
+    "split": _Excluded(
+        _is("even"), "one patient more of the rarest class adds images of every class", '"drawn"'
+    ),
     "features": _Excluded(_is("lesion"), f"it {_BY_FINDER} without noise", '"blocks"'),
     "refit": _Excluded(_is_not("none"), _NO_NOISE, '"none"'),
     "calibrate": _Excluded(bool, _NO_NOISE, "false"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from dermafed.shared.errors import SettingsError
@@ -41,6 +41,14 @@ class RobustSettings(Settings):
         Field(ge=1, le=1000, description="Hostile clinics that the rule must bear"),
         Key(panel="Run", later=True),
     ] = 1
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.active and self.hostile != RobustSettings.hostile:
+            what = f"hostile = {self.hostile} without a rule: the mean bears no hostile clinic"
+            remedy = 'Write rule = "median" or another rule beside it, or leave hostile out'
+            raise SettingsError(what, where="hostile", remedy=remedy)
+        return self
 
     @property
     def active(self) -> bool:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import csv
 import json
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 from typer.testing import CliRunner
 
 from dermafed.client.cli import app as fl_client
 from dermafed.server.cli import app as fl_server
+from dermafed.server.rounds.first_weights import START_FILE
 from tests.commands.small_datasets import real_dataset
-from tests.faults.processes import Processes, wait_for
+from tests.faults.processes import PATIENCE, Processes, wait_for
 from tests.ports import free_port
 
 CLINICS = ("graz", "linz")
 SERVER = "server"
 ACTIVE = ("asked", "agreeing", "running", "stopping")
+LONG = 3600.0
+"""Seconds for what takes minutes on an idle machine: many clinics, or a person's approval at each."""
 
 _PLAN = """\
 name = "{name}"
@@ -135,6 +140,13 @@ class Federation(Processes):
         command = ("-c", _NODE.format(worker)) if worker else (*_main("client"), "start", "--dir")
         self.start(clinic, *command, self.home(clinic), **environment)
 
+    def start_all(self, worker: str = "") -> None:
+        """Start the server and every clinic, and wait until all are connected."""
+        self.start_server()
+        for clinic in self.clinics:
+            self.start_clinic(clinic, worker)
+        wait_for(lambda: self.connected(*self.clinics), LONG)
+
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.coordinator("status", "--json")))
 
@@ -166,6 +178,30 @@ class Federation(Processes):
         plan.write_text(_PLAN.format(name=name, **{**_RULES, **changes}))
         self.coordinator("train", plan)
 
+    def approved(self, plan: str, **start: object) -> None:
+        """Ask for a run, and let a person at every clinic approve it where its limits do not.
+
+        Args:
+            plan: the plan file's text.
+            start: arrays of the first weights, of a small model in place of the plan's.
+        """
+        name = str(tomllib.loads(plan)["name"])
+        path = self.folder / f"{name}.toml"
+        path.write_text(plan)
+        self.coordinator("train", path)
+        if start:  # before the clinics have agreed
+            folder = self.server / "runs" / f"{self.run(name)['number']:04d}-{name}"
+            folder.mkdir(parents=True, exist_ok=True)
+            np.savez(folder / START_FILE, **start)  # type: ignore[arg-type]
+        for clinic in self.clinics:
+            if wait_for(lambda clinic=clinic: self.decision_at(clinic, name), LONG) == "waiting":  # type: ignore[misc]
+                self.at(clinic, "approve", name)
+
+    def decision_at(self, clinic: str, name: str) -> str:
+        """What a clinic has decided about the plan of this name; empty: it has not come."""
+        plans = json.loads(self.at(clinic, "plans", "--json"))
+        return next((str(plan["decision"]) for plan in plans if plan["name"] == name), "")
+
     def run(self, name: str) -> dict[str, Any]:
         runs = json.loads(self.coordinator("runs", "--json"))["runs"]
         return dict(next(run for run in runs if run["name"] == name))
@@ -189,9 +225,9 @@ class Federation(Processes):
 
         wait_for(at_work)
 
-    def ends(self, name: str, status: str = "finished") -> dict[str, Any]:
+    def ends(self, name: str, status: str = "finished", seconds: float = PATIENCE) -> dict[str, Any]:
         """The run, once it has come to rest in this status."""
-        run = wait_for(lambda: run if (run := self.run(name))["status"] not in ACTIVE else None)
+        run = wait_for(lambda: run if (run := self.run(name))["status"] not in ACTIVE else None, seconds)
         assert run["status"] == status, run["why"]
         return run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from dermafed.server.rounds.checkpoint import load_state
-from dermafed.server.rounds.first_weights import START_FILE
 from dermafed.shared.protocol.sum_messages import (
     SUM_KEYS,
     SUM_RELEASE,
@@ -19,10 +17,10 @@ from dermafed.shared.protocol.sum_messages import (
     SUMMED,
 )
 from tests.commands.small_datasets import needs_real_images
-from tests.faults.federation import ACTIVE, SERVER, Federation, edit
+from tests.faults.federation import LONG, SERVER, Federation, edit
 from tests.faults.processes import wait_for
 from tests.faults.proxy import way_to
-from tests.faults.summing_worker import AT_STEP, DIE, STEPS_FILE, WAIT
+from tests.faults.summing_worker import AT_STEP, DIE, WAIT, does
 
 pytestmark = [pytest.mark.slow, needs_real_images]
 
@@ -50,43 +48,25 @@ wait = "30m"
 deadline = "{deadline}"
 attempts = 1
 """
-LONG = 3600.0  # seconds for what takes a minute on an idle machine
+START = np.linspace(-1, 1, 12, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Five clinics, of whom three open a sum; a person approves their roster once."""
     made = Federation(tmp_path_factory.mktemp("steps"), clinics=CLINICS).make()
-    made.start_server()
-    for clinic in CLINICS:
-        made.start_clinic(clinic, "tests.faults.summing_worker")
-    wait_for(lambda: made.connected(*CLINICS), LONG)
+    made.start_all("tests.faults.summing_worker")
     yield made
     made.kill(*list(made.running))
 
 
 def train(federation: Federation, name: str, rounds: int, deadline: str = "20m") -> None:
-    plan = federation.folder / f"{name}.toml"
-    plan.write_text(PLAN.format(name=name, rounds=rounds, deadline=deadline))
-    federation.coordinator("train", plan)
-    folder = federation.server / "runs" / f"{federation.run(name)['number']:04d}-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    # Before the clinics have agreed: a small model in place of the plan's.
-    weights, adapted = np.linspace(-1, 1, 12, dtype=np.float32), np.ones(12, bool)
-    np.savez(folder / START_FILE, weights=weights, adapted=adapted, origin="none")
-    for clinic in CLINICS:
-        wait_for(lambda clinic=clinic: name in federation.at(clinic, "plans"), LONG)  # type: ignore[misc]
-        if "waits for you" in federation.at(clinic, "plans"):
-            federation.at(clinic, "approve", name)
-
-
-def does(federation: Federation, clinic: str, *steps: tuple[str, str, int, int, str]) -> None:
-    (federation.home(clinic) / STEPS_FILE).write_text(json.dumps(steps))
+    plan = PLAN.format(name=name, rounds=rounds, deadline=deadline)
+    federation.approved(plan, weights=START, adapted=np.ones(START.size, bool), origin="none")
 
 
 def rests(federation: Federation, name: str, status: str) -> str:
-    wait_for(lambda: federation.run(name)["status"] not in ACTIVE, LONG)
-    return str(federation.ends(name, status)["why"])
+    return str(federation.ends(name, status, LONG)["why"])
 
 
 def test_a_worker_killed_at_any_step_is_missed_by_name_or_not_at_all(federation: Federation) -> None:
@@ -97,7 +77,7 @@ def test_a_worker_killed_at_any_step_is_missed_by_name_or_not_at_all(federation:
     }
     for clinic in ("linz", "salzburg", "vienna"):
         own = [(number, steps[clinic]) for number, steps in killed.items() if clinic in steps]
-        does(federation, clinic, *((DIE, "train", number, 1, step) for number, step in own))
+        does(federation.home(clinic), *((DIE, "train", number, 1, step) for number, step in own))
     train(federation, "killed", rounds=2)
     rests(federation, "killed", "finished")
     first, second = federation.history("killed")
@@ -121,8 +101,7 @@ def test_one_more_than_the_threshold_bears_opens_nothing_and_the_error_says_who_
 ) -> None:
     for clinic in THREE:
         does(
-            federation,
-            clinic,
+            federation.home(clinic),
             (DIE, "train", 1, 1, SUM_SHARES),
             (DIE, "train", 1, 2, TRAIN),
             (DIE, "train", 1, 3, SUM_SURVIVORS),
@@ -162,7 +141,7 @@ def test_a_way_cut_at_any_step_costs_the_clinic_behind_it_at_most(
         for clinic, way in ways.items():
             federation.end(clinic)
             edit(federation.home(clinic) / "server.json", direct, f"localhost:{way.port}")
-            does(federation, clinic, (WAIT, "train", 1, 1, cuts[clinic]))
+            does(federation.home(clinic), (WAIT, "train", 1, 1, cuts[clinic]))
             federation.start_clinic(clinic, "tests.faults.summing_worker")
         wait_for(lambda: federation.connected(*CLINICS), LONG)
         train(federation, name, rounds=1, deadline="2m")

@@ -27,6 +27,9 @@ threads = 1
 privacy = {{ dp = {{ epsilon = 4, delta = 1e-3, place = "clinic", layers = "head", rate = 0.5 }} }}
 [model]
 image_size = 32
+[training]
+optimizer = "sgd"
+learning_rate = 1.0
 [rules]
 quorum = 1
 deadline = "1h"
@@ -48,10 +51,10 @@ def test_clinics_debit_what_they_release_and_a_lost_ledger_is_noticed(tmp_path: 
         data = {
             name: draw_dataset(run.folder / "clinics" / name / "data", [name], lesions=40) for name in CLINICS
         }
-        run.start_all(PLAN.format(name="first", weights=weights), data)
+        run.start_all(PLAN.format(name="spring", weights=weights), data)
         last = run.finished_run()
         assert (last["status"], last["rounds_done"]) == ("finished", 2), last
-        folder = run.server / "runs" / "0001-first"
+        folder = run.server / "runs" / "0001-spring"
         first, end = read_first_weights(folder / START_FILE), load_state(folder).weights
         layer = (first.features + 1) * 3
         assert (first.weights[:-layer] == end[:-layer]).all()
@@ -67,10 +70,10 @@ def test_clinics_debit_what_they_release_and_a_lost_ledger_is_noticed(tmp_path: 
         for path in run.home("north").glob("privacy.db*"):
             path.unlink()
         run.start_node("north")
-        run.start_run(PLAN.format(name="second", weights=weights), CLINICS)
+        run.start_run(PLAN.format(name="autumn", weights=weights), CLINICS)
         assert run.finished_run()["status"] == "finished"
-        rows = load_state(run.server / "runs" / "0002-second").history
+        rows = load_state(run.server / "runs" / "0002-autumn").history
         assert all("north: " in row.left_out and "LedgerSetBack" in row.left_out for row in rows)
         assert [one["what"] for one in ledger(run, "north")["plans"][0]["releases"]] == ["counts"]
         assert len(ledger(run, "south")["plans"]) == 2
-        assert np.isfinite(load_state(run.server / "runs" / "0002-second").weights).all()
+        assert np.isfinite(load_state(run.server / "runs" / "0002-autumn").weights).all()

@@ -113,7 +113,7 @@ class WholeRun:
         name = tomllib.loads(plan)["name"]
         self.coordinator("train", path)
         for clinic in clinics:
-            self.wait_until(lambda clinic=clinic: name in self.clinic(clinic, "plans"), pause=2)  # type: ignore[misc]
+            self.wait_until(lambda clinic=clinic: name in self.plans_at(clinic), pause=2)  # type: ignore[misc]
             self.clinic(clinic, "approve", name)
 
     def start_all(self, plan: str, clinics: Mapping[str, Path]) -> None:
@@ -123,6 +123,10 @@ class WholeRun:
         for name in clinics:
             self.start_node(name)
         self.start_run(plan, list(clinics))
+
+    def plans_at(self, clinic: str) -> list[str]:
+        """The names of the plans that have come to a clinic."""
+        return [plan["name"] for plan in json.loads(self.clinic(clinic, "plans", "--json"))]
 
     def last_run(self) -> dict[str, Any]:
         """The last run, as ``fl-server runs`` lists it."""

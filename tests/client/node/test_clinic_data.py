@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from dermafed.client.node.clinic_data import ClinicData, OfferFolder, count_trai
 from dermafed.client.node.clinic_trainer import clinic_seed
 from dermafed.shared.errors import DatasetError
 from dermafed.shared.lesions.readers.columns import ColumnNames
+from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
+from dermafed.shared.protocol.offer import Offer
+from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.simulation.runs.prepare import prepare, write_clinic_splits
 from dermafed.simulation.runs.run_settings import RunSettings
-from tests.client.planted_clinic import CLASSES, OFFER, data_set, offer
+from tests.client.planted_clinic import CLASSES, FILE, OFFER, data_set, offer
 
 
 @pytest.mark.parametrize("split", ["drawn", "even"])
@@ -41,6 +45,28 @@ def test_the_split_is_the_simulations(
     assert clinic_seed(clinic_split, seed) == clinic_seed(prepared.clinics[0], seed)
     sums = [sum(record.label == name for record in clinic_split.splits.train) for name in CLASSES]
     assert count_training_images(clinic_split, CLASSES).tolist() == sums
+
+
+def test_with_noise_for_each_patient_no_side_depends_on_other_patients(tmp_path: Path) -> None:
+    data = data_set(tmp_path / "data", images=120)
+    private = offer(
+        model=replace(OFFER.model, batch_norm="frozen"),
+        calibrate=False,
+        privacy=PrivacySettings(dp=DifferentialPrivacy(epsilon=8, delta=1e-5)),
+    )
+
+    def sides(of: Offer, name: str) -> dict[str, str]:
+        folder = OfferFolder(tmp_path / name, "graz")
+        splits = split_clinic_data(ClinicData("graz", data), of, folder).splits.sides().items()
+        return {record.image_id: side for side, records in splits for record in records}
+
+    before = {"private": sides(private, "private"), "plain": sides(OFFER, "plain")}
+    lines = (data / "manifest.csv").read_text().splitlines()
+    (data / "manifest.csv").write_text("\n".join(lines[:1] + lines[2:]) + "\n")
+    (data / f"{FILE}_0.png").unlink()
+    after = {"private": sides(private, "fewer"), "plain": sides(OFFER, "plain-fewer")}
+    moved = {name: sum(before[name][image] != side for image, side in after[name].items()) for name in after}
+    assert moved["private"] == 0 < moved["plain"]
 
 
 def test_data_that_changed_after_the_start_are_refused(tmp_path: Path) -> None:

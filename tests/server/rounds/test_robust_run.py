@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,24 @@ def test_more_hostile_clinics_than_planned_end_the_run(tmp_path: Path) -> None:
         models._screened["b"].left_out = "caught too"
         with pytest.raises(FederationError, match="median with 1 hostile needs 3 updates, and 1 are left"):
             models.result()
+
+
+def test_an_honest_clinic_that_fails_leaves_the_hostile_one_no_more_room(tmp_path: Path) -> None:
+    """One whose training diverges is caught, and need not be the hostile one: the rule still bears one."""
+    start = start_weights()
+    rules, screen = RoundRules(1, 5), Screen(np.full(PARAMETERS, WEIGHTS, np.uint8), 3.0)
+    trimmed = RobustSettings(rule="trimmed-mean")
+    side = np.linspace(-1, 1, PARAMETERS) * np.linalg.norm(honest_step(0))
+    sent = {name: start + honest_step(place) for place, name in enumerate("abc")}
+    sent |= {"diverged": np.full(PARAMETERS, np.nan), "hostile": start + side}
+    with RobustModels(start, rules, screen, None, tmp_path, robust=trimmed) as models:
+        for name, model in sent.items():
+            with suppress(FederationError):
+                models.accept(name, encode_update(Update(model.astype(np.float32), 1, {"loss": 1.0}), 0.0))
+        assert not models.compare()
+        assert models.caught == 1
+        mean = models.result().mean
+    honest = np.stack([start + honest_step(place) for place in range(3)])
+    assert (mean >= honest.min(axis=0) - 1e-6).all()
+    assert (mean <= honest.max(axis=0) + 1e-6).all()
+    assert (np.stack([*honest, sent["hostile"]]).mean(axis=0) > honest.max(axis=0)).any()  # the control

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from flwr.app import Message, RecordDict
 
+from dermafed.server.rounds.opened_sums import GroupSum
+from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.sum_attempts import ATTEMPTS_FILE, SumAttempts, SumLostError
+from dermafed.server.rounds.summed_rounds import mean_of
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.protocol.messages import encode_instruction
@@ -23,6 +26,7 @@ from dermafed.shared.protocol.sum_messages import (
     SUM_SURVIVORS,
     SUMMED,
     decode_sum,
+    encode_sum,
 )
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
@@ -35,7 +39,7 @@ from tests.server.small_clinics import (
     sgd_step,
     start_weights,
 )
-from tests.server.summing_clinics import SIZES, Clinics, Tapped
+from tests.server.summing_clinics import NAMES, SIZES, Clinics, Tapped
 from tests.shared.secure_sum.conftest import each_signature_checked_once as each_signature_checked_once
 
 pytestmark = pytest.mark.usefixtures("each_signature_checked_once")
@@ -238,6 +242,51 @@ def test_a_change_that_does_not_fit_is_refused_and_never_clipped(
             size * (after - before) for size, after in zip((7, 23, 15, 40), own, strict=True)
         )
         assert state.weights[3] - before == pytest.approx(expected / sum(SIZES), abs=1e-6)
+
+
+def test_a_clinic_that_sends_random_numbers_costs_a_round_and_not_the_model(tmp_path: Path) -> None:
+    """Its own code would refuse such values; the server sees their sum only, which no clinics can have."""
+
+    class Random(Tapped):
+        def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+            for reply in super().pull_messages(message_ids):
+                clinic, kind, content = self.replies[-1]
+                if (clinic, kind) == (2, TRAIN) and self._count[clinic, kind] == 1:
+                    assert content is not None
+                    size = (len(decode_sum(content)) - 4) // 4
+                    numbers = np.random.default_rng(5).integers(0, 2**32, size, np.uint32)
+                    reply.content["sum"] = encode_sum(MaskedVector(2, numbers).to_bytes())["sum"]
+                yield reply
+
+    clinics = Clinics()
+    state = clinics.run(tmp_path, Random(clinics), rounds=2)
+    lost, row = state.history
+    assert lost.left_out.startswith("all: The sum of the clinics' updates is none of honest clinics: ")
+    assert (lost.replied, row.replied) == (0, 5)
+    assert np.abs(state.weights - trained(list(range(5)))).max() <= 1e-6  # of round 2, from the start
+
+
+@pytest.mark.parametrize(
+    ("liar", "why"),
+    [
+        ({"weight": [1e6]}, "their weights are above 1,000,000 images each"),
+        ({"change": 3 * np.eye(PARAMETERS)[3]}, "a weight changed by 6"),
+        ({"loss": [2e6]}, "the training loss is"),
+    ],
+)
+def test_sums_that_no_clinics_have_are_refused(liar: dict[str, np.ndarray], why: str) -> None:
+    agreed = Clinics(privacy={"largest_change": 1.0}).summing
+    honest = {"change": np.zeros(PARAMETERS), "weight": np.array([145.0]), "loss": np.array([70.0])}
+    sums = {**honest, **{name: 290 * np.asarray(value, np.float64) for name, value in liar.items()}}
+    parts = np.zeros(PARAMETERS, np.uint8)
+
+    def mean(of: dict[str, np.ndarray]) -> object:
+        group = GroupSum(NAMES, of)
+        return mean_of(group, start_weights(), SecureSums(agreed, None, None), parts)  # type: ignore[arg-type]
+
+    assert mean(honest)
+    with pytest.raises(SumLostError, match=why):
+        mean(sums)
 
 
 def test_a_clinic_cannot_speak_for_another(tmp_path: Path) -> None:

@@ -91,6 +91,28 @@ def test_fractions_rare_classes_and_independence_of_clinics(clinics: Clinics, se
                 assert count >= (len(lesions) >= 3)
 
 
+def test_one_patient_more_moves_no_other_where_each_is_drawn_alone() -> None:
+    """Differential privacy is about one patient more: the sides of the others must stay as they are."""
+    records = [
+        record(f"i{n:03d}", CLASSES[n % 5 > 0], lesion=f"l{n // 2}", patient=f"p{n // 4}") for n in range(400)
+    ]
+    moved = {"single": 0, "drawn": 0}
+    for kind in moved:
+        with_all = sides_of({"": split_records(records, seed=3, kind=kind)})
+        for patient in range(0, 100, 10):
+            others = [one for one in records if one.patient_id != f"p{patient}"]
+            sides = sides_of({"": split_records(others, seed=3, kind=kind)})
+            moved[kind] += sum(side != with_all[name] for name, side in sides.items())
+    assert moved["single"] == 0
+    assert moved["drawn"] > 100  # the control: filled up by class, each patient moves ten images and more
+    counts = [len(side) for side in split_records(records, seed=3, kind="single").sides().values()]
+    for count, share in zip(counts, FRACTIONS, strict=True):
+        assert abs(count / 4 - 100 * share) < 4 * (100 * share * (1 - share)) ** 0.5
+    halves = split_records(records, seed=3, kind="single", fractions=(0.5, 0, 0.5))
+    assert not halves.validation
+    assert min(len(halves.train), len(halves.test)) > 120
+
+
 def test_exact_fractions_and_another_seed() -> None:
     records = [
         record(f"{label}{i:03d}", label) for label, n in (("melanoma", 30), ("nevus", 70)) for i in range(n)

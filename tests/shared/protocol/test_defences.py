@@ -65,6 +65,12 @@ def test_defences_that_contradict_each_other_are_refused(sections: list[str], wh
         plan_of(*sections)
 
 
+def test_what_bears_nothing_is_not_promised() -> None:
+    with pytest.raises(SettingsError, match="the mean bears no hostile clinic"):
+        plan_of("[robust]\nhostile = 3\n")
+    assert plan_of(ROBUST).offer.robust.hostile == 2  # the control
+
+
 def test_a_simulation_refuses_the_same() -> None:
     dp, own = {"epsilon": 8, "delta": 1e-5}, {"baselines": False}
     assert RunSettings(**own, dp=dp, rule="median").to_dict()["dp"]["epsilon"] == 8

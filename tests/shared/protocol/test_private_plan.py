@@ -81,6 +81,7 @@ def test_without_it_a_plan_is_what_it_was(nothing: str) -> None:
         ([ASKED, "audit_model = true"], "test images, which are patients' too"),
         ([ASKED, "lesion_finder = true", "[model]", 'features = "lesion"'], "needs a lesion finder"),
         ([ASKED.replace("{ dp", '{ aggregation = "secure", dp')], "sums would protect no patient further"),
+        ([ASKED, 'split = "even"'], "adds images of every class"),
         ([ASKED, "[training]", "artefacts = 0.5"], "as they are"),
         ([ASKED, "own_layer = true"], "shared with the others"),
         ([ASKED, "[training]", "mask_absent = true"], "which classes a clinic lacks"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from dermafed.server.rounds.checkpoint import load_state
+from dermafed.server.rounds.exchange import Participation
+from dermafed.server.rounds.opened_sums import GroupSum, Opened
+from dermafed.server.rounds.private_steps import PrivateSteps
+from dermafed.server.rounds.sum_attempts import SumLostError
 from dermafed.shared.lesions.clinic_split import read_clinic_split, write_clinic_split
 from dermafed.shared.lesions.record import Splits
 from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
@@ -24,6 +29,7 @@ from dermafed.shared.training.trainer import FloatVector
 from dermafed.simulation.runs.arms import Arm
 from dermafed.simulation.runs.train_arm import _train
 from tests.client.node.test_clinic_trainer import PLAN, records
+from tests.server.summing_clinics import summing
 from tests.shared.training.tiny import plain, tiny, tiny_backbones
 
 NAMES = ("Graz", "Linz", "Wels", "Wien")
@@ -91,3 +97,23 @@ def test_but_for_the_noise_it_is_the_gradient_descent_of_all_patients_together(a
         assert np.isnan([row.train_loss, row.validation_loss, row.validation_auc]).all()
         assert 0 <= row.validation_balanced_accuracy <= 1
         assert (row.replied, row.left_out) == (4, "")
+
+
+def test_a_sum_beyond_all_patients_gradients_is_no_step() -> None:
+    """A clinic that sends random numbers costs a round; each clinic's own code keeps to the bound."""
+    agreed = summing(sizes=(100,) * 5, dp=DP)
+    state = SimpleNamespace(weights=np.zeros(40, np.float32))
+    steps = PrivateSteps(27, 1.0, plain(optimizer="sgd", learning_rate=RATE), 2)
+
+    def step_of(gradient: Floats) -> NDArray[np.floating]:
+        opened = Opened((GroupSum(("graz",), {"gradient": gradient}),), Participation(["graz"]))
+        sums = SimpleNamespace(summing=agreed, open=lambda grid, asked: opened)
+        trained, _ = steps.train(None, state, sums, 1)  # type: ignore[arg-type]
+        return trained.mean[-27:]
+
+    all_of_one_direction = np.zeros(27)
+    all_of_one_direction[3] = DP.clip * 500
+    assert step_of(all_of_one_direction)[3] < 0
+    unit, random = DP.clip / agreed.gradient_grid, np.random.default_rng(1)
+    with pytest.raises(SumLostError, match="more than all patients have"):
+        step_of(random.integers(-(2**31), 2**31, 27) * unit)
