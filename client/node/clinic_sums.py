@@ -140,7 +140,7 @@ class ClinicSums:
         announced, summand = KeyContext.from_bytes(message), self.summand_for(context)
         # The model follows in the third step, and is compared with this hash there, before any work.
         model = NO_MODEL if of.label == "counts" else announced.model
-        terms = summand.summing.terms(of.label, of.parameters)
+        terms = summand.summing.terms(of.label, of.parameters, of.coded)
         side = ClinicSide(terms, summand.name, summand.key, summand.log)
         if announced.attempt != of.attempt:
             raise FederationError("The attempt is another one than the message says", where="secure sum")

@@ -26,7 +26,7 @@ from dermafed.shared.protocol.sum_messages import (
     decode_step,
     encode_sum,
 )
-from dermafed.shared.protocol.summed import NO_MODEL, Label, digest_of
+from dermafed.shared.protocol.summed import NO_MODEL, Label, digest_of, summed_sizes
 
 if TYPE_CHECKING:
     from dermafed.client.node.consent import ClinicConsent
@@ -68,7 +68,7 @@ def add_sums(
         def answer(message: Message, context: Context) -> RecordDict:
             of, text = decode(message, context, label)
             asked = decode_instruction(message.content)
-            if asked.round != of.round or asked.weights.size != of.parameters:
+            if asked.round != of.round or summed_sizes(asked, of.label) != (of.parameters, of.coded):
                 raise FederationError(
                     "The model is of another round or size than its sum", where="secure sum"
                 )

@@ -19,6 +19,7 @@ from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.server.coordinator.run_shares import save_shares
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.observed_grid import ObservedGrid
+from dermafed.server.flower.sparing_grid import SparingGrid
 from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
@@ -26,6 +27,7 @@ from dermafed.server.record.runs_table import Run, Status, change_status, save_c
 from dermafed.server.record.suspensions_table import Suspension, list_suspensions
 from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
@@ -130,9 +132,9 @@ class RunExecutor:
             self._rounds(run, plan, rules, start, grid)
         return _reason_for_early_end(folder, rules)
 
-    def _grid(self, run: int, clinics: Mapping[int, str], stopped: Event, folder: Path) -> ObservedGrid:
+    def _grid(self, run: int, clinics: Mapping[int, str], stopped: Event, folder: Path) -> Grid:
         grid = self.link.grid(run, clinics, stopped, self._suspended)
-        return ObservedGrid(grid, clinics, folder)
+        return SparingGrid(ObservedGrid(grid, clinics, folder))
 
     def _suspended(self) -> Mapping[str, Suspension]:
         return list_suspensions(self.record)
@@ -186,6 +188,7 @@ class RunExecutor:
             melanoma=melanoma_index(plan.offer.model.classes),
             after=AfterRun.of(plan.offer),
             defences=self._defences(plan.offer, start.summing),
+            coding=_coding(plan.offer, start.first),
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:
@@ -204,6 +207,11 @@ class RunExecutor:
         if self.tensorboard is None:
             return nullcontext(lambda row: None)
         return tensorboard_writer(self.tensorboard / run.folder_name, history)
+
+
+def _coding(offer: Offer, first: FirstWeights) -> Coding | None:
+    bits, secure = offer.compression.bits, offer.privacy.is_secure
+    return Coding.of(first.moved, first.adapted, bits, offer.recipe, offer.rounds, secure=secure)
 
 
 def summing_of(run: Run, class_counts: Sequence[int] | None = None) -> Summing | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.round_rules import RoundRules
@@ -16,6 +17,7 @@ from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import Strategy
+from dermafed.shared.compression.selection import Selection
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 
 
@@ -38,6 +40,7 @@ class Federation:
         sums: the run's secure sums, where the server sees no clinic's own values; ``None``: it does.
         ledgers: what was seen of the clinics' ledgers, in a run with differential privacy.
         scores: whether evaluations have histograms and a loss, as without differential privacy.
+        coding: what of the weights travels, where not all do in full; ``None``: all do.
     """
 
     strategy: Strategy
@@ -53,6 +56,12 @@ class Federation:
     sums: SecureSums | None = None
     ledgers: LedgerHeads | None = None
     scores: bool = True
+    coding: Coding | None = None
+
+    @property
+    def selection(self) -> Selection | None:
+        """What of the weights travels, and which of them in few bits."""
+        return self.coding.selection if self.coding is not None else None
 
     @property
     def counts_on_clinics(self) -> bool:

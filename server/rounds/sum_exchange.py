@@ -62,7 +62,8 @@ class Asked:
         label: which of the round's sums.
         round: the round's number; 0 before the first.
         model: SHA-256 of what is asked for.
-        parameters: length P of the model's vector.
+        parameters: how many weights are summed in full.
+        coded: how many are summed in few bits.
         content: what clinics get with the third step.
     """
 
@@ -70,6 +71,7 @@ class Asked:
     round: int
     model: str
     parameters: int = 0
+    coded: int = 0
     content: RecordDict = field(default_factory=RecordDict)
 
 
@@ -155,12 +157,12 @@ class SumExchange:
 
     def _ask_for_values(self, delivered: Mapping[str, bytes]) -> None:
         own = {name: encode_step(self._attempt, message) for name, message in delivered.items()}
-        size = self.terms.layout.size
+        size, tail = self.terms.layout.size, self.terms.layout.tail
         start = time.monotonic()
         self._exchange(
             Assignment(SUMMED[self.asked.label], self.asked.round, self.asked.content, own),
             self.rules.deadline,
-            lambda data: MaskedVector.from_bytes(data, size),
+            lambda data: MaskedVector.from_bytes(data, size, tail),
             self.side.take_masked,
         )
         self.busy = time.monotonic() - start
@@ -210,4 +212,4 @@ class SumExchange:
     @property
     def _attempt(self) -> SumAttempt:
         asked = self.asked
-        return SumAttempt(asked.label, asked.round, self.side.context.attempt, asked.parameters)
+        return SumAttempt(asked.label, asked.round, self.side.context.attempt, asked.parameters, asked.coded)

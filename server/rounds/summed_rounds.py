@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from flwr.app import RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
-from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.evaluations import Evaluated
 from dermafed.server.rounds.exchange import Participation
@@ -21,10 +20,12 @@ from dermafed.server.rounds.strategies import Means
 from dermafed.server.rounds.sum_attempts import SumLostError
 from dermafed.server.rounds.sum_exchange import Asked, Opened
 from dermafed.server.rounds.trained_models import Trained
+from dermafed.shared.compression.coded_change import coder_of
+from dermafed.shared.compression.selection import Selection, put
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.model.parts import VARIANCES, Parts
-from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
-from dermafed.shared.protocol.summed import Label, digest_of
+from dermafed.shared.protocol.messages import Instruction, decode_instruction, encode_instruction
+from dermafed.shared.protocol.summed import Label, digest_of, summed_sizes
 from dermafed.shared.training.trainer import FloatVector
 
 Sums = Mapping[str, NDArray[np.float64]]
@@ -33,45 +34,44 @@ log = logging.getLogger("dermafed.server")
 
 
 def train_by_sums(
-    grid: Grid, state: RunState, sums: SecureSums, parts: Parts, number: int, config: Mapping[str, float]
+    grid: Grid, asked: Instruction, sums: SecureSums, parts: Parts, whole: Selection | None = None
 ) -> tuple[Trained, Participation]:
     """The mean of the models that the clinics train in a round.
 
     Args:
         grid: Flower's connection to the clinics.
-        state: what they start from.
+        asked: what they are asked for: the round, the model they start from, how changes travel.
         sums: the run's secure sums.
         parts: the part of each weight, uint8 (P,).
-        number: the round.
-        config: the strategy's settings of the trainer.
+        whole: how changes travel after an attempt without success, since some may not have fitted.
 
     Raises:
         SumLostError: the sum can never be opened, or no clinics can have such updates.
         FederationError: it was not opened, but may be when the run goes on.
     """
-    content = encode_instruction(state.weights, number, config)
-    opened = sums.open(grid, _asked("train", number, content))
+    again = replace(asked, selection=whole)
+    opened = sums.open(grid, _asked("train", asked), _asked("train", again))
+    asked = asked if "codes" in opened.sums else again
     weight = float(opened.sums["weight"][0])
     if weight < len(opened.participation.replied):
         raise _impossible("update", "their weights are below one image each")
-    mean = state.weights.astype(np.float64) + opened.sums["change"] / weight
-    _end_rounding_below_zero(mean, parts, sums, opened, state.weights.size)
+    mean = asked.weights.astype(np.float64) + _change(opened.sums, asked) / weight
+    _end_rounding_below_zero(mean, parts, sums, opened, asked.weights.size)
     loss = float(opened.sums["loss"][0] / weight)
     clinics = {name: ClinicRound(name) for name in opened.participation.replied}
     return Trained(mean, loss, clinics), opened.participation
 
 
 def evaluate_by_sums(
-    grid: Grid, weights: FloatVector, sums: SecureSums, number: int
+    grid: Grid, weights: FloatVector, sums: SecureSums, number: int, selection: Selection | None = None
 ) -> tuple[Evaluated, Participation]:
     """The evaluation of a round's model on all validation images; of NaN where its sum is lost.
 
     Raises:
         FederationError: the sum was not opened, but may be when the run goes on.
     """
-    content = encode_instruction(weights, number, {})
     try:
-        opened = sums.open(grid, _asked("evaluate", number, content))
+        opened = sums.open(grid, _asked("evaluate", Instruction(weights, number, {}, selection=selection)))
         return _evaluated(opened.sums, sums.summing.classes), opened.participation
     except SumLostError as error:
         log.warning("Round %d has no evaluation: %s", number, error)
@@ -86,9 +86,22 @@ def lost_round(number: int, error: SumLostError, seconds: float) -> HistoryRow:
     return HistoryRow(number, nan, nan, nan, nan, nan, 0, left_out, seconds, seconds)
 
 
-def _asked(label: Label, number: int, content: RecordDict) -> Asked:
-    asked = decode_instruction(content)
-    return Asked(label, number, digest_of(asked), asked.weights.size, content)
+def _asked(label: Label, asked: Instruction) -> Asked:
+    content = encode_instruction(asked.weights, asked.round, asked.config, asked.selection)
+    sizes = summed_sizes(decode_instruction(content), label)
+    return Asked(label, asked.round, digest_of(decode_instruction(content)), *sizes, content)
+
+
+def _change(sums: Sums, asked: Instruction) -> NDArray[np.float64]:
+    """The summed changes of all weights, float64 (P,)."""
+    if (selection := asked.selection) is None:
+        return sums["change"]
+    found = np.zeros(asked.weights.size)
+    put(found, selection.full, sums["change"])
+    if selection.coded_size:
+        coder = coder_of(selection, asked.model)
+        put(found, selection.coded, coder.decode(sums["codes"], selection.step))
+    return found
 
 
 def _end_rounding_below_zero(

@@ -111,6 +111,11 @@ _WITH_NOISE = {
     "views": _Excluded(bool, "features are those of the images as they are", "0"),
     "artefacts": _Excluded(bool, "features are those of the images as they are", "0"),
     "attack": _Excluded(bool, "no hostile clinic is simulated that trains with noise"),
+    "bits": _Excluded(
+        bool,
+        "noise is whole numbers of a fine grid, by which epsilon is counted, and rounding moves them off it;"
+        " and the last layer alone travels anyway",
+    ),
 }
 
 _OF_THE_STEP = {

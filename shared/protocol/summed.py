@@ -4,8 +4,9 @@
 sum            parts of a clinic's vector
 =============  ======================================================================================
 ``counts``     ``training``: training images of each class (C,); once, before the first round
-``train``      ``change``: of each weight (P,), times the training images; ``weight``: their number;
-               ``loss``: the mean training loss, times their number
+``train``      ``change``: of each weight (P,), or of those that are selected and not coded, times the
+               training images; ``weight``: their number; ``loss``: the mean training loss, times their
+               number; ``codes``: of the coded weights (N,), see :mod:`dermafed.shared.compression`
 ``evaluate``   ``images``, ``loss_sum``, ``confusion`` (C * C,) and ``histograms`` (C * 2 * BINS,), of the
                validation images; :class:`dermafed.shared.metrics.evaluation.ClinicEvaluation`
 =============  ======================================================================================
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import BINS, PROBABILITY_FLOOR
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.offer import Offer
@@ -53,6 +55,7 @@ class Summing:
         privacy: the plan's section, with secure aggregation.
         classes: number of classes C.
         images: training images over all clinics, by which the sums are scaled; 1 before they are counted.
+        bits: of coded changes; 0: there are none.
     """
 
     plan: str
@@ -60,6 +63,7 @@ class Summing:
     privacy: PrivacySettings
     classes: int
     images: int = 1
+    bits: int = 0
 
     @classmethod
     def of(cls, offer: Offer, class_counts: Sequence[int] | None = None) -> Summing:
@@ -68,29 +72,35 @@ class Summing:
         Raises:
             InputError: a key of the roster is none.
         """
-        images = max(1, sum(class_counts or ()))
-        return cls(offer.hash, roster_of(offer.roster), offer.privacy, len(offer.model.classes), images)
+        images, bits = max(1, sum(class_counts or ())), offer.compression.bits or 0
+        return cls(offer.hash, roster_of(offer.roster), offer.privacy, len(offer.model.classes), images, bits)
 
-    def terms(self, label: Label, parameters: int) -> Terms:
+    def terms(self, label: Label, parameters: int, coded: int = 0) -> Terms:
         """The terms of a sum.
 
         Args:
             label: which.
-            parameters: length P of the model's vector; it matters for the updates only.
+            parameters: how many weights are summed in full; it matters for the updates only.
+            coded: how many are summed in few bits.
         """
         parts = {"counts": self._counts, "evaluate": self._evaluation}
-        found = self._update(parameters) if label == "train" else parts[label]()
+        found = self._update(parameters, coded) if label == "train" else parts[label]()
         return Terms(self.plan, self.roster, self.privacy.colluders, Layout(found, len(self.roster)))
 
     def _counts(self) -> tuple[Part, ...]:
         return (Part("training", self.classes, MOST_IMAGES, whole=True),)
 
-    def _update(self, parameters: int) -> tuple[Part, ...]:
-        return (
+    def _update(self, parameters: int, coded: int) -> tuple[Part, ...]:
+        parts = (
             Part("change", parameters, self.privacy.largest_change * self.images),
             Part("weight", 1, MOST_IMAGES, whole=True),
             Part("loss", 1, LARGEST_LOSS * self.images),
         )
+        if not coded:
+            return parts
+        if not self.bits:
+            raise FederationError("The plan has no changes in few bits", where="compression")
+        return (*parts, Part("codes", coded, 2 ** (self.bits - 1) - 1, whole=True, bits=self.bits))
 
     def _evaluation(self) -> tuple[Part, ...]:
         return (
@@ -104,4 +114,12 @@ class Summing:
 def digest_of(asked: Instruction) -> str:
     """SHA-256 of all that a clinic is asked for: the model and the settings of its training."""
     settings = json.dumps([asked.round, sorted(asked.config.items())])
-    return hashlib.sha256(f"{asked.model} {settings}".encode()).hexdigest()
+    selected = "" if asked.selection is None else f" {asked.selection.digest}"
+    return hashlib.sha256(f"{asked.model} {settings}{selected}".encode()).hexdigest()
+
+
+def summed_sizes(asked: Instruction, label: Label) -> tuple[int, int]:
+    """How many weights are summed in full, and how many in few bits; of other sums the model's length."""
+    if asked.selection is None or label != "train":
+        return asked.weights.size, 0
+    return asked.selection.full_size, asked.selection.coded_size

@@ -15,6 +15,7 @@ from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.coordinator.run_plan import Rules
 from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.planned_strategy import planned_strategy
@@ -26,7 +27,7 @@ from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.server_defences import ServerDefences
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
+from dermafed.shared.model.classifier import last_layer_inputs, moved_mask, parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.storage.lock import lock_folder
@@ -99,6 +100,7 @@ def _train(arm: Arm) -> None:
             lesion_finder=arm.lesion_finder,
             audit_model=arm.audit_model,
         ),
+        coding=_coding(arm, model),
         defences=ServerDefences(
             robust=arm.robust, summing=sums.summing if sums else None, scores=arm.plan.dp is None
         ),
@@ -116,6 +118,11 @@ def _train(arm: Arm) -> None:
         run(server, client, [unquote(clinic.name) for clinic in arm.members])
     finally:
         trainers.clear()
+
+
+def _coding(arm: Arm, model: keras.Model) -> Coding | None:
+    masks, plan = (moved_mask(model), trainable_mask(model)), arm.plan
+    return Coding.of(*masks, arm.bits, plan.recipe, plan.rounds, secure=arm.privacy.is_secure)
 
 
 def _held_classes(arm: Arm, model: keras.Model) -> HeldClasses | None:

@@ -36,9 +36,12 @@ def key_of(clinic: int) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(clinic + 2, ec.SECP384R1())
 
 
-def summing(names: Iterable[str] = NAMES, sizes: Iterable[int] = SIZES, **privacy: Any) -> Summing:
+def summing(
+    names: Iterable[str] = NAMES, sizes: Iterable[int] = SIZES, bits: int = 0, **privacy: Any
+) -> Summing:
     roster = Roster.from_pem({name: pem(key_of(clinic)) for clinic, name in enumerate(names)})
-    return Summing("b" * 64, roster, PrivacySettings(aggregation="secure", **privacy), CLASSES, sum(sizes))
+    settings = PrivacySettings(aggregation="secure", **privacy)
+    return Summing("b" * 64, roster, settings, CLASSES, sum(sizes), bits)
 
 
 @dataclass
@@ -49,17 +52,19 @@ class Clinics:
         names: their names.
         sizes: how many images each has, for training and validation alike.
         trainer: makes a clinic's trainer, by its place.
+        bits: of coded changes.
     """
 
     names: tuple[str, ...] = NAMES
     sizes: tuple[int, ...] = SIZES
     privacy: dict[str, Any] = field(default_factory=dict)
     trainer: Callable[[int], Trainer] | None = None
+    bits: int = 0
     logs: dict[int, Remembered] = field(default_factory=dict)
 
     @property
     def summing(self) -> Summing:
-        return summing(self.names, self.sizes, **self.privacy)
+        return summing(self.names, self.sizes, self.bits, **self.privacy)
 
     def honest(self, clinic: int) -> Trainer:
         return Regression(*lesions(clinic, self.sizes[clinic]))
