@@ -113,8 +113,7 @@ _WITH_NOISE = {
     "attack": _Excluded(bool, "no hostile clinic is simulated that trains with noise"),
     "bits": _Excluded(
         bool,
-        "noise is whole numbers of a fine grid, by which epsilon is counted, and rounding moves them off it;"
-        " and the last layer alone travels anyway",
+        "the last layer alone travels then, and is small; its rounding would be noise that protects nobody",
     ),
 }
 
