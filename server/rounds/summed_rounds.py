@@ -88,8 +88,8 @@ def lost_round(number: int, error: SumLostError, seconds: float) -> HistoryRow:
 
 def _asked(label: Label, asked: Instruction) -> Asked:
     content = encode_instruction(asked.weights, asked.round, asked.config, asked.selection)
-    sizes = summed_sizes(decode_instruction(content), label)
-    return Asked(label, asked.round, digest_of(decode_instruction(content)), *sizes, content)
+    read = decode_instruction(content)
+    return Asked(label, read.round, digest_of(read), *summed_sizes(read, label), content)
 
 
 def _change(sums: Sums, asked: Instruction) -> NDArray[np.float64]:

@@ -30,7 +30,6 @@ class CompressionSettings(Settings):
             panel="Run",
             otherwise="weights travel in full",
             example=8,
-            asks="changes of weights in {} bits",
             later=True,
         ),
     ] = None

@@ -41,7 +41,8 @@ def test_blocks_are_those_of_the_hadamard_matrix() -> None:
 def test_a_spike_is_spread_over_its_block() -> None:
     spike = np.zeros(40_000)
     spike[77] = 1.0
-    assert np.abs(Rotation(b"seed", spike.size).forward(spike)).max() <= 2 / 128
+    # Of 1; where the left over values are rotated once more, it is a sum of such.
+    assert np.abs(Rotation(b"seed", spike.size).forward(spike)).max() < 5 / 128
 
 
 def test_rounding_is_right_on_average_and_never_further_than_a_step() -> None:
