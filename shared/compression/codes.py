@@ -59,7 +59,9 @@ class Coder:
         """
         scaled = rotated / step
         low = np.floor(scaled)
-        return self.checked(low + (random.uniform(scaled.size) <= scaled - low))
+        with np.errstate(invalid="ignore"):  # what is not finite is refused below
+            up = random.uniform(scaled.size) <= scaled - low
+        return self.checked(low + up)
 
     def checked(self, codes: Floats) -> Codes:
         """Whole numbers as codes.
