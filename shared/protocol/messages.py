@@ -131,7 +131,7 @@ class Refusal(IntEnum):
     FINDER_FAILED = 1010
     AUDIT_FAILED = 1011
     SECURE_SUM_FAILED = 1012
-    MODEL_UNKNOWN = 1013
+    MODEL_UNKNOWN = 1014
 
 
 @dataclass(frozen=True)
