@@ -38,11 +38,15 @@ def key_of(clinic: int) -> ec.EllipticCurvePrivateKey:
 
 
 def summing(
-    names: Iterable[str] = NAMES, sizes: Iterable[int] = SIZES, groups: int = 1, **privacy: Any
+    names: Iterable[str] = NAMES,
+    sizes: Iterable[int] = SIZES,
+    groups: int = 1,
+    bits: int = 0,
+    **privacy: Any,
 ) -> Summing:
     roster = Roster.from_pem({name: pem(key_of(clinic)) for clinic, name in enumerate(names)})
     settings = PrivacySettings(aggregation="secure", **privacy)
-    return Summing("b" * 64, roster, settings, CLASSES, sum(sizes), groups)
+    return Summing("b" * 64, roster, settings, CLASSES, sum(sizes), groups, bits)
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Clinics:
         sizes: how many images each has, for training and validation alike.
         trainer: makes a clinic's trainer, by its place.
         robust: the rule, over groups' means; none: one sum over all.
+        bits: of coded changes.
     """
 
     names: tuple[str, ...] = NAMES
@@ -61,12 +66,13 @@ class Clinics:
     privacy: dict[str, Any] = field(default_factory=dict)
     trainer: Callable[[int], Trainer] | None = None
     robust: RobustSettings = NO_RULE
+    bits: int = 0
     logs: dict[int, Remembered] = field(default_factory=dict)
 
     @property
     def summing(self) -> Summing:
         groups = self.robust.least_clinics if self.robust.active else 1
-        return summing(self.names, self.sizes, groups, **self.privacy)
+        return summing(self.names, self.sizes, groups, self.bits, **self.privacy)
 
     def honest(self, clinic: int) -> Trainer:
         return Regression(*lesions(clinic, self.sizes[clinic]))
