@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_sums import ClinicSums, Summand
+from dermafed.client.node.sum_transcript import SumTranscripts
 from dermafed.server.rounds.checkpoint import RunState, load_state
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
@@ -59,6 +60,7 @@ class Clinics:
         trainer: makes a clinic's trainer, by its place.
         robust: the rule, over groups' means; none: one sum over all.
         bits: of coded changes.
+        transcripts: holds a folder for each clinic's; ``None``: none are written.
     """
 
     names: tuple[str, ...] = NAMES
@@ -67,6 +69,7 @@ class Clinics:
     trainer: Callable[[int], Trainer] | None = None
     robust: RobustSettings = NO_RULE
     bits: int = 0
+    transcripts: Path | None = None
     logs: dict[int, Remembered] = field(default_factory=dict)
 
     @property
@@ -85,7 +88,9 @@ class Clinics:
             clinic = place(context)
             log = self.logs.setdefault(clinic, Remembered())
             counts = np.bincount(lesions(clinic, self.sizes[clinic])[1], minlength=CLASSES)
-            return Summand(self.names[clinic], key_of(clinic), log, agreed, tuple(counts.tolist()))
+            name = self.names[clinic]
+            own = SumTranscripts(self.transcripts / name) if self.transcripts else None
+            return Summand(name, key_of(clinic), log, agreed, tuple(counts.tolist()), own)
 
         trainer = self.trainer or self.honest
         return build_client_app(lambda context: trainer(place(context)), sums=ClinicSums(summand))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from flwr.app import Context, Message, MessageType, RecordDict
 
 from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.sum_replay import Replay
+from dermafed.client.node.sum_transcript import SumTranscripts
 from dermafed.server.flower.sparing_grid import SparingGrid
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.server.rounds.coding import Coding
 from dermafed.shared.protocol.sum_messages import SUMMED, decode_sum
+from dermafed.shared.protocol.summed import Summing
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.training.trainer import FloatVector, Update
 from dermafed.simulation.engines.local import become_server_task, run_local
@@ -50,6 +55,28 @@ def test_secure_rounds_in_few_bits_are_nearly_those_in_full_and_resume(tmp_path:
     assert [vector.tail.size for vector in vectors] == [*5 * [0], *10 * [15]]
     assert len(sent[-1]) == 4 + 6 + 4 * (3 + 3) + 15 + 2 * 2  # 8 bits, and two planes of 2 bytes
     assert all(vector.tail.bits == BITS for vector in vectors[5:])
+
+
+def test_a_clinic_replays_rounds_in_few_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clinics = Clinics(bits=BITS, transcripts=tmp_path)
+    grid = Tapped(clinics)
+    clinics.run(tmp_path / "run", grid, rounds=2, coding=CODING)
+    agreed = clinics.summing
+    monkeypatch.setattr(Summing, "of", lambda offer, class_counts: agreed)
+    offer = SimpleNamespace(privacy=agreed.privacy, strategy="fedavg")
+    stored: Any = SimpleNamespace(offer=offer, class_counts=None, runs=(grid.run.run_id,))
+    replay = Replay(stored, "linz", SumTranscripts(tmp_path / "linz"))
+
+    def faults(round: int) -> list[str]:
+        sums = [check for one in replay.round(round) for check in one.checks]
+        return [check.fault for check in (*sums, *replay.models(round)) if check.fault]
+
+    assert [len(replay.round(round)) for round in (1, 2)] == [2, 2]
+    assert faults(1) == faults(2) == []
+    assert "have a cosine of" in replay.models(2)[-1].what
+    path = tmp_path / "linz" / "train-2-1.json"
+    path.write_text(path.read_text().replace('"coded": 15', '"coded": 0'))  # the control
+    assert "encodes the values otherwise" in faults(2)[0]
 
 
 class Leaping(Regression):
