@@ -180,6 +180,9 @@ def test_the_store_opens(store: Store) -> None:
     assert [each.agrees for each in store.list_opinions(AGREED)] == [True]
     with pytest.raises(Refused, match="no longer stored"):
         store.load(FORGOTTEN)
+    assert store.lesions.lesion_of(AGREED) is None
+    lesion = store.lesions.assign(AGREED, "anna.huber")
+    assert [each.id for each in store.lesions.images(lesion)] == [AGREED]
 
 
 def test_what_the_store_encrypted_is_decrypted(here: Folder, home: Home) -> None:

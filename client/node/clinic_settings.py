@@ -75,9 +75,8 @@ class Limits:
             raise SettingsError(f"There is no policy {policy!r}", where=where, remedy="Use ask or limits")
         plans = own.pop("max_plans", PLANS)
         if type(plans) is not int or plans < 0:
-            raise SettingsError(
-                f"The limit 'max_plans' is {plans!r}", where=where, remedy="Give a whole number"
-            )
+            remedy = "Give a whole number"
+            raise SettingsError(f"The limit 'max_plans' is {plans!r}", where=where, remedy=remedy)
         for name, value in own.items():
             known = {**limited_keys(), **least_keys()}
             if name not in known:

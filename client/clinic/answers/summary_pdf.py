@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,9 @@ LIMITS = (
     N_("No warning does not mean that the diagnosis is right."),
 )
 LEFT_OUT = N_("The percentages are left out: the model cannot judge this image.")
+
+# It logs the letters that a font lacks, which may be of the body site.
+logging.getLogger("fpdf").setLevel(logging.CRITICAL)
 
 _FONT = "DejaVu"  # comes with Matplotlib, and has the letters of all of Europe
 _MARGIN, _GAP, _LINE = 15.0, 4.0, 4.6  # mm

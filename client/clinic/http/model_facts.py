@@ -127,7 +127,7 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
         classes=card.model.classes,
         backbone=card.model.backbone,
         image_size=card.model.image_size,
-        trained_on=_trained_on(card.data),
+        trained_on=trained_on(card.data),
         note=card.note,
         crops=card.preprocess.fit == "crop",
         calibration=calibration,
@@ -137,7 +137,8 @@ def model_facts(model: OpenedModel, calibration: Calibration | None, clinic: str
     )
 
 
-def _trained_on(data: Mapping[str, Any]) -> TrainedOn:
+def trained_on(data: Mapping[str, Any]) -> TrainedOn:
+    """What ``data`` of a model's information says of its training images."""
     clinics, counts = data.get("clinics", ()), data.get("training_images")
     if counts or not isinstance(clinics, Mapping):
         return TrainedOn(tuple(clinics), sum(counts.values()) if counts else None)

@@ -207,6 +207,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     extensions=["jinja2.ext.i18n"],
+    optimized=False,  # what a filter makes of a constant depends on the language
 )
 _TEMPLATES.policies |= {"ext.i18n.trimmed": True, "json.dumps_kwargs": {"ensure_ascii": False}}
 _TEMPLATES.install_gettext_callables(speech.find_message, speech.find_form, newstyle=True)  # type: ignore[attr-defined]

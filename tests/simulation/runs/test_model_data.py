@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from dermafed.client.clinic.http.model_facts import _counts
+from dermafed.client.clinic.http.model_facts import TrainedOn, trained_on
 from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.lesions.record import LesionRecord, Splits
 from dermafed.simulation.runs.model_data import model_data
@@ -28,9 +28,9 @@ def test_only_training_images_are_counted_as_such() -> None:
     data = of("ISIC_")
     assert data["training_images"] == {"melanoma": 4, "nevus": 2}
     assert data["clinics"]["linz"] == {"melanoma": 3, "nevus": 3}
-    assert _counts(data) == "6 images of 2 clinics: graz, linz"
+    assert trained_on(data) == TrainedOn(("graz", "linz"), 6)
     del data["training_images"]  # as version 0.1.0 wrote it
-    assert _counts(data).startswith("a part of 12 images of 2 clinics: graz, linz; the others were for")
+    assert trained_on(data) == TrainedOn(("graz", "linz"), 12, apart=False)
 
 
 def test_drawn_images_are_known_by_their_names() -> None:

@@ -175,5 +175,10 @@ def test_every_study_of_the_package_can_be_read(name: str, quick: bool) -> None:
     study = read_study(name, {"weights": "none"}, quick=quick)
     in_one_row = "methods" in study.analyses or all(row.baselines for row in study.rows.values())
     assert len(study.rows) > 1 or in_one_row, "it compares rows, or arms or methods of one"
-    once = {"budget": "a choice, not a result", "clinics": "a cost, not a comparison"}
+    once = {
+        "budget": "a choice, not a result",
+        "clinics": "a cost, not a comparison",
+        "hostile": "a run for each rule and attack, of effects larger than trainings differ by",
+        "shortcuts": "what models read, with intervals of lesions",
+    }
     assert quick or len(study.seeds) > 2 or name in once

@@ -119,9 +119,9 @@ async function sendAll() {
     entry.state.textContent = gettext("Diagnosing …");
     say(gettext("Diagnosing image %(place)s of %(all)s.", { place: place + 1, all: all.length }));
     const problem = await diagnose(entry);
-    entry.state.textContent = problem ?? "";
+    entry.state.textContent = problem ? `${problem} ` : "";
     if (problem) wrong = problem;
-    else entry.state.append(Object.assign(document.createElement("a"), { href: `/diagnoses/${entry.id}`, textContent: gettext("Open the diagnosis") }));
+    if (entry.id) entry.state.append(Object.assign(document.createElement("a"), { href: `/diagnoses/${entry.id}`, textContent: gettext("Open the diagnosis") }));
     entry.remove.hidden = !problem;
   }
   return wrong;

@@ -55,7 +55,7 @@ def test_an_image_that_the_model_cannot_judge_has_no_percentages() -> None:
     assert "%" not in text
 
 
-def test_the_longest_diagnosis_stays_on_one_page() -> None:
+def test_the_longest_diagnosis_stays_on_one_page(caplog: pytest.LogCaptureFixture) -> None:
     """Of ten classes and every caution, with a high and a wide picture, and letters of other scripts."""
     classes = {f"a_class_with_a_long_name_{number}": 0.1 for number in range(9)}
     made = replace(
@@ -63,13 +63,14 @@ def test_the_longest_diagnosis_stays_on_one_page() -> None:
         probabilities={"melanoma": 0.1, **classes},
         cautions=tuple(Caution(str(each), f"Caution {each}. " + "It is long. " * 9) for each in range(7)),
         unsure=True,
-        clinical=Clinical(90, "female", "rechte Hüfte, levý bok, πλάτη, спина"),
+        clinical=Clinical(90, "female", "rechte Hüfte, levý bok, πλάτη, спина, དཔུང་པ"),
         device="x" * 64,
     )
     text, _ = read(made, (400, 100), (100, 400))
     assert "rechte Hüfte, levý bok, πλάτη, спина" in text
     assert "Caution 6." in text
     assert LIMITS[-1] in text
+    assert caplog.text == "", "letters that the font lacks are no one's business"
 
 
 def test_the_pictures_are_those_that_were_given() -> None:

@@ -212,6 +212,8 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "/v1/diagnoses/{id}/image.jpg",
         "/v1/diagnoses/{id}/thumbnail.jpg",
         "/v1/diagnoses/{id}/opinions",
+        "/v1/diagnoses/{id}/lesion",
+        "/v1/lesions/{lesion}",
         "/v1/diagnoses/{id}/fhir",
         "/v1/diagnoses/{id}/dicom",
         "/v1/diagnoses/{id}/similar",
@@ -231,7 +233,8 @@ def test_openapi_names_every_route_and_its_types(node: Node) -> None:
         "possible",
         "lesion",
         "uploaded",
-    }  # this node's model has none, and a device sent the image
+        "doubts",
+    }  # this node's model has none, a device sent the image, and nothing in it is in doubt
     assert set(answer) == set(post(node.device(), png()).json()) | alert
     form = document["paths"]["/v1/diagnoses"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert set(form["schema"]["properties"]) == {"image", "metadata"}

@@ -27,13 +27,13 @@ MARKS = re.compile(r"%\(\w+\)s|%%|</?\w+[^>]*>|fl-client \w+|L-0042|JPEG|PNG|ABC
 
 
 @cache
-def said() -> frozenset[str]:
-    """What the sources say, as Babel finds it."""
+def said(suffixes: tuple[str, ...] = ("",)) -> frozenset[str]:
+    """What the sources whose names end so say, as Babel finds it."""
     with (CATALOGUES / "sources.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     keywords = {**DEFAULT_KEYWORDS, "gettextNodes": None}
     found = extract_from_dir(CLINIC, methods, options, keywords)
-    return frozenset(_first(message) for _, _, message, _, _ in found if _first(message))
+    return frozenset(_first(message) for name, _, message, _, _ in found if name.endswith(suffixes))
 
 
 def _first(message: str | tuple[str, ...] | list[str]) -> str:
@@ -62,6 +62,12 @@ def test_no_sentence_is_missing_empty_doubtful_or_left_over(code: str) -> None:
     assert set(there) == said()
     assert [key for key, each in there.items() if each.fuzzy or not all(forms(each))] == []
     assert not catalogue(code).obsolete
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_the_page_carries_all_that_its_scripts_may_say(code: str) -> None:
+    sources = (".js", "language/terms.py", "similar/similar_cases.py")
+    assert set(language(code).for_scripts) == said(sources)
 
 
 @pytest.mark.parametrize("code", OTHERS)

@@ -39,6 +39,7 @@ class Screen:
         self.page.get_by_label("Token").fill(self.node.tokens.make("anna", "clinician"))
         self.page.keyboard.press("Enter")
         self.page.get_by_role("heading", name="New image").wait_for()
+        self.page.wait_for_load_state()  # its scripts too
 
     def diagnose(self) -> None:
         self.page.locator("#file").set_input_files(self.image)

@@ -51,6 +51,5 @@ def test_the_answer_is_read_judged_and_remembered_in_each_language(screen: Scree
         assert written.split() == told.split(), "the script and the node say the same"
         if code in ("de", "fr"):
             assert violations(page) == []
-        page.screenshot(path=f"/tmp/lang/{page.viewport_size['width']}-{code}.png", full_page=True)
     screen.open("/day")
     assert page.get_by_role("link", name="Worklist").is_visible(), "English was chosen last"
