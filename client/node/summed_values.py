@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dermafed.client.node.clinic_sums import Summand
+from dermafed.shared.compression.coded_change import change_between, coder_of
+from dermafed.shared.compression.selection import taken
 from dermafed.shared.errors import FederationError
+from dermafed.shared.privacy.secret_random import SecretRandom
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.summed import COUNT_GRID
-from dermafed.shared.training.trainer import NoisyTrainer, Trainer
+from dermafed.shared.training.trainer import FloatVector, NoisyTrainer, Trainer, Update
 
 Values = Mapping[str, ArrayLike]
 
@@ -84,8 +87,7 @@ def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> V
     update = trainer.train(asked.weights, asked.round, asked.config)
     if "loss" not in update.metrics:
         raise FederationError("The training has no loss for the secure sum")
-    change, most = update.weights.astype(np.float64) - asked.weights, summand.summing.privacy.largest_change
-    found = float(np.abs(change).max(initial=0.0))
+    found, most = largest_change(asked.weights, update.weights), summand.summing.privacy.largest_change
     if not found <= most:  # NaN too
         raise FederationError(
             f"The training changed a weight by {found:g}, more than {most:g}",
@@ -93,4 +95,32 @@ def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> V
             remedy="Nothing was sent; allow more in the plan, or train with a smaller learning rate",
         )
     weight = summand.summing.weight(summand.images)
-    return {"change": change * weight, "weight": [weight], "loss": [update.metrics["loss"] * weight]}
+    values: dict[str, ArrayLike] = {"weight": [weight], "loss": [update.metrics["loss"] * weight]}
+    if (selection := asked.selection) is None:
+        return {"change": (update.weights.astype(np.float64) - asked.weights) * weight, **values}
+    if not selection.unmoved(asked.weights, update.weights):
+        raise FederationError("The training changed a weight that the sum leaves out", where="selection")
+    taken_of = [taken(each, selection.full).astype(np.float64) for each in (asked.weights, update.weights)]
+    values["change"] = (taken_of[1] - taken_of[0]) * weight
+    return {**values, **coded_update(asked, update, weight)}
+
+
+def coded_update(asked: Instruction, update: Update, weight: int) -> Values:
+    """The part of an update that is summed in few bits, if any; rounded by secret random numbers.
+
+    Raises:
+        FederationError: a change does not fit.
+    """
+    selection = asked.selection
+    if selection is None or not selection.coded_size:
+        return {}
+    if not selection.step > 0:
+        raise FederationError("A sum in few bits without a step that all have in common", where="compression")
+    coder = coder_of(selection, asked.model)
+    rotated = coder.rotation.forward(change_between(asked.weights, update.weights, selection) * weight)
+    return {"codes": coder.encode(rotated, selection.step, SecretRandom.fresh())}
+
+
+def largest_change(before: FloatVector, after: FloatVector) -> float:
+    """The largest change of a weight; NaN if one is none."""
+    return float(np.abs(after.astype(np.float64) - before).max(initial=0.0))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from flwr.app import RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
-from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.evaluations import Evaluated
 from dermafed.server.rounds.exchange import Participation
@@ -21,10 +20,11 @@ from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.strategies import Means
 from dermafed.server.rounds.sum_attempts import SumLostError
 from dermafed.server.rounds.trained_models import Trained
+from dermafed.shared.compression.selection import Selection
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.model.parts import VARIANCES, Parts
-from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
-from dermafed.shared.protocol.summed import Label, digest_of
+from dermafed.shared.protocol.messages import Instruction, decode_instruction, encode_instruction
+from dermafed.shared.protocol.summed import Label, digest_of, summed_sizes, whole_change
 from dermafed.shared.training.trainer import FloatVector
 
 Sums = Mapping[str, NDArray[np.float64]]
@@ -33,36 +33,35 @@ log = logging.getLogger("dermafed.server")
 
 
 def train_by_sums(
-    grid: Grid, state: RunState, sums: SecureSums, parts: Parts, number: int, config: Mapping[str, float]
+    grid: Grid, asked: Instruction, sums: SecureSums, parts: Parts, whole: Selection | None = None
 ) -> tuple[Trained, Participation]:
     """The mean of the models that the clinics train in a round.
 
     Args:
         grid: Flower's connection to the clinics.
-        state: what they start from.
+        asked: what they are asked for: the round, the model they start from, how changes travel.
         sums: the run's secure sums.
         parts: the part of each weight, uint8 (P,).
-        number: the round.
-        config: the strategy's settings of the trainer.
+        whole: how changes travel after an attempt without success, since some may not have fitted.
 
     Raises:
         SumLostError: the sum can never be opened, or no clinics can have such updates.
         FederationError: it was not opened, but may be when the run goes on.
     """
-    content = encode_instruction(state.weights, number, config)
-    opened = sums.open(grid, asked_of("train", number, content))
+    again = replace(asked, selection=whole)
+    opened = sums.open(grid, asked_of("train", asked), asked_of("train", again))
     (group,) = opened.groups
-    mean, loss = mean_of(group, state.weights, sums, parts)
+    mean, loss = mean_of(group, asked if "codes" in group.sums else again, sums, parts)
     clinics = {name: ClinicRound(name) for name in opened.participation.replied}
     return Trained(mean, loss, clinics), opened.participation
 
 
-def mean_of(group: GroupSum, start: FloatVector, sums: SecureSums, parts: Parts) -> tuple[Means, float]:
+def mean_of(group: GroupSum, asked: Instruction, sums: SecureSums, parts: Parts) -> tuple[Means, float]:
     """The mean model and loss of the clinics in a sum of updates.
 
     Args:
         group: the clinics and their sum.
-        start: the model that they trained, float32 (P,).
+        asked: what they were asked for: the model that they trained, and how changes travel.
         sums: the run's secure sums.
         parts: the part of each weight, uint8 (P,).
 
@@ -72,22 +71,21 @@ def mean_of(group: GroupSum, start: FloatVector, sums: SecureSums, parts: Parts)
     weight = float(group.sums["weight"][0])
     if weight < len(group.names):
         raise _impossible("update", "their weights are below one image each")
-    mean = start.astype(np.float64) + group.sums["change"] / weight
+    mean = asked.weights.astype(np.float64) + whole_change(asked, group.sums) / weight
     _end_rounding_below_zero(mean, parts, sums, group)
     return mean, float(group.sums["loss"][0] / weight)
 
 
 def evaluate_by_sums(
-    grid: Grid, weights: FloatVector, sums: SecureSums, number: int
+    grid: Grid, weights: FloatVector, sums: SecureSums, number: int, selection: Selection | None = None
 ) -> tuple[Evaluated, Participation]:
     """The evaluation of a round's model on all validation images; of NaN where its sum is lost.
 
     Raises:
         FederationError: the sum was not opened, but may be when the run goes on.
     """
-    content = encode_instruction(weights, number, {})
     try:
-        opened = sums.open(grid, asked_of("evaluate", number, content))
+        opened = sums.open(grid, asked_of("evaluate", Instruction(weights, number, {}, selection=selection)))
         return _evaluated(opened.sums, sums.summing.classes), opened.participation
     except SumLostError as error:
         log.warning("Round %d has no evaluation: %s", number, error)
@@ -102,10 +100,11 @@ def lost_round(number: int, error: SumLostError, seconds: float) -> HistoryRow:
     return HistoryRow(number, nan, nan, nan, nan, nan, 0, left_out, seconds, seconds)
 
 
-def asked_of(label: Label, number: int, content: RecordDict) -> Asked:
-    """The sum of a round for which clinics are sent a model, :func:`encode_instruction`."""
-    asked = decode_instruction(content)
-    return Asked(label, number, digest_of(asked), asked.weights.size, content)
+def asked_of(label: Label, asked: Instruction) -> Asked:
+    """The sum of a round for which clinics are sent a model."""
+    content = encode_instruction(asked.weights, asked.round, asked.config, asked.selection)
+    read = decode_instruction(content)
+    return Asked(label, read.round, digest_of(read), *summed_sizes(read, label), content)
 
 
 def _end_rounding_below_zero(mean: Means, parts: Parts, sums: SecureSums, group: GroupSum) -> None:

@@ -16,7 +16,10 @@ from flwr.serverapp import ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from dermafed.client.node.known_models import KnownModels
 from dermafed.server.flower.run_grid import RunGrid
+from dermafed.shared.protocol.known_model import UnknownModel
+from dermafed.shared.protocol.messages import Refusal
 
 log = logging.getLogger("dermafed.simulation")
 
@@ -54,6 +57,7 @@ class LocalGrid(RunGrid):
             node: _context(node, {"partition-id": i, "num-partitions": len(clinics)})
             for i, node in enumerate(self._names)
         }
+        self._models = {node: KnownModels() for node in self._names}
         self._waiting: dict[str, Message] = {}
         self._ids = itertools.count(1)
 
@@ -77,8 +81,15 @@ class LocalGrid(RunGrid):
         return [self._work(self._waiting.pop(key)) for key in message_ids if key in self._waiting]
 
     def _work(self, message: Message) -> Message:
+        context = self._contexts[message.metadata.dst_node_id]
+        models = self._models[context.node_id]
         try:
-            return self._app(message, self._contexts[message.metadata.dst_node_id])
+            models.complete(message, context.run_id)
+            reply = self._app(message, context)
+            models.spare(reply, message, context.run_id)
+            return reply
+        except UnknownModel:
+            return Message(Error(Refusal.MODEL_UNKNOWN, "UnknownModel"), reply_to=message)
         except Exception as error:
             log.exception("the client app failed")
             return Message(Error(code=0, reason=type(error).__name__), reply_to=message)

@@ -1,7 +1,7 @@
 """The cost of a federation, and its balanced accuracy, by the number of its clinics.
 
-The weights are sent three times for each clinic and round: to the clinic for training, back, and to it again
-for validation. Seconds are those of this machine, where the clinics work one after the other; the overhead is
+The weights are sent twice for each clinic and round: to the clinic, and back.
+Seconds are those of this machine, where the clinics work one after the other; the overhead is
 the server's time while no clinic works.
 """
 
@@ -20,7 +20,7 @@ from dermafed.simulation.studies.plots import line, logarithmic, panels, save
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell, over_seeds
 
-TRANSFERS = 3
+TRANSFERS = 2
 MEGABYTE = 10**6
 
 Line = dict[str, Any]
