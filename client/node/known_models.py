@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from flwr.app import ConfigRecord, Message, RecordDict
 
@@ -21,8 +23,13 @@ from dermafed.shared.protocol.selection_records import selection_in
 
 @dataclass
 class KnownModels:
-    """The last model of the current run, in the memory only: a worker that starts again asks for it."""
+    """The last model of the current run, in the memory only: a worker that starts again asks for it.
 
+    Attributes:
+        pool: models by their digest, of which clinics in one process need a single copy.
+    """
+
+    pool: MutableMapping[str, KnownModel] = field(default_factory=WeakValueDictionary)
     _last: dict[int, KnownModel] = field(default_factory=dict)
     _asked: bool = False  # whether the server of the last message understands what leaves something out
 
@@ -48,7 +55,7 @@ class KnownModels:
         else:
             known = model_in(message.content)
         if known is not None:
-            self._last = {run: known}
+            self._last = {run: self.pool.setdefault(known.digest, known)}
 
     def spare(self, reply: Message, request: Message, run: int) -> None:
         """Say in a reply which model is known here, and leave out what of the reply's model it repeats.

@@ -120,9 +120,12 @@ def _train(arm: Arm) -> None:
         audit_for=ClinicAudits(arm),
         sums=ClinicSums(sums.summand) if sums else None,
     )
-    run = run_ray if arm.engine == "ray" else run_local
+    members = [unquote(clinic.name) for clinic in arm.members]
     try:
-        run(server, client, [unquote(clinic.name) for clinic in arm.members])
+        if arm.engine == "ray":
+            run_ray(server, client, members)
+        else:
+            run_local(server, client, members, arm.folder)
     finally:
         trainers.clear()
 
