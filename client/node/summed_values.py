@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dermafed.client.node.clinic_sums import Summand
-from dermafed.shared.compression.coded_change import change_between, coder_of
+from dermafed.shared.compression.coded_change import coder_of
 from dermafed.shared.compression.selection import taken
 from dermafed.shared.errors import FederationError
 from dermafed.shared.privacy.secret_random import SecretRandom
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.summed import COUNT_GRID
-from dermafed.shared.training.trainer import FloatVector, NoisyTrainer, Trainer, Update
+from dermafed.shared.training.trainer import NoisyTrainer, Trainer
 
 Values = Mapping[str, ArrayLike]
 
@@ -87,7 +87,8 @@ def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> V
     update = trainer.train(asked.weights, asked.round, asked.config)
     if "loss" not in update.metrics:
         raise FederationError("The training has no loss for the secure sum")
-    found, most = largest_change(asked.weights, update.weights), summand.summing.privacy.largest_change
+    change = np.subtract(update.weights, asked.weights, dtype=np.float64)
+    found, most = largest(change), summand.summing.privacy.largest_change
     if not found <= most:  # NaN too
         raise FederationError(
             f"The training changed a weight by {found:g}, more than {most:g}",
@@ -97,16 +98,19 @@ def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> V
     weight = summand.summing.weight(summand.images)
     values: dict[str, ArrayLike] = {"weight": [weight], "loss": [update.metrics["loss"] * weight]}
     if (selection := asked.selection) is None:
-        return {"change": (update.weights.astype(np.float64) - asked.weights) * weight, **values}
+        return {"change": change * weight, **values}
     if not selection.unmoved(asked.weights, update.weights):
         raise FederationError("The training changed a weight that the sum leaves out", where="selection")
-    taken_of = [taken(each, selection.full).astype(np.float64) for each in (asked.weights, update.weights)]
-    values["change"] = (taken_of[1] - taken_of[0]) * weight
-    return {**values, **coded_update(asked, update, weight)}
+    values["change"] = taken(change, selection.full) * weight
+    return {**values, **coded_change(asked, taken(change, selection.coded) * weight)}
 
 
-def coded_update(asked: Instruction, update: Update, weight: int) -> Values:
+def coded_change(asked: Instruction, change: NDArray[np.float64]) -> Values:
     """The part of an update that is summed in few bits, if any; rounded by secret random numbers.
+
+    Args:
+        asked: what is coded, and how.
+        change: of the coded weights, times the clinic's weight: float64 (N,).
 
     Raises:
         FederationError: a change does not fit.
@@ -117,10 +121,9 @@ def coded_update(asked: Instruction, update: Update, weight: int) -> Values:
     if not selection.step > 0:
         raise FederationError("A sum in few bits without a step that all have in common", where="compression")
     coder = coder_of(selection, asked.model)
-    rotated = coder.rotation.forward(change_between(asked.weights, update.weights, selection) * weight)
-    return {"codes": coder.encode(rotated, selection.step, SecretRandom.fresh())}
+    return {"codes": coder.encode(coder.rotation.forward(change), selection.step, SecretRandom.fresh())}
 
 
-def largest_change(before: FloatVector, after: FloatVector) -> float:
-    """The largest change of a weight; NaN if one is none."""
-    return float(np.abs(after.astype(np.float64) - before).max(initial=0.0))
+def largest(values: NDArray[np.float64]) -> float:
+    """The largest size of a number, float64 (P,); NaN if one is none."""
+    return float(np.maximum(values.max(initial=0.0), -values.min(initial=0.0)))

@@ -159,7 +159,7 @@ class Layout:
             raise _misfit(part, f"has {numbers.size} numbers, not {part.size}")
         if part.unit is not None:
             return numbers.astype(np.int64, casting="safe").astype(np.uint32)
-        values = numbers.astype(np.float64)
+        values = numbers.astype(np.float64, copy=False)
         if not np.isfinite(values).all():
             raise _misfit(part, "has numbers that are not finite")
         if values.size and (found := float(np.abs(values).max())) > part.largest:

@@ -12,13 +12,10 @@ from dermafed.server.rounds.history import read_history
 from dermafed.server.rounds.open_exchange import load_exchange
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
-from dermafed.simulation.studies.cost import MEGABYTE
+from dermafed.simulation.studies.cost import MEGABYTE, TRANSFERS
 from dermafed.simulation.studies.markdown_table import markdown_table
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell, over_seeds
-
-MODELS_BEFORE = 3
-"""In earlier versions a clinic got each round's models twice, and sent one, in full."""
 
 Line = dict[str, Any]
 
@@ -38,8 +35,9 @@ def effects(runs: Sequence[StudyRun]) -> list[Line]:
     Returns:
         ``row``; ``sent`` and ``received``, megabytes of all messages to and from a clinic in a round, means
         over clinics, rounds and seeds; ``of_first`` and ``of_before``, their sum as a share of the first
-        row's, and of three models in full; balanced accuracy on all test images as ``values`` by seed,
-        ``mean`` and ``half_width``; and ``lost``, the mean over the seeds of the first row's less this row's.
+        row's, and of three models in full, as earlier versions sent them; balanced accuracy on all test
+        images as ``values`` by seed, ``mean`` and ``half_width``; and ``lost``, the mean over the seeds of
+        the first row's less this row's.
 
     Raises:
         SettingsError: a run did not count its bytes.
@@ -53,7 +51,7 @@ def effects(runs: Sequence[StudyRun]) -> list[Line]:
 
 def _line(row: str, runs: Sequence[StudyRun], first: Sequence[StudyRun]) -> Line:
     sent, received = (fmean(side) for side in zip(*map(_megabytes, runs), strict=True))
-    before = MODELS_BEFORE * load_state(federated_folder(runs[0].folder)).weights.nbytes / MEGABYTE
+    before = TRANSFERS * load_state(federated_folder(runs[0].folder)).weights.nbytes / MEGABYTE
     scores, firsts = _scores(runs), _scores(first)
     return {
         "row": row,

@@ -1,8 +1,9 @@
 """The cost of a federation, and its balanced accuracy, by the number of its clinics.
 
-Bytes are those of all messages, as the run counted them; of a run that did not, those of the weights, which
-are sent twice for each clinic and round: to the clinic, and back. Seconds are those of this machine, where
-the clinics work one after the other; the overhead is the server's time while no clinic works.
+Bytes are those of all messages, as the run counted them; a run that did not, of an earlier version or by
+Ray, sent the weights three times for each clinic and round: to the clinic for training, back, and to it again
+for validation. Seconds are those of this machine, where the clinics work one after the other; the overhead is
+the server's time while no clinic works.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dermafed.simulation.studies.plots import line, logarithmic, panels, save
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell, over_seeds
 
-TRANSFERS = 2
+TRANSFERS = 3
 MEGABYTE = 10**6
 
 Line = dict[str, Any]

@@ -44,7 +44,7 @@ def study(folder: Path) -> list[StudyRun]:
 def test_worked_example_of_costs(tmp_path: Path) -> None:
     two, four = costs(study(tmp_path))
     assert (two["row"], two["clinics"], two["images"]) == ("two", 2, 75)
-    assert (two["megabytes"], four["megabytes"]) == (4, 8)  # twice a clinic
+    assert (two["megabytes"], four["megabytes"]) == (6, 12)  # three times a clinic
     assert (two["seconds"], two["overhead"]) == (pytest.approx(3), pytest.approx(0.3))
     assert (four["seconds"], four["images"]) == (6, 25)
     assert two["mean"] == pytest.approx(0.7)
@@ -54,7 +54,7 @@ def test_worked_example_of_costs(tmp_path: Path) -> None:
 def test_the_plot_and_the_table(tmp_path: Path) -> None:
     analyse(study(tmp_path), tmp_path)
     table = (tmp_path / "cost.md").read_text("utf-8").splitlines()
-    assert table[-1] == "| 4 | 25 | 8 | 6.0 | 0.60 | 0.500 |"
+    assert table[-1] == "| 4 | 25 | 12 | 6.0 | 0.60 | 0.500 |"
     plot = (tmp_path / "cost.svg").read_text("utf-8")
     ElementTree.fromstring(plot)
     assert "MB a round" in plot
