@@ -31,7 +31,6 @@ rounds = 2
 weights = "none"
 threads = 1
 privacy = { aggregation = "secure", colluders = 0 }
-compression = { bits = 8 }  # from the second round on, whose scale is known then
 [model]
 image_size = 32
 frozen_blocks = 6

@@ -33,8 +33,6 @@ threads = 1
 image_size = 64
 [training]
 epochs = 1.0
-[compression]
-bits = 8
 [rules]
 quorum = 3
 deadline = "1h"
@@ -43,7 +41,7 @@ wait = "1h"
 """
 OPTIONS = (
     *("--clinics", "clinic", "--rounds", ROUNDS, "--epochs", 1.0, "--seed", SEED, "--weights", "none"),
-    *("--image-size", 64, "--bits", 8, "--no-baselines", "--engine", "local"),
+    *("--image-size", 64, "--no-baselines", "--engine", "local"),
 )
 
 
