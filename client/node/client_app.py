@@ -10,6 +10,7 @@ from flwr.clientapp import ClientApp
 
 from dermafed.client.node.after_run import AuditOf, add_audit, add_calibration, add_finder
 from dermafed.client.node.replying import replies, timed
+from dermafed.client.node.rounded_update import rounded_update
 from dermafed.client.node.sum_app import add_sums
 from dermafed.client.node.trainer_cache import TrainerFor
 from dermafed.shared.errors import FederationError
@@ -84,7 +85,8 @@ def build_client_app(
     def train(message: Message, context: Context) -> RecordDict:
         def work(asked: Instruction) -> RecordDict:
             trainer = trainer_for(context)
-            return encode_update(*timed(lambda: trainer.train(asked.weights, asked.round, asked.config)))
+            update, seconds = timed(lambda: trainer.train(asked.weights, asked.round, asked.config))
+            return encode_update(rounded_update(asked, update), seconds)
 
         return answer(message, context, work)
 

@@ -177,7 +177,7 @@ class ClinicSums:
         announced, summand = KeyContext.from_bytes(message), self.summand_for(context)
         # The model follows in the third step, and is compared with this hash there, before any work.
         model = NO_MODEL if of.label == "counts" else announced.model
-        terms = summand.summing.terms(of.label, of.parameters)
+        terms = summand.summing.terms(of.label, of.parameters, of.coded)
         side = ClinicSide(terms, summand.name, summand.key, summand.log)
         if announced.attempt != of.attempt:
             raise FederationError("The attempt is another one than the message says", where="secure sum")
@@ -185,7 +185,7 @@ class ClinicSums:
         with begun.refusals(SUM_KEYS, message):
             advert = side.advertise(announced, Task(context.run_id, of.round, of.label, model))
         self._begun[context.node_id] = begun
-        begun.note(SUM_KEYS, message, advert.to_bytes(), parameters=of.parameters)
+        begun.note(SUM_KEYS, message, advert.to_bytes(), parameters=of.parameters, coded=of.coded)
         return advert.to_bytes()
 
     def _find(self, of: SumAttempt, context: Context) -> _Begun:

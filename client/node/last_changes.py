@@ -11,6 +11,7 @@ from flwr.app import Context
 from numpy.typing import ArrayLike
 
 from dermafed.shared.protocol.messages import Instruction
+from dermafed.shared.protocol.summed import whole_change
 from dermafed.shared.training.trainer import FloatVector
 
 
@@ -38,7 +39,7 @@ class LastChanges:
             return {}
         found: dict[str, Any] = {"weights": asked.model}
         if "change" in values:
-            change = np.asarray(values["change"], np.float32)
+            change = whole_change(asked, values).astype(np.float32)
             self._last[context.node_id] = asked.round, asked.weights, change
         elif (last := self._last.pop(context.node_id, None)) is not None and last[0] == asked.round:
             found |= _compared(asked.weights - last[1], last[2])

@@ -26,7 +26,7 @@ from dermafed.shared.protocol.sum_messages import (
     decode_step,
     encode_sum,
 )
-from dermafed.shared.protocol.summed import Label
+from dermafed.shared.protocol.summed import Label, summed_sizes
 from dermafed.shared.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ def add_sums(
                     raise FederationError("The model is of another round than its sum", where="secure sum")
 
                 def own_values(own: Summand) -> Mapping[str, ArrayLike]:
+                    sizes = summed_sizes(asked, label)
+                    if not own.summing.has_noise and sizes != (of.parameters, of.coded):
+                        raise FederationError("The model is of another size than its sum", where="secure sum")
                     return values(trainer_for(context), asked, own)
 
                 return encode_sum(sums.mask(of, text, context, asked, own_values))

@@ -21,7 +21,7 @@ from dermafed.shared.protocol.sum_messages import (
     encode_sum,
 )
 from dermafed.shared.secure_sum.adverts import Advert
-from dermafed.shared.secure_sum.masked_vector import HEADER_BYTES, MaskedVector
+from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.released_shares import ReleasedShares
 from dermafed.shared.secure_sum.reveals import Reveal
 from dermafed.shared.secure_sum.sealed_shares import DealtShares
@@ -47,7 +47,7 @@ def _of(read: Callable[[bytes], _Read], *, may_be_empty: bool = False) -> Encode
 def _masked(content: RecordDict, request: Message, classes: int) -> RecordDict:
     decode_step(request.content)
     message = decode_sum(content)
-    return encode_sum(MaskedVector.from_bytes(message, (len(message) - HEADER_BYTES) // 4).to_bytes())
+    return encode_sum(MaskedVector.of_any_length(message).to_bytes())
 
 
 def _ready(content: RecordDict, request: Message, classes: int) -> RecordDict:

@@ -130,8 +130,8 @@ class Replay:
         by_kind = {taken.kind: taken for taken in steps if not taken.refused}
         found.checks = [Check(f"refused: {taken.kind}", taken.refused) for taken in steps if taken.refused]
         if SUM_KEYS in by_kind:
-            parameters = int(by_kind[SUM_KEYS].more.get("parameters", 0))
-            terms = Summing.of(self.stored.offer, self.stored.class_counts).terms(label, parameters)
+            sizes = (int(by_kind[SUM_KEYS].more.get(name, 0)) for name in ("parameters", "coded"))
+            terms = Summing.of(self.stored.offer, self.stored.class_counts).terms(label, *sizes)
             _Attempt(found, terms, self.name, by_kind).check(label, number, self.stored.runs)
         return found
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dermafed.client.node.clinic_sums import Summand
+from dermafed.shared.compression.coded_change import coder_of
+from dermafed.shared.compression.selection import taken
 from dermafed.shared.errors import FederationError
+from dermafed.shared.privacy.secret_random import SecretRandom
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.summed import COUNT_GRID
 from dermafed.shared.training.trainer import NoisyTrainer, Trainer
@@ -84,8 +87,8 @@ def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> V
     update = trainer.train(asked.weights, asked.round, asked.config)
     if "loss" not in update.metrics:
         raise FederationError("The training has no loss for the secure sum")
-    change, most = update.weights.astype(np.float64) - asked.weights, summand.summing.privacy.largest_change
-    found = float(np.abs(change).max(initial=0.0))
+    change = np.subtract(update.weights, asked.weights, dtype=np.float64)
+    found, most = largest(change), summand.summing.privacy.largest_change
     if not found <= most:  # NaN too
         raise FederationError(
             f"The training changed a weight by {found:g}, more than {most:g}",
@@ -93,4 +96,34 @@ def _weighed_change(trainer: Trainer, asked: Instruction, summand: Summand) -> V
             remedy="Nothing was sent; allow more in the plan, or train with a smaller learning rate",
         )
     weight = summand.summing.weight(summand.images)
-    return {"change": change * weight, "weight": [weight], "loss": [update.metrics["loss"] * weight]}
+    values: dict[str, ArrayLike] = {"weight": [weight], "loss": [update.metrics["loss"] * weight]}
+    if (selection := asked.selection) is None:
+        return {"change": change * weight, **values}
+    if not selection.unmoved(asked.weights, update.weights):
+        raise FederationError("The training changed a weight that the sum leaves out", where="selection")
+    values["change"] = taken(change, selection.full) * weight
+    return {**values, **coded_change(asked, taken(change, selection.coded) * weight)}
+
+
+def coded_change(asked: Instruction, change: NDArray[np.float64]) -> Values:
+    """The part of an update that is summed in few bits, if any; rounded by secret random numbers.
+
+    Args:
+        asked: what is coded, and how.
+        change: of the coded weights, times the clinic's weight: float64 (N,).
+
+    Raises:
+        FederationError: a change does not fit.
+    """
+    selection = asked.selection
+    if selection is None or not selection.coded_size:
+        return {}
+    if not selection.step > 0:
+        raise FederationError("A sum in few bits without a step that all have in common", where="compression")
+    coder = coder_of(selection, asked.model)
+    return {"codes": coder.encode(coder.rotation.forward(change), selection.step, SecretRandom.fresh())}
+
+
+def largest(values: NDArray[np.float64]) -> float:
+    """The largest size of a number, float64 (P,); NaN if one is none."""
+    return float(np.maximum(values.max(initial=0.0), -values.min(initial=0.0)))

@@ -27,8 +27,10 @@ from dermafed.client.node.flower.tasks import (
 from dermafed.client.node.gate import filter_reply
 from dermafed.client.node.health import READY
 from dermafed.client.node.home import Home, open_home
+from dermafed.client.node.known_models import KnownModels
 from dermafed.shared.errors import DermaFedError
 from dermafed.shared.process import end_with_parent, lower_priority
+from dermafed.shared.protocol.known_model import UnknownModel
 from dermafed.shared.protocol.messages import Refusal
 
 _IDLE_SECONDS = 0.2
@@ -55,8 +57,9 @@ def answer_tasks(home: Home, address: str, app: ClientApp, consent: ClinicConsen
     """
     lower_priority()  # a clinician may be waiting for a diagnosis on this machine
     source, files = TaskSource(address, home.secret.read_bytes()), TaskFiles(home.node)
+    models = KnownModels()
     print(READY, flush=True)
-    _resume(home, address, app, consent)
+    _resume(home, address, app, consent, models)
     while True:
         task = source.next_task()
         if task is None:
@@ -66,10 +69,10 @@ def answer_tasks(home: Home, address: str, app: ClientApp, consent: ClinicConsen
             message, ids = task.pull()
             work = UnfinishedTask(task.token, ids, message)
             files.save(work)
-            _finish(home, task, work, app, consent)
+            _finish(home, task, work, app, consent, models)
 
 
-def _resume(home: Home, address: str, app: ClientApp, consent: ClinicConsent) -> None:
+def _resume(home: Home, address: str, app: ClientApp, consent: ClinicConsent, models: KnownModels) -> None:
     """Answer the task that a worker before this one died over, if the SuperNode still waits for it."""
     files = TaskFiles(home.node)
     work = files.resume()
@@ -81,18 +84,26 @@ def _resume(home: Home, address: str, app: ClientApp, consent: ClinicConsent) ->
         return
     log.warning("finishing a task that a worker died over")
     with task.heartbeats():
-        _finish(home, task, work, app, consent)
+        _finish(home, task, work, app, consent, models)
 
 
-def _finish(home: Home, task: Task, work: UnfinishedTask, app: ClientApp, consent: ClinicConsent) -> None:
+def _finish(
+    home: Home,
+    task: Task,
+    work: UnfinishedTask,
+    app: ClientApp,
+    consent: ClinicConsent,
+    models: KnownModels,
+) -> None:
     files, message, context = TaskFiles(home.node), work.message, work.ids.context()
     stopped: StopRequested | None = None
     try:
-        reply = _interrupted(message) if work.again else _answer(app, message, context)
+        reply = _interrupted(message) if work.again else _answer(app, message, context, models)
     except StopRequested as error:
         stopped, reply = error, _interrupted(message)
     run = context.run_id
     reply = filter_reply(reply, message, consent.classes(run), secure=consent.is_secure(run))
+    models.spare(reply, message, run)
     _append_to_audit(home.audit, reply, context)
     files.start_push()
     with suppress(TaskTakenBack):
@@ -102,9 +113,12 @@ def _finish(home: Home, task: Task, work: UnfinishedTask, app: ClientApp, consen
         raise stopped
 
 
-def _answer(app: ClientApp, message: Message, context: Context) -> Message:
+def _answer(app: ClientApp, message: Message, context: Context, models: KnownModels) -> Message:
     try:
+        models.complete(message, context.run_id)
         return app(message, context)
+    except UnknownModel:
+        return Message(Error(code=int(Refusal.MODEL_UNKNOWN), reason="UnknownModel"), reply_to=message)
     except Exception as error:
         log.exception("no answer to %s", message.metadata.message_type)
         return Message(Error(code=_APP_FAILED, reason=type(error).__name__), reply_to=message)

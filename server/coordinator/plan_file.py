@@ -20,6 +20,7 @@ from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.names import check_name
 from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
+from dermafed.shared.protocol.compression_settings import CompressionSettings
 from dermafed.shared.protocol.defences import check_rules
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.protocol.plan import defaults_by_weights
@@ -152,6 +153,7 @@ def _plan(given: Mapping[str, Any], folder: Path) -> RunPlan:
         labels=given.get(LABELS, {}),
         privacy=privacy,
         robust=robust,
+        compression=CompressionSettings.read(sections["compression"]),
         sends=sent_by(privacy, robust),
     )
     check_name(offer.name, "run")

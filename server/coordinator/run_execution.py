@@ -19,6 +19,7 @@ from dermafed.server.coordinator.run_plan import RunPlan
 from dermafed.server.coordinator.run_shares import save_shares
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.observed_grid import ObservedGrid
+from dermafed.server.flower.sparing_grid import SparingGrid
 from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import save_answer, save_round
@@ -26,6 +27,7 @@ from dermafed.server.record.runs_table import Run, Status, change_status, save_c
 from dermafed.server.record.suspensions_table import Suspension, list_suspensions
 from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
@@ -131,9 +133,9 @@ class RunExecutor:
             self._rounds(run, plan, rules, start, grid)
         return _reason_for_early_end(folder, rules)
 
-    def _grid(self, run: int, clinics: Mapping[int, str], stopped: Event, folder: Path) -> ObservedGrid:
+    def _grid(self, run: int, clinics: Mapping[int, str], stopped: Event, folder: Path) -> Grid:
         grid = self.link.grid(run, clinics, stopped, self._suspended)
-        return ObservedGrid(grid, clinics, folder)
+        return SparingGrid(ObservedGrid(grid, clinics, folder))
 
     def _suspended(self) -> Mapping[str, Suspension]:
         return list_suspensions(self.record)
@@ -158,7 +160,7 @@ class RunExecutor:
         return agreement
 
     def _rounds(self, run: Run, plan: RunPlan, rules: RoundRules, start: Start, grid: Grid) -> None:
-        folder = self.runs / run.folder_name
+        folder, first, offer = self.runs / run.folder_name, start.first, plan.offer
         before = load_state(folder).history if has_state(folder) else ()
         for row in before:  # a sudden end may lie between a round's file and its entry in the record
             save_round(self.record, run.number, row)
@@ -173,20 +175,18 @@ class RunExecutor:
             )
 
         app = build_server_app(
-            start.first.weights,
-            len(plan.offer.model.classes),
-            rules,
-            folder,
-            strategy=planned_strategy(plan.offer.strategy, plan.offer.recipe),
+            *(first.weights, len(offer.model.classes), rules, folder),
+            strategy=planned_strategy(offer.strategy, offer.recipe),
             settings={"offer": run.hash},
-            adapted=start.first.adapted,
-            parts=start.first.parts,
+            adapted=first.adapted,
+            parts=first.parts,
             members=start.members,
             held=start.held,
             resume=True,
-            melanoma=melanoma_index(plan.offer.model.classes),
-            after=AfterRun.of(plan.offer),
-            defences=self._defences(plan.offer, start),
+            melanoma=melanoma_index(offer.model.classes),
+            after=AfterRun.of(offer),
+            defences=self._defences(offer, start),
+            coding=Coding.of(first.moved, first.adapted, offer.compression.bits, offer, start.summing),
             on_round=on_round,
         )
         with self._tensorboard(run, before) as write_row:

@@ -142,7 +142,7 @@ class RunPlan(Settings):
             "model": values["model"],
             "preprocess": values["preprocess"],
             "training": values["recipe"],
-            **{name: values[name] for name in ("privacy", "robust") if name in values},
+            **{name: values[name] for name in ("privacy", "robust", "compression") if name in values},
             "rules": self.rules.to_dict() | durations,
         }
 
@@ -163,8 +163,10 @@ def _keys_by_section() -> dict[str, dict[str, KeyInfo]]:
         if key.help:
             parts[part][key.name] = key
     own = {name: key for name, key in keys_of(RunPlan).items() if key.help}
-    for section, part in (("training", "recipe"), ("privacy", "privacy"), ("robust", "robust")):
-        parts[section] = parts.pop(part)  # in this order after the others
+    for section in ("training", "privacy", "robust", "compression"):
+        parts[section] = parts.pop(
+            {"training": "recipe"}.get(section, section)
+        )  # in this order after the others
     top = sorted((parts[""] | own).values(), key=lambda key: not key.required)
     return {**parts, "": {key.name: key for key in top}, "rules": keys_of(Rules)}
 

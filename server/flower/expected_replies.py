@@ -9,6 +9,7 @@ from threading import Lock
 from flwr.app import ArrayRecord, Message, MessageType
 
 from dermafed.server.flower.private_names import ObjectTree, PushMessagesRequest, PushObjectRequest
+from dermafed.shared.protocol.known_model import is_patched, model_bytes
 from dermafed.shared.protocol.messages import HEAD_TRAIN, LESIONS_QUERY, SLOPES_TRAIN
 from dermafed.shared.protocol.sum_messages import SUMMED
 
@@ -59,6 +60,8 @@ class ExpectedReplies:
         """Expect a reply to a message that is about to be stored."""
         arrays = [record for record in message.content.values() if isinstance(record, ArrayRecord)]
         sent = sum(len(array.data) for record in arrays for array in record.values())
+        if is_patched(message.content):
+            sent += model_bytes(message.content)
         most = {
             MessageType.TRAIN: sent + LARGEST_ENVELOPE,
             SUMMED["train"]: sent + LARGEST_ENVELOPE,

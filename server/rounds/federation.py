@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.private_steps import PrivateSteps
@@ -17,6 +18,7 @@ from dermafed.server.rounds.screening import Screen
 from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import Strategy
+from dermafed.shared.compression.selection import Selection
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 
 
@@ -40,6 +42,7 @@ class Federation:
         steps: how the clinics' gradients become steps, where each round is a private one.
         ledgers: what was seen of the clinics' ledgers, in a run with differential privacy.
         scores: whether evaluations have histograms and a loss, as without differential privacy.
+        coding: what of the weights travels, where not all do in full; ``None``: all do.
     """
 
     strategy: Strategy
@@ -56,6 +59,12 @@ class Federation:
     steps: PrivateSteps | None = None
     ledgers: LedgerHeads | None = None
     scores: bool = True
+    coding: Coding | None = None
+
+    @property
+    def selection(self) -> Selection | None:
+        """What of the weights travels, and which of them in few bits."""
+        return self.coding.selection if self.coding is not None else None
 
     @property
     def rolls_back(self) -> bool:

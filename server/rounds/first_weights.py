@@ -37,6 +37,7 @@ class FirstWeights:
         parts: the part of each weight, as updates are screened.
         features: inputs K of the last layer, whose kernel (K, C) and bias (C,) are the last weights; 0 where
             the file of an earlier version does not say it.
+        moved: bool (P,), the weights that training may change; ``None`` where such a file does not say it.
     """
 
     weights: FloatVector
@@ -44,6 +45,7 @@ class FirstWeights:
     origin: str
     parts: Parts
     features: int = 0
+    moved: NDArray[np.bool_] | None = None
 
 
 def first_weights(
@@ -80,7 +82,8 @@ def read_first_weights(path: Path) -> FirstWeights:
             adapted = file["adapted"]
             parts = file["parts"] if "parts" in file.files else parts_without_layout(adapted)
             features = int(file["features"]) if "features" in file.files else 0
-            return FirstWeights(file["weights"], adapted, str(file["origin"]), parts, features)
+            moved = file["moved"] if "moved" in file.files else None
+            return FirstWeights(file["weights"], adapted, str(file["origin"]), parts, features, moved)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise FederationError(
             "The run's first weights cannot be read",
@@ -91,12 +94,19 @@ def read_first_weights(path: Path) -> FirstWeights:
 
 def build(path: Path, model: ModelSettings, weights: str, seed: int) -> None:
     """Build the first weights and write them to a file; for a process that can load Keras."""
-    from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
+    from dermafed.shared.model.classifier import (
+        last_layer_inputs,
+        moved_mask,
+        parts_of,
+        to_flat,
+        trainable_mask,
+    )
     from dermafed.shared.model.initial_weights import initial_classifier
 
     classifier = initial_classifier(model, weights, seed=seed)
     content, origin = io.BytesIO(), np.array(weights_origin(weights))
     layout = {"adapted": trainable_mask(classifier), "parts": parts_of(classifier)}
+    layout["moved"] = moved_mask(classifier)
     layout["features"] = np.array(last_layer_inputs(classifier))
     np.savez(content, weights=to_flat(classifier), origin=origin, **layout)  # type: ignore[arg-type]
     write_atomically(path, content.getvalue())

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from flwr.serverapp import Grid
 
-from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.exchange import Participation
 from dermafed.server.rounds.federation import Federation
@@ -21,34 +20,32 @@ from dermafed.server.rounds.sum_attempts import SumLostError
 from dermafed.server.rounds.summed_rounds import asked_of, mean_of
 from dermafed.server.rounds.trained_models import Trained
 from dermafed.shared.errors import FederationError
-from dermafed.shared.protocol.messages import encode_instruction, encode_update
+from dermafed.shared.protocol.messages import Instruction, encode_update
 from dermafed.shared.training.trainer import Update
 
 
 def train_by_groups(
-    grid: Grid, state: RunState, sums: SecureSums, federation: Federation, number: int
+    grid: Grid, asked: Instruction, sums: SecureSums, federation: Federation
 ) -> tuple[Trained, Participation]:
     """The model that the rule makes of the groups' means in a round.
 
     Args:
         grid: Flower's connection to the clinics.
-        state: what the clinics start from.
+        asked: what the clinics are asked for: the round, and the model they start from.
         sums: the run's secure sums, over groups.
         federation: the rule, and how updates are screened.
-        number: the round.
 
     Raises:
         SumLostError: the sums can never be opened, or more groups are spoilt than the rule bears.
         FederationError: they were not opened, but may be when the run goes on.
     """
-    content = encode_instruction(state.weights, number, federation.strategy.instructions())
-    opened = sums.open(grid, asked_of("train", number, content))
-    start, screen, folder = state.weights, federation.screen, federation.folder
+    opened = sums.open(grid, asked_of("train", asked))
+    start, screen, folder = asked.weights, federation.screen, federation.folder
     with RobustModels(
-        start, federation.rules, screen, None, folder, None, robust=federation.robust, number=number
+        start, federation.rules, screen, None, folder, None, robust=federation.robust, number=asked.round
     ) as models:
         for group in opened.groups:
-            _accept(models, group, sums)
+            _accept(models, asked, group, sums)
         models.compare()
         try:
             trained = models.result()
@@ -57,11 +54,11 @@ def train_by_groups(
     return replace(trained, clinics=_of_members(opened, trained)), opened.participation
 
 
-def _accept(models: RobustModels, group: GroupSum, sums: SecureSums) -> None:
+def _accept(models: RobustModels, asked: Instruction, group: GroupSum, sums: SecureSums) -> None:
     """Give the rule a group's mean, or note why it cannot be one."""
     name = _name(group)
     try:
-        mean, loss = mean_of(group, models.start, sums, models.screen.parts)
+        mean, loss = mean_of(group, asked, sums, models.screen.parts)
         if group.sums["weight"][0] != len(group.names):
             raise FederationError("its weights are not those of its clinics")
         update = Update(mean.astype(models.start.dtype), 1, {"loss": max(0.0, loss)})

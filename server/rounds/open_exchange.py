@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dermafed.shared.protocol.messages import Refusal
 from dermafed.shared.storage.atomic_files import write_json
 
 EXCHANGE_FILE = "exchange.json"
 _LEAST_LATE_SECONDS = 5.0
+_UNKNOWN = Refusal.MODEL_UNKNOWN.name.replace("_", " ").lower()  # the problem of who gets a message in full
 
 _WORDS = {
     "train": "training",
@@ -117,7 +119,7 @@ class OpenExchange:
     def asked(self, clinic: str, kind: str, round: int, deadline: float, size: int) -> OpenExchange:
         """After a message of so many bytes to a clinic; one that was asked already begins a new attempt."""
         same = (kind, round) == (self.kind, self.round)
-        again = same and clinic in self.turns
+        again = same and clinic in self.turns and not self.turns[clinic].problem.startswith(_UNKNOWN)
         turns = dict(self.turns) if same and not again else {}
         attempt = self.attempt + again if same else 1
         before = self.traffic.get(clinic, Traffic())

@@ -21,7 +21,9 @@ class Asked:
         label: which of the round's sums.
         round: the round's number; 0 before the first.
         model: SHA-256 of what is asked for.
-        parameters: length of the model's vector, or of the last layer's where that alone is trained.
+        parameters: how many weights are summed in full, or length of the last layer where that alone is
+            trained.
+        coded: how many are summed in few bits.
         content: what clinics get with the third step.
     """
 
@@ -29,6 +31,7 @@ class Asked:
     round: int
     model: str
     parameters: int = 0
+    coded: int = 0
     content: RecordDict = field(default_factory=RecordDict)
 
 

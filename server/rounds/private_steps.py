@@ -69,7 +69,7 @@ class PrivateSteps:
         """
         content = encode_instruction(state.weights, number, {})
         digest = digest_of(decode_instruction(content))
-        opened = sums.open(grid, Asked("train", number, digest, self.layer, content))
+        opened = sums.open(grid, Asked("train", number, digest, self.layer, content=content))
         _check_possible(opened.sums["gradient"], sums.summing)
         drawn = self.rate * sums.summing.images
         rate = self.recipe.learning_rate_at((number - 0.5) / self.rounds)

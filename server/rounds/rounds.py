@@ -17,6 +17,7 @@ from flwr.serverapp import Grid
 from dermafed.server.rounds.acceptance import setback
 from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
+from dermafed.server.rounds.coding import without_scale
 from dermafed.server.rounds.collector import Collector
 from dermafed.server.rounds.connected import connected, reasons
 from dermafed.server.rounds.evaluations import Evaluated, Evaluations
@@ -34,7 +35,7 @@ from dermafed.server.rounds.summed_rounds import evaluate_by_sums, lost_round, t
 from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.server.rounds.trained_round import TrainedRound, load_trained, save_trained
 from dermafed.shared.errors import FederationError
-from dermafed.shared.protocol.messages import HEAD_TRAIN, encode_instruction
+from dermafed.shared.protocol.messages import HEAD_TRAIN, Instruction, encode_instruction
 from dermafed.shared.training.trainer import FloatVector
 
 log = logging.getLogger("dermafed.server")
@@ -74,7 +75,8 @@ def _round(grid: Grid, state: RunState, federation: Federation) -> RunState:
         trained = _trained(grid, state, federation, number)
     except SumLostError as error:
         row = lost_round(number, error, time.monotonic() - start)
-        return replace(state, round=number, history=(*state.history, row))
+        memory = without_scale(state.memory)  # a sum that did not fit is the scale's fault
+        return replace(state, round=number, memory=memory, history=(*state.history, row))
     evaluation, evaluated = evaluate(grid, trained.weights, federation, number)
     row = history_row(trained, evaluation, evaluated, number, time.monotonic() - start)
     if federation.rolls_back and (why := setback(row, state.history)):
@@ -128,15 +130,18 @@ def _clinics(training: TrainedRound, evaluation: Evaluated) -> tuple[ClinicRound
 
 
 def _train(grid: Grid, state: RunState, federation: Federation, number: int) -> tuple[Trained, Participation]:
-    sums = federation.sums
+    sums, strategy = federation.sums, federation.strategy
     if sums is not None and federation.steps is not None:
         return federation.steps.train(grid, state, sums, number)
+    asked = Instruction(state.weights, number, strategy.instructions(), selection=federation.selection)
     if sums is not None and federation.robust.active:
-        return train_by_groups(grid, state, sums, federation, number)
+        return train_by_groups(grid, asked, sums, federation)
+    if sums is not None and (coding := federation.coding) is not None:
+        asked = replace(asked, selection=coding.in_sum(state.memory, sums.summing.images, number))
+        return train_by_sums(grid, asked, sums, federation.screen.parts, coding.whole)
     if sums is not None:
-        config = federation.strategy.instructions()
-        return train_by_sums(grid, state, sums, federation.screen.parts, number, config)
-    content = encode_instruction(state.weights, number, federation.strategy.instructions())
+        return train_by_sums(grid, asked, sums, federation.screen.parts)
+    content = encode_instruction(asked.weights, number, asked.config, asked.selection)
     rules, screen, members = federation.rules, federation.screen, federation.members
     if isinstance(federation.strategy, ExactHead):
         return head_of_clinics(grid, state, federation, number, ridge_fit(federation.strategy.ridge))
@@ -161,7 +166,8 @@ def _step(
     state: RunState, mean: Means, federation: Federation, number: int
 ) -> tuple[FloatVector, dict[str, FloatVector]]:
     """The strategy's step, as a float32 model."""
-    moved, memory = federation.strategy.step(state.weights, mean, state.memory, number)
+    before, coding = state.weights, federation.coding
+    moved, memory = federation.strategy.step(before, mean, without_scale(state.memory), number)
     if federation.adapted is not None:
         moved = np.where(federation.adapted, moved, mean)
     weights = moved.astype(np.float32)
@@ -169,7 +175,9 @@ def _step(
         raise FederationError(
             f"The model of round {number} is no longer finite", remedy="Lower the strategy's learning rate"
         )
-    return weights, memory
+    if coding is None:
+        return weights, memory
+    return coding.rounded(before, weights), coding.with_scale(memory, before, mean, number)
 
 
 def evaluate(
@@ -177,8 +185,9 @@ def evaluate(
 ) -> tuple[Evaluated, Participation]:
     """Evaluate a round's model at the clinics."""
     if federation.sums is not None:
-        return evaluate_by_sums(grid, weights, federation.sums, number)
-    assignment = Assignment(MessageType.EVALUATE, number, encode_instruction(weights, number, {}))
+        return evaluate_by_sums(grid, weights, federation.sums, number, federation.selection)
+    content = encode_instruction(weights, number, {}, federation.selection)
+    assignment = Assignment(MessageType.EVALUATE, number, content)
     of = federation
     evaluations = partial(Evaluations, of.classes, of.rules, of.members, of.melanoma, of.scores)
     return until_quorum(grid, assignment, federation, lambda: nullcontext(evaluations()))

@@ -37,21 +37,23 @@ class SecureSums:
     rules: RoundRules
     ledgers: LedgerHeads | None = None
 
-    def open(self, grid: Grid, asked: Asked) -> Opened:
+    def open(self, grid: Grid, asked: Asked, again: Asked | None = None) -> Opened:
         """Ask the connected clinics for a sum, and open it.
 
         Args:
             grid: Flower's connection to the clinics.
             asked: which.
+            again: the same sum as it is asked for after an attempt without success; ``None``: as before.
 
         Raises:
             SumLostError: it can never be opened.
             FederationError: it was not, in as many attempts as the rules allow; a run that goes on later may.
         """
-        for _ in range(self.rules.attempts):
+        for turn in range(self.rules.attempts):
+            asked = again if turn and again else asked
             clinics = self._connected(grid)
             attempt = self.attempts.begin(asked.label, asked.round)
-            terms = self.summing.terms(asked.label, asked.parameters)
+            terms = self.summing.terms(asked.label, asked.parameters, asked.coded)
             task = Task(grid.run.run_id, asked.round, asked.label, asked.model)
             exchanges = SumExchange(
                 *(grid, self.rules, self.attempts, asked, ServerSide(terms, task, attempt), terms, clinics),

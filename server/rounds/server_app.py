@@ -20,6 +20,7 @@ from dermafed.server.rounds.checkpoint import (
     load_state,
     save_state,
 )
+from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.federation import Federation
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.history import HistoryRow, write_history
@@ -56,6 +57,7 @@ def build_server_app(
     held: HeldClasses | None = None,
     after: AfterRun = NOTHING,
     defences: ServerDefences = UNDEFENDED,
+    coding: Coding | None = None,
     on_round: OnRound | None = None,
 ) -> ServerApp:
     """Build a ServerApp that runs the rounds of a run; its results are in ``folder``.
@@ -81,6 +83,7 @@ def build_server_app(
             over all.
         after: what the clinics are asked for after the last round.
         defences: what protects the model from clinics, and clinics and patients from the server.
+        coding: what of the weights travels, where not all do in full; ``None``: all do.
         on_round: called with the row of each finished round, once it is on disk.
 
     Raises:
@@ -93,6 +96,7 @@ def build_server_app(
         **describe_strategy(strategy),
         "parameters": int(weights.size),
         **({"refit": asdict(after.refit)} if after.refit else {}),
+        **({"bits": coding.bits} if coding and coding.bits else {}),
         **({"robust": defences.robust.to_dict()} if defences.robust.active else {}),
     }
     state = _open_run(weights, described, folder, resume)
@@ -115,6 +119,7 @@ def build_server_app(
         steps=defences.steps,
         ledgers=defences.ledgers,
         scores=defences.scores,
+        coding=coding,
     )
     app = ServerApp()
 

@@ -146,12 +146,12 @@ class SumExchange:
             for inbox in inboxes
             for clinic, delivered in inbox.items()
         }
-        size = self.terms.layout.size
+        size, tail = self.terms.layout.size, self.terms.layout.tail
         start = time.monotonic()
         self._exchange(
             Assignment(SUMMED[self.asked.label], self.asked.round, self.asked.content, own),
             self.rules.deadline,
-            lambda data: MaskedVector.from_bytes(data, size),
+            lambda data: MaskedVector.from_bytes(data, size, tail),
             self._of_group(ServerSide.take_masked),
         )
         self.busy = time.monotonic() - start
@@ -216,4 +216,4 @@ class SumExchange:
     @property
     def _attempt(self) -> SumAttempt:
         asked = self.asked
-        return SumAttempt(asked.label, asked.round, self.side.context.attempt, asked.parameters)
+        return SumAttempt(asked.label, asked.round, self.side.context.attempt, asked.parameters, asked.coded)

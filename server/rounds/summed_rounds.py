@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from flwr.app import RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
-from dermafed.server.rounds.checkpoint import RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.evaluations import Evaluated
 from dermafed.server.rounds.exchange import Participation
@@ -21,10 +20,18 @@ from dermafed.server.rounds.secure_sums import SecureSums
 from dermafed.server.rounds.strategies import Means
 from dermafed.server.rounds.sum_attempts import SumLostError
 from dermafed.server.rounds.trained_models import Trained
+from dermafed.shared.compression.selection import Selection
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.model.parts import VARIANCES, Parts
-from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
-from dermafed.shared.protocol.summed import LARGEST_LOSS, MOST_IMAGES, Label, digest_of
+from dermafed.shared.protocol.messages import Instruction, decode_instruction, encode_instruction
+from dermafed.shared.protocol.summed import (
+    LARGEST_LOSS,
+    MOST_IMAGES,
+    Label,
+    digest_of,
+    summed_sizes,
+    whole_change,
+)
 from dermafed.shared.training.trainer import FloatVector
 
 Sums = Mapping[str, NDArray[np.float64]]
@@ -33,36 +40,35 @@ log = logging.getLogger("dermafed.server")
 
 
 def train_by_sums(
-    grid: Grid, state: RunState, sums: SecureSums, parts: Parts, number: int, config: Mapping[str, float]
+    grid: Grid, asked: Instruction, sums: SecureSums, parts: Parts, whole: Selection | None = None
 ) -> tuple[Trained, Participation]:
     """The mean of the models that the clinics train in a round.
 
     Args:
         grid: Flower's connection to the clinics.
-        state: what they start from.
+        asked: what they are asked for: the round, the model they start from, how changes travel.
         sums: the run's secure sums.
         parts: the part of each weight, uint8 (P,).
-        number: the round.
-        config: the strategy's settings of the trainer.
+        whole: how changes travel after an attempt without success, since some may not have fitted.
 
     Raises:
         SumLostError: the sum can never be opened, or no clinics can have such updates.
         FederationError: it was not opened, but may be when the run goes on.
     """
-    content = encode_instruction(state.weights, number, config)
-    opened = sums.open(grid, asked_of("train", number, content))
+    again = replace(asked, selection=whole)
+    opened = sums.open(grid, asked_of("train", asked), asked_of("train", again))
     (group,) = opened.groups
-    mean, loss = mean_of(group, state.weights, sums, parts)
+    mean, loss = mean_of(group, asked if "codes" in group.sums else again, sums, parts)
     clinics = {name: ClinicRound(name) for name in opened.participation.replied}
     return Trained(mean, loss, clinics), opened.participation
 
 
-def mean_of(group: GroupSum, start: FloatVector, sums: SecureSums, parts: Parts) -> tuple[Means, float]:
+def mean_of(group: GroupSum, asked: Instruction, sums: SecureSums, parts: Parts) -> tuple[Means, float]:
     """The mean model and loss of the clinics in a sum of updates.
 
     Args:
         group: the clinics and their sum.
-        start: the model that they trained, float32 (P,).
+        asked: what they were asked for: the model that they trained, and how changes travel.
         sums: the run's secure sums.
         parts: the part of each weight, uint8 (P,).
 
@@ -74,24 +80,24 @@ def mean_of(group: GroupSum, start: FloatVector, sums: SecureSums, parts: Parts)
         raise impossible("update", "their weights are below one image each")
     if weight > len(group.names) * MOST_IMAGES:
         raise impossible("update", f"their weights are above {MOST_IMAGES:,} images each")
-    change, rounding = group.sums["change"] / weight, _rounding(sums, group) / weight
+    change = whole_change(asked, group.sums) / weight
+    rounding = _rounding(sums, group, change.size) / weight
     _check_possible(change, loss / weight, sums.summing.privacy.largest_change, rounding)
-    mean = start.astype(np.float64) + change
+    mean = asked.weights.astype(np.float64) + change
     _end_rounding_below_zero(mean, parts, rounding)
     return mean, loss / weight
 
 
 def evaluate_by_sums(
-    grid: Grid, weights: FloatVector, sums: SecureSums, number: int
+    grid: Grid, weights: FloatVector, sums: SecureSums, number: int, selection: Selection | None = None
 ) -> tuple[Evaluated, Participation]:
     """The evaluation of a round's model on all validation images; of NaN where its sum is lost.
 
     Raises:
         FederationError: the sum was not opened, but may be when the run goes on.
     """
-    content = encode_instruction(weights, number, {})
     try:
-        opened = sums.open(grid, asked_of("evaluate", number, content))
+        opened = sums.open(grid, asked_of("evaluate", Instruction(weights, number, {}, selection=selection)))
         return _evaluated(opened.sums, sums.summing.classes), opened.participation
     except SumLostError as error:
         log.warning("Round %d has no evaluation: %s", number, error)
@@ -106,15 +112,16 @@ def lost_round(number: int, error: SumLostError, seconds: float) -> HistoryRow:
     return HistoryRow(number, nan, nan, nan, nan, nan, 0, left_out, seconds, seconds)
 
 
-def asked_of(label: Label, number: int, content: RecordDict) -> Asked:
-    """The sum of a round for which clinics are sent a model, :func:`encode_instruction`."""
-    asked = decode_instruction(content)
-    return Asked(label, number, digest_of(asked), asked.weights.size, content)
+def asked_of(label: Label, asked: Instruction) -> Asked:
+    """The sum of a round for which clinics are sent a model."""
+    content = encode_instruction(asked.weights, asked.round, asked.config, asked.selection)
+    read = decode_instruction(content)
+    return Asked(label, read.round, digest_of(read), *summed_sizes(read, label), content)
 
 
-def _rounding(sums: SecureSums, group: GroupSum) -> float:
+def _rounding(sums: SecureSums, group: GroupSum, weights: int) -> float:
     """How far a sum of changes is off at most, by the rounding of its clinics' numbers."""
-    layout = sums.summing.terms("train", group.sums["change"].size).layout
+    layout = sums.summing.terms("train", weights).layout
     return layout.step(layout.parts[0]) / 2 * len(group.names)
 
 

@@ -160,6 +160,22 @@ def trainable_mask(model: keras.Model) -> NDArray[np.bool_]:
     )
 
 
+def moved_mask(model: keras.Model) -> NDArray[np.bool_]:
+    """Which values of the flat vector training may change: bool (P,).
+
+    Those that are trained by gradient, and the moving statistics of batch normalisation that is trained; of
+    frozen blocks nothing.
+    """
+    statistics = {
+        id(variable)
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        for variable in layer.non_trainable_variables
+    }
+    moved = [np.full(int(np.prod(v.shape)), id(v) in statistics) for v in exchanged_variables(model)]
+    return np.asarray(trainable_mask(model) | np.concatenate(moved), bool)
+
+
 def last_layer_inputs(model: keras.Model) -> int:
     """Inputs K of the last layer, whose kernel (K, C) and bias (C,) are the last of the flat vector."""
     return int(model.get_layer("logits").kernel.shape[0])

@@ -38,6 +38,11 @@ def _words(offer: Offer) -> Iterator[str]:
             "The server sees secure sums over clinics, and no clinic's own values, even if as many clinics "
             f"act with it: {offer.privacy.colluders}."
         )
+    if bits := offer.compression.bits:
+        yield (
+            f"Changes of the weights travel in {bits} bits each, rounded at random, so that they are right "
+            "on average."
+        )
     if (dp := offer.dp) is not None:
         yield (
             f"Each patient has differential privacy of epsilon {dp.epsilon:g} at delta {dp.delta:g}: the "

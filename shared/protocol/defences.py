@@ -87,6 +87,10 @@ _IN_SUMS = {
     "engine": _Excluded(_is("ray"), "it forgets a clinic's keys between messages", '"local"'),
 }
 
+_IN_GROUPS = {
+    "bits": _Excluded(bool, "all clinics' numbers need one step, which follows from a sum over all of them")
+}
+
 _WITH_NOISE = {
     "batch_norm": _Excluded(
         _is_not("frozen"),
@@ -116,6 +120,7 @@ _WITH_NOISE = {
     "views": _Excluded(bool, "features are those of the images as they are", "0"),
     "artefacts": _Excluded(bool, "features are those of the images as they are", "0"),
     "attack": _Excluded(bool, "no hostile clinic is simulated that trains with noise"),
+    "bits": _Excluded(bool, "the last layer alone travels then, and is small: rounding it spares nothing"),
 }
 
 _IN_STEPS = {
@@ -158,6 +163,8 @@ def check_defences(robust: RobustSettings, privacy: PrivacySettings, keys: Mappi
         _refuse(keys, _IN_SUMS, "secure aggregation")
     if robust.active:
         _refuse(keys, _WITH_A_RULE, f"the robust rule {robust.rule}")
+    if robust.active and privacy.is_secure:
+        _refuse(keys, _IN_GROUPS, "secure aggregation and a robust rule together")
     if privacy.dp is not None:
         if privacy.dp.in_sums:
             _check_within_sums(privacy, keys)

@@ -5,6 +5,7 @@ message          record                           content
 ===============  ===============================  ====================================================
 train, evaluate  ``weights`` (arrays)             ``weights``: float32 (P,), the global model
                  ``instruction`` (config)         ``round``, and the strategy's settings of the trainer
+                 ``selection``, ``coding``        :mod:`dermafed.shared.protocol.selection_records`
 train's reply    ``weights`` (arrays)             ``weights``: float32 (P,), the trained model
                  ``report`` (metrics)             ``weight`` in the mean, ``seconds`` of work
                  ``metrics`` (metrics)            what the training measured, for example ``loss``
@@ -62,12 +63,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, unique
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MessageType, MetricRecord, MetricRecordValues, RecordDict
 
+from dermafed.shared.compression.selection import Selection
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
 from dermafed.shared.protocol.flower_records import (
@@ -80,11 +82,13 @@ from dermafed.shared.protocol.flower_records import (
     whole_number,
     work_seconds,
 )
+from dermafed.shared.protocol.selection_records import encode_selection, selection_in
 from dermafed.shared.training.trainer import FloatVector, Update
 
-EXPLAIN = "explain"
-EXPLAIN_QUERY = f"{MessageType.QUERY}.{EXPLAIN}"
-"""The type of the messages that ask for explanation quality; without ``query.``, the name at the clinic."""
+EXPLAIN, AUDIT = "explain", "audit"
+EXPLAIN_QUERY, AUDIT_QUERY = (f"{MessageType.QUERY}.{name}" for name in (EXPLAIN, AUDIT))
+"""The messages that ask for explanation quality, and for an audit of the model for shortcuts; without
+``query.``, the names at the clinic."""
 
 CALIBRATE, OFFSETS, SCORES, CALIBRATION = "calibrate", "offsets", "scores", "trust"
 CALIBRATE_QUERY, OFFSETS_QUERY, SCORES_QUERY, CALIBRATION_QUERY = (
@@ -96,17 +100,9 @@ LESIONS, FINDER = "lesions", "finder"
 LESIONS_QUERY, FINDER_QUERY = (f"{MessageType.QUERY}.{name}" for name in (LESIONS, FINDER))
 """The messages that ask for the sums of a lesion finder, and that send the finder."""
 
-AUDIT = "audit"
-AUDIT_QUERY = f"{MessageType.QUERY}.{AUDIT}"
-"""The message that asks for an audit of the model for shortcuts."""
-
-HEAD = "head"
-HEAD_TRAIN = f"{MessageType.TRAIN}.{HEAD}"
-"""The type of the messages that ask for the sums of the exact head."""
-
-SLOPES = "slopes"
-SLOPES_TRAIN = f"{MessageType.TRAIN}.{SLOPES}"
-"""The type of the messages that ask for the loss and its slopes by the last layer."""
+HEAD, SLOPES = "head", "slopes"
+HEAD_TRAIN, SLOPES_TRAIN = (f"{MessageType.TRAIN}.{name}" for name in (HEAD, SLOPES))
+"""The messages that ask for the sums of the exact head, and for the loss and its slopes by the last layer."""
 
 METRICS = ("loss",)
 """What a training may report; each from 0 to :data:`LARGEST_LOSS`."""
@@ -134,6 +130,7 @@ class Refusal(IntEnum):
     AUDIT_FAILED = 1011
     SECURE_SUM_FAILED = 1012
     COUNTS_FAILED = 1013
+    MODEL_UNKNOWN = 1014
 
 
 @dataclass(frozen=True)
@@ -144,11 +141,13 @@ class Instruction:
         weights: the global model, float32 (P,).
         round: the round's number, from 1.
         config: the strategy's settings of the trainer, for example ``proximal_mu``.
+        selection: which weights the training moves, and how their changes travel; ``None``: all, in full.
     """
 
     weights: FloatVector
     round: int
     config: dict[str, float]
+    selection: Selection | None = field(default=None, kw_only=True)
 
     @property
     def model(self) -> str:
@@ -156,10 +155,13 @@ class Instruction:
         return hashlib.sha256(self.weights.tobytes()).hexdigest()
 
 
-def encode_instruction(weights: FloatVector, round: int, config: Mapping[str, float]) -> RecordDict:
+def encode_instruction(
+    weights: FloatVector, round: int, config: Mapping[str, float], selection: Selection | None = None
+) -> RecordDict:
     """Content of a train or evaluate message; one object serves every clinic of a round."""
     instruction = ConfigRecord({"round": round, **{name: float(value) for name, value in config.items()}})
-    return RecordDict({"weights": to_arrays(weights=weights), "instruction": instruction})
+    content = RecordDict({"weights": to_arrays(weights=weights), "instruction": instruction})
+    return RecordDict({**content, **encode_selection(selection)})
 
 
 def decode_instruction(content: RecordDict) -> Instruction:
@@ -175,7 +177,8 @@ def decode_instruction(content: RecordDict) -> Instruction:
     if not all(_SETTING.fullmatch(name) for name in fields):
         raise FederationError("The instruction has a setting that no strategy has")
     config = {name: number(fields, name) for name in fields}
-    return Instruction(read_array(content, "weights", "weights", np.float32), round, config)
+    weights = read_array(content, "weights", "weights", np.float32)
+    return Instruction(weights, round, config, selection=selection_in(content, weights.size))
 
 
 def encode_update(update: Update, seconds: float) -> RecordDict:

@@ -18,6 +18,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
+from dermafed.shared.protocol.compression_settings import WHOLE, CompressionSettings, check_coded
 from dermafed.shared.protocol.defences import check_defences
 from dermafed.shared.protocol.plan import PARTS, Plan, RunKeys, check_lesion_features, read_parts
 from dermafed.shared.protocol.price import Price, price_of
@@ -30,8 +31,13 @@ from dermafed.shared.training.recipe import Recipe
 
 Split = Literal["drawn", "even", "given"]
 
-OFFER_PARTS: dict[str, type[Settings]] = {**PARTS, "privacy": PrivacySettings, "robust": RobustSettings}
-"""The parts of an offer: those of a plan, and the defences, written where not at their default."""
+OFFER_PARTS: dict[str, type[Settings]] = {
+    **PARTS,
+    "privacy": PrivacySettings,
+    "robust": RobustSettings,
+    "compression": CompressionSettings,
+}
+"""The parts of an offer: those of a plan, and the others, written where not at their default."""
 
 LONGEST = 128 * 1024
 """Characters of an offer's text at most: a clinic keeps what it is offered."""
@@ -53,6 +59,7 @@ class Offer(RunKeys):
         epsilon: was meant for differential privacy, which is in ``privacy``; clinics refuse it.
         privacy: what the server learns of each clinic, and of each patient.
         robust: the rule against hostile clinics.
+        compression: in how many bits the changes of weights travel.
         roster: of a plan with secure sums, each clinic's public key by its name, OpenSSH on one line.
         sends: the fields that a clinic sends, as :func:`dermafed.shared.protocol.sent.sent_by` lists them.
     """
@@ -80,15 +87,17 @@ class Offer(RunKeys):
     epsilon: Annotated[Number | None, Key(asks="epsilon {}")] = None
     privacy: Annotated[PrivacySettings, Key(later=True)] = PLAIN
     robust: Annotated[RobustSettings, Key(later=True)] = NO_RULE
+    compression: Annotated[CompressionSettings, Key(later=True)] = WHOLE
     roster: Mapping[str, str] = field(default_factory=dict)
     sends: tuple[str, ...] = SENT
 
     @model_validator(mode="after")
     def _defences_hold(self) -> Self:
-        parts = (self.model, self.recipe, self)
+        parts = (self.model, self.recipe, self.compression, self)
         keys = {name: getattr(part, name) for part in parts for name in keys_of(type(part))}
         check_defences(self.robust, self.privacy, keys)
         check_roster(self.roster, self.privacy, self.groups)
+        check_coded(self.compression.bits, self.strategy)
         return self
 
     @model_validator(mode="after")

@@ -61,19 +61,22 @@ class SumAttempt:
         label: which of the round's sums.
         round: the round's number, from 1; 0 before the first.
         attempt: the attempt's number, from 1.
-        parameters: length of the model's vector, or of the last layer's where that alone is trained; at most
-            2**31 - 1.
+        parameters: how many weights are summed in full, or length of the last layer where that alone is
+            trained; at most 2**31 - 1.
+        coded: how many are summed in few bits.
     """
 
     label: Label
     round: int
     attempt: int
     parameters: int
+    coded: int = 0
 
 
 def encode_step(of: SumAttempt, message: bytes) -> RecordDict:
     """Content of a server's message."""
-    return RecordDict({"step": ConfigRecord(asdict(of)), **encode_sum(message)})
+    values = {name: value for name, value in asdict(of).items() if name != "coded" or value}
+    return RecordDict({"step": ConfigRecord(values), **encode_sum(message)})
 
 
 def decode_step(content: RecordDict) -> tuple[SumAttempt, bytes]:
@@ -85,6 +88,7 @@ def decode_step(content: RecordDict) -> tuple[SumAttempt, bytes]:
     record = record_of(content, "step", ConfigRecord)
     label: Any = plain_text(record, "label", 20)
     numbers = [whole_number(record, name) for name in ("round", "attempt", "parameters")]
+    numbers += [whole_number(record, "coded")] if "coded" in record else []
     if label not in get_args(Label) or not all(0 <= number < 2**31 for number in numbers):
         raise FederationError("The message is of no secure sum that there is")
     return SumAttempt(label, *numbers), _message(content)

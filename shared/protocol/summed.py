@@ -4,9 +4,10 @@
 sum            parts of a clinic's vector
 =============  ======================================================================================
 ``counts``     ``training``: training images of each class (C,); once, before the first round
-``train``      ``change``: of each weight (P,), times the training images; ``weight``: their number;
-               ``loss``: the mean training loss, times their number; with groups, a sum of each group, in
-               which every clinic has the weight 1
+``train``      ``change``: of each weight (P,), or of those that are selected and not coded, times the
+               training images; ``weight``: their number; ``loss``: the mean training loss, times their
+               number; ``codes``: of the coded weights (N,), see :mod:`dermafed.shared.compression`; with
+               groups, a sum of each group, in which every clinic has the weight 1, and no codes
 ``evaluate``   ``images``, ``loss_sum``, ``confusion`` (C * C,) and ``histograms`` (C * 2 * BINS,), of the
                validation images; :class:`dermafed.shared.metrics.evaluation.ClinicEvaluation`
 =============  ======================================================================================
@@ -26,10 +27,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dermafed.shared.compression.coded_change import coder_of
+from dermafed.shared.compression.selection import put
+from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import BINS, PROBABILITY_FLOOR
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.offer import Offer
@@ -69,6 +76,7 @@ class Summing:
         images: training images over all clinics, by which the sums are scaled; 1 before they are counted.
             With noise within the sums, patients.
         groups: over how many groups of clinics the updates are summed; 1: over all together.
+        bits: of coded changes; 0: there are none.
     """
 
     plan: str
@@ -77,6 +85,7 @@ class Summing:
     classes: int
     images: int = 1
     groups: int = 1
+    bits: int = 0
 
     @classmethod
     def of(cls, offer: Offer, class_counts: Sequence[int] | None = None) -> Summing:
@@ -85,9 +94,14 @@ class Summing:
         Raises:
             InputError: a key of the roster is none.
         """
-        images = max(1, sum(class_counts or ()))
+        images, bits = max(1, sum(class_counts or ())), offer.compression.bits or 0
         roster, classes = roster_of(offer.roster), len(offer.model.classes)
-        return cls(offer.hash, roster, offer.privacy, classes, images, offer.groups)
+        return cls(offer.hash, roster, offer.privacy, classes, images, offer.groups, bits)
+
+    @property
+    def selects(self) -> bool:
+        """Whether weights that training does not move stay out: not of groups' sums, nor where noise is."""
+        return self.groups == 1 and not self.has_noise
 
     def weight(self, images: int) -> int:
         """What a clinic with so many training images counts in a sum of updates.
@@ -97,15 +111,21 @@ class Summing:
         """
         return images if self.groups == 1 else 1
 
-    def terms(self, label: Label, parameters: int) -> Terms:
+    def terms(self, label: Label, parameters: int, coded: int = 0) -> Terms:
         """The terms of a sum.
 
         Args:
             label: which.
-            parameters: length of the model's vector, or of the last layer's where that alone is trained; it
-                matters for the updates only.
+            parameters: how many weights are summed in full, or length of the last layer where that alone is
+                trained; it matters for the updates only.
+            coded: how many are summed in few bits.
+
+        Raises:
+            FederationError: there are some, and the plan has none.
         """
-        parts = self._noisy(label, parameters) if self.has_noise else self._exact(label, parameters)
+        if coded and not self.bits:
+            raise FederationError("The plan has no changes in few bits", where="compression")
+        parts = self._noisy(label, parameters) if self.has_noise else self._exact(label, parameters, coded)
         groups = self.groups if label == "train" else 1
         return Terms(self.plan, self.roster, self.privacy.colluders, Layout(parts, len(self.roster)), groups)
 
@@ -136,20 +156,23 @@ class Summing:
         name, size = ("training", self.classes) if label == "counts" else ("confusion", self.classes**2)
         return (Part.of_units(name, size, 1 / COUNT_GRID),)
 
-    def _exact(self, label: Label, parameters: int) -> tuple[Part, ...]:
+    def _exact(self, label: Label, parameters: int, coded: int) -> tuple[Part, ...]:
         parts = {"counts": self._counts, "evaluate": self._evaluation}
-        return self._update(parameters) if label == "train" else parts[label]()
+        return self._update(parameters, coded) if label == "train" else parts[label]()
 
     def _counts(self) -> tuple[Part, ...]:
         return (Part("training", self.classes, MOST_IMAGES, whole=True),)
 
-    def _update(self, parameters: int) -> tuple[Part, ...]:
+    def _update(self, parameters: int, coded: int) -> tuple[Part, ...]:
         weight = self.weight(self.images)
-        return (
+        parts = (
             Part("change", parameters, self.privacy.largest_change * weight),
             Part("weight", 1, self.weight(MOST_IMAGES), whole=True),
             Part("loss", 1, LARGEST_LOSS * weight),
         )
+        if not coded:
+            return parts
+        return (*parts, Part("codes", coded, 2 ** (self.bits - 1) - 1, whole=True, bits=self.bits))
 
     def _evaluation(self) -> tuple[Part, ...]:
         return (
@@ -163,4 +186,25 @@ class Summing:
 def digest_of(asked: Instruction) -> str:
     """SHA-256 of all that a clinic is asked for: the model and the settings of its training."""
     settings = json.dumps([asked.round, sorted(asked.config.items())])
-    return hashlib.sha256(f"{asked.model} {settings}".encode()).hexdigest()
+    selected = "" if asked.selection is None else f" {asked.selection.digest}"
+    return hashlib.sha256(f"{asked.model} {settings}{selected}".encode()).hexdigest()
+
+
+def whole_change(asked: Instruction, values: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """The changes of all weights, float64 (P,): of a clinic's values in a sum of updates, or of their sum."""
+    change = np.asarray(values["change"], np.float64)
+    if (selection := asked.selection) is None:
+        return change
+    found = np.zeros(asked.weights.size)
+    put(found, selection.full, change)
+    if selection.coded_size:
+        codes = coder_of(selection, asked.model).decode(np.asarray(values["codes"]), selection.step)
+        put(found, selection.coded, codes)
+    return found
+
+
+def summed_sizes(asked: Instruction, label: Label) -> tuple[int, int]:
+    """How many weights are summed in full, and how many in few bits; of other sums the model's length."""
+    if asked.selection is None or label != "train":
+        return asked.weights.size, 0
+    return asked.selection.full_size, asked.selection.coded_size

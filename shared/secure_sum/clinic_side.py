@@ -133,7 +133,7 @@ class ClinicSide:
             for peer in sorted(self._shares.keys() - {self._place}):
                 add_pair_mask(vector, self._mask_secret(peer), self._session.digest, self._place, peer)
             add_self_mask(vector, self._secrets.self_seed, self._session.digest, self._place)
-            return MaskedVector(self._place, vector)
+            return MaskedVector(self._place, vector, self._terms.layout.tail)
 
     def sign(self, survivors: Survivors) -> SignedSurvivors:
         """Step 4: sign the list of those who are in the sum: one list of this sum, ever.

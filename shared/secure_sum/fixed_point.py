@@ -2,6 +2,9 @@
 
 With n clinics, each multiple is at most (2**31 - 1) / n in absolute value: no sum of theirs overflows. Only
 the multiples of a part with a unit are of any size and wrap around: a refusal would tell of the noise.
+
+The last part may have whole numbers in fewer bits, whose sum need not fit: a check number goes with them, by
+which a sum that does not is noticed and refused.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dermafed.shared.compression.codes import signed
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.secure_sum.hashing import digest
-from dermafed.shared.secure_sum.masks import Ring
+from dermafed.shared.secure_sum.masked_vector import NO_TAIL, Tail
+from dermafed.shared.secure_sum.masks import Ring, add_mask
 
 _HALF = 2**31 - 1
 
@@ -32,6 +37,7 @@ class Part:
         whole: whether they are whole numbers, which are summed without any error.
         unit: what 1 stands for, of a part that is given in whole multiples of it, of any size: their sum is
             right modulo 2**32.
+        bits: of each number and of the sum; below 32 for whole numbers of the last part only.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Part:
     largest: float
     whole: bool = False
     unit: float | None = None
+    bits: int = 32
 
     @classmethod
     def of_units(cls, name: str, size: int, unit: float) -> Part:
@@ -82,7 +89,13 @@ class Layout:
     @property
     def size(self) -> int:
         """Length P of the vector."""
-        return sum(part.size for part in self.parts)
+        return sum(part.size for part in self.parts) + (self.tail.size > 0)
+
+    @property
+    def tail(self) -> Tail:
+        """The numbers of few bits, at the vector's end."""
+        last = self.parts[-1]
+        return Tail(last.size, last.bits) if last.bits < 32 else NO_TAIL
 
     @property
     def codec(self) -> str:
@@ -113,12 +126,29 @@ class Layout:
         for part in self.parts:
             vector[start : start + part.size] = self._encoded(part, np.asarray(values[part.name]).ravel())
             start += part.size
+        if (count := self.tail.size) > 0:
+            vector[-count:] = vector[-count - 1 : -1].copy()
+            vector[-count - 1] = self._check(vector[-count:])
         return vector
 
     def decode(self, total: Ring) -> dict[str, NDArray[np.float64]]:
-        """The sums by part, float64 (size,), from the sum of at most n vectors modulo 2**32."""
+        """The sums by part, float64 (size,), from the sum of at most n vectors modulo 2**32.
+
+        Raises:
+            FederationError: the sum of numbers of few bits needs more bits.
+        """
+        numbers = total.view(np.int32)
+        if (count := self.tail.size) > 0:
+            few = signed(total[-count:], self.tail.bits)
+            if self._check(few.view(np.uint32)) != total[-count - 1]:
+                raise FederationError(
+                    f"The sum of the clinics' changes does not fit into {self.tail.bits} bits",
+                    where="compression",
+                    remedy="The next round sends all in full; give more bits if that happens again",
+                )
+            numbers = np.concatenate([numbers[: -count - 1], few])
         ends = np.cumsum([part.size for part in self.parts])
-        pieces = np.split(total.view(np.int32), ends[:-1])
+        pieces = np.split(numbers, ends[:-1])
         return {
             part.name: piece.astype(np.float64) * self.step(part)
             for part, piece in zip(self.parts, pieces, strict=True)
@@ -129,7 +159,7 @@ class Layout:
             raise _misfit(part, f"has {numbers.size} numbers, not {part.size}")
         if part.unit is not None:
             return numbers.astype(np.int64, casting="safe").astype(np.uint32)
-        values = numbers.astype(np.float64)
+        values = numbers.astype(np.float64, copy=False)
         if not np.isfinite(values).all():
             raise _misfit(part, "has numbers that are not finite")
         if values.size and (found := float(np.abs(values).max())) > part.largest:
@@ -138,6 +168,12 @@ class Layout:
         if part.whole and (multiples != values).any():
             raise _misfit(part, "has numbers that are not whole")
         return multiples.astype(np.int32).view(np.uint32)
+
+    def _check(self, few: Ring) -> np.uint32:
+        """A sum of numbers, each times a random one, modulo 2**32: of the sum of vectors it is the sum."""
+        random = np.zeros(few.size, np.uint32)
+        add_mask(random, bytes.fromhex(self.codec))
+        return np.sum(few * random, dtype=np.uint32)
 
     @property
     def _most(self) -> int:

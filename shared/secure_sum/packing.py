@@ -26,6 +26,7 @@ class Kind(IntEnum):
     SIGNED_SURVIVORS = 9
     SIGNATURES = 10
     RELEASED_SHARES = 11
+    CODED_VECTOR = 12
 
 
 def packed(kind: Kind, *fields: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -22,6 +23,9 @@ def _checked_focus(focus: float) -> float:
     if 0 < focus < 1:
         raise SettingsError(f"focus is {focus}", where="focus", remedy="Give 0, or a number of 1 or more")
     return focus
+
+
+_RATES_A_ROUND = 16  # of which its mean learning rate is taken
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -185,6 +189,12 @@ class Recipe(Settings):
         a_round = self.steps or self.epochs * in_epoch
         first, end = math.ceil((round - 1) * a_round), math.ceil(round * a_round)
         return range(first, max(end, first + 1))
+
+    def mean_rates(self, rounds: int) -> tuple[float, ...]:
+        """The mean learning rate of each round of a run of so many."""
+        places = range(_RATES_A_ROUND * rounds)
+        rates = [self.learning_rate_at((place + 0.5) / len(places)) for place in places]
+        return tuple(fmean(rates[_RATES_A_ROUND * round :][:_RATES_A_ROUND]) for round in range(rounds))
 
     def learning_rate_at(self, progress: float) -> float:
         """The learning rate after a share of the whole run: linear warm-up, then half a cosine, or constant.

@@ -43,8 +43,8 @@ class ArmSums:
         roster = Roster(names, tuple(keys[name].public_key() for name in names))
         plan = hashlib.sha256(json.dumps(arm.plan.to_dict(), sort_keys=True).encode()).hexdigest()
         classes, images = len(arm.plan.model.classes), sum(arm.plan.class_counts)
-        groups = arm.robust.groups(arm.privacy)
-        return cls(arm, keys, Summing(plan, roster, arm.privacy, classes, images, groups))
+        groups, bits = arm.robust.groups(arm.privacy), arm.bits or 0
+        return cls(arm, keys, Summing(plan, roster, arm.privacy, classes, images, groups, bits))
 
     def summand(self, context: Context) -> Summand:
         """What the clinic of a context's partition takes part with."""

@@ -63,6 +63,7 @@ class Arm:
         attack: what one of the members does, which is hostile; ``None``: all are honest.
         privacy: what the server learns of each clinic; of baselines, whose clinic is alone, all. What it
             learns of each patient is in the plan, and the same for all arms.
+        bits: in which changes of weights travel; of baselines, whose clinic is alone, in full.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Arm:
     robust: RobustSettings = NO_RULE
     attack: Attack | None = None
     privacy: PrivacySettings = PLAIN
+    bits: int | None = None
 
     @property
     def tuned(self) -> bool:

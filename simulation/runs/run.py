@@ -173,6 +173,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         lesion_finder=settings.lesion_finder,
         audit_model=settings.audit_model,
         robust=settings.robust(),
+        bits=settings.bits,
         attack=settings.attack_among([clinic.name for clinic in prepared.clinics]),
         privacy=privacy,
     )

@@ -17,6 +17,7 @@ from dermafed.shared.errors import SettingsError
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.model.model_info import NAMED_WEIGHTS, check_first_weights
 from dermafed.shared.model.model_settings import Architecture, ModelSettings
+from dermafed.shared.protocol.compression_settings import CompressionSettings, check_coded
 from dermafed.shared.protocol.defences import check_defences
 from dermafed.shared.protocol.plan import Plan, RunKeys, Seed, Weights, check_lesion_features
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
@@ -38,7 +39,14 @@ _COLUMN = Key(panel="Data", otherwise="by its name")
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class RunSettings(
-    PreprocessSettings, Architecture, Recipe, AttackSettings, RobustSettings, PrivacySettings, RunKeys
+    PreprocessSettings,
+    Architecture,
+    Recipe,
+    AttackSettings,
+    RobustSettings,
+    PrivacySettings,
+    CompressionSettings,
+    RunKeys,
 ):
     """What a simulated run is to do: its own fields, and those of a plan's parts.
 
@@ -126,6 +134,7 @@ class RunSettings(
     def _defences_hold(self) -> Self:
         keys = {name: getattr(self, name) for name in keys_of(type(self))}
         check_defences(self.robust(), self.privacy(), keys)
+        check_coded(self.bits, self.strategy)
         return self
 
     @model_validator(mode="after")

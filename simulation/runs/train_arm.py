@@ -15,6 +15,7 @@ from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.server.coordinator.run_plan import Rules
 from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
+from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.evaluations import melanoma_index
 from dermafed.server.rounds.held_classes import HeldClasses
 from dermafed.server.rounds.planned_strategy import planned_strategy
@@ -27,7 +28,7 @@ from dermafed.server.rounds.run_finder import LESION_FINDER_FILE
 from dermafed.server.rounds.server_app import build_server_app
 from dermafed.server.rounds.server_defences import ServerDefences
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.model.classifier import last_layer_inputs, parts_of, to_flat, trainable_mask
+from dermafed.shared.model.classifier import last_layer_inputs, moved_mask, parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.secure_sum.thresholds import least_cohort
@@ -101,6 +102,9 @@ def _train(arm: Arm) -> None:
             lesion_finder=arm.lesion_finder,
             audit_model=arm.audit_model,
         ),
+        coding=Coding.of(
+            moved_mask(model), trainable_mask(model), arm.bits, arm.plan, sums.summing if sums else None
+        ),
         defences=ServerDefences(
             robust=arm.robust,
             summing=sums.summing if sums else None,
@@ -116,9 +120,12 @@ def _train(arm: Arm) -> None:
         audit_for=ClinicAudits(arm),
         sums=ClinicSums(sums.summand) if sums else None,
     )
-    run = run_ray if arm.engine == "ray" else run_local
+    members = [unquote(clinic.name) for clinic in arm.members]
     try:
-        run(server, client, [unquote(clinic.name) for clinic in arm.members])
+        if arm.engine == "ray":
+            run_ray(server, client, members)
+        else:
+            run_local(server, client, members, arm.folder)
     finally:
         trainers.clear()
 

@@ -1,6 +1,7 @@
 """The cost of a federation, and its balanced accuracy, by the number of its clinics.
 
-The weights are sent three times for each clinic and round: to the clinic for training, back, and to it again
+Bytes are those of all messages, as the run counted them; a run that did not, of an earlier version or by
+Ray, sent the weights three times for each clinic and round: to the clinic for training, back, and to it again
 for validation. Seconds are those of this machine, where the clinics work one after the other; the overhead is
 the server's time while no clinic works.
 """
@@ -14,6 +15,7 @@ from typing import Any
 
 from dermafed.server.rounds.checkpoint import federated_folder, load_state
 from dermafed.server.rounds.history import read_history
+from dermafed.server.rounds.open_exchange import load_exchange
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.simulation.studies.markdown_table import markdown_table
 from dermafed.simulation.studies.plots import line, logarithmic, panels, save
@@ -72,8 +74,12 @@ def means_by_row(runs: Iterable[StudyRun], measure: Callable[[StudyRun], Line]) 
 
 
 def megabytes_a_round(run: StudyRun) -> float:
-    """Size of the weights that a finished run sends in each round, for all clinics together."""
-    weights = load_state(federated_folder(run.folder)).weights
+    """What a finished run sends and receives in each round, for all clinics together."""
+    folder = federated_folder(run.folder)
+    if exchange := load_exchange(folder):
+        total = sum(one.sent + one.received for one in exchange.traffic.values())
+        return total / len(read_history(folder)) / MEGABYTE
+    weights = load_state(folder).weights
     return TRANSFERS * len(run.result()["clinics"]) * weights.nbytes / MEGABYTE
 
 

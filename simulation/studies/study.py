@@ -15,7 +15,7 @@ from dermafed.shared.settings import unknown_key
 from dermafed.simulation.runs.run_settings import RunSettings, option_keys
 
 ANALYSES = (
-    *("budget", "cost", "fairness", "hostile", "learning-curve", "melanoma"),
+    *("budget", "compression", "cost", "fairness", "hostile", "learning-curve", "melanoma"),
     *("methods", "models", "pairs", "privacy", "shortcuts"),
 )
 """Names of the analyses of finished runs; each is a module of this folder with a function ``analyse``."""

@@ -182,7 +182,7 @@ class GatedGrid(LocalGrid):
         return [node for node in super().get_nodes() if node.name in self._asked]
 
     def _work(self, message: Message) -> Message:
-        name = self._names[message.metadata.dst_node_id]
+        name = self.names[message.metadata.dst_node_id]
         home = self._of.homes[name]
         context = Context(self._of.number, message.metadata.dst_node_id, {}, RecordDict(), {})
         self._of.before(name, message)

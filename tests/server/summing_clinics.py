@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_sums import ClinicSums, Summand
+from dermafed.client.node.sum_transcript import SumTranscripts
 from dermafed.server.rounds.checkpoint import RunState, load_state
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
@@ -38,11 +39,15 @@ def key_of(clinic: int) -> ec.EllipticCurvePrivateKey:
 
 
 def summing(
-    names: Iterable[str] = NAMES, sizes: Iterable[int] = SIZES, groups: int = 1, **privacy: Any
+    names: Iterable[str] = NAMES,
+    sizes: Iterable[int] = SIZES,
+    groups: int = 1,
+    bits: int = 0,
+    **privacy: Any,
 ) -> Summing:
     roster = Roster.from_pem({name: pem(key_of(clinic)) for clinic, name in enumerate(names)})
     settings = PrivacySettings(aggregation="secure", **privacy)
-    return Summing("b" * 64, roster, settings, CLASSES, sum(sizes), groups)
+    return Summing("b" * 64, roster, settings, CLASSES, sum(sizes), groups, bits)
 
 
 @dataclass
@@ -54,6 +59,8 @@ class Clinics:
         sizes: how many images each has, for training and validation alike.
         trainer: makes a clinic's trainer, by its place.
         robust: the rule, over groups' means; none: one sum over all.
+        bits: of coded changes.
+        transcripts: holds a folder for each clinic's; ``None``: none are written.
     """
 
     names: tuple[str, ...] = NAMES
@@ -61,12 +68,14 @@ class Clinics:
     privacy: dict[str, Any] = field(default_factory=dict)
     trainer: Callable[[int], Trainer] | None = None
     robust: RobustSettings = NO_RULE
+    bits: int = 0
+    transcripts: Path | None = None
     logs: dict[int, Remembered] = field(default_factory=dict)
 
     @property
     def summing(self) -> Summing:
         groups = self.robust.least_clinics if self.robust.active else 1
-        return summing(self.names, self.sizes, groups, **self.privacy)
+        return summing(self.names, self.sizes, groups, self.bits, **self.privacy)
 
     def honest(self, clinic: int) -> Trainer:
         return Regression(*lesions(clinic, self.sizes[clinic]))
@@ -79,7 +88,9 @@ class Clinics:
             clinic = place(context)
             log = self.logs.setdefault(clinic, Remembered())
             counts = np.bincount(lesions(clinic, self.sizes[clinic])[1], minlength=CLASSES)
-            return Summand(self.names[clinic], key_of(clinic), log, agreed, tuple(counts.tolist()))
+            name = self.names[clinic]
+            own = SumTranscripts(self.transcripts / name) if self.transcripts else None
+            return Summand(name, key_of(clinic), log, agreed, tuple(counts.tolist()), own)
 
         trainer = self.trainer or self.honest
         return build_client_app(lambda context: trainer(place(context)), sums=ClinicSums(summand))

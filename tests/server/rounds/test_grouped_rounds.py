@@ -14,6 +14,7 @@ import pytest
 from flwr.app import Message
 
 from dermafed.client.node.clinic_sums import ClinicSums, Summand
+from dermafed.server.flower.sparing_grid import SparingGrid
 from dermafed.server.rounds.acceptance import setback
 from dermafed.server.rounds.checkpoint import load_best, load_state
 from dermafed.server.rounds.history import HistoryRow, read_history, row_from_values, row_values, setbacks
@@ -24,6 +25,7 @@ from dermafed.shared.protocol.sum_messages import SUM_RELEASE, SUM_SHARES, SUM_S
 from dermafed.shared.secure_sum.survivors import Survivors
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
 from tests.server.small_clinics import Regression, lesions, pooled, probabilities, start_weights
+from tests.server.sparing_clinics import Workers
 from tests.server.summing_clinics import Clinics, Tapped
 from tests.shared.secure_sum.conftest import each_signature_checked_once as each_signature_checked_once
 
@@ -173,6 +175,18 @@ def test_a_round_that_makes_the_model_much_worse_is_rolled_back(tmp_path: Path) 
     undefended = plain.run(tmp_path / "plain", rounds=3)
     assert undefended.history[-1].validation_balanced_accuracy < 0.5
     assert load_state(tmp_path / "plain").weights.tobytes() != before.weights.tobytes()
+
+
+def test_after_a_rollback_each_clinic_gets_the_model_that_stays(tmp_path: Path) -> None:
+    clinics = nine(partial(Small, spoilt=2))
+    workers = Workers(clinics.app(), clinics.names)
+    state = clinics.run(tmp_path, SparingGrid(workers), rounds=3)  # type: ignore[arg-type]
+    assert [bool(row.rolled_back) for row in state.history] == [False, True, False]
+    assert [row.replied for row in state.history] == [9, 9, 9]
+    train, evaluate = SUMMED["train"], SUMMED["evaluate"]
+    # Each model is validated; training is from the copy of it, but after the one that was refused.
+    brought = [[kind for place, kind, weights in workers.down if place == at and weights] for at in range(9)]
+    assert brought == [[train, evaluate, evaluate, train, evaluate]] * 9
 
 
 @pytest.mark.parametrize(

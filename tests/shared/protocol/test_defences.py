@@ -71,6 +71,19 @@ def test_what_bears_nothing_is_not_promised() -> None:
     assert plan_of(ROBUST).offer.robust.hostile == 2  # the control
 
 
+def test_few_bits_go_with_sums_and_with_a_rule_but_not_with_sums_of_groups_or_noise() -> None:
+    bits, rule = "[compression]\nbits = 8\n", '[robust]\nrule = "median"\n'
+    sums = '[privacy]\naggregation = "secure"\ncolluders = 0\n'
+    for sections in ([sums], [rule]):
+        assert any("8 bits each" in sentence for sentence in plan_words(plan_of(*sections, bits), 9))
+    for sections in ([sums, rule], [PRIVATE]):
+        plan_of(*sections)  # the control
+    with pytest.raises(SettingsError, match="bits = 8 does not go with secure aggregation and a robust rule"):
+        plan_of(sums, rule, bits)
+    with pytest.raises(SettingsError, match=r"bits = 8 does not go with privacy\.dp"):
+        plan_of(PRIVATE, bits)
+
+
 def test_a_simulation_refuses_the_same() -> None:
     dp, own = {"epsilon": 8, "delta": 1e-5}, {"baselines": False}
     assert RunSettings(**own, dp=dp, rule="median").to_dict()["dp"]["epsilon"] == 8
@@ -81,6 +94,8 @@ def test_a_simulation_refuses_the_same() -> None:
         RunSettings(**own, dp=dp, aggregation="secure")
     with pytest.raises(SettingsError, match="trains with noise"):
         RunSettings(**own, dp=dp, attack="labels:graz")
+    with pytest.raises(SettingsError, match="one step, which follows from a sum over all of them"):
+        RunSettings(**own, rule="median", aggregation="secure", bits=8)
 
 
 def test_guidance_is_told_to_everybody_and_goes_with_all_but_clipped_gradients() -> None:

@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from dermafed.shared.errors import FederationError
+from dermafed.shared.secure_sum.fixed_point import Part
 from dermafed.shared.secure_sum.masked_vector import MaskedVector
 from dermafed.shared.secure_sum.packing import Kind
 from tests.shared.secure_sum.federation import Federation, random_values, terms
 
 TERMS = terms(4)
 VALUES = random_values(np.random.default_rng(4), 4, TERMS.layout)
+CODED = terms(4, parts=(*TERMS.layout.parts, Part("codes", 9, 127, whole=True, bits=8)))
+CODES = {clinic: {**own, "codes": np.arange(9) * (clinic - 2)} for clinic, own in VALUES.items()}
+VECTORS = (Kind.MASKED_VECTOR, Kind.CODED_VECTOR)
 TO_ALL = (Kind.COHORT, Kind.SURVIVORS, Kind.SIGNATURES)  # one message
 
 
@@ -38,7 +42,7 @@ class Damage:
             if self.left == -1:
                 data = self.changed(data)
         if isinstance(message, MaskedVector):
-            return MaskedVector.from_bytes(data, message.values.size)
+            return MaskedVector.from_bytes(data, message.values.size, message.tail)
         return type(message).from_bytes(data)
 
     def changed(self, data: bytes) -> bytes:
@@ -54,10 +58,11 @@ class Damage:
 @pytest.mark.parametrize("kind", [kind for kind in Kind if "REVEAL" not in kind.name])
 def test_a_damaged_message_is_refused_or_makes_no_difference(kind: Kind) -> None:
     outcomes = Counter[str]()
+    agreed, values = (CODED, CODES) if kind is Kind.CODED_VECTOR else (TERMS, VALUES)
     for seed in range(40):
         damage = Damage(kind, random.Random(seed))
         try:
-            total = Federation(TERMS, VALUES, carry=damage).run()
+            total = Federation(agreed, values, carry=damage).run()
         except FederationError as error:
             outcomes["refused" if error.remedy else "refused without a remedy"] += 1
         else:
@@ -66,4 +71,4 @@ def test_a_damaged_message_is_refused_or_makes_no_difference(kind: Kind) -> None
     assert outcomes["refused"] > 10
     assert not outcomes["refused without a remedy"]
     # A vector itself has no check: who sends it may as well send any.
-    assert outcomes["wrong"] == 0 or kind is Kind.MASKED_VECTOR, outcomes
+    assert outcomes["wrong"] == 0 or kind in VECTORS, outcomes

@@ -1,0 +1,1 @@
+"""Changes of weights in few bits: a public rotation, secret rounding to one step, packed bits."""
