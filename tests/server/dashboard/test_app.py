@@ -212,12 +212,20 @@ def test_a_hundred_clinics_are_few_lines_of_legend_and_the_troubled_come_first(t
     assert 'href="/models/1"' in alone
     assert "Compare A with B" not in alone  # there is one run
     assert [html.count(f'<li class="chip {name}"') for name in ("problem", "late", "out", "off")] == [1] * 4
-    first = re.findall(r'#curves">(clinic-\d+)</a>', html)
+    first = re.findall(r'#curves">(clinic-\d+)</a>', html.split('id="curves"')[0])
     assert first[:4] == ["clinic-000", "clinic-001", "clinic-099", "clinic-098"]
     assert first[4:] == sorted(first[4:])
     assert html.count("<li><svg") == 3 * 3 - 1  # many, the chosen one, and all together where there is such
-    assert "97 clinics, last from" in html
-    assert len(html) < 600_000
+    assert html.count("<polyline") == 2 * (3 * 3 - 1 - 3)  # a curve and its key, and an area for the many
+    assert "97 clinics and their middle half, last from 0.560 to 0.720" in html
+    assert re.findall(r"Worst: <a href=\"\?clinic=(clinic-\d+)#curves\">", html) == [
+        "clinic-006",
+        "clinic-008",
+        "clinic-004",
+    ]
+    answers = html.split("who approved it")[1]
+    assert re.findall(r'row">(clinic-\d+)</th><td>', answers)[:2] == ["clinic-099", "clinic-000"]
+    assert len(html) < 300_000
 
 
 def test_counts_are_shown_with_what_departs(client: TestClient, token: str) -> None:
