@@ -122,7 +122,8 @@ def run_facts(record: Record, folder: Path, run: Run, *, chosen: str = "") -> Ru
         for one in asked
     ]
     alert = load_alert(run_folder(folder, run))
-    best = next((row for row in history if row.round == best_round(history) and not guesses(row)), None)
+    number = best_round(history)
+    best = next((row for row in history if row.round == number and not guesses(row)), None)
     return RunFacts(
         run=run,
         exchange=exchange,
