@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 from flwr.app import Message
-from flwr.supercore.exit.exit_code import ExitCode
 from flwr.supercore import heartbeat
+from flwr.supercore.exit.exit_code import ExitCode
 from flwr.supercore.retry import http_retry
 from flwr.supernode import fleet_http_connection, start_client_internal
 from flwr.supernode.cli import flower_supernode
