@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+from flwr.common.constant import HEARTBEAT_CALL_TIMEOUT
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, DeactivateNodeRequest
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
@@ -66,7 +67,7 @@ def run_supernode() -> None:
 
     shorter = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, POLL_SECONDS)))
     setattr(start_client_internal, "time", shorter)  # noqa: B010
-    setattr(heartbeat, "HEARTBEAT_DEFAULT_INTERVAL", heartbeat.HEARTBEAT_CALL_TIMEOUT + BEAT_SECONDS)  # noqa: B010
+    setattr(heartbeat, "HEARTBEAT_DEFAULT_INTERVAL", HEARTBEAT_CALL_TIMEOUT + BEAT_SECONDS)  # noqa: B010
     receive = partial(_receive, start_client_internal._pull_and_store_message)
     setattr(start_client_internal, "_pull_and_store_message", receive)  # noqa: B010
     setattr(fleet_http_connection, "make_simple_http_retry_invoker", patient_retries)  # noqa: B010
