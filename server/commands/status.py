@@ -174,6 +174,8 @@ def _open_line(opened: Mapping[str, Any], rounds: int) -> str:
     at = f"{round_text(opened['round'], rounds)}, {opened['what']}" if opened["round"] else opened["what"]
     again = f", attempt {opened['attempt']}" if opened["round"] and opened["attempt"] > 1 else ""
     line = f"Now {at}{again}: {opened['replied']} of {opened['asked']} clinics have replied"
+    if not opened["waiting"]:
+        line += "; the server is at work"
     late = [f"{name} (asked at {opened['waiting'][name][11:19]} UTC)" for name in opened["late"]]
     return f"{line}; late: {', '.join(late)}" if late else line
 
