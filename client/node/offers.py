@@ -94,7 +94,8 @@ class Offers:
             hash for hash, one in offers.items() if plan and (hash.startswith(plan) or one.offer.name == plan)
         ]
         if len(found) != 1:
-            remedy = f"Name one of: {', '.join(hash[:12] for hash in found or offers) or 'there is none yet'}"
+            known = ", ".join(hash[:12] for hash in found or offers)
+            remedy = f"Name one of: {known}" if known else "Wait until fl-client plans shows one"
             raise SettingsError(
                 f"{len(found) or 'No'} plans are called {plan!r}", where="plan", remedy=remedy
             )

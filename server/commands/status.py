@@ -23,6 +23,7 @@ from dermafed.server.record.outliers import Outlier, find_outliers
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import ClinicAnswer, list_rounds, read_rounds
 from dermafed.server.record.runs_table import RESUMABLE, Run, Status, find_run
+from dermafed.server.record.silences_table import silence_words
 from dermafed.server.record.suspensions_table import Suspension
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.history import collapse, round_text, setbacks
@@ -94,6 +95,7 @@ def current_state(directory: Path) -> dict[str, Any]:
                 "answer": asdict(clinic.answer) if clinic.answer else None,
                 **({"share": clinic.share} if clinic.share is not None else {}),
                 **({"suspended": asdict(clinic.suspended)} if clinic.suspended else {}),
+                **({"silent": clinic.silent} if clinic.silent else {}),
             }
             for clinic in clinic_states(record, directory, run, serving=serving)
         ],
@@ -137,7 +139,7 @@ def _render(state: dict[str, Any]) -> RenderableType:
     for clinic in state["clinics"]:
         answer = _answer(clinic)
         share = f"{100 * clinic['share']:.1f} %" if "share" in clinic else "-"
-        now = clinic_now(clinic["clinic"], state.get("open_round"))
+        now = clinic_now(clinic["clinic"], state.get("open_round"), clinic.get("silent"))
         table.add_row(escape(clinic["clinic"]), when(clinic["online"]), escape(answer), share, escape(now))
     return Group(*parts, table, *_clinics_of_the_round(state["last_round"]))
 
@@ -172,16 +174,20 @@ def _open_line(opened: Mapping[str, Any], rounds: int) -> str:
     at = f"{round_text(opened['round'], rounds)}, {opened['what']}" if opened["round"] else opened["what"]
     again = f", attempt {opened['attempt']}" if opened["round"] and opened["attempt"] > 1 else ""
     line = f"Now {at}{again}: {opened['replied']} of {opened['asked']} clinics have replied"
+    if not opened["waiting"]:
+        line += "; the server is at work"
     late = [f"{name} (asked at {opened['waiting'][name][11:19]} UTC)" for name in opened["late"]]
     return f"{line}; late: {', '.join(late)}" if late else line
 
 
-def clinic_now(clinic: str, opened: Mapping[str, Any] | None) -> str:
-    """What a clinic is doing in the open round, in words; a dash where there is none."""
+def clinic_now(clinic: str, opened: Mapping[str, Any] | None, silent: str | None = None) -> str:
+    """What a clinic is doing in the open round, or since when it is silent, in words; a dash for neither."""
+    if opened and clinic in opened["problems"]:
+        return str(opened["problems"][clinic])
+    if silent:
+        return silence_words(silent)
     if not opened:
         return "-"
-    if clinic in opened["problems"]:
-        return str(opened["problems"][clinic])
     if clinic in opened["waiting"]:
         since = f"since {opened['waiting'][clinic][11:19]} UTC"
         return f"late, asked {since}" if clinic in opened["late"] else f"{opened['what']} {since}"

@@ -9,10 +9,12 @@ from threading import Event
 
 from dermafed.server.coordinator.queries import QueryAsker
 from dermafed.server.coordinator.run_execution import RunExecutor
+from dermafed.server.flower.contacts import SILENT_SECONDS
 from dermafed.server.flower.link import Link
 from dermafed.server.record.clinics_table import list_clinics, save_online
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.runs_table import ACTIVE, Run, Status, change_status, find_run, list_runs
+from dermafed.server.record.silences_table import save_silences
 from dermafed.shared.errors import DermaFedError, SettingsError
 from dermafed.shared.protocol.node_key import to_pem
 
@@ -175,7 +177,7 @@ class Admission:
     _nodes: dict[str, int | None] = field(default_factory=dict)  # key to node id; None: it was refused
 
     def apply(self) -> None:
-        """Apply what changed in the record since the last call; save who is connected.
+        """Apply what changed in the record since the last call; save who is connected, and who is silent.
 
         Raises:
             StorageError: the record or Flower's state cannot be used now.
@@ -190,7 +192,10 @@ class Admission:
             if node.id not in wanted:
                 self.link.remove(node.id)
                 log.info("%s may no longer connect", node.clinic)
-        save_online(self.record, {node.clinic for node in before if node.online and node.id in wanted})
+        online = [node for node in before if node.online and node.id in wanted]
+        save_online(self.record, {node.clinic for node in online})
+        silent = {node.clinic: node.silence for node in online if node.silence > SILENT_SECONDS}
+        save_silences(self.record, silent)
 
     def _register(self, clinic: str, key: str) -> int | None:
         try:

@@ -12,6 +12,7 @@ from dermafed.server.record.clinics_table import list_clinics
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import ClinicAnswer, list_answers
 from dermafed.server.record.runs_table import ACTIVE, Run, list_runs
+from dermafed.server.record.silences_table import list_silences
 from dermafed.server.record.suspensions_table import Suspension, list_suspensions
 from dermafed.server.rounds.open_exchange import OpenExchange, load_exchange
 from dermafed.shared.errors import InputError
@@ -29,6 +30,7 @@ class ClinicState:
         answer: to the run's offer; ``None`` where it gave none.
         share: of the mean; ``None`` before the agreement.
         suspended: if no run asks it for the time being.
+        silent: since when it counts as connected but is not heard, UTC; ``None``: it is heard.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ClinicState:
     answer: ClinicAnswer | None = None
     share: float | None = None
     suspended: Suspension | None = None
+    silent: str | None = None
 
 
 def current_run(runs: Sequence[Run]) -> Run | None:
@@ -76,7 +79,7 @@ def clinic_states(record: Record, folder: Path, run: Run | None, *, serving: boo
     """The enrolled clinics in order, with their part in a run."""
     answers = list_answers(record, run.number) if run else {}
     shares = load_shares(run_folder(folder, run)) if run else {}
-    suspended = list_suspensions(record)
+    suspended, silences = list_suspensions(record), list_silences(record) if serving else {}
     return [
         ClinicState(
             clinic.name,
@@ -84,6 +87,7 @@ def clinic_states(record: Record, folder: Path, run: Run | None, *, serving: boo
             answers.get(clinic.name),
             shares.get(clinic.name),
             suspended.get(clinic.name),
+            silences.get(clinic.name),
         )
         for clinic in list_clinics(record, revoked=False)
     ]

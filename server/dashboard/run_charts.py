@@ -35,7 +35,7 @@ def _charts(history: Sequence[HistoryRow], rounds: int, chosen: str) -> Iterator
     styles = styles_of(list(losses), TOGETHER, chosen)
     losses[TOGETHER] = [(row.round, row.train_loss) for row in history]
     aid = "Of each clinic's training images in the round; lower is better."
-    yield chart("Training loss", aid, losses, styles, rounds=rounds)
+    yield chart("Training loss", aid, losses, styles, rounds=rounds, lower_is_better=True)
     scores = _curves(history, shown_balanced_accuracy)
     every = _curves(history, lambda part: part.balanced_accuracy)
     hidden = sum(_is_known(every[name]) and not _is_known(scores[name]) for name in every)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from dermafed.server.record.outliers import find_outliers
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_rounds, read_rounds
 from dermafed.server.record.runs_table import Run
+from dermafed.server.record.silences_table import silence_words
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.history import HistoryRow, best_round, collapse, guesses, setbacks
 from dermafed.server.rounds.open_exchange import OpenExchange, Traffic, load_exchange
@@ -24,7 +25,7 @@ from dermafed.server.rounds.run_alert import alert_line, load_alert
 from dermafed.shared.errors import InputError
 from dermafed.shared.storage.lock import is_locked
 
-ORDER = ("problem", "late", "out", "off", "working", "done", "")
+ORDER = ("problem", "silent", "late", "out", "off", "working", "done", "")
 """The conditions of a clinic, those first that a coordinator should look at."""
 
 
@@ -88,6 +89,11 @@ class RunFacts:
         return {name: count for name, count in counts.items() if count}
 
     @property
+    def by_answer(self) -> list[ClinicRow]:
+        """The same clinics, those first that have not approved the plan."""
+        return sorted(self.rows, key=lambda row: (_has_approved(row.state), row.state.name))
+
+    @property
     def traffic(self) -> Traffic:
         """What was sent and received in the run."""
         every = [row.traffic for row in self.rows]
@@ -110,9 +116,14 @@ def run_facts(record: Record, folder: Path, run: Run, *, chosen: str = "") -> Ru
     asked = [states.get(name, ClinicState(name)) for name in run.clinics]
     last_exchange = load_exchange(run_folder(folder, run))
     traffic = last_exchange.traffic if last_exchange else {}
-    rows = [_row(one, exchange, late, history, traffic.get(one.name, Traffic())) for one in asked]
+    parts = [{part.clinic: part for part in row.clinics} for row in history]
+    rows = [
+        _row(one, clinic_condition(one, exchange, late), parts, traffic.get(one.name, Traffic()))
+        for one in asked
+    ]
     alert = load_alert(run_folder(folder, run))
-    best = next((row for row in history if row.round == best_round(history) and not guesses(row)), None)
+    number = best_round(history)
+    best = next((row for row in history if row.round == number and not guesses(row)), None)
     return RunFacts(
         run=run,
         exchange=exchange,
@@ -129,18 +140,20 @@ def run_facts(record: Record, folder: Path, run: Run, *, chosen: str = "") -> Ru
     )
 
 
+def _has_approved(state: ClinicState) -> bool:
+    return state.answer is not None and not state.answer.reason
+
+
 def _row(
     state: ClinicState,
-    exchange: OpenExchange | None,
-    late: Sequence[str],
-    history: Sequence[HistoryRow],
+    condition: tuple[str, str],
+    parts: Sequence[Mapping[str, ClinicRound]],
     traffic: Traffic,
 ) -> ClinicRow:
-    condition, words = clinic_condition(state, exchange, late)
-    parts = [_part(row, state.name) for row in history]
-    known = [part.times_median for part in parts if not math.isnan(part.times_median)]
-    last = parts[-1] if parts else ClinicRound(state.name)
-    return ClinicRow(state, condition, words, last, max(known, default=math.nan), traffic)
+    none = ClinicRound(state.name)
+    own = [part.get(state.name, none) for part in parts]
+    known = [part.times_median for part in own if not math.isnan(part.times_median)]
+    return ClinicRow(state, *condition, own[-1] if own else none, max(known, default=math.nan), traffic)
 
 
 def clinic_condition(
@@ -162,6 +175,8 @@ def clinic_condition(
         return "out", state.answer.text
     if state.online is None:
         return "off", "is not connected"
+    if state.silent is not None:
+        return "silent", silence_words(state.silent)
     if state.answer is not None and not exchange.round:
         return "done", state.answer.text
     if state.name in exchange.turns:
@@ -173,13 +188,11 @@ def _waited_for(exchange: OpenExchange, state: ClinicState, late: Sequence[str])
     since = f"asked at {exchange.waiting[state.name][11:19]} UTC"
     if state.online is None:
         return "off", f"is not connected any more; {since}"
+    if state.silent is not None:
+        return "silent", f"{silence_words(state.silent)}; {exchange.words}: {since}"
     if state.name in late:
         return "late", f"{exchange.words}: {since}, the others have replied"
     return "working", f"{exchange.words}: {since}"
-
-
-def _part(row: HistoryRow, clinic: str) -> ClinicRound:
-    return next((one for one in row.clinics if one.clinic == clinic), ClinicRound(clinic))
 
 
 def _words(run: Run) -> list[str]:

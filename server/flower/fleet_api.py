@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermafed.server.flower.contacts import Contacts
 from dermafed.server.flower.expected_replies import ExpectedReplies
 from dermafed.server.flower.node_objects import objects_of
 from dermafed.server.flower.private_names import PushMessagesRequest, PushObjectRequest, linkstate_of
@@ -62,6 +63,7 @@ def fleet_only(superlink: FastAPI) -> ASGIApp:
     # Innermost, so that Flower has decoded the request and authenticated the node before.
     replies = getattr(superlink.state, "expected_replies", None) or ExpectedReplies()
     superlink.user_middleware.append(Middleware(_ExpectedRepliesOnly, replies=replies))
+    contacts = getattr(superlink.state, "contacts", None) or Contacts()
     calls = SignedCalls(linkstate_of(superlink))
     turns: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
 
@@ -75,12 +77,12 @@ def fleet_only(superlink: FastAPI) -> ASGIApp:
             await Response(status_code=refusal.status_code)(scope, receive, send)
             return
         recognise(scope, str(node))
-        async with turns[node]:
-            body = await _read(receive)
-            if body is None:
-                await Response(status_code=503)(scope, receive, send)  # a node tries again, unlike after 408
-            else:
-                await superlink(_as_called(scope), _after(body, receive), send)
+        with contacts.call(node):
+            async with turns[node]:
+                body = await _read(receive)
+                # A node tries again after 503, unlike after 408.
+                answer = Response(status_code=503) if body is None else superlink
+                await answer(_as_called(scope), _after(body or b"", receive), send)
 
     return public
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Lock
 
+from dermafed.server.flower.contacts import Contacts
 from dermafed.server.flower.expected_replies import ExpectedReplies
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.message_store import database_errors
@@ -50,12 +51,14 @@ class Node:
         clinic: its name.
         online: whether it is connected.
         seen: whether it ever was.
+        silence: seconds since it was heard; 0 if that is unknown.
     """
 
     id: int
     clinic: str
     online: bool
     seen: bool = True
+    silence: float = 0.0
 
 
 class Link:
@@ -77,6 +80,7 @@ class Link:
         with database_errors():
             self.superlink = make_superlink(database)
             wrap_object_store(self.superlink, NodeObjectStore)
+            self.superlink.state.contacts = self._contacts = Contacts()
             self.superlink.state.expected_replies = self._replies = ExpectedReplies()
             self.state: LinkState = linkstate_of(self.superlink)
         _close_leftovers(self.state)
@@ -125,6 +129,7 @@ class Link:
                 info.name,
                 online=info.status == NodeStatus.ONLINE,
                 seen=info.status != NodeStatus.REGISTERED,
+                silence=self._contacts.silence(info.node_id),
             )
             for info in found
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 
 from dermafed.shared.storage.database import Database
@@ -33,6 +34,12 @@ CREATE TABLE answers (
     reason TEXT NOT NULL, heard TEXT NOT NULL, PRIMARY KEY (run, clinic)
 );
 """
+
+
+def has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether a table is there that is made when it is first needed."""
+    found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
+    return found.fetchone() is not None
 
 
 def now() -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
 from dermafed.server.record.clinics_table import list_clinics
-from dermafed.server.record.record_database import Record, now
+from dermafed.server.record.record_database import Record, has_table, now
 from dermafed.shared.errors import SettingsError
 
 _TABLE = """CREATE TABLE IF NOT EXISTS suspensions (
@@ -72,11 +71,7 @@ def reinstate(record: Record, clinic: str) -> None:
 def list_suspensions(record: Record) -> dict[str, Suspension]:
     """The suspended clinics by name."""
     with record.reading() as db:
-        if not _exists(db):
+        if not has_table(db, "suspensions"):
             return {}
         rows = db.execute("SELECT clinic, since, reason FROM suspensions ORDER BY clinic")
         return {row["clinic"]: Suspension(**dict(row)) for row in rows}
-
-
-def _exists(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'suspensions'").fetchone() is not None

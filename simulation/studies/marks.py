@@ -31,6 +31,7 @@ Line = Mapping[str, Any]
 
 _MARK = re.compile(r"(<!-- figures (?P<query>.*?) -->).*?(<!-- /figures -->)", re.DOTALL)
 _EDGE = re.compile(r"<!-- /?figures\b")
+_OTHER = re.compile(r"^```.*?^```|`[^`\n]*`|\b(?:doi:|https://)[^\s)\]]+", re.DOTALL | re.MULTILINE)
 _BY_HAND = re.compile(r"\d\.\d\d")
 _ALL_MARKED = "<!-- every figure is from results -->"
 _OPTIONS = ("by", "across", "show", "digits")
@@ -60,10 +61,10 @@ def renew(text: str, results: Path, where: object = "") -> str:
 
 
 def unmarked_numbers(text: str) -> list[str]:
-    """Lines with numbers outside of all marks, in a document that declares none; code is ignored."""
+    """Lines with numbers outside of all marks, in a document that declares none; not of code or addresses."""
     if _ALL_MARKED not in text:
         return []
-    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", _MARK.sub("", text), flags=re.DOTALL | re.MULTILINE)
+    prose = _OTHER.sub("", _MARK.sub("", text))
     return [line for line in prose.splitlines() if _BY_HAND.search(line)]
 
 

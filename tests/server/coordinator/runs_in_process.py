@@ -51,6 +51,7 @@ class LocalNode:
     id: int
     clinic: str
     online: bool = True
+    silence: float = 0.0
 
 
 @dataclass

@@ -6,8 +6,10 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from dermafed.server.coordinator.health import ServerState, health_app
@@ -17,6 +19,7 @@ from dermafed.server.dashboard.app import dashboard_app
 from dermafed.server.dashboard.tokens import TOKENS, Tokens
 from dermafed.server.record.queries_table import Query
 from dermafed.server.record.record_database import now
+from dermafed.server.record.silences_table import save_silences
 from dermafed.shared.storage.lock import lock_folder
 from tests.server.dashboard.example_federation import (
     EVIL,
@@ -31,7 +34,16 @@ from tests.shared.counts.sample_months import sample_months
 HOME = "http://localhost:9444"
 FEW = ["enns", "graz", "linz", "melk", "wels"]
 MANY = [f"clinic-{number:03d}" for number in range(100)]
-PAGES = ("/", "/runs/1", "/runs/2?clinic=graz", "/models", "/models/1", "/models/compare?a=1&b=2", "/counts")
+PAGES = (
+    "/",
+    "/runs/1",
+    "/runs/2?clinic=graz",
+    f"/runs/2?clinic={quote(EVIL)}",
+    "/models",
+    "/models/1",
+    "/models/compare?a=1&b=2",
+    "/counts",
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +52,7 @@ def alps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     add_example_run(found, "first", FEW)
     add_example_run(found, "second", FEW, rounds=20, pixels=64)
     open_training(found, "second", FEW)
+    save_silences(found.record, {"linz": 4.0})
     lesions = QueryAnswers(1, now(), {"graz": sample_counts()}, {"linz": EVIL})
     save_answers(found.folder, Query(1, "lesions", now(), now(), ""), lesions)
     drift = QueryAnswers(2, now(), {"graz": sample_months().published()}, {})
@@ -63,6 +76,14 @@ def token(alps: Federation) -> Iterator[str]:
 
 def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
+
+
+def test_these_tests_know_every_route(alps: Federation) -> None:
+    routes = dashboard_app(alps.folder).routes
+    paths = {route.path for route in routes if isinstance(route, Route)}
+    known = {re.sub(r"/\d+", "/{number:int}", path.partition("?")[0]) for path in PAGES}
+    assert paths == known | {"/events", "/sign-in", "/sign-out"}
+    assert [route.path for route in routes if isinstance(route, Mount)] == ["/static"]
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/events", "/nowhere"])
@@ -91,10 +112,12 @@ def test_without_a_token_there_is_nothing(client: TestClient, token: str, path: 
 def test_another_origin_or_host_gets_nothing_even_with_a_token(
     client: TestClient, token: str, headers: dict[str, str], status: int
 ) -> None:
-    answer = client.get("/", headers=bearer(token) | headers)
-    assert answer.status_code == status
-    assert bool(answer.content) == (status == 200)
-    assert "access-control-allow-origin" not in answer.headers
+    calls = [("GET", path) for path in (*PAGES, "/events", "/sign-in", "/static/live.js")]
+    for method, path in [*calls, ("POST", "/sign-in"), ("POST", "/sign-out")] if status != 200 else calls[:1]:
+        answer = client.request(method, path, headers=bearer(token) | headers)
+        assert answer.status_code == status, path
+        assert bool(answer.content) == (status == 200)
+        assert "access-control-allow-origin" not in answer.headers
 
 
 def test_the_health_checks_stay_open_to_monitors(client: TestClient) -> None:
@@ -152,6 +175,7 @@ def test_the_run_s_page_says_who_failed_who_is_late_and_who_refused(client: Test
         "Now round 9, training: 1 of 3 clinics have replied",
         "enns training failed there (OSError)",
         "Late: graz",
+        "linz not heard since",
         "melk is not connected",
         "wels refused: &lt;script&gt;",
         "640.0 MB, 320.0 MB",
@@ -160,8 +184,11 @@ def test_the_run_s_page_says_who_failed_who_is_late_and_who_refused(client: Test
         "No clinic has more than 50 % of the mean",
     ):
         assert words in text, words
-    assert text_of(client, token, "/").count("Pending invitations") == 1
-    assert "wels" in text_of(client, token, "/").split("Pending invitations")[1].split("Clinics")[0]
+    overview = text_of(client, token, "/")
+    assert overview.count("Pending invitations") == 1
+    chips = re.findall(r"(\w+) (?:not heard|not connected|since)", overview.split(" Clinics ")[1])
+    assert chips == ["linz", "melk", "wels", "enns", "graz"]
+    assert "wels" in overview.split("Pending invitations")[1].split("Clinics")[0]
 
 
 def test_what_few_images_say_is_neither_drawn_nor_written(client: TestClient, token: str) -> None:
@@ -212,12 +239,20 @@ def test_a_hundred_clinics_are_few_lines_of_legend_and_the_troubled_come_first(t
     assert 'href="/models/1"' in alone
     assert "Compare A with B" not in alone  # there is one run
     assert [html.count(f'<li class="chip {name}"') for name in ("problem", "late", "out", "off")] == [1] * 4
-    first = re.findall(r'#curves">(clinic-\d+)</a>', html)
+    first = re.findall(r'#curves">(clinic-\d+)</a>', html.split('id="curves"')[0])
     assert first[:4] == ["clinic-000", "clinic-001", "clinic-099", "clinic-098"]
     assert first[4:] == sorted(first[4:])
     assert html.count("<li><svg") == 3 * 3 - 1  # many, the chosen one, and all together where there is such
-    assert "97 clinics, last from" in html
-    assert len(html) < 600_000
+    assert html.count("<polyline") == 2 * (3 * 3 - 1 - 3)  # a curve and its key, and an area for the many
+    assert "97 clinics and their middle half, last from 0.560 to 0.720" in html
+    assert re.findall(r"Worst: <a href=\"\?clinic=(clinic-\d+)#curves\">", html) == [
+        "clinic-006",
+        "clinic-008",
+        "clinic-004",
+    ]
+    answers = html.split("who approved it")[1]
+    assert re.findall(r'row">(clinic-\d+)</th><td>', answers)[:2] == ["clinic-099", "clinic-000"]
+    assert len(html) < 300_000
 
 
 def test_counts_are_shown_with_what_departs(client: TestClient, token: str) -> None:

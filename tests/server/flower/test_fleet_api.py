@@ -334,3 +334,18 @@ def test_the_health_port_reports_the_states() -> None:
         except httpx.TransportError:
             return
     pytest.fail("the port still answers")
+
+
+def test_the_server_notes_when_a_node_was_heard(place: Place) -> None:
+    key = new_key()
+    node = place.link.register("heard", public_pem(key))
+
+    def silence() -> float:
+        return next(one.silence for one in place.link.nodes() if one.clinic == "heard")
+
+    assert silence() == 0.0
+    pulled = Caller(place.filtered, place.ca, key).call(
+        "/v1/fleet/pull-messages", PullMessagesRequest(node=Node(node_id=node))
+    )
+    assert pulled.status_code != 404
+    assert 0.0 < silence() < 60.0

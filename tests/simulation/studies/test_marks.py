@@ -130,5 +130,6 @@ def test_a_document_of_marked_numbers_has_no_others() -> None:
     fine = f"Version 1.2 gives {marked}.\n\n```\nlr = 0.001\n```\n\n`0.25` of an epoch.\n"
     whole = "<!-- every figure is from results -->\n"
     assert unmarked_numbers(whole + fine) == []
+    assert unmarked_numbers(whole + "A 2025 ([doi:10.36548/j.1](https://doi.org/10.36548/j.1)): B.\n") == []
     assert unmarked_numbers(whole + fine + "Alone it is 0.62.\n") == ["Alone it is 0.62."]
     assert unmarked_numbers(fine + "Alone it is 0.62.\n") == []

@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from flwr.app import Message
+from flwr.supercore import heartbeat
 from flwr.supercore.exit.exit_code import ExitCode
 from flwr.supercore.retry import http_retry
 from flwr.supernode import fleet_http_connection, start_client_internal
@@ -65,6 +66,10 @@ def test_flower_fetches_and_retries_by_the_names_that_are_replaced() -> None:
     assert "pull_object=pull_object,\n" in node  # by keyword
     connection = inspect.getsource(fleet_http_connection.http_request_response)
     assert "= make_simple_http_retry_invoker()" in connection
+    wait = "next_interval: float = HEARTBEAT_DEFAULT_INTERVAL - HEARTBEAT_CALL_TIMEOUT"
+    assert wait in inspect.getsource(heartbeat.HeartbeatSender)
+    assert "heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL" in connection  # the server's patience is another's
+    assert not connection.count("heartbeat.HEARTBEAT")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""When each node was heard last: it calls about once a second, also while it trains, until it dies."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+SILENT_SECONDS = 3.0
+"""A node that was not heard for longer is called silent. Nothing of a run depends on it."""
+
+
+class Contacts:
+    """The calls of all nodes; any thread may ask.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, Lock()
+        self._calls, self._heard = Counter[int](), dict[int, float]()
+
+    @contextmanager
+    def call(self, node: int) -> Iterator[None]:
+        """A call of a node, while it lasts: a slow one is no silence."""
+        self._note(node, 1)
+        try:
+            yield
+        finally:
+            self._note(node, -1)
+
+    def silence(self, node: int) -> float:
+        """Seconds since a node was heard; 0 during a call, and before its first."""
+        with self._lock:
+            if self._calls[node] or node not in self._heard:
+                return 0.0
+            return self._clock() - self._heard[node]
+
+    def _note(self, node: int, change: int) -> None:
+        with self._lock:
+            self._calls[node] += change
+            self._heard[node] = self._clock()
