@@ -42,11 +42,16 @@ class Node:
 
 
 @contextmanager
-def running_node(model: str, images: Path, folder: Path, devices: int) -> Iterator[Node]:
+def running_node(
+    model: str, images: Path, folder: Path, devices: int, role: str = "device"
+) -> Iterator[Node]:
     """A new clinic's node with this model, from its first response to its end."""
     home, port = folder / "clinic", _free_port()
     _fl_client("init", str(home), "--clinic", "bench", "--data", str(images))
-    tokens = [_fl_client("token", f"device-{number}", "--dir", str(home)) for number in range(devices)]
+    tokens = [
+        _fl_client("token", f"{role}-{number}", "--role", role, "--dir", str(home))
+        for number in range(devices)
+    ]
     where = ("--port", str(port), "--dir", str(home))
     serve = ("serve", "--model", str(Path(model).resolve()), *where, "--synthetic")
     with (folder / "serve.log").open("wb") as log:

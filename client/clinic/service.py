@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dermafed.client.clinic.answers.other_model import words_of_map
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser, diagnose_image
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.intake.receive import Received
@@ -21,7 +22,7 @@ from dermafed.client.clinic.similar.similar_cases import SimilarCases
 from dermafed.client.clinic.store.diagnoses import encode_photograph
 from dermafed.client.clinic.store.store import Store
 from dermafed.shared.explain.explainer import Explanation
-from dermafed.shared.explain.overlay import blend, colour_words
+from dermafed.shared.explain.overlay import blend
 from dermafed.shared.imaging.decoding import decode_image, read_bytes
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.metrics.calibration.calibration import Calibration
@@ -93,12 +94,32 @@ class DiagnosticService:
     ) -> Explanation:
         """What moved the score of a class, by default the predicted one; see :meth:`Diagnoser.explain`.
 
+        It is of the model in use, whichever made the diagnosis.
+
         Raises:
-            Refused: there is no such diagnosis (404), or its image has expired (410).
+            Refused: there is no such diagnosis (404), its image has expired (410), or the model in use does
+                not know the predicted class (400).
             SettingsError: there is no such class or method.
         """
         self.store.load_prepared(id)  # a heatmap in memory must not outlive what the store has forgotten
-        return self._heatmaps(id, target, against, method)
+        predicted = self.store.load(id).prediction
+        if target is None and predicted not in self.diagnoser.classes:
+            what = f"The model in use does not know {predicted}"
+            remedy = f"Ask for the heatmap of one of {', '.join(self.diagnoser.classes)}"
+            raise Refused("class-unknown", what, where="class", remedy=remedy)
+        return self._heatmaps(id, target or predicted, against, method)
+
+    def prepared(self, id: str) -> NDArray[np.uint8]:
+        """The image of a diagnosis as the model in use sees it, RGB uint8 (S, S, 3).
+
+        Another model may have made the diagnosis, and seen it otherwise.
+
+        Raises:
+            Refused: there is no such diagnosis (404), or its image has expired (410).
+        """
+        if self.store.load(id).model.sha256 == self.diagnoser.model.used.sha256:
+            return self.store.load_prepared(id)
+        return preprocess(self.store.load_image(id), self.diagnoser.model.card.preprocess, cores()).image
 
     def lesion_mask(self, id: str) -> NDArray[np.bool_]:
         """The lesion in the image as it came, bool (H, W).
@@ -129,12 +150,9 @@ class DiagnosticService:
         Raises:
             Refused: there is no such diagnosis (404), or its image has expired (410).
         """
-        diagnosis, prepared = self.store.load(id), self.store.load_prepared(id)
+        diagnosis, prepared = self.store.load(id), self.prepared(id)
         if self.similar is None:
             return None
-        if diagnosis.model.sha256 != self.diagnoser.model.used.sha256:  # another model may see it otherwise
-            settings = self.diagnoser.model.card.preprocess
-            prepared = preprocess(self.store.load_image(id), settings, cores()).image
         return self.similar.find(prepared, diagnosis.clinical, (id, diagnosis.image_sha256))
 
     def case_image(self, sha256: str) -> NDArray[np.uint8]:
@@ -168,8 +186,9 @@ class DiagnosticService:
         if kind == "seg":
             return segmentation(diagnosis, self.lesion_mask(id), reference)
         found = self.heatmap(id)
-        overlay = blend(self.store.load_prepared(id), found.heatmap, found.signed)
-        return secondary_capture(diagnosis, overlay, reference, colour_words(found))
+        overlay = blend(self.prepared(id), found.heatmap, found.signed)
+        words = words_of_map(found, diagnosis, self.diagnoser.model.used)
+        return secondary_capture(diagnosis, overlay, reference, words)
 
     def _explain(self, id: str, target: str | None, against: str | None, method: str | None) -> Explanation:
-        return self.diagnoser.explain(self.store.load_prepared(id), target, against, method)
+        return self.diagnoser.explain(self.prepared(id), target, against, method)

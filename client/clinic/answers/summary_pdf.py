@@ -36,7 +36,7 @@ logging.getLogger("fpdf").setLevel(logging.CRITICAL)
 
 _FONT = "DejaVu"  # comes with Matplotlib, and has the letters of all of Europe
 _MARGIN, _GAP, _LINE = 15.0, 4.0, 4.6  # mm
-_TEXT, _SMALL, _LARGE = 9.0, 8.0, 13.0  # points
+_TEXT, _SMALL, _HEADLINE, _LARGE = 9.0, 8.0, 11.5, 13.0  # points
 _LEAST = 35.0  # mm of a picture's height
 _NAMES = 32.0  # mm of the column of names
 _WARN, _ALERT, _BARS = (253, 243, 225), (253, 236, 234), (126, 155, 171)
@@ -65,10 +65,11 @@ def summary_pdf(diagnosis: Diagnosis, lesion: str | None, pictures: Sequence[Pic
     """
     page = _Summary(diagnosis)
     page.draw_heading()
-    page.draw_facts(lesion)
     page.draw_doubts()
     page.draw_melanoma()
+    page.draw_notes()
     page.draw_probabilities()
+    page.draw_facts(lesion)
     page.draw_pictures(pictures, page.h - _MARGIN - page.height_of_limits())
     page.draw_limits()
     return bytes(page.output())
@@ -122,15 +123,12 @@ class _Summary(FPDF):
         self.ln(_GAP / 2)
 
     def draw_doubts(self) -> None:
-        """Why the model cannot judge the image, or is not sure."""
+        """Why the model cannot judge the image: that comes before all."""
         made, doubts = self.diagnosis, list[str]()
         if made.no_lesion and made.lesion is not None:
             doubts.append(gettext("No lesion found: %(reason)s.", reason=retell(made.lesion.reason or "")))
         if made.outside:
             doubts.append(gettext("This image may be unlike the images that the model was trained on."))
-        if made.unsure:
-            doubts.append(gettext("Undecided: no class is probable enough to rely on."))
-        doubts += [retell(each.text) for each in made.cautions]
         if doubts:
             self._box("", "\n".join(doubts), _WARN)
 
@@ -139,6 +137,15 @@ class _Summary(FPDF):
         line = melanoma_line(self.diagnosis)
         says = gettext(UNRELIABLE) if self.diagnosis.unreliable else f"{line.figures} {line.proof}".strip()
         self._box(line.headline, says, _ALERT if line.state == "alert" else None)
+
+    def draw_notes(self) -> None:
+        """Whether the model is sure, and what the image has that may mislead it."""
+        notes = (
+            [gettext("Undecided: no class is probable enough to rely on.")] if self.diagnosis.unsure else []
+        )
+        notes += [retell(each.text) for each in self.diagnosis.cautions]
+        if notes:
+            self._box("", "\n".join(notes), _WARN)
 
     def draw_probabilities(self) -> None:
         """Of all classes, the highest first; not where the model cannot judge the image."""
@@ -197,9 +204,10 @@ class _Summary(FPDF):
         self.set_fill_color(*(colour or (255, 255, 255)))
         parts = (("B", headline, "LTR", (1, 2, 0, 2)), ("", text, "LBR", (0, 2, 1, 2)))
         for style, part, border, padding in parts if headline else (("", text, "LTRB", (1, 2, 1, 2)),):
-            self.set_font(_FONT, style, _TEXT)
+            points = _HEADLINE if style else _TEXT
+            self.set_font(_FONT, style, points)
             self.multi_cell(
-                0, _LINE, part, border=border, align="L", fill=True, padding=padding,
+                0, _LINE * points / _TEXT, part, border=border, align="L", fill=True, padding=padding,
                 new_x="LMARGIN", new_y="NEXT",
             )  # fmt: skip
         self.ln(_GAP / 2)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from dermafed.client.clinic.answers.dicom_source import to_file
 from dermafed.client.clinic.answers.fhir import to_fhir
+from dermafed.client.clinic.answers.other_model import words_of_map
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.dicom.multipart import write_related
 from dermafed.client.clinic.http.access import require_role
@@ -39,7 +40,6 @@ from dermafed.client.clinic.intake.refusals import Refused
 from dermafed.client.clinic.service import DiagnosticService, Kind
 from dermafed.client.clinic.store.opinions import Opinion
 from dermafed.client.clinic.store.store import Store
-from dermafed.shared.explain.overlay import colour_words
 
 Anyone = Annotated[Caller, Depends(require_role("device", "clinician"))]
 Clinician = Annotated[Caller, Depends(require_role("clinician"))]
@@ -208,6 +208,7 @@ def _bundle(service: DiagnosticService, id: str, caller: Caller) -> dict[str, An
     diagnosis = find_diagnosis(service.store, id, caller)
     try:
         overlay, mask = draw_overlay(service, id), draw_lesion(service, diagnosis)
-        return to_fhir(diagnosis, overlay, mask, colour_words(service.heatmap(id)))
+        words = words_of_map(service.heatmap(id), diagnosis, service.diagnoser.model.used)
+        return to_fhir(diagnosis, overlay, mask, words)
     except Refused:  # its image has expired
         return to_fhir(diagnosis)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from dermafed.client.clinic.answers.other_model import other_map
 from dermafed.client.clinic.answers.summary_pdf import Picture
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.diagnosis.lesion import Lesion
@@ -66,6 +67,7 @@ def compose(service: DiagnosticService, diagnosis: Diagnosis, look: Look) -> lis
         layer = heat_layer(found.heatmap, found.signed, height, width, fit)
         composed = lay_over(shown, layer, look.opacity)
         says += _about(found, service.diagnoser.classes)
+        says += filter(None, [other_map(diagnosis, service.diagnoser.model.used)])
     if look.outlined and diagnosis.lesion is not None and diagnosis.lesion.outline:
         composed = draw_outline(composed, diagnosis.lesion)
         says.append(gettext(OUTLINED))

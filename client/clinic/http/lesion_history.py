@@ -46,6 +46,14 @@ class LesionHistory:
         ]
 
     @property
+    def gravest(self) -> Moment | None:
+        """The latest with an alert for melanoma, else the latest of all, whose answer is shown."""
+        shown = [each for each in self.moments if not each.row.hidden]
+        return next(
+            (each for each in reversed(shown) if each.row.diagnosis.alert), shown[-1] if shown else None
+        )
+
+    @property
     def several_models(self) -> bool:
         """Whether more than one model, or more than one round of it, made the diagnoses."""
         return len({each.row.diagnosis.model for each in self.moments}) > 1

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dermafed.client.clinic.http.access import caller_of
 from dermafed.client.clinic.intake.refusals import Refused
 
+_SLOWEST = 2**14  # bytes a second: a body that comes as fast is not too slow, however long it takes
 _STRANGERS_BODY = 2**16  # bytes of a body without a token: a form to sign in
 _MANY = 10_000  # buckets; beyond them, full ones are dropped
 _THREADS = 4  # one is in the network; the others decode, prepare and write meanwhile
@@ -35,7 +36,7 @@ class BodyLimitMiddleware:
         Args:
             app: what comes next.
             largest: bytes.
-            seconds: for the whole body.
+            seconds: for a body; with each 16 KiB of it that have come, a second more.
         """
         self._app, self._largest, self._seconds = app, largest, seconds
 
@@ -72,7 +73,8 @@ class _Body:
         if not self._more:
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), self._deadline - time.monotonic())
+            deadline = self._deadline + self._bytes / _SLOWEST
+            message = await asyncio.wait_for(self._receive(), deadline - time.monotonic())
         except TimeoutError:
             self.refused = Refused(
                 "too-slow", "The request took too long to arrive", remedy="Use a faster connection"

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dermafed.client.clinic.answers.lesion_text import LESION_CAVEAT, lesion_rows
 from dermafed.client.clinic.answers.melanoma_line import UNRELIABLE, melanoma_line
+from dermafed.client.clinic.answers.other_model import other_model
 from dermafed.client.clinic.answers.percent import percent
 from dermafed.client.clinic.http.access import caller_of, session_cookie
 from dermafed.client.clinic.http.api import Clinician, view_diagnosis
@@ -108,6 +109,7 @@ def page_router(
         return render(
             "diagnosis.html", caller=caller, diagnosis=found, opinions=opinions, views=views, facts=facts,
             confirmations=CONFIRMATIONS, other=OTHER, impressions=impressions, lesion=lesion, kinds=kinds,
+            earlier=local(found.time).date() != date.today(),
         )  # fmt: skip
 
     @router.post("/diagnoses/{id}/impression")
@@ -223,5 +225,10 @@ _TEMPLATES.filters.update(
     clock=speech.clock,
 )  # fmt: skip
 _TEMPLATES.globals.update(
-    lesion_caveat=LESION_CAVEAT, unreliable=UNRELIABLE, sites=SITES, languages=NAMES, caller=None
+    lesion_caveat=LESION_CAVEAT,
+    unreliable=UNRELIABLE,
+    sites=SITES,
+    languages=NAMES,
+    caller=None,
+    other_model=other_model,
 )

@@ -44,7 +44,7 @@ def draw_overlay(
     """
     check_names(service, method, target, against)
     found = service.heatmap(id, target, against, method)
-    return encode_lossless(blend(service.store.load_prepared(id), found.heatmap, found.signed))
+    return encode_lossless(blend(service.prepared(id), found.heatmap, found.signed))
 
 
 def draw_heat(

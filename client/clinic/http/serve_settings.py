@@ -33,7 +33,7 @@ class ServeSettings(BaseModel):
         retention_days: how long diagnoses and images are stored.
         requests_per_minute: requests of one token a minute; more get 429.
         max_body_mib: largest request in MiB; a larger one gets 413.
-        upload_seconds: longest time for one request's body; then 408.
+        upload_seconds: longest time for one body, and a second more with each 16 KiB of it; then 408.
         header_seconds: longest time for one request's headers; then the connection is closed.
         waiting: diagnoses and heatmaps at one time; more get 503.
         session_hours: how long a clinician stays signed in.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from dermafed.client.clinic.answers.melanoma_line import MelanomaLine, melanoma_line
+from dermafed.client.clinic.answers.percent import percent, percents_apart
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.language.speech import N_
 from dermafed.client.clinic.store.impressions import Impression
@@ -40,6 +41,16 @@ class Row:
     def probability(self) -> float | None:
         """Of melanoma; ``None`` where the model cannot judge the image, or does not know melanoma."""
         return None if self.diagnosis.unreliable else self.diagnosis.probabilities.get(MELANOMA)
+
+    @property
+    def shown(self) -> str:
+        """The same for people, on the right side of the threshold that it was compared with; or empty."""
+        threshold = self.diagnosis.alert_threshold
+        if self.probability is None:
+            return ""
+        if threshold is None or self.diagnosis.alert_score is not None:
+            return percent(self.probability)
+        return percents_apart(self.probability, threshold)[0]
 
     @property
     def risk(self) -> tuple[int, float, str]:

@@ -1,6 +1,7 @@
 // A lesion: its pictures, one or two at a time, that move together.
 import { $ } from "./common.js";
-import { fillScreen, Viewer } from "./viewer.js";
+import { fillScreen } from "./full_screen.js";
+import { Viewer } from "./viewer.js";
 
 const viewers = [...document.querySelectorAll(".viewer")].map((root) => new Viewer(root));
 

@@ -2,6 +2,7 @@
 import { assign } from "./assign.js";
 import { $, fail, rememberName, say, silent } from "./common.js";
 import { gettext, ngettext, number, refusal } from "./language.js";
+import { transfer } from "./transfer.js";
 
 const form = $("upload"), drop = $("drop"), send = $("send");
 let queue = [], sending = false;
@@ -67,19 +68,35 @@ function metadata() {
   if ($("sex").value) metadata.sex = $("sex").value;
   const site = $("site").value.trim(), known = [...$("sites").options].find((each) => each.value.toLowerCase() === site.toLowerCase());
   if (site) metadata.site = known?.dataset.name ?? site; // the model knows the English names
-  return JSON.stringify(metadata);
+  return metadata;
+}
+
+// The form of an image. Sent again after a lost answer, it has the same name: the node then makes no second diagnosis.
+function formOf(entry) {
+  const said = metadata(), body = new FormData();
+  if (entry.said !== JSON.stringify(said)) Object.assign(entry, { said: JSON.stringify(said), request: newName() });
+  body.append("metadata", JSON.stringify({ ...said, request: entry.request }));
+  body.append("image", entry.file, "image");
+  return body;
+}
+
+const newName = () => [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
+
+// How much of an image is on its way, then that the node works.
+function showProgress(entry, share) {
+  const bar = Object.assign(document.createElement("progress"), { max: 1, value: share });
+  const percent = number(Math.floor(100 * share), 0), size = number(entry.file.size / 2 ** 20, 1);
+  const text = share < 1 ? gettext("Sending: %(percent)s %% of %(size)s MiB", { percent, size }) : gettext("Diagnosing …");
+  bar.setAttribute("aria-label", text);
+  entry.state.replaceChildren(text, ...(share < 1 ? [bar] : []));
 }
 
 // Sends one image; returns what went wrong, or nothing.
 async function diagnose(entry) {
-  const body = new FormData();
-  body.append("metadata", metadata());
-  body.append("image", entry.file, "image");
   try {
-    const response = await fetch("/v1/diagnoses", { method: "POST", body });
-    const answer = await response.json();
-    if (response.status === 401) return gettext("You are signed out. Load this page again.");
-    if (!response.ok) return refusal(answer);
+    const { status, answer } = await transfer("/v1/diagnoses", formOf(entry), (share) => showProgress(entry, share));
+    if (status === 401) return gettext("You are signed out. Load this page again.");
+    if (status >= 300) return answer.code ? refusal(answer) : silent;
     entry.id = answer.id;
     rememberName(answer.id, entry.file.name);
     return await assignAs(answer.id);
@@ -116,7 +133,7 @@ async function sendAll() {
   let wrong = "";
   for (const [place, entry] of all.entries()) {
     entry.remove.hidden = true;
-    entry.state.textContent = gettext("Diagnosing …");
+    showProgress(entry, 0);
     say(gettext("Diagnosing image %(place)s of %(all)s.", { place: place + 1, all: all.length }));
     const problem = await diagnose(entry);
     entry.state.textContent = problem ? `${problem} ` : "";

@@ -1,4 +1,5 @@
 // A picture that is zoomed, moved and measured by mouse, touch or keyboard; several move together.
+import { fillScreen } from "./full_screen.js";
 import { gettext, number } from "./language.js";
 
 const SHOWN = 1024; // pixels of the longer side of the picture that comes first; a smaller one is all there is
@@ -236,24 +237,4 @@ export class Viewer {
 // The middle of one or two places, and how far apart they are.
 function spread([one, other = one]) {
   return { middle: [0, 1].map((axis) => (one[axis] + other[axis]) / 2), length: Math.hypot(one[0] - other[0], one[1] - other[1]) };
-}
-
-// Shows a part of the page alone, over all of it, until it is closed again.
-export function fillScreen(part) {
-  if (part.closest("dialog")) return part.closest("dialog").close();
-  const dialog = Object.assign(document.createElement("dialog"), { className: "full" });
-  const place = document.createComment(""), close = document.createElement("button");
-  close.textContent = gettext("Close");
-  close.className = "close";
-  close.addEventListener("click", () => dialog.close());
-  dialog.setAttribute("aria-label", gettext("Full screen"));
-  part.replaceWith(place);
-  dialog.append(part, close);
-  document.body.append(dialog);
-  dialog.addEventListener("close", () => {
-    place.replaceWith(part);
-    dialog.remove();
-    (part.querySelector("[data-do=full]") ?? document.getElementById("full")).focus();
-  });
-  dialog.showModal();
 }

@@ -42,7 +42,12 @@ def test_it_says_melanoma_first_and_what_the_model_cannot_do() -> None:
     line = melanoma_line(ALERTED)
     for said in (USE, ALERTED.id, "L-0042", ALERTED.model.name, line.headline, line.figures, *LIMITS):
         assert said in text
-    assert text.index(line.headline) < text.index("90 %")
+    assert text.index(line.headline) < text.index("90 %") < text.index(ALERTED.id)
+    cautioned, _ = read(
+        replace(ALERTED, cautions=(Caution("blur", "It is blurred."),), unsure=True), (300, 400)
+    )
+    places = [cautioned.index(each) for each in (line.headline, "Undecided", "It is blurred.", "90 %")]
+    assert places == sorted(places)
     assert "no number" in read(ALERTED, (10, 10), lesion=None)[0]
 
 

@@ -29,6 +29,7 @@ from dermafed.client.clinic.service import DiagnosticService
 from dermafed.client.clinic.store.store import Store, open_store
 from dermafed.client.node.home import make_home
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
+from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.shared.explain.small_networks import small_classifier, small_image
@@ -107,7 +108,9 @@ class Node:
 
 
 @contextmanager
-def running(diagnoser: Diagnoser, folder: Path, **settings: object) -> Iterator[Node]:
+def running(
+    diagnoser: Diagnoser, folder: Path, calibration: Calibration | None = None, **settings: object
+) -> Iterator[Node]:
     """A node with these settings, until the context ends.
 
     Unless the settings say otherwise, the page shows the model's answer at once, since most tests are of it.
@@ -115,10 +118,10 @@ def running(diagnoser: Diagnoser, folder: Path, **settings: object) -> Iterator[
     chosen = ServeSettings.model_validate({"impression_first": False, **settings})
     home = make_home(folder, "graz", folder)
     store, tokens = open_store(home, chosen.retention_days), Tokens(home.serving / TOKENS)
-    service = DiagnosticService(diagnoser, store)
+    service = DiagnosticService(diagnoser, store, calibration)
     place = ListenAddress("127.0.0.1", 0)
     certificate = certificate_for(home.serving, "graz", place.names(chosen), chosen)
-    facts = model_facts(diagnoser.model, None, "graz")
+    facts = model_facts(diagnoser.model, calibration, "graz")
     app = build_app(service, tokens, facts, chosen, place.names(chosen))
     started = threading.Event()
     assert certificate.authority is not None

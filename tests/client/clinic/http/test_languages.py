@@ -17,7 +17,7 @@ from babel import Locale
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis, MissRate, ModelUsed
 from dermafed.client.clinic.http.lesion_history import lesion_history
 from dermafed.client.clinic.http.model_facts import AtClinic, ModelFacts, ShownMethod, TrainedOn
-from dermafed.client.clinic.http.page import _render
+from dermafed.client.clinic.http.page import STATIC, _render
 from dermafed.client.clinic.http.worklist import Row, make_worklist
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.clinic.intake.quality import TEXTS, Caution
@@ -158,7 +158,8 @@ def pages() -> Iterator[str]:
     calibrated = fitted()
     methods = (ShownMethod("evidence"), ShownMethod("scorecam"))
     clinics = (AtClinic("Γκρατς", True, 20, 0.5), AtClinic("Λιντς", False, 9, None))
-    known = facts(calibration=calibrated, clinics=clinics, methods=methods)
+    newer = replace(NAME, round=4, sha256="1" * 64)
+    known = facts(calibration=calibrated, clinics=clinics, methods=methods, used=newer)
     own: Any = SimpleNamespace(bins=calibrated.sums.after)
     ways = (replace(calibrated, clinics=2), replace(calibrated, own=own))
     for of in (facts(), known, *(replace(known, calibration=way) for way in ways), *trained()):
@@ -170,7 +171,7 @@ def pages() -> Iterator[str]:
             yield render(
                 "diagnosis.html", diagnosis=made, facts=of, other=OTHER, opinions=OPINIONS,
                 views=[View(WHO, DATE)], impressions=impressions, confirmations=CONFIRMATIONS,
-                lesion="L-0042", kinds=("sr", "sc", "seg"),
+                lesion="L-0042", kinds=("sr", "sc", "seg"), earlier=of is known,
             )  # fmt: skip
     made = [replace(each, id=f"{place}" * 32) for place, each in enumerate((PLAIN, ALERTED, BELOW, FEW, ODD))]
     opinions = {each.id: OPINIONS[:1] for each in made[:3]}
@@ -246,7 +247,11 @@ def test_every_word_of_every_page_comes_from_the_catalogues() -> None:
 
 @pytest.mark.parametrize("code", SPOKEN)
 def test_every_page_can_be_told_and_is_light(code: str) -> None:
+    own = sum(path.stat().st_size for path in STATIC.iterdir())
     with speaking(language(code)):
         for page in pages():
+            assert own + len(page.encode()) <= 150_000, (
+                "without pictures, and as it is served: not compressed"
+            )
             assert f'<html lang="{code}">' in page
             assert not re.search(r"%\(\w+\)s|%%", re.sub(r"data-words='.*?'", "", page))

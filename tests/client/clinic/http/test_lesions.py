@@ -71,6 +71,9 @@ def test_the_history_shows_no_answer_before_the_own_impression(node: Node) -> No
     node.store.add_opinion(hidden.id, Opinion("ben", False, "melanoma", "streaks"))
     node.store.add_impression(seen.id, "of-history", "nevus")
     first, second = re.findall(r"<li data-id=.*?</li>", anna.get(f"/lesions/{lesion}").text, re.DOTALL)
+    line = '<div class="melanoma" data-state="unmeasured">'
+    page = anna.get(f"/lesions/{lesion}").text
+    assert page.index(line) < page.index("<li data-id="), "melanoma first"
     assert "25 %" in first
     assert "no opinion yet" in first
     assert "your impression first" in second
@@ -99,6 +102,10 @@ def test_probabilities_of_different_models_are_not_joined() -> None:
     assert [each.place for each in history.moments] == [0, 0.25, 0.75, 1]
     assert history.moments[1].probability is None
     assert history.steps == [(history.moments[0], history.moments[2])], "the hidden one has no place"
+    assert history.gravest == history.moments[3], "the latest alert"
+    calm = [replace(each, diagnosis=replace(each.diagnosis, alert=False)) for each in rows[1:]]
+    assert lesion_history([rows[0], *calm]).gravest == lesion_history([rows[0], *calm]).moments[0]
+    assert lesion_history(calm[:1]).gravest is None, "what is hidden tells nothing"
     assert history.several_models
     assert [each.place for each in lesion_history(rows[:1]).moments] == [0.0]
     assert lesion_history([]).moments == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
@@ -79,6 +80,40 @@ def test_undecided_is_a_word_above_the_bars_and_nothing_says_that_all_is_well(pa
     clear = page(unsure=False, outside=False, cautions=(), **ALERT | {"alert": False})
     assert "No warning" not in clear
     assert "Below the alert threshold; melanoma not excluded" in clear
+
+
+@pytest.mark.parametrize(
+    ("changes", "emphasised"),
+    [
+        ({"unsure": False, "outside": False, "alert": False}, ["first nevus"]),
+        ({"unsure": False, "outside": False}, ["alerted melanoma"]),
+        ({"unsure": True, "alert": False}, []),
+        ({"unsure": None, "alert": False}, []),
+        ({"outside": True}, []),
+        ({"lesion": NOT_FOUND}, []),
+    ],
+)
+def test_no_percentage_stands_out_that_the_model_does_not_know(page, changes, emphasised) -> None:  # type: ignore[no-untyped-def]
+    shown = page(**ALERT | changes)
+    rows = re.findall(r'<tr class="(\w+)">\s*<th scope="row">([^<]*)</th>', shown)
+    assert [" ".join(each) for each in rows] == emphasised
+
+
+def test_an_earlier_answer_and_one_of_another_model_are_called_so(node: Node, page) -> None:  # type: ignore[no-untyped-def]
+    used = node.service.diagnoser.model.used
+    now = page(**ALERT, model=used)
+    assert "earlier answer" not in now
+    assert "Another model" not in now
+    earlier = page(
+        **ALERT, time="2026-03-04T12:00:00.000+00:00", model=replace(used, round=3, sha256="1" * 64)
+    )
+    said = (
+        "An earlier answer, of 4 March 2026.",
+        "<b>Alert: melanoma not excluded</b>",
+        "alps, round 3. The heatmap",
+    )
+    assert places(earlier, *said) == sorted(places(earlier, *said))
+    assert "of the model in use now, alps, round 7: they do not explain it" in earlier
 
 
 def test_an_upload_is_named_as_such(node: Node, page) -> None:  # type: ignore[no-untyped-def]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dermafed.client.clinic.answers.melanoma_line import melanoma_line
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.diagnosis.diagnosis import Diagnosis
 from dermafed.client.clinic.http.worklist import make_worklist
@@ -111,6 +112,14 @@ def test_a_row_says_what_the_model_says_and_which_opinion_counts(node: Node) -> 
     assert rows(anna.get("/day?show=<b>").text) == shown
     for made_one in (first, none):
         assert anna.get(f"/v1/diagnoses/{made_one.id}/thumbnail.jpg").content.startswith(b"\xff\xd8")
+
+
+@given(st.floats(0, 1), st.floats(0.001, 1))
+def test_a_percentage_is_on_the_right_side_of_the_threshold(melanoma: float, threshold: float) -> None:
+    made_one = replace(made(1, melanoma, melanoma >= threshold, 0), alert_threshold=threshold)
+    (row,) = make_worklist([made_one], {}).rows
+    assert row.shown == melanoma_line(made_one).figures.split("melanoma ")[1].split(";")[0]
+    assert make_worklist([replace(made_one, outside=True)], {}).rows[0].shown == ""
 
 
 def test_a_diagnosis_is_found_by_the_start_of_its_id(node: Node) -> None:

@@ -41,7 +41,7 @@ def test_no_view_has_a_serious_accessibility_violation(screen: Screen) -> None:
     screen.diagnose()
     page.get_by_text("Compare two classes").click()
     page.get_by_text("Similar cases of this clinic").click()
-    page.locator("#similar-note", has_text="None. There is no index").wait_for()
+    page.locator("#similar-note").filter(has_not_text="Searching").wait_for()  # others may have made an index
     page.get_by_text("Who viewed this diagnosis").click()
     page.get_by_label("I disagree").check()
     screen.ready("side-1")

@@ -63,7 +63,8 @@ def test_no_lesion_found_is_said_in_words(screen: Screen) -> None:
     page = screen.page
     open_diagnosis(screen, NOT_FOUND)
     assert (
-        "No lesion found: no part of the image looks like a lesion." in page.locator(".doubts").inner_text()
+        "No lesion found: no part of the image looks like a lesion."
+        in page.locator(".doubts").first.inner_text()
     )
     paper = page.pdf(format="A4")
     assert not page.locator("section.lesion").count()
