@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dermafed.shared.protocol.messages import Refusal
 from dermafed.shared.storage.atomic_files import write_json
 
 EXCHANGE_FILE = "exchange.json"
 _LEAST_LATE_SECONDS = 5.0
-_UNKNOWN = Refusal.MODEL_UNKNOWN.name.replace("_", " ").lower()  # the problem of who gets a message in full
+_UNKNOWN = "model unknown"  # Refusal.MODEL_UNKNOWN, whose module loads Flower: who gets a message in full
 
 _WORDS = {
     "train": "training",

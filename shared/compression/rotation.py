@@ -15,7 +15,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import hadamard
 
 Floats = NDArray[np.float64]
 
@@ -81,4 +80,6 @@ def _transformed(values: Floats, block: int) -> Floats:
 
 
 def _hadamard(size: int) -> Floats:
+    from scipy.linalg import hadamard  # slow to load, and --help comes by here
+
     return np.asarray(hadamard(size), np.float64)

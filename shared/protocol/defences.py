@@ -87,9 +87,7 @@ _IN_SUMS = {
     "engine": _Excluded(_is("ray"), "it forgets a clinic's keys between messages", '"local"'),
 }
 
-_IN_GROUPS = {
-    "bits": _Excluded(bool, "all clinics' numbers need one step, which follows from a sum over all of them")
-}
+_IN_GROUPS = {"bits": _Excluded(bool, "all clinics need one step, which follows from a sum over all of them")}
 
 _WITH_NOISE = {
     "batch_norm": _Excluded(

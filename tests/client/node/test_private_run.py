@@ -71,7 +71,7 @@ LAYER = (8 + 1) * len(CLASSES)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("DERMAFED_CACHE", str(tmp_path / "cache"))
     with tiny_backbones():
-        yield clinic(tmp_path / "graz", data_set(tmp_path / "data"), policy='"limits"')
+        yield clinic(tmp_path / "graz", data_set(tmp_path / "data", images=40), policy='"limits"')
 
 
 Ask = Callable[[str, RecordDict], Message]

@@ -14,7 +14,7 @@ from dermafed.server.rounds.open_exchange import (
     load_exchange,
     save_exchange,
 )
-from dermafed.shared.protocol.messages import AUDIT_QUERY, FINDER_QUERY, LESIONS_QUERY
+from dermafed.shared.protocol.messages import AUDIT_QUERY, FINDER_QUERY, LESIONS_QUERY, Refusal
 from dermafed.shared.protocol.sum_messages import (
     SUM_KEYS,
     SUM_PARTS,
@@ -48,6 +48,13 @@ def test_turns_attempts_and_traffic_follow_the_messages(tmp_path: Path) -> None:
     assert evaluation.traffic == {"graz": Traffic(300, 40), "linz": Traffic(100), "wels": Traffic(100)}
     save_exchange(tmp_path, evaluation)
     assert load_exchange(tmp_path) == evaluation
+
+
+def test_who_gets_a_model_in_full_has_the_same_turn() -> None:
+    problem = Refusal.MODEL_UNKNOWN.name.replace("_", " ").lower()
+    asked = OpenExchange().asked("graz", "train", 1, 60, 100)
+    assert asked.answered("graz", problem, 0).asked("graz", "train", 1, 60, 100).attempt == 1
+    assert asked.answered("graz", "training failed there", 0).asked("graz", "train", 1, 60, 100).attempt == 2
 
 
 def test_a_clinic_is_late_by_the_others_time() -> None:

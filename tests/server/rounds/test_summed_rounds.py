@@ -18,7 +18,7 @@ from dermafed.server.rounds.sum_attempts import ATTEMPTS_FILE, SumAttempts, SumL
 from dermafed.server.rounds.summed_rounds import mean_of
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import ClinicEvaluation
-from dermafed.shared.protocol.messages import encode_instruction
+from dermafed.shared.protocol.messages import Instruction, encode_instruction
 from dermafed.shared.protocol.sum_messages import (
     SUM_KEYS,
     SUM_RELEASE,
@@ -282,7 +282,8 @@ def test_sums_that_no_clinics_have_are_refused(liar: dict[str, np.ndarray], why:
 
     def mean(of: dict[str, np.ndarray]) -> object:
         group = GroupSum(NAMES, of)
-        return mean_of(group, start_weights(), SecureSums(agreed, None, None), parts)  # type: ignore[arg-type]
+        asked = Instruction(start_weights(), 1, {})
+        return mean_of(group, asked, SecureSums(agreed, None, None), parts)  # type: ignore[arg-type]
 
     assert mean(honest)
     with pytest.raises(SumLostError, match=why):

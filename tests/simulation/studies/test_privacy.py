@@ -50,7 +50,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
         finished(folder, "none", 0.6, **LAST_LAYER),
         finished(folder, "median", 0.58, **LAST_LAYER, rule="median"),
         finished(folder, "epsilon 1", 0.4, **PRIVATE),
-        finished(folder, "whole", 0.7),
+        finished(folder, "whole", 0.7, frozen_blocks=0),
     ]
     return folder, analyse(runs, folder)
 
