@@ -186,19 +186,19 @@ def _measures(clinics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _clinics_steps(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each clinic's part in the federation's last round, and its longest step of all rounds.
+    """Each clinic's part in the last round that trained the federation, and its longest step of all rounds.
 
     None in secure sums, of which no clinic's part is known.
     """
-    rounds = [row["clinics"] for row in history if row["arm"] == "federated" and _has_shares(row)]
+    rounds = [row["clinics"] for row in history if row["arm"] == "federated" and _has_steps(row)]
     longest: dict[str, float] = {}
     for one in (one for clinics in rounds for one in clinics):
         longest[one["clinic"]] = max(longest.get(one["clinic"], 0.0), one["times_median"] or 0.0)
     return [{**one, "longest": longest[one["clinic"]]} for one in (rounds[-1] if rounds else [])]
 
 
-def _has_shares(row: Mapping[str, Any]) -> bool:
-    return any(one["share"] is not None for one in row.get("clinics") or ())
+def _has_steps(row: Mapping[str, Any]) -> bool:
+    return any(one["norm"] is not None for one in row.get("clinics") or ())
 
 
 def _group(name: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:

@@ -258,6 +258,22 @@ def test_a_run_without_masks_says_so(tmp_path: Path, result: dict[str, Any]) -> 
     assert "lesion-finder" not in render(tmp_path, result).sections
 
 
+def test_the_clinics_steps_are_those_of_the_last_training(tmp_path: Path, result: dict[str, Any]) -> None:
+    step = {
+        "clinic": "Vienna",
+        "share": 0.25,
+        "norm": 1.5,
+        "times_median": 1.25,
+        "cosine": 0.5,
+        "train_loss": 0.75,
+    }
+    refit = step | dict.fromkeys(("norm", "times_median", "cosine", "train_loss"))
+    row = run.history()[0] | {"arm": "federated"}
+    history = [row | {"round": 1, "clinics": [step]}, row | {"round": 2, "clinics": [refit]}]
+    text = render(tmp_path, result, history=history).text
+    assert "Vienna 0.250 1.500 1.250 1.250 0.500 0.750" in text
+
+
 def test_an_audit_is_shown_by_clinic(tmp_path: Path, result: dict[str, Any]) -> None:
     audit = ClinicsAudit(2, {"Vienna": sample_sums()}, {"Rosendahl": "too few"}).to_dict()
     page = render(tmp_path, {**result, "audit": audit})
