@@ -10,7 +10,6 @@ ones are printed, as JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,6 +22,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.run_images import arguments_of_a_picture, clinic_of_a_run
 from dermafed.shared.errors import DatasetError, ModelError
 from dermafed.shared.explain.explainer import Explainer, Explanation
 from dermafed.shared.explain.overlay import CAVEAT, USE, blend, colour_words
@@ -31,7 +31,6 @@ from dermafed.shared.imaging.resize import resize
 from dermafed.shared.lesion_finder.finder_file import load_finder
 from dermafed.shared.lesion_finder.images import find_lesions
 from dermafed.shared.lesion_finder.outline import LesionOutline
-from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
@@ -88,12 +87,7 @@ def explained(run: Path, clinic: str, seed: int) -> tuple[list[Explained], dict[
     """The two melanomas, and how they were chosen."""
     path = run / "model.keras"
     classifier, card = load_model(path)
-    split = next(
-        own
-        for folder in (run / "sites/clinics").iterdir()
-        if (own := read_clinic_split(folder)).name == clinic
-    )
-    records = [record for record in split.splits.test if record.label == MELANOMA]
+    records = [record for record in clinic_of_a_run(run, clinic).splits.test if record.label == MELANOMA]
     data = load_labelled(records, card.model, card.preprocess)
     predictions = apply_classifier(classifier, data, card.model.views_at_test)
     right = predictions.argmax(1) == data.labels
@@ -162,14 +156,7 @@ def _show(axes: Axes, image: NDArray[np.uint8], title: str) -> None:
 
 def main() -> None:
     """Choose, draw and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", type=Path)
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("--clinic", default="MSK")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = arguments_of_a_picture(__doc__)
     configure_backend(1)
     two, how = explained(given.run, given.clinic, given.seed)
     given.picture.write_bytes(picture(two, how))

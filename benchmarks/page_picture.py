@@ -10,7 +10,6 @@ clinic's test images, and printed. Images of the clinic must be free to be shown
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import shutil
@@ -23,11 +22,11 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from benchmarks.run_images import arguments_of_a_picture, clinic_of_a_run
 from benchmarks.serve.node import Node, running_node
 from dermafed.client.clinic.diagnosis.opened_model import open_model
 from dermafed.client.evaluation.calibrate import CalibrationImages, calibrate
-from dermafed.shared.errors import DatasetError
-from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
+from dermafed.shared.lesions.clinic_split import ClinicSplit
 from dermafed.shared.metrics.calibration.calibration_file import save_calibration
 from dermafed.shared.metrics.decision.decision_settings import DecisionSettings
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
@@ -82,19 +81,9 @@ def take(node: Node, image: Path) -> bytes:
 
 def main() -> None:
     """Calibrate, serve, draw, and print which image it is."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", type=Path)
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("--clinic", default="MSK")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = arguments_of_a_picture(__doc__)
     configure_backend(1)
-    clinics = map(read_clinic_split, sorted((given.run / "sites/clinics").iterdir()))
-    clinic = next((each for each in clinics if each.name == given.clinic), None)
-    if clinic is None:
-        raise DatasetError(f"The run has no clinic {given.clinic}", remedy="Choose another with --clinic")
+    clinic = clinic_of_a_run(given.run, given.clinic)
     melanomas = [record for record in clinic.splits.test if record.label == MELANOMA]
     chosen = melanomas[int(np.random.default_rng(given.seed).integers(len(melanomas)))]
     with tempfile.TemporaryDirectory() as folder:

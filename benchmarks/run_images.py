@@ -12,13 +12,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.shared.errors import DatasetError
 from dermafed.shared.explain.explainer import Explainer
 from dermafed.shared.explain.quality.null_masks import nulls_of
 from dermafed.shared.explain.quality.nulls import Nulls
 from dermafed.shared.explain.quality.scoring import ImageAndMask
 from dermafed.shared.imaging.lesion_masks import lesion_mask
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
-from dermafed.shared.lesions.clinic_split import read_clinic_split
+from dermafed.shared.lesions.clinic_split import ClinicSplit, read_clinic_split
 from dermafed.shared.lesions.record import LesionRecord
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.training.data import load_labelled
@@ -33,6 +34,30 @@ def arguments_of_a_run(description: str | None, images: int) -> argparse.Argumen
     parser.add_argument("--images", type=int, default=images)
     parser.add_argument("--json", action="store_true")
     return parser
+
+
+def arguments_of_a_picture(description: str | None) -> argparse.Namespace:
+    """What a picture of a clinic's test images is given: the run's folder, its file, clinic and seed."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=form)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--clinic", default="MSK")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def clinic_of_a_run(run: Path, name: str) -> ClinicSplit:
+    """A clinic's images, from the folder that ``fl-simulate --out`` wrote.
+
+    Raises:
+        DatasetError: the run has no such clinic.
+    """
+    clinics = map(read_clinic_split, sorted((run / "sites/clinics").iterdir()))
+    clinic = next((each for each in clinics if each.name == name), None)
+    if clinic is None:
+        raise DatasetError(f"The run has no clinic {name}", remedy="Choose another with --clinic")
+    return clinic
 
 
 @dataclass(frozen=True, eq=False)

@@ -163,10 +163,9 @@ def _keys_by_section() -> dict[str, dict[str, KeyInfo]]:
         if key.help:
             parts[part][key.name] = key
     own = {name: key for name, key in keys_of(RunPlan).items() if key.help}
+    parts["training"] = parts.pop("recipe")
     for section in ("training", "privacy", "robust", "compression"):
-        parts[section] = parts.pop(
-            {"training": "recipe"}.get(section, section)
-        )  # in this order after the others
+        parts[section] = parts.pop(section)  # in this order after the others
     top = sorted((parts[""] | own).values(), key=lambda key: not key.required)
     return {**parts, "": {key.name: key for key in top}, "rules": keys_of(Rules)}
 

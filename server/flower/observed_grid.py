@@ -10,8 +10,7 @@ from pathlib import Path
 from flwr.app import Array, Message, RecordDict
 from flwr.serverapp import Grid
 
-from dermafed.server.flower.private_names import NodeInfo, Run
-from dermafed.server.flower.run_grid import RunGrid
+from dermafed.server.flower.run_grid import PassingGrid
 from dermafed.server.rounds.exchange import error_text
 from dermafed.server.rounds.open_exchange import OpenExchange, load_exchange, save_exchange
 from dermafed.shared.errors import StorageError
@@ -19,7 +18,7 @@ from dermafed.shared.errors import StorageError
 _WRITE_SECONDS = 0.5  # between two writes, unless all have replied
 
 
-class ObservedGrid(RunGrid):
+class ObservedGrid(PassingGrid):
     """Passes everything on to a grid.
 
     Args:
@@ -29,19 +28,11 @@ class ObservedGrid(RunGrid):
     """
 
     def __init__(self, grid: Grid, clinics: Mapping[int, str], folder: Path) -> None:
-        self._grid, self._clinics, self._folder = grid, dict(clinics), folder
+        super().__init__(grid)
+        self._clinics, self._folder = dict(clinics), folder
         before = load_exchange(folder)
         self._exchange = OpenExchange(traffic=before.traffic if before else {})
         self._asked, self._is_written, self._written = False, True, 0.0
-
-    @property
-    def run(self) -> Run:
-        """The open run."""
-        return self._grid.run
-
-    def get_nodes(self) -> Iterable[NodeInfo]:
-        """The connected clinics, as the grid names them."""
-        return self._grid.get_nodes()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; leaves out the ids of those that could not be sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flwr.app import Message, RecordDict
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
@@ -35,3 +36,23 @@ class RunGrid(Grid):
     ) -> Iterable[Message]:
         """Not used: :mod:`dermafed.server.rounds.exchange` takes the replies one by one."""
         raise NotImplementedError
+
+
+class PassingGrid(RunGrid):
+    """Passes on to another grid; a subclass does something besides with what it pushes and pulls.
+
+    Args:
+        grid: the connection to the clinics.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+
+    @property
+    def run(self) -> Run:
+        """The open run."""
+        return self._grid.run
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        """The connected clinics, as the grid names them."""
+        return self._grid.get_nodes()

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from dermafed.server.flower.private_names import NodeInfo, Run
-from dermafed.server.flower.run_grid import RunGrid
+from dermafed.server.flower.run_grid import PassingGrid
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.known_model import (
     KNOWN,
@@ -57,7 +56,7 @@ class _Asked:
         return self.message.metadata.dst_node_id
 
 
-class SparingGrid(RunGrid):
+class SparingGrid(PassingGrid):
     """Passes messages on to a grid, without what the clinics have.
 
     Args:
@@ -65,20 +64,11 @@ class SparingGrid(RunGrid):
     """
 
     def __init__(self, grid: Grid) -> None:
-        self._grid = grid
+        super().__init__(grid)
         self._known: dict[int, KnownModel] = {}
         self._asked: dict[str, _Asked] = {}
         self._last: tuple[object, KnownModel] | None = None
         self._patches: dict[str, RecordDict | None] = {}  # of the last model, by its base
-
-    @property
-    def run(self) -> Run:
-        """The open run."""
-        return self._grid.run
-
-    def get_nodes(self) -> Iterable[NodeInfo]:
-        """The connected clinics, as the grid names them."""
-        return self._grid.get_nodes()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; leaves out the ids of those that could not be sent."""

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 STATISTICS_FILE = "lite0_statistics.npz"
 
-_PASSES = (
-    2.0  # a sigmoid of 0.88 for all channels; batch normalisation takes the scale, and it can still learn
-)
+_PASSES = 2.0
+"""Before the sigmoid, which is 0.88 then: batch normalisation takes the scale, and all can still learn."""
 
 
 def settle_lite0(model: keras.Model) -> None:

@@ -40,6 +40,7 @@ from dermafed.shared.protocol.flower_records import (
     to_arrays,
     whole_number,
 )
+from dermafed.shared.protocol.selection_records import read_ranges
 from dermafed.shared.training.trainer import FloatVector
 
 WEIGHTS, PATCH, PATCHED, KNOWN = "weights", "patch", "patched", "known"
@@ -161,7 +162,7 @@ def _change(model: KnownModel, base: KnownModel, selection: Selection | None) ->
 def _patched_weights(
     content: RecordDict, about: ConfigRecord, known: KnownModel, selection: Selection | None
 ) -> FloatVector:
-    ranges = read_array(content, PATCH, "ranges", np.int64, _two_columns(content))
+    ranges = read_ranges(content, PATCH, "ranges")
     check_ranges(ranges, known.weights.size)
     values = read_array(content, PATCH, "values", np.float32, (int(ranges[:, 1].sum()),))
     plain = np.array(known.weights)
@@ -187,12 +188,6 @@ def _differing(base: FloatVector, model: FloatVector) -> Ranges:
     apart = starts[1:] - ends[:-1] > _NEAR
     first, last = np.append([True], apart)[: len(starts)], np.append(apart, [True])[: len(starts)]
     return np.stack([starts[first], ends[last] - starts[first]], axis=1)
-
-
-def _two_columns(content: RecordDict) -> tuple[int, int]:
-    array = record_of(content, PATCH, ArrayRecord).get("ranges")
-    rows = array.shape[0] if array is not None and len(array.shape) == 2 else 0
-    return int(rows), 2
 
 
 def _with(content: RecordDict, name: str, instead: RecordDict) -> RecordDict:

@@ -55,12 +55,18 @@ def selection_in(content: RecordDict, parameters: int) -> Selection | None:
         bits, step = whole_number(coding, "bits"), number(coding, "step")
         if whole_number(coding, "version") != VERSION:
             raise FederationError("The changes are coded by another version of DermaFed")
-    selection = Selection(_ranges(content, "full"), _ranges(content, "coded"), bits, step)
+    full, coded = (read_ranges(content, SELECTION, name) for name in ("full", "coded"))
+    selection = Selection(full, coded, bits, step)
     selection.check(parameters)
     return selection
 
 
-def _ranges(content: RecordDict, name: str) -> Ranges:
-    array = record_of(content, SELECTION, ArrayRecord).get(name)
+def read_ranges(content: RecordDict, record: str, name: str) -> Ranges:
+    """An array of ranges, int64 (R, 2), which may still be of no vector.
+
+    Raises:
+        FederationError: the message has no such array.
+    """
+    array = record_of(content, record, ArrayRecord).get(name)
     rows = array.shape[0] if array is not None and len(array.shape) == 2 else 0
-    return read_array(content, SELECTION, name, np.int64, (int(rows), 2))
+    return read_array(content, record, name, np.int64, (int(rows), 2))

@@ -15,9 +15,8 @@ from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid, ServerApp
-from flwr.supercore.run import Run
 
-from dermafed.server.flower.run_grid import RunGrid
+from dermafed.server.flower.run_grid import PassingGrid
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.simulation.engines.local import clinic_names
 
@@ -105,11 +104,11 @@ def _with_partition_query(client_app: ClientApp) -> ClientApp:
     return app
 
 
-class NamedGrid(RunGrid):
+class NamedGrid(PassingGrid):
     """Flower's grid, with the clinics' names, which its simulation does not know."""
 
     def __init__(self, grid: Grid, names: Sequence[str], stopped: threading.Event) -> None:
-        self._grid = grid
+        super().__init__(grid)
         self._stopped = stopped
         partitions = self._ask_partitions(len(names))
         self._names = {node: names[partition] for node, partition in partitions.items()}
@@ -133,11 +132,6 @@ class NamedGrid(RunGrid):
     def _check_running(self) -> None:
         if self._stopped.is_set():
             raise FederationError("Ray has stopped")
-
-    @property
-    def run(self) -> Run:
-        """As Flower's grid."""
-        return self._grid.run
 
     def get_nodes(self) -> Iterable[NodeInfo]:
         """Every connected clinic's node id and name."""

@@ -8,11 +8,9 @@ from statistics import fmean
 from typing import Any
 
 from dermafed.server.rounds.checkpoint import federated_folder, load_state
-from dermafed.server.rounds.history import read_history
-from dermafed.server.rounds.open_exchange import load_exchange
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
-from dermafed.simulation.studies.cost import MEGABYTE, TRANSFERS
+from dermafed.simulation.studies.cost import MEGABYTE, TRANSFERS, counted_megabytes
 from dermafed.simulation.studies.markdown_table import markdown_table
 from dermafed.simulation.studies.study_runs import StudyRun
 from dermafed.simulation.studies.summary import cell, over_seeds
@@ -66,12 +64,11 @@ def _line(row: str, runs: Sequence[StudyRun], first: Sequence[StudyRun]) -> Line
 
 def _megabytes(run: StudyRun) -> tuple[float, float]:
     """What a clinic is sent in a round, and what is received from it."""
-    folder = federated_folder(run.folder)
-    exchange = load_exchange(folder)
-    if exchange is None:
-        raise SettingsError("The run did not count its bytes", where=folder, remedy='Use the engine "local"')
-    clinics, unit = exchange.traffic.values(), MEGABYTE * len(read_history(folder))
-    return fmean(one.sent for one in clinics) / unit, fmean(one.received for one in clinics) / unit
+    counted = counted_megabytes(run)
+    if counted is None:
+        where = federated_folder(run.folder)
+        raise SettingsError("The run did not count its bytes", where=where, remedy='Use the engine "local"')
+    return fmean(sent for sent, _ in counted), fmean(received for _, received in counted)
 
 
 def _scores(runs: Sequence[StudyRun]) -> dict[int, float]:

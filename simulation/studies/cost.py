@@ -73,13 +73,21 @@ def means_by_row(runs: Iterable[StudyRun], measure: Callable[[StudyRun], Line]) 
     return [{"row": row} | _over_seeds(own) for row, own in found.items()]
 
 
+def counted_megabytes(run: StudyRun) -> list[tuple[float, float]] | None:
+    """What a finished run sent each clinic in a round, and got from it; ``None``: it did not count."""
+    folder = federated_folder(run.folder)
+    exchange = load_exchange(folder)
+    if exchange is None:
+        return None
+    unit = MEGABYTE * len(read_history(folder))
+    return [(one.sent / unit, one.received / unit) for one in exchange.traffic.values()]
+
+
 def megabytes_a_round(run: StudyRun) -> float:
     """What a finished run sends and receives in each round, for all clinics together."""
-    folder = federated_folder(run.folder)
-    if exchange := load_exchange(folder):
-        total = sum(one.sent + one.received for one in exchange.traffic.values())
-        return total / len(read_history(folder)) / MEGABYTE
-    weights = load_state(folder).weights
+    if counted := counted_megabytes(run):
+        return sum(sent + received for sent, received in counted)
+    weights = load_state(federated_folder(run.folder)).weights
     return TRANSFERS * len(run.result()["clinics"]) * weights.nbytes / MEGABYTE
 
 
