@@ -206,6 +206,7 @@ show();
 main();
 // A new page says its title; this says the rest to those who cannot see it: melanoma first, what is folded not.
 setTimeout(() => {
+  if ($("news").textContent) return; // of what the reader did since, which is news
   const rows = [...document.querySelectorAll(".bars tbody tr")].filter((row) => row.checkVisibility());
   say([$("melanoma"), ...rows].map((each) => each.innerText).join(", "));
 }, 300);

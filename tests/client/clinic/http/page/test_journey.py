@@ -54,6 +54,19 @@ def test_from_the_image_to_the_days_list(screen: Screen) -> None:
     assert [each.who for each in store.list_views(diagnosis.id)] == ["anna", "anna"]
 
 
+def test_the_first_announcement_is_not_said_over_what_the_reader_did(screen: Screen) -> None:
+    page = screen.page
+    screen.sign_in()
+    screen.diagnose()
+    page.clock.install(time=0)
+    page.clock.pause_at(3_600_000)
+    page.reload()
+    screen.ready("main")
+    page.keyboard.press("h")
+    page.clock.run_for(1_000)
+    assert screen.announcement() == "The heatmap is hidden."
+
+
 def test_the_heatmap_is_slid_hidden_and_compared(screen: Screen) -> None:
     page = screen.page
     screen.sign_in()
