@@ -54,11 +54,12 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     made.kill(*list(made.running))
 
 
+@pytest.mark.parametrize("changes", ["", "[compression]\nbits = 8\n"], ids=["in full", "8 bits"])
 def test_a_clinic_killed_in_the_middle_of_a_round_is_missed_and_nothing_leaves_in_clear(
-    federation: Federation,
+    federation: Federation, changes: str
 ) -> None:
     federation.start_all()
-    federation.approved(PLAN)
+    federation.approved(PLAN + changes)
     for clinic in CLINICS:  # whose limits approve no roster that nobody has seen
         assert federation.at(clinic, "plans").count("SHA256:") == len(CLINICS)
     wait_for(lambda: _has_sent(federation, "graz", SUM_SHARES, 2), LONG)
