@@ -25,7 +25,7 @@ from dermafed.shared.protocol.sum_messages import (
     SumAttempt,
 )
 from dermafed.shared.secure_sum.released_shares import ReleasedShares, Secret
-from dermafed.shared.secure_sum.terms import MOST_ATTEMPTS
+from dermafed.shared.secure_sum.thresholds import MOST_ATTEMPTS
 from dermafed.shared.storage.atomic_files import make_private_folder, write_private
 
 _RECEIVED = (SUM_KEYS, SUM_PARTS, SUM_SHARES, SUM_SURVIVORS, SUM_RELEASE)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.summed import Label
-from dermafed.shared.secure_sum.terms import MOST_ATTEMPTS
+from dermafed.shared.secure_sum.thresholds import MOST_ATTEMPTS
 from dermafed.shared.storage.atomic_files import write_json
 
 ATTEMPTS_FILE = "secure-sums.json"

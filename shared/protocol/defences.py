@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.shared.protocol.robust_settings import RobustSettings
-from dermafed.shared.secure_sum.terms import MOST_ATTEMPTS
+from dermafed.shared.secure_sum.thresholds import MOST_ATTEMPTS
 
 
 class _Excluded(NamedTuple):

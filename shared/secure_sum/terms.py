@@ -9,10 +9,7 @@ from dermafed.shared.secure_sum.context import KeyContext, Task
 from dermafed.shared.secure_sum.fixed_point import Layout
 from dermafed.shared.secure_sum.graph import needs_seed
 from dermafed.shared.secure_sum.roster import Roster
-from dermafed.shared.secure_sum.thresholds import least_cohort
-
-MOST_ATTEMPTS = 3
-"""At one sum: each is another draw of the graph, of which a server could take the one that it likes best."""
+from dermafed.shared.secure_sum.thresholds import MOST_ATTEMPTS, least_cohort
 
 _DIFFERS = {
     "plan": "is of another plan than the one that was approved here",

@@ -17,6 +17,9 @@ MOST_CLINICS = 2048
 ALL_PAIRS = 64
 """Up to so many clinics, each shares a mask with every other."""
 
+MOST_ATTEMPTS = 3
+"""At one sum: each is another draw of the graph, of which a server could take the one that it likes best."""
+
 DROPPING = 10
 """One clinic of so many may drop out of a graph, at random; sums of all pairs allow more."""
 

@@ -36,7 +36,8 @@ from dermafed.shared.secure_sum.session import Session, open_session
 from dermafed.shared.secure_sum.shamir import SHARE_BYTES, combine_shares
 from dermafed.shared.secure_sum.sum_log import SumLogFile
 from dermafed.shared.secure_sum.survivors import Signatures, Survivors
-from dermafed.shared.secure_sum.terms import MOST_ATTEMPTS, Terms
+from dermafed.shared.secure_sum.terms import Terms
+from dermafed.shared.secure_sum.thresholds import MOST_ATTEMPTS
 from tests.shared.secure_sum.federation import (
     MASKED,
     Federation,
