@@ -11,6 +11,8 @@ from dermafed.client.node.clinic_data import OfferFolder
 from dermafed.client.node.home import Home, read_settings
 from dermafed.client.node.offers import Offers
 from dermafed.shared.errors import DatasetError, ModelError
+from dermafed.shared.explain.engine import Engine, best_engine
+from dermafed.shared.explain.network import Network, open_network
 from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
 from dermafed.shared.lesions.clinic_split import read_clinic_split
@@ -62,7 +64,12 @@ def calibrate(
         ModelError: an output is NaN or infinite.
     """
     federation, scores = _federation(model)
-    outputs = {side: _outputs(model, images.splits, side, stage) for side in ("train", "validation")}
+    network = open_network(model.classifier)
+    # A serving node's: the thresholds are of the very numbers that it will compare with them.
+    engine = best_engine(network)
+    outputs = {
+        side: _outputs(model, network, engine, images.splits, side, stage) for side in ("train", "validation")
+    }
     calibration = fit_calibration(
         model.used.sha256, model.card.model.classes, outputs["train"], outputs["validation"], federation
     )
@@ -135,7 +142,9 @@ def _offer(model: OpenedModel, home: Home) -> str | None:
     return split[0] if len(split) == 1 else None
 
 
-def _outputs(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> NetworkOutputs:
+def _outputs(
+    model: OpenedModel, network: Network, engine: Engine, splits: Splits, side: str, stage: Stage
+) -> NetworkOutputs:
     records, card = splits.sides()[side], model.card
     if not records:
         raise DatasetError(f"There is no {side} image", remedy="Give images of more lesions")
@@ -144,4 +153,4 @@ def _outputs(model: OpenedModel, splits: Splits, side: str, stage: Stage) -> Net
     )
     data = label_images(records, cached.images, card.model)
     progress = stage(f"Predicting, {side}")
-    return network_outputs(model.classifier, data, progress, views=card.model.views_at_test)
+    return network_outputs(network, data, progress, views=card.model.views_at_test, engine=engine)

@@ -20,6 +20,8 @@ log = logging.getLogger("dermafed.explain")
 
 BATCH = 16  # of TensorFlow's passes; larger ones are no faster on a CPU
 
+Pool = Callable[[Float], tuple[Float, Outputs]]
+
 
 @dataclass(frozen=True, slots=True)
 class Engine:
@@ -32,6 +34,8 @@ class Engine:
         forward: from an image to its activations (h, w, K) and its outputs, N = 1.
         predict: from whole images (N, H, W, 3) to their outputs.
         forward_beside: `forward`, and the output beside, of the same pass; ``None`` where there is none.
+        pool: from whole images to what `forward` gives of each, the activations pooled to float32 (N, K);
+            ``None`` where Keras does so itself.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Engine:
     forward: Callable[[Float], tuple[Float, Outputs]]
     predict: Callable[[Float], Outputs]
     forward_beside: Callable[[Float], tuple[Float, Outputs, Float]] | None = None
+    pool: Pool | None = None
 
 
 def best_engine(network: Network, wanted: str | None = None) -> Engine:
@@ -137,10 +142,14 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
 
     open_mask, black = np.ones((1, *network.cells), np.float32), np.zeros((1, *network.size, 3), np.float32)
 
-    def passes(same: dict[int, Float], each: Iterable[dict[int, Float]], count: int) -> Outputs:
+    def passes(
+        same: dict[int, Float], each: Iterable[dict[int, Float]], count: int, pooled: Float | None = None
+    ) -> Outputs:
         outputs = Outputs(*np.empty((2, count, network.classes), np.float32))
 
         def store(request: Any, at: int) -> None:
+            if pooled is not None:
+                pooled[at] = _float32(request.get_output_tensor(0).data[0]).mean(axis=(0, 1))
             outputs.logits[at] = request.get_output_tensor(1).data[0]
             outputs.probabilities[at] = request.get_output_tensor(2).data[0]
 
@@ -159,6 +168,13 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
     def predict(images: Float) -> Outputs:
         return passes({0: open_mask, 2: black}, ({1: image[None]} for image in images), len(images))
 
+    def pool(images: Float) -> tuple[Float, Outputs]:
+        pooled, each = (
+            np.empty((len(images), network.channels), np.float32),
+            ({1: one[None]} for one in images),
+        )
+        return pooled, passes({0: open_mask, 2: black}, each, len(images), pooled)
+
     def forward(image: Float) -> tuple[Float, Outputs]:
         result = compiled([open_mask, image[None], black])
         return _float32(result[0][0]), Outputs(_float32(result[1]), _float32(result[2]))
@@ -168,7 +184,7 @@ def openvino_engine(masked: keras.Model, network: Network) -> Engine:
         outputs = Outputs(_float32(result[1]), _float32(result[2]))
         return _float32(result[0][0]), outputs, _float32(result[3][0])
 
-    return Engine("openvino", run, forward, predict, forward_beside if network.beside else None)
+    return Engine("openvino", run, forward, predict, forward_beside if network.beside else None, pool)
 
 
 def _openvino() -> Any:

@@ -12,6 +12,8 @@ from scipy.special import softmax
 from dermafed.client.clinic.diagnosis.diagnoser import Diagnoser
 from dermafed.client.clinic.intake.clinical import Clinical
 from dermafed.client.evaluation.evaluate import predict_finite
+from dermafed.shared.explain.engine import best_engine
+from dermafed.shared.explain.network import open_network
 from dermafed.shared.imaging.pipeline import preprocess
 from dermafed.shared.metrics.calibration.network_outputs import network_outputs
 from dermafed.shared.training.data import LabelledImages
@@ -73,3 +75,17 @@ def test_validation_images_that_the_model_is_calibrated_with(
     outputs, alone = (network_outputs(plain.model.classifier, data, views=views) for views in (VIEWS, 1))
     np.testing.assert_allclose(outputs.logits, expected, rtol=0, atol=1e-4)
     np.testing.assert_array_equal(outputs.features, alone.features)
+
+
+def test_a_calibration_sees_what_the_serving_node_will_see_to_the_last_bit(
+    diagnoser: Diagnoser, images: np.ndarray
+) -> None:
+    pytest.importorskip("openvino")
+    data, network = (
+        LabelledImages(images, np.zeros(len(images), np.int64)),
+        open_network(diagnoser.model.classifier),
+    )
+    outputs = network_outputs(network, data, views=VIEWS, engine=best_engine(network))
+    served = [diagnoser.predict(small_image(seed, 90), Clinical()) for seed in range(len(images))]
+    np.testing.assert_array_equal(outputs.logits, [one.logits for one in served])
+    np.testing.assert_array_equal(outputs.features, [one.features for one in served])
