@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import ssl
 import subprocess
@@ -25,6 +26,7 @@ from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.client.clinic.http.http_node import CLASSES, png
 from tests.commands.small_datasets import command
+from tests.shared.training.tiny import tiny_backbones
 
 pytestmark = pytest.mark.journey
 
@@ -36,11 +38,21 @@ def home(tmp_path: Path) -> Home:
     return make_home(tmp_path / "graz", "graz", tmp_path)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    settings = ModelSettings(classes=CLASSES, image_size=64)
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network: a process that serves it reads its layers from the file."""
+    folder = tmp_path_factory.mktemp("saved")
+    settings = ModelSettings(classes=CLASSES, backbone="EfficientNetB7", image_size=64)
     card = ModelInfo(settings, PreprocessSettings(image_size=64, denoise="none"), "random", 7)
-    save_model(tmp_path / "alps.keras", to_flat(build_classifier(settings)), card)
+    with tiny_backbones():
+        save_model(folder / "alps.keras", to_flat(build_classifier(settings)), card)
+    return folder
+
+
+@pytest.fixture
+def model(saved: Path, tmp_path: Path) -> Path:
+    for file in saved.iterdir():
+        shutil.copy(file, tmp_path)
     return tmp_path / "alps.keras"
 
 
