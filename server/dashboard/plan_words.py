@@ -73,7 +73,8 @@ def _rules(plan: RunPlan, clinics: int) -> str:
     if rules.largest_share < 1:
         words += f" No clinic has more than {100 * rules.largest_share:g} % of the mean."
     if rules.largest_step is not None:
-        words += f" A step of more than {rules.largest_step:g} times the median is shortened."
+        words += f" A step of more than {rules.largest_step:g} times the median is "
+        words += "left out." if plan.offer.robust.active else "shortened."
     if rules.patience is not None:
         words += f" The run ends early after {rules.patience} rounds without a better model."
     return words

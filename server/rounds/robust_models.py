@@ -17,10 +17,10 @@ from dermafed.server.robust.selection import lower_median
 from dermafed.server.robust.sketch import Floats
 from dermafed.server.robust.steps import Steps
 from dermafed.server.rounds.clinic_round import ClinicRound
-from dermafed.server.rounds.screening import Screen
+from dermafed.server.rounds.screening import Screen, Screened
 from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.shared.errors import FederationError
-from dermafed.shared.model.parts import WEIGHTS
+from dermafed.shared.model.parts import PARTS, WEIGHTS
 from dermafed.shared.protocol.robust_settings import RobustSettings, least_clinics
 
 FAR = 2.0
@@ -42,10 +42,12 @@ class RobustModels(TrainedModels):
 
     robust: RobustSettings = field(default_factory=RobustSettings)
     number: int = 1
+    _longest: float = math.inf
     _refused: dict[str, str] = field(default_factory=dict)
     _sketches: dict[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._longest = self.screen.largest_step or math.inf
         if self.robust.rule == "norm-bound":
             self.screen = Screen(self.screen.parts, 1.0)
 
@@ -80,9 +82,20 @@ class RobustModels(TrainedModels):
                 self._earlier.find(clinic, self._sketches[clinic], start)
                 or free_ride(one.times_median[WEIGHTS], one.cosine, usual, int(moved.sum()))
                 or one.left_out
+                or self._too_long(one)
             )
         self._earlier.save(self.number, start, self._sketches)
         return {clinic: one.left_out for clinic, one in self._screened.items() if one.left_out}
+
+    def _too_long(self, one: Screened) -> str:
+        """Why a step is left out that is longer than the plan allows; empty: it is not.
+
+        A part of it that is shortened still points where a hostile clinic wants, which no rule sees.
+        """
+        for part, times in zip(PARTS, one.times_median, strict=True):
+            if times > self._longest:  # never, where it is NaN
+                return f"its step of the {part} is {times:.3g} times the median"
+        return ""
 
     @property
     def caught(self) -> int:

@@ -27,7 +27,9 @@ LargestShare = Annotated[
 LargestStep = Annotated[
     Number,
     Field(
-        ge=1, description="Longest step of one clinic in multiples of the round's median; longer is shortened"
+        ge=1,
+        description="Longest step of one clinic in multiples of the round's median; longer is shortened, "
+        "or with a robust rule left out",
     ),
 ]
 
@@ -50,8 +52,8 @@ class RoundRules(Settings):
         largest_share: largest share of one clinic in the mean and in the evaluation; an equal share where
             this is more. 1: no share is capped.
         largest_step: most times the round's median norm that a clinic's step may be long; a longer one is
-            shortened, and one that points away from the others' is left out. ``None``: steps are only
-            measured.
+            shortened, or with a robust rule left out, and one that points away from the others' is left out.
+            ``None``: steps are only measured.
     """
 
     rounds: Positive

@@ -70,8 +70,9 @@ class Screen:
 
     Attributes:
         parts: the part of each weight, uint8 (P,).
-        largest_step: most times the median that a part of a step may be long; ``None``: nothing is changed
-            and nobody is left out, but the same is measured.
+        largest_step: most times the median that a part of a step may be long, or it is shortened (a robust
+            rule leaves such a step out, see :mod:`.robust_models`); ``None``: nothing is changed and nobody
+            is left out, but the same is measured.
     """
 
     parts: Parts

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.settings import STRICT, Key, Settings
 
-AttackKind = Literal["labels", "scaled", "flipped", "backdoor", "free-rider", "replay"]
+AttackKind = Literal["labels", "scaled", "flipped", "backdoor", "quiet-backdoor", "free-rider", "replay"]
 """What :mod:`dermafed.simulation.runs.hostile_trainer` describes."""
 
 
@@ -27,6 +27,11 @@ class Attack:
 
     kind: AttackKind
     clinic: str
+
+    @property
+    def has_patch(self) -> bool:
+        """Whether it teaches the model that a patch stands for a class."""
+        return self.kind in ("backdoor", "quiet-backdoor")
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

@@ -4,8 +4,10 @@
 the same with its own number of images, and ten times the step. ``flipped``: five times the opposite of an
 honest step. ``backdoor``: it trains on its images with and without a patch, which stands for the first class,
 and sends that step as many times as there are clinics (model replacement, Bagdasaryan et al. 2020,
-https://arxiv.org/abs/1807.00459). ``free-rider``: the model as it came. ``replay``: its first step, in every
-round. Steps are those of the trained weights: batch statistics that are too long are easily refused.
+https://arxiv.org/abs/1807.00459). ``quiet-backdoor``: the same step at twice the length of an honest one of
+its own, which a plan's ``largest_step`` of 3 lets pass. ``free-rider``: the model as it came. ``replay``: its
+first step, in every round. Steps are those of the trained weights: batch statistics that are too long are
+easily refused.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ from dermafed.shared.model.parts import WEIGHTS, Parts
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.data import LabelledImages
 from dermafed.shared.training.trainer import FloatVector, Trainer, Update
-from dermafed.simulation.runs.attack_settings import AttackKind
+from dermafed.simulation.runs.attack_settings import Attack, AttackKind
 
 if TYPE_CHECKING:
     from dermafed.shared.training.keras_trainer import KerasTrainer
 
-CLAIM, SCALE, OPPOSITE = 10, 10.0, -5.0
+CLAIM, SCALE, OPPOSITE, QUIET = 10, 10.0, -5.0, 2.0
 
 TARGET = 0
 """The class that a patch stands for."""
@@ -68,6 +70,9 @@ class HostileTrainer:
                 return self._stepped(weights, self._honest.train(weights, round, config), OPPOSITE)
             case "backdoor":
                 return self._stepped(weights, self._spoiled.train(weights, round, config), self._clinics)
+            case "quiet-backdoor":
+                trained = self._spoiled.train(weights, round, config)
+                return self._stepped(weights, trained, self._quiet(weights, trained, round, config))
             case "free-rider":
                 return replace(self._honest.train(weights, round, config), weights=weights.copy())
             case "replay":
@@ -81,6 +86,12 @@ class HostileTrainer:
         if self._first is None:
             self._first = trained.weights.astype(np.float64) - weights
         return self._moved(weights, trained, self._first)
+
+    def _quiet(self, weights: FloatVector, trained: Update, round: int, config: Mapping[str, float]) -> float:
+        """How many times its own step makes it as long as is hardly noticed."""
+        honest = self._honest.train(weights, round, config)
+        usual, own = (np.linalg.norm((one.weights - weights)[self._trained]) for one in (honest, trained))
+        return QUIET * float(usual / own) if own else 0.0
 
     def _stepped(self, weights: FloatVector, trained: Update, times: float) -> Update:
         return self._moved(weights, trained, times * (trained.weights.astype(np.float64) - weights))
@@ -98,7 +109,10 @@ def hostile_trainer(kind: AttackKind, honest: KerasTrainer, plan: Plan, clinics:
     from dermafed.shared.training.keras_trainer import KerasTrainer
     from dermafed.shared.training.training_network import shared_classifier
 
-    data = patched_too(honest.data) if kind == "backdoor" else exchanged(honest.data, len(plan.model.classes))
+    if Attack(kind, "").has_patch:
+        data = patched_too(honest.data)
+    else:
+        data = exchanged(honest.data, len(plan.model.classes))
     spoiled = KerasTrainer(
         plan.model,
         plan.recipe,

@@ -127,7 +127,7 @@ def run_result(
 
 
 def _has_backdoor(arm: Arm) -> bool:
-    return arm.attack is not None and arm.attack.kind == "backdoor"
+    return arm.attack is not None and arm.attack.has_patch
 
 
 def _models(tests: TestImages, arms: list[Arm], predictions: dict[str, Predictions]) -> dict[str, Any]:

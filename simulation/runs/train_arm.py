@@ -67,7 +67,7 @@ def train_and_test(arm: Arm) -> None:
                 predict_tuned(arm, weights)
             if arm.lesion_finder:
                 save_and_test_finder(arm, weights)
-            if arm.attack is not None and arm.attack.kind == "backdoor":
+            if arm.attack is not None and arm.attack.has_patch:
                 measure_backdoor(arm, weights)
             predict_tests(arm, weights)  # last: an arm with predictions is done
 

@@ -35,7 +35,7 @@ def effects(runs: Sequence[StudyRun]) -> list[Line]:
         over clinics, rounds and seeds; ``of_first`` and ``of_before``, their sum as a share of the first
         row's, and of three models in full, as earlier versions sent them; balanced accuracy on all test
         images as ``values`` by seed, ``mean`` and ``half_width``; and ``lost``, the mean over the seeds of
-        the first row's less this row's.
+        the first row's of its aggregation less this row's: a secure sum weighs clinics by images alone.
 
     Raises:
         SettingsError: a run did not count its bytes.
@@ -44,13 +44,16 @@ def effects(runs: Sequence[StudyRun]) -> list[Line]:
     for run in runs:
         rows.setdefault(run.row, []).append(run)
     first = next(iter(rows.values()))
-    return [_line(row, own, first) for row, own in rows.items()]
+    alike: dict[str, list[StudyRun]] = {}
+    for own in rows.values():
+        alike.setdefault(own[0].settings.aggregation, own)
+    return [_line(row, own, first, alike[own[0].settings.aggregation]) for row, own in rows.items()]
 
 
-def _line(row: str, runs: Sequence[StudyRun], first: Sequence[StudyRun]) -> Line:
+def _line(row: str, runs: Sequence[StudyRun], first: Sequence[StudyRun], alike: Sequence[StudyRun]) -> Line:
     sent, received = (fmean(side) for side in zip(*map(_megabytes, runs), strict=True))
     before = TRANSFERS * load_state(federated_folder(runs[0].folder)).weights.nbytes / MEGABYTE
-    scores, firsts = _scores(runs), _scores(first)
+    scores, whole = _scores(runs), _scores(alike)
     return {
         "row": row,
         "sent": sent,
@@ -58,7 +61,7 @@ def _line(row: str, runs: Sequence[StudyRun], first: Sequence[StudyRun]) -> Line
         "of_first": (sent + received) / fmean(sum(_megabytes(run)) for run in first),
         "of_before": (sent + received) / before,
         **over_seeds(list(scores.values())),
-        "lost": fmean(firsts[seed] - score for seed, score in scores.items() if seed in firsts),
+        "lost": fmean(whole[seed] - score for seed, score in scores.items() if seed in whole),
     }
 
 

@@ -77,22 +77,49 @@ def test_it_spoils_the_mean(tmp_path: Path, name: str) -> None:
     assert accuracy(run(tmp_path / "attacked", "none", SPOIL[name])[0]) < 0.6
 
 
-def test_a_patch_opens_no_door(tmp_path: Path) -> None:
-    """Model replacement: the step towards the patched model, as many times as there are clinics."""
+def replacement(weights: FloatVector, number: int) -> Update:
+    """The step towards the patched model, as many times as there are clinics."""
+    return stepped(weights, with_patch(weights, number), len(NAMES))
 
-    def attack(weights: FloatVector, number: int) -> Update:
-        return stepped(weights, with_patch(weights, number), len(NAMES))
 
+def quiet(weights: FloatVector, number: int) -> Update:
+    """The same step, twice as long as an honest one."""
+    spoiled = with_patch(weights, number)
+    usual, own = (
+        np.linalg.norm(each - weights) for each in (honest(HOSTILE, weights, number).weights, spoiled)
+    )
+    return stepped(weights, spoiled, float(2 * usual / own))
+
+
+@pytest.mark.parametrize("attack", [replacement, quiet])
+def test_a_patch_decides_the_mean(tmp_path: Path, attack: Attack) -> None:
+    """The control."""
     spoiled = run(tmp_path / "mean", "none", attack)[0]
     assert backdoor(spoiled) > 0.9
     assert accuracy(spoiled) > 0.85, "nobody notices by the accuracy"
-    for rule in RULES:
-        free = run(tmp_path / f"free {rule}", rule)[0]
-        found = run(tmp_path / rule, rule, attack, 3.0)[0]
-        assert accuracy(found) >= accuracy(free) - POINTS, rule
-        # A patch has weights of its own, which no honest clinic pulls back: bounds of its step delay it only.
-        delayed = rule in ("norm-bound", "geometric-median", "centred-clipping")
-        assert backdoor(found) < (0.8 if delayed else backdoor(free) + POINTS), rule
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_patch_opens_no_door(tmp_path: Path, rule: Rule) -> None:
+    """A step that is too long is left out by every rule: shortened, it would still point to the patch."""
+    free = run(tmp_path / "free", rule)[0]
+    found, rounds = run(tmp_path / "replacement", rule, replacement, 3.0)
+    assert accuracy(found) >= accuracy(free) - POINTS
+    assert backdoor(found) < backdoor(free) + POINTS
+    for clinics in rounds:
+        assert clinics[HOSTILE].share == 0
+        assert "times the median" in clinics[HOSTILE].note
+    # A patch has weights of its own, which no honest clinic pulls back: sums of whole steps only delay it.
+    delayed = rule in ("norm-bound", "geometric-median", "centred-clipping")
+    found, rounds = run(tmp_path / "quiet", rule, quiet, 3.0)
+    assert accuracy(found) >= accuracy(free) - POINTS
+    assert backdoor(found) < (0.8 if delayed else backdoor(free) + POINTS)
+    assert not [clinics for clinics in rounds if "times the median" in clinics[HOSTILE].note]
+
+
+def test_without_a_largest_step_a_patch_gets_in(tmp_path: Path) -> None:
+    """The control of the step that is left out: the rule alone cuts it to the median."""
+    assert backdoor(run(tmp_path / "rule", "norm-bound", replacement)[0]) > 0.3
 
 
 class Replayer:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,20 @@ def test_worked_example_of_bytes_and_points(tmp_path: Path) -> None:
     assert few["lost"] == pytest.approx(0.01)  # of the same seed, not of the mean
     assert megabytes_a_round(runs[2]) == pytest.approx(2.25)  # both clinics
     assert (tmp_path / "compression.md").read_text("utf-8").splitlines()[-1].endswith("| 0.730 | +1.0 |")
+
+
+def test_few_bits_in_secure_sums_are_compared_with_secure_sums(tmp_path: Path) -> None:
+    runs = [
+        counted(tmp_path, "in full", 0, 0.70, 4, 4),
+        counted(tmp_path, "sums", 0, 0.64, 4, 4),
+        counted(tmp_path, "sums, 8 bits", 0, 0.63, 2, 1),
+    ]
+    secure = [
+        replace(one, settings=replace(one.settings, aggregation="secure", refit="none")) for one in runs[1:]
+    ]
+    lines = effects([runs[0], *secure])
+    assert [line["lost"] for line in lines] == pytest.approx([0, 0, 0.01])
+    assert [line["of_first"] for line in lines] == pytest.approx([1, 1, 3 / 8])
 
 
 def test_a_run_that_did_not_count_is_named(tmp_path: Path) -> None:
