@@ -20,7 +20,7 @@ from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.screening import Screen, Screened
 from dermafed.server.rounds.trained_models import Trained, TrainedModels
 from dermafed.shared.errors import FederationError
-from dermafed.shared.model.parts import PARTS, WEIGHTS
+from dermafed.shared.model.parts import WEIGHTS
 from dermafed.shared.protocol.robust_settings import RobustSettings, least_clinics
 
 FAR = 2.0
@@ -88,14 +88,14 @@ class RobustModels(TrainedModels):
         return {clinic: one.left_out for clinic, one in self._screened.items() if one.left_out}
 
     def _too_long(self, one: Screened) -> str:
-        """Why a step is left out that is longer than the plan allows; empty: it is not.
+        """Why an update is left out whose step of the weights is longer than the plan allows; empty: it is not.
 
-        A part of it that is shortened still points where a hostile clinic wants, which no rule sees.
+        Shortened, it would still point where a hostile clinic wants, which no rule sees. Running statistics,
+        which nothing can be taught by and which of an honest clinic may be far from the others', are shortened.
         """
-        for part, times in zip(PARTS, one.times_median, strict=True):
-            if times > self._longest:  # never, where it is NaN
-                return f"its step of the {part} is {times:.3g} times the median"
-        return ""
+        times = one.times_median[WEIGHTS]
+        too_long = times > self._longest  # never, where it is NaN
+        return f"its step of the weights is {times:.3g} times the median" if too_long else ""
 
     @property
     def caught(self) -> int:

@@ -31,7 +31,7 @@ from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.classifier import last_layer_inputs, moved_mask, parts_of, to_flat, trainable_mask
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_file import save_model
-from dermafed.shared.secure_sum.thresholds import least_cohort
+from dermafed.shared.secure_sum.thresholds import MOST_ATTEMPTS, least_cohort
 from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 from dermafed.simulation.engines.local import run_local
@@ -158,8 +158,14 @@ def _rules(arm: Arm) -> RoundRules:
             largest_share=shares.largest_share,
             largest_step=shares.largest_step,
         )
-    needed = members if arm.attack is None else members - 1  # what a hostile clinic sends may be refused
-    return RoundRules(arm.plan.rounds, members, quorum=needed, attempts=1, largest_share=1, largest_step=None)
+    return RoundRules(
+        arm.plan.rounds,
+        members,
+        quorum=members if arm.attack is None else members - 1,  # what a hostile clinic sends may be refused
+        attempts=MOST_ATTEMPTS if arm.bits else 1,  # a change that does not fit travels in full the next time
+        largest_share=1,
+        largest_step=None,
+    )
 
 
 def _first_model(arm: Arm) -> keras.Model:

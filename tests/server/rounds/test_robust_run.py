@@ -13,7 +13,7 @@ from dermafed.server.rounds.robust_models import RobustModels
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.screening import Screen
 from dermafed.shared.errors import FederationError, SettingsError
-from dermafed.shared.model.parts import WEIGHTS
+from dermafed.shared.model.parts import MEANS, WEIGHTS
 from dermafed.shared.protocol.messages import encode_update
 from dermafed.shared.protocol.robust_settings import RobustSettings
 from dermafed.shared.training.trainer import FloatVector, Update
@@ -104,3 +104,21 @@ def test_an_honest_clinic_that_fails_leaves_the_hostile_one_no_more_room(tmp_pat
     assert (mean >= honest.min(axis=0) - 1e-6).all()
     assert (mean <= honest.max(axis=0) + 1e-6).all()
     assert (np.stack([*honest, sent["hostile"]]).mean(axis=0) > honest.max(axis=0)).any()  # the control
+
+
+def test_weights_that_are_too_long_leave_a_clinic_out_and_statistics_are_shortened(tmp_path: Path) -> None:
+    """Norms of (1, 1, 10) times a step, by the part that is long; three times the median is allowed."""
+    start = start_weights()
+    parts = np.full(PARAMETERS, WEIGHTS, np.uint8)
+    parts[-2:] = MEANS
+    for part, left_out in ((WEIGHTS, {"c"}), (MEANS, set())):
+        with RobustModels(
+            start, RoundRules(1, 3), Screen(parts, 3.0), None, tmp_path, robust=MEDIAN
+        ) as models:
+            for place, name in enumerate("abc"):
+                step = honest_step(place) * np.where((parts == part) & (name == "c"), 10, 1)
+                sent = Update((start + step).astype(np.float32), 1, {"loss": 1.0})
+                models.accept(name, encode_update(sent, 0.0))
+            assert models.compare().keys() == left_out
+            (note,) = (one.note for name, one in models.result().clinics.items() if name == "c")
+        assert ("shortened to 3" in note) == (part == MEANS), note

@@ -21,7 +21,7 @@ from dermafed.shared.training.data import load_labelled
 from dermafed.simulation.runs.arms import Arm, load_backdoor, load_tuned_predictions, make_arms
 from dermafed.simulation.runs.attack_settings import Attack
 from dermafed.simulation.runs.predict_arm import _predictions, predict_tuned, tune
-from dermafed.simulation.runs.train_arm import _first_model, _train, train_and_test
+from dermafed.simulation.runs.train_arm import _first_model, _rules, _train, train_and_test
 from tests.client.node.test_clinic_trainer import PLAN, _tiny, clinic_folder, records
 from tests.shared.training.tiny import plain, start, tiny, trainer
 
@@ -211,6 +211,13 @@ def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) 
     baselines = make_arms(federated, tmp_path / "pooled")[1:]
     assert [arm.plan.recipe.mask_absent for arm in baselines] == [False] * 3
     assert all(replace(arm.plan, recipe=recipe) == plan for arm in baselines)
+
+
+def test_a_sum_that_does_not_fit_into_its_bits_is_asked_for_again(tmp_path: Path) -> None:
+    """In full then; a run without bits stops at once, since a clinic of this program fails for good."""
+    clinics = (tmp_path / "Graz", tmp_path / "Linz")
+    arm = Arm("federated", tmp_path, clinics, clinics, PLAN, "fedavg", "local", "none")
+    assert (_rules(arm).attempts, _rules(replace(arm, bits=8)).attempts) == (1, 3)
 
 
 def test_a_rule_bears_a_hostile_clinic_of_an_arm_and_its_patch_is_measured(tmp_path: Path) -> None:
