@@ -88,10 +88,10 @@ class RobustModels(TrainedModels):
         return {clinic: one.left_out for clinic, one in self._screened.items() if one.left_out}
 
     def _too_long(self, one: Screened) -> str:
-        """Why an update is left out whose step of the weights is longer than the plan allows; empty: it is not.
+        """Why a step of the weights is left out that is longer than the plan allows; empty: it is not.
 
-        Shortened, it would still point where a hostile clinic wants, which no rule sees. Running statistics,
-        which nothing can be taught by and which of an honest clinic may be far from the others', are shortened.
+        Shortened, it would still point where a hostile clinic wants, which no rule sees. Running statistics
+        teach nothing, and an honest clinic's may be far from the others': they are shortened.
         """
         times = one.times_median[WEIGHTS]
         too_long = times > self._longest  # never, where it is NaN
