@@ -13,6 +13,9 @@ NOISE = 4.0
 CLEAR = 10.0
 """How many times that the cosines of most clinics must be, for a single one to mean something."""
 
+COMMON = 0.1
+"""And how large: of clinics whose steps have little in common, an honest one's is often near 0."""
+
 
 def free_ride(times_median: float, cosine: float, usual_cosine: float, moved: int) -> str:
     """Why a step is not that of a training, in words; empty if it may be.
@@ -28,6 +31,6 @@ def free_ride(times_median: float, cosine: float, usual_cosine: float, moved: in
     if times_median < SHORTEST:
         return f"it sends back the model that it got: its step is {times_median:.2g} times the median"
     noise = NOISE / math.sqrt(max(moved, 1))
-    if abs(cosine) < noise and usual_cosine > CLEAR * noise:
+    if abs(cosine) < noise and usual_cosine > max(CLEAR * noise, COMMON):
         return f"its step has nothing in common with the others' (cosine {cosine:.1g}), as noise has"
     return ""

@@ -135,7 +135,7 @@ class Layout:
         """The sums by part, float64 (size,), from the sum of at most n vectors modulo 2**32.
 
         Raises:
-            FederationError: the sum of numbers of few bits needs more bits.
+            FederationError: the sum of numbers of few bits is beyond their range.
         """
         numbers = total.view(np.int32)
         if (count := self.tail.size) > 0:
@@ -144,7 +144,7 @@ class Layout:
                 raise FederationError(
                     f"The sum of the clinics' changes does not fit into {self.tail.bits} bits",
                     where="compression",
-                    remedy="The next round sends all in full; give more bits if that happens again",
+                    remedy="The next round sends all in full",
                 )
             numbers = np.concatenate([numbers[: -count - 1], few])
         ends = np.cumsum([part.size for part in self.parts])
