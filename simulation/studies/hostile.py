@@ -27,6 +27,7 @@ _HEAD = (
     "Points lost",
     "Melanoma AUC",
     "Patched called the target",
+    "And without the patch",
     "Rounds noticed",
     "Seconds a round",
 )
@@ -47,8 +48,9 @@ def effects(runs: Sequence[StudyRun]) -> list[Line]:
         them; balanced accuracy on all test images as ``values`` by seed, ``mean``
         and ``half_width``; and as means over the seeds ``lost`` (of balanced accuracy, against the defence
         without an attack and the same seed), ``auc`` of melanoma, ``backdoor`` (the share of patched images
-        of other classes that are called the target), ``noticed`` (the share of rounds with a note about the
-        hostile clinic) and ``seconds`` of a round; ``None`` where there is no such number.
+        of other classes that are called the target) and ``plain`` (of the same without the patch),
+        ``noticed`` (the share of rounds with a note about the hostile clinic) and ``seconds`` of a round;
+        ``None`` where there is no such number.
     """
     scores = {(run.row, run.settings.seed): _score(run) for run in runs}
     rows: dict[str, list[StudyRun]] = {}
@@ -73,7 +75,8 @@ def _line(row: str, runs: Sequence[StudyRun], scores: dict[tuple[str, int], floa
         **over_seeds([scores[row, seed] for seed in seeds]),
         "lost": _mean([scores[free, seed] - scores[row, seed] for seed in known]),
         "auc": _mean([_melanoma_auc(run) for run in runs]),
-        "backdoor": _mean([_patched(run) for run in runs if "backdoor" in run.result()]),
+        "backdoor": _mean([_called(run, "patched") for run in runs]),
+        "plain": _mean([_called(run, "plain") for run in runs]),
         "noticed": _mean([_noticed(own, attack.clinic) for own in rounds]) if attack else None,
         "seconds": _mean([one.seconds for own in rounds for one in own]),
     }
@@ -89,9 +92,10 @@ def _melanoma_auc(run: StudyRun) -> float | None:
     return None if value is None else float(value)
 
 
-def _patched(run: StudyRun) -> float:
-    found = run.result()["backdoor"]
-    return float(found["patched"] / found["images"])
+def _called(run: StudyRun, images: str) -> float | None:
+    """The share of images, ``patched`` or ``plain``, that are called the target."""
+    found = run.result().get("backdoor")
+    return None if found is None else float(found[images] / found["images"])
 
 
 def _noticed(rounds: Sequence[HistoryRow], clinic: str) -> float:
@@ -106,7 +110,14 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def markdown(lines: Sequence[Line]) -> str:
     """The effects as a Markdown table."""
-    formats = {"lost": ".3f", "auc": ".3f", "backdoor": ".2f", "noticed": ".2f", "seconds": ".1f"}
+    formats = {
+        "lost": ".3f",
+        "auc": ".3f",
+        "backdoor": ".2f",
+        "plain": ".2f",
+        "noticed": ".2f",
+        "seconds": ".1f",
+    }
     rows = [
         [
             line["defence"],

@@ -50,11 +50,12 @@ def test_worked_example(tmp_path: Path) -> None:
     assert [line["lost"] for line in lines] == pytest.approx([0, 0.05, 0, 0.01])
     assert [line["noticed"] for line in lines] == [None, 0, None, 0.5]
     assert [line["backdoor"] for line in lines] == [None, 0.4, None, 0.4]
+    assert [line["plain"] for line in lines] == [None, 0.1, None, 0.1]
     assert lines[3]["auc"] == pytest.approx(0.77)
     assert (lines[3]["defence"], lines[3]["figure"]) == ("median", "under backdoor")
     assert lines[3]["seconds"] == 4
     text = (tmp_path / "hostile.md").read_text()
-    assert "| median | backdoor | 0.670 | 0.010 | 0.770 | 0.40 | 0.50 | 4.0 |" in text
+    assert "| median | backdoor | 0.670 | 0.010 | 0.770 | 0.40 | 0.10 | 0.50 | 4.0 |" in text
 
 
 def test_every_rule_is_in_the_study_with_and_without_attacks() -> None:
