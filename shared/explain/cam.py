@@ -2,17 +2,14 @@
 
 CAM is defined where only affine layers follow the maps. Between global average pooling and the last dense
 layer, batch normalisation is affine and dropout does nothing at inference, so a logit is an affine function
-of the pooled maps: its slope there is the channel's weight. The others take the slope from a gradient; Keras
-3 has none of its own, so this is the one file of the explanations that names TensorFlow.
+of the pooled maps: its slope there is the channel's weight. The others take the slope from a gradient, of
+:mod:`dermafed.shared.explain.gradient`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ModelError
@@ -77,38 +74,6 @@ def _slope(norm: keras.layers.BatchNormalization) -> NDArray[np.float64]:
     scale = keras.ops.convert_to_numpy(norm.gamma) if norm.scale else 1.0
     slope: NDArray[np.float64] = scale / np.sqrt(variance + norm.epsilon)
     return slope
-
-
-Gradient = Callable[[Float, Float], tuple[Float, Float]]
-"""An image (H, W, 3) and class weights (Q, C) to A, (h, w, K), and for each of the Q sets of weights
-d(sum_c weight_c logit_c)/dA, (Q, h, w, K)."""
-
-
-def logit_gradient(network: Network) -> Gradient:
-    """The gradients of weighted sums of logits by the activation maps, traced once for each number of sums.
-
-    Args:
-        network: the classifier, opened at the maps.
-    """
-
-    def both(image: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(image)
-            activations, logits, _ = network.model(image, training=False)
-            values = tf.cast(logits[0], tf.float32)
-            scores = [tf.tensordot(values, each, 1) for each in tf.unstack(weights)]
-        # Only what follows the maps is walked back, once for each sum.
-        zero = tf.UnconnectedGradients.ZERO
-        slopes = [tape.gradient(score, activations, unconnected_gradients=zero)[0] for score in scores]
-        return tf.cast(activations[0], tf.float32), tf.cast(tf.stack(slopes), tf.float32)
-
-    traced = tf.function(both)
-
-    def gradient(image: Float, weights: Float) -> tuple[Float, Float]:
-        activations, slopes = traced(tf.constant(image[None]), tf.constant(weights))
-        return activations.numpy(), slopes.numpy()
-
-    return gradient
 
 
 def grad_cam(activations: Float, gradient: Float) -> Float:

@@ -1,4 +1,4 @@
-"""Masked forward passes of a network, by TensorFlow or, about twice as fast on a CPU, by OpenVINO."""
+"""Masked forward passes of a network, by Keras' backend or, about twice as fast on a CPU, by OpenVINO."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dermafed.shared.process import cores
 
 log = logging.getLogger("dermafed.explain")
 
-BATCH = 16  # of TensorFlow's passes; larger ones are no faster on a CPU
+BATCH = 16  # of Keras' passes; larger ones are no faster on a CPU
 
 Pool = Callable[[Float], tuple[Float, Outputs]]
 
@@ -28,7 +28,7 @@ class Engine:
     """A way to run masked passes.
 
     Attributes:
-        name: ``"openvino"`` or ``"tensorflow"``.
+        name: ``"openvino"``, or that of Keras' backend: ``"tensorflow"`` or ``"jax"``.
         run: from masks (N, h, w) in [0, 1], an image (H, W, 3) and a fill (H, W, 3), all float32, to
             the outputs of ``X * H + B * (1 - H)``, H the enlarged masks.
         forward: from an image to its activations (h, w, K) and its outputs, N = 1.
@@ -47,26 +47,30 @@ class Engine:
 
 
 def best_engine(network: Network, wanted: str | None = None) -> Engine:
-    """The engine named, or OpenVINO where it is installed and can take the network, else TensorFlow.
+    """The engine named, or OpenVINO where it is installed and can take the network, else Keras' backend.
+
+    OpenVINO reads the graphs of TensorFlow alone; and who chose JAX wants its GPU.
 
     Args:
         network: what to run.
-        wanted: ``"openvino"``, ``"tensorflow"``, or ``None`` for the fastest that works.
+        wanted: ``"openvino"``, the name of the backend, or ``None`` for the fastest that works.
 
     Raises:
         SettingsError: the engine named is unknown, not installed, or cannot take the network.
     """
-    if wanted not in (None, "openvino", "tensorflow"):
-        raise SettingsError(f"There is no engine '{wanted}'", remedy="Use openvino or tensorflow")
+    backend = keras.config.backend()
+    engines = ("openvino", backend) if backend == "tensorflow" else (backend,)
+    if wanted not in (None, *engines):
+        raise SettingsError(f"There is no engine '{wanted}'", remedy=f"Use {' or '.join(engines)}")
     masked = masked_model(network)
     # OpenVINO would calculate in 32 bits what the model calculates in 16, and give other probabilities.
-    if wanted == "tensorflow" or (wanted is None and network.half):
+    if wanted == backend or len(engines) == 1 or (network.half and wanted is None):
         return keras_engine(masked, network)
     try:
         return openvino_engine(masked, network)
     except Exception as error:  # an optional accelerator: any failure, of any type, means doing without
         if wanted is None:
-            log.info("TensorFlow instead of OpenVINO: %s", error)
+            log.info("%s instead of OpenVINO: %s", backend, error)
             return keras_engine(masked, network)
         raise SettingsError(
             f"OpenVINO cannot run this network: {error}", remedy="Install dermafed[explain]"
@@ -113,7 +117,7 @@ def keras_engine(masked: keras.Model, network: Network) -> Engine:
         parts = [network.model.predict_on_batch(images[at : at + BATCH])[1:] for at in starts]
         return Outputs(*(_float32(np.concatenate(part)) for part in zip(*parts, strict=True)))
 
-    return Engine("tensorflow", run, forward, predict, forward_beside if network.beside else None)
+    return Engine(keras.config.backend(), run, forward, predict, forward_beside if network.beside else None)
 
 
 def _float32(values: Any) -> Float:

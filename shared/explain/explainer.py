@@ -94,8 +94,8 @@ class Explainer:
             classifier: see :func:`dermafed.shared.explain.network.open_network`.
             layer: the layer to explain by; by default the last one with maps.
             convention: which Score-CAM, or its name in ``CONVENTIONS``.
-            engine: ``"openvino"`` or ``"tensorflow"``; by default the fastest that works. One that does not
-                work raises SettingsError when first used.
+            engine: ``"openvino"`` or the name of Keras' backend; by default the fastest that works. One
+                that does not work raises SettingsError when first used.
             beside: see :func:`dermafed.shared.explain.network.open_network`.
 
         Raises:

@@ -14,17 +14,16 @@ import keras
 import numpy as np
 
 from dermafed.shared.explain.cam import (
-    Gradient,
     class_weights,
     grad_cam,
     grad_cam_plus_plus,
     gradient_weighted,
-    logit_gradient,
 )
 from dermafed.shared.explain.class_correlation import SIDE, compared_classes
 from dermafed.shared.explain.engine import Engine, best_engine
 from dermafed.shared.explain.evidence import default_method, evidence_tensor
 from dermafed.shared.explain.fast_score_cam import Estimate, fast_score_cam, maps_of_classes
+from dermafed.shared.explain.gradient import Gradient, logit_gradient
 from dermafed.shared.explain.maps import Float, activation_maps, enlarge, no_map
 from dermafed.shared.explain.network import Network, Outputs, Target, open_network
 from dermafed.shared.explain.score_cam import Convention, ScoreCam, score_cam

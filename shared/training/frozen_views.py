@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dermafed.shared.artefacts.artefacts import DRAWING_VERSION
 from dermafed.shared.imaging.cache import default_cache_folder
 from dermafed.shared.training.augment import AUGMENTATION_VERSION, augment, augmented_lesion
-from dermafed.shared.training.backend import threads
+from dermafed.shared.training.backend import rounding
 from dermafed.shared.training.data import Batch, LabelledImages, places
 from dermafed.shared.training.feature_store import FeatureStore, Floats, bytes_of
 from dermafed.shared.training.frozen_front import digest_of_front
@@ -156,7 +156,7 @@ class _Passes:
         known = {
             "version": _VERSION,
             "keras": keras.__version__,
-            "threads": threads(),
+            **rounding(),
             "front": digest_of_front(self.front).hex(),
             "images": hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest(),
             "type": np.dtype(self.dtype).str,

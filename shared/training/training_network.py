@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dermafed.shared.model.classifier import build_classifier, fix_batch_norm, logits_model, set_flat, to_flat
 from dermafed.shared.model.lesion_weights import finder_size
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.training.backend import compiles_steps
 from dermafed.shared.training.data import Batch
 from dermafed.shared.training.frozen_front import frozen_front, rest_of
 from dermafed.shared.training.guidance import GuidedCrossEntropy, beside_targets, guided_output
@@ -47,7 +48,7 @@ class ProximalModel(keras.Model):  # type: ignore[misc]
     def set_anchor(self) -> None:
         """Set w_0 to the present weights."""
         for anchor, weight in zip(self.anchor, self.trainable_variables if self.mu else [], strict=True):
-            anchor.assign(weight.value)
+            anchor.assign(keras.ops.copy(weight.value))  # JAX gives up the memory that a step changes
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> keras.KerasTensor:
         """The loss of Keras' ``compile`` plus the proximal term."""
@@ -77,8 +78,8 @@ class TrainingNetwork:
         self.front = frozen_front(self.classifier, settings.frozen_blocks) if recipe.views else None
         guided = recipe.guidance > 0
         self._network = ProximalModel(self.classifier, proximal_mu, self.front, guided=guided)
-        # On a CPU, XLA is several times slower than the plain graph.
-        self._network.compile(make_optimizer(recipe), _loss(recipe, len(settings.classes)), jit_compile=False)
+        loss = _loss(recipe, len(settings.classes))
+        self._network.compile(make_optimizer(recipe), loss, jit_compile=compiles_steps())
         # Built now, since a step that creates variables is traced twice.
         self._network.optimizer.build(self._network.trainable_variables)
 
