@@ -1,14 +1,15 @@
 """The engine ``ray``: Flower's own simulation, with the clinics in Ray's worker processes.
 
-For machines with many cores; it takes about 25 s to start. Only Flower's public interface is used.
+For machines with many cores, and for clusters of them; it takes about 25 s to start. Only Flower's public
+interface is used.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import cast
 
 from flwr.app import Context, Message, MetricRecord, RecordDict
@@ -17,14 +18,25 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid, ServerApp
 
 from dermafed.server.flower.run_grid import PassingGrid
-from dermafed.shared.errors import FederationError, SettingsError
+from dermafed.shared.errors import FederationError
+from dermafed.shared.training.backend import can_use_gpu
+from dermafed.simulation.engines.cluster import check_cluster, check_ray, connection
 from dermafed.simulation.engines.local import clinic_names
 
 _ASK_PARTITION = "query.partition"
 
 
-def run_ray(server_app: ServerApp, client_app: ClientApp, clinics: int | Sequence[str]) -> None:
+def run_ray(
+    server_app: ServerApp,
+    client_app: ClientApp,
+    clinics: int | Sequence[str],
+    *,
+    address: str | None = None,
+    folder: Path | None = None,
+) -> None:
     """Run a federation with Ray; the number of clinics that work at a time depends on the cores.
+
+    Each worker has one core, and a GPU to itself where there are any and the backend can use them.
 
     The client app is sent to the worker processes by cloudpickle, with every message: it should load its data
     there, as :class:`dermafed.client.node.trainer_cache.TrainerCache` does. The server app runs in a thread
@@ -34,29 +46,33 @@ def run_ray(server_app: ServerApp, client_app: ClientApp, clinics: int | Sequenc
         server_app: the server.
         client_app: the app of each clinic; its context has ``partition-id`` and ``num-partitions``.
         clinics: the clinics' names in order of their partition, or their number.
+        address: of a Ray cluster that runs already; ``None``: Ray is started on this machine.
+        folder: what every machine of the cluster must see.
 
     Raises:
-        SettingsError: Ray is not installed.
-        FederationError: Ray did not start, or stopped.
+        SettingsError: Ray is not installed, or a machine of the cluster cannot work on the run.
+        FederationError: Ray did not start or stopped, or there is no such cluster.
         DermaFedError: any error of the server app.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise SettingsError("The engine 'ray' needs Ray", remedy="Install dermafed[ray], or choose 'local'")
+    check_ray()
+    if address is not None:
+        check_cluster(address, [] if folder is None else [folder])
     from flwr.simulation import run_simulation
 
     names = clinic_names(clinics)
     failures: list[BaseException] = []
     stopped = threading.Event()
     try:
-        run_simulation(
-            server_app=_in_thread(server_app, names, failures, stopped),
-            client_app=_with_partition_query(client_app),
-            num_supernodes=len(names),
-            backend_config={
-                "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
-                "init_args": {"logging_level": "ERROR", "log_to_driver": False},
-            },
-        )
+        # Flower takes the connection that there is; its own could not send variables to the workers.
+        with connection(address) as gpus:
+            run_simulation(
+                server_app=_in_thread(server_app, names, failures, stopped),
+                client_app=_with_partition_query(client_app),
+                num_supernodes=len(names),
+                backend_config={
+                    "client_resources": {"num_cpus": 1, "num_gpus": 1.0 if gpus and can_use_gpu() else 0.0}
+                },
+            )
     except RuntimeError as error:
         cause = error.__cause__ or error
         raise FederationError(
@@ -124,6 +140,11 @@ class NamedGrid(PassingGrid):
         while waiting:
             for reply in self.pull_messages(waiting):
                 waiting.discard(reply.metadata.reply_to_message_id)
+                if reply.has_error():
+                    raise FederationError(
+                        f"A worker of Ray cannot run a clinic: {reply.error.reason}",
+                        remedy="Install the same DermaFed on every machine of the cluster",
+                    )
                 partition = reply.content.metric_records["node"]["partition-id"]
                 partitions[reply.metadata.src_node_id] = cast(int, partition)
             time.sleep(0.1)

@@ -7,9 +7,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from flwr.app import Context
+from flwr.clientapp import ClientApp
 
+from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_audit import ClinicAudit
 from dermafed.client.node.clinic_finder import ClinicFinder
+from dermafed.client.node.clinic_sums import ClinicSums
 from dermafed.client.node.clinic_trainer import build_clinic_trainer, build_private_trainer
 from dermafed.client.node.explanation_quality import (
     ClinicExplanationQuality,
@@ -18,6 +21,7 @@ from dermafed.client.node.explanation_quality import (
 )
 from dermafed.client.node.privacy_account import SimulatedAccount
 from dermafed.client.node.private_run import PrivateRun
+from dermafed.client.node.trainer_cache import TrainerCache
 from dermafed.shared.training.frozen_views import saved_features
 from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.runs.arms import Arm
@@ -76,6 +80,23 @@ class ClinicAudits:
         """The audit of the context's clinic."""
         clinic = _clinic(self.arm, context)
         return ClinicAudit(clinic, self.arm.plan, self.arm.state_folder(clinic))
+
+
+def clinics_app(arm: Arm, trainers: TrainerCache, sums: ClinicSums | None = None) -> ClientApp:
+    """The app of every clinic of an arm, which the engine ``ray`` sends to its workers with each message.
+
+    Args:
+        arm: the arm.
+        trainers: of :class:`ClinicTrainers`.
+        sums: the clinics' part in secure sums.
+    """
+    return build_client_app(
+        trainers,
+        ClinicQualities(arm),
+        finder_for=ClinicFinders(arm),
+        audit_for=ClinicAudits(arm),
+        sums=sums,
+    )
 
 
 def _clinic(arm: Arm, context: Context) -> Path:

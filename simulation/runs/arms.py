@@ -64,6 +64,7 @@ class Arm:
         privacy: what the server learns of each clinic; of baselines, whose clinic is alone, all. What it
             learns of each patient is in the plan, and the same for all arms.
         bits: in which changes of weights travel; of baselines, whose clinic is alone, in full.
+        address: of the Ray cluster; ``None``: this machine alone.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Arm:
     attack: Attack | None = None
     privacy: PrivacySettings = PLAIN
     bits: int | None = None
+    address: str | None = None
 
     @property
     def tuned(self) -> bool:

@@ -93,8 +93,9 @@ def new_run(out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path
         raise SettingsError(
             "The output folder is in use", where=folder, remedy="Choose another --out, or --resume that run"
         )
-    # With baselines, processes of one thread each fill the cores.
-    return settings.with_seed(settings.seed), folder.resolve(), 1 if settings.baselines else cores()
+    # With baselines, or with Ray, processes of one thread each fill the cores.
+    threads = 1 if settings.baselines or settings.engine == "ray" else cores()
+    return settings.with_seed(settings.seed), folder.resolve(), threads
 
 
 def resumed_run(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple[RunSettings, Path, int]:
@@ -116,6 +117,8 @@ def resumed_run(resume: Path, out: Path | None, values: dict[str, Any]) -> tuple
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
     with named_as_options():
+        if "address" in given:  # a cluster that was started again has another
+            settings = replace(settings, address=given.pop("address"))
         check_same(settings, _with_absolute_data(given), resume)
     if out is not None:
         raise SettingsError("--out does not go with --resume", remedy="The run continues in its own folder")

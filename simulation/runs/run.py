@@ -20,6 +20,7 @@ from dermafed.shared.report.html import write_report
 from dermafed.shared.secure_sum.thresholds import least_cohort
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.storage.lock import lock_folder
+from dermafed.simulation.engines.cluster import check_cluster
 from dermafed.simulation.runs.arms import (
     FEDERATED,
     OFFSETS_FILE,
@@ -102,6 +103,9 @@ def simulate(
 def prepare_run(settings: RunSettings, out: Path, *, threads: int, watcher: Watcher) -> PreparedRun:
     """Prepares a run's clinics within :func:`run_folder`; arguments and errors as of :func:`simulate`."""
     check_settings(settings)
+    if settings.address is not None:
+        own = [] if settings.data == SYNTHETIC else [Path(settings.data)]
+        check_cluster(settings.address, [out, *own])
     save_settings(out, settings, threads)
     prepared = _prepare(settings, out, watcher)
     return PreparedRun(settings, out, prepared, _arms(settings, prepared, out, threads))
@@ -174,6 +178,7 @@ def _arms(settings: RunSettings, prepared: Prepared, out: Path, threads: int) ->
         audit_model=settings.audit_model,
         robust=settings.robust(),
         bits=settings.bits,
+        address=settings.address,
         attack=settings.attack_among([clinic.name for clinic in prepared.clinics]),
         privacy=privacy,
     )

@@ -25,12 +25,12 @@ from dermafed.shared.protocol.robust_settings import RobustSettings
 from dermafed.shared.settings import STRICT, Key, KeyInfo, Number, Settings, keys_of
 from dermafed.shared.storage.atomic_files import write_json
 from dermafed.shared.training.recipe import Recipe
+from dermafed.simulation.engines.engine_settings import EngineSettings
 from dermafed.simulation.runs.attack_settings import AttackSettings
 from dermafed.simulation.runs.default_settings import SYNTHETIC, default_settings
 
 SETTINGS_FILE = "settings.json"
 
-Engine = Literal["local", "ray"]
 Split = Literal["drawn", "even", "given", "held-out"]
 
 _DATA, _RUN = Key(panel="Data"), Key(panel="Run")
@@ -43,6 +43,7 @@ class RunSettings(
     Architecture,
     Recipe,
     AttackSettings,
+    EngineSettings,
     RobustSettings,
     PrivacySettings,
     CompressionSettings,
@@ -109,7 +110,6 @@ class RunSettings(
     baselines: Annotated[
         bool, Field(description="Also train each clinic alone, and all data pooled"), _RUN
     ] = True
-    engine: Annotated[Engine, Field(description="local (in process) or ray (many cores)"), _RUN] = "local"
     split_seed: Annotated[
         Seed | None,
         Field(description="Seed of the split into training, validation and test"),

@@ -8,7 +8,6 @@ from urllib.parse import unquote
 
 import keras
 
-from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.clinic_data import count_training_images
 from dermafed.client.node.clinic_sums import ClinicSums
 from dermafed.client.node.trainer_cache import TrainerCache
@@ -36,12 +35,7 @@ from dermafed.shared.storage.lock import lock_folder
 from dermafed.shared.training.backend import configure_backend
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
-from dermafed.simulation.runs.arm_clinics import (
-    ClinicAudits,
-    ClinicFinders,
-    ClinicQualities,
-    ClinicTrainers,
-)
+from dermafed.simulation.runs.arm_clinics import ClinicTrainers, clinics_app
 from dermafed.simulation.runs.arm_sums import ArmSums
 from dermafed.simulation.runs.arms import PREDICTIONS_FILE, Arm
 from dermafed.simulation.runs.backdoor import measure_backdoor
@@ -113,17 +107,11 @@ def _train(arm: Arm) -> None:
         ),
     )
     trainers = TrainerCache(ClinicTrainers(arm))
-    client = build_client_app(
-        trainers,
-        ClinicQualities(arm),
-        finder_for=ClinicFinders(arm),
-        audit_for=ClinicAudits(arm),
-        sums=ClinicSums(sums.summand) if sums else None,
-    )
+    client = clinics_app(arm, trainers, ClinicSums(sums.summand) if sums else None)
     members = [unquote(clinic.name) for clinic in arm.members]
     try:
         if arm.engine == "ray":
-            run_ray(server, client, members)
+            run_ray(server, client, members, address=arm.address, folder=arm.folder)
         else:
             run_local(server, client, members, arm.folder)
     finally:

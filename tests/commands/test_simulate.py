@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import shutil
+import socket
 from collections import namedtuple
 from collections.abc import Callable
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -222,6 +225,37 @@ def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path, capsys: pytest
     message = message_of(command(cli.main, capsys, "--resume", tmp_path, "--rounds", 5))
     assert "rounds = 3, not 5" in message
     assert (tmp_path / "settings.json").read_bytes() == before
+
+
+def test_a_run_goes_on_in_another_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_settings(tmp_path, RunSettings(engine="ray", address="10.0.0.5:6379"), threads=1)
+    asked: list[RunSettings] = []
+    monkeypatch.setattr(cli, "_run", lambda settings, *others: asked.append(settings))
+    for given, used in (((), "10.0.0.5:6379"), (("--address", "10.0.0.7:6379"), "10.0.0.7:6379")):
+        assert command(cli.main, capsys, "--resume", tmp_path, *given).code == 0
+        assert asked[-1].address == used
+
+
+def test_an_address_that_is_none_or_of_another_engine_is_named(refused: Refused, data: Path) -> None:
+    assert "--address" in refused("--data", data, "--address", "auto")
+    assert "HOST:PORT" in refused("--data", data, "--engine", "ray", "--address", "here")
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_a_cluster_that_does_not_answer_ends_the_run_before_it_begins(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as port:
+        address = f"127.0.0.1:{port.getsockname()[1]}"  # free again below
+    given = ("--data", data, "--engine", "ray", "--address", address, "--weights", "none")
+    outcome = command(cli.main, capsys, *given, "--out", tmp_path / "out")
+    assert outcome.code == 1
+    said = " ".join(outcome.err.split())
+    assert f"Error: No Ray cluster answers: Connection refused ({address}). Start it" in said
+    assert "Traceback" not in outcome.err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", '"text"', '{"threads": 1, "colour": "red"}', "\xff"])

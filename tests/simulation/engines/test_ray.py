@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,7 @@ def test_ray_gives_what_local_gives(
 ) -> None:
     if not starts_ray:
         monkeypatch.setattr("flwr.simulation.run_simulation", in_this_process)
+        monkeypatch.setattr("dermafed.simulation.engines.ray.connection", lambda address: nullcontext(0.0))
     client = build_client_app(TrainerCache(without_graz))
     run_local(server(tmp_path / "local", rounds=2), client, NAMES)
     capfd.readouterr()

@@ -17,6 +17,7 @@ from dermafed.simulation.runs.run_settings import (
     RunSettings,
     check_settings,
     load_settings,
+    named_as_options,
     option_keys,
     save_settings,
 )
@@ -109,6 +110,14 @@ def test_what_came_later_is_written_where_it_was_chosen(tmp_path: Path) -> None:
     assert set(written) == VERSION_0_1_0 | {"ridge", "features"}
     with pytest.raises(SettingsError, match=r"started with ridge = 0\.3, not 0\.1"):
         check_same(settings, {"ridge": 0.1}, tmp_path)
+
+
+def test_a_cluster_is_written_where_there_is_one(tmp_path: Path) -> None:
+    save_settings(tmp_path, RunSettings(engine="ray", address="10.0.0.5:6379", weights="none"), threads=2)
+    assert load_settings(tmp_path)[0].address == "10.0.0.5:6379"
+    with pytest.raises(SettingsError, match="has no address") as error, named_as_options():
+        RunSettings(address="auto")
+    assert error.value.where == "--address"
 
 
 def test_a_run_of_an_older_version_keeps_what_its_settings_do_not_name(tmp_path: Path) -> None:
