@@ -74,7 +74,6 @@ def _by_jax(network: Network) -> Gradient:
         shapes = [tensor.shape[1:] for tensor in whole.inputs]
         return [image[None] if len(shape) == 3 else np.zeros((1, *shape), np.float32) for shape in shapes]
 
-    @jax.jit
     def slopes_of(state: Any, given: Any, activations: Any, weights: Any) -> Any:
         def values(changed: Any) -> Any:
             found, _ = rest.stateless_call(*state, [*given, changed], training=False)
@@ -83,6 +82,8 @@ def _by_jax(network: Network) -> Gradient:
         _, back = jax.vjp(values, activations)
         return jax.vmap(lambda each: back(each)[0][0])(weights).astype("float32")
 
+    compiled: Any = jax.jit(slopes_of)
+
     def gradient(image: Float, weights: Float) -> tuple[Float, Float]:
         activations = network.model.predict_on_batch(image[None])[0]
         # Given anew with each call, since the weights of the model may be others by then.
@@ -90,7 +91,7 @@ def _by_jax(network: Network) -> Gradient:
             [variable.value for variable in some]
             for some in (rest.trainable_variables, rest.non_trainable_variables)
         ]
-        slopes = slopes_of(state, inputs(image), activations, weights)
+        slopes = compiled(state, inputs(image), activations, weights)
         return np.array(activations[0], np.float32), np.array(slopes)
 
     return gradient
