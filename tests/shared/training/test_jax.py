@@ -26,7 +26,8 @@ def test_jax_gives_nearly_what_tensorflow_gives(tmp_path: Path) -> None:
         np.save(tmp_path / WEIGHTS, start(tiny()))
     small_classifier().save(tmp_path / CLASSIFIER)
     here = results(tmp_path)
-    features = {path.name for path in (tmp_path / "features").iterdir()}
+    saved = tmp_path / "features" / "features"
+    features = len([*saved.iterdir()])
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     command = [sys.executable, "-m", "tests.shared.training.on_backend", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
@@ -41,4 +42,4 @@ def test_jax_gives_nearly_what_tensorflow_gives(tmp_path: Path) -> None:
         for method in METHODS:
             np.testing.assert_allclose(there[method], here[method], atol=1e-3)
     # What one backend saved, the other does not take for its own.
-    assert len([*(tmp_path / "features").iterdir()]) == 2 * len(features)
+    assert len([*saved.iterdir()]) == 2 * features > 0
