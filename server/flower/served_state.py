@@ -38,8 +38,6 @@ class ServedState(InMemoryLinkState):
     def __init__(self, objects: NodeObjectStore) -> None:
         super().__init__(NoOpFederationManager(), objects)
         self._objects = objects
-        # Flower takes these two in either order, which could stop it for ever.
-        self._lock_object_push_sessions = self.lock
 
     @property
     def object_store(self) -> NodeObjectStore:
@@ -64,7 +62,9 @@ class ServedState(InMemoryLinkState):
 
         Flower's copies of a message share its metadata, and making one says that it was not delivered.
         """
-        return super().store_message_and_object_tree(deepcopy(message), object_tree, session_id)
+        # In the order in which an expired session takes both locks: Flower's would stop both for ever.
+        with self._lock_object_push_sessions:
+            return super().store_message_and_object_tree(deepcopy(message), object_tree, session_id)
 
     def get_run_status(self, run_ids: set[int]) -> dict[int, RunStatus]:
         """The status of runs; one that is not known was that of a server before this one, and has ended."""
