@@ -1,7 +1,8 @@
 """Many nodes in one process, by Flower's own calls of a SuperNode; they accept every run and train nothing.
 
-Arguments: the server's address, its CA, and the private key of each node. A node is a thread here, without a
-supervisor, a worker, an audit log or a gate: it loads the server, but does not measure a clinic.
+Arguments: the server's address, its CA, for how many seconds each training takes, and the private key of each
+node. A node is a thread here, without a supervisor, a worker, an audit log or a gate: it loads the server,
+but does not measure a clinic.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import time
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
@@ -30,13 +32,17 @@ from flwr.supercore.inflatable.inflatable_utils import (
     push_objects,
 )
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.supernode.fleet_http_connection import http_request_response
+from flwr.supernode import fleet_http_connection
 
 from benchmarks.cost.idle_node import IdleTrainer
 from dermafed.client.node.client_app import build_client_app
+from dermafed.client.node.flower.polls import current_polls
+from dermafed.client.node.flower.supernode import call_sparingly
+from dermafed.client.node.known_models import KnownModels
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
+from dermafed.shared.protocol.known_model import KnownModel
 
-POLL_SECONDS = 0.5  # as ours
+_models: WeakValueDictionary[str, KnownModel] = WeakValueDictionary()
 
 
 def joining_app() -> ClientApp:
@@ -58,18 +64,17 @@ def joining_app() -> ClientApp:
     return app
 
 
-def serve(address: str, ca: Path, key: Path, app: ClientApp) -> None:
+def serve(address: str, ca: Path, key: Path, app: ClientApp, train_seconds: float) -> None:
     """Runs one node without an end."""
     private = load_ssh_private_key(key.read_bytes(), None)
     assert isinstance(private, ec.EllipticCurvePrivateKey)
-    keys = (private, private.public_key())
-    with http_request_response(address, False, str(ca), keys) as connection:
+    keys, models = (private, private.public_key()), KnownModels(_models)
+    with fleet_http_connection.http_request_response(address, False, str(ca), keys) as connection:
         node, receive, send, _, _, pull, push, confirm = connection
-        context = Context(0, node, {}, RecordDict(), {})
         while True:
             task = receive()
             if task is None:
-                time.sleep(POLL_SECONDS)
+                time.sleep(current_polls().pause())
                 continue
             stub, tree = task
             run, number = stub.metadata.run_id, stub.metadata.message_id
@@ -77,7 +82,7 @@ def serve(address: str, ca: Path, key: Path, app: ClientApp) -> None:
             message = inflate_object_from_contents(number, pull_objects(keys_of, partial(pull, run)))
             confirm(run, number)
             message.metadata.__dict__["_message_id"] = number
-            reply = app(message, context)
+            reply = answer(message, Context(run, node, {}, RecordDict(), {}), app, models, train_seconds)
             with no_object_id_recompute():
                 reply.metadata.__dict__["_message_id"] = reply.object_id
                 missing, session = send(reply, get_object_tree(reply), 0.0)
@@ -85,11 +90,27 @@ def serve(address: str, ca: Path, key: Path, app: ClientApp) -> None:
                 push_objects(objects, partial(push, run, session), object_ids_to_push=missing)
 
 
-def main(address: str, ca: Path, keys: list[Path]) -> None:
+def answer(
+    message: Message, context: Context, app: ClientApp, models: KnownModels, train_seconds: float
+) -> Message:
+    """A clinic's answer, without what the server knows already."""
+    models.complete(message, context.run_id)
+    if message.metadata.message_type == MessageType.TRAIN:
+        time.sleep(train_seconds)
+    reply = app(message, context)
+    models.spare(reply, message, context.run_id)
+    return reply
+
+
+def main(address: str, ca: Path, train_seconds: float, keys: list[Path]) -> None:
     # Flower requires one in a process that makes messages; replies take theirs from the request.
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+    call_sparingly()
     app = joining_app()
-    threads = [threading.Thread(target=serve, args=(address, ca, key, app)) for key in keys]
+    threads = [
+        threading.Thread(target=serve, args=(address, ca, key, app, train_seconds), daemon=True)
+        for key in keys
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -97,4 +118,4 @@ def main(address: str, ca: Path, keys: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), [Path(key) for key in sys.argv[3:]])
+    main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), [Path(key) for key in sys.argv[4:]])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.cost.relay import Cost, cost_of_rounds, relay
+from benchmarks.cost.usage import peak_mb
 from dermafed.client.node.home import make_home
 from tests.commands.small_datasets import draw_dataset
 from tests.journeys.whole_run import WholeRun, whole_run
@@ -54,13 +55,19 @@ def server_memory(folder: Path, clinics: int, rounds: int) -> float:
         keys = list(enrolled(run, port, members))
         run.start_server()
         ca = run.server / "trust" / "ca.pem"
-        light = (sys.executable, "-m", "benchmarks.cost.light_nodes", f"localhost:{port}", str(ca), *keys)
+        light = light_nodes(f"localhost:{port}", ca, keys)
         run.start("nodes", run.server_side / "nodes.log", *light)
         run.wait_until(lambda: all_connected(run), pause=1)
         run.start_run(PLAN.format(rounds=rounds, clinics=clinics), ())
         last = run.finished_run()
         assert (last["status"], last["rounds_done"]) == ("finished", rounds), last
         return peak_mb(run.processes["server"].pid)
+
+
+def light_nodes(address: str, ca: Path, keys: Iterable[str | Path], train_seconds: float = 0.0) -> list[str]:
+    """The command of light nodes; see :mod:`benchmarks.cost.light_nodes`."""
+    module = (sys.executable, "-m", "benchmarks.cost.light_nodes")
+    return [*module, address, str(ca), str(train_seconds), *map(str, keys)]
 
 
 def enrolled(run: WholeRun, port: int, members: Sequence[str]) -> Iterator[str]:
@@ -79,9 +86,3 @@ def all_connected(run: WholeRun) -> bool:
 
 def history(run: WholeRun) -> Path:
     return run.server / "runs" / "0001-cost" / "history.csv"
-
-
-def peak_mb(process: int) -> float:
-    """The process's largest resident set, as Linux reports it."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) * 1024 / 1e6

@@ -33,6 +33,7 @@ class ChildProcess:
     _begun: float = 0.0
     _delay: float = 0.0
     _log_start: int = 0
+    _log_read: tuple[int, int, str] = (0, 0, "")  # start, end and text
 
     @property
     def pid(self) -> int | None:
@@ -100,9 +101,15 @@ class ChildProcess:
         return phrase in self._log_text()
 
     def _log_text(self) -> str:
-        with suppress(OSError), self.log.open("rb") as file:
-            file.seek(self._log_start)
-            return file.read().decode("utf-8", "replace")
+        """The log since the start; it is read again only when it has grown."""
+        with suppress(OSError):
+            end = self.log.stat().st_size
+            if self._log_read[:2] != (self._log_start, end):
+                with self.log.open("rb") as file:
+                    file.seek(self._log_start)
+                    text = file.read(max(0, end - self._log_start)).decode("utf-8", "replace")
+                self._log_read = self._log_start, end, text
+            return self._log_read[2]
         return ""
 
     def _close(self) -> None:

@@ -70,6 +70,7 @@ class Home:
     reviewed = _PathInHome("reviewed")
     similar = _PathInHome("similar.npz")
     node = _PathInHome("node")
+    bell = _PathInHome("node/bell")
 
 
 def make_home(folder: Path, clinic: str, data: Path) -> Home:

@@ -15,6 +15,7 @@ from types import FrameType
 from dermafed.client.node.child_process import ChildProcess
 from dermafed.client.node.connection import REFUSED, REFUSED_REMEDY
 from dermafed.client.node.flower.supernode import (
+    BELL,
     CONNECTED,
     CONNECTION_ERROR,
     DISCONNECTED,
@@ -32,7 +33,7 @@ WORKER = ("-m", "dermafed.client.node.worker")
 
 _TICK_SECONDS = 0.2
 _WORKER_PATIENCE, _SUPERNODE_PATIENCE = 20.0, 15.0
-_SENDING_SECONDS = 3.0  # for the SuperNode to send a last reply: it polls twice a second
+_SENDING_SECONDS = 3.0  # for the SuperNode to send a last reply: it looks for one every 50 ms
 
 
 class _Stop(BaseException):
@@ -86,7 +87,10 @@ class _Node:
             notify,
             ChildProcess(
                 (*python, "-m", "dermafed.client.node.flower.supernode", *arguments),
-                with_proxy(_environment(home, FLWR_LOG_LEVEL="INFO"), proxy_for(split_address(server)[0])),
+                with_proxy(
+                    _environment(home, **{"FLWR_LOG_LEVEL": "INFO", BELL: str(home.bell)}),
+                    proxy_for(split_address(server)[0]),
+                ),
                 home.node / "supernode.log",
             ),
             ChildProcess(

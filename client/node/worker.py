@@ -6,7 +6,6 @@ import hashlib
 import logging
 import signal
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -16,6 +15,7 @@ from flwr.clientapp import ClientApp
 
 from dermafed.client.node.audit import Entry, append_entry
 from dermafed.client.node.consent import ClinicConsent
+from dermafed.client.node.flower.bell import Bell
 from dermafed.client.node.flower.tasks import (
     Task,
     TaskFiles,
@@ -33,7 +33,7 @@ from dermafed.shared.process import end_with_parent, lower_priority
 from dermafed.shared.protocol.known_model import UnknownModel
 from dermafed.shared.protocol.messages import Refusal
 
-_IDLE_SECONDS = 0.2
+_IDLE_SECONDS = 5.0  # between two looks for a task, if the SuperNode does not ring
 _APP_FAILED = 2  # Flower's own code for it
 
 log = logging.getLogger("dermafed.client")
@@ -57,13 +57,13 @@ def answer_tasks(home: Home, address: str, app: ClientApp, consent: ClinicConsen
     """
     lower_priority()  # a clinician may be waiting for a diagnosis on this machine
     source, files = TaskSource(address, home.secret.read_bytes()), TaskFiles(home.node)
-    models = KnownModels()
+    models, bell = KnownModels(), Bell(home.bell)
     print(READY, flush=True)
     _resume(home, address, app, consent, models)
     while True:
         task = source.next_task()
         if task is None:
-            time.sleep(_IDLE_SECONDS)
+            bell.wait(_IDLE_SECONDS)
             continue
         with task.heartbeats(), suppress(TaskTakenBack):
             message, ids = task.pull()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
@@ -66,35 +67,48 @@ class Coordinator:
     _query: _ActiveQuery | None = None
     _ending: _Ending | None = None
     _last_error: str = ""
+    _again: bool = True  # whether the record is to be read although it has not changed
 
     def serve(self, closing: Event) -> None:
         """Work until ``closing`` is set; an active run then continues when the server starts again."""
-        with ThreadPoolExecutor(1, thread_name_prefix="run") as pool:
+        record = self.executor.record
+        with ThreadPoolExecutor(1, thread_name_prefix="run") as pool, record.changes() as changed:
             while not closing.wait(TICK_SECONDS):
-                self._tick_safely(pool)
+                self._tick_safely(pool, changed)
             for active in (self._active, self._query):
                 if active is not None:
                     active.stopped.set()
 
-    def tick(self, pool: ThreadPoolExecutor) -> None:
-        """Read the record once and act on it.
+    def tick(self, pool: ThreadPoolExecutor, changed: bool = True) -> None:
+        """Act on the record, and on who is connected.
+
+        Args:
+            pool: where a run is executed.
+            changed: whether the record may have changed since the last call; it is not read otherwise.
 
         Raises:
-            DermaFedError: the record or Flower's database cannot be used now.
+            DermaFedError: the record cannot be used now.
         """
-        self._stop_if_asked()
-        self.admission.apply()
+        if changed:
+            self._stop_if_asked()
+            self.admission.apply()
+        self.admission.save_contacts()
         self._record_ending()
-        self._end_query()
+        ended = self._end_query()
+        if not (changed or ended):
+            return
         if self._active is None and self._ending is None and self._query is None:
             self._start_next(pool)
             self._start_query(pool)
 
-    def _tick_safely(self, pool: ThreadPoolExecutor) -> None:
+    def _tick_safely(self, pool: ThreadPoolExecutor, changed: Callable[[], bool]) -> None:
         """Tick without raising; the same error in a row is logged once."""
-        message = ""
+        message, again = "", self._again
+        self._again = True  # until this has come to its end
         try:
-            self.tick(pool)
+            # Asked first: what is written meanwhile is read the next time.
+            self.tick(pool, changed() or again)
+            self._again = False
         except DermaFedError as error:
             message = str(error)
         except Exception as error:
@@ -133,11 +147,13 @@ class Coordinator:
             stopped = Event()
             self._query = _ActiveQuery(stopped, pool.submit(asker.ask, query, stopped))
 
-    def _end_query(self) -> None:
-        """Forget a query that has ended; raises what it could not record, so that it is asked again."""
-        if self._query is not None and self._query.work.done():
-            ended, self._query = self._query, None
-            ended.work.result()
+    def _end_query(self) -> bool:
+        """Forget a query that has ended; whether one has. Raises what it could not record."""
+        if self._query is None or not self._query.work.done():
+            return False
+        ended, self._query = self._query, None
+        ended.work.result()
+        return True
 
     def _record_ending(self) -> None:
         if self._active is not None and self._active.work.done():
@@ -175,27 +191,38 @@ class Admission:
     link: Link
     record: Record
     _nodes: dict[str, int | None] = field(default_factory=dict)  # key to node id; None: it was refused
+    _saved: tuple[set[str], set[str]] | None = None  # who was connected, and who of them silent
 
     def apply(self) -> None:
-        """Apply what changed in the record since the last call; save who is connected, and who is silent.
+        """Admit and disconnect what the record says.
 
         Raises:
-            StorageError: the record or Flower's state cannot be used now.
+            StorageError: the record cannot be read now.
         """
         enrolled = {clinic.key: clinic.name for clinic in list_clinics(self.record, revoked=False)}
         self._nodes = {key: node for key, node in self._nodes.items() if key in enrolled}
         before = self.link.nodes()
         for key in enrolled.keys() - self._nodes.keys():
             self._nodes[key] = self._register(enrolled[key], key)
-        wanted = set(self._nodes.values())
         for node in before:
-            if node.id not in wanted:
+            if node.id not in self._nodes.values():
                 self.link.remove(node.id)
                 log.info("%s may no longer connect", node.clinic)
-        online = [node for node in before if node.online and node.id in wanted]
-        save_online(self.record, {node.clinic for node in online})
+
+    def save_contacts(self) -> None:
+        """Save who is connected, and who is silent, where that has changed.
+
+        Raises:
+            StorageError: the record cannot be written now.
+        """
+        online = [node for node in self.link.nodes() if node.online]
         silent = {node.clinic: node.silence for node in online if node.silence > SILENT_SECONDS}
-        save_silences(self.record, silent)
+        contacts = {node.clinic for node in online}, set(silent)
+        if contacts != self._saved:
+            self._saved = None  # until all of it is saved
+            save_online(self.record, contacts[0])
+            save_silences(self.record, silent)
+            self._saved = contacts
 
     def _register(self, clinic: str, key: str) -> int | None:
         try:

@@ -6,9 +6,10 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -31,16 +32,22 @@ from dermafed.server.coordinator.listener import Certificate, bind, listening
 from dermafed.server.coordinator.run_execution import RunExecutor
 from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.link import Link
+from dermafed.server.record.clinics_table import list_clinics, list_unseen
 from dermafed.server.record.record_database import Record
 from dermafed.server.rounds.history import check_tensorboard
+from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.certificates import SERVER_CERTIFICATE, SERVER_KEY
+from dermafed.shared.protocol.node_key import to_pem
 from dermafed.shared.sockets import close_all
 from dermafed.shared.storage.atomic_files import check_private
 from dermafed.shared.storage.lock import lock_folder
 
 log = logging.getLogger("dermafed.server")
 
-FLOWER_STATE = "flower.db"
+OBJECTS = "under-way"
+"""The folder for what is large in messages, while they are under way."""
+
+_EARLIER_STATE = "flower.db*"  # of versions that had Flower's state in a database, updates included
 LOOPBACK = "localhost"  # of IPv4 and IPv6
 
 OpenLink = Callable[[Path, ServerSettings], AbstractContextManager[Link]]
@@ -84,21 +91,33 @@ def start_flower(folder: Path, settings: ServerSettings, page: MakePage | None =
 
     Raises:
         SettingsError: a port is in use, or the certificate cannot be used.
-        StorageError: Flower's database cannot be used.
+        StorageError: the folder cannot be written.
     """
     os.environ["FLWR_HOME"] = str(folder.resolve() / "flower")
-    link, record = Link(folder / FLOWER_STATE), Record(folder / RECORD)
+    for left in folder.glob(_EARLIER_STATE):
+        left.unlink()
+    link, record = Link(folder / OBJECTS), Record(folder / RECORD)
+    _admit(link, record)
     certificate = Certificate(folder / TRUST / SERVER_CERTIFICATE, folder / TRUST / SERVER_KEY)
 
-    def unseen() -> set[str]:
-        return {node.clinic for node in link.nodes() if not node.seen}
-
-    health = health_app(lambda: server_state(link, record), page(folder, unseen) if page else None)
+    health = health_app(
+        lambda: server_state(link, record), page(folder, partial(list_unseen, record)) if page else None
+    )
     with (
-        listening(fleet_only(link.superlink), settings.listen, settings.port, certificate),
+        listening(fleet_only(link), settings.listen, settings.port, certificate),
         listening(health, LOOPBACK, settings.health_port),
     ):
-        yield link
+        try:
+            yield link
+        finally:
+            link.inboxes.close()
+
+
+def _admit(link: Link, record: Record) -> None:
+    """Let all enrolled clinics connect before the port is open: one that calls too early would be refused."""
+    for clinic in list_clinics(record, revoked=False):
+        with suppress(SettingsError):  # said by the coordinator's loop
+            link.register(clinic.name, to_pem(clinic.key))
 
 
 def serve(

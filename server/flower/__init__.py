@@ -1,1 +1,1 @@
-"""Flower's SuperLink in this process: the only place with Flower's private names on the server."""
+"""Flower's state and handlers in this process: the only place with its private names on the server."""

@@ -1,15 +1,18 @@
-"""When each node was heard last: it calls about once a second, also while it trains, until it dies."""
+"""When each node was heard last: it calls every second or two, also while it trains, until it dies."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 
-SILENT_SECONDS = 3.0
-"""A node that was not heard for longer is called silent. Nothing of a run depends on it."""
+SILENT_SECONDS = 3.5
+"""A node that was not heard for longer is called silent. Nothing of a run depends on it.
+
+An idle node is heard every two seconds: so long its calls for messages are kept waiting.
+"""
 
 
 class Contacts:
@@ -31,6 +34,12 @@ class Contacts:
             yield
         finally:
             self._note(node, -1)
+
+    def heard(self, node: int) -> AbstractContextManager[None]:
+        """A call that is kept waiting: the node is heard as it begins, and may be gone while it lasts."""
+        with self._lock:
+            self._heard[node] = self._clock()
+        return nullcontext()
 
     def silence(self, node: int) -> float:
         """Seconds since a node was heard; 0 during a call, and before its first."""

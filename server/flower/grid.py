@@ -11,6 +11,7 @@ from threading import Event
 from flwr.app import Message
 
 from dermafed.server.flower.expected_replies import ExpectedReplies
+from dermafed.server.flower.inboxes import Inboxes
 from dermafed.server.flower.message_store import (
     delete_message,
     delete_objects,
@@ -23,7 +24,6 @@ from dermafed.server.flower.message_store import (
 from dermafed.server.flower.node_objects import objects_of
 from dermafed.server.flower.private_names import (
     ErrorCode,
-    LinkState,
     NodeInfo,
     NodeStatus,
     Run,
@@ -31,6 +31,7 @@ from dermafed.server.flower.private_names import (
     remove_content_from_message,
 )
 from dermafed.server.flower.run_grid import RunGrid
+from dermafed.server.flower.served_state import ServedState
 from dermafed.shared.errors import FederationError, StorageError
 
 log = logging.getLogger("dermafed.server")
@@ -65,17 +66,20 @@ class LinkGrid(RunGrid):
         stalled_seconds: how long a reply may stay incomplete without anything new of it arriving.
         replies: told of every message to which a reply is expected.
         suspended: the names of clinics that are not asked now.
+        inboxes: told for whom a message waits, once the first reply is asked for: so what messages have in
+            common is stored once.
     """
 
     def __init__(
         self,
-        state: LinkState,
+        state: ServedState,
         run_id: int,
         clinics: Mapping[int, str],
         stopped: Event,
         stalled_seconds: float = 180.0,
         replies: ExpectedReplies | None = None,
         suspended: Callable[[], Container[str]] = tuple,
+        inboxes: Inboxes | None = None,
     ) -> None:
         self._state = state
         self._run_id = run_id
@@ -84,6 +88,8 @@ class LinkGrid(RunGrid):
         self._stalled_seconds = stalled_seconds
         self._suspended = suspended
         self._replies = replies or ExpectedReplies()
+        self._inboxes = inboxes or Inboxes()
+        self._untold: set[int] = set()  # node ids with a message that no inbox tells of
         self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
         self._asked: dict[str, Message] = {}  # these messages, without content
         self._arriving: dict[str, _Arrival] = {}  # by the message it answers
@@ -106,7 +112,7 @@ class LinkGrid(RunGrid):
 
         Raises:
             FederationError: the run was stopped.
-            StorageError: the database cannot be written.
+            StorageError: the disk cannot be written.
         """
         return list(filter(None, map(self._push, messages)))
 
@@ -115,8 +121,10 @@ class LinkGrid(RunGrid):
 
         Raises:
             FederationError: the run was stopped.
-            StorageError: the database cannot be used.
+            StorageError: the disk cannot be used.
         """
+        untold, self._untold = self._untold, set()
+        self._inboxes.put(untold)
         return list(filter(None, map(self._pull, message_ids)))
 
     def _push(self, message: Message) -> str | None:
@@ -129,6 +137,7 @@ class LinkGrid(RunGrid):
         message_id = store_message(self._state, self._run_id, message, self._replies.add)
         if message_id:
             self._sent[node] = message_id
+            self._untold.add(node)
             self._asked[message_id] = remove_content_from_message(message)
         return message_id
 
@@ -195,7 +204,7 @@ class LinkGrid(RunGrid):
             raise FederationError("The run was stopped", remedy="Resume it when you like")
 
 
-def _keys(state: LinkState, reply: Message) -> set[str]:
+def _keys(state: ServedState, reply: Message) -> set[str]:
     """The objects of a reply; a reply without readable objects counts as one that never arrives."""
     try:
         with objects_of(reply.metadata.src_node_id):

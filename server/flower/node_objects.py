@@ -16,10 +16,10 @@ from hashlib import blake2b
 from dermafed.server.flower.private_names import (
     ObjectStore,
     ObjectTree,
-    SqlObjectStore,
     get_object_id,
     validate_object_content,
 )
+from dermafed.server.flower.spooled_objects import SpooledObjects
 
 _sender: ContextVar[int | None] = ContextVar("sender", default=None)
 
@@ -38,11 +38,10 @@ class NodeObjectStore(ObjectStore):
     """A store over Flower's, with names of its own for each sender.
 
     Args:
-        inner: Flower's store; the check of an object's content is done here.
+        inner: Flower's store, which checks no object's content: that is done here.
     """
 
-    def __init__(self, inner: SqlObjectStore) -> None:
-        self.verify, inner.verify = inner.verify, False
+    def __init__(self, inner: SpooledObjects) -> None:
         self._inner = inner
         self._secret = secrets.token_bytes(32)  # runs do not outlive the process, and nor do their replies
 
@@ -55,8 +54,8 @@ class NodeObjectStore(ObjectStore):
         return self._tree(self._inner.get_object_tree(self._name(object_id)))
 
     def put(self, object_id: str, object_content: bytes) -> None:
-        """Store an object that was registered."""
-        if self.verify:
+        """Store an object that was registered; what is another's is checked."""
+        if _sender.get() is not None:
             if object_id != get_object_id(object_content):
                 raise ValueError("The object's id is not the hash of its content")
             validate_object_content(content=object_content)
@@ -66,6 +65,10 @@ class NodeObjectStore(ObjectStore):
         """An object's content; empty: it has not arrived."""
         content: bytes | None = self._inner.get(self._name(object_id))
         return content
+
+    def has(self, object_id: str) -> bool:
+        """Whether an object has arrived."""
+        return self._inner.has(self._name(object_id))
 
     def delete(self, object_id: str) -> None:
         """Delete an object and the parts that no other object of this sender has."""

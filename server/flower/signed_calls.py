@@ -8,13 +8,14 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from heapq import heappop, heappush
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
-from dermafed.server.flower.message_store import database_errors
 from dermafed.server.flower.private_names import (
     PUBLIC_KEY_HEADER,
     SIGNATURE_HEADER,
@@ -49,7 +50,6 @@ class SignedCalls:
 
         Raises:
             UnknownKey: the key is of no registered node.
-            StorageError: Flower's database cannot be read.
         """
         try:
             key = b64decode(headers[PUBLIC_KEY_HEADER], validate=True)
@@ -67,11 +67,16 @@ class SignedCalls:
         return node if fresh else None
 
     def _signer(self, key: bytes, text: bytes, signature: bytes) -> int | None:
-        with database_errors():
-            node = self._state.get_node_id_by_public_key(key)
+        node = self._state.get_node_id_by_public_key(key)
         if node is None:
             raise UnknownKey
-        return node if verify_signature(bytes_to_public_key(key), text, signature) else None
+        return node if verify_signature(_parsed(key), text, signature) else None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(key: bytes) -> EllipticCurvePublicKey:
+    """The key of a registered node; whether it is registered is asked at every call."""
+    return bytes_to_public_key(key)
 
 
 class _Used:

@@ -6,8 +6,11 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from dermafed.server.record.record_database import Record, now
+from dermafed.server.record.record_database import Record, has_table, now
 from dermafed.shared.errors import SettingsError
+
+_SEEN = "CREATE TABLE IF NOT EXISTS seen (key TEXT PRIMARY KEY)"
+"""Keys of clinics that have connected; made with the first: to version 0.1.0 a record without is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,28 @@ def list_clinics(record: Record, *, revoked: bool = True) -> list[Clinic]:
 
 
 def save_online(record: Record, names: Collection[str]) -> None:
-    """Save which clinics are connected, and since when."""
+    """Save which clinics are connected, and since when; nothing is written where nothing has changed."""
+    with record.reading() as db:
+        changed = [clinic for clinic in _all(db) if _is_online(clinic, names) != (clinic.online is not None)]
+    if not changed:
+        return
     with record.writing() as db:
-        for clinic in _all(db):
-            if (clinic.online is not None) != (clinic.name in names and clinic.revoked is None):
-                since = None if clinic.online else now()
-                db.execute("UPDATE clinics SET online = ? WHERE key = ?", (since, clinic.key))
+        db.execute(_SEEN)
+        for clinic in changed:
+            since = None if clinic.online else now()
+            db.execute("UPDATE clinics SET online = ? WHERE key = ? AND revoked IS NULL", (since, clinic.key))
+            db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (clinic.key,))
+
+
+def list_unseen(record: Record) -> set[str]:
+    """The names of the enrolled clinics that have never connected; one of before version 0.2 may be new."""
+    with record.reading() as db:
+        seen = {row["key"] for row in db.execute("SELECT key FROM seen")} if has_table(db, "seen") else set()
+        return {clinic.name for clinic in _all(db) if clinic.revoked is None and clinic.key not in seen}
+
+
+def _is_online(clinic: Clinic, names: Collection[str]) -> bool:
+    return clinic.revoked is None and clinic.name in names
 
 
 def _known_key(known: Clinic, name: str) -> bool:

@@ -15,6 +15,7 @@ from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import Refusal
 
 _PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two checks for replies
+_PAUSE_SHARE = 0.05  # of the time since the last reply: so much longer a round takes at most
 
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 
@@ -129,7 +130,7 @@ def _push(
 def _arrivals(grid: Grid, waiting: dict[str, str], end: float) -> Iterator[tuple[str, Message]]:
     """Yield (clinic, reply) and remove it from ``waiting``, until all have replied or ``end`` has come."""
     shortest, longest = _PAUSE_SECONDS
-    pause = shortest
+    pause, since = shortest, time.monotonic()
     while waiting:
         before = len(waiting)
         for message_id in list(waiting):
@@ -138,9 +139,13 @@ def _arrivals(grid: Grid, waiting: dict[str, str], end: float) -> Iterator[tuple
             replies = list(grid.pull_messages([message_id]))
             if replies:
                 yield waiting.pop(message_id), replies.pop()
-        pause = shortest if len(waiting) < before else min(2 * pause, longest)
+        now = time.monotonic()
+        if len(waiting) < before:
+            pause, since = shortest, now
+        else:
+            pause = min(2 * pause, longest, max(shortest, _PAUSE_SHARE * (now - since)))
         if waiting:
-            time.sleep(max(0.0, min(pause, end - time.monotonic())))
+            time.sleep(max(0.0, min(pause, end - now)))
 
 
 def _content(reply: Message) -> RecordDict:

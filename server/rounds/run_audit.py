@@ -17,7 +17,7 @@ from dermafed.server.rounds.exchange import Assignment
 from dermafed.server.rounds.queries import collect
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.shares import Member, check_told
-from dermafed.shared.artefacts.artefacts import CHANGES
+from dermafed.shared.artefacts.names import CHANGE_TITLES
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.shortcuts.shortcut_sums import ShortcutSums
 from dermafed.shared.metrics.shortcuts.summed_effect import audit_summary
@@ -49,7 +49,7 @@ class ClinicsAudit:
         Where a clinic left lesions of a small group out, so does the sum: no subtraction shows them.
         """
         together = reduce(add, self.clinics.values()) if self.clinics else None
-        names = list(CHANGES)
+        names = list(CHANGE_TITLES)
         return {
             "round": self.round,
             "all": None if together is None else audit_summary(together, names),

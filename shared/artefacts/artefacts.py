@@ -12,6 +12,7 @@ from dermafed.shared.artefacts.colour_patch import colour_patch
 from dermafed.shared.artefacts.erased_lesion import erased_lesion
 from dermafed.shared.artefacts.hair import hair
 from dermafed.shared.artefacts.ink import ink_marks
+from dermafed.shared.artefacts.names import CHANGE_TITLES
 from dermafed.shared.artefacts.ruler import ruler
 from dermafed.shared.artefacts.surroundings import Image, Mask
 from dermafed.shared.artefacts.vignette import vignette
@@ -33,19 +34,20 @@ class Artefact:
     keeps_lesion: bool
 
 
+_T = CHANGE_TITLES
 ARTEFACTS = {
-    "ink": Artefact("Ink marks", ink_marks, True),
-    "ruler": Artefact("Ruler", ruler, True),
-    "colour-patch": Artefact("Colour patch", colour_patch, True),
-    "hair": Artefact("Hair", hair, False),
-    "vignette": Artefact("Vignette", vignette, False),
-    "white-balance": Artefact("White balance", white_balance, False),
+    "ink": Artefact(_T["ink"], ink_marks, True),
+    "ruler": Artefact(_T["ruler"], ruler, True),
+    "colour-patch": Artefact(_T["colour-patch"], colour_patch, True),
+    "hair": Artefact(_T["hair"], hair, False),
+    "vignette": Artefact(_T["vignette"], vignette, False),
+    "white-balance": Artefact(_T["white-balance"], white_balance, False),
 }
 
 DRAWING_VERSION = 1
 """Raise it when the same draws give other images: features of them that are saved depend on it."""
 
-ERASED = Artefact("Lesion erased", erased_lesion, False)
+ERASED = Artefact(_T["lesion-erased"], erased_lesion, False)
 """No artefact, but the opposite test: all that a diagnosis may depend on is gone."""
 
 CHANGES = {**ARTEFACTS, "lesion-erased": ERASED}

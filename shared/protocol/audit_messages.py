@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from flwr.app import ArrayRecord, MetricRecord, RecordDict
 
-from dermafed.shared.artefacts.artefacts import CHANGES
+from dermafed.shared.artefacts.names import CHANGE_TITLES
 from dermafed.shared.metrics.shortcuts.shortcut_sums import CHANGE_BINS, SCORE_BINS, ShortcutSums
 from dermafed.shared.protocol.flower_records import (
     only_fields,
@@ -18,9 +18,9 @@ from dermafed.shared.protocol.flower_records import (
 
 _SHAPES = {
     "answers": (2,),
-    "flips": (len(CHANGES), 2),
-    "scores": (1 + len(CHANGES), 2, SCORE_BINS),
-    "changes": (len(CHANGES), CHANGE_BINS),
+    "flips": (len(CHANGE_TITLES), 2),
+    "scores": (1 + len(CHANGE_TITLES), 2, SCORE_BINS),
+    "changes": (len(CHANGE_TITLES), CHANGE_BINS),
 }
 
 
@@ -51,7 +51,7 @@ def decode_shortcut_sums(content: RecordDict) -> tuple[ShortcutSums, float]:
     report = record_of(content, "report", MetricRecord)
     only_fields(report, "seconds")
     counts = {name: read_array(content, "counts", name, np.int64, shape) for name, shape in _SHAPES.items()}
-    moments = read_array(content, "sums", "moments", np.float64, (len(CHANGES), 2))
+    moments = read_array(content, "sums", "moments", np.float64, (len(CHANGE_TITLES), 2))
     sums = ShortcutSums(**counts, moments=moments)
-    sums.validate(len(CHANGES))
+    sums.validate(len(CHANGE_TITLES))
     return sums, work_seconds(report)

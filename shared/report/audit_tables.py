@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dermafed.shared.artefacts.artefacts import CHANGES
+from dermafed.shared.artefacts.names import CHANGE_TITLES
 from dermafed.shared.metrics.evaluation import FEWEST_OF_A_CLASS
 from dermafed.shared.report.sentences import number
 
@@ -66,7 +66,7 @@ def _table(title: str, audits: Mapping[str, Any], cell: Callable[[Mapping[str, A
 
 
 def _title(name: str) -> str:
-    return CHANGES[name].title if name in CHANGES else name
+    return CHANGE_TITLES.get(name, name)
 
 
 def _flips(direction: str) -> Callable[[Mapping[str, Any]], str]:

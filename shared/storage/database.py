@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Self
@@ -99,6 +99,25 @@ class Database:
         with self.connected() as connection:
             self._check_version(connection)
             yield
+
+    @contextmanager
+    def changes(self) -> Iterator[Callable[[], bool]]:
+        """What tells whether another connection has written since it was asked last; at first, that one has.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        last = -1
+        with self.connected() as connection:
+            self._check_version(connection)
+
+            def changed() -> bool:
+                nonlocal last
+                before = last
+                (last,) = connection.execute("PRAGMA data_version").fetchone()
+                return bool(last != before)
+
+            yield changed
 
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:

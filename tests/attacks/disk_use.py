@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from dermafed.server.coordinator.server_process import OBJECTS
+
 _PAUSE = 0.02
 
 
@@ -14,7 +16,8 @@ class DiskUse:
     """Looks often, while the context lasts.
 
     Attributes:
-        peaks: the most bytes of each file, by name; those that were unlinked together.
+        peaks: the most bytes of each file, by name; those of messages under way together, by their folder's;
+            those that were unlinked together.
     """
 
     def __init__(self, folder: Path, process: int) -> None:
@@ -37,10 +40,12 @@ class DiskUse:
             self.peaks |= {name: max(size, self.peaks.get(name, 0)) for name, size in sizes.items()}
 
     def _sizes(self) -> dict[str, int]:
-        sizes = {}
+        sizes: dict[str, int] = {}
         for path in self._folder.rglob("*"):
+            name = OBJECTS if path.parent.name == OBJECTS else path.name
             with suppress(OSError):
-                sizes[path.name] = path.stat().st_size
+                size = path.stat().st_size if path.is_file() else 0
+                sizes[name] = size + (sizes.get(name, 0) if name == OBJECTS else 0)
         for path in self._descriptors.iterdir():
             with suppress(OSError):
                 found = path.stat()

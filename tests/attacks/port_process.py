@@ -25,12 +25,12 @@ LIMITS = PortLimits(handshake_seconds=1.0, head_seconds=1.0, stranger_seconds=3.
 def fleet(folder: Path, guarded: bool) -> tuple[ASGIApp, int]:
     from dermafed.server.flower.fleet_api import fleet_only
     from dermafed.server.flower.link import Link
-    from tests.server.flower.link_side import public_pem
+    from tests.server.flower.link_side import public_pem, stock_app
 
     link = Link(folder / f"{guarded}.db")
     key = load_ssh_private_key((folder / "clinic.key").read_bytes(), None)
     node = link.register("graz", public_pem(key))  # type: ignore[arg-type]
-    return fleet_only(link.superlink) if guarded else link.superlink, node
+    return fleet_only(link) if guarded else stock_app(link), node
 
 
 def run_page(folder: Path, guarded: bool) -> None:

@@ -19,25 +19,24 @@ from dermafed.server.flower.private_names import (
     get_all_nested_objects,
     get_object_tree,
     label,
-    make_superlink,
     no_object_id_recompute,
     remove_content_from_message,
 )
 from dermafed.shared.protocol.messages import encode_instruction
 from dermafed.shared.training.trainer import FloatVector
-from tests.server.flower.link_side import Caller, make_certificates, new_key, public_pem, received
+from tests.server.flower.link_side import Caller, make_certificates, new_key, public_pem, received, stock_app
 
 FOUR = np.ones(4, np.float32)
 
 
 class Place:
-    """A server with two clinics, and a stock one beside it, over the same files of Flower."""
+    """A server with two clinics, and a stock one beside it, over the same state of Flower."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ca, self.certificate = make_certificates(folder)
-        self.link = Link(folder / "flower.db")
-        self.stock = make_superlink(folder / "flower.db")
+        self.link = Link(folder / "objects")
+        self.stock = stock_app(self.link)
         self.keys = [new_key(), new_key()]
         self.nodes = [self.link.register(f"clinic {i}", public_pem(key)) for i, key in enumerate(self.keys)]
         for node in self.nodes:

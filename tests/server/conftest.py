@@ -12,7 +12,7 @@ from tests.server.small_clinics import NAMES
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Link:
     """One state for all tests that do not need one of their own: making it takes time."""
-    return Link(tmp_path_factory.mktemp("link") / "flower.db")
+    return Link(tmp_path_factory.mktemp("link") / "objects")
 
 
 @pytest.fixture

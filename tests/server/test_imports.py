@@ -1,4 +1,4 @@
-"""The server's process loads no Keras: commands answer at once, and it needs little memory."""
+"""The server's process loads no Keras and no OpenCV: commands answer at once, and it needs little memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 CODE = """
 import sys
-import dermafed.server.coordinator.run_execution, dermafed.server.coordinator.plan_file
-print(*({"keras", "tensorflow", "numba"} & sys.modules.keys()))
+import dermafed.server.coordinator.server_process, dermafed.server.coordinator.plan_file
+print(*({"keras", "tensorflow", "numba", "cv2", "matplotlib"} & sys.modules.keys()))
 """
 
 

@@ -5,6 +5,7 @@ Uses names of Flower that are not public; ``tests/client/node/flower`` checks wh
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,8 @@ from flwr.supercore.run import RunNotRunningException
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from dermafed.client.node.flower.bell import Bell
+from dermafed.client.node.flower.polls import BEAT_SECONDS, PollingClient, SparingHeartbeats, current_polls
 from dermafed.shared.process import end_with_parent
 
 CONNECTION_ERROR = "Exit Code: 305"
@@ -41,8 +44,11 @@ DISCONNECTED = ("Connection attempt failed",)
 """What a SuperNode writes while it cannot reach its server."""
 
 
-POLL_SECONDS = 0.5
-BEAT_SECONDS = 1.25  # of which Flower takes 70 to 90 %
+BELL = "DERMAFED_BELL"
+"""The variable that names the :class:`Bell` by which a SuperNode tells the worker of a message."""
+
+_IDLE_SLEEP = 3  # seconds that Flower sleeps after a call that brought nothing; it sleeps less for a reply
+_REPLY_SECONDS = 0.05  # between two looks whether the worker has replied
 
 
 def supernode_arguments(server: str, ca: Path, key: Path, secret: Path, port: int) -> list[str]:
@@ -57,31 +63,46 @@ def supernode_arguments(server: str, ca: Path, key: Path, secret: Path, port: in
 def run_supernode() -> None:
     """Run Flower's SuperNode in this process, with the arguments of ``flower-supernode``.
 
-    It asks its server twice a second whether there is a message: every 3 s would cost a round 3 s. While it
-    trains it sends a heartbeat about once a second, so that a coordinator soon sees that it died. And two
+    It calls as :mod:`dermafed.client.node.flower.polls` says; every 3 s would cost a round 3 s. And two
     faults of Flower's are fixed; with each, a message would be lost, or the node would wait for ever.
     """
-    from flwr.supercore import heartbeat
-    from flwr.supernode import fleet_http_connection, start_client_internal
+    from flwr.supernode import start_client_internal
     from flwr.supernode.cli import flower_supernode
 
-    shorter = SimpleNamespace(sleep=lambda seconds: time.sleep(min(seconds, POLL_SECONDS)))
-    setattr(start_client_internal, "time", shorter)  # noqa: B010
-    setattr(heartbeat, "HEARTBEAT_DEFAULT_INTERVAL", HEARTBEAT_CALL_TIMEOUT + BEAT_SECONDS)  # noqa: B010
-    receive = partial(_receive, start_client_internal._pull_and_store_message)
+    call_sparingly()
+    bell = Bell(Path(os.environ[BELL])) if os.environ.get(BELL) else None
+    setattr(start_client_internal, "time", SimpleNamespace(sleep=_sleep))  # noqa: B010
+    receive = partial(_receive, start_client_internal._pull_and_store_message, bell)
     setattr(start_client_internal, "_pull_and_store_message", receive)  # noqa: B010
-    setattr(fleet_http_connection, "make_simple_http_retry_invoker", patient_retries)  # noqa: B010
     flower_supernode()
 
 
-def _receive(receive: Callable[..., int | None], /, **arguments: Any) -> int | None:
+def call_sparingly() -> None:
+    """Let all connections of this process call as :mod:`dermafed.client.node.flower.polls` says."""
+    from flwr.supercore import heartbeat
+    from flwr.supernode import fleet_http_connection
+
+    setattr(heartbeat, "HEARTBEAT_DEFAULT_INTERVAL", HEARTBEAT_CALL_TIMEOUT + BEAT_SECONDS)  # noqa: B010
+    setattr(fleet_http_connection, "FleetHttpClient", PollingClient)  # noqa: B010
+    setattr(fleet_http_connection, "HeartbeatSender", SparingHeartbeats)  # noqa: B010
+    setattr(fleet_http_connection, "make_simple_http_retry_invoker", patient_retries)  # noqa: B010
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(current_polls().pause() if seconds == _IDLE_SLEEP else min(seconds, _REPLY_SECONDS))
+
+
+def _receive(receive: Callable[..., int | None], bell: Bell | None, /, **arguments: Any) -> int | None:
     """Flower's receive; a run that ends meanwhile is an ordinary error, after which the task is taken back.
 
     Flower's own exception leaves the task: a worker waits for it for ever, or its reply is sent in the next
     task's turn, and every later reply one turn late.
     """
     calls = {name: _ending(arguments[name]) for name in ("pull_object", "confirm_message_received")}
-    return receive(**{**arguments, **calls})
+    run = receive(**{**arguments, **calls})
+    if run is not None and bell is not None:
+        bell.ring()
+    return run
 
 
 def _ending(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dermafed.server.flower.contacts import Contacts
+from dermafed.server.coordinator.coordinator import TICK_SECONDS
+from dermafed.server.flower.contacts import SILENT_SECONDS, Contacts
+from dermafed.server.flower.inboxes import HOLD_SECONDS
 
 
 def test_silence_begins_with_the_end_of_the_last_call() -> None:
@@ -19,3 +21,17 @@ def test_silence_begins_with_the_end_of_the_last_call() -> None:
     with contacts.call(7):
         pass
     assert contacts.silence(7) == 0.0
+
+
+def test_a_call_that_is_kept_waiting_counts_from_its_beginning() -> None:
+    now = 100.0
+    contacts = Contacts(lambda: now)
+    with contacts.heard(7):
+        now = 101.5
+        assert contacts.silence(7) == 1.5
+    assert contacts.silence(7) == 1.5
+
+
+def test_an_idle_node_is_not_silent_between_its_calls_and_a_lost_one_is_within_five_seconds() -> None:
+    assert HOLD_SECONDS + 1 <= SILENT_SECONDS
+    assert SILENT_SECONDS + TICK_SECONDS < 5

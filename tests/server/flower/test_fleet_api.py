@@ -31,12 +31,12 @@ from flwr.supercore.protobuf.translation import PROTOBUF_REQUEST_TYPES
 from dermafed.server.coordinator.health import ServerState, health_app
 from dermafed.server.coordinator.listener import Certificate, listening
 from dermafed.server.flower import fleet_api
-from dermafed.server.flower.fleet_api import LARGEST_BODY, NODE_CALLS, fleet_only
+from dermafed.server.flower.fleet_api import LARGEST_BODY, fleet_only
+from dermafed.server.flower.fleet_calls import NODE_CALLS
 from dermafed.server.flower.link import Link
-from dermafed.server.flower.private_names import make_superlink
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.messages import encode_instruction
-from tests.server.flower.link_side import Caller, make_certificates, new_key, public_pem, received
+from tests.server.flower.link_side import Caller, make_certificates, new_key, public_pem, received, stock_app
 
 
 class Place:
@@ -55,19 +55,19 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("fleet")
     ca, certificate = make_certificates(folder)
-    link = Link(folder / "flower.db")
-    stock_app = make_superlink(folder / "flower.db")
+    link = Link(folder / "objects")
+    stock = stock_app(link)
     with (
-        listening(fleet_only(link.superlink), "127.0.0.1", 0, certificate) as filtered,
-        listening(stock_app, "127.0.0.1", 0, certificate) as stock,
+        listening(fleet_only(link), "127.0.0.1", 0, certificate) as filtered,
+        listening(stock, "127.0.0.1", 0, certificate) as unfiltered,
     ):
-        yield Place(folder, link, ca, filtered, stock)
+        yield Place(folder, link, ca, filtered, unfiltered)
 
 
 def routes(place: Place) -> list[tuple[str, str]]:
     """Every method and path of the stock app, websockets and the like included."""
     listed = []
-    for context in iter_route_contexts(place.link.superlink.routes):
+    for context in iter_route_contexts(stock_app(place.link).routes):
         route = context.route
         path = str(getattr(context, "path", None) or getattr(route, "path", ""))
         methods = getattr(route, "methods", None) or {"GET"}

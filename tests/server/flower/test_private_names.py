@@ -5,6 +5,7 @@ An update of Flower that moves or changes one of these fails here, not in a run.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
-from dermafed.server.flower.fleet_api import fleet_only
+from dermafed.server.flower.fleet_calls import NODE_CALLS, WITH_OBJECTS
+from dermafed.server.flower.node_objects import NodeObjectStore
 from dermafed.server.flower.private_names import (
     NOOP_ACCOUNT_NAME,
     NOOP_FEDERATION_ID,
     NOOP_FLWR_AID,
+    PROTOBUF_REQUEST_TYPES,
     ErrorCode,
     NodeStatus,
     PushMessagesRequest,
@@ -26,17 +29,17 @@ from dermafed.server.flower.private_names import (
     TaskType,
     become_task,
     error_instead,
+    fleet_handlers,
     get_all_nested_objects,
     get_object_tree,
     inflate,
     iterate_object_tree,
-    keep_running,
     label,
-    linkstate_of,
-    make_superlink,
     no_object_id_recompute,
     remove_content_from_message,
 )
+from dermafed.server.flower.served_state import ServedState
+from dermafed.server.flower.spooled_objects import SpooledObjects
 from dermafed.server.rounds.exchange import LOST
 from dermafed.simulation.engines.local import SERVER_NODE, NodeInfo, Run, become_server_task
 from tests.paths import ROOT
@@ -76,8 +79,7 @@ def test_no_other_module_imports_private_names() -> None:
 
 
 def test_nodes_runs_and_messages_are_in_flowers_state(tmp_path: Path) -> None:
-    app = make_superlink(tmp_path / "flower.db")
-    state = linkstate_of(app)
+    state = ServedState(NodeObjectStore(SpooledObjects(tmp_path / "objects")))
     node = state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, b"key", 30.0, name="graz")
     assert state.get_node_id_by_public_key(b"key") == node
     assert state.activate_node(node, 30.0)
@@ -89,7 +91,7 @@ def test_nodes_runs_and_messages_are_in_flowers_state(tmp_path: Path) -> None:
     assert task is not None
     assert state.claim_task(task)
     assert state.activate_task(task)
-    keep_running(state, task)
+    state.keep_running(task)
     become_task(task, run)
     message = Message(RecordDict({"a": ConfigRecord({"b": 1})}), node, MessageType.TRAIN)
     assert message.metadata.run_id == run
@@ -126,16 +128,16 @@ def test_the_codes_of_lost_replies_are_flowers() -> None:
     assert set(LOST) == set(codes)
 
 
-def test_a_node_authenticates_before_its_message_is_read(tmp_path: Path) -> None:
-    app = make_superlink(tmp_path / "flower.db")
-    assert app.state.enable_supernode_auth
-    fleet_only(app)
-    order = [getattr(entry.cls, "__name__", "") for entry in app.user_middleware]
-    assert order.index("ProtobufTranslationMiddleware") < order.index("NodeAuthMiddleware")
-    assert order.index("NodeAuthMiddleware") < order.index("_ExpectedRepliesOnly")
-    assert {"node", "messages_list", "message_object_trees"} <= set(
-        PushMessagesRequest.DESCRIPTOR.fields_by_name
-    )
+def test_every_call_of_a_node_has_flowers_handler_and_names_the_node() -> None:
+    for path in NODE_CALLS:
+        call, request = path.rpartition("/")[2], PROTOBUF_REQUEST_TYPES["POST", path]
+        handler = inspect.signature(getattr(fleet_handlers, call.replace("-", "_")))
+        parameters = ["request", "state", *(["store"] if call in WITH_OBJECTS else [])]
+        assert list(handler.parameters) == parameters, call
+        named = {"public_key"} if call == "activate-node" else {"node", "node_id"}
+        assert named & set(request.DESCRIPTOR.fields_by_name), call
+    fields = set(PushMessagesRequest.DESCRIPTOR.fields_by_name)
+    assert {"node", "messages_list", "message_object_trees"} <= fields
 
 
 def test_flower_is_set_offline_before_it_is_imported() -> None:

@@ -98,7 +98,7 @@ def test_a_run_with_a_real_supernode_equals_the_one_in_process(tmp_path: Path) -
         server(tmp_path / "local", clinics=2, rounds=2), build_client_app(trainer_for), ("real", "near")
     )
     ca, certificate = make_certificates(tmp_path)
-    link, key = Link(tmp_path / "flower.db"), new_key()
+    link, key = Link(tmp_path / "objects"), new_key()
     clinics = {
         link.register("real", public_pem(key)): "real",
         link.register("near", public_pem(new_key())): "near",
@@ -107,7 +107,7 @@ def test_a_run_with_a_real_supernode_equals_the_one_in_process(tmp_path: Path) -
     offer = replace(OFFERED, model=ModelSettings(classes=("melanoma", "nevus", "naevus2"), image_size=64))
     rules = RoundRules(2, 2, quorum=2, deadline=PATIENCE)
     with (
-        listening(fleet_only(link.superlink), "127.0.0.1", 0, certificate) as port,
+        listening(fleet_only(link), "127.0.0.1", 0, certificate) as port,
         supernode(tmp_path, port, ca, node_key) as (process, runtime),
         worker(tmp_path, runtime),
         node_in_process(link, near, joining_app(), 1),
@@ -133,11 +133,11 @@ def test_a_run_with_a_real_supernode_equals_the_one_in_process(tmp_path: Path) -
 
 def test_an_unknown_key_does_not_connect(tmp_path: Path) -> None:
     ca, certificate = make_certificates(tmp_path)
-    link = Link(tmp_path / "flower.db")
+    link = Link(tmp_path / "objects")
     link.register("known", public_pem(new_key()))
     key = write_private(new_key(), tmp_path / "node.key")
     with (
-        listening(fleet_only(link.superlink), "127.0.0.1", 0, certificate) as port,
+        listening(fleet_only(link), "127.0.0.1", 0, certificate) as port,
         supernode(tmp_path, port, ca, key) as (process, _),
     ):
         wait_for(lambda: process.poll() is not None)

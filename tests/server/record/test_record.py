@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dermafed.server.record.clinics_table import enrol, list_clinics, revoke, save_online
+from dermafed.server.record.clinics_table import enrol, list_clinics, list_unseen, revoke, save_online
 from dermafed.server.record.record_database import Record
 from dermafed.server.record.rounds_table import list_answers, list_rounds, save_answer, save_round
 from dermafed.server.record.runs_table import NewRun, Status, add_run, change_status, find_run, list_runs
@@ -80,6 +80,30 @@ def test_a_clinic_that_stays_online_has_its_first_time(record: Record) -> None:
     assert list_clinics(record)[0].online == since
     save_online(record, {"linz"})
     assert [clinic.online is None for clinic in list_clinics(record)] == [True, False]
+
+
+def test_what_stays_as_it_is_is_not_written_again(record: Record) -> None:
+    enrol(record, "graz", "key 1")
+    with record.changes() as changed:
+        assert (changed(), changed()) == (True, False)  # nobody has asked before
+        save_online(record, {"graz"})
+        assert (changed(), changed()) == (True, False)
+        save_online(record, {"graz", "a stranger"})
+        assert not changed()
+        save_online(record, set())
+        assert changed()
+
+
+def test_a_clinic_that_was_ever_connected_is_no_pending_invitation(record: Record) -> None:
+    for name, key in (("graz", "key 1"), ("linz", "key 2"), ("wels", "key 3")):
+        enrol(record, name, key)
+    assert list_unseen(record) == {"graz", "linz", "wels"}
+    save_online(record, {"graz", "wels"})
+    save_online(record, set())
+    revoke(record, "wels")
+    assert list_unseen(record) == {"linz"}
+    enrol(record, "wels", "key 4")  # invited anew
+    assert list_unseen(record) == {"linz", "wels"}
 
 
 def test_a_run_is_found_by_number_and_name_and_a_name_wins(record: Record) -> None:

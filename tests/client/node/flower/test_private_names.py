@@ -17,7 +17,13 @@ from flwr.supernode import fleet_http_connection, start_client_internal
 from flwr.supernode.cli import flower_supernode
 
 from dermafed.client.node.flower.contents import content_from_bytes, content_to_bytes
-from dermafed.client.node.flower.supernode import CONNECTED, CONNECTION_ERROR, DISCONNECTED, patient_retries
+from dermafed.client.node.flower.supernode import (
+    _IDLE_SLEEP,
+    CONNECTED,
+    CONNECTION_ERROR,
+    DISCONNECTED,
+    patient_retries,
+)
 from dermafed.client.node.flower.tasks import TaskIds, from_bytes, message_parts, to_bytes
 from dermafed.shared.protocol.messages import decode_instruction, encode_instruction
 
@@ -54,7 +60,7 @@ def test_a_supernode_writes_what_the_supervisor_reads() -> None:
     assert CONNECTED[1] in retry
     assert all(phrase in node for phrase in CONNECTED[2:])
     assert DISCONNECTED[0] in retry
-    assert node.count("time.sleep(3)") == 1  # the wait that the clinic shortens
+    assert node.count(f"time.sleep({_IDLE_SLEEP})") == 1  # the wait that the clinic shortens
     assert callable(flower_supernode)
 
 
@@ -70,6 +76,9 @@ def test_flower_fetches_and_retries_by_the_names_that_are_replaced() -> None:
     assert wait in inspect.getsource(heartbeat.HeartbeatSender)
     assert "heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL" in connection  # the server's patience is another's
     assert not connection.count("heartbeat.HEARTBEAT")
+    # The client is made before its heartbeats, in one thread.
+    client, beats = "with FleetHttpClient.from_server_address(", "HeartbeatSender(send_node_heartbeat)"
+    assert 0 < connection.index(client) < connection.index(beats)
 
 
 @pytest.mark.parametrize(

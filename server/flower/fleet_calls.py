@@ -1,0 +1,158 @@
+"""Answer the calls of nodes by Flower's own handlers, without its web app.
+
+The app has each request pass nine layers, one of which asks once more who calls. Here a call has been
+authenticated by its headers (:mod:`dermafed.server.flower.signed_calls`), and its body may name that node
+only. So Flower's Control and Runtime APIs, which have no authentication, are not there at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from fastapi import HTTPException
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dermafed.server.flower.expected_replies import ExpectedReplies
+from dermafed.server.flower.inboxes import Inboxes
+from dermafed.server.flower.node_objects import objects_of
+from dermafed.server.flower.private_names import (
+    HEARTBEAT_DEFAULT_INTERVAL,
+    PROTOBUF_MEDIA_TYPE,
+    PROTOBUF_REQUEST_TYPES,
+    ActivateNodeRequest,
+    Proto,
+    ProtobufTranslationMiddleware,
+    PullMessagesRequest,
+    PullMessagesResponse,
+    PushMessagesRequest,
+    PushObjectRequest,
+    Reconnect,
+    SendNodeHeartbeatRequest,
+    SendNodeHeartbeatResponse,
+    fleet_handlers,
+    http_error_translator,
+)
+from dermafed.server.flower.served_state import ServedState
+
+CALLS = (
+    "activate-node",
+    "deactivate-node",
+    "send-node-heartbeat",
+    "pull-messages",
+    "push-messages",
+    "pull-object",
+    "push-object",
+    "confirm-message-received",
+    "get-run",
+    "get-fab",
+)
+"""All calls that a registered node makes."""
+
+NODE_CALLS = frozenset(f"/v1/fleet/{call}" for call in CALLS)
+"""Their paths."""
+
+ASK_AGAIN = 1
+"""In an answer without a message: the node was kept waiting, and need not pause before its next call."""
+
+_TOLD_SECONDS = 10.0
+"""Between two of a node's calls of which Flower is told that the node is there; its patience is a minute."""
+
+WITH_OBJECTS = {"pull-messages", "confirm-message-received"}  # handlers that get the store too
+
+
+@dataclass(frozen=True)
+class FleetCalls:
+    """Flower's handlers over one state.
+
+    Attributes:
+        state: Flower's nodes, runs and messages.
+        replies: what is expected from each node; all else is refused.
+        inboxes: for which nodes a message waits.
+    """
+
+    state: ServedState
+    replies: ExpectedReplies
+    inboxes: Inboxes
+    _told: dict[int, float] = field(default_factory=dict)
+
+    async def answer(self, request: Request, node: int, body: bytes) -> Response:
+        """Answer a call.
+
+        Args:
+            request: its path and headers; the path is one of :data:`NODE_CALLS`.
+            node: who makes it.
+            body: all of it.
+        """
+
+        async def handle(request: Request) -> Response:
+            call, message = request.url.path.rpartition("/")[2], _message(request, body)
+            self._check_caller(message, node)
+            if refusal := self._refusal(message):
+                return JSONResponse({"detail": refusal}, status_code=403)
+            found = await self._found(call, message, node)
+            return Response(found.SerializeToString(), media_type=PROTOBUF_MEDIA_TYPE)
+
+        return await http_error_translator(request, handle)
+
+    async def _found(self, call: str, message: Proto, node: int) -> Proto:
+        self._note(call, node)
+        if isinstance(message, SendNodeHeartbeatRequest):
+            return SendNodeHeartbeatResponse(success=True)
+        if isinstance(message, PullMessagesRequest) and not self.inboxes.take(node):
+            await self.inboxes.wait(node)
+            return PullMessagesResponse(reconnect=Reconnect(reconnect=ASK_AGAIN))
+        handler: Callable[..., Proto] = getattr(fleet_handlers, call.replace("-", "_"))
+        extra = {"store": self.state.object_store} if call in WITH_OBJECTS else {}
+        return await run_in_threadpool(partial(self._handled, handler, message, node, extra))
+
+    def _handled(
+        self, handler: Callable[..., Proto], message: Proto, node: int, extra: Mapping[str, Any]
+    ) -> Proto:
+        if not isinstance(message, PushMessagesRequest | PushObjectRequest):
+            return handler(message, self.state, **extra)
+        with objects_of(node):
+            return handler(message, self.state, **extra)
+
+    def _note(self, call: str, node: int) -> None:
+        """Let Flower know that a node is there, whatever it calls for; not by every call."""
+        now = time.monotonic()
+        if call in ("activate-node", "deactivate-node"):
+            self._told.pop(node, None)
+        elif now - self._told.get(node, -_TOLD_SECONDS) >= _TOLD_SECONDS:
+            if not self.state.acknowledge_node_heartbeat(node, HEARTBEAT_DEFAULT_INTERVAL):
+                raise HTTPException(401)  # it was removed just now
+            self._told[node] = now
+
+    def _check_caller(self, message: Proto, node: int) -> None:
+        """Refuse a call in the name of another node."""
+        if isinstance(message, ActivateNodeRequest):
+            named = self.state.get_node_id_by_public_key(message.public_key)
+        else:
+            named = message.node.node_id if hasattr(message, "node") else message.node_id
+        if named != node:
+            raise HTTPException(401, "Invalid SuperNode authentication")
+
+    def _refusal(self, message: Proto) -> str:
+        """Why something is refused that no message asked for: Flower does not check whose reply it is."""
+        if isinstance(message, PushMessagesRequest):
+            return self.replies.refuse_message(message)
+        if isinstance(message, PushObjectRequest):
+            return self.replies.refuse_object(message)
+        return ""
+
+
+def _message(request: Request, body: bytes) -> Proto:
+    """The decoded body.
+
+    Raises:
+        FlowerError: it is not what its path asks for.
+    """
+    ProtobufTranslationMiddleware._check_request_media_type(request)
+    kind = PROTOBUF_REQUEST_TYPES["POST", request.url.path]
+    return ProtobufTranslationMiddleware._parse_request(body, kind)
