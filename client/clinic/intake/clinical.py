@@ -34,7 +34,8 @@ class Clinical:
     Attributes:
         age: whole years, 0 to 120, or ``None``; from 90 on, what a device sends is saved as 90.
         sex: ``"female"``, ``"male"`` or ``None``.
-        site: body site as the sender names it, in Unicode's composed form, or ``None``.
+        site: body site as the sender names it, in Unicode's composed form and without blanks around it, or
+            ``None``.
     """
 
     age: int | None = None
