@@ -30,7 +30,8 @@ def publish_benchmark(output: Path, root: Path) -> Path:
     """Saves the output of a benchmark: its tables by their names, and single numbers as one line ``figures``.
 
     Args:
-        output: ``NAME.json``, the output of ``python -m benchmarks.NAME ... --json``.
+        output: ``NAME.json``, the output of ``python -m benchmarks.NAME ... --json``; ``benchmarks.json``,
+            that of all comparisons.
         root: folder of README.md and docs.
 
     Returns:
@@ -49,9 +50,8 @@ def publish_benchmark(output: Path, root: Path) -> Path:
         remedy = "Write the output of the benchmark with --json to NAME.json"
         raise SettingsError("This is not the output of a benchmark", where=output, remedy=remedy) from error
     lines = tables | ({"figures": [figures]} if figures else {})
-    return _save_results(
-        output.stem, {"command": f"python -m benchmarks.{output.stem}"}, _rounded(lines), root
-    )
+    module = "benchmarks" if output.stem == "benchmarks" else f"benchmarks.{output.stem}"
+    return _save_results(output.stem, {"command": f"python -m {module}"}, _rounded(lines), root)
 
 
 def publish(study: Path, root: Path) -> Path:

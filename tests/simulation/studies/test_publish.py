@@ -79,6 +79,13 @@ def test_the_output_of_a_benchmark_is_saved_as_lines(
     assert content == {"command": "python -m benchmarks.noise", "lines": saved}
 
 
+def test_the_comparisons_are_the_command_benchmarks(tmp_path: Path, root: Path) -> None:
+    output = tmp_path / "benchmarks.json"
+    output.write_text('{"table": [{"comparison": "bm3d"}]}')
+    content = json.loads(publish_benchmark(output, root).read_text("utf-8"))
+    assert content == {"command": "python -m benchmarks", "lines": {"table": [{"comparison": "bm3d"}]}}
+
+
 @pytest.mark.parametrize("printed", ["a table for people", "3", ""])
 def test_other_output_is_refused(
     tmp_path: Path, root: Path, printed: str, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,113 @@
+"""Other software to compare with: its own environments, and processes that measure when they are asked.
+
+An environment is made by the benchmark itself, once, by pip from the user's own package index, in the
+folder ``peers`` of the cache. It sees the packages of this environment behind its own ones, so that both
+sides use the same NumPy, TensorFlow and Flower, and nothing is downloaded twice.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryFile
+
+from benchmarks.measuring import Figures, Way
+from dermafed.shared.errors import DermaFedError
+from dermafed.shared.imaging.cache import default_cache_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+TORCH = ("torch", ("torch", "torchvision", "timm", "grad-cam"))
+"""PyTorch and what is built upon it; several gigabytes, since the package index has it with CUDA."""
+
+TF_KERAS_VIS = ("tf-keras-vis", ("tf-keras-vis",))
+RAY = ("ray", ("flwr[simulation]==1.41.*",))
+
+_MADE = "requirements.txt"
+
+
+class PeerMissing(DermaFedError):
+    """A peer cannot be had here, or does not work."""
+
+
+def environment(name: str, requirements: Sequence[str], folder: Path | None = None) -> Path:
+    """The Python of a peer's environment, which is made if it is not there with these requirements.
+
+    Args:
+        name: of the environment.
+        requirements: what pip installs into it.
+        folder: of all environments; by default in the cache.
+
+    Raises:
+        PeerMissing: it cannot be installed.
+    """
+    home = (folder or default_cache_folder() / "peers") / name
+    python, made, asked = home / "bin" / "python", home / _MADE, "\n".join((sys.version, *requirements))
+    if made.exists() and made.read_text("utf-8") == asked:
+        return python
+    rmtree(home, ignore_errors=True)
+    _call(name, sys.executable, "-m", "venv", str(home))
+    _show_ours(python)
+    _call(name, str(python), "-m", "pip", "install", "--quiet", *requirements)
+    made.write_text(asked, "utf-8")
+    return python
+
+
+def _show_ours(python: Path) -> None:
+    """Let an environment see ours, its own packages first."""
+    (packages,) = python.parent.parent.glob("lib/python*/site-packages")
+    (packages / "ours.pth").write_text(
+        f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n", "utf-8"
+    )
+
+
+def _call(name: str, *command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PeerMissing(f"{name} cannot be installed: {_last_line(done.stderr)}")
+
+
+def _last_line(text: str) -> str:
+    return (text.strip() or "no reason given").splitlines()[-1]
+
+
+@contextmanager
+def worker(name: str, *arguments: object, python: Path | str = sys.executable) -> Iterator[Way]:
+    """A process that runs ``benchmarks.workers.NAME``, prepared, and the way that lets it measure once.
+
+    Raises:
+        PeerMissing: it ended; with the last line that it wrote to its standard error.
+    """
+    command = [str(python), "-m", f"benchmarks.workers.{name}", *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with TemporaryFile("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, cwd=ROOT)
+        assert process.stdin
+        assert process.stdout
+        asked, answers = process.stdin, process.stdout
+
+        def answered() -> Figures:
+            text = answers.readline()
+            if not text:
+                process.wait()
+                log.seek(0)
+                raise PeerMissing(f"{name} ended: {_last_line(log.read())}")
+            found: dict[str, float] = json.loads(text)
+            return found
+
+        def measure() -> Figures:
+            asked.write("\n")
+            asked.flush()
+            return answered()
+
+        try:
+            answered()
+            yield measure
+        finally:
+            process.kill()
+            process.communicate()

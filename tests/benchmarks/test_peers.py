@@ -1,0 +1,54 @@
+"""Peers' environments, and workers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import peers
+from benchmarks.peers import PeerMissing, environment, worker
+
+
+def test_a_worker_measures_each_time_it_is_asked() -> None:
+    with worker("echo", "7") as measure:
+        assert [measure(), measure()] == [{"given": 7.0, "asked": 1.0}, {"given": 7.0, "asked": 2.0}]
+
+
+def test_a_worker_that_ends_is_a_missing_peer_with_its_reason() -> None:
+    reason = "echo ended: ValueError: could not convert string to float: 'x'"
+    with pytest.raises(PeerMissing, match=reason), worker("echo", "x"):
+        pass
+
+
+def test_an_environment_is_made_once_and_again_for_other_requirements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Sequence[str]] = []
+
+    def run(command: Sequence[str], **kwargs: object) -> SimpleNamespace:
+        calls.append(command)
+        if "venv" in command:
+            (Path(command[-1]) / "lib" / "python3" / "site-packages").mkdir(parents=True)
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    python = environment("other", ["one"], tmp_path)
+    assert python == tmp_path / "other" / "bin" / "python"
+    assert environment("other", ["one"], tmp_path) == python
+    assert [command[-1] for command in calls] == [str(tmp_path / "other"), "one"]
+    environment("other", ["two"], tmp_path)
+    assert [command[-1] for command in calls[2:]] == [str(tmp_path / "other"), "two"]
+    assert "site.addsitedir" in (tmp_path / "other/lib/python3/site-packages/ours.pth").read_text()
+
+
+def test_what_cannot_be_installed_is_missing_with_pips_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = SimpleNamespace(returncode=1, stderr="looking\nERROR: No matching distribution found for one\n")
+    monkeypatch.setattr(peers.subprocess, "run", lambda *args, **kwargs: failed)
+    with pytest.raises(PeerMissing, match=r"^other cannot be installed: ERROR: No matching distribution"):
+        environment("other", ["one"], tmp_path)
