@@ -16,7 +16,7 @@ from typing import Protocol, cast
 
 from benchmarks.measuring import Goal, Way
 
-NAMES = ("bm3d",)
+NAMES = ("images", "bm3d")
 
 
 @dataclass(frozen=True)
