@@ -14,7 +14,6 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryFile
 
 from benchmarks.measuring import Figures, Way
@@ -46,14 +45,16 @@ def environment(name: str, requirements: Sequence[str], folder: Path | None = No
     Raises:
         PeerMissing: it cannot be installed.
     """
-    home = (folder or default_cache_folder() / "peers") / name
-    python, made, asked = home / "bin" / "python", home / _MADE, "\n".join((sys.version, *requirements))
+    tag = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    home = (folder or default_cache_folder() / "peers") / f"{name}-{tag}"
+    python, made, asked = home / "bin" / "python", home / _MADE, "\n".join(requirements)
     if made.exists() and made.read_text("utf-8") == asked:
         return python
-    rmtree(home, ignore_errors=True)
-    _call(name, sys.executable, "-m", "venv", str(home))
+    if not python.exists():  # what an interrupted installation has left is used
+        _call(name, sys.executable, "-m", "venv", str(home))
     _show_ours(python)
-    _call(name, str(python), "-m", "pip", "install", "--quiet", *requirements)
+    # Not compiled: of gigabytes of modules only few are ever imported.
+    _call(name, str(python), "-m", "pip", "install", "--quiet", "--no-compile", *requirements)
     made.write_text(asked, "utf-8")
     return python
 

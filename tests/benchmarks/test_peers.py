@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,16 +34,19 @@ def test_an_environment_is_made_once_and_again_for_other_requirements(
         calls.append(command)
         if "venv" in command:
             (Path(command[-1]) / "lib" / "python3" / "site-packages").mkdir(parents=True)
+            (Path(command[-1]) / "bin").mkdir()
+            (Path(command[-1]) / "bin" / "python").touch()
         return SimpleNamespace(returncode=0, stderr="")
 
     monkeypatch.setattr(subprocess, "run", run)
     python = environment("other", ["one"], tmp_path)
-    assert python == tmp_path / "other" / "bin" / "python"
+    home = tmp_path / f"other-python{sys.version_info.major}.{sys.version_info.minor}"
+    assert python == home / "bin" / "python"
     assert environment("other", ["one"], tmp_path) == python
-    assert [command[-1] for command in calls] == [str(tmp_path / "other"), "one"]
+    assert [command[-1] for command in calls] == [str(home), "one"]
     environment("other", ["two"], tmp_path)
-    assert [command[-1] for command in calls[2:]] == [str(tmp_path / "other"), "two"]
-    assert "site.addsitedir" in (tmp_path / "other/lib/python3/site-packages/ours.pth").read_text()
+    assert [command[-1] for command in calls[2:]] == ["two"]
+    assert "site.addsitedir" in (home / "lib/python3/site-packages/ours.pth").read_text()
 
 
 def test_what_cannot_be_installed_is_missing_with_pips_last_line(
