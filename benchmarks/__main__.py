@@ -20,12 +20,10 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from subprocess import SubprocessError
 from typing import Any
 
 from benchmarks.comparisons import NAMES, Comparison, Place, comparison
 from benchmarks.measuring import alternate, line, load, merged, unmeasured
-from dermafed.shared.errors import DermaFedError
 from dermafed.simulation.studies.publish import publish_benchmark
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,8 +97,8 @@ def measured(name: str, compared: Comparison, given: argparse.Namespace) -> tupl
             with compared.ways(place) as ways:
                 ready = time.monotonic()
                 found = alternate(ways, repeats)
-        except (DermaFedError, SubprocessError, OSError, AssertionError) as error:
-            tell(f"{name} could not be measured: {error}")
+        except (Exception, SystemExit) as error:  # costs no other comparison its figures
+            tell(f"{name} could not be measured: {str(error) or type(error).__name__}")
             return list(unmeasured(name, compared.GOALS)), False
     prepared, took = ready - start, time.monotonic() - start
     tell(f"{name}: {took:.0f} s, {prepared:.0f} of them to prepare; load {before:.1f} at the start")

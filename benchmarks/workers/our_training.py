@@ -25,7 +25,7 @@ from dermafed.shared.training.feature_store import FeatureStore
 from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.recipe import Recipe
 
-BATCH = 16
+BATCH, SECOND = 16, "images a second"
 ROUNDS = {"default": 16, "full": 1}
 RECIPES = {
     "default": Recipe(epochs=0.25, views=4, batch_size=BATCH),
@@ -61,12 +61,11 @@ def prepare() -> Callable[[], dict[str, float]]:
         for number in range(1, ROUNDS[recipe] + 1):
             at = trainer.train(at, number, {}).weights
             ends.append(perf_counter())
-        a_round = RECIPES[recipe].epochs * len(data)
-        later = a_round * (ROUNDS[recipe] - 1) / (ends[-1] - ends[1]) if ROUNDS[recipe] > 1 else 0.0
-        return {
-            "images a second": a_round * ROUNDS[recipe] / (ends[-1] - ends[0]),
-            "images a second, later rounds": later,
-        }
+        a_round, rounds = RECIPES[recipe].epochs * len(data), len(ends) - 1
+        figures = {SECOND: a_round * rounds / (ends[-1] - ends[0])}
+        if rounds > 1:
+            figures[f"{SECOND}, later rounds"] = a_round * (rounds - 1) / (ends[-1] - ends[1])
+        return figures
 
     run(few)  # traces the network
     return lambda: run(data)
