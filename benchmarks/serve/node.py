@@ -46,20 +46,35 @@ def running_node(
     model: str, images: Path, folder: Path, devices: int, role: str = "device"
 ) -> Iterator[Node]:
     """A new clinic's node with this model, from its first response to its end."""
-    home, port = folder / "clinic", _free_port()
+    home, tokens = make_clinic(images, folder, devices, role)
+    with serving(home, model, folder / "serve.log") as (address, trusted, pid):
+        yield Node(address, trusted, tokens, pid)
+
+
+def make_clinic(
+    images: Path, folder: Path, devices: int, role: str = "device"
+) -> tuple[Path, tuple[str, ...]]:
+    """A new clinic's folder, and the tokens of its devices."""
+    home = folder / "clinic"
     _fl_client("init", str(home), "--clinic", "bench", "--data", str(images))
-    tokens = [
+    tokens = (
         _fl_client("token", f"{role}-{number}", "--role", role, "--dir", str(home))
         for number in range(devices)
-    ]
+    )
+    return home, tuple(tokens)
+
+
+@contextmanager
+def serving(home: Path, model: str, log: Path) -> Iterator[tuple[str, ssl.SSLContext, int]]:
+    """``fl-client serve`` of a clinic's folder: its address, how to trust it, its process."""
+    port = _free_port()
     where = ("--port", str(port), "--dir", str(home))
     serve = ("serve", "--model", str(Path(model).resolve()), *where, "--synthetic")
-    with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen([*FL_CLIENT, *serve], stdout=log, stderr=log)
+    with log.open("wb") as output:
+        process = subprocess.Popen([*FL_CLIENT, *serve], stdout=output, stderr=output)
     try:
         address = f"https://127.0.0.1:{port}"
-        trusted = _wait_until_healthy(address, home / "serving" / "ca.pem", process, folder / "serve.log")
-        yield Node(address, trusted, tuple(tokens), process.pid)
+        yield address, _wait_until_healthy(address, home / "serving" / "ca.pem", process, log), process.pid
     finally:
         process.terminate()
         process.wait(60)
@@ -84,7 +99,7 @@ def _wait_until_healthy(
                     return trusted
             except httpx.TransportError:
                 pass
-        time.sleep(0.5)
+        time.sleep(0.05)
     sys.exit(f"The node did not start:\n{log.read_text('utf-8', 'replace')}")
 
 
