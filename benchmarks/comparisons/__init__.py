@@ -16,7 +16,7 @@ from typing import Protocol, cast
 
 from benchmarks.measuring import Goal, Way
 
-NAMES = ("images", "bm3d", "scorecam", "serve", "round", "simulation", "start")
+NAMES = ("images", "bm3d", "scorecam", "serve", "round", "simulation", "start", "idle", "default-run")
 
 
 @dataclass(frozen=True)
