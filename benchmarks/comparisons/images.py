@@ -17,7 +17,7 @@ from benchmarks.measuring import Goal, Way
 from benchmarks.peers import TORCH, PeerMissing, environment, worker
 from benchmarks.pictures import pictures
 
-IMAGES, SIDE = 64, 128
+IMAGES, SIDE = 192, 128
 SECOND = "images a second"
 LATER = f"{SECOND}, later rounds"
 FULL, DEFAULT, KERAS, TIMM = "full fine-tuning", "default recipe", "Keras fit", "PyTorch + timm"

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.comparisons import NAMES, Place
-from benchmarks.measuring import Goal, Way
+from benchmarks.comparisons import NAMES, Place, comparison
+from benchmarks.measuring import Goal, Way, unmeasured
 from dermafed.shared.errors import DermaFedError
 from dermafed.simulation.studies.marks import renew
+from tests.paths import ROOT
 
 
 def made_up(*, slow: bool = False, broken: bool = False) -> Any:
@@ -109,3 +110,12 @@ def test_every_comparison_is_listed_with_peer_and_goal(
     out = capsys.readouterr().out
     assert [line.partition(":")[0] for line in out.splitlines() if not line.startswith(" ")] == list(NAMES)
     assert "  BM3D + CLAHE against bm3d + CLAHE, seconds an image: >= 100 times\n" in out
+
+
+def test_the_published_table_has_the_goals_of_the_code() -> None:
+    published = json.loads((ROOT / "docs" / "results" / "benchmarks.json").read_text("utf-8"))
+    asked = ("comparison", "figure", "way", "peer", "goal", "judged")
+    expected = [line for name in NAMES for line in unmeasured(name, comparison(name).GOALS)]
+    assert [[one[key] for key in asked] for one in published["lines"]["table"]] == [
+        [one[key] for key in asked] for one in expected
+    ]
