@@ -42,12 +42,10 @@ class RobustModels(TrainedModels):
 
     robust: RobustSettings = field(default_factory=RobustSettings)
     number: int = 1
-    _longest: float = math.inf
     _refused: dict[str, str] = field(default_factory=dict)
     _sketches: dict[str, Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._longest = self.screen.largest_step or math.inf
         if self.robust.rule == "norm-bound":
             self.screen = Screen(self.screen.parts, 1.0)
 
@@ -94,7 +92,7 @@ class RobustModels(TrainedModels):
         teach nothing, and an honest clinic's may be far from the others': they are shortened.
         """
         times = one.times_median[WEIGHTS]
-        too_long = times > self._longest  # never, where it is NaN
+        too_long = times > (self.rules.largest_step or math.inf)  # never, where it is NaN
         return f"its step of the weights is {times:.3g} times the median" if too_long else ""
 
     @property

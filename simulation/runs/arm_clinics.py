@@ -43,7 +43,7 @@ class ClinicTrainers:
             return build_private_trainer(clinic, plan, private, saved_features)
         trainer = build_clinic_trainer(clinic, plan, state)
         if attack is not None and unquote(clinic.name) == attack.clinic:
-            return hostile_trainer(attack.kind, trainer, plan, len(self.arm.members))
+            return hostile_trainer(attack, trainer, plan, len(self.arm.members))
         return trainer
 
 

@@ -102,17 +102,14 @@ class HostileTrainer:
         return replace(trained, weights=moved.astype(np.float32))
 
 
-def hostile_trainer(kind: AttackKind, honest: KerasTrainer, plan: Plan, clinics: int) -> HostileTrainer:
+def hostile_trainer(attack: Attack, honest: KerasTrainer, plan: Plan, clinics: int) -> HostileTrainer:
     """The hostile clinic's trainer, from the one that it would have if it were honest."""
     # Imported here, so that all else of this file needs no Keras.
     from dermafed.shared.model.classifier import parts_of
     from dermafed.shared.training.keras_trainer import KerasTrainer
     from dermafed.shared.training.training_network import shared_classifier
 
-    if Attack(kind, "").has_patch:
-        data = patched_too(honest.data)
-    else:
-        data = exchanged(honest.data, len(plan.model.classes))
+    data = patched_too(honest.data) if attack.has_patch else exchanged(honest.data, len(plan.model.classes))
     spoiled = KerasTrainer(
         plan.model,
         plan.recipe,
@@ -123,7 +120,7 @@ def hostile_trainer(kind: AttackKind, honest: KerasTrainer, plan: Plan, clinics:
         seed=honest.seed,
         memory=honest.memory,
     )
-    return HostileTrainer(kind, honest, spoiled, clinics, parts_of(shared_classifier(plan.model)))
+    return HostileTrainer(attack.kind, honest, spoiled, clinics, parts_of(shared_classifier(plan.model)))
 
 
 def exchanged(data: LabelledImages, classes: int) -> LabelledImages:

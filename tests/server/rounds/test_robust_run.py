@@ -112,9 +112,8 @@ def test_weights_that_are_too_long_leave_a_clinic_out_and_statistics_are_shorten
     parts = np.full(PARAMETERS, WEIGHTS, np.uint8)
     parts[-2:] = MEANS
     for part, left_out in ((WEIGHTS, {"c"}), (MEANS, set())):
-        with RobustModels(
-            start, RoundRules(1, 3), Screen(parts, 3.0), None, tmp_path, robust=MEDIAN
-        ) as models:
+        rules = RoundRules(1, 3, largest_step=3.0)
+        with RobustModels(start, rules, Screen(parts, 3.0), None, tmp_path, robust=MEDIAN) as models:
             for place, name in enumerate("abc"):
                 step = honest_step(place) * np.where((parts == part) & (name == "c"), 10, 1)
                 sent = Update((start + step).astype(np.float32), 1, {"loss": 1.0})
