@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cost.loopback import loopback_seconds
-from benchmarks.cost.ours import light_nodes
+from benchmarks.cost.ours import PLAN, light_nodes
 from benchmarks.cost.usage import cpu_percent, cpu_seconds, peak_mb
 from dermafed.client.cli import app as fl_client
 from dermafed.client.node.home import make_home
@@ -31,18 +31,6 @@ from tests.faults.federation import typed
 from tests.journeys.whole_run import WholeRun
 from tests.ports import free_port
 
-PLAN = """\
-name = "{name}"
-rounds = {rounds}
-weights = "none"
-calibrate = false
-[model]
-image_size = 64
-[preprocess]
-denoise = "none"
-[rules]
-quorum = {clinics}
-"""
 RUN = "crowd"
 NODE = "clinic000"
 """The clinic whose whole node is measured before the light nodes come."""

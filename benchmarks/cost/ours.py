@@ -15,7 +15,7 @@ from tests.journeys.whole_run import WholeRun, whole_run
 from tests.ports import free_port
 
 PLAN = """
-name = "cost"
+name = "{name}"
 rounds = {rounds}
 weights = "none"
 threads = 1
@@ -44,7 +44,7 @@ def our_rounds(folder: Path, clinics: int, rounds: int) -> Cost:
         for name in members:
             log, home = run.home(name).parent / "node.log", str(run.home(name))
             run.start(name, log, sys.executable, "-m", "benchmarks.cost.idle_node", home)
-        run.start_run(PLAN.format(rounds=rounds, clinics=clinics), members)
+        run.start_run(PLAN.format(name="cost", rounds=rounds, clinics=clinics), members)
         return cost_of_rounds(history(run), rounds, counter, run.check)
 
 
@@ -58,7 +58,7 @@ def server_memory(folder: Path, clinics: int, rounds: int) -> float:
         light = light_nodes(f"localhost:{port}", ca, keys)
         run.start("nodes", run.server_side / "nodes.log", *light)
         run.wait_until(lambda: all_connected(run), pause=1)
-        run.start_run(PLAN.format(rounds=rounds, clinics=clinics), ())
+        run.start_run(PLAN.format(name="cost", rounds=rounds, clinics=clinics), ())
         last = run.finished_run()
         assert (last["status"], last["rounds_done"]) == ("finished", rounds), last
         return peak_mb(run.processes["server"].pid)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import socket
 import threading
 import time
@@ -29,13 +28,10 @@ from flwr.supercore.inflatable.inflatable_object import (
 )
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
-from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
-from flwr.superlink.config_loader import SuperLinkLifespanConfig
-from flwr.superlink.main import create_app
 
 from dermafed.shared.protocol.node_key import to_pem
 from tests.client.certificates import Certificate
+from tests.stock_superlink import stock_superlink
 
 FAB_TEXT = """\
 [project]
@@ -111,7 +107,7 @@ class SuperLink:
 @contextmanager
 def superlink(folder: Path, certificate: Certificate) -> Iterator[SuperLink]:
     """A server on a free port of this machine, with one run."""
-    app = create_app(_settings(folder / "flower.db"), SuperLinkLifespan)
+    app = stock_superlink(str(folder / "flower.db"))
     state = app.state.linkstate_factory.state()
     run, task = _run(state)
     link = SuperLink(state, run, "", [])
@@ -175,30 +171,3 @@ def _run(state: Any) -> tuple[int, int]:
     assert state.claim_task(task)
     assert state.activate_task(task)
     return int(run), int(task)
-
-
-def _settings(database: Path) -> SuperLinkLifespanConfig:
-    return SuperLinkLifespanConfig(
-        control_address="",
-        health_server_address=None,
-        host="127.0.0.1",
-        port=0,
-        insecure=True,
-        certificates=None,
-        superexec_auth_secret=os.urandom(32),
-        authn_plugin=NoOpControlAuthnPlugin(),
-        event_log_plugin=None,
-        fleet_event_log_plugin=None,
-        enable_event_log=False,
-        artifact_provider=None,
-        enable_supernode_auth=True,
-        fleet_api_type="grpc-rere",
-        fleet_api_address=None,
-        simulation=False,
-        ssl_ca_certfile=None,
-        ssl_certfile=None,
-        ssl_keyfile=None,
-        database=str(database),
-        isolation="process",
-        runtime_dependency_install=False,
-    )

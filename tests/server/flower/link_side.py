@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import ssl
 import threading
 import time
@@ -22,16 +21,13 @@ from fastapi import FastAPI
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME
-from flwr.superlink.auth_plugin import NoOpControlAuthnPlugin
-from flwr.superlink.cli.flower_superlink import SuperLinkLifespan
-from flwr.superlink.config_loader import SuperLinkLifespanConfig
-from flwr.superlink.main import create_app
 from google.protobuf.message import Message as Proto
 
 from dermafed.server.coordinator.listener import Certificate
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.message_store import missing_objects, object_keys, read_message, store_message
 from dermafed.server.flower.node_objects import objects_of
+from tests.stock_superlink import stock_superlink
 
 PEM = serialization.Encoding.PEM
 
@@ -109,31 +105,7 @@ class Caller:
 
 def stock_app(link: Link) -> FastAPI:
     """Flower's own app, with all its APIs, over the state of a link."""
-    config = SuperLinkLifespanConfig(
-        control_address="",
-        health_server_address=None,
-        host="127.0.0.1",
-        port=0,
-        insecure=True,
-        certificates=None,
-        superexec_auth_secret=os.urandom(32),
-        authn_plugin=NoOpControlAuthnPlugin(),
-        event_log_plugin=None,
-        fleet_event_log_plugin=None,
-        enable_event_log=False,
-        artifact_provider=None,
-        enable_supernode_auth=True,
-        fleet_api_type="grpc-rere",
-        fleet_api_address=None,
-        simulation=False,
-        ssl_ca_certfile=None,
-        ssl_certfile=None,
-        ssl_keyfile=None,
-        database=FLWR_IN_MEMORY_DB_NAME,
-        isolation="process",
-        runtime_dependency_install=False,
-    )
-    app = create_app(config, SuperLinkLifespan)
+    app = stock_superlink(FLWR_IN_MEMORY_DB_NAME)
     app.state.linkstate_factory.state_instance = link.state
     return app
 
