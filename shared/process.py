@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import threading
@@ -22,7 +21,6 @@ QUIET = {
 """Environment variables with which Flower and Ray call nobody and write little."""
 
 _LOWEST_PRIORITY = 19
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt(3)
 _PATIENCE_SECONDS = 10.0
 
 
@@ -45,16 +43,6 @@ def lower_priority() -> None:
     """Let every other process go first from now on: for work that nobody waits for, such as training."""
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, 0, _LOWEST_PRIORITY)
-
-
-def return_freed_memory() -> None:
-    """Give large blocks of memory back to the system as soon as they are freed, where glibc allocates them.
-
-    It otherwise keeps blocks up to 32 MB for later, in as many heaps as threads: most of a server's memory.
-    """
-    if hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(_MMAP_THRESHOLD, 2**20)
-        library.mallopt(_ARENA_MAX, 2)
 
 
 def end_with_parent() -> None:

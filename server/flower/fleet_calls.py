@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from fastapi import HTTPException
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -106,7 +105,7 @@ class FleetCalls:
                 if refusal := self._refusal(message):
                     return JSONResponse({"detail": refusal}, status_code=403)
                 if not isinstance(message, PullMessagesRequest) or self.inboxes.take(node):
-                    return await run_in_threadpool(self._response, call, message, node)
+                    return await asyncio.to_thread(self._response, call, message, node)
             await self.inboxes.wait(node)
             return _encoded(PullMessagesResponse(reconnect=Reconnect(reconnect=ASK_AGAIN)))
 
