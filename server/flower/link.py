@@ -119,10 +119,6 @@ class Link:
         )
         return sorted(nodes, key=lambda node: node.clinic)
 
-    def node_ids(self) -> dict[str, int]:
-        """Name to node id of these clinics."""
-        return {node.clinic: node.id for node in self.nodes()}
-
     @contextmanager
     def open_run(self) -> Iterator[int]:
         """A run of Flower, open within the context; one at a time, since Flower has one task per process.

@@ -93,7 +93,8 @@ class _Used:
             return False
         self._known.add(signature)
         heappush(self._oldest_first, signature)
-        if len(self._known) > _REMEMBERED:
+        expired = datetime.now(UTC) - _BEHIND, 0  # nobody can use them again
+        while len(self._known) > _REMEMBERED or (self._oldest_first and self._oldest_first[0] < expired):
             self._forgotten = heappop(self._oldest_first)
             self._known.remove(self._forgotten)
         return True
