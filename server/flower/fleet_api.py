@@ -51,7 +51,7 @@ def fleet_only(link: Link) -> ASGIApp:
         recognise(scope, str(node))
         # One that waits for a message is as silent as one that has ended.
         listening = scope["raw_path"] == _PULL
-        with contacts.heard(node) if listening else contacts.call(node):
+        with contacts.heard(node, link.inboxes.hold_seconds) if listening else contacts.call(node):
             async with turns[node]:
                 # A node tries again after 503, unlike after 408.
                 answer = Response(status_code=503)

@@ -106,7 +106,7 @@ class FleetCalls:
                     return JSONResponse({"detail": refusal}, status_code=403)
                 if not isinstance(message, PullMessagesRequest) or self.inboxes.take(node):
                     return await asyncio.to_thread(self._response, call, message, node)
-            await self.inboxes.wait(node)
+            await self.inboxes.wait(node, self.inboxes.hold_seconds)
             return _encoded(PullMessagesResponse(reconnect=Reconnect(reconnect=ASK_AGAIN)))
 
         return await http_error_translator(request, handle)
