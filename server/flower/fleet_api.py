@@ -55,7 +55,7 @@ def fleet_only(link: Link) -> ASGIApp:
             async with turns[node]:
                 # A node tries again after 503, unlike after 408.
                 answer = Response(status_code=503)
-                with SpooledTemporaryFile(_IN_MEMORY, dir=link.folder) as body:
+                with SpooledTemporaryFile(_IN_MEMORY, dir=str(link.folder)) as body:
                     if await _read(receive, body):
                         answer = await fleet.answer(Request(_as_called(scope)), node, body)
                 await answer(scope, receive, send)

@@ -78,14 +78,14 @@ class ServedState(InMemoryLinkState):
                 self._undelivered[about.dst_node_id] = [*kept, stored]
             return stored
 
-    def get_message_ins(self, node_id: int, limit: int | None) -> list[Message]:
+    def get_message_ins(self, node_id: int, limit: int | None, *, run_id: int | None = None) -> list[Message]:
         """The messages for a node that it has not got yet; Flower's looks through those for all nodes."""
         with self.lock:
             keys = self._undelivered.pop(node_id, [])
             self._check_stored_messages(set(keys))
             waiting = [self.message_ins_store[key] for key in keys if key in self.message_ins_store]
-            found = waiting[:limit]
-            self._undelivered[node_id] = [one.metadata.message_id for one in waiting[len(found) :]]
+            found = [one for one in waiting if run_id in (None, one.metadata.run_id)][:limit]
+            self._undelivered[node_id] = [one.metadata.message_id for one in waiting if one not in found]
             for message in found:
                 message.metadata.delivered_at = now().isoformat()
             return found
