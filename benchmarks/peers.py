@@ -26,6 +26,7 @@ TORCH = ("torch", ("torch", "torchvision", "timm", "grad-cam"))
 
 TF_KERAS_VIS = ("tf-keras-vis", ("tf-keras-vis",))
 RAY = ("ray", ("flwr[simulation]==1.41.*",))
+NVFLARE = ("nvflare", ("nvflare==2.9.*",))
 
 _MADE = "requirements.txt"
 
