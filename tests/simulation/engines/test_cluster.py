@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,49 @@ def test_two_nodes_give_what_local_gives(two_nodes: Any, tmp_path: Path) -> None
     check_cluster(two_nodes.address, [tmp_path])
     with pytest.raises(SettingsError, match=r"does not see /nowhere.*where all of them see it"):
         check_cluster(two_nodes.address, [Path("/nowhere")])
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_lost_ends_the_run_which_can_go_on(two_nodes: Any, tmp_path: Path) -> None:
+    used = tmp_path / "used"
+    used.mkdir()
+    client = build_client_app(NotedTrainers(used))  # no cache: a second of work for each message
+    run_local(server(tmp_path / "local", rounds=3), client, NAMES)
+    (other,) = two_nodes.worker_nodes
+
+    def lose() -> None:
+        while not (tmp_path / "ray" / "round-0001.npz").exists():
+            time.sleep(0.05)
+        while other.node_id not in {path.name for path in used.iterdir()}:
+            time.sleep(0.05)
+        two_nodes.remove_node(other, allow_graceful=False)
+
+    losing = Thread(target=lose, daemon=True)
+    losing.start()
+    with pytest.raises(FederationError, match="Ray has lost a machine or a worker") as error:
+        run_ray(
+            server(tmp_path / "ray", rounds=3),
+            client,
+            NAMES,
+            address=two_nodes.address,
+            folder=tmp_path / "ray",
+        )
+    losing.join()
+    assert "--resume" in error.value.remedy
+    stopped = load_state(tmp_path / "ray")
+    assert 1 <= stopped.round < 3
+    assert all(row.replied == len(NAMES) and not row.left_out for row in stopped.history)
+    run_ray(
+        server(tmp_path / "ray", rounds=3, resume=True),
+        client,
+        NAMES,
+        address=two_nodes.address,
+        folder=tmp_path / "ray",
+    )
+    here, there = load_state(tmp_path / "local"), load_state(tmp_path / "ray")
+    assert there.round == 3
+    assert all(row.replied == len(NAMES) for row in there.history)
+    np.testing.assert_allclose(there.weights, here.weights, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.slow
