@@ -1,10 +1,10 @@
 """Decode image files: the only decoder of DermaFed, so that training and serving get the same pixels.
 
 Pillow opens every file: unlike OpenCV it distinguishes colour modes and refuses truncated files. It decodes
-all but upright colour JPEGs: of these, simplejpeg makes the same pixels (libjpeg's accurate DCT), and Pillow
-takes twice as long to hand its own over as to decode them. Pillow's silent errors (16-bit gray becomes white,
-CMYK is converted without its profile, a damaged JPEG is shown) are refused or corrected here. Colour profiles
-are not applied: the values are taken as sRGB.
+all but the usual JPEGs in colour: of these, simplejpeg makes the same pixels (libjpeg's accurate DCT), and
+Pillow takes twice as long to hand its own over as to decode them. Pillow's silent errors (16-bit gray becomes
+white, CMYK is converted without its profile, a damaged JPEG is shown) are refused or corrected here. Colour
+profiles are not applied: the values are taken as sRGB.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -26,6 +27,9 @@ MAX_BYTES = 256 * 2**20
 
 # Pillow gives an image's memory back at once; getting it anew, page by page, took as long as decoding.
 Image.core.set_blocks_max(4)  # type: ignore[attr-defined]  # of 16 MiB each, for all threads together
+
+# How cameras ask for their pictures to be turned, by EXIF's orientation; mirrored ones are left to Pillow.
+_TURNS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 _RESAVE = "Save it again as an 8-bit RGB JPEG or PNG"
 _REPLACE = "Copy the file again from its source, or leave it out"
@@ -95,7 +99,7 @@ def decode_image(data: bytes, *, where: object = "") -> NDArray[np.uint8]:
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _refuse_bomb(image.size, where)
-            if _is_upright_colour(image) and (pixels := decode_whole(data, image.size)) is not None:
+            if (pixels := _colour_jpeg(image, data)) is not None:
                 return pixels
             _refuse_damaged_scan(image, data, where)
             image.load()
@@ -138,10 +142,15 @@ def content_digest(path: Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
-def _is_upright_colour(image: Image.Image) -> bool:
-    """Whether an opened image is a JPEG in colour that does not ask to be turned."""
-    is_colour = image.format == "JPEG" and image.mode == "RGB"
-    return is_colour and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+def _colour_jpeg(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
+    """The pixels of an opened JPEG in colour, upright; ``None`` where Pillow has to decode it."""
+    if image.format != "JPEG" or image.mode != "RGB":
+        return None
+    turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+    pixels = decode_whole(data, image.size) if turn in (1, *_TURNS) else None
+    if pixels is None or turn == 1:
+        return pixels
+    return np.asarray(cv2.rotate(pixels, _TURNS[turn]), np.uint8)
 
 
 def _refuse_damaged_scan(image: Image.Image, data: bytes, where: object) -> None:

@@ -292,6 +292,19 @@ def test_a_colour_jpeg_has_the_pixels_that_pillow_decodes(
         np.testing.assert_array_equal(decode_image(data), np.asarray(expected))
 
 
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_colour_jpeg_is_turned_as_pillow_turns_it(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    data = encode(RGB, "JPEG", exif=exif)
+    with Image.open(BytesIO(data)) as expected:
+        turned = np.asarray(ImageOps.exif_transpose(expected))
+    pixels = decode_image(data)
+    np.testing.assert_array_equal(pixels, turned)
+    assert pixels.flags.c_contiguous
+    assert pixels.flags.writeable
+
+
 @needs_real_images
 def test_real_images_have_the_pixels_that_pillow_decodes() -> None:
     for path in [*ham_paths(20), *sorted(DEVICE.glob("*.jpg"))]:
