@@ -1,8 +1,13 @@
 """A round besides training of EfficientNetB0's weights, 3 clinics: ours over TLS, stock Flower, and NVFlare.
 
-``python -m benchmarks.federation_cost`` says what ours and stock Flower do, and
-:mod:`benchmarks.cost.nvflare` what NVFlare does. A turn is a run of two rounds, of which the second is
-measured. Stock Flower has no TLS and no node keys here, and nothing on the disk.
+All sides move the weights (4 million) to each clinic to train and to evaluate, and back once; no clinic
+trains. All of it runs on this machine, nodes and server in processes of their own, and the messages pass a
+relay that counts the bytes. A turn is a run of two rounds, of which the second is measured.
+
+Ours has TLS, node keys, gate and audit log; only the trainer is replaced. Stock Flower is FedAvg with an
+array for each layer and its default of a process for each message. To its advantage: no TLS, no node keys,
+nothing on the disk, and no TensorFlow in its clients, which a real one would load in each of those processes.
+:mod:`benchmarks.cost.nvflare` says what NVFlare does.
 """
 
 from __future__ import annotations
@@ -17,11 +22,10 @@ from benchmarks.cost.ours import our_rounds
 from benchmarks.cost.relay import Cost
 from benchmarks.cost.stock import stock_rounds
 from benchmarks.federation import in_own_process
-from benchmarks.federation_cost import FEW, shapes_of_weights
 from benchmarks.measuring import Figures, Goal, Way
 from benchmarks.peers import NVFLARE, PeerMissing, environment
 
-ROUNDS = 2
+CLINICS, ROUNDS = 3, 2
 SECONDS, MB = "seconds a round", "MB a round and clinic"
 OURS, STOCK, POC = "fl-server and fl-client, TLS", "stock Flower", "NVFlare POC, TLS"
 GOALS = (
@@ -41,17 +45,29 @@ def ways(place: Place) -> Iterator[Mapping[str, Way]]:
 
     def way(run: Callable[[], Cost]) -> Figures:
         cost = run()
-        return {SECONDS: cost.seconds, MB: cost.bytes / FEW / 1e6}
+        return {SECONDS: cost.seconds, MB: cost.bytes / CLINICS / 1e6}
 
     found = {
-        OURS: lambda: way(lambda: our_rounds(place.folder / f"ours{next(turns)}", FEW, ROUNDS)),
-        STOCK: lambda: way(lambda: stock_rounds(place.folder / f"stock{next(turns)}", FEW, ROUNDS, shapes)),
+        OURS: lambda: way(lambda: our_rounds(place.folder / f"ours{next(turns)}", CLINICS, ROUNDS)),
+        STOCK: lambda: way(
+            lambda: stock_rounds(place.folder / f"stock{next(turns)}", CLINICS, ROUNDS, shapes)
+        ),
     }
     try:
         python = environment(*NVFLARE)
         found[POC] = lambda: way(
-            lambda: nvflare_rounds(python, place.folder / f"nvflare{next(turns)}", FEW, ROUNDS)
+            lambda: nvflare_rounds(python, place.folder / f"nvflare{next(turns)}", CLINICS, ROUNDS)
         )
     except PeerMissing as error:
         place.note(str(error))
     yield found
+
+
+def shapes_of_weights() -> list[tuple[int, ...]]:
+    """Shapes of the weights of EfficientNetB0 with three classes, an array for each."""
+    from dermafed.shared.lesions.record import PAPER_CLASSES
+    from dermafed.shared.model.classifier import build_classifier
+    from dermafed.shared.model.model_settings import ModelSettings
+
+    classifier = build_classifier(ModelSettings(PAPER_CLASSES, image_size=64))
+    return [tuple(weight.shape) for weight in classifier.weights]
