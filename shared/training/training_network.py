@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dermafed.shared.model.classifier import build_classifier, fix_batch_norm, logits_model, set_flat, to_flat
 from dermafed.shared.model.lesion_weights import finder_size
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.training.backend import compiles_steps
+from dermafed.shared.training.backend import compiles_steps, faster_in_training
 from dermafed.shared.training.data import Batch
 from dermafed.shared.training.frozen_front import frozen_front, rest_of
 from dermafed.shared.training.guidance import GuidedCrossEntropy, beside_targets, guided_output
@@ -37,6 +37,7 @@ class ProximalModel(keras.Model):  # type: ignore[misc]
         """Take a classifier, or what of it lies behind its front; whether evidence comes with its logits."""
         output = guided_output(classifier) if guided else logits_model(classifier).output
         network = rest_of(classifier, front, output) if front else keras.Model(classifier.input, output)
+        network = faster_in_training(network)
         super().__init__(network.input, network.output, name="proximal")
         self.mu = mu
         weights = self.trainable_variables if mu else []
