@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 Floats = NDArray[np.float64]
 
@@ -66,6 +65,9 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> In
     """
     if trials == 0:
         return None
+    # Imported here: it takes 25 MB, which most processes of a federation never need.
+    from scipy.stats import beta
+
     tail, failures = (1 - confidence) / 2, trials - successes
     low = beta.ppf(tail, successes, failures + 1) if successes else 0.0
     high = beta.ppf(1 - tail, successes + 1, failures) if failures else 1.0

@@ -17,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, binom
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.metrics.decision.score_counts import ScoreCounts
@@ -74,6 +73,8 @@ def allowed_misses(
     Example:
         29 melanomas: none, since 0.9 ** 29 = 0.047 <= 0.05. 28 are too few: 0.9 ** 28 = 0.052.
     """
+    from scipy.stats import binom  # 25 MB, which few processes of a federation need
+
     _check(most_missed, confidence)
     proven = np.flatnonzero(binom.cdf(np.arange(melanomas), melanomas, most_missed) <= 1 - confidence)
     return int(proven[-1]) if proven.size else None
@@ -87,6 +88,8 @@ def melanomas_needed(
     Example:
         For 10 % and 95 %: 29 without a miss, 76 with 3, 103 with 5.
     """
+    from scipy.stats import binom  # see allowed_misses
+
     _check(most_missed, confidence)
     number = missed + 1
     while binom.cdf(missed, number, most_missed) > 1 - confidence:
@@ -121,6 +124,8 @@ def largest_miss_rate(melanomas: int, missed: int, confidence: float = CONFIDENC
     """
     if missed >= melanomas:
         return 1.0
+    from scipy.stats import beta  # see allowed_misses
+
     return float(beta.ppf(confidence, missed + 1, melanomas - missed))
 
 
