@@ -16,6 +16,11 @@ Figures = Mapping[str, float]
 Way = Callable[[], Figures]
 
 
+def installed() -> dict[str, str]:
+    """The environment in which a command keeps its bytecode, as after an installation by pip."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @dataclass(frozen=True)
 class Goal:
     """A line of the table: one figure of our way, beside that of a peer.

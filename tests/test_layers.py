@@ -121,6 +121,8 @@ def test_a_server_needs_no_keras() -> None:
         ("dermafed.shared.model.model_info", ("cv2", "keras", "tensorflow", "flwr", "rich", "typer")),
         # Flower itself imports rich and typer.
         ("dermafed.shared.protocol.messages", ("cv2", "keras", "tensorflow")),
+        # What simulates a thousand light clinics, or is one.
+        ("dermafed.client.node.client_app", ("cv2", "keras", "tensorflow", "scipy.optimize", "scipy.stats")),
     ],
 )
 def test_plain_data_loads_no_large_library(module: str, heavy: tuple[str, ...]) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from time import perf_counter
 
 from benchmarks.comparisons import Place
-from benchmarks.measuring import Figures, Goal, Way
+from benchmarks.measuring import Figures, Goal, Way, installed
 from tests.commands.test_help import script
 
 SECONDS, FIRST, REACHED = "seconds", "seconds to the first round on screen", "federated balanced accuracy"
@@ -26,13 +26,15 @@ SLOW = True
 
 @contextmanager
 def ways(place: Place) -> Iterator[Mapping[str, Way]]:
-    """A run with a cache of its own for each turn."""
+    """A run with a cache of its own for each turn; the bytecode of its modules is there."""
     turns = count()
+    load = "from dermafed.simulation.runs.arms import load_training; load_training()"
+    subprocess.run([sys.executable, "-c", load], check=True, env=installed())
 
     def run() -> Figures:
         folder = place.folder / f"run{next(turns)}"
         command = [script("fl-simulate"), "--json", "--out", str(folder / "out")]
-        environment = {**os.environ, "DERMAFED_CACHE": str(folder / "cache")}
+        environment = {**installed(), "DERMAFED_CACHE": str(folder / "cache")}
         folder.mkdir()
         start, first = perf_counter(), float("nan")
         with (

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from benchmarks.comparisons import Place
-from benchmarks.measuring import Figures, Goal, Way
+from benchmarks.measuring import Figures, Goal, Way, installed
 from benchmarks.serve.node import make_clinic, serving
 from benchmarks.untrained import save_untrained
 from tests.commands.test_help import script
@@ -20,13 +20,13 @@ SLOW = False
 
 @contextmanager
 def ways(place: Place) -> Iterator[Mapping[str, Way]]:
-    """Both have run once before: files are in memory, the node has its keys and its saved network."""
+    """Both have run once before: files and bytecode are there, and the node's keys and its saved network."""
     model = save_untrained(place.folder, image_size=192, features="blocks", views_at_test=2)
     home, _ = make_clinic(place.folder, place.folder, devices=0)
 
     def ask_for_help() -> Figures:
         start = perf_counter()
-        subprocess.run([script("fl-simulate"), "--help"], check=True, capture_output=True)
+        subprocess.run([script("fl-simulate"), "--help"], check=True, capture_output=True, env=installed())
         return {SECONDS: perf_counter() - start}
 
     def serve() -> Figures:

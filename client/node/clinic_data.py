@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.client.node.reviewed import read_reviewed
-from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
 from dermafed.shared.lesions.class_map import class_map_for
 from dermafed.shared.lesions.clinic_split import (
     SPLIT_FILE,
@@ -144,6 +143,9 @@ def preprocess_clinic_data(split: ClinicSplit, offer: Offer) -> None:
         ImageError: an image cannot be read.
     """
     paths = [record.path for record in (*split.splits.train, *split.splits.validation)]
+    # Imported here: OpenCV takes 16 MB, which a node that does not train never needs.
+    from dermafed.shared.imaging.cache import PreprocessCache, default_cache_folder
+
     PreprocessCache(default_cache_folder()).load(paths, offer.preprocess)
 
 

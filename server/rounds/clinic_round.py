@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 _LATER = {"images", "melanoma_sensitivity"}  # than the other fields: a file may lack them
@@ -41,9 +41,11 @@ class ClinicRound:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types; undefined numbers are ``None``; the last two are left out then."""
+        # asdict would copy each value, of a thousand clinics a round.
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
         values = {
             name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in asdict(self).items()
+            for name, value in own.items()
         }
         return {name: value for name, value in values.items() if name not in _LATER or value is not None}
 

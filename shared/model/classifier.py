@@ -122,7 +122,7 @@ def to_flat(model: keras.Model) -> NDArray[np.float32]:
 
 
 def set_flat(model: keras.Model, weights: NDArray[np.float32]) -> None:
-    """Write a flat vector into the model.
+    """Write a flat vector into the model; values that are there already are not assigned, which is slow.
 
     Raises:
         ModelError: the vector belongs to another architecture.
@@ -135,7 +135,9 @@ def set_flat(model: keras.Model, weights: NDArray[np.float32]) -> None:
             remedy="Use the settings the weights were trained with",
         )
     for variable, part in zip(variables, np.split(weights, np.cumsum(sizes)[:-1]), strict=True):
-        variable.assign(part.reshape(variable.shape))
+        values = part.reshape(variable.shape)
+        if keras.ops.convert_to_numpy(variable.value).tobytes() != values.tobytes():  # -0.0 is not 0.0
+            variable.assign(values)
 
 
 def batch_norm_mask(model: keras.Model) -> NDArray[np.bool_]:

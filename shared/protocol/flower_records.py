@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from io import BytesIO
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from dermafed.shared.errors import FederationError
 
+_NUMPY = "numpy.ndarray"  # Flower's name of this form
 _NPY_HEADER_BYTES = 4096
 _PLAIN = re.compile(r"[<>|=]?[A-Za-z]+[0-9]* \([0-9, ]*\)", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -22,7 +25,22 @@ _Record = TypeVar("_Record")
 
 def to_arrays(**arrays: NDArray[Any]) -> ArrayRecord:
     """Named arrays as a record; each costs Flower two requests."""
-    return ArrayRecord({name: Array(np.ascontiguousarray(array)) for name, array in arrays.items()})
+    return ArrayRecord({name: _array(np.ascontiguousarray(array)) for name, array in arrays.items()})
+
+
+def _array(values: NDArray[Any]) -> Array:
+    """The array as ``Array(values)`` makes it, byte for byte, several times as fast for a small one."""
+    data = _npy_header(values.dtype, values.shape) + values.tobytes()
+    return Array(str(values.dtype), values.shape, _NUMPY, data)
+
+
+@lru_cache(maxsize=256)
+def _npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """What NumPy writes before the values of a contiguous array."""
+    written = BytesIO()
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(written, header)
+    return written.getvalue()
 
 
 def record_of(content: RecordDict, name: str, kind: type[_Record]) -> _Record:
@@ -148,6 +166,9 @@ def read_array(
     _expect(name, array.dtype, tuple(array.shape), wanted, shape)
     if len(array.data) > math.prod(shape) * wanted.itemsize + _NPY_HEADER_BYTES:
         raise FederationError(f"the array '{name}' is larger than its shape")
+    header, size = _npy_header(wanted, shape), math.prod(shape) * wanted.itemsize
+    if array.stype == _NUMPY and array.data.startswith(header) and len(array.data) == len(header) + size:
+        return np.frombuffer(array.data, wanted, offset=len(header)).reshape(shape).copy()
     try:
         values = array.numpy()
     except Exception as error:  # NumPy parses the header as Python, and raises whatever that does

@@ -25,7 +25,7 @@ from dermafed.shared.training.exact_head.head_sums import (
 from dermafed.shared.training.exact_head.ridge import LinearHead
 from dermafed.shared.training.exact_head.slope_sums import SlopeSums
 from dermafed.shared.training.own_layer import own_layer
-from dermafed.shared.training.predict import BATCH_SIZE, apply_in_batches
+from dermafed.shared.training.predict import BATCH_SIZE, FrozenFeatures, apply_in_batches
 from dermafed.shared.training.trainer import FloatVector
 
 
@@ -43,6 +43,7 @@ class ClinicHead:
         classifier: loads the classifier with a model's weights, in a round.
         artefacts: the share of images on which an artefact is drawn.
         seed: of these artefacts.
+        frozen: what the frozen blocks make of the images, where that is saved and no artefact is drawn.
     """
 
     data: LabelledImages
@@ -51,6 +52,7 @@ class ClinicHead:
     classifier: Callable[[FloatVector, int], keras.Model]
     artefacts: float = 0.0
     seed: int = 0
+    frozen: FrozenFeatures | None = None
     _model: bytes = b""
     _features: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
@@ -105,12 +107,15 @@ class ClinicHead:
         # With its own batch normalisation, the clinic's model also depends on the round.
         model = hashlib.sha256(np.ascontiguousarray(weights).data).digest() + round.to_bytes(8, "big")
         if model != self._model:
-            network = features_network(self.classifier(weights, round))
-            images = self.data.images
-            used = ArtefactImages(images, self.artefacts, self.seed) if self.artefacts else images
-            self._features = apply_in_batches(network, used, self.data.metadata)
-            self._model = model
+            self._features, self._model = self._computed(self.classifier(weights, round)), model
         return self._features
+
+    def _computed(self, classifier: keras.Model) -> NDArray[np.float32]:
+        if self.frozen is not None:
+            return self.frozen.inputs_of_last_layer(classifier)
+        images = self.data.images
+        used = ArtefactImages(images, self.artefacts, self.seed) if self.artefacts else images
+        return apply_in_batches(features_network(classifier), used, self.data.metadata)
 
     def _class_weights(self) -> Floats:
         counts = np.asarray(self.class_counts, np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import keras
 
@@ -10,11 +11,13 @@ from dermafed.shared.model.blocks import block_of
 from dermafed.shared.model.image_features import last_cut
 
 
+@lru_cache(maxsize=2)
 def frozen_front(classifier: keras.Model, frozen_blocks: int) -> keras.Model | None:
     """The classifier's stem and frozen blocks, with its own layers and weights.
 
     Where the last layer reads the maps of several blocks, the front ends at the first of these; where all
-    blocks are frozen, behind the statistics that the last layer reads.
+    blocks are frozen, behind the statistics that the last layer reads. One for each classifier, since it is
+    traced when it is first used.
 
     Args:
         classifier: of :func:`dermafed.shared.model.classifier.build_classifier`.

@@ -89,10 +89,12 @@ class KerasTrainer:
         self._targets = targets(train.labels, prior, recipe.label_smoothing)
         of_class = class_weights(counts) if recipe.balance == "weights" else np.ones(len(counts), np.float32)
         self._weights = of_class[train.labels] * (1 if weights is None else weights)
+        saves_all = recipe.views and not recipe.artefacts
         self._head = ClinicHead(
             *(train, everywhere.tolist(), recipe.head_images, self._classifier),
             artefacts=recipe.artefacts,
             seed=seed,
+            frozen=FrozenFeatures(model.frozen_blocks, train, saved) if saves_all else None,
         )
         if recipe.balance == "global":  # in the targets, since Keras divides by the sum of sample weights
             shares = class_weights(everywhere) * len(counts)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.model.classifier import batch_norm_mask, set_flat
+from dermafed.shared.model.image_features import features_network
 from dermafed.shared.model.mirrored_views import mean_prediction, mirrored
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.training.artefact_images import ArtefactImages
@@ -139,15 +140,24 @@ class FrozenFeatures:
 
     def predict(self, classifier: keras.Model) -> NDArray[np.float32]:
         """Predict probabilities float32 (N, C) with a classifier's own weights."""
-        parts = _parts(classifier, self._frozen_blocks)
-        if parts is None:
+        if (parts := _parts(classifier, self._frozen_blocks)) is None:
             return apply_classifier(classifier, self._data, self._views)
-        frozen, rest = parts
-        if (digest := digest_of_front(frozen)) != self._digest:
+        return mean_prediction(self._outputs(*parts))
+
+    def inputs_of_last_layer(self, classifier: keras.Model) -> NDArray[np.float32]:
+        """What a classifier's last layer reads of each image, not mirrored: float32 (N, K)."""
+        features = features_network(classifier)
+        if (parts := _parts(classifier, self._frozen_blocks)) is None:
+            return apply_in_batches(features, self._data.images, self._data.metadata)
+        return self._outputs(parts[0], _behind(classifier, parts[0]))[0]
+
+    def _outputs(self, front: keras.Model, rest: keras.Model) -> list[NDArray[np.float32]]:
+        """What the rest makes of each mirrored view of the images."""
+        if (digest := digest_of_front(front)) != self._digest:
             features_of = self._saved or apply_in_batches
             images = [mirrored(self._data.images, view) for view in range(self._views)]
-            self._features, self._digest = [features_of(frozen, one) for one in images], digest
-        return mean_prediction([apply_in_batches(rest, one, self._data.metadata) for one in self._features])
+            self._features, self._digest = [features_of(front, one) for one in images], digest
+        return [apply_in_batches(rest, one, self._data.metadata) for one in self._features]
 
 
 @lru_cache(maxsize=2)
@@ -159,3 +169,9 @@ def _parts(classifier: keras.Model, frozen_blocks: int) -> tuple[keras.Model, ke
     if math.prod(front.output_shape[1:]) * 4 > math.prod(front.input_shape[1:]):  # float32 against uint8
         return None
     return front, rest_of(classifier, front, classifier.output)
+
+
+@lru_cache(maxsize=2)
+def _behind(classifier: keras.Model, front: keras.Model) -> keras.Model:
+    """From the front's features to what the last layer reads."""
+    return rest_of(classifier, front, features_network(classifier).output)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.privacy.dp_settings import DifferentialPrivacy
 from dermafed.shared.protocol.plan import EXACT_HEAD, Plan, Refit
@@ -114,6 +115,20 @@ def make_arms(federated: Arm, pooled: Path | None) -> list[Arm]:
     return [federated, *(_baseline(federated, name, member) for name, member in members.items())]
 
 
+def first_curve_soon(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms in the order of their start: the clinic with the fewest images first, which is soon done.
+
+    So a user sees a curve soon, and what the clinic computes of its images the federation does not again.
+    """
+    alone = [arm for arm in arms if arm.name.startswith(LOCAL)]
+    first = min(alone, key=_training_images, default=None)
+    return [arm for arm in arms if arm is first] + [arm for arm in arms if arm is not first]
+
+
+def _training_images(arm: Arm) -> int:
+    return sum(len(read_clinic_split(member).splits.train) for member in arm.members)
+
+
 def _baseline(federated: Arm, name: str, member: Path) -> Arm:
     folder = federated.folder.parent / name.replace(":", "-")
     # Of one clinic, all means are the same; the exact head is another training.
@@ -135,6 +150,11 @@ def run_arm(arm: Arm) -> None:
     from dermafed.simulation.runs.train_arm import train_and_test
 
     train_and_test(arm)
+
+
+def load_training() -> None:
+    """What :func:`run_arm` imports, which takes seconds; for a process that will train arms."""
+    import dermafed.simulation.runs.train_arm  # noqa: F401
 
 
 def load_predictions(arm: Arm) -> dict[str, NDArray[np.float32]]:

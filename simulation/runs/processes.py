@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from dermafed.shared.errors import DermaFedError
@@ -19,30 +20,33 @@ Item = TypeVar("Item")
 POLL_SECONDS = 0.5
 
 
-def run_in_processes(
-    work: Callable[[Item], None], items: Iterable[Item], *, processes: int
-) -> Iterator[None]:
-    """Runs ``work`` on each item in fresh processes, and yields every half second until all are done.
+class Processes:
+    """Fresh processes, each started when there is work for it."""
 
-    Args:
-        work: the function to call in another process; pickled by name.
-        items: its arguments, in order of their start.
-        processes: number of processes at a time.
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self._pool = pool
 
-    Yields:
-        ``None``, so that the caller can show progress.
+    def prepare(self, work: Callable[[], None], processes: int) -> None:
+        """Starts this many processes with ``work``, such as slow imports, and does not wait for them."""
+        for _ in range(processes):
+            self._pool.submit(work)
 
-    Raises:
-        Exception: the error of the first failing call; the others are stopped.
-        DermaFedError: another program ended a process.
-    """
-    # TensorFlow does not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
-    ) as pool:
-        waiting: set[Future[None]] = {pool.submit(work, item) for item in items}
+    def run(self, work: Callable[[Item], None], items: Iterable[Item]) -> Iterator[None]:
+        """Runs ``work`` on each item, and yields every half second until all are done.
+
+        Args:
+            work: the function to call in another process; pickled by name.
+            items: its arguments, in order of their start.
+
+        Yields:
+            ``None``, so that the caller can show progress.
+
+        Raises:
+            Exception: the error of the first failing call.
+            DermaFedError: another program ended a process.
+        """
         try:
+            waiting: set[Future[None]] = {self._pool.submit(work, item) for item in items}
             while waiting:
                 done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
                 for future in done:
@@ -52,9 +56,29 @@ def run_in_processes(
             raise DermaFedError(
                 "Another program ended a process, perhaps for lack of memory", remedy="Continue with --resume"
             ) from error
+
+
+@contextmanager
+def fresh_processes(most: int) -> Iterator[Processes]:
+    """So many processes at a time; an error within the context stops them."""
+    # TensorFlow does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        most, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
+    ) as pool:
+        try:
+            yield Processes(pool)
         except BaseException:
             _stop(pool)
             raise
+
+
+def run_in_processes(
+    work: Callable[[Item], None], items: Iterable[Item], *, processes: int
+) -> Iterator[None]:
+    """Runs ``work`` on each item in so many fresh processes, as :meth:`Processes.run` does."""
+    with fresh_processes(processes) as pool:
+        yield from pool.run(work, items)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

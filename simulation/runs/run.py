@@ -25,8 +25,10 @@ from dermafed.simulation.runs.arms import (
     FEDERATED,
     OFFSETS_FILE,
     Arm,
+    first_curve_soon,
     load_more_predictions,
     load_predictions,
+    load_training,
     load_tuned_predictions,
     make_arms,
     run_arm,
@@ -36,7 +38,7 @@ from dermafed.simulation.runs.example_images import contact_sheet, example_stage
 from dermafed.simulation.runs.melanoma_results import ClinicsLesions, melanoma_results
 from dermafed.simulation.runs.model_data import model_data
 from dermafed.simulation.runs.prepare import Prepared, prepare, write_clinic_splits
-from dermafed.simulation.runs.processes import run_in_processes
+from dermafed.simulation.runs.processes import fresh_processes
 from dermafed.simulation.runs.results import TestImages, arms_history, run_result, write_history_table
 from dermafed.simulation.runs.run_settings import (
     SETTINGS_FILE,
@@ -94,9 +96,13 @@ def simulate(
         DermaFedError: the input cannot be used, in which case no file remains, or the run failed.
     """
     start = time.monotonic()
-    with run_folder(out):
+    with run_folder(out), fresh_processes(cores() if settings.baselines else 1) as processes:
+        # The slow imports of two arms, while this process draws and preprocesses images.
+        processes.prepare(load_training, min(cores(), 2) if settings.baselines else 1)
         run = prepare_run(settings, out, threads=threads, watcher=watcher)
-        _train(run.arms, watcher)
+        for _ in processes.run(run_arm, first_curve_soon(run.arms)):
+            watcher.training(run.arms)
+        watcher.training(run.arms)
     return finish_run(run, command=command, seconds=time.monotonic() - start)
 
 
@@ -195,12 +201,6 @@ def _model_info(settings: RunSettings, prepared: Prepared, plan: Plan) -> ModelI
         data=model_data(prepared),
         note=prepared.class_map.note,
     )
-
-
-def _train(arms: list[Arm], watcher: Watcher) -> None:
-    for _ in run_in_processes(run_arm, arms, processes=min(cores(), len(arms))):
-        watcher.training(arms)
-    watcher.training(arms)
 
 
 # Two checkpoints and the best model of an arm, of 16 MB for B0; the larger backbones take more.

@@ -168,6 +168,27 @@ def test_a_round_trip_changes_nothing() -> None:
         )
 
 
+def test_only_values_that_change_are_assigned_and_minus_zero_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tiny_backbones():
+        model = build_classifier(tiny())
+    set_flat(model, np.zeros_like(to_flat(model)))
+    assigned: list[keras.Variable] = []
+    assign = keras.Variable.assign
+
+    def noted(variable: keras.Variable, value: np.ndarray) -> object:
+        assigned.append(variable)
+        return assign(variable, value)
+
+    monkeypatch.setattr(keras.Variable, "assign", noted)
+    weights = to_flat(model)
+    set_flat(model, weights)
+    assert not assigned
+    weights[-1] = -0.0
+    set_flat(model, weights)
+    assert len(assigned) == 1
+    assert np.signbit(to_flat(model)).tolist() == np.signbit(weights).tolist()
+
+
 @pytest.mark.parametrize("size", [0, 1, -1])
 def test_a_vector_of_another_size_is_refused(size: int) -> None:
     with tiny_backbones():

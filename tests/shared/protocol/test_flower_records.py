@@ -11,7 +11,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, RecordDict
 
 from dermafed.shared.errors import FederationError
-from dermafed.shared.protocol.flower_records import read_array
+from dermafed.shared.protocol.flower_records import read_array, to_arrays
 
 VALUES = np.arange(4, dtype=np.float32)
 
@@ -55,3 +55,38 @@ def test_no_bytes_of_an_array_raise_anything_but_our_error(name: str) -> None:
 def test_the_bytes_of_a_whole_array_are_read() -> None:
     content = RecordDict({"weights": ArrayRecord({"weights": Array(VALUES)})})
     np.testing.assert_array_equal(read_array(content, "weights", "weights", np.float32), VALUES)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        VALUES,
+        np.zeros((2, 3), np.int64),
+        np.zeros(0),
+        np.zeros((3, 0, 2), np.uint8),
+        np.array([True, False]),
+        np.arange(6, dtype=np.float32).reshape(2, 3).T,
+    ],
+)
+def test_an_array_is_written_as_flower_writes_it_and_read_again(values: np.ndarray) -> None:
+    record = to_arrays(values=values)
+    flowers = Array(np.ascontiguousarray(values))
+    assert [getattr(record["values"], name) for name in ("dtype", "shape", "stype", "data")] == [
+        getattr(flowers, name) for name in ("dtype", "shape", "stype", "data")
+    ]
+    found = read_array(RecordDict({"record": record}), "record", "values", values.dtype.type, values.shape)
+    np.testing.assert_array_equal(found, values)
+    assert found.flags.writeable
+
+
+def test_an_array_in_the_order_of_fortran_is_read_too() -> None:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    array = Array("float32", (2, 3), "numpy.ndarray", npy(np.asfortranarray(values)))
+    content = RecordDict({"record": ArrayRecord({"values": array})})
+    np.testing.assert_array_equal(read_array(content, "record", "values", np.float32, (2, 3)), values)
+
+
+def test_an_array_of_another_form_than_numpys_is_refused() -> None:
+    content = RecordDict({"record": ArrayRecord({"values": Array("float32", (4,), "torch", WHOLE)})})
+    with pytest.raises(FederationError, match="cannot be read"):
+        read_array(content, "record", "values", np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from dermafed.shared.model.classifier import build_classifier, logits_model, set
 from dermafed.shared.training.artefact_images import ArtefactImages
 from dermafed.shared.training.exact_head.head_sums import HeadSums
 from dermafed.shared.training.exact_head.ridge import LinearHead, ridge_head
+from dermafed.shared.training.feature_store import FeatureStore
 from tests.shared.training.tiny import lesions, plain, start, tiny, tiny_backbones, trainer
 
 
@@ -94,6 +96,16 @@ def test_where_artefacts_are_drawn_the_last_layer_sees_them() -> None:
     expected = trainer(model, plain(), drawn).head_sums(weights, 1)
     np.testing.assert_array_equal(found.gram, expected.gram)
     assert not np.array_equal(found.gram, trainer(model, plain(), data).head_sums(weights, 1).gram)
+
+
+def test_what_frozen_blocks_make_of_the_images_is_computed_once_for_all_trainers(tmp_path: Path) -> None:
+    model, data, store = tiny(frozen_blocks=2), lesions(60, seed=1), FeatureStore(tmp_path)
+    weights, with_views = start(model), plain(augment=True, views=1)
+    found = [trainer(model, with_views, data, store=store).head_sums(weights, 1) for _ in range(2)]
+    expected = trainer(model, plain(), data).head_sums(weights, 1)
+    assert found[0].gram == pytest.approx(expected.gram, rel=1e-5, abs=1e-6)
+    np.testing.assert_array_equal(found[1].gram, found[0].gram)
+    assert len(list(tmp_path.glob("features/*.npy"))) == 1
 
 
 def test_images_of_a_rare_class_are_left_out() -> None:

@@ -18,7 +18,13 @@ from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.protocol.privacy_settings import PrivacySettings
 from dermafed.shared.protocol.robust_settings import NO_RULE, RobustSettings
 from dermafed.shared.training.data import load_labelled
-from dermafed.simulation.runs.arms import Arm, load_backdoor, load_tuned_predictions, make_arms
+from dermafed.simulation.runs.arms import (
+    Arm,
+    first_curve_soon,
+    load_backdoor,
+    load_tuned_predictions,
+    make_arms,
+)
 from dermafed.simulation.runs.attack_settings import Attack
 from dermafed.simulation.runs.predict_arm import _predictions, predict_tuned, tune
 from dermafed.simulation.runs.train_arm import _first_model, _rules, _train, train_and_test
@@ -211,6 +217,17 @@ def test_a_class_of_one_clinic_is_learnt_from_that_clinic_alone(tmp_path: Path) 
     baselines = make_arms(federated, tmp_path / "pooled")[1:]
     assert [arm.plan.recipe.mask_absent for arm in baselines] == [False] * 3
     assert all(replace(arm.plan, recipe=recipe) == plan for arm in baselines)
+
+
+def test_the_clinic_with_the_fewest_images_starts_first(tmp_path: Path) -> None:
+    images, clinics = records(tmp_path, 12), tuple(tmp_path / name for name in ("Graz", "Linz", "Wien"))
+    for clinic, count in zip(clinics, (5, 3, 4), strict=True):
+        write_clinic_split(clinic, Splits(images[:count], images[-2:-1], images[-1:]))
+    federated = Arm("federated", tmp_path / "arm", clinics, clinics, PLAN, "fedavg", "local", "none")
+    arms = make_arms(federated, tmp_path / "pooled")
+    names = ["local:Linz", "federated", "pooled", "local:Graz", "local:Wien"]
+    assert [arm.name for arm in first_curve_soon(arms)] == names
+    assert first_curve_soon([federated]) == [federated]
 
 
 def test_a_sum_that_does_not_fit_into_its_bits_is_asked_for_again(tmp_path: Path) -> None:
