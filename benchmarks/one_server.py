@@ -56,18 +56,20 @@ class UnitCosts:
     model: float
 
 
-def unit_costs(scale: Sequence[Line], benchmarks: Sequence[Line], exponents: Sequence[Line]) -> UnitCosts:
+def unit_costs(scale: Sequence[Line], benchmarks: Sequence[Line], points: Sequence[Line]) -> UnitCosts:
     """The unit costs, for a model of EfficientNetB0's size.
 
     Args:
         scale: a line for each number of clinics, at least two, all with models of one size.
         benchmarks: the lines of ``benchmarks.json``.
-        exponents: those of ``growth.json``; their seconds are those at the largest size.
+        points: of ``growth.json``; those of the size that is nearest to the model's are taken.
     """
     few, many = sorted(scale, key=lambda line: int(line["clinics"]))[:: len(scale) - 1]
     model = 4 * EFFICIENTNETB0 / 1e6
-    of_part = {line["part"]: line["seconds"] / (4 * line["size"] / 1e6) for line in exponents}
-    larger = max(0.0, model - many["megabytes"]) * sum(of_part[part] for part in _ON_ARRIVAL)
+    arriving = [point for point in points if point["part"] in _ON_ARRIVAL]
+    nearest = min((point["size"] for point in arriving), key=lambda size: abs(size - EFFICIENTNETB0))
+    seconds = sum(point["seconds"] for point in arriving if point["size"] == nearest)
+    larger = max(0.0, model - many["megabytes"]) * seconds / (4 * nearest / 1e6)
     (traffic,) = (
         line["ours"]["value"]
         for line in benchmarks
@@ -135,7 +137,7 @@ def main() -> None:
     output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     output.add_argument("--publish", action="store_true", help="save docs/results/one_server.json")
     given = parser.parse_args()
-    of = unit_costs(table("scale", "table"), table("benchmarks", "table"), table("growth", "exponents"))
+    of = unit_costs(table("scale", "table"), table("benchmarks", "table"), table("growth", "points"))
     lines = one_server(of, given.clinics)
     if given.json:
         print(json.dumps({"table": lines}))
