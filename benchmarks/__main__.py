@@ -23,11 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparisons import NAMES, Comparison, Place, comparison
-from benchmarks.measuring import alternate, line, load, merged, unmeasured
-from dermafed.simulation.studies.publish import publish_benchmark
-
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "docs" / "results" / "benchmarks.json"
+from benchmarks.measuring import alternate, line, load, unmeasured
+from benchmarks.results import ROOT, publish
 
 
 def main() -> int:
@@ -50,11 +47,11 @@ def main() -> int:
         if not given.json:
             print(name, *map(sentence, found), sep="\n", flush=True)
         if given.publish:
-            publish(lines, RESULTS, ROOT)
+            saved = publish(lines, "benchmarks")
     if given.json:
         print(json.dumps({"table": lines, "cores": os.cpu_count()}, indent=2))
     if given.publish:
-        tell(f"Saved: {RESULTS.relative_to(ROOT)}. Now: python -m dermafed.simulation.studies.publish")
+        tell(f"Saved: {saved.relative_to(ROOT)}. Now: python -m dermafed.simulation.studies.publish")
     return int(failed)
 
 
@@ -126,15 +123,6 @@ def sentence(one: Mapping[str, Any]) -> str:
 def shown(spread: Mapping[str, float] | None) -> str:
     """A spread with three digits."""
     return "–" if spread is None else "{value:.3g} ({low:.3g} to {high:.3g})".format(**spread)
-
-
-def publish(lines: list[dict[str, Any]], results: Path, root: Path) -> None:
-    """Save the lines beside those of other comparisons that were published before."""
-    old = json.loads(results.read_text("utf-8"))["lines"]["table"] if results.exists() else []
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / results.name
-        output.write_text(json.dumps({"table": merged(old, lines)}), "utf-8")
-        publish_benchmark(output, root)
 
 
 if __name__ == "__main__":

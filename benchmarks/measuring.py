@@ -136,14 +136,6 @@ def unmeasured(comparison: str, goals: Sequence[Goal]) -> Iterator[dict[str, Any
     return (line(comparison, goal, {}) for goal in goals)
 
 
-def merged(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The new lines, and of the old ones those of other comparisons, each where it was."""
-    measured = {one["comparison"] for one in new}
-    order = list(dict.fromkeys(one["comparison"] for one in (*old, *new)))
-    both = [one for one in old if one["comparison"] not in measured] + list(new)
-    return sorted(both, key=lambda one: order.index(one["comparison"]))
-
-
 def load() -> float:
     """How many processes want to run, on average over the last minute."""
     return os.getloadavg()[0]

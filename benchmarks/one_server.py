@@ -60,11 +60,13 @@ def unit_costs(scale: Sequence[Line], benchmarks: Sequence[Line], points: Sequen
     """The unit costs, for a model of EfficientNetB0's size.
 
     Args:
-        scale: a line for each number of clinics, at least two, all with models of one size.
+        scale: a line for each number of clinics; at least two have the smallest model.
         benchmarks: the lines of ``benchmarks.json``.
         points: of ``growth.json``; those of the size that is nearest to the model's are taken.
     """
-    few, many = sorted(scale, key=lambda line: int(line["clinics"]))[:: len(scale) - 1]
+    smallest = min(line["megabytes"] for line in scale)
+    alike = [line for line in scale if line["megabytes"] == smallest]
+    few, many = (choose(alike, key=lambda line: int(line["clinics"])) for choose in (min, max))
     model = 4 * EFFICIENTNETB0 / 1e6
     arriving = [point for point in points if point["part"] in _ON_ARRIVAL]
     nearest = min((point["size"] for point in arriving), key=lambda size: abs(size - EFFICIENTNETB0))

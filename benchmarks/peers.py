@@ -8,6 +8,7 @@ sides use the same NumPy, TensorFlow and Flower, and nothing is downloaded twice
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +27,10 @@ TORCH = ("torch", ("torch", "torchvision", "timm", "grad-cam"))
 
 TF_KERAS_VIS = ("tf-keras-vis", ("tf-keras-vis",))
 RAY = ("ray", ("flwr[simulation]==1.41.*",))
+NVFLARE = ("nvflare", ("nvflare==2.9.*",))
+VAPOURSYNTH = ("vapoursynth", ("vapoursynth-bm3d==12.*", "numpy>=2,<3", "opencv-python-headless>=4.10,<6"))
+VAPOURSYNTH_PYTHONS = ("3.12", "3.13")
+"""Its wheels are for these and newer ones."""
 
 _MADE = "requirements.txt"
 
@@ -34,29 +39,46 @@ class PeerMissing(DermaFedError):
     """A peer cannot be had here, or does not work."""
 
 
-def environment(name: str, requirements: Sequence[str], folder: Path | None = None) -> Path:
+def environment(
+    name: str, requirements: Sequence[str], folder: Path | None = None, pythons: Sequence[str] = ()
+) -> Path:
     """The Python of a peer's environment, which is made if it is not there with these requirements.
 
     Args:
         name: of the environment.
         requirements: what pip installs into it.
         folder: of all environments; by default in the cache.
+        pythons: the versions that it needs, where ours may be too old; another one sees nothing of ours.
 
     Raises:
         PeerMissing: it cannot be installed.
     """
-    tag = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    interpreter = sys.executable
+    if pythons and version not in pythons:
+        version, interpreter = _python_of(name, pythons)
+    tag = f"python{version}"
     home = (folder or default_cache_folder() / "peers") / f"{name}-{tag}"
     python, made, asked = home / "bin" / "python", home / _MADE, "\n".join(requirements)
     if made.exists() and made.read_text("utf-8") == asked:
         return python
     if not python.exists():  # what an interrupted installation has left is used
-        _call(name, sys.executable, "-m", "venv", str(home))
-    _show_ours(python)
+        _call(name, interpreter, "-m", "venv", str(home))
+    if interpreter == sys.executable:
+        _show_ours(python)
     # Not compiled: of gigabytes of modules only few are ever imported.
     _call(name, str(python), "-m", "pip", "install", "--quiet", "--no-compile", *requirements)
     made.write_text(asked, "utf-8")
     return python
+
+
+def _python_of(name: str, versions: Sequence[str]) -> tuple[str, str]:
+    """The first of these Pythons that runs here: its version and its path."""
+    for version in versions:
+        found = shutil.which(f"python{version}")
+        if found and not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode:
+            return version, found
+    raise PeerMissing(f"{name} needs Python {' or '.join(versions)}, and there is none on the PATH")
 
 
 def _show_ours(python: Path) -> None:

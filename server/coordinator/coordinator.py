@@ -204,8 +204,9 @@ class Admission:
         before = self.link.nodes()
         for key in enrolled.keys() - self._nodes.keys():
             self._nodes[key] = self._register(enrolled[key], key)
+        admitted = set(self._nodes.values())
         for node in before:
-            if node.id not in self._nodes.values():
+            if node.id not in admitted:
                 self.link.remove(node.id)
                 log.info("%s may no longer connect", node.clinic)
 

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 
+from dermafed.server.flower.inboxes import HOLD_SECONDS
+
 SILENT_SECONDS = 3.5
 """A node that was not heard for longer is called silent. Nothing of a run depends on it.
 
-An idle node is heard every two seconds: so long its calls for messages are kept waiting.
+An idle node is heard every two seconds: so long its calls for messages are kept waiting. Where they wait
+longer, since there are many clinics, its silence begins later by as much.
 """
 
 
@@ -35,10 +38,15 @@ class Contacts:
         finally:
             self._note(node, -1)
 
-    def heard(self, node: int) -> AbstractContextManager[None]:
-        """A call that is kept waiting: the node is heard as it begins, and may be gone while it lasts."""
+    def heard(self, node: int, seconds: float = HOLD_SECONDS) -> AbstractContextManager[None]:
+        """A call that is kept waiting: the node is heard as it begins, and may be gone while it lasts.
+
+        Args:
+            node: who calls.
+            seconds: how long the call waits, at most.
+        """
         with self._lock:
-            self._heard[node] = self._clock()
+            self._heard[node] = self._clock() + seconds - HOLD_SECONDS
         return nullcontext()
 
     def silence(self, node: int) -> float:
@@ -46,7 +54,7 @@ class Contacts:
         with self._lock:
             if self._calls[node] or node not in self._heard:
                 return 0.0
-            return self._clock() - self._heard[node]
+            return max(0.0, self._clock() - self._heard[node])
 
     def _note(self, node: int, change: int) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Lock
@@ -55,6 +56,7 @@ class ExpectedReplies:
     def __init__(self) -> None:
         self._lock = Lock()
         self._open: dict[str, _Expected] = {}
+        self._of_node: defaultdict[int, dict[str, _Expected]] = defaultdict(dict)
 
     def add(self, message_id: str, message: Message) -> None:
         """Expect a reply to a message that is about to be stored."""
@@ -70,17 +72,20 @@ class ExpectedReplies:
             LESIONS_QUERY: LARGEST_HEAD,
         }.get(message.metadata.message_type, LARGEST_COUNTS)
         with self._lock:
-            self._open[message_id] = _Expected(message.metadata.dst_node_id, most)
+            expected = self._open[message_id] = _Expected(message.metadata.dst_node_id, most)
+            self._of_node[expected.node][message_id] = expected
 
     def remove(self, message_id: str) -> None:
         """Expect no reply any more."""
         with self._lock:
-            self._open.pop(message_id, None)
+            if expected := self._open.pop(message_id, None):
+                del self._of_node[expected.node][message_id]
 
     def clear(self) -> None:
         """Expect nothing: the run is over."""
         with self._lock:
             self._open.clear()
+            self._of_node.clear()
 
     def refusal(self, message_id: str) -> str:
         """Why something sent in reply to a message was refused; empty: nothing was."""
@@ -122,8 +127,8 @@ class ExpectedReplies:
         if not pushed.session_id:
             return "an object belongs to a session"
         with self._lock:
-            for expected in self._open.values():
-                if expected.node == pushed.node.node_id and pushed.object_id in expected.sizes:
+            for expected in self._of_node[pushed.node.node_id].values():
+                if pushed.object_id in expected.sizes:
                     sizes = {**expected.sizes, pushed.object_id: len(pushed.object_content)}
                     if sum(sizes.values()) > expected.bytes:
                         return _refused(expected, f"the reply is longer than {expected.bytes} bytes")

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
+from tempfile import SpooledTemporaryFile
+from typing import IO
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -24,6 +27,7 @@ from dermafed.shared.port.guarded_server import recognise
 LARGEST_BODY = 16 * 2**20
 """Bytes of the largest request; Flower cuts arrays into chunks of 5 MB."""
 _BODY_SECONDS = 300.0
+_IN_MEMORY = 64 * 2**10  # bytes of a body; more is in a file until all of it is there
 _AT_ONCE = 4  # calls of one node that are read and answered; more wait, with 64 KiB of each read
 _PULL = b"/v1/fleet/pull-messages"
 _RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS)
@@ -47,13 +51,13 @@ def fleet_only(link: Link) -> ASGIApp:
         recognise(scope, str(node))
         # One that waits for a message is as silent as one that has ended.
         listening = scope["raw_path"] == _PULL
-        with contacts.heard(node) if listening else contacts.call(node):
+        with contacts.heard(node, link.inboxes.hold_seconds) if listening else contacts.call(node):
             async with turns[node]:
-                body = await _read(receive)
                 # A node tries again after 503, unlike after 408.
                 answer = Response(status_code=503)
-                if body is not None:
-                    answer = await fleet.answer(Request(_as_called(scope)), node, body)
+                with SpooledTemporaryFile(_IN_MEMORY, dir=str(link.folder)) as body:
+                    if await _read(receive, body):
+                        answer = await fleet.answer(Request(_as_called(scope)), node, body)
                 await answer(scope, receive, send)
 
     return public
@@ -71,18 +75,16 @@ async def _caller(calls: SignedCalls, scope: Scope) -> int:
     return node
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The whole body; ``None`` if it takes too long, or its sender has gone."""
-    body = bytearray()
-    try:
+async def _read(receive: Receive, body: IO[bytes]) -> bool:
+    """Read the whole body; false if it takes too long, its sender has gone, or the disk is full."""
+    with suppress(TimeoutError, OSError):
         async with asyncio.timeout(_BODY_SECONDS):
             while (message := await receive())["type"] == "http.request":
-                body += message.get("body", b"")
+                body.write(message.get("body", b""))
                 if not message.get("more_body", False):
-                    return bytes(body)
-    except TimeoutError:
-        pass
-    return None
+                    body.seek(0)
+                    return True
+    return False
 
 
 def _check_head(scope: Scope) -> None:

@@ -7,19 +7,20 @@ only. So Flower's Control and Runtime APIs, which have no authentication, are no
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from typing import IO
 
 from fastapi import HTTPException
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dermafed.server.flower.expected_replies import ExpectedReplies
 from dermafed.server.flower.inboxes import Inboxes
+from dermafed.server.flower.large_answers import LargeAnswers
 from dermafed.server.flower.node_objects import objects_of
 from dermafed.server.flower.private_names import (
     HEARTBEAT_DEFAULT_INTERVAL,
@@ -30,11 +31,13 @@ from dermafed.server.flower.private_names import (
     ProtobufTranslationMiddleware,
     PullMessagesRequest,
     PullMessagesResponse,
+    PullObjectRequest,
     PushMessagesRequest,
     PushObjectRequest,
     Reconnect,
     SendNodeHeartbeatRequest,
     SendNodeHeartbeatResponse,
+    Status,
     fleet_handlers,
     http_error_translator,
 )
@@ -60,6 +63,8 @@ NODE_CALLS = frozenset(f"/v1/fleet/{call}" for call in CALLS)
 ASK_AGAIN = 1
 """In an answer without a message: the node was kept waiting, and need not pause before its next call."""
 
+_AT_ONCE = 4  # calls whose bodies are in memory, of which the largest have 5 MB; one lock lets objects pass
+
 _TOLD_SECONDS = 10.0
 """Between two of a node's calls of which Flower is told that the node is there; its patience is a minute."""
 
@@ -80,44 +85,50 @@ class FleetCalls:
     replies: ExpectedReplies
     inboxes: Inboxes
     _told: dict[int, float] = field(default_factory=dict)
+    _large: LargeAnswers = field(default_factory=LargeAnswers)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
-    async def answer(self, request: Request, node: int, body: bytes) -> Response:
+    async def answer(self, request: Request, node: int, body: IO[bytes]) -> Response:
         """Answer a call.
 
         Args:
             request: its path and headers; the path is one of :data:`NODE_CALLS`.
             node: who makes it.
-            body: all of it.
+            body: all of it, from its start; read once it is this call's turn.
         """
 
         async def handle(request: Request) -> Response:
-            call, message = request.url.path.rpartition("/")[2], _message(request, body)
-            self._check_caller(message, node)
-            if refusal := self._refusal(message):
-                return JSONResponse({"detail": refusal}, status_code=403)
-            found = await self._found(call, message, node)
-            return Response(found.SerializeToString(), media_type=PROTOBUF_MEDIA_TYPE)
+            async with self._turns:
+                message = _message(request, body.read())
+                self._check_caller(message, node)
+                self._note(call := request.url.path.rpartition("/")[2], node)
+                if refusal := self._refusal(message):
+                    return JSONResponse({"detail": refusal}, status_code=403)
+                if not isinstance(message, PullMessagesRequest) or self.inboxes.take(node):
+                    return await asyncio.to_thread(self._response, call, message, node)
+            await self.inboxes.wait(node, self.inboxes.hold_seconds)
+            return _encoded(PullMessagesResponse(reconnect=Reconnect(reconnect=ASK_AGAIN)))
 
         return await http_error_translator(request, handle)
 
-    async def _found(self, call: str, message: Proto, node: int) -> Proto:
-        self._note(call, node)
+    def _response(self, call: str, message: Proto, node: int) -> Response:
         if isinstance(message, SendNodeHeartbeatRequest):
-            return SendNodeHeartbeatResponse(success=True)
-        if isinstance(message, PullMessagesRequest) and not self.inboxes.take(node):
-            await self.inboxes.wait(node)
-            return PullMessagesResponse(reconnect=Reconnect(reconnect=ASK_AGAIN))
+            return _encoded(SendNodeHeartbeatResponse(success=True))
+        if isinstance(message, PullObjectRequest) and (again := self._sent_again(message)):
+            return again
         handler: Callable[..., Proto] = getattr(fleet_handlers, call.replace("-", "_"))
         extra = {"store": self.state.object_store} if call in WITH_OBJECTS else {}
-        return await run_in_threadpool(partial(self._handled, handler, message, node, extra))
+        sends = isinstance(message, PushMessagesRequest | PushObjectRequest)
+        with objects_of(node) if sends else nullcontext():
+            found = handler(message, self.state, **extra)
+        if isinstance(message, PullObjectRequest):
+            return self._large.response(message.object_id, found)
+        return _encoded(found)
 
-    def _handled(
-        self, handler: Callable[..., Proto], message: Proto, node: int, extra: Mapping[str, Any]
-    ) -> Proto:
-        if not isinstance(message, PushMessagesRequest | PushObjectRequest):
-            return handler(message, self.state, **extra)
-        with objects_of(node):
-            return handler(message, self.state, **extra)
+    def _sent_again(self, message: PullObjectRequest) -> Response | None:
+        """The answer that another node is being sent, if the run is open."""
+        status = self.state.get_run_status({message.run_id})[message.run_id].status
+        return self._large.again(message.object_id) if status == Status.RUNNING else None
 
     def _note(self, call: str, node: int) -> None:
         """Let Flower know that a node is there, whatever it calls for; not by every call."""
@@ -145,6 +156,10 @@ class FleetCalls:
         if isinstance(message, PushObjectRequest):
             return self.replies.refuse_object(message)
         return ""
+
+
+def _encoded(answer: Proto) -> Response:
+    return Response(answer.SerializeToString(), media_type=PROTOBUF_MEDIA_TYPE)
 
 
 def _message(request: Request, body: bytes) -> Proto:

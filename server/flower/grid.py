@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from dermafed.server.flower.served_state import ServedState
 from dermafed.shared.errors import FederationError, StorageError
 
 log = logging.getLogger("dermafed.server")
+
+_LOOK_SECONDS = 1.0  # between two questions whether a clinic that has not replied is still there, and in time
 
 
 @dataclass
@@ -93,6 +96,7 @@ class LinkGrid(RunGrid):
         self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
         self._asked: dict[str, Message] = {}  # these messages, without content
         self._arriving: dict[str, _Arrival] = {}  # by the message it answers
+        self._looked: dict[str, float] = {}  # when Flower was asked whether a reply can still come
 
     @property
     def run(self) -> Run:
@@ -166,6 +170,8 @@ class LinkGrid(RunGrid):
 
     def _arrival(self, message_id: str) -> _Arrival | None:
         """The reply to a message, as it begins to arrive."""
+        if not self._may_end(message_id):
+            return None
         reply = take_reply(self._state, self._run_id, message_id)
         if reply is None:
             return None
@@ -174,6 +180,14 @@ class LinkGrid(RunGrid):
         arrival = _Arrival(reply, keys, time.monotonic())
         self._arriving[message_id] = arrival
         return arrival
+
+    def _may_end(self, message_id: str) -> bool:
+        """Whether there is a reply, or it is time to ask Flower whether none will come any more."""
+        now = time.monotonic()
+        if now < self._looked.get(message_id, -math.inf) + _LOOK_SECONDS:
+            return self._state.has_reply(message_id)
+        self._looked[message_id] = now
+        return True
 
     def _read(self, arrival: _Arrival) -> Message:
         reply = arrival.reply
@@ -193,6 +207,7 @@ class LinkGrid(RunGrid):
     def _delete(self, message_id: str) -> None:
         arrival = self._arriving.pop(message_id, None)
         self._asked.pop(message_id, None)
+        self._looked.pop(message_id, None)
         self._replies.remove(message_id)
         delete_message(self._state, message_id)
         if arrival is not None:

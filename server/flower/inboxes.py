@@ -12,7 +12,12 @@ from collections.abc import Iterable
 from threading import Lock
 
 HOLD_SECONDS = 2.0
-"""How long a call for messages waits. It is well below the time after which a node is called silent."""
+"""How long a call for messages waits, in a federation of up to a hundred clinics."""
+
+LONGEST_HOLD_SECONDS = 20.0
+"""How long it waits in a large one; a node gives up after 30 seconds."""
+
+_CALLS_A_SECOND = 50  # that waited in vain, of all nodes together; each costs about a millisecond
 
 
 class Inboxes:
@@ -24,6 +29,11 @@ class Inboxes:
         self._closed = False
         self._waiting: defaultdict[int, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]]
         self._waiting = defaultdict(set)
+
+    @property
+    def hold_seconds(self) -> float:
+        """How long a call for messages waits now."""
+        return min(max(HOLD_SECONDS, len(self._waiting) / _CALLS_A_SECOND), LONGEST_HOLD_SECONDS)
 
     def put(self, nodes: Iterable[int]) -> None:
         """Note that a message waits for each of these nodes, and wake their calls."""
@@ -48,7 +58,7 @@ class Inboxes:
             self._filled.discard(node)
             return found
 
-    async def wait(self, node: int, seconds: float = HOLD_SECONDS) -> bool:
+    async def wait(self, node: int, seconds: float) -> bool:
         """Wait until a message is there for a node, or the server ends; whether it did not wait in vain."""
         call = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:

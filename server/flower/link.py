@@ -61,6 +61,7 @@ class Link:
 
     Attributes:
         state: Flower's state.
+        folder: that folder.
         contacts: when each node was heard.
         replies: what is expected of each node.
         inboxes: for which nodes a message waits.
@@ -72,7 +73,7 @@ class Link:
     def __init__(self, folder: Path) -> None:
         self._one_run = Lock()
         self.contacts, self.replies, self.inboxes = Contacts(), ExpectedReplies(), Inboxes()
-        self.state = ServedState(NodeObjectStore(SpooledObjects(folder)))
+        self.state, self.folder = ServedState(NodeObjectStore(SpooledObjects(folder))), folder
 
     def register(self, clinic: str, key: bytes) -> int:
         """Let a clinic connect.
@@ -88,7 +89,7 @@ class Link:
             SettingsError: the key is another clinic's, or was removed once.
         """
         node_id = self.state.get_node_id_by_public_key(key)
-        if node_id is not None and node_id == self.node_ids().get(clinic):
+        if node_id is not None and self.state.nodes[node_id].name == clinic:
             return node_id
         try:
             return self.state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, key, _NODE_SECONDS, name=clinic)
@@ -117,10 +118,6 @@ class Link:
             for info in found
         )
         return sorted(nodes, key=lambda node: node.clinic)
-
-    def node_ids(self) -> dict[str, int]:
-        """Name to node id of these clinics."""
-        return {node.clinic: node.id for node in self.nodes()}
 
     @contextmanager
     def open_run(self) -> Iterator[int]:

@@ -50,7 +50,7 @@ class ObservedGrid(PassingGrid):
         replies = list(self._grid.pull_messages(message_ids))
         for reply in replies:
             self._note_answered(reply)
-        if not self._exchange.waiting or time.monotonic() - self._written > _WRITE_SECONDS:
+        if (replies and self._exchange.is_complete) or time.monotonic() - self._written > _WRITE_SECONDS:
             self._write()
         return replies
 

@@ -38,6 +38,7 @@ class ServedState(InMemoryLinkState):
     def __init__(self, objects: NodeObjectStore) -> None:
         super().__init__(NoOpFederationManager(), objects)
         self._objects = objects
+        self._undelivered: dict[int, list[str]] = {}  # messages that a node has not fetched, by its id
 
     @property
     def object_store(self) -> NodeObjectStore:
@@ -65,6 +66,33 @@ class ServedState(InMemoryLinkState):
         # In the order in which an expired session takes both locks: Flower's would stop both for ever.
         with self._lock_object_push_sessions:
             return super().store_message_and_object_tree(deepcopy(message), object_tree, session_id)
+
+    def store_message_ins(self, message: Message) -> str | None:
+        """Store a message for a node; the same one again changes nothing."""
+        about, known = message.metadata, self.message_ins_store
+        with self.lock:
+            is_new = about.message_id not in known
+            stored: str | None = super().store_message_ins(message)
+            if stored and is_new:
+                kept = [key for key in self._undelivered.get(about.dst_node_id, ()) if key in known]
+                self._undelivered[about.dst_node_id] = [*kept, stored]
+            return stored
+
+    def get_message_ins(self, node_id: int, limit: int | None, *, run_id: int | None = None) -> list[Message]:
+        """The messages for a node that it has not got yet; Flower's looks through those for all nodes."""
+        with self.lock:
+            keys = self._undelivered.pop(node_id, [])
+            self._check_stored_messages(set(keys))
+            waiting = [self.message_ins_store[key] for key in keys if key in self.message_ins_store]
+            found = [one for one in waiting if run_id in (None, one.metadata.run_id)][:limit]
+            self._undelivered[node_id] = [one.metadata.message_id for one in waiting if one not in found]
+            for message in found:
+                message.metadata.delivered_at = now().isoformat()
+            return found
+
+    def has_reply(self, message_id: str) -> bool:
+        """Whether a reply to a message has been announced; its objects may be missing."""
+        return message_id in self.message_ins_id_to_message_res_id
 
     def get_run_status(self, run_ids: set[int]) -> dict[int, RunStatus]:
         """The status of runs; one that is not known was that of a server before this one, and has ended."""

@@ -5,6 +5,7 @@ Flower reads the body first. It signs the time alone, so that one signature woul
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,6 @@ from heapq import heappop, heappush
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
 from dermafed.server.flower.private_names import (
@@ -60,7 +60,7 @@ class SignedCalls:
             signed = datetime.fromisoformat(text)
             if not -_AHEAD < datetime.now(UTC) - signed < _BEHIND:
                 return None
-            node = await run_in_threadpool(self._signer, key, text.encode("ascii"), signature)
+            node = await asyncio.to_thread(self._signer, key, text.encode("ascii"), signature)
         except (KeyError, ValueError, TypeError, OverflowError, binascii.Error):
             return None
         fresh = node is not None and self._used.setdefault(node, _Used()).take((signed, number))
@@ -93,7 +93,8 @@ class _Used:
             return False
         self._known.add(signature)
         heappush(self._oldest_first, signature)
-        if len(self._known) > _REMEMBERED:
+        expired = datetime.now(UTC) - _BEHIND, 0  # nobody can use them again
+        while len(self._known) > _REMEMBERED or (self._oldest_first and self._oldest_first[0] < expired):
             self._forgotten = heappop(self._oldest_first)
             self._known.remove(self._forgotten)
         return True

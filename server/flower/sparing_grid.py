@@ -67,6 +67,7 @@ class SparingGrid(PassingGrid):
         super().__init__(grid)
         self._known: dict[int, KnownModel] = {}
         self._asked: dict[str, _Asked] = {}
+        self._open: dict[int, str] = {}  # node id to the key of what it is asked
         self._last: tuple[object, KnownModel] | None = None
         self._patches: dict[str, RecordDict | None] = {}  # of the last model, by its base
 
@@ -82,13 +83,14 @@ class SparingGrid(PassingGrid):
         model, node = self._model_of(message.content), message.metadata.dst_node_id
         if model is None:
             return list(self._grid.push_messages([message]))
-        self._asked = {key: one for key, one in self._asked.items() if one.node != node}
+        self._asked.pop(self._open.pop(node, ""), None)
         base = self._known.pop(node, None)  # what it knows is certain again once it answers
         patch = self._patch(message.content, model, base) if base else None
         content = message.content if patch is None else patched(message.content, patch)
         sent = _like(message, RecordDict({**content, KNOWN: ConfigRecord({"version": VERSION})}))
         ids = list(self._grid.push_messages([sent]))
-        self._asked |= {one: _Asked(message, model, one) for one in ids}
+        for one in ids:
+            self._asked[one], self._open[node] = _Asked(message, model, one), one
         return ids
 
     def _pull(self, message_id: str) -> list[Message]:
@@ -109,7 +111,7 @@ class SparingGrid(PassingGrid):
     def _in_full(self, message_id: str, asked: _Asked, error: Message) -> list[Message]:
         """Ask again a clinic that does not know the model, without anything left out; others failed."""
         if error.error.code == Refusal.MODEL_UNKNOWN and (ids := self._push(asked.message)):
-            self._asked[message_id] = self._asked.pop(ids[0])
+            self._asked[message_id], self._open[asked.node] = self._asked.pop(ids[0]), message_id
             return []
         return [error]
 

@@ -39,5 +39,7 @@ class StreamingMean:
         self.weight += weight
 
     def result(self) -> NDArray[np.float64]:
-        """The mean, float64 (P,)."""
-        return (self._sum + self._error) / self.weight
+        """The mean, float64 (P,); nothing can be added to it any more."""
+        self._sum += self._error
+        self._sum /= self.weight
+        return self._sum

@@ -15,6 +15,7 @@ from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import Refusal
 
 _PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two checks for replies
+_PAUSE_EACH = 1e-4  # for each clinic that is waited for: a look at it takes a tenth of that
 _PAUSE_SHARE = 0.05  # of the time since the last reply: so much longer a round takes at most
 
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -129,10 +130,9 @@ def _push(
 
 def _arrivals(grid: Grid, waiting: dict[str, str], end: float) -> Iterator[tuple[str, Message]]:
     """Yield (clinic, reply) and remove it from ``waiting``, until all have replied or ``end`` has come."""
-    shortest, longest = _PAUSE_SECONDS
-    pause, since = shortest, time.monotonic()
+    pause, since = _PAUSE_SECONDS[0], time.monotonic()
     while waiting:
-        before = len(waiting)
+        before, shortest = len(waiting), max(_PAUSE_SECONDS[0], _PAUSE_EACH * len(waiting))
         for message_id in list(waiting):
             if time.monotonic() >= end:
                 return
@@ -143,7 +143,7 @@ def _arrivals(grid: Grid, waiting: dict[str, str], end: float) -> Iterator[tuple
         if len(waiting) < before:
             pause, since = shortest, now
         else:
-            pause = min(2 * pause, longest, max(shortest, _PAUSE_SHARE * (now - since)))
+            pause = min(2 * pause, _PAUSE_SECONDS[1], max(shortest, _PAUSE_SHARE * (now - since)))
         if waiting:
             time.sleep(max(0.0, min(pause, end - now)))
 

@@ -94,6 +94,11 @@ class OpenExchange:
         asked = {name: turn.asked for name, turn in self.turns.items() if turn.answered is None}
         return dict(sorted(asked.items(), key=lambda item: (item[1], item[0])))
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every clinic that was asked has replied, or never will."""
+        return all(turn.answered is not None for turn in self.turns.values())
+
     def late(self, now: datetime) -> list[str]:
         """Those of :attr:`waiting` that take more than twice as long as the slowest of at least half."""
         done = [turn for turn in self.turns.values() if turn.answered is not None]

@@ -9,6 +9,7 @@ lies, and a mean cosine below -1/2 to two others takes both.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +30,8 @@ MOST_TIMES = 1e12
 
 LARGEST_VALUE = 1e9
 """Larger than any weight or running statistic of a network that predicts something."""
+
+_BLOCK = 2**16
 
 
 @dataclass
@@ -127,15 +130,15 @@ class Screen:
 
     def _norms(self, start: FloatVector, spool: UpdateSpool) -> tuple[dict[str, Screened], np.ndarray]:
         """Each clinic's norms, and the sum of their steps of the weights, each of length 1."""
-        trained = self._masks[WEIGHTS]
-        together = np.zeros(int(trained.sum()))
+        together = np.zeros(start.size)
         found = {}
         for clinic, weights in spool.items():
-            step = weights.astype(np.float64) - start
-            norms = tuple(float(np.linalg.norm(step[mask])) for mask in self._masks)
-            found[clinic] = Screened(norms)
-            if norms[WEIGHTS]:
-                together += step[trained] / norms[WEIGHTS]
+            squares = np.zeros(len(PARTS))
+            for block, step in _step(weights, start):
+                squares += [part @ part for part in (step[mask[block]] for mask in self._masks)]
+            found[clinic] = one = Screened(tuple(np.sqrt(squares).tolist()))
+            for block, step in _step(weights, start) if one.norms[WEIGHTS] else ():
+                together[block] += self._masks[WEIGHTS][block] * step / one.norms[WEIGHTS]
         return found, together
 
     def _cosine(
@@ -143,9 +146,8 @@ class Screen:
     ) -> float:
         if clinics < 2 or not one.norms[WEIGHTS]:
             return math.nan
-        trained = self._masks[WEIGHTS]
-        step = weights[trained].astype(np.float64) - start[trained]
-        return float((step @ together / one.norms[WEIGHTS] - 1) / (clinics - 1))
+        product = sum(float(step @ together[block]) for block, step in _step(weights, start))
+        return (product / one.norms[WEIGHTS] - 1) / (clinics - 1)
 
     def _compare(self, one: Screened, medians: list[float], clinics: int) -> None:
         if clinics < 2:
@@ -162,6 +164,13 @@ class Screen:
         )
         if clinics > 2 and one.cosine < LEAST_COSINE:
             one.left_out = f"its step points away from the others' (cosine {one.cosine:.2f})"
+
+
+def _step(weights: FloatVector, start: FloatVector) -> Iterator[tuple[slice, np.ndarray]]:
+    """A clinic's step in blocks, float64: a whole one takes twice the memory of the model."""
+    for first in range(0, start.size, _BLOCK):
+        block = slice(first, first + _BLOCK)
+        yield block, weights[block].astype(np.float64) - start[block]
 
 
 def _lower_median(values: list[float]) -> float:

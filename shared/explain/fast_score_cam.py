@@ -17,6 +17,7 @@ nearest mask alone, or without passing the heaviest, a few images come out far o
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import KNeighborsRegressor
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from dermafed.shared.explain.class_correlation import SIDE, MapOf
 from dermafed.shared.explain.maps import Float, map_agreement
@@ -118,7 +119,7 @@ def medoids(points: Float, weights: Float, clusters: int) -> NDArray[np.int64]:
     if clusters >= len(points):
         return np.arange(len(points))
     # One thread: with so few points, a second one costs ten times the work by waiting.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _threads().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # points that coincide
         found = KMeans(clusters, n_init=1, max_iter=30, random_state=0).fit(points, sample_weight=weights)
     distances = ((points - found.cluster_centers_[found.labels_]) ** 2).sum(1)
@@ -139,7 +140,13 @@ def estimate_scores(points: Float, scores: Float, passed: NDArray[np.bool_]) -> 
         Means over the four nearest, weighted by the inverse of their distance.
     """
     nearest = KNeighborsRegressor(min(NEAREST, int(passed.sum())), weights="distance", algorithm="brute")
-    with threadpool_limits(1):
+    with _threads().limit(limits=1):
         found = nearest.fit(points[passed], scores[passed]).predict(points)
     known = passed if scores.ndim == 1 else passed[:, None]
     return np.where(known, scores, found).astype(np.float32)
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """The thread pools of this process, found once: finding them takes longer than the nearest neighbours."""
+    return ThreadpoolController()

@@ -1,4 +1,4 @@
-"""Find a damaged scan in a JPEG: decoders of images pass over libjpeg's warnings, and show what is wrong.
+"""Decode a whole JPEG, or find its damage: decoders pass over libjpeg's warnings, and show what is wrong.
 
 A scan has no checksum. Damage that is valid code of as many blocks cannot be found.
 """
@@ -7,10 +7,28 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 
 _SCAN, _LOSSLESS, _FILLING = 0xDA, 0xC3, 0xFF
 _WITHOUT_PIXELS = (*range(0xE0, 0xF0), 0xFE)  # EXIF, profiles, comments
+
+
+def decode_whole(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """The pixels of a JPEG in which libjpeg finds nothing to warn of.
+
+    Args:
+        data: the whole file.
+        size: the width and height that its header states.
+
+    Returns:
+        RGB (H, W, 3); ``None`` where it may be damaged, or is of a kind that simplejpeg cannot decode.
+    """
+    with suppress(ValueError):
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+        return pixels if pixels.shape == (size[1], size[0], 3) else None
+    return None
 
 
 def jpeg_damage(data: bytes) -> str | None:

@@ -18,7 +18,7 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
 
 # Part of every cache key: raise it with any change that moves a pixel.
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

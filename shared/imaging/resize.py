@@ -41,7 +41,7 @@ def _scale(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
         return image.copy()
     shape = (max(1, round(width * factor)), max(1, round(height * factor)))
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return cv2.resize(np.ascontiguousarray(image), shape, interpolation=method).astype(np.uint8, copy=False)
+    return cv2.resize(image, shape, interpolation=method).astype(np.uint8, copy=False)
 
 
 def _pad_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from dermafed.shared.lesions.record import LesionRecord
 
@@ -42,6 +40,9 @@ def lesion_groups(
     Returns:
         The indices of each group's records; groups in order of their first record.
     """
+    from scipy.sparse import coo_array  # not above: a server, which has no records, spares 20 MB
+    from scipy.sparse.csgraph import connected_components
+
     known = files or [None] * len(records)
     ids = [_owners(record, file) for record, file in zip(records, known, strict=True)]
     node = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 Floats = NDArray[np.float64]
 
@@ -67,8 +67,8 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> In
     if trials == 0:
         return None
     tail, failures = (1 - confidence) / 2, trials - successes
-    low = beta.ppf(tail, successes, failures + 1) if successes else 0.0
-    high = beta.ppf(1 - tail, successes + 1, failures) if failures else 1.0
+    low = betaincinv(successes, failures + 1, tail) if successes else 0.0
+    high = betaincinv(successes + 1, failures, 1 - tail) if failures else 1.0
     return Interval(float(low), float(high), CLOPPER_PEARSON)
 
 

@@ -18,7 +18,7 @@ class PortLimits:
     """The limits of a port; a stranger is whoever has not proved yet who they are.
 
     Attributes:
-        connections: in all, those of known callers included.
+        strangers: their connections in all.
         of_address: strangers' connections from one address (IPv6: from one /64).
         of_name: connections of one known caller; more are a stranger's again.
         handshake_seconds: for the TLS handshake.
@@ -26,7 +26,7 @@ class PortLimits:
         stranger_seconds: for all that a stranger does in one connection.
     """
 
-    connections: int = 512
+    strangers: int = 512
     of_address: int = 32
     of_name: int = 32
     handshake_seconds: float = 10.0
@@ -60,13 +60,14 @@ class Admission:
         self._open: dict[Connection, None] = {}  # the oldest first
         self._logged = -_LOG_SECONDS
 
-    def enter(self, host: str) -> Connection | None:
-        """Count a new connection; ``None`` if there is no room, since known callers have all of it."""
+    def enter(self, host: str) -> Connection:
+        """Count a new connection, and close the oldest of a stranger where there are too many."""
         connection = Connection(address_group(host))
-        if self._strangers(connection.address) >= self._limits.of_address:
+        strangers = [each for each in self._open if not each.name]
+        if sum(each.address == connection.address for each in strangers) >= self._limits.of_address:
             self._close_oldest(connection.address)
-        if len(self._open) >= self._limits.connections and not self.make_room():
-            return None
+        elif len(strangers) >= self._limits.strangers:
+            self._close_oldest()
         self._open[connection] = None
         return connection
 
@@ -81,26 +82,17 @@ class Admission:
         """Forget a connection that has ended."""
         self._open.pop(connection, None)
 
-    def make_room(self) -> bool:
-        """Close the oldest stranger's connection; returns False if there is none."""
-        return self._close_oldest(None)
-
-    def make_much_room(self) -> None:
+    def make_room(self) -> None:
         """Close the older half of all strangers' connections."""
         for _ in range(1 + sum(not each.name for each in self._open) // 2):
-            self.make_room()
+            self._close_oldest()
 
-    def _strangers(self, address: str) -> int:
-        return sum(each.address == address and not each.name for each in self._open)
-
-    def _close_oldest(self, address: str | None) -> bool:
+    def _close_oldest(self, address: str | None = None) -> None:
         strangers = (each for each in self._open if not each.name and address in (None, each.address))
-        oldest = next(strangers, None)
-        if oldest is not None:
+        if oldest := next(strangers, None):
             self._log(oldest.address)
             self.leave(oldest)
             oldest.close()
-        return oldest is not None
 
     def _log(self, address: str) -> None:
         if time.monotonic() - self._logged >= _LOG_SECONDS:

@@ -41,11 +41,11 @@ class GuardedServer(uvicorn.Server):
 
         Args:
             config: uvicorn's.
-            limits: of the port; a process that may open few files has fewer connections.
+            limits: of the port; a process that may open few files has fewer of strangers.
         """
         super().__init__(config)
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._limits = replace(limits, connections=min(limits.connections, files // 2))
+        self._limits = replace(limits, strangers=min(limits.strangers, files // 2))
         self._admission = Admission(self._limits)
         self._accepting: list[asyncio.Task[None]] = []
         self._open: dict[asyncio.Task[None], GuardedProtocol] = {}
@@ -74,14 +74,10 @@ class GuardedServer(uvicorn.Server):
             try:
                 accepted, address = await loop.sock_accept(listening)
             except OSError:  # no file descriptor is left, or the client has gone
-                self._admission.make_much_room()
+                self._admission.make_room()
                 await asyncio.sleep(_FULL_SECONDS)
                 continue
-            connection = self._admission.enter(address[0])
-            if connection is None:
-                accepted.close()
-            else:
-                self._hold(accepted, connection)
+            self._hold(accepted, self._admission.enter(address[0]))
             await asyncio.sleep(0)  # many that wait do not keep the loop from the others
 
     def _hold(self, accepted: socket.socket, connection: Connection) -> None:

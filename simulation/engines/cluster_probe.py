@@ -31,7 +31,12 @@ def faults_of(address: str, paths: Sequence[str]) -> list[str]:
     answered, silent = ray.wait([*asked], num_returns=len(asked), timeout=_ANSWER_SECONDS)
     faults = [f"{asked[each]} does not answer" for each in silent]
     for each in answered:
-        faults += [f"{asked[each]} {fault}" for fault in _faults(ray.get(each), here)]
+        try:
+            seen = ray.get(each)
+        except ray.exceptions.RayError:  # it was lost so lately that Ray lists it still
+            faults.append(f"{asked[each]} does not answer")
+            continue
+        faults += [f"{asked[each]} {fault}" for fault in _faults(seen, here)]
     return faults
 
 

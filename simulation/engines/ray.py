@@ -25,6 +25,9 @@ from dermafed.simulation.engines.local import clinic_names
 
 _ASK_PARTITION = "query.partition"
 
+# A reply's error code and the start of its reason where Flower saw an error of Ray, not of a clinic's app.
+_NOT_THE_APP, _OF_RAY = 0, "<class 'ray.exceptions."
+
 
 def run_ray(
     server_app: ServerApp,
@@ -163,6 +166,24 @@ class NamedGrid(PassingGrid):
         return self._grid.push_messages(messages)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """As Flower's grid, until the simulation has stopped: after that, no reply can come."""
+        """As Flower's grid, until the simulation has stopped: after that, no reply can come.
+
+        Raises:
+            FederationError: Ray has stopped, or a worker is lost. Its clinics would otherwise be missing in
+                the model, as would be all that Flower sends to this worker from then on.
+        """
         self._check_running()
-        return self._grid.pull_messages(message_ids)
+        replies = list(self._grid.pull_messages(message_ids))
+        if any(map(_is_of_ray, replies)):
+            raise FederationError(
+                "Ray has lost a machine or a worker process during the run",
+                remedy="See with 'ray status' what runs, start what does not, and continue with --resume",
+            )
+        return replies
+
+
+def _is_of_ray(reply: Message) -> bool:
+    """Whether Flower replies in a clinic's place, because Ray has failed."""
+    if not reply.has_error():
+        return False
+    return reply.error.code == _NOT_THE_APP and (reply.error.reason or "").startswith(_OF_RAY)

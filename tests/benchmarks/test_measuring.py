@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.measuring import Figures, Goal, Spread, alternate, line, merged, times_better, unmeasured
+from benchmarks.measuring import Figures, Goal, Spread, alternate, line, times_better, unmeasured
+from benchmarks.results import merged
 
 
 def test_ways_take_turns_forwards_and_backwards() -> None:

@@ -26,13 +26,14 @@ def test_unit_costs_are_slopes_and_the_larger_model_is_added() -> None:
     traffic = {"figure": "MB a round and clinic", "judged": "figure", "ours": {"value": 32.5}}
     other = traffic | {"judged": "times", "ours": {"value": 1.0}}
     parts = ("from the wire", "decode an update", "add up one update", "to the wire")
+    larger = scale(1000) | {"megabytes": 16.0, "server_peak_mb": 9e9}
     points = [
         {"part": part, "size": size, "seconds": size / 25e6}
         for part in parts
         for size in (5_000_000, 100_000_000)
     ]
     points.append({"part": "decode an update", "size": 20_000_000, "seconds": 99.0})
-    found = unit_costs([scale(100), scale(20), scale(50)], [other, traffic], points)
+    found = unit_costs([scale(100), larger, scale(20), scale(50)], [other, traffic], points)
     # 20 MB in 0.2 s: three parts of 0.01 s a MB, of what the model has beyond the 1 MB that was measured.
     assert found.cpu_seconds == pytest.approx(0.1 + 0.03 * (MODEL - 1))
     assert found.idle_percent == pytest.approx(0.2)

@@ -56,3 +56,24 @@ def test_what_cannot_be_installed_is_missing_with_pips_last_line(
     monkeypatch.setattr(peers.subprocess, "run", lambda *args, **kwargs: failed)
     with pytest.raises(PeerMissing, match=r"^other cannot be installed: ERROR: No matching distribution"):
         environment("other", ["one"], tmp_path)
+
+
+def test_a_peer_that_needs_a_newer_python_has_it_or_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Sequence[str]] = []
+
+    def run(command: Sequence[str], **kwargs: object) -> SimpleNamespace:
+        calls.append(command)
+        # A shim of pyenv is there, but says that it has no such Python.
+        return SimpleNamespace(returncode=int(command[0] == "/shims/python3.98"), stderr="")
+
+    paths = {"python3.98": "/shims/python3.98", "python3.99": "/usr/bin/python3.99"}
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(peers.shutil, "which", paths.get)
+    (home := tmp_path / "new-python3.99").mkdir()
+    assert environment("new", ["one"], tmp_path, ("3.98", "3.99")) == home / "bin" / "python"
+    assert [*calls[2]] == ["/usr/bin/python3.99", "-m", "venv", str(home)]
+    assert not list(home.rglob("ours.pth"))
+    with pytest.raises(PeerMissing, match=r"^new needs Python 3\.98 or 3\.97, and there is none on the PATH"):
+        environment("new", ["one"], tmp_path, ("3.98", "3.97"))

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dermafed.client.cli import main as fl_client
+from dermafed.server.cli import main as fl_server
 from dermafed.server.rounds.checkpoint import load_state
 from dermafed.shared.metrics.challenge_csv import PREDICTIONS_FILE, TRUTH_FILE
 from dermafed.simulation import cli
-from tests.commands.small_datasets import LABELS, command, needs_real_images, real_dataset
+from tests.commands.small_datasets import LABELS, Outcome, command, needs_real_images, real_dataset
 from tests.commands.test_help import script
 from tests.shared.training.tiny import tiny_backbones
 
@@ -40,25 +42,30 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return real_dataset(tmp_path_factory.mktemp("ham"), lesions=IMAGES // 3, clinics=CLINICS)
 
 
-def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([script(name), *map(str, arguments)], capture_output=True, text=True, check=False)
+def run(name: str, *arguments: object) -> Outcome:
+    """The command in a process of its own."""
+    line = [script(name), *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
-def read_json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("\n") == 1, "one object, and nothing else"
-    answer: dict[str, Any] = json.loads(done.stdout)
+def read_json(done: Outcome) -> dict[str, Any]:
+    assert done.code == 0, done.err
+    assert done.out.count("\n") == 1, "one object, and nothing else"
+    answer: dict[str, Any] = json.loads(done.out)
     return answer
 
 
-def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(data: Path, tmp_path: Path) -> None:
+def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The commands in this process, the arms in theirs; the slow tests below start the command itself."""
     (data / "images" / "unreadable.jpg").write_bytes(b"no image")
     with (data / "metadata.csv").open("a") as file:
         file.write("unreadable,none,nv,consensus,50,male,back,north\n")
     folder = tmp_path / "run"
-    result = read_json(
-        run("fl-simulate", "--data", data, *SMALL, *ONE_NETWORK, "--tune", 1, "--out", folder, "--json")
-    )
+    options = (*SMALL, *ONE_NETWORK, "--tune", 1, "--out", folder, "--json")
+    result = read_json(command(cli.main, capfd, "--data", data, *options))
     assert {clinic["name"]: sum(clinic["images"].values()) for clinic in result["clinics"]} == dict.fromkeys(
         CLINICS, IMAGES
     )
@@ -89,11 +96,11 @@ def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(data: Path, tmp
     assert "There are too few test images to report by clinic" in card
     assert "| sex: female |" in card, "groups of patients are evaluated too"
     arguments = ("--model", result["model"], "--skip-bad", "--out", tmp_path / "eval", "--json")
-    evaluation = read_json(run("fl-client", "evaluate", data, *arguments))
+    evaluation = read_json(command(fl_client, capfd, "evaluate", data, *arguments))
     assert evaluation["images"] == 2 * IMAGES
     assert [len(evaluation["unreadable"]), evaluation["round"]] == [1, 2]
     assert_same_on_test_images(result, evaluation, folder)
-    rounds = read_json(run("fl-server", "history", folder, "--json"))["rounds"]
+    rounds = read_json(command(fl_server, capfd, "history", folder, "--json"))["rounds"]
     assert [row["round"] for row in rounds] == [1, 2]
 
 

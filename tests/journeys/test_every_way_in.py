@@ -19,6 +19,7 @@ import httpx
 import pytest
 from pydicom import FileDataset
 
+from dermafed.client.clinic.http.tokens import TOKENS, Role, Tokens
 from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import save_finder
@@ -70,8 +71,8 @@ class Node:
     dicom: int
     broker: Broker | None
 
-    def client(self, name: str, role: str = "device") -> httpx.Client:
-        token = fl_client("token", name, "--role", role, "--dir", self.folder / "home")
+    def client(self, name: str, role: Role = "device") -> httpx.Client:
+        token = Tokens(self.folder / "home" / "serving" / TOKENS).make(name, role)
         tls = ssl.create_default_context(cafile=str(self.folder / "home" / "serving" / "ca.pem"))
         client = httpx.Client(base_url=self.url, verify=tls, timeout=TIMEOUT, trust_env=False)
         if role == "device":

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ImageError
-from dermafed.shared.imaging.bm3d.collaborative import filter_plane
+from dermafed.shared.imaging.bm3d.bands import filter_band
 from dermafed.shared.imaging.bm3d.matching import match_blocks, search_offsets
-from dermafed.shared.imaging.bm3d.transforms import BLOCK, Floats
+from dermafed.shared.imaging.bm3d.transforms import BLOCK, Floats, transform_lines
 
-_STEP = 5  # pixels from one reference block to the next
-_RADIUS = 22  # of the search, in pixels; even, to end on a searched offset
+Groups = Sequence[Future[NDArray[np.int32]]]
+Band = tuple[int, Floats, Floats]
+
+_STEP = 6  # pixels from one reference block to the next
+_RADIUS = 16  # of the search, in pixels; even, to end on a searched offset
 _GROUP = 32  # blocks at most
 _LAMBDA_3D = 2.7
 
-_BANDS = 4  # of reference rows, matched side by side
+_BANDS = 2  # of reference rows, matched and filtered side by side
 
 _DEPTH = 2 * _RADIUS + 1
 _OFFSETS = search_offsets(_RADIUS)
@@ -83,21 +87,41 @@ def _checked(image: Floats, sigma: float) -> Floats:
 def _two_stages(noisy: Floats, pool: Executor) -> Floats:
     """Denoise planes (C, H, W), luminance first, with noise of standard deviation 1."""
     rows, columns = (_references(length) for length in noisy.shape[1:])
+    bands = np.array_split(rows, min(_BANDS, rows.size))
 
-    def match(plane: Floats) -> NDArray[np.int32]:
-        bands = np.array_split(rows, min(_BANDS, rows.size))
-        found = [pool.submit(match_blocks, plane, band, columns, _OFFSETS, _DEPTH, _GROUP) for band in bands]
-        return np.concatenate([each.result() for each in found])
+    def match(plane: Floats) -> list[Future[NDArray[np.int32]]]:
+        return [pool.submit(match_blocks, plane, band, columns, _OFFSETS, _DEPTH, _GROUP) for band in bands]
 
-    def filtered(plane: Floats, guide: Floats, groups: NDArray[np.int32]) -> Future[Floats]:
-        return pool.submit(filter_plane, plane, guide, groups, rows, _DEPTH, _LAMBDA_3D)
+    def filtered(lines: Floats, guide: Floats, groups: Groups) -> list[Future[Band]]:
+        return [
+            pool.submit(filter_band, lines, guide, found.result(), band, _DEPTH, _LAMBDA_3D)
+            for found, band in zip(groups, bands, strict=True)
+        ]
 
     groups = match(noisy[0])
-    basic = [filtered(plane, plane[:0], groups) for plane in noisy]
+    lines = [_lines(plane) for plane in noisy]
+    basic = [filtered(each, each[:0], groups) for each in lines]
     # The luminance is all that the second matching needs: it begins while the chrominances are filtered.
-    groups = match(basic[0].result())
-    final = [filtered(plane, guide.result(), groups) for plane, guide in zip(noisy, basic, strict=True)]
-    return np.stack([each.result() for each in final])
+    estimate = _total(basic[0], noisy[0].shape)
+    groups = match(estimate)
+    guides = [estimate, *(_total(parts, noisy[0].shape) for parts in basic[1:])]
+    final = [filtered(each, _lines(guide), groups) for each, guide in zip(lines, guides, strict=True)]
+    return np.stack([_total(parts, noisy[0].shape) for parts in final])
+
+
+def _lines(plane: Floats) -> Floats:
+    lines = np.empty((plane.shape[0], BLOCK * (plane.shape[1] - BLOCK + 1)), np.float32)
+    transform_lines(plane, lines)
+    return lines
+
+
+def _total(bands: Sequence[Future[Band]], shape: tuple[int, ...]) -> Floats:
+    """The aggregate of eq. (12), from the sums of the bands, always added up in the same order."""
+    numerator, denominator = np.zeros((2, *shape), np.float32)
+    for first, above, below in (band.result() for band in bands):
+        numerator[first : first + len(above)] += above
+        denominator[first : first + len(below)] += below
+    return np.asarray(numerator / denominator, np.float32)
 
 
 def _references(length: int) -> NDArray[np.int64]:

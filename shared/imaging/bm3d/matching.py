@@ -11,6 +11,8 @@ from dermafed.shared.imaging.bm3d.transforms import BLOCK, Floats, compiled
 # noise: on smooth lesions this gains about 0.05 dB over a dense window, for less than half of its work.
 _DENSE = 2
 
+_HALF = BLOCK // 2
+
 
 def search_offsets(radius: int) -> NDArray[np.int64]:
     """List the offsets searched around a block, the nearest first.
@@ -56,9 +58,11 @@ def match_blocks(
     positions = width - BLOCK + 1
     members = np.full((rows.size, columns.size, size), -1, np.int32)
     distances = np.empty((columns.size, size), np.float32)
-    scratch, box = np.empty(width, np.float32), np.empty(positions, np.float32)
+    farthest = np.empty(columns.size, np.float32)  # of each group, side by side
+    squares = np.empty(width, np.float32)
     for r in range(rows.size):
         distances.fill(np.inf)
+        farthest.fill(np.inf)
         for n in range(columns.size):
             distances[n, 0] = -1  # the reference stays first
             members[r, n, 0] = rows[r] % depth * positions + columns[n]
@@ -68,32 +72,33 @@ def match_blocks(
             if other < 0 or other > height - BLOCK or count <= 0:
                 continue
             first = max(0, -shift)
-            _row_distances(plane, rows[r], other, first, shift, scratch[: count + BLOCK - 1], box[:count])
+            half = squares[: count + BLOCK - 1]
+            _half_distances(plane, rows[r], other, first, shift, half)
             place = other % depth * positions + shift
             for n in range(columns.size):
                 x = columns[n] - first
-                if 0 <= x < count and box[x] < distances[n, size - 1]:
-                    _insert(distances[n], members[r, n], box[x], place + columns[n])
+                if 0 <= x < count and half[x] + half[x + _HALF] < farthest[n]:
+                    _insert(distances[n], members[r, n], half[x] + half[x + _HALF], place + columns[n])
+                    farthest[n] = distances[n, size - 1]
     return members
 
 
 @compiled
-def _row_distances(
-    plane: Floats, y: int, other: int, first: int, shift: int, scratch: Floats, box: Floats
-) -> None:
-    """Squared distances of the blocks of row ``y``, from column ``first`` on, to those of row ``other``."""
-    scratch.fill(0)
-    for i in range(BLOCK):
-        reference = plane[y + i, first:]
-        candidate = plane[other + i, first + shift :]
-        for x in range(scratch.size):
-            difference = reference[x] - candidate[x]
-            scratch[x] += difference * difference
-    for x in range(box.size):
-        total = np.float32(0)
-        for j in range(BLOCK):
-            total += scratch[x + j]
-        box[x] = total
+def _half_distances(plane: Floats, y: int, other: int, first: int, shift: int, half: Floats) -> None:
+    """Squared distances of the left halves of the blocks of row ``y`` to those ``shift`` away in ``other``.
+
+    They begin at column ``first``. A block's right half is the left half of the block four columns on.
+    """
+    half.fill(0)
+    for i in range(0, BLOCK, 2):
+        a, b = plane[y + i, first:], plane[y + i + 1, first:]
+        c, d = plane[other + i, first + shift :], plane[other + i + 1, first + shift :]
+        for x in range(half.size):
+            upper, lower = a[x] - c[x], b[x] - d[x]
+            half[x] += upper * upper + lower * lower
+    for step in (1, 2):
+        for x in range(half.size - step):
+            half[x] += half[x + step]
 
 
 @compiled

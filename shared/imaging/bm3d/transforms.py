@@ -2,7 +2,8 @@
 
 A block belongs to many groups. Transforming every position once, and summing what the groups make of it in
 the transform domain before a single inverse, gives the estimate of a transform per group and block (all is
-linear) for a fraction of the work. Every inner loop runs along a row of the image, so that it vectorises.
+linear) for a fraction of the work. Of both transforms the part along the rows is shared by the eight blocks
+that lie on a row of pixels. Every inner loop runs along a row of the image, so that it vectorises.
 The kernels of BM3D are compiled by numba at their first call.
 """
 
@@ -57,58 +58,103 @@ _WINDOWED = _DCT * _WINDOW
 
 
 @compiled
-def transform_row(plane: Floats, y: int, blocks: Floats, scratch: Floats) -> None:
-    """Write the DCT of the block at every position of row ``y``.
+def transform_lines(plane: Floats, lines: Floats) -> None:
+    """Write the DCT along the row of the 8 pixels at every position of a plane.
 
     Args:
         plane: (H, W) float32.
-        y: the blocks' first row, 0 to H - 8.
-        blocks: (W - 7, 64) float32, overwritten; coefficient 8 k + m has frequency k down, m across.
-        scratch: (9, W) float32, overwritten.
+        lines: (H, 8 (W - 7)) float32, overwritten; 8 x + m has frequency m of the pixels from column x on.
     """
-    line, tile = scratch[0], scratch[1:]
-    for k in range(BLOCK):
-        for x in range(line.size):
-            total = np.float32(0)
-            for i in range(BLOCK):
-                total += _DCT[k, i] * plane[y + i, x]
-            line[x] = total
-        for m in range(BLOCK):
-            for x in range(blocks.shape[0]):
+    for y in range(plane.shape[0]):
+        pixels, line = plane[y], lines[y]
+        for x in range(pixels.size - BLOCK + 1):
+            for m in range(BLOCK):
                 total = np.float32(0)
                 for j in range(BLOCK):
-                    total += _DCT[m, j] * line[x + j]
-                tile[m, x] = total
-        for x in range(blocks.shape[0]):
-            for m in range(BLOCK):
-                blocks[x, k * BLOCK + m] = tile[m, x]
+                    total += _DCT[m, j] * pixels[x + j]
+                line[x * BLOCK + m] = total
 
 
 @compiled
-def add_row(blocks: Floats, y: int, numerator: Floats, scratch: Floats) -> None:
-    """Add the inverse DCT of a row of blocks, times a Kaiser window, to the numerator of eq. (12).
+def transform_row(lines: Floats, y: int, blocks: Floats, scratch: Floats) -> None:
+    """Write the DCT of the block at every position of row ``y``.
+
+    Args:
+        lines: (H, 8 (W - 7)) float32, from :func:`transform_lines`.
+        y: the blocks' first row, 0 to H - 8.
+        blocks: (W - 7, 64) float32, overwritten; coefficient 8 k + m has frequency k down, m across.
+        scratch: (16, 8 (W - 7)) float32, overwritten.
+    """
+    for t in range(lines.shape[1]):
+        a, b, c, d = lines[y, t], lines[y + 1, t], lines[y + 2, t], lines[y + 3, t]
+        h, g, f, e = lines[y + 4, t], lines[y + 5, t], lines[y + 6, t], lines[y + 7, t]
+        a, e, b, f, c, g, d, h = a + e, a - e, b + f, b - f, c + g, c - g, d + h, d - h
+        for k in range(0, BLOCK, 2):  # a cosine of an even number of half waves is symmetric
+            odd = k + 1
+            scratch[k, t] = _DCT[k, 0] * a + _DCT[k, 1] * b + _DCT[k, 2] * c + _DCT[k, 3] * d
+            scratch[odd, t] = _DCT[odd, 0] * e + _DCT[odd, 1] * f + _DCT[odd, 2] * g + _DCT[odd, 3] * h
+    for x in range(blocks.shape[0]):
+        for k in range(BLOCK):
+            _copy_eight(scratch, k, x * BLOCK, blocks, x, k * BLOCK)
+
+
+@compiled
+def add_row(blocks: Floats, y: int, lines: Floats, scratch: Floats) -> None:
+    """Add the inverse DCT down the columns of a row of blocks, times a Kaiser window.
 
     Args:
         blocks: (W - 7, 64) float32, each the weighted sum of its estimates; zero where there is none.
         y: the blocks' first row, 0 to H - 8.
-        numerator: (H, W) float32, added to.
-        scratch: (9, W) float32, overwritten.
+        lines: (H, 8 (W - 7)) float32, added to; :func:`add_lines` completes the inverse.
+        scratch: (16, 8 (W - 7)) float32, overwritten.
     """
-    line, tile = scratch[0], scratch[1:]
-    for k in range(BLOCK):
-        for x in range(blocks.shape[0]):
-            for m in range(BLOCK):
-                tile[m, x] = blocks[x, k * BLOCK + m]
-        line.fill(0)
-        for j in range(BLOCK):
-            for x in range(blocks.shape[0]):
+    parts, sums = scratch[:BLOCK], scratch[BLOCK:]
+    for x in range(blocks.shape[0]):
+        for k in range(BLOCK):
+            _copy_eight(blocks, x, k * BLOCK, parts, k, x * BLOCK)
+    for t in range(parts.shape[1]):
+        a, b, c, d = parts[0, t], parts[2, t], parts[4, t], parts[6, t]
+        e, f, g, h = parts[1, t], parts[3, t], parts[5, t], parts[7, t]
+        for i in range(BLOCK // 2):
+            even = _WINDOWED[0, i] * a + _WINDOWED[2, i] * b + _WINDOWED[4, i] * c + _WINDOWED[6, i] * d
+            odd = _WINDOWED[1, i] * e + _WINDOWED[3, i] * f + _WINDOWED[5, i] * g + _WINDOWED[7, i] * h
+            sums[i, t], sums[BLOCK - 1 - i, t] = even + odd, even - odd
+    for i in range(BLOCK):
+        for t in range(sums.shape[1]):
+            lines[y + i, t] += sums[i, t]
+
+
+@compiled
+def _copy_eight(source: Floats, row: int, at: int, target: Floats, target_row: int, target_at: int) -> None:
+    """Copy 8 numbers along a row; all are read before any is written, so that they move as one."""
+    a, b, c, d = source[row, at], source[row, at + 1], source[row, at + 2], source[row, at + 3]
+    e, f, g, h = source[row, at + 4], source[row, at + 5], source[row, at + 6], source[row, at + 7]
+    target[target_row, target_at], target[target_row, target_at + 1] = a, b
+    target[target_row, target_at + 2], target[target_row, target_at + 3] = c, d
+    target[target_row, target_at + 4], target[target_row, target_at + 5] = e, f
+    target[target_row, target_at + 6], target[target_row, target_at + 7] = g, h
+
+
+@compiled
+def add_lines(lines: Floats, numerator: Floats) -> None:
+    """Add the inverse DCT along the rows, times the window, to the numerator of eq. (12).
+
+    Args:
+        lines: (H, 8 (W - 7)) float32, the sums of :func:`add_row`.
+        numerator: (H, W) float32, added to.
+    """
+    parts = np.empty(lines.shape[1], np.float32)
+    for y in range(numerator.shape[0]):
+        pixels, line = numerator[y], lines[y]
+        for x in range(pixels.size - BLOCK + 1):
+            for j in range(BLOCK):
                 total = np.float32(0)
                 for m in range(BLOCK):
-                    total += _WINDOWED[m, j] * tile[m, x]
-                line[x + j] += total
-        for i in range(BLOCK):
-            for x in range(line.size):
-                numerator[y + i, x] += _WINDOWED[k, i] * line[x]
+                    total += _WINDOWED[m, j] * line[x * BLOCK + m]
+                parts[x * BLOCK + j] = total
+        for j in range(BLOCK):
+            for x in range(pixels.size - BLOCK + 1):
+                pixels[x + j] += parts[x * BLOCK + j]
 
 
 @compiled

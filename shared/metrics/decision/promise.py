@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, binom
+from scipy.special import bdtr, betaincinv
 
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.metrics.decision.score_counts import ScoreCounts
@@ -75,7 +75,7 @@ def allowed_misses(
         29 melanomas: none, since 0.9 ** 29 = 0.047 <= 0.05. 28 are too few: 0.9 ** 28 = 0.052.
     """
     _check(most_missed, confidence)
-    proven = np.flatnonzero(binom.cdf(np.arange(melanomas), melanomas, most_missed) <= 1 - confidence)
+    proven = np.flatnonzero(bdtr(np.arange(melanomas), melanomas, most_missed) <= 1 - confidence)
     return int(proven[-1]) if proven.size else None
 
 
@@ -89,7 +89,7 @@ def melanomas_needed(
     """
     _check(most_missed, confidence)
     number = missed + 1
-    while binom.cdf(missed, number, most_missed) > 1 - confidence:
+    while bdtr(missed, number, most_missed) > 1 - confidence:
         number += 1
     return number
 
@@ -121,7 +121,7 @@ def largest_miss_rate(melanomas: int, missed: int, confidence: float = CONFIDENC
     """
     if missed >= melanomas:
         return 1.0
-    return float(beta.ppf(confidence, missed + 1, melanomas - missed))
+    return float(betaincinv(missed + 1, melanomas - missed, confidence))
 
 
 def _check(most_missed: float, confidence: float) -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 Ints = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -66,6 +65,8 @@ def possible_range(counts: Ints, hidden: Hidden, of: Booleans) -> tuple[float, f
         hidden: what is not published of them.
         of: the cells to sum (G, C).
     """
+    from scipy.optimize import linprog  # not above: a server that publishes no groups spares 20 MB
+
     groups, classes = counts.shape
     totals = np.kron(np.eye(groups), np.ones(classes))[~hidden.groups]
     sums = np.concatenate([totals, np.kron(np.ones(groups), np.eye(classes))])

@@ -32,6 +32,16 @@ def test_a_call_that_is_kept_waiting_counts_from_its_beginning() -> None:
     assert contacts.silence(7) == 1.5
 
 
+def test_a_call_that_waits_longer_lets_silence_begin_later() -> None:
+    now = 100.0
+    contacts = Contacts(lambda: now)
+    with contacts.heard(7, 20.0):
+        now = 115.0
+        assert contacts.silence(7) == 0.0
+        now = 121.5
+        assert contacts.silence(7) == 3.5
+
+
 def test_an_idle_node_is_not_silent_between_its_calls_and_a_lost_one_is_within_five_seconds() -> None:
     assert HOLD_SECONDS + 1 <= SILENT_SECONDS
     assert SILENT_SECONDS + TICK_SECONDS < 5

@@ -53,7 +53,7 @@ def test_clinics_are_listed_by_name_and_with_whether_they_are_connected(fresh: L
         fresh.register(name, public_pem(new_key()))
     assert [node.clinic for node in fresh.nodes()] == ["graz", "linz", "vienna"]
     assert not any(node.online for node in fresh.nodes())
-    vienna = fresh.node_ids()["vienna"]
+    (vienna,) = [node.id for node in fresh.nodes() if node.clinic == "vienna"]
     fresh.state.activate_node(vienna, 30.0)
     seen = {node.clinic: node for node in fresh.nodes()}
     assert seen["vienna"].online
@@ -70,7 +70,7 @@ def test_a_key_is_one_clinics_and_never_comes_back(link: Link) -> None:
         link.register("graz", key)
     link.remove(node_id)
     link.remove(node_id)
-    assert node_id not in link.node_ids().values()
+    assert node_id not in [node.id for node in link.nodes()]
     with pytest.raises(SettingsError, match="or to one that was removed"):
         link.register("vienna", key)
 

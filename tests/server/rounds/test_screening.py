@@ -43,6 +43,26 @@ def test_norms_and_cosines_worked_out_by_hand(tmp_path: Path) -> None:
     assert short - START == pytest.approx(step(9, 12), abs=1e-5)
 
 
+def test_a_model_of_several_blocks_is_screened_as_a_whole(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    parts, start = rng.integers(0, 3, 150_000).astype(np.uint8), rng.normal(size=150_000).astype(np.float32)
+    models = {name: start + rng.normal(size=start.size).astype(np.float32) for name in "abc"}
+    spool = UpdateSpool(tmp_path, start.size)
+    for name, model in models.items():
+        spool.add(name, model)
+    found = Screen(parts).screen(start, spool)
+    spool.close()
+    steps = {name: model.astype(np.float64) - start for name, model in models.items()}
+    units = {
+        name: own[parts == WEIGHTS] / np.linalg.norm(own[parts == WEIGHTS]) for name, own in steps.items()
+    }
+    for name, own in steps.items():
+        norms = [np.linalg.norm(own[parts == part]) for part in range(3)]
+        assert found[name].norms == pytest.approx(norms, rel=1e-12)
+        others = [units[name] @ units[other] for other in "abc" if other != name]
+        assert found[name].cosine == pytest.approx(np.mean(others), abs=1e-12)
+
+
 def test_an_opposite_step_is_left_out_and_only_measured_without_a_limit(tmp_path: Path) -> None:
     steps = {"a": step(3, 4), "b": step(3, 4.5), "c": step(-3, -4)}
     found = screened(tmp_path, steps)

@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dermafed.shared.errors import ImageError
+from dermafed.shared.imaging.bm3d import bm3d
 from dermafed.shared.imaging.bm3d.bm3d import bm3d_rgb, from_opponent, to_opponent
 from dermafed.shared.imaging.bm3d.collaborative import hadamard
 from dermafed.shared.imaging.bm3d.matching import match_blocks, search_offsets
-from dermafed.shared.imaging.bm3d.transforms import add_row, add_weights, dct_matrix, transform_row
+from dermafed.shared.imaging.bm3d.transforms import (
+    add_lines,
+    add_row,
+    add_weights,
+    dct_matrix,
+    transform_lines,
+    transform_row,
+)
 from tests.paths import SHARED
 
 Image = NDArray[np.float32]
@@ -68,8 +76,9 @@ def test_dct_matrix_is_scipys() -> None:
 
 def test_every_block_of_a_row_has_scipys_dctn() -> None:
     plane = random(13, 21)
-    blocks = np.empty((14, 64), np.float32)
-    transform_row(plane, 3, blocks, np.empty((9, 21), np.float32))
+    lines, blocks = np.empty((13, 112), np.float32), np.empty((14, 64), np.float32)
+    transform_lines(plane, lines)
+    transform_row(lines, 3, blocks, np.empty((16, 112), np.float32))
     expected = [scipy.fft.dctn(plane[3:11, x : x + 8], norm="ortho").ravel() for x in range(14)]
     np.testing.assert_allclose(blocks, expected, atol=1e-5)
 
@@ -77,9 +86,10 @@ def test_every_block_of_a_row_has_scipys_dctn() -> None:
 def test_overlap_add_is_the_windowed_inverse_dct() -> None:
     blocks, weights = random(14, 64), abs(random(14))
     numerator, denominator = np.ones((13, 21), np.float32), np.ones((13, 21), np.float32)
-    scratch = np.empty((9, 21), np.float32)
-    add_row(blocks, 2, numerator, scratch)
-    add_weights(weights, 2, denominator, scratch[0])
+    lines = np.zeros((13, 112), np.float32)
+    add_row(blocks, 2, lines, np.empty((16, 112), np.float32))
+    add_lines(lines, numerator)
+    add_weights(weights, 2, denominator, np.empty(21, np.float32))
     window = np.outer(np.kaiser(8, 2), np.kaiser(8, 2))
     expected, expected_weights = np.ones((13, 21)), np.ones((13, 21))
     for x in range(14):
@@ -208,6 +218,13 @@ def test_a_view_gives_what_its_copy_gives(drawn: Image) -> None:
 def test_the_same_result_in_any_number_of_threads(drawn: Image, workers: int) -> None:
     image = noisy(drawn, 0.05)
     np.testing.assert_array_equal(bm3d_rgb(image, 0.05, threads=workers), bm3d_rgb(image, 0.05))
+
+
+def test_bands_add_up_to_the_whole(drawn: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = noisy(drawn, 0.05)
+    in_bands = bm3d_rgb(image, 0.05)
+    monkeypatch.setattr(bm3d, "_BANDS", 1)
+    np.testing.assert_allclose(bm3d_rgb(image, 0.05), in_bands, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

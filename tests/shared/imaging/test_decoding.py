@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dermafed.shared.errors import ImageError
 from dermafed.shared.imaging import decoding as images
@@ -275,6 +276,40 @@ def test_content_digest_is_the_sha256_of_the_bytes(tmp_path: Path) -> None:
     path.write_bytes(b"abc")
     assert content_digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert content_digest(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("sampling", ["444", "422", "420", "440", "411"])
+@pytest.mark.parametrize("size", [(16, 16), (37, 53), (8, 1), (1, 33)])
+def test_a_colour_jpeg_has_the_pixels_that_pillow_decodes(
+    sampling: str, size: tuple[int, int], progressive: bool
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    data = simplejpeg.encode_jpeg(pixels, 90, "RGB", sampling)
+    if progressive:
+        data = encode(Image.open(BytesIO(data)), "JPEG", progressive=True, quality="keep")
+    with Image.open(BytesIO(data)) as expected:
+        np.testing.assert_array_equal(decode_image(data), np.asarray(expected))
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_colour_jpeg_is_turned_as_pillow_turns_it(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    data = encode(RGB, "JPEG", exif=exif)
+    with Image.open(BytesIO(data)) as expected:
+        turned = np.asarray(ImageOps.exif_transpose(expected))
+    pixels = decode_image(data)
+    np.testing.assert_array_equal(pixels, turned)
+    assert pixels.flags.c_contiguous
+    assert pixels.flags.writeable
+
+
+@needs_real_images
+def test_real_images_have_the_pixels_that_pillow_decodes() -> None:
+    for path in [*ham_paths(20), *sorted(DEVICE.glob("*.jpg"))]:
+        with Image.open(path) as expected:
+            np.testing.assert_array_equal(read_image(path), np.asarray(ImageOps.exif_transpose(expected)))
 
 
 @needs_real_images

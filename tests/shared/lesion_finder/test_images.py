@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from functools import reduce
 from operator import add
 
@@ -24,14 +25,16 @@ from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.paths import SHARED
+from tests.shared.training.tiny import tiny_backbones
 
 HAM = SHARED / "data" / "ham10000"
 WEIGHTS = SHARED / "weights" / "efficientnetv2b0_notop.weights.h5"
 
 
 @pytest.fixture(scope="module")
-def classifier() -> keras.Model:
-    return build_classifier(ModelSettings(("a", "b"), image_size=64))
+def classifier() -> Iterator[keras.Model]:
+    with tiny_backbones():
+        yield build_classifier(ModelSettings(("a", "b"), backbone="EfficientNetB5", image_size=64))
 
 
 def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:

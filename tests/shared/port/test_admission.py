@@ -15,7 +15,6 @@ class Port:
 
     def enter(self, host: str, name: str = "") -> Connection:
         connection = self.admission.enter(host)
-        assert connection is not None
         connection.close = lambda: self.closed.append(connection)
         assert not name or self.admission.recognise(connection, name)
         return connection
@@ -33,7 +32,7 @@ def test_the_oldest_stranger_of_the_same_address_makes_room() -> None:
 
 
 def test_in_all_the_oldest_stranger_makes_room_and_known_callers_stay() -> None:
-    port = Port(connections=3)
+    port = Port(strangers=2)
     known, oldest = port.enter("10.0.0.1", "graz"), port.enter("10.0.0.2")
     port.enter("10.0.0.3")
     port.enter("10.0.0.4")
@@ -53,7 +52,7 @@ def test_known_callers_do_not_count_as_strangers_of_their_address() -> None:
 
 
 def test_a_known_caller_has_so_many_connections_and_no_more() -> None:
-    port = Port(of_name=2, connections=3)
+    port = Port(of_name=2, strangers=1)
     port.enter("10.0.0.1", "graz")
     kept = port.enter("10.0.0.1", "graz")
     third = port.enter("10.0.0.1")
@@ -64,13 +63,21 @@ def test_a_known_caller_has_so_many_connections_and_no_more() -> None:
     port.enter("10.0.0.1", "graz")
 
 
-def test_where_known_callers_have_all_there_is_no_room() -> None:
-    port = Port(connections=2)
+def test_known_callers_keep_nobody_out_however_many_they_are() -> None:
+    port = Port(strangers=2)
+    for clinic in range(1000):
+        port.enter(f"10.0.{clinic // 250}.{clinic % 250}", f"clinic{clinic}")
+    port.enter("10.1.0.1")
+    port.enter("10.1.0.2")
+    assert port.closed == []
+
+
+def test_room_is_made_of_the_older_half_of_strangers() -> None:
+    port = Port()
     port.enter("10.0.0.1", "graz")
-    known = port.enter("10.0.0.1", "linz")
-    assert port.admission.enter("10.0.0.1") is None
-    port.admission.leave(known)
-    port.enter("10.0.0.1")
+    strangers = [port.enter(f"10.0.0.{host}") for host in range(2, 8)]
+    port.admission.make_room()
+    assert port.closed == strangers[:4]
 
 
 def test_a_connection_that_was_closed_is_not_recognised() -> None:

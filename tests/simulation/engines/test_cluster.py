@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from dermafed.simulation.engines.cluster import check_cluster
 from dermafed.simulation.engines.engine_settings import EngineSettings
 from dermafed.simulation.engines.local import run_local
 from dermafed.simulation.engines.ray import run_ray
-from tests.server.small_clinics import server, trainer_for
+from tests.server.small_clinics import Regression, lesions, server, trainer_for
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
@@ -68,6 +69,17 @@ def two_nodes() -> Iterator[Any]:
         nodes.shutdown()
 
 
+def wait_until_it_is_forgotten(address: str) -> None:
+    """Wait until a lost machine is none of a cluster's; until then it is named."""
+    end = time.monotonic() + 120
+    while True:
+        try:
+            return check_cluster(address, [])
+        except SettingsError as error:
+            if "does not answer" not in str(error) or time.monotonic() > end:
+                raise
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The address of a port that takes connections and says nothing."""
@@ -95,6 +107,69 @@ def test_two_nodes_give_what_local_gives(two_nodes: Any, tmp_path: Path) -> None
     check_cluster(two_nodes.address, [tmp_path])
     with pytest.raises(SettingsError, match=r"does not see /nowhere.*where all of them see it"):
         check_cluster(two_nodes.address, [Path("/nowhere")])
+
+
+def one_of_a_hundred(context: Context) -> Trainer:
+    clinic = int(context.node_config["partition-id"])
+    features, labels = lesions(clinic, 6 + clinic % 40)
+    return Regression(features - clinic / 2, labels)  # without the distance between clinics
+
+
+@pytest.mark.slow
+def test_a_hundred_clinics_and_ten_rounds_give_what_local_gives(two_nodes: Any, tmp_path: Path) -> None:
+    client = build_client_app(TrainerCache(one_of_a_hundred))
+    run_local(server(tmp_path / "local", rounds=10, clinics=100), client, 100)
+    folder = tmp_path / "ray"
+    run_ray(server(folder, rounds=10, clinics=100), client, 100, address=two_nodes.address, folder=tmp_path)
+    here, there = load_state(tmp_path / "local"), load_state(folder)
+    assert [row.replied for row in there.history] == [100] * 10
+    np.testing.assert_allclose(there.weights, here.weights, rtol=1e-5, atol=1e-6)
+    scores = [[row.validation_auc for row in state.history] for state in (there, here)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_lost_ends_the_run_which_can_go_on(two_nodes: Any, tmp_path: Path) -> None:
+    used = tmp_path / "used"
+    used.mkdir()
+    client = build_client_app(NotedTrainers(used))  # no cache: a second of work for each message
+    run_local(server(tmp_path / "local", rounds=3), client, NAMES)
+    (other,) = two_nodes.worker_nodes
+
+    def lose() -> None:
+        while not (tmp_path / "ray" / "round-0001.npz").exists():
+            time.sleep(0.05)
+        while other.node_id not in {path.name for path in used.iterdir()}:
+            time.sleep(0.05)
+        two_nodes.remove_node(other, allow_graceful=False)
+
+    losing = Thread(target=lose, daemon=True)
+    losing.start()
+    with pytest.raises(FederationError, match="Ray has lost a machine or a worker") as error:
+        run_ray(
+            server(tmp_path / "ray", rounds=3),
+            client,
+            NAMES,
+            address=two_nodes.address,
+            folder=tmp_path / "ray",
+        )
+    losing.join()
+    assert "--resume" in error.value.remedy
+    stopped = load_state(tmp_path / "ray")
+    assert 1 <= stopped.round < 3
+    assert all(row.replied == len(NAMES) and not row.left_out for row in stopped.history)
+    wait_until_it_is_forgotten(two_nodes.address)
+    run_ray(
+        server(tmp_path / "ray", rounds=3, resume=True),
+        client,
+        NAMES,
+        address=two_nodes.address,
+        folder=tmp_path / "ray",
+    )
+    here, there = load_state(tmp_path / "local"), load_state(tmp_path / "ray")
+    assert there.round == 3
+    assert all(row.replied == len(NAMES) for row in there.history)
+    np.testing.assert_allclose(there.weights, here.weights, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.slow

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.trainer_cache import TrainerCache
-from dermafed.server.rounds.checkpoint import load_state
+from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.training.trainer import Trainer
 from dermafed.simulation.engines.local import LocalGrid, become_server_task, clinic_names, run_local
@@ -75,6 +75,32 @@ class Numbered(LocalGrid):
         for id in ids:
             self._waiting[id].metadata.__dict__["_message_id"] = id
         return ids
+
+
+def test_a_lost_worker_is_no_missing_clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lossy(Numbered):
+        """From the second round on, Flower's word for each message to a worker that is lost."""
+
+        def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+            lost = "<class 'ray.exceptions.ActorDiedError'>:<'The actor died'>"
+            for message in super().pull_messages(message_ids):
+                yield Message(Error(0, lost), reply_to=message) if load_round(tmp_path) else message
+
+    def simulate(*, server_app: ServerApp, client_app: ClientApp, **settings: object) -> None:
+        become_server_task()
+        server_app(Lossy(client_app, NAMES), Context(1, 1, {}, RecordDict(), {}))
+
+    monkeypatch.setattr("flwr.simulation.run_simulation", simulate)
+    monkeypatch.setattr("dermafed.simulation.engines.ray.connection", lambda address: nullcontext(0.0))
+    with pytest.raises(FederationError, match="Ray has lost a machine or a worker") as error:
+        run_ray(server(tmp_path, rounds=3, quorum=1), build_client_app(trainer_for), NAMES)
+    assert "--resume" in error.value.remedy
+    assert load_round(tmp_path) == 1
+
+
+def load_round(folder: Path) -> int:
+    """The last round that was saved."""
+    return load_state(folder).round if has_state(folder) else 0
 
 
 def in_this_process(

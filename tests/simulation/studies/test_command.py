@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dermafed.simulation import cli
+from tests.commands.small_datasets import command
 from tests.commands.test_help import script
 
 pytestmark = pytest.mark.journey
@@ -67,11 +69,13 @@ baselines = false
 """
 
 
-def test_model_cards_of_a_study_by_group_have_metrics_by_group(tmp_path: Path) -> None:
+def test_model_cards_of_a_study_by_group_have_metrics_by_group(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "one.toml").write_text(STUDY)
     out = tmp_path / "out"
-    done = run(tmp_path / "one.toml", "--quick", "--out", out)
-    assert done.returncode == 0, done.stderr
+    done = command(cli.main, capsys, "study", tmp_path / "one.toml", "--quick", "--out", out)
+    assert done.code == 0, done.err
     card = (out / "runs" / "plain" / "seed-0" / "card.md").read_text("utf-8")
     assert "| sex: female |" in card
     assert "Not measured: nobody knows" not in card

@@ -1,0 +1,29 @@
+"""How much memory the server's process keeps, and how many files it may open: both grow with the clinics."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+
+_FILES = 2**16
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt(3)
+
+
+def return_freed_memory() -> None:
+    """Give large blocks of memory back to the system as soon as they are freed, where glibc allocates them.
+
+    It otherwise keeps blocks up to 32 MB for later, in as many heaps as threads: most of a server's memory.
+    """
+    if hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(_MMAP_THRESHOLD, 2**20)
+        library.mallopt(_ARENA_MAX, 2)
+
+
+def open_many_files() -> None:
+    """Let this process open as many files as the system allows it to: by default often 1,024.
+
+    A clinic has up to three connections.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

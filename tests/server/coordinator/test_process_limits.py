@@ -1,0 +1,52 @@
+"""The server's process gives memory back, and may open many files."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+HEADS = """
+import os, resource
+from dermafed.server.coordinator.process_limits import open_many_files, return_freed_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+"""
+
+# Each round frees a large block below a small one that stays, so that a heap cannot shrink.
+MEMORY = """
+{call}
+bytes(20 * 2**20)
+before, kept = resident(), []
+for _ in range(20):
+    large = b"x" * (8 * 2**20)
+    kept.append(bytes(100_000))
+    larger, large = b"x" * (9 * 2**20), None
+    kept.append(bytes(100_000))
+    larger = None
+print(resident() - before)
+"""
+
+
+def printed(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", HEADS + program], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_freed_blocks_go_back_to_the_system() -> None:
+    assert float(printed(MEMORY.format(call="return_freed_memory()"))) < 6
+    assert float(printed(MEMORY.format(call=""))) > 6, "the control: without it they stay"
+
+
+def test_as_many_files_as_the_system_lets_it() -> None:
+    program = """
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+open_many_files()
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert int(printed(program)) == (2**16 if hard == resource.RLIM_INFINITY else min(2**16, hard))
