@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round, row_from_values, row_record
+from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round, row_from_values, row_text
 from dermafed.server.rounds.strategies import State
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
@@ -73,14 +73,12 @@ def save_state(folder: Path, state: RunState) -> None:
     Raises:
         StorageError: the disk is full or the folder cannot be written; the states before are untouched.
     """
-    record = {
-        "round": state.round,
-        "history": [row_record(row) for row in state.history],
-        "settings": dict(state.settings),
-    }
+    history, settings = ", ".join(map(row_text, state.history)), json.dumps(dict(state.settings))
+    text = f'{{"round": {state.round}, "history": [{history}], "settings": {settings}}}'
+    record = np.frombuffer(text.encode(), np.uint8)
     memory = {f"memory_{name}": values for name, values in state.memory.items()}
     file = io.BytesIO()
-    np.savez(file, record=np.array(json.dumps(record)), weights=state.weights, **memory)  # type: ignore[arg-type]
+    np.savez(file, record=record, weights=state.weights, **memory)  # type: ignore[arg-type]
     write_atomically(_path(folder, state.round), file.getvalue())
     _prune(folder, state)
 
@@ -176,7 +174,9 @@ def _path(folder: Path, round: int) -> Path:
 def _read(path: Path) -> RunState:
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    record = json.loads(str(arrays.pop("record")))
+    text = arrays.pop("record")
+    # Earlier versions wrote NumPy's text, of four bytes a character.
+    record = json.loads(text.tobytes() if text.dtype == np.uint8 else str(text))
     history = tuple(row_from_values(row) for row in record["history"])
     weights = arrays.pop("weights")
     memory = {name.removeprefix("memory_"): values for name, values in arrays.items()}

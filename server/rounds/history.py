@@ -8,7 +8,8 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,11 @@ class HistoryRow:
     overhead_seconds: float
     clinics: tuple[ClinicRound, ...] = ()
     rolled_back: str = ""
+
+    @cached_property
+    def clinics_text(self) -> str:
+        """The clinics' parts as JSON, made once: every later state of the run has it again."""
+        return json.dumps([one.to_dict() for one in self.clinics])
 
 
 def best_round(history: Sequence[HistoryRow]) -> int:
@@ -117,13 +123,13 @@ def setbacks(history: Sequence[HistoryRow]) -> list[str]:
     return [f"Round {row.round} was rolled back: {row.rolled_back}" for row in history if row.rolled_back]
 
 
-def row_record(row: HistoryRow) -> dict[str, Any]:
-    """A round as JSON has it, with NaN; without ``rolled_back`` where it is empty."""
-    return {name: value for name, value in asdict(row).items() if name != _LATER or value}
+def row_text(row: HistoryRow) -> str:
+    """A round as JSON, with NaN; without ``rolled_back`` where it is empty."""
+    return f'{json.dumps(_numbers(row))[:-1]}, "clinics": {row.clinics_text}}}'
 
 
 def row_from_values(values: Mapping[str, Any]) -> HistoryRow:
-    """The round from :func:`row_record` or from :func:`row_values`.
+    """The round from :func:`row_text` or from :func:`row_values`.
 
     Raises:
         ValueError: a clinic's part is not one.
@@ -153,8 +159,7 @@ def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
 
 
 def _cells(row: HistoryRow) -> dict[str, Any]:
-    clinics = [one.to_dict() for one in row.clinics]
-    return {**_numbers(row), "clinics": json.dumps(clinics) if clinics else ""}
+    return {**_numbers(row), "clinics": row.clinics_text if row.clinics else ""}
 
 
 def round_text(number: int, rounds: int) -> str:
