@@ -47,7 +47,7 @@ def main() -> int:
         if not given.json:
             print(name, *map(sentence, found), sep="\n", flush=True)
         if given.publish:
-            saved = publish(lines, "benchmarks")
+            saved = publish(lines, "benchmarks", ROOT)
     if given.json:
         print(json.dumps({"table": lines, "cores": os.cpu_count()}, indent=2))
     if given.publish:

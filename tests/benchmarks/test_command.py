@@ -43,7 +43,6 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(command, "NAMES", tuple(known))
     monkeypatch.setattr(command, "comparison", known.__getitem__)
     monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setattr(command, "RESULTS", tmp_path / "docs" / "results" / "benchmarks.json")
 
     def call(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
