@@ -4,9 +4,9 @@
 
 Nothing is measured here. ``docs/results/scale.json`` has what a real server took at two numbers of clinics or
 more (``python -m benchmarks.scale``): what a clinic adds is the slope between the smallest and the largest of
-them. Only the idle processor is that of the largest by its clinics: the more clinics there are, the less often
-each calls, up to a thousand. ``benchmarks.json`` has the bytes of a round, and ``growth.json`` what a model's
-parameters cost. The result is saved in ``docs/results/one_server.json``.
+them. Only the idle processor is that of the largest by its clinics: the more clinics there are, the less
+often each calls, up to a thousand. ``benchmarks.json`` has the bytes of a round, and ``growth.json`` what a
+model's parameters cost. The result is saved in ``docs/results/one_server.json``.
 """
 
 from __future__ import annotations
