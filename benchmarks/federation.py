@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cost.idle_node import IMAGES, IdleTrainer
+from benchmarks.cost.idle_trainer import IMAGES, IdleTrainer
 from dermafed.client.node.client_app import build_client_app
 from dermafed.server.rounds.aggregate import StreamingMean
 from dermafed.server.rounds.checkpoint import RunState, load_state, save_state

@@ -24,6 +24,7 @@ from dermafed.shared.imaging.bm3d.bm3d import bm3d_rgb
 from dermafed.shared.imaging.clahe import clahe
 
 SIDE, SIGMA = 224, 15
+AT_LEAST_SECONDS = 0.5  # of a turn: the first image after another program's takes longer
 SECONDS, WORSE = "seconds an image", "dB below the peer"
 WORSE_THAN_VAPOURSYNTH = "dB below VapourSynth-BM3D"
 OURS, PACKAGE, VAPOUR = "BM3D + CLAHE", "bm3d + CLAHE", "VapourSynth-BM3D + CLAHE"
@@ -50,11 +51,13 @@ def ways(place: Place) -> Iterator[Mapping[str, Way]]:
     nan = float("nan")
 
     def way(name: str) -> Figures:
-        start = perf_counter()
-        denoised = engines[name](image, SIGMA / 255)
-        clahe(np.rint(255 * denoised).clip(0, 255).astype(np.uint8), 2.0, 8)
+        start, images, took = perf_counter(), 0, 0.0
+        while took < AT_LEAST_SECONDS:
+            denoised = engines[name](image, SIGMA / 255)
+            clahe(np.rint(255 * denoised).clip(0, 255).astype(np.uint8), 2.0, 8)
+            images, took = images + 1, perf_counter() - start
         return {
-            SECONDS: perf_counter() - start,
+            SECONDS: took / images,
             WORSE: quality.get(PACKAGE, nan) - quality[OURS],
             WORSE_THAN_VAPOURSYNTH: quality.get(VAPOUR, nan) - quality[OURS],
         }

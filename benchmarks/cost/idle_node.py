@@ -6,36 +6,18 @@ Arguments: FOLDER for the node; FOLDER ADDRESS for its worker, which the node st
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from flwr.app import Context
 
+from benchmarks.cost.idle_trainer import IdleTrainer
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.consent import ClinicConsent
 from dermafed.client.node.home import open_home
 from dermafed.client.node.supervisor import run_node
 from dermafed.client.node.worker import StopRequested, answer_tasks, stop_on_signals
-from dermafed.shared.metrics.evaluation import ClinicEvaluation
 from dermafed.shared.process import end_with_parent
-from dermafed.shared.training.trainer import FloatVector, Trainer, Update
-
-IMAGES = 64
-
-
-class IdleTrainer:
-    """A trainer that changes every weight a little, since a message leaves out what the other side has."""
-
-    def __init__(self) -> None:
-        scores = np.random.default_rng(0).dirichlet(np.ones(3), IMAGES)
-        self._evaluation = ClinicEvaluation.from_predictions(np.arange(IMAGES) % 3, scores)
-
-    def train(self, weights: FloatVector, round: int, config: Mapping[str, float]) -> Update:
-        return Update(weights * np.float32(1.001), IMAGES, {"loss": 1.0})
-
-    def evaluate(self, weights: FloatVector, round: int) -> ClinicEvaluation:
-        return self._evaluation
+from dermafed.shared.training.trainer import Trainer
 
 
 def run_worker(folder: Path, address: str) -> None:

@@ -34,7 +34,7 @@ from flwr.supercore.inflatable.inflatable_utils import (
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode import fleet_http_connection
 
-from benchmarks.cost.idle_node import IdleTrainer
+from benchmarks.cost.idle_trainer import IdleTrainer
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.flower.polls import current_polls
 from dermafed.client.node.flower.supernode import call_sparingly

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 import numpy as np
 from flwr.app import RecordDict
 
-from benchmarks.cost.idle_node import IMAGES, IdleTrainer
+from benchmarks.cost.idle_trainer import IMAGES, IdleTrainer
 from benchmarks.federation import TINY
 from benchmarks.growth.cost import Cost, cost
 from dermafed.client.node.client_app import build_client_app

@@ -16,7 +16,7 @@ from flwr.app import RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 
-from benchmarks.cost.idle_node import IMAGES
+from benchmarks.cost.idle_trainer import IMAGES
 from benchmarks.growth.cost import Cost, cost
 from dermafed.server.rounds.checkpoint import RunState, load_state, save_state
 from dermafed.server.rounds.round_rules import RoundRules

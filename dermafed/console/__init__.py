@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -35,6 +36,7 @@ def run_app(app: typer.Typer) -> None:
 
     Neither bad input nor an unexpected error of a file or disk ends in a traceback.
     """
+    gc.freeze()  # what is imported by now stays: no collection looks through it, nor the one at the end
     try:
         app()
     except DermaFedError as error:
