@@ -60,12 +60,12 @@ def environment(
     tag = f"python{version}"
     home = (folder or default_cache_folder() / "peers") / f"{name}-{tag}"
     python, made, asked = home / "bin" / "python", home / _MADE, "\n".join(requirements)
-    if made.exists() and made.read_text("utf-8") == asked:
-        return python
     if not python.exists():  # what an interrupted installation has left is used
         _call(name, interpreter, "-m", "venv", str(home))
     if interpreter == sys.executable:
-        _show_ours(python)
+        _show_ours(python)  # of this checkout: another one may have made it
+    if made.exists() and made.read_text("utf-8") == asked:
+        return python
     # Not compiled: of gigabytes of modules only few are ever imported.
     _call(name, str(python), "-m", "pip", "install", "--quiet", "--no-compile", *requirements)
     made.write_text(asked, "utf-8")
