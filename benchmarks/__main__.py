@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparisons import NAMES, Comparison, Place, comparison
-from benchmarks.measuring import alternate, line, load, unmeasured
+from benchmarks.measuring import alternate, line, load, tell, unmeasured
 from benchmarks.results import ROOT, publish
 
 
@@ -77,11 +77,6 @@ def arguments() -> argparse.Namespace:
     if given.repeats < 1:
         parser.error("--repeats is at least 1")
     return given
-
-
-def tell(sentence: str) -> None:
-    """A note beside the results."""
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def measured(name: str, compared: Comparison, given: argparse.Namespace) -> tuple[list[dict[str, Any]], bool]:

@@ -7,6 +7,7 @@ turns on one machine in one run, so that whatever else the machine does slows al
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -144,3 +145,8 @@ def unmeasured(comparison: str, goals: Sequence[Goal]) -> Iterator[dict[str, Any
 def load() -> float:
     """How many processes want to run, on average over the last minute."""
     return os.getloadavg()[0]
+
+
+def tell(sentence: str) -> None:
+    """A note beside the results."""
+    print(sentence, file=sys.stderr, flush=True)

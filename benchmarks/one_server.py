@@ -13,16 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks.federation import EFFICIENTNETB0
-from dermafed.simulation.studies.publish import publish_benchmark
+from benchmarks.results import published, save
 
-ROOT = Path(__file__).resolve().parent.parent
 CLINICS = 10_000
 CORES = 1.0
 """That the server's Python uses at a time: its threads share one interpreter's lock."""
@@ -124,14 +121,6 @@ def one_server(of: UnitCosts, clinics: int) -> list[Line]:
     ]
 
 
-def table(name: str, lines: str) -> list[dict[str, Any]]:
-    """Lines of a result file."""
-    found: list[dict[str, Any]] = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text("utf-8"))[
-        "lines"
-    ][lines]
-    return found
-
-
 def main() -> None:
     """Work it out and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -140,7 +129,9 @@ def main() -> None:
     output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     output.add_argument("--publish", action="store_true", help="save docs/results/one_server.json")
     given = parser.parse_args()
-    of = unit_costs(table("scale", "table"), table("benchmarks", "table"), table("growth", "points"))
+    of = unit_costs(
+        published("scale", "table"), published("benchmarks", "table"), published("growth", "points")
+    )
     lines = one_server(of, given.clinics)
     if given.json:
         print(json.dumps({"table": lines}))
@@ -150,10 +141,7 @@ def main() -> None:
                 f"{line['what']}: {line['all']:.3g} {line['unit']}, {line['a_clinic']:.3g} of them a clinic"
             )
     if given.publish:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "one_server.json"
-            path.write_text(json.dumps({"table": lines}), "utf-8")
-            publish_benchmark(path, ROOT)
+        save("one_server", {"table": lines})
 
 
 if __name__ == "__main__":

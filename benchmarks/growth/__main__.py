@@ -18,7 +18,6 @@ import argparse
 import json
 import multiprocessing
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,11 +28,10 @@ from typing import Any
 from benchmarks.growth.cost import Cost
 from benchmarks.growth.curves import NAMES, costs_at, curve, fitted
 from benchmarks.growth.picture import draw
-from benchmarks.measuring import load
+from benchmarks.measuring import load, tell
+from benchmarks.results import ROOT, merged, published, save
 from dermafed.shared.storage.atomic_files import make_folder
-from dermafed.simulation.studies.publish import publish_benchmark
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 Line = dict[str, Any]
 
 
@@ -78,11 +76,6 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def tell(sentence: str) -> None:
-    """A note beside the results."""
-    print(sentence, file=sys.stderr, flush=True)
-
-
 def measured(name: str) -> list[Line]:
     """The points of a curve."""
     start, before, points = time.monotonic(), load(), list[Line]()
@@ -110,18 +103,10 @@ def sentence(line: Line) -> str:
 
 def publish(points: Sequence[Line], root: Path) -> None:
     """Save the points beside those of other curves that were published before, and draw them."""
-    results = root / "docs" / "results" / "growth.json"
-    old = json.loads(results.read_text("utf-8"))["lines"]["points"] if results.exists() else []
-    new = {one["curve"] for one in points}
-    both = sorted(
-        [*(one for one in old if one["curve"] not in new), *points], key=lambda one: NAMES.index(one["curve"])
-    )
+    found = merged(published("growth", "points", root), points, "curve")
+    both = sorted(found, key=lambda one: NAMES.index(one["curve"]))
     exponents = [line for name in NAMES for line in fitted(both, name)]
-    found = {"points": both, "exponents": exponents}
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / results.name
-        output.write_text(json.dumps(found), "utf-8")
-        publish_benchmark(output, root)
+    save("growth", {"points": both, "exponents": exponents}, root)
     images = root / "docs" / "images"
     make_folder(images)
     draw(both, images / "growth.svg")
