@@ -15,7 +15,14 @@ if keras.config.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from dermafed.shared.training.tensorflow_layers import FoldedDepthwise, depthwise, for_training
+from dermafed.shared.training.tensorflow_layers import (
+    FoldedDepthwise,
+    FusedBatchNormalization,
+    Swish,
+    depthwise,
+    for_training,
+    swish,
+)
 
 Arrays = list[NDArray[np.float32]]
 
@@ -52,6 +59,12 @@ def test_depthwise_has_the_result_and_the_gradients_of_tensorflow(
     expected = gradients(lambda x, w: tf.nn.depthwise_conv2d(x, w, strides, padding), maps, kernel)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5)
+
+
+def test_the_gradient_of_swish_is_tensorflows_also_far_from_zero() -> None:
+    values = np.linspace(-100, 100, 2001, dtype=np.float32)
+    for one, other in zip(gradients(swish, values), gradients(tf.nn.silu, values), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def network() -> keras.Model:
@@ -91,7 +104,9 @@ def test_training_steps_change_the_networks_own_weights_and_statistics_as_keras_
 def test_only_what_is_slow_is_done_otherwise() -> None:
     own = network()
     used = [type(layer) for layer in for_training(own).layers]
+    assert used.count(FusedBatchNormalization) == 4
     assert used.count(FoldedDepthwise) == 2
-    assert used.count(keras.layers.DepthwiseConv2D) == 1
+    assert used.count(Swish) == 3
+    assert used.count(keras.layers.DepthwiseConv2D) == used.count(keras.layers.BatchNormalization) == 1
     paths = [weight.path for weight in own.trainable_weights]
     assert [weight.path for weight in for_training(own).trainable_weights] == paths

@@ -50,7 +50,9 @@ def _backbone(drop: float) -> Callable[..., keras.Model]:
         y = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name="block1a_drop")(y)
         y = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name="block2a_drop")(y)
         x = layers.Add(name="block2a_add")([x, y])
-        x = layers.Conv2D(8, 3, strides=2, use_bias=False, name="top_conv")(x)
+        # Without a border, the next layer would take out what block 1 adds to all places of a channel:
+        # its slope would be rounding alone, of which AdamW makes steps as large as any.
+        x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="top_conv")(x)
         x = layers.BatchNormalization(name="top_bn")(x)
         model = keras.Model(image, layers.Activation("swish", name="top_activation")(x))
         if weights:
