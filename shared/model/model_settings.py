@@ -106,7 +106,7 @@ class Architecture(Settings):
     views_at_test: Annotated[
         int,
         Field(ge=1, le=4, description="Views of an image, mirrored ones too, whose logits are averaged"),
-        Key(later=True, pretrained=2),
+        Key(later=True, synthetic=4, pretrained=2),
     ] = 1
     metadata: Annotated[
         bool,
