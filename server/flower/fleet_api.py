@@ -19,18 +19,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dermafed.server.flower.fleet_calls import NODE_CALLS, FleetCalls
+from dermafed.server.flower.fleet_calls import BUNDLED, NODE_CALLS, FleetCalls
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.signed_calls import SignedCalls, UnknownKey
 from dermafed.shared.port.guarded_server import recognise
+from dermafed.shared.protocol.bundles import RECEIVE
 
 LARGEST_BODY = 16 * 2**20
 """Bytes of the largest request; Flower cuts arrays into chunks of 5 MB."""
 _BODY_SECONDS = 300.0
 _IN_MEMORY = 64 * 2**10  # bytes of a body; more is in a file until all of it is there
 _AT_ONCE = 4  # calls of one node that are read and answered; more wait, with 64 KiB of each read
-_PULL = b"/v1/fleet/pull-messages"
-_RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS)
+_PULLS = (b"/v1/fleet/pull-messages", RECEIVE.encode())
+_RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS | BUNDLED.keys())
 
 
 def fleet_only(link: Link) -> ASGIApp:
@@ -50,7 +51,7 @@ def fleet_only(link: Link) -> ASGIApp:
             return
         recognise(scope, str(node))
         # One that waits for a message is as silent as one that has ended.
-        listening = scope["raw_path"] == _PULL
+        listening = scope["raw_path"] in _PULLS
         with contacts.heard(node, link.inboxes.hold_seconds) if listening else contacts.call(node):
             async with turns[node]:
                 # A node tries again after 503, unlike after 408.

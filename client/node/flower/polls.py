@@ -14,7 +14,8 @@ from typing import Any
 
 from flwr.proto.fleet_pb2 import PullMessagesRequest, PullMessagesResponse
 from flwr.supercore.heartbeat import HeartbeatSender
-from flwr.supernode.fleet_http_client import FleetHttpClient
+
+from dermafed.client.node.flower.bundles import BundlingClient
 
 POLL_SECONDS = 0.5
 """Between two calls for messages, if the server does not keep them waiting."""
@@ -67,8 +68,8 @@ def current_polls() -> Polls:
     return _current.get()
 
 
-class PollingClient(FleetHttpClient):
-    """Flower's client, whose calls for messages are :class:`Polls`."""
+class PollingClient(BundlingClient):
+    """Flower's client with few calls, of which those for messages are :class:`Polls`."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
