@@ -36,7 +36,7 @@ _RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS | BUNDLED.keys())
 
 def fleet_only(link: Link) -> ASGIApp:
     """The public app of a link: it answers the calls of nodes; nothing else is there."""
-    fleet = FleetCalls(link.state, link.replies, link.inboxes)
+    fleet = FleetCalls(link.state, link.replies, link.inboxes, link.contacts)
     calls, contacts = SignedCalls(link.state), link.contacts
     turns: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
 
@@ -52,7 +52,7 @@ def fleet_only(link: Link) -> ASGIApp:
         recognise(scope, str(node))
         # One that waits for a message is as silent as one that has ended.
         listening = scope["raw_path"] in _PULLS
-        with contacts.heard(node, link.inboxes.hold_seconds) if listening else contacts.call(node):
+        with contacts.heard(node) if listening else contacts.call(node):
             async with turns[node]:
                 # A node tries again after 503, unlike after 408.
                 answer = Response(status_code=503)

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dermafed.server.flower.bundled_calls import BundledCalls
+from dermafed.server.flower.contacts import Contacts
 from dermafed.server.flower.expected_replies import ExpectedReplies
 from dermafed.server.flower.inboxes import Inboxes
 from dermafed.server.flower.large_answers import LargeAnswers
@@ -65,9 +66,6 @@ NODE_CALLS = frozenset(f"/v1/fleet/{call}" for call in CALLS)
 BUNDLED = {RECEIVE: PullMessagesRequest, REPLY: PushMessagesRequest, OBJECTS: PushObjectRequest}
 """Paths of the calls with several objects, and Flower's request in each."""
 
-ASK_AGAIN = 1
-"""In an answer without a message: the node was kept waiting, and need not pause before its next call."""
-
 _AT_ONCE = 4  # calls whose bodies are in memory, of which the largest have 5 MB; one lock lets objects pass
 
 _TOLD_SECONDS = 10.0
@@ -84,11 +82,13 @@ class FleetCalls:
         state: Flower's nodes, runs and messages.
         replies: what is expected from each node; all else is refused.
         inboxes: for which nodes a message waits.
+        contacts: how long a node's call for messages is kept waiting.
     """
 
     state: ServedState
     replies: ExpectedReplies
     inboxes: Inboxes
+    contacts: Contacts
     _told: dict[int, float] = field(default_factory=dict)
     _large: LargeAnswers = field(default_factory=LargeAnswers)
     _bundles: BundledCalls = field(init=False)
@@ -115,9 +115,8 @@ class FleetCalls:
                     return JSONResponse({"detail": refusal}, status_code=403)
                 if not isinstance(message, PullMessagesRequest) or self.inboxes.take(node):
                     return await asyncio.to_thread(self._response, path, message, objects, node)
-            await self.inboxes.wait(node, self.inboxes.hold_seconds)
-            again = PullMessagesResponse(reconnect=Reconnect(reconnect=ASK_AGAIN))
-            return _response_of(self._bundles.received(again)) if path == RECEIVE else _encoded(again)
+            await self.inboxes.wait(node, self.contacts.hold_seconds)
+            return self._pulled(path, PullMessagesResponse())
 
         return await http_error_translator(request, handle)
 
@@ -138,6 +137,11 @@ class FleetCalls:
             found = handler(message, self.state, **extra)
         if isinstance(message, PullObjectRequest):
             return self._large.response(message.object_id, found)
+        return self._pulled(path, found) if isinstance(found, PullMessagesResponse) else _encoded(found)
+
+    def _pulled(self, path: str, found: PullMessagesResponse) -> Response:
+        """The answer to a call for messages, which also says how often a node need call."""
+        found.reconnect.CopyFrom(Reconnect(reconnect=self.contacts.beat_seconds))
         return _response_of(self._bundles.received(found)) if path == RECEIVE else _encoded(found)
 
     def _sent_again(self, message: PullObjectRequest) -> Response | None:
