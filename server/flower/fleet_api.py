@@ -24,6 +24,7 @@ from dermafed.server.flower.link import Link
 from dermafed.server.flower.signed_calls import SignedCalls, UnknownKey
 from dermafed.shared.port.guarded_server import recognise
 from dermafed.shared.protocol.bundles import RECEIVE
+from dermafed.shared.protocol.call_sessions import NEW, SESSION
 
 LARGEST_BODY = 16 * 2**20
 """Bytes of the largest request; Flower cuts arrays into chunks of 5 MB."""
@@ -59,6 +60,8 @@ def fleet_only(link: Link) -> ASGIApp:
                 with SpooledTemporaryFile(_IN_MEMORY, dir=str(link.folder)) as body:
                     if await _read(receive, body):
                         answer = await fleet.answer(Request(_as_called(scope)), node, body)
+                if Headers(scope=scope).get(SESSION) == NEW:  # of a signed call; others name theirs
+                    answer.headers[SESSION] = calls.session(node)
                 await answer(scope, receive, send)
 
     return public
@@ -67,7 +70,7 @@ def fleet_only(link: Link) -> ASGIApp:
 async def _caller(calls: SignedCalls, scope: Scope) -> int:
     """The node that calls."""
     try:
-        node = await calls.node_of(Headers(scope=scope))
+        node = await calls.node_of(Headers(scope=scope), scope["raw_path"].decode("ascii"))
     except UnknownKey:
         # As Flower answers: after 401 a node ends without a word, after 412 it says that it was refused.
         raise HTTPException(412 if scope["raw_path"] == b"/v1/fleet/activate-node" else 401) from None
