@@ -125,6 +125,7 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
     """
     from dermafed.server.coordinator.process_limits import (
         add_up_on_one_core,
+        keep_tls_buffers_small,
         open_many_files,
         return_freed_memory,
     )
@@ -134,6 +135,7 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
     return_freed_memory()
     open_many_files()
     add_up_on_one_core()
+    keep_tls_buffers_small()
     _log_to_stderr()
 
     def print_ready(ready: Ready) -> None:

@@ -78,6 +78,7 @@ def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
         app,
         lifespan="off",
         ws="none",
+        loop="asyncio",  # uvloop's connections have buffers of 256 KiB each, and it is no faster here
         http="h11",  # strict about a body with two lengths
         access_log=False,
         log_level="warning",

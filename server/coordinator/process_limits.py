@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+from asyncio.sslproto import SSLProtocol
 
 _FILES = 2**16
+_TLS_BUFFER = 2**15
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt(3)
 
 
@@ -18,6 +20,14 @@ def return_freed_memory() -> None:
     if hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(_MMAP_THRESHOLD, 2**20)
         library.mallopt(_ARENA_MAX, 2)
+
+
+def keep_tls_buffers_small() -> None:
+    """Let each connection over TLS read 32 KiB at a time, into a buffer of its own, in place of 256 KiB.
+
+    This is of asyncio's own loop; that of uvloop cannot be told.
+    """
+    SSLProtocol.max_size = _TLS_BUFFER
 
 
 def add_up_on_one_core() -> None:

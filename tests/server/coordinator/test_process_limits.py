@@ -58,6 +58,19 @@ print(*{one["num_threads"] for one in threadpoolctl.threadpool_info() if one["us
         assert printed(threads).split() == [used]
 
 
+def test_a_connection_over_tls_reads_little_at_a_time() -> None:
+    program = """
+import asyncio, ssl
+from asyncio.sslproto import SSLProtocol
+{call}
+made = SSLProtocol(asyncio.new_event_loop(), None, ssl.create_default_context(), None)
+print(len(made.get_buffer(-1)))
+"""
+    call = "from dermafed.server.coordinator.process_limits import keep_tls_buffers_small as small; small()"
+    assert int(printed(program.format(call=call))) == 32 * 2**10
+    assert int(printed(program.format(call=""))) == 256 * 2**10, "the control: asyncio's own"
+
+
 def test_as_many_files_as_the_system_lets_it() -> None:
     program = """
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
