@@ -123,12 +123,19 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
 
         fl-server start --dir alps --json
     """
-    from dermafed.server.coordinator.process_limits import open_many_files, return_freed_memory
+    from dermafed.server.coordinator.process_limits import (
+        add_up_on_one_core,
+        keep_tls_buffers_small,
+        open_many_files,
+        return_freed_memory,
+    )
     from dermafed.server.coordinator.server_process import serve, start_flower
     from dermafed.server.dashboard.app import dashboard_app
 
     return_freed_memory()
     open_many_files()
+    add_up_on_one_core()
+    keep_tls_buffers_small()
     _log_to_stderr()
 
     def print_ready(ready: Ready) -> None:

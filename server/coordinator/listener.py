@@ -20,7 +20,7 @@ from dermafed.shared.port.guarded_server import GuardedServer
 from dermafed.shared.sockets import bind_all, close_all
 
 _START_SECONDS, _STOP_SECONDS = 30.0, 2
-_LIMITS = PortLimits()
+_LIMITS = PortLimits(kept_seconds=75)  # a handshake costs more than a call; a node keeps it for a minute
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def _config(app: ASGIApp, certificate: Certificate | None) -> uvicorn.Config:
         app,
         lifespan="off",
         ws="none",
+        loop="asyncio",  # uvloop's connections have buffers of 256 KiB each, and it is no faster here
         http="h11",  # strict about a body with two lengths
         access_log=False,
         log_level="warning",

@@ -1,11 +1,14 @@
-"""How much memory the server's process keeps, and how many files it may open: both grow with the clinics."""
+"""How much memory the server's process keeps, how many files it opens, and on how many cores it adds up."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
+from asyncio.sslproto import SSLProtocol
 
 _FILES = 2**16
+_TLS_BUFFER = 2**15
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt(3)
 
 
@@ -17,6 +20,25 @@ def return_freed_memory() -> None:
     if hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(_MMAP_THRESHOLD, 2**20)
         library.mallopt(_ARENA_MAX, 2)
+
+
+def keep_tls_buffers_small() -> None:
+    """Let each connection over TLS read 32 KiB at a time, into a buffer of its own, in place of 256 KiB.
+
+    This is of asyncio's own loop; that of uvloop cannot be told.
+    """
+    SSLProtocol.max_size = _TLS_BUFFER
+
+
+def add_up_on_one_core() -> None:
+    """Let NumPy use one thread: others that wait for the next short sum keep the cores from the calls.
+
+    Called once NumPy is imported; what the user has set stays.
+    """
+    from threadpoolctl import threadpool_limits
+
+    if not {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"} & os.environ.keys():
+        threadpool_limits(1, "blas")
 
 
 def open_many_files() -> None:

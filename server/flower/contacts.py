@@ -1,4 +1,7 @@
-"""When each node was heard last: it calls every second or two, also while it trains, until it dies."""
+"""When each node was heard last: it calls every second or two, also while it trains, until it dies.
+
+In a federation of more than a hundred clinics it calls less often.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 
-from dermafed.server.flower.inboxes import HOLD_SECONDS
+HOLD_SECONDS = 2.0
+"""How long a call for messages waits, in a federation of up to a hundred clinics."""
+
+LONGEST_HOLD_SECONDS = 20.0
+"""How long it waits in a large one; a node gives up after 30 seconds."""
+
+_CALLS_A_SECOND = 50  # that waited in vain, of all nodes together; each costs about a millisecond
 
 SILENT_SECONDS = 3.5
 """A node that was not heard for longer is called silent. Nothing of a run depends on it.
 
 An idle node is heard every two seconds: so long its calls for messages are kept waiting. Where they wait
-longer, since there are many clinics, its silence begins later by as much.
+longer, since there are many clinics, silence begins later by as much.
 """
 
 
@@ -29,6 +38,16 @@ class Contacts:
         self._clock, self._lock = clock, Lock()
         self._calls, self._heard = Counter[int](), dict[int, float]()
 
+    @property
+    def hold_seconds(self) -> float:
+        """How long a call for messages waits now: by the nodes that were heard since the server's start."""
+        return min(max(HOLD_SECONDS, len(self._heard) / _CALLS_A_SECOND), LONGEST_HOLD_SECONDS)
+
+    @property
+    def beat_seconds(self) -> int:
+        """How long a node that works may be silent before it sends a heartbeat."""
+        return int(self.hold_seconds / 2)
+
     @contextmanager
     def call(self, node: int) -> Iterator[None]:
         """A call of a node, while it lasts: a slow one is no silence."""
@@ -38,15 +57,9 @@ class Contacts:
         finally:
             self._note(node, -1)
 
-    def heard(self, node: int, seconds: float = HOLD_SECONDS) -> AbstractContextManager[None]:
-        """A call that is kept waiting: the node is heard as it begins, and may be gone while it lasts.
-
-        Args:
-            node: who calls.
-            seconds: how long the call waits, at most.
-        """
-        with self._lock:
-            self._heard[node] = self._clock() + seconds - HOLD_SECONDS
+    def heard(self, node: int) -> AbstractContextManager[None]:
+        """A call that is kept waiting: the node is heard as it begins, and may be gone while it lasts."""
+        self._note(node, 0)
         return nullcontext()
 
     def silence(self, node: int) -> float:
@@ -59,4 +72,4 @@ class Contacts:
     def _note(self, node: int, change: int) -> None:
         with self._lock:
             self._calls[node] += change
-            self._heard[node] = self._clock()
+            self._heard[node] = self._clock() + self.hold_seconds - HOLD_SECONDS

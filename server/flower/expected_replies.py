@@ -9,7 +9,7 @@ from threading import Lock
 
 from flwr.app import ArrayRecord, Message, MessageType
 
-from dermafed.server.flower.private_names import ObjectTree, PushMessagesRequest, PushObjectRequest
+from dermafed.server.flower.private_names import ObjectTree, Proto, PushMessagesRequest, PushObjectRequest
 from dermafed.shared.protocol.known_model import is_patched, model_bytes
 from dermafed.shared.protocol.messages import HEAD_TRAIN, LESIONS_QUERY, SLOPES_TRAIN
 from dermafed.shared.protocol.sum_messages import SUMMED
@@ -26,6 +26,17 @@ classes; the many classes of a smaller backbone. A lesion finder's have 1,926 fe
 
 _CHUNK = 5 * 2**20  # Flower cuts arrays into chunks of this size
 _FEWEST_OBJECTS = 32  # a message, its records, their arrays and one chunk of each
+
+
+@dataclass(frozen=True)
+class SentObject:
+    """An object of a reply, with the fields of Flower's request that sends one."""
+
+    node: Proto
+    run_id: int
+    session_id: str
+    object_id: str
+    object_content: bytes
 
 
 @dataclass
@@ -122,7 +133,7 @@ class ExpectedReplies:
             expected.sizes = {name: expected.sizes.get(name, 0) for name in names | expected.sizes.keys()}
         return ""
 
-    def refuse_object(self, pushed: PushObjectRequest) -> str:
+    def refuse_object(self, pushed: PushObjectRequest | SentObject) -> str:
         """Why a reply's object is refused; empty: it is not."""
         if not pushed.session_id:
             return "an object belongs to a session"

@@ -19,23 +19,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dermafed.server.flower.fleet_calls import NODE_CALLS, FleetCalls
+from dermafed.server.flower.fleet_calls import BUNDLED, NODE_CALLS, FleetCalls
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.signed_calls import SignedCalls, UnknownKey
 from dermafed.shared.port.guarded_server import recognise
+from dermafed.shared.protocol.bundles import RECEIVE
+from dermafed.shared.protocol.call_sessions import NEW, SESSION
 
 LARGEST_BODY = 16 * 2**20
 """Bytes of the largest request; Flower cuts arrays into chunks of 5 MB."""
 _BODY_SECONDS = 300.0
 _IN_MEMORY = 64 * 2**10  # bytes of a body; more is in a file until all of it is there
 _AT_ONCE = 4  # calls of one node that are read and answered; more wait, with 64 KiB of each read
-_PULL = b"/v1/fleet/pull-messages"
-_RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS)
+_PULLS = (b"/v1/fleet/pull-messages", RECEIVE.encode())
+_RAW_CALLS = frozenset(path.encode() for path in NODE_CALLS | BUNDLED.keys())
 
 
 def fleet_only(link: Link) -> ASGIApp:
     """The public app of a link: it answers the calls of nodes; nothing else is there."""
-    fleet = FleetCalls(link.state, link.replies, link.inboxes)
+    fleet = FleetCalls(link.state, link.replies, link.inboxes, link.contacts)
     calls, contacts = SignedCalls(link.state), link.contacts
     turns: defaultdict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_AT_ONCE))
 
@@ -50,14 +52,16 @@ def fleet_only(link: Link) -> ASGIApp:
             return
         recognise(scope, str(node))
         # One that waits for a message is as silent as one that has ended.
-        listening = scope["raw_path"] == _PULL
-        with contacts.heard(node, link.inboxes.hold_seconds) if listening else contacts.call(node):
+        listening = scope["raw_path"] in _PULLS
+        with contacts.heard(node) if listening else contacts.call(node):
             async with turns[node]:
                 # A node tries again after 503, unlike after 408.
                 answer = Response(status_code=503)
                 with SpooledTemporaryFile(_IN_MEMORY, dir=str(link.folder)) as body:
                     if await _read(receive, body):
                         answer = await fleet.answer(Request(_as_called(scope)), node, body)
+                if Headers(scope=scope).get(SESSION) == NEW:  # of a signed call; others name theirs
+                    answer.headers[SESSION] = calls.session(node)
                 await answer(scope, receive, send)
 
     return public
@@ -66,7 +70,7 @@ def fleet_only(link: Link) -> ASGIApp:
 async def _caller(calls: SignedCalls, scope: Scope) -> int:
     """The node that calls."""
     try:
-        node = await calls.node_of(Headers(scope=scope))
+        node = await calls.node_of(Headers(scope=scope), scope["raw_path"].decode("ascii"))
     except UnknownKey:
         # As Flower answers: after 401 a node ends without a word, after 412 it says that it was refused.
         raise HTTPException(412 if scope["raw_path"] == b"/v1/fleet/activate-node" else 401) from None

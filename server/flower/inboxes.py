@@ -11,14 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from threading import Lock
 
-HOLD_SECONDS = 2.0
-"""How long a call for messages waits, in a federation of up to a hundred clinics."""
-
-LONGEST_HOLD_SECONDS = 20.0
-"""How long it waits in a large one; a node gives up after 30 seconds."""
-
-_CALLS_A_SECOND = 50  # that waited in vain, of all nodes together; each costs about a millisecond
-
 
 class Inboxes:
     """The nodes with a message; any thread may put one in, the calls of nodes wait in event loops."""
@@ -29,11 +21,6 @@ class Inboxes:
         self._closed = False
         self._waiting: defaultdict[int, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]]
         self._waiting = defaultdict(set)
-
-    @property
-    def hold_seconds(self) -> float:
-        """How long a call for messages waits now."""
-        return min(max(HOLD_SECONDS, len(self._waiting) / _CALLS_A_SECOND), LONGEST_HOLD_SECONDS)
 
     def put(self, nodes: Iterable[int]) -> None:
         """Note that a message waits for each of these nodes, and wake their calls."""

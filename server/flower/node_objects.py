@@ -66,6 +66,10 @@ class NodeObjectStore(ObjectStore):
         content: bytes | None = self._inner.get(self._name(object_id))
         return content
 
+    def small(self, object_id: str) -> bytes:
+        """An object's content if it is there and in memory; empty otherwise."""
+        return self._inner.small(self._name(object_id))
+
     def has(self, object_id: str) -> bool:
         """Whether an object has arrived."""
         return self._inner.has(self._name(object_id))

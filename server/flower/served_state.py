@@ -17,6 +17,7 @@ from flwr.app import Message
 from dermafed.server.flower.node_objects import NodeObjectStore
 from dermafed.server.flower.private_names import (
     InMemoryLinkState,
+    NodeStatus,
     NoOpFederationManager,
     ObjectTree,
     RunStatus,
@@ -89,6 +90,12 @@ class ServedState(InMemoryLinkState):
             for message in found:
                 message.metadata.delivered_at = now().isoformat()
             return found
+
+    def may_call(self, node_id: int) -> bool:
+        """Whether a node is registered."""
+        with self.lock:
+            node = self.nodes.get(node_id)
+            return node is not None and node.status != NodeStatus.UNREGISTERED
 
     def has_reply(self, message_id: str) -> bool:
         """Whether a reply to a message has been announced; its objects may be missing."""

@@ -51,6 +51,11 @@ class SpooledObjects(InMemoryObjectStore):
         content: Any = super().get(object_id)
         return content.read() if isinstance(content, _Spooled) else content
 
+    def small(self, object_id: str) -> bytes:
+        """An object's content if it is in memory; empty: it is in a file, or has not arrived."""
+        content: Any = super().get(object_id)
+        return b"" if content is None or isinstance(content, _Spooled) else content
+
     def has(self, object_id: str) -> bool:
         """Whether an object has arrived; its content is not read."""
         with self.lock_store:

@@ -24,6 +24,7 @@ class PortLimits:
         handshake_seconds: for the TLS handshake.
         head_seconds: for the headers of a request, from the connection or from their first byte.
         stranger_seconds: for all that a stranger does in one connection.
+        kept_seconds: between two requests of a known caller in one connection.
     """
 
     strangers: int = 512
@@ -32,6 +33,7 @@ class PortLimits:
     handshake_seconds: float = 10.0
     head_seconds: float = 10.0
     stranger_seconds: float = 60.0
+    kept_seconds: int = 5
 
 
 @dataclass(eq=False)

@@ -95,6 +95,7 @@ class GuardedServer(uvicorn.Server):
         def tell(name: str) -> None:
             if self._admission.recognise(connection, name):
                 timer.cancel()
+                protocol.timeout_keep_alive = self._limits.kept_seconds
 
         def end(task: asyncio.Task[None]) -> None:
             timer.cancel()

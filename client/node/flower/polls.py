@@ -1,8 +1,9 @@
 """How often a node calls: at once after a call that was kept waiting, and by heartbeats only if need be.
 
-A server of this version keeps a call for messages waiting for two seconds, and says so. An idle node is then
-heard every two seconds, and a message reaches it without delay. A node that works does not call for messages:
-it sends a heartbeat about once a second, so that a coordinator soon sees that it died.
+A server keeps a call for messages waiting for two seconds, and says so. An idle node is then heard every two
+seconds, and a message reaches it without delay. A node that works does not call for messages: it sends a
+heartbeat about once a second, so that a coordinator soon sees that it died. The server of a large federation
+says that heartbeats are due less often.
 """
 
 from __future__ import annotations
@@ -12,28 +13,30 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+import httpx
 from flwr.proto.fleet_pb2 import PullMessagesRequest, PullMessagesResponse
 from flwr.supercore.heartbeat import HeartbeatSender
-from flwr.supernode.fleet_http_client import FleetHttpClient
+
+from dermafed.client.node.flower.bundles import BundlingClient
 
 POLL_SECONDS = 0.5
 """Between two calls for messages, if the server does not keep them waiting."""
 
 BEAT_SECONDS = 1.25  # of which Flower takes 70 to 90 %
-_QUIET_SECONDS = 1.0  # after a call for messages, no heartbeat is needed
-_FLOWER_SECONDS = 10.0  # but for Flower's own sake; its patience is a minute
+_QUIET_SECONDS = 1.0  # after a call, no heartbeat is needed; unless the server says how long
+_KEPT_SECONDS = 60.0  # a connection without calls; a new one costs both sides more than a call
 
 
 class Polls:
     """One node's calls for messages.
 
     Attributes:
-        held: whether the last one was kept waiting.
+        held: whether the server keeps them waiting.
     """
 
     def __init__(self) -> None:
         self.held = False
-        self._calling, self._ended, self._beat = False, 0.0, 0.0
+        self._calling, self._due, self._quiet = False, 0.0, _QUIET_SECONDS
 
     def pause(self) -> float:
         """Seconds until the next call, after one that brought nothing."""
@@ -44,18 +47,18 @@ class Polls:
         self._calling, self.held = True, False
         try:
             answer = request()
+            self.held = answer.HasField("reconnect")
+            self._quiet = max(_QUIET_SECONDS, answer.reconnect.reconnect)
         finally:
-            self._calling, self._ended = False, time.monotonic()
-        self.held = answer.HasField("reconnect")
+            self._calling, self._due = False, time.monotonic() + self._quiet
         return answer
 
     def needs_beat(self) -> bool:
         """Whether a heartbeat is due, which the caller sends then."""
         now = time.monotonic()
-        heard = self._calling or now - self._ended < _QUIET_SECONDS
-        if heard and now - self._beat < _FLOWER_SECONDS:
+        if self._calling or now < self._due:
             return False
-        self._beat = now
+        self._due = now + self._quiet - _QUIET_SECONDS  # who asks does so each second
         return True
 
 
@@ -67,11 +70,16 @@ def current_polls() -> Polls:
     return _current.get()
 
 
-class PollingClient(FleetHttpClient):
-    """Flower's client, whose calls for messages are :class:`Polls`."""
+class PollingClient(BundlingClient):
+    """Flower's client with few calls, of which those for messages are :class:`Polls`."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
+        with self._client as first:
+            limits = httpx.Limits(keepalive_expiry=_KEPT_SECONDS)
+            self._client = httpx.Client(
+                verify=settings["verify"], timeout=first.timeout, follow_redirects=True, limits=limits
+            )
         self._polls = Polls()
         _current.set(self._polls)
 

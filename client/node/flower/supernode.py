@@ -26,6 +26,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from dermafed.client.node.flower.bell import Bell
 from dermafed.client.node.flower.polls import BEAT_SECONDS, PollingClient, SparingHeartbeats, current_polls
+from dermafed.client.node.flower.session_calls import SessionCalls
 from dermafed.shared.process import end_with_parent
 
 CONNECTION_ERROR = "Exit Code: 305"
@@ -85,6 +86,7 @@ def call_sparingly() -> None:
     setattr(heartbeat, "HEARTBEAT_DEFAULT_INTERVAL", HEARTBEAT_CALL_TIMEOUT + BEAT_SECONDS)  # noqa: B010
     setattr(fleet_http_connection, "FleetHttpClient", PollingClient)  # noqa: B010
     setattr(fleet_http_connection, "HeartbeatSender", SparingHeartbeats)  # noqa: B010
+    setattr(fleet_http_connection, "NodeAuthHttpInterceptor", SessionCalls)  # noqa: B010
     setattr(fleet_http_connection, "make_simple_http_retry_invoker", patient_retries)  # noqa: B010
 
 

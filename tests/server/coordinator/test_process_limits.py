@@ -42,6 +42,35 @@ def test_freed_blocks_go_back_to_the_system() -> None:
     assert float(printed(MEMORY.format(call=""))) > 6, "the control: without it they stay"
 
 
+def test_numpy_adds_up_in_one_thread_unless_the_user_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads = """
+import numpy, threadpoolctl
+from dermafed.server.coordinator.process_limits import add_up_on_one_core
+add_up_on_one_core()
+print(*{one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"})
+"""
+    for asked, used in ((None, "1"), ("2", "2")):
+        if asked:
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", asked)
+        else:
+            monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+        assert printed(threads).split() == [used]
+
+
+def test_a_connection_over_tls_reads_little_at_a_time() -> None:
+    program = """
+import asyncio, ssl
+from asyncio.sslproto import SSLProtocol
+{call}
+made = SSLProtocol(asyncio.new_event_loop(), None, ssl.create_default_context(), None)
+print(len(made.get_buffer(-1)))
+"""
+    call = "from dermafed.server.coordinator.process_limits import keep_tls_buffers_small as small; small()"
+    assert int(printed(program.format(call=call))) == 32 * 2**10
+    assert int(printed(program.format(call=""))) == 256 * 2**10, "the control: asyncio's own"
+
+
 def test_as_many_files_as_the_system_lets_it() -> None:
     program = """
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))

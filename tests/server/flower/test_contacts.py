@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dermafed.server.coordinator.coordinator import TICK_SECONDS
-from dermafed.server.flower.contacts import SILENT_SECONDS, Contacts
-from dermafed.server.flower.inboxes import HOLD_SECONDS
+from dermafed.server.flower.contacts import HOLD_SECONDS, SILENT_SECONDS, Contacts
 
 
 def test_silence_begins_with_the_end_of_the_last_call() -> None:
@@ -35,11 +36,26 @@ def test_a_call_that_is_kept_waiting_counts_from_its_beginning() -> None:
 def test_a_call_that_waits_longer_lets_silence_begin_later() -> None:
     now = 100.0
     contacts = Contacts(lambda: now)
-    with contacts.heard(7, 20.0):
+    for node in range(2000):
+        contacts.heard(node)
+    for call in (contacts.heard, contacts.call):
+        now = 100.0
+        with call(7):
+            pass
         now = 115.0
         assert contacts.silence(7) == 0.0
         now = 121.5
         assert contacts.silence(7) == 3.5
+
+
+@pytest.mark.parametrize(
+    ("nodes", "seconds", "beats"), [(0, 2.0, 1), (100, 2.0, 1), (500, 10.0, 5), (5000, 20.0, 10)]
+)
+def test_the_more_nodes_are_heard_the_less_often_they_call(nodes: int, seconds: float, beats: int) -> None:
+    contacts = Contacts()
+    for node in range(nodes):
+        contacts.heard(node)
+    assert (contacts.hold_seconds, contacts.beat_seconds) == (seconds, beats)
 
 
 def test_an_idle_node_is_not_silent_between_its_calls_and_a_lost_one_is_within_five_seconds() -> None:

@@ -6,8 +6,6 @@ import asyncio
 import time
 from threading import Timer
 
-import pytest
-
 from dermafed.server.flower.inboxes import Inboxes
 
 
@@ -48,21 +46,6 @@ def test_a_call_is_woken_by_a_message_from_another_thread_and_no_other_nodes_cal
     inboxes = Inboxes()
     Timer(0.1, inboxes.put, [[8]]).start()
     assert waited(inboxes, 7, 0.3)[0] is False
-
-
-@pytest.mark.parametrize(("nodes", "seconds"), [(0, 2.0), (100, 2.0), (500, 10.0), (5000, 20.0)])
-def test_the_more_calls_wait_the_longer_they_do(nodes: int, seconds: float) -> None:
-    async def held() -> float:
-        inboxes = Inboxes()
-        calls = [asyncio.create_task(inboxes.wait(node, 30)) for node in range(nodes)]
-        await asyncio.sleep(0)
-        found = inboxes.hold_seconds
-        inboxes.close()
-        await asyncio.gather(*calls)
-        assert inboxes.hold_seconds == 2.0
-        return found
-
-    assert asyncio.run(held()) == seconds
 
 
 def test_no_call_waits_when_the_server_ends() -> None:

@@ -45,21 +45,28 @@ def failing() -> PullMessagesResponse:
     raise ConnectionError
 
 
-def test_a_node_that_calls_sends_a_heartbeat_every_ten_seconds_and_one_that_works_each(clock: Clock) -> None:
+def test_a_node_that_calls_sends_no_heartbeat_and_one_that_works_each_second(clock: Clock) -> None:
     polls = Polls()
     assert polls.needs_beat()  # it has not called yet
-    polls.call(lambda: HELD)
-    beats = []
     for _ in range(25):
         clock.now += 1.0
         polls.call(lambda: HELD)
-        beats.append(polls.needs_beat())
-    assert [second for second, sent in enumerate(beats, 1) if sent] == [10, 20]
+        assert not polls.needs_beat()
     clock.now += 0.9
     assert not polls.needs_beat()
     for _ in range(3):
         clock.now += 1.0
         assert polls.needs_beat()
+
+
+def test_the_server_of_many_clinics_wants_heartbeats_less_often(clock: Clock) -> None:
+    polls = Polls()
+    polls.call(lambda: PullMessagesResponse(reconnect=Reconnect(reconnect=10)))
+    beats = []
+    for _ in range(25):
+        clock.now += 1.0
+        beats.append(polls.needs_beat())
+    assert [second for second, sent in enumerate(beats, 1) if sent] == [10, 19]
 
 
 def test_no_heartbeat_is_sent_beside_a_call_that_waits(clock: Clock) -> None:

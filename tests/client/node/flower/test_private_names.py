@@ -76,6 +76,7 @@ def test_flower_fetches_and_retries_by_the_names_that_are_replaced() -> None:
     assert wait in inspect.getsource(heartbeat.HeartbeatSender)
     assert "heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL" in connection  # the server's patience is another's
     assert not connection.count("heartbeat.HEARTBEAT")
+    assert connection.count("NodeAuthHttpInterceptor(private_key, public_key),") == 1
     # The client is made before its heartbeats, in one thread.
     client, beats = "with FleetHttpClient.from_server_address(", "HeartbeatSender(send_node_heartbeat)"
     assert 0 < connection.index(client) < connection.index(beats)
