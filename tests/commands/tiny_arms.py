@@ -7,9 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dermafed.simulation.runs import run
 from dermafed.simulation.runs.arms import Arm, run_arm
-from dermafed.simulation.studies import study_runs
 from tests.shared.training.tiny import tiny_backbones
 
 OPTIONS = ("--backbone", "EfficientNetB7", "--features", "pooled", "--frozen-blocks", "0")
@@ -19,8 +17,8 @@ OPTIONS = ("--backbone", "EfficientNetB7", "--features", "pooled", "--frozen-blo
 def tiny_arms() -> Iterator[None]:
     """Lets B7 be the tiny network, in this process and in those of arms."""
     with pytest.MonkeyPatch.context() as patch, tiny_backbones():
-        for module in (run, study_runs):
-            patch.setattr(module, "run_arm", run_tiny_arm)
+        for module in ("runs.run", "studies.study_runs"):  # which the arms' processes need not import
+            patch.setattr(f"dermafed.simulation.{module}.run_arm", run_tiny_arm)
         yield
 
 
