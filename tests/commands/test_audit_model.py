@@ -20,9 +20,10 @@ from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.commands.random_model import save_random_model
 from tests.commands.small_datasets import LABELS, SIDE, command, draw_dataset, needs_real_images, real_dataset
+from tests.shared.training.tiny import tiny_backbones
 
 CARD = ModelInfo(
-    ModelSettings(LABELS, image_size=32),
+    ModelSettings(LABELS, backbone="EfficientNetB7", image_size=32),
     PreprocessSettings(image_size=32, clahe_grid=4, denoise="none"),
     "none",
     7,
@@ -33,7 +34,8 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of random weights."""
-    return save_random_model(tmp_path_factory.mktemp("model"), CARD)
+    with tiny_backbones():
+        return save_random_model(tmp_path_factory.mktemp("model"), CARD)
 
 
 @pytest.fixture(scope="module")

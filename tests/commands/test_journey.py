@@ -23,6 +23,8 @@ from dermafed.shared.metrics.challenge_csv import PREDICTIONS_FILE, TRUTH_FILE
 from dermafed.simulation import cli
 from tests.commands.small_datasets import LABELS, Outcome, command, needs_real_images, real_dataset
 from tests.commands.test_help import script
+from tests.commands.tiny_arms import OPTIONS as TINY
+from tests.commands.tiny_arms import tiny_arms
 from tests.shared.training.tiny import tiny_backbones
 
 pytestmark = [pytest.mark.journey, needs_real_images]
@@ -59,13 +61,17 @@ def read_json(done: Outcome) -> dict[str, Any]:
 def test_a_run_gives_its_table_and_a_model_that_can_be_evaluated(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The commands in this process, the arms in theirs; the slow tests below start the command itself."""
+    """The commands in this process, the arms in theirs, of a tiny network.
+
+    The slow tests below start the command itself, and train EfficientNetB0.
+    """
     (data / "images" / "unreadable.jpg").write_bytes(b"no image")
     with (data / "metadata.csv").open("a") as file:
         file.write("unreadable,none,nv,consensus,50,male,back,north\n")
     folder = tmp_path / "run"
-    options = (*SMALL, *ONE_NETWORK, "--tune", 1, "--out", folder, "--json")
-    result = read_json(command(cli.main, capfd, "--data", data, *options))
+    options = (*SMALL, *TINY, *ONE_NETWORK, "--tune", 1, "--out", folder, "--json")
+    with tiny_arms():
+        result = read_json(command(cli.main, capfd, "--data", data, *options))
     assert {clinic["name"]: sum(clinic["images"].values()) for clinic in result["clinics"]} == dict.fromkeys(
         CLINICS, IMAGES
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from dermafed.server.dashboard.app import dashboard_app
 from dermafed.server.dashboard.tokens import TOKENS, Tokens
 from dermafed.server.record.silences_table import save_silences
 from dermafed.shared.storage.lock import lock_folder
+from tests.paths import CHROMIUM
 from tests.server.dashboard.example_federation import (
     Federation,
     add_example_run,
@@ -25,7 +25,6 @@ pytestmark = pytest.mark.slow
 
 CLINICS = [f"clinic-{number:03d}" for number in range(100)]
 PAGES = ("/", "/runs/1", "/runs/1?clinic=clinic-050", "/models", "/models/1", "/models/compare?a=1&b=2")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def test_one_pass_gives_the_shares_and_the_scores(
     assert plain.opened.engine.forward_beside is None
     cells = cell_model(classifier)
     for image in drawn(3)[0].astype(np.float32):
-        expected = finder.find(np.asarray(cells.predict_on_batch(image[None])))[0]
+        expected = finder.find(np.asarray(cells(image[None])))[0]
         assert expected.max() - expected.min() > 0.3
         maps, outputs, shares = ours.forward_beside(image)
         np.testing.assert_allclose(shares, expected, rtol=0, atol=1e-4)
@@ -65,5 +65,5 @@ def test_a_network_that_takes_metadata_too_has_the_same_shares() -> None:
     engine = Explainer(classifier, engine="tensorflow", beside=beside).opened.engine
     assert engine.forward_beside is not None
     image = images[0].astype(np.float32)
-    expected = finder.find(np.asarray(cell_model(classifier).predict_on_batch(image[None])))[0]
+    expected = finder.find(np.asarray(cell_model(classifier)(image[None])))[0]
     np.testing.assert_allclose(engine.forward_beside(image)[2], expected, rtol=0, atol=1e-4)

@@ -91,8 +91,9 @@ def test_such_a_model_is_explained(method: str) -> None:
     assert found.heatmap.max() > found.heatmap.min()
 
 
+@pytest.mark.usefixtures("_tiny")
 def test_frozen_blocks_are_cut_where_nothing_later_is_read() -> None:
-    settings = replace(V2_B0, frozen_blocks=5)
+    settings = replace(V2_B0, backbone="EfficientNetB5", frozen_blocks=5)  # of as many blocks
     data = LabelledImages(IMAGES.astype(np.uint8), np.zeros(2, np.int64))
     weights = to_flat(build_classifier(settings))
     expected = predict(settings, weights, data)

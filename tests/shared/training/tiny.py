@@ -63,12 +63,16 @@ def _backbone(drop: float) -> Callable[..., keras.Model]:
 
 
 def _blocks(include_top: bool, weights: None, input_shape: tuple[int, int, int]) -> keras.Model:
-    """Blocks 1 to 6 with EfficientNet's strides, for what reads statistics of blocks."""
+    """Blocks 1 to 6 with EfficientNet's strides, for what reads statistics of blocks.
+
+    A finder of lesions asks block 3 for six channels.
+    """
     layers = keras.layers
     image = keras.Input(input_shape)
     x = layers.Normalization(axis=3)(layers.Rescaling(1 / 255)(image))
     for block, strides in enumerate((2, 2, 2, 2, 1, 2), 1):
-        x = layers.Conv2D(4, 3, strides, padding="same", use_bias=False, name=f"block{block}a_conv")(x)
+        channels = 6 if block == 3 else 4
+        x = layers.Conv2D(channels, 3, strides, padding="same", use_bias=False, name=f"block{block}a_conv")(x)
         x = layers.Activation("swish", name=f"block{block}a_activation")(x)
     return keras.Model(image, x)
 

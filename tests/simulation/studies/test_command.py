@@ -11,6 +11,7 @@ import pytest
 from dermafed.simulation import cli
 from tests.commands.small_datasets import command
 from tests.commands.test_help import script
+from tests.commands.tiny_arms import tiny_arms
 
 pytestmark = pytest.mark.journey
 
@@ -58,11 +59,13 @@ STUDY = """
 judgements = ["models", "fairness"]
 [rows.plain]
 data = "synthetic"
+backbone = "EfficientNetB7"
+features = "pooled"
 weights = "none"
 rounds = 1
 steps = 1
 image_size = 32
-frozen_blocks = 6
+frozen_blocks = 0
 denoise = "none"
 baselines = false
 [quick]
@@ -74,7 +77,8 @@ def test_model_cards_of_a_study_by_group_have_metrics_by_group(
 ) -> None:
     (tmp_path / "one.toml").write_text(STUDY)
     out = tmp_path / "out"
-    done = command(cli.main, capsys, "study", tmp_path / "one.toml", "--quick", "--out", out)
+    with tiny_arms():
+        done = command(cli.main, capsys, "study", tmp_path / "one.toml", "--quick", "--out", out)
     assert done.code == 0, done.err
     card = (out / "runs" / "plain" / "seed-0" / "card.md").read_text("utf-8")
     assert "| sex: female |" in card

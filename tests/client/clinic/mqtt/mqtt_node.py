@@ -1,14 +1,8 @@
-"""A node for tests, with a quick stand-in for the network and a real store.
-
-    python -m tests.client.clinic.mqtt.mqtt_node SETTINGS.json FOLDER SECONDS
-
-answers until it is killed; a diagnosis takes so many seconds.
-"""
+"""A node for tests, with a quick stand-in for the network and a real store."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,11 +40,6 @@ def quick_service(store: Store, seconds: float = 0.0) -> DiagnosticService:
     return DiagnosticService(cast(Diagnoser, QuickDiagnoser(seconds)), store)
 
 
-def main(settings: str, folder: str, seconds: str) -> None:
-    store = new_store(Path(folder))
-    broker = MqttSettings.model_validate_json(Path(settings).read_text())
-    asyncio.run(run_mqtt(quick_service(store, float(seconds)), broker))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def answer_until_killed(broker: MqttSettings, folder: Path, seconds: float) -> None:
+    """A node in a process of its own; a diagnosis takes so many seconds."""
+    asyncio.run(run_mqtt(quick_service(new_store(folder), seconds), broker))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -17,41 +16,31 @@ from dermafed.client.clinic.store.store import Store
 from tests.client.clinic.mqtt.broker import Broker, needs_mosquitto
 from tests.client.clinic.mqtt.conftest import picture, running
 from tests.client.clinic.mqtt.device import Device, wait
-from tests.client.clinic.mqtt.mqtt_node import quick_service
+from tests.client.clinic.mqtt.mqtt_node import answer_until_killed, quick_service
 from tests.client.clinic.stores import new_store, saved_today
-from tests.paths import ROOT
 
 pytestmark = [needs_mosquitto, pytest.mark.journey]
 REQUESTS = [f"request-{number}".encode() for number in range(8)]
-Start = Callable[[], "subprocess.Popen[bytes]"]
+Start = Callable[[], ForkServerProcess]
 
 
 @pytest.fixture
 def start_node(settings: MqttSettings, tmp_path: Path) -> Iterator[Start]:
     """Starts a node of its own process, a diagnosis taking 0.3 s."""
-    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.client.clinic.mqtt.mqtt_node"])
     started = []
 
-    def start() -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.client.clinic.mqtt.mqtt_node",
-            "settings.json",
-            "clinic",
-            "0.3",
-        ]
-        root = str(ROOT)
-        with (tmp_path / "node.log").open("ab") as log:
-            environment = {**os.environ, "PYTHONPATH": root}
-            node = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+    def start() -> ForkServerProcess:
+        node = context.Process(target=answer_until_killed, args=(settings, tmp_path / "clinic", 0.3))
+        node.start()
         started.append(node)
         return node
 
     yield start
     for node in started:
         node.kill()
-        node.wait()
+        node.join()
 
 
 def assert_one_diagnosis_each(scope: Device, folder: Path) -> None:
@@ -81,7 +70,7 @@ def test_a_killed_node_answers_all_after_its_restart(
             scope.send(picture(number), request).wait_for_publish(60)
         wait(lambda: len(saved_in(folder)) >= 3, "the first diagnoses")
         node.kill()
-        node.wait()
+        node.join()
         assert len(saved_in(folder)) < len(REQUESTS) + 1, "it was in the middle"
         start_node()
         assert_one_diagnosis_each(scope, folder)
@@ -94,7 +83,7 @@ def test_images_sent_while_the_node_is_down_wait_for_it(
     with Device(broker, "scope") as scope:
         until_answered(scope, b"ready")
         node.kill()
-        node.wait()
+        node.join()
         for number, request in enumerate(REQUESTS):
             scope.send(picture(number), request).wait_for_publish(60)
         start_node()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +8,9 @@ from typing import Any
 import pytest
 
 from tests.client.clinic.http.http_node import Node, png, running, small_diagnoser
-from tests.paths import SHARED
+from tests.paths import CHROMIUM, SHARED
 
 SAMPLES = SHARED / "data" / "device_samples"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @dataclass
