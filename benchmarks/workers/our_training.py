@@ -1,8 +1,9 @@
-"""Our training of one clinic: RECIPE (``default`` or ``full``), IMAGES.npy, FOLDER for the features.
+"""Our training of one clinic: RECIPE (``default``, ``drawn`` or ``full``), IMAGES.npy, FOLDER for the features.
 
 ``full`` trains every block, one pass over the images a round, without augmentation, as the peers do.
 ``default`` is the recipe of real images: four frozen blocks, whose features of four augmented views are
-computed once, and 16 rounds of a quarter pass, all of which are measured, from an empty folder.
+computed once, and 16 rounds of a quarter pass, all of which are measured, from an empty folder. ``drawn`` is
+that of drawn images: all blocks are frozen, two views, and 10 rounds of one pass.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.recipe import Recipe
 
 BATCH, SECOND = 16, "images a second"
-ROUNDS = {"default": 16, "full": 1}
+ROUNDS = {"default": 16, "drawn": 10, "full": 1}
 RECIPES = {
     "default": Recipe(epochs=0.25, views=4, batch_size=BATCH),
+    "drawn": Recipe(epochs=1, views=2, batch_size=BATCH),
     "full": Recipe(epochs=1, augment=False, batch_size=BATCH),
 }
 MODELS = {
     "default": {"frozen_blocks": 4, "features": "blocks"},
+    "drawn": {"frozen_blocks": 7, "features": "blocks", "batch_norm": "frozen"},
     "full": {"frozen_blocks": 0, "batch_norm": "aggregate"},
 }
 
