@@ -1,4 +1,4 @@
-"""Our training of one clinic: RECIPE (``default``, ``drawn`` or ``full``), IMAGES.npy, FOLDER for the features.
+"""Our training of one clinic: RECIPE (``default``, ``drawn``, ``full``), IMAGES.npy, FOLDER for the features.
 
 ``full`` trains every block, one pass over the images a round, without augmentation, as the peers do.
 ``default`` is the recipe of real images: four frozen blocks, whose features of four augmented views are
