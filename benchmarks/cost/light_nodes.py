@@ -74,7 +74,7 @@ def serve(address: str, ca: Path, key: Path, app: ClientApp, train_seconds: floa
             stub, tree = task
             run, number = stub.metadata.run_id, stub.metadata.message_id
             parts = {part.object_id for part in iterate_object_tree(tree)}
-            # One after the other: a pool of threads for each of a thousand nodes would cost more than they do.
+            # One after the other: a pool of threads for each node would cost more than the node.
             message = inflate_object_from_contents(number, {part: pull(run, part) for part in parts})
             confirm(run, number)
             message.metadata.__dict__["_message_id"] = number
