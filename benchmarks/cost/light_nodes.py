@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -26,11 +25,7 @@ from flwr.supercore.inflatable.inflatable_object import (
     iterate_object_tree,
     no_object_id_recompute,
 )
-from flwr.supercore.inflatable.inflatable_utils import (
-    inflate_object_from_contents,
-    pull_objects,
-    push_objects,
-)
+from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode import fleet_http_connection
 
@@ -78,16 +73,18 @@ def serve(address: str, ca: Path, key: Path, app: ClientApp, train_seconds: floa
                 continue
             stub, tree = task
             run, number = stub.metadata.run_id, stub.metadata.message_id
-            keys_of = [part.object_id for part in iterate_object_tree(tree)]
-            message = inflate_object_from_contents(number, pull_objects(keys_of, partial(pull, run)))
+            parts = {part.object_id for part in iterate_object_tree(tree)}
+            # One after the other: a pool of threads for each node would cost more than the node.
+            message = inflate_object_from_contents(number, {part: pull(run, part) for part in parts})
             confirm(run, number)
             message.metadata.__dict__["_message_id"] = number
             reply = answer(message, Context(run, node, {}, RecordDict(), {}), app, models, train_seconds)
             with no_object_id_recompute():
                 reply.metadata.__dict__["_message_id"] = reply.object_id
                 missing, session = send(reply, get_object_tree(reply), 0.0)
-                objects = get_all_nested_objects(reply)
-                push_objects(objects, partial(push, run, session), object_ids_to_push=missing)
+                for part, content in get_all_nested_objects(reply).items():
+                    if part in missing:
+                        push(run, session, part, content.deflate())
 
 
 def answer(

@@ -46,7 +46,7 @@ class Contacts:
     @property
     def beat_seconds(self) -> int:
         """How long a node that works may be silent before it sends a heartbeat."""
-        return int(self.hold_seconds / 2)
+        return int(0.75 * self.hold_seconds)  # called silent a few seconds after all of them
 
     @contextmanager
     def call(self, node: int) -> Iterator[None]:

@@ -50,7 +50,10 @@ def fleet_only(link: Link) -> ASGIApp:
         except HTTPException as refusal:
             await Response(status_code=refusal.status_code)(scope, receive, send)
             return
-        recognise(scope, str(node))
+        if not recognise(scope, str(node)):
+            # Nothing is done whose answer gets lost: a node that is activated twice is refused.
+            await Response(status_code=503)(scope, receive, send)
+            return
         # One that waits for a message is as silent as one that has ended.
         listening = scope["raw_path"] in _PULLS
         with contacts.heard(node) if listening else contacts.call(node):

@@ -113,8 +113,10 @@ class FleetCalls:
                 self._note(path := request.url.path, node)
                 if refusal := self._refusal(path, message):
                     return JSONResponse({"detail": refusal}, status_code=403)
-                if not isinstance(message, PullMessagesRequest) or self.inboxes.take(node):
+                if not isinstance(message, PullMessagesRequest):
                     return await asyncio.to_thread(self._response, path, message, objects, node)
+                if self.inboxes.take(node):  # no file is read: a thread would cost more
+                    return self._response(path, message, objects, node)
             await self.inboxes.wait(node, self.contacts.hold_seconds)
             return self._pulled(path, PullMessagesResponse())
 

@@ -73,6 +73,10 @@ class Admission:
         self._open[connection] = None
         return connection
 
+    def is_open(self, connection: Connection) -> bool:
+        """Whether it has not ended, nor been closed to make room."""
+        return connection in self._open
+
     def recognise(self, connection: Connection, name: str) -> bool:
         """Note whose connection it is; returns False if the caller has enough of them."""
         if not connection.name and connection in self._open:

@@ -21,16 +21,18 @@ _FULL_SECONDS = 0.1  # between two tries while the process has no file descripto
 _GOODBYE_SECONDS = 5.0  # for the answer to TLS's close notification
 
 
-def recognise(scope: Scope, name: str) -> None:
+def recognise(scope: Scope, name: str) -> bool:
     """Tell the port whose request this is: strangers' connections may be closed, a known caller's are not.
 
     Args:
         scope: of the request; behind another server nothing happens.
         name: of a caller who has proved it.
+
+    Returns:
+        False if the connection was closed meanwhile: the caller gets no answer, and will call again.
     """
-    tell = cast("Callable[[str], None] | None", scope.get("state", {}).get(_RECOGNISE))
-    if tell is not None:
-        tell(name)
+    tell = cast("Callable[[str], bool] | None", scope.get("state", {}).get(_RECOGNISE))
+    return tell is None or tell(name)
 
 
 class GuardedServer(uvicorn.Server):
@@ -92,10 +94,11 @@ class GuardedServer(uvicorn.Server):
         task = asyncio.create_task(self._serve_one(accepted, protocol))
         timer = asyncio.get_running_loop().call_later(self._limits.stranger_seconds, task.cancel)
 
-        def tell(name: str) -> None:
+        def tell(name: str) -> bool:
             if self._admission.recognise(connection, name):
                 timer.cancel()
                 protocol.timeout_keep_alive = self._limits.kept_seconds
+            return self._admission.is_open(connection)
 
         def end(task: asyncio.Task[None]) -> None:
             timer.cancel()

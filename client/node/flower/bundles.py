@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+import httpx
 from flwr.proto.fleet_pb2 import (
     PullMessagesRequest,
     PullMessagesResponse,
@@ -31,17 +32,29 @@ from dermafed.shared.protocol.bundles import LARGEST_BUNDLE, OBJECTS, RECEIVE, R
 
 
 class BundlingClient(FleetHttpClient):
-    """Flower's client of one node, which works on one message at a time."""
+    """Flower's client of one node, which works on one message at a time.
+
+    Where the server has no such calls, it makes Flower's own.
+    """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
+        self._bundles = True
         self._received: dict[str, bytes] = {}
         self._lock = Lock()  # Flower pushes objects from several threads
         self._reply = _Reply()
 
     def PullMessages(self, request: PullMessagesRequest) -> PullMessagesResponse:
         """Ask for a message; its small objects are kept until it is confirmed."""
-        answer: _Received = self._call(RECEIVE, request, _Received)
+        if not self._bundles:
+            return super().PullMessages(request)
+        try:
+            answer: _Received = self._call(RECEIVE, request, _Received)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            self._bundles = False
+            return super().PullMessages(request)
         self._received = answer.objects
         return answer.messages
 
@@ -56,11 +69,15 @@ class BundlingClient(FleetHttpClient):
         self, request: ConfirmMessageReceivedRequest
     ) -> ConfirmMessageReceivedResponse:
         """Nothing that the server needs: it deletes a message once it is replied to."""
+        if not self._bundles:
+            return super().ConfirmMessageReceived(request)
         self._received = {}
         return ConfirmMessageReceivedResponse()
 
     def PushMessages(self, request: PushMessagesRequest) -> PushMessagesResponse:
         """Begin a reply; the server gets it with its first objects, and all of them are asked for."""
+        if not self._bundles:
+            return super().PushMessages(request)
         (tree,) = request.message_object_trees
         names = {part.object_id for part in iterate_object_tree(tree)}
         self._reply = _Reply(request, names)
@@ -68,6 +85,8 @@ class BundlingClient(FleetHttpClient):
 
     def PushObject(self, request: PushObjectRequest) -> PushObjectResponse:
         """Send an object with those that wait, if it is the last of the reply or they are enough."""
+        if not self._bundles:
+            return super().PushObject(request)
         with self._lock:
             reply, content = self._reply, request.object_content
             stored = True

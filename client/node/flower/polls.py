@@ -23,6 +23,7 @@ POLL_SECONDS = 0.5
 """Between two calls for messages, if the server does not keep them waiting."""
 
 BEAT_SECONDS = 1.25  # of which Flower takes 70 to 90 %
+_FLOWER_SECONDS = 10.0  # a server that keeps no call waiting is Flower's own, whose patience is a minute
 _QUIET_SECONDS = 1.0  # after a call, no heartbeat is needed; unless the server says how long
 _KEPT_SECONDS = 60.0  # a connection without calls; a new one costs both sides more than a call
 
@@ -36,7 +37,8 @@ class Polls:
 
     def __init__(self) -> None:
         self.held = False
-        self._calling, self._due, self._quiet = False, 0.0, _QUIET_SECONDS
+        self._calling, self._quiet = False, _QUIET_SECONDS
+        self._due = self._beat = 0.0  # when a heartbeat is due, and when the last was
 
     def pause(self) -> float:
         """Seconds until the next call, after one that brought nothing."""
@@ -44,20 +46,23 @@ class Polls:
 
     def call(self, request: Callable[[], PullMessagesResponse]) -> PullMessagesResponse:
         """Make a call for messages."""
-        self._calling, self.held = True, False
+        self._calling, held = True, False
         try:
             answer = request()
-            self.held = answer.HasField("reconnect")
+            held = answer.HasField("reconnect")
             self._quiet = max(_QUIET_SECONDS, answer.reconnect.reconnect)
         finally:
-            self._calling, self._due = False, time.monotonic() + self._quiet
+            self._calling, self.held = False, held
+            self._due = time.monotonic() + self._quiet
         return answer
 
     def needs_beat(self) -> bool:
         """Whether a heartbeat is due, which the caller sends then."""
         now = time.monotonic()
-        if self._calling or now < self._due:
+        heard = self._calling or now < self._due
+        if heard and (self.held or now - self._beat < _FLOWER_SECONDS):
             return False
+        self._beat = now
         self._due = now + self._quiet - _QUIET_SECONDS  # who asks does so each second
         return True
 

@@ -153,6 +153,41 @@ def test_a_reply_whose_sending_broke_off_is_sent_again(
     assert np.array_equal(decode_update(arrived.content, 4)[0].weights, np.full(4, 2.0))
 
 
+def test_a_server_without_these_calls_gets_flowers_own(place: Place, counted: Counter[str]) -> None:
+    key = place.keys[1]
+    place.link.state.deactivate_node(place.nodes[1])
+    with (
+        listening(place.stock, "127.0.0.1", 0, place.certificate) as stock,
+        place.link.open_run() as run_id,
+        fleet_http_connection.http_request_response(
+            f"127.0.0.1:{stock}", False, str(place.ca), (key, key.public_key())
+        ) as (_, receive, send, _, _, pull, push, confirm),
+    ):
+        content = encode_instruction(np.ones(4, np.float32), 1, {})
+        (asked,) = place.grid(run_id).push_messages([Message(content, place.nodes[1], "train")])
+        taken = receive()
+        assert taken is not None
+        names = {part.object_id for part in iterate_object_tree(taken[1])}
+        message = inflate_object_from_contents(asked, {name: pull(run_id, name) for name in names})
+        assert isinstance(message, Message)
+        confirm(run_id, asked)
+        message.metadata.__dict__["_message_id"] = asked
+        reply = Message(encode_update(Update(np.ones(4, np.float32), 3, {}), 1.0), reply_to=message)
+        with no_object_id_recompute():
+            label(reply)
+            missing, session = send(reply, get_object_tree(reply), 0.0)
+            for name, part in get_all_nested_objects(reply).items():
+                push(run_id, session, name, part.deflate())
+    assert {path: count for path, count in counted.items() if "node" not in path} == {
+        RECEIVE: 1,
+        "/v1/fleet/pull-messages": 1,
+        "/v1/fleet/pull-object": len(names),
+        "/v1/fleet/confirm-message-received": 1,
+        "/v1/fleet/push-messages": 1,
+        "/v1/fleet/push-object": len(missing),
+    }
+
+
 class Bundled:
     """Clinic 0 replies to a message by one call of its own making."""
 

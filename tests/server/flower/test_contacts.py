@@ -49,7 +49,7 @@ def test_a_call_that_waits_longer_lets_silence_begin_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "seconds", "beats"), [(0, 2.0, 1), (100, 2.0, 1), (500, 10.0, 5), (5000, 20.0, 10)]
+    ("nodes", "seconds", "beats"), [(0, 2.0, 1), (100, 2.0, 1), (500, 10.0, 7), (5000, 20.0, 15)]
 )
 def test_the_more_nodes_are_heard_the_less_often_they_call(nodes: int, seconds: float, beats: int) -> None:
     contacts = Contacts()

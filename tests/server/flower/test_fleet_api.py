@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import httpx
 import numpy as np
@@ -181,6 +183,37 @@ def test_a_registered_node_is_answered(place: Place) -> None:
     assert caller.call("/v1/fleet/activate-node", request).status_code == 200
     pull = PullMessagesRequest(node=Node(node_id=place.nodes[0]))
     assert caller.call("/v1/fleet/pull-messages", pull).status_code == 200
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_call_whose_connection_was_closed_meanwhile_does_nothing(place: Place, is_open: bool) -> None:
+    """Its node gets no answer and calls again: activated twice, it would be refused, and end."""
+    key, sent = new_key(), list[Any]()
+    node = place.link.register(f"closed {is_open}", public_pem(key))
+    request = ActivateNodeRequest(public_key=public_pem(key), heartbeat_interval=30).SerializeToString()
+    headers = Caller(place.filtered, place.ca, key).headers() | {"content-length": str(len(request))}
+    path = "/v1/fleet/activate-node"
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "server": ("127.0.0.1", 443),
+        "scheme": "https",
+        "state": {"dermafed.recognise": lambda name: is_open},
+    }
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": request}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(fleet_only(place.link)(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == (200 if is_open else 503)
+    assert {one.id: one.online for one in place.link.nodes()}[node] == is_open
 
 
 def test_an_unknown_key_or_none_is_refused(place: Place) -> None:

@@ -85,6 +85,7 @@ def test_a_connection_that_was_closed_is_not_recognised() -> None:
     closed = port.enter("10.0.0.1")
     port.enter("10.0.0.1")
     assert not port.admission.recognise(closed, "graz")
+    assert not port.admission.is_open(closed)
     port.admission.leave(closed)
 
 

@@ -59,6 +59,16 @@ def test_a_node_that_calls_sends_no_heartbeat_and_one_that_works_each_second(clo
         assert polls.needs_beat()
 
 
+def test_a_server_that_keeps_no_call_waiting_gets_a_heartbeat_every_ten_seconds(clock: Clock) -> None:
+    polls, beats = Polls(), []
+    assert polls.needs_beat()
+    for _ in range(50):
+        clock.now += 0.5
+        polls.call(PullMessagesResponse)
+        beats.append(polls.needs_beat())
+    assert [number for number, sent in enumerate(beats, 1) if sent] == [20, 40]
+
+
 def test_the_server_of_many_clinics_wants_heartbeats_less_often(clock: Clock) -> None:
     polls = Polls()
     polls.call(lambda: PullMessagesResponse(reconnect=Reconnect(reconnect=10)))
