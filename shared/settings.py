@@ -176,9 +176,14 @@ def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+_keys: dict[type[Settings], dict[str, KeyInfo]] = {}
+
+
 def keys_of(settings: type[Settings]) -> dict[str, KeyInfo]:
     """The fields of settings, by name."""
-    return {name: _info(name, field) for name, field in settings.__pydantic_fields__.items()}
+    if settings not in _keys:  # asked for by each text that is read or written
+        _keys[settings] = {name: _info(name, field) for name, field in settings.__pydantic_fields__.items()}
+    return dict(_keys[settings])
 
 
 def unknown_key(name: str, known: Iterable[str], *, where: str = "", remedy: str = "") -> SettingsError:

@@ -5,6 +5,7 @@ Layers, and whatever else draws without a generator of its own, draw the same in
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -18,6 +19,12 @@ from dermafed.shared.training.backend import configure_backend
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+# Nothing of what is imported is garbage.
+gc.disable()
+
+# Tests kill processes, not the machine, and some write thousands of files.
+os.fsync = lambda descriptor: None
+
 if hasattr(os, "nice"):
     # A node's worker, which is at 19 and goes last, would not get its turn beside tests that compute.
     os.nice(max(0, 18 - os.getpriority(os.PRIO_PROCESS, 0)))
@@ -30,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
     if "keras" in sys.modules:
         configure_backend(1)
 

@@ -95,6 +95,12 @@ class Arm:
         return self.tune > 0 or self.own_layer
 
     @property
+    def done(self) -> bool:
+        """Whether nothing is left to do: its predictions come last, and its model was not removed."""
+        saved = self.model is None or self.model[0].exists()
+        return saved and (self.folder / PREDICTIONS_FILE).exists()
+
+    @property
     def tuned_predictions(self) -> Path:
         """The file of the predictions of the clinics' tuned models."""
         return self.folder.parent / TUNED / PREDICTIONS_FILE

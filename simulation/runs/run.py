@@ -48,6 +48,8 @@ from dermafed.simulation.runs.run_settings import (
 )
 from dermafed.simulation.synthetic.dataset import draw_once
 
+RESULT_FILE = "result.json"
+
 
 class Watcher:
     """Receives a run's progress, which the command line shows."""
@@ -97,10 +99,11 @@ def simulate(
     """
     start = time.monotonic()
     with run_folder(out), fresh_processes(cores() if settings.baselines else 1) as processes:
-        # The slow imports of two arms, while this process draws and preprocesses images.
-        processes.prepare(load_training, min(cores(), 2) if settings.baselines else 1)
+        if not (out / RESULT_FILE).exists():
+            # The slow imports of two arms, while this process draws and preprocesses images.
+            processes.prepare(load_training, min(cores(), 2) if settings.baselines else 1)
         run = prepare_run(settings, out, threads=threads, watcher=watcher)
-        for _ in processes.run(run_arm, first_curve_soon(run.arms)):
+        for _ in processes.run(run_arm, [arm for arm in first_curve_soon(run.arms) if not arm.done]):
             watcher.training(run.arms)
         watcher.training(run.arms)
     return finish_run(run, command=command, seconds=time.monotonic() - start)
@@ -149,7 +152,7 @@ def finish_run(run: PreparedRun, *, command: str, seconds: float) -> dict[str, A
         stages=example_stages(prepared, settings.preprocess()),
         sheet=contact_sheet(prepared),
     )
-    write_json(out / "result.json", result)
+    write_json(out / RESULT_FILE, result)
     write_card(out, simulated_facts(out))
     return result
 

@@ -26,11 +26,10 @@ from dermafed.simulation.runs.arms import (
 from dermafed.simulation.runs.melanoma_results import ClinicsLesions
 from dermafed.simulation.runs.processes import run_in_processes
 from dermafed.simulation.runs.results import Predictions, TestImages
+from dermafed.simulation.runs.run import RESULT_FILE as RESULT_FILE
 from dermafed.simulation.runs.run import PreparedRun, Watcher, finish_run, prepare_run, run_folder
 from dermafed.simulation.runs.run_settings import SETTINGS_FILE, RunSettings, load_settings, option_keys
 from dermafed.simulation.studies.study import Study
-
-RESULT_FILE = "result.json"
 
 OWN, ALONE = "own", "local"
 
@@ -103,7 +102,7 @@ def _is_done(run: StudyRun) -> bool:
 
 def _finish(run: PreparedRun, command: str) -> bool:
     """Finishes a run whose arms are all trained; whether they are."""
-    done = all((arm.folder / PREDICTIONS_FILE).exists() for arm in run.arms)
+    done = all(arm.done for arm in run.arms)
     if done:
         rounds = [row for arm in run.arms for row in read_history(arm.folder)]
         finish_run(run, command=command, seconds=sum(row.seconds for row in rounds))

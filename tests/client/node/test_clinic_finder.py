@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -24,19 +25,28 @@ from dermafed.shared.lesion_finder.finder_sums import FinderSums, TooFewMasks
 from dermafed.shared.lesions.clinic_split import read_clinic_split
 from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, to_flat
+from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.shared.protocol.agreement import encode_counts
-from tests.client.planted_clinic import OFFER, clinic, data_set, offer
+from tests.client.planted_clinic import CLASSES, clinic, data_set, offer
+from tests.shared.training.tiny import tiny_backbones
 
 pytestmark = pytest.mark.journey
 
 CONTEXT = Context(1, 1000, {}, RecordDict(), {})
 SIDE = 40  # of the images, which become 32 x 32
+MODEL = ModelSettings(CLASSES, backbone="EfficientNetB5", image_size=32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny_backbones():
+        yield
 
 
 @pytest.fixture(scope="module")
 def weights() -> NDArray[np.float32]:
     keras.utils.set_random_seed(3)
-    return to_flat(build_classifier(OFFER.model))
+    return to_flat(build_classifier(MODEL))
 
 
 @pytest.fixture
@@ -57,7 +67,7 @@ def write_masks(home: Home) -> None:
 
 def finder(home: Home, **changes: object) -> ClinicFinder:
     consent = ClinicConsent(home)
-    consent.answer(offer(**{"lesion_finder": True, **changes}).to_text(), CONTEXT)
+    consent.answer(offer(**{"lesion_finder": True, "model": MODEL, **changes}).to_text(), CONTEXT)
     consent.prepare(encode_counts([9, 9]), CONTEXT)
     return node_finder(home, consent.approved_finder(CONTEXT))
 

@@ -73,17 +73,28 @@ def serving(home: Home, model: Path, *options: str) -> Iterator[tuple[subprocess
         program.wait()
 
 
+@pytest.fixture
+def synthetic(model: Path) -> Path:
+    """The model, as if trained on drawn images."""
+    card = model.with_suffix(".json")
+    card.write_text(json.dumps({**json.loads(card.read_text()), "data": {"synthetic": True}}))
+    return model
+
+
 def test_it_answers_and_finishes_requests_in_progress(
-    home: Home, model: Path, capsys: pytest.CaptureFixture[str]
+    home: Home, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A synthetic model, where it is wanted: its page says so."""
     token = command(cli.main, capsys, "token", "camera-1", "--dir", home.folder).out.strip()
-    with serving(home, model) as (program, address):
+    with serving(home, synthetic, "--synthetic") as (program, address):
         tls = ssl.create_default_context(cafile=str(home.serving / "ca.pem"))
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(
             base_url=address, verify=tls, headers=headers, timeout=120, trust_env=False
         ) as device:
             assert device.get("/health").json()["model"] == "alps"
+            page = httpx.get(f"{address}/sign-in", verify=tls, trust_env=False, timeout=60).text
+            assert "Synthetic model: for demonstration only." in page
             answers = []
 
             def send() -> None:
@@ -110,18 +121,12 @@ def test_it_answers_and_finishes_requests_in_progress(
 
 
 def test_a_synthetic_model_is_served_only_where_it_is_wanted(
-    home: Home, model: Path, capsys: pytest.CaptureFixture[str]
+    home: Home, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = model.with_suffix(".json")
-    card.write_text(json.dumps({**json.loads(card.read_text()), "data": {"synthetic": True}}))
-    refused = command(cli.main, capsys, "serve", "--model", model, "--port", 0, "--dir", home.folder)
+    refused = command(cli.main, capsys, "serve", "--model", synthetic, "--port", 0, "--dir", home.folder)
     assert refused.code == 2
     assert "trained on drawn images" in refused.err
     assert "--synthetic" in refused.err
-    with serving(home, model, "--synthetic") as (_, address):
-        tls = ssl.create_default_context(cafile=str(home.serving / "ca.pem"))
-        page = httpx.get(f"{address}/sign-in", verify=tls, trust_env=False, timeout=60).text
-        assert "Synthetic model: for demonstration only." in page
 
 
 def test_a_token_is_printed_once_alone_and_can_be_revoked(
