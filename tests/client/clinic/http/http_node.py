@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -73,6 +73,7 @@ class Node:
         tokens: of devices and clinicians.
         store: what it keeps.
         service: what diagnoses.
+        clients: those that were asked for. To one that is still there, its server says goodbye for a second.
     """
 
     url: str
@@ -80,6 +81,7 @@ class Node:
     tokens: Tokens
     store: Store
     service: DiagnosticService
+    clients: list[httpx.Client] = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -93,7 +95,11 @@ class Node:
         """An HTTP client that trusts the node."""
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return httpx.Client(base_url=self.url, verify=self.tls, headers=headers, timeout=60, trust_env=False)
+        client = httpx.Client(
+            base_url=self.url, verify=self.tls, headers=headers, timeout=60, trust_env=False
+        )
+        self.clients.append(client)
+        return client
 
     def device(self, name: str = "camera-1") -> httpx.Client:
         """The client of a new device."""
@@ -131,7 +137,10 @@ def running(
         thread.start()
         try:
             assert started.wait(60)
-            yield Node(place.address(socket), certificate.authority, tokens, store, service)
+            node = Node(place.address(socket), certificate.authority, tokens, store, service)
+            yield node
+            for client in node.clients:
+                client.close()
         finally:
             server.should_exit = True
             thread.join(90)
