@@ -198,12 +198,8 @@ def _info(name: str, field: FieldInfo) -> KeyInfo:
     kind, metadata = _unwrapped(field.annotation, field.metadata)
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     key = next((one for one in reversed(metadata) if isinstance(one, Key)), Key())
-    bounds = {
-        bound: getattr(one, bound)
-        for one in metadata
-        for bound in ("ge", "gt", "le", "lt")
-        if getattr(one, bound, None) is not None
-    }
+    pairs = ((bound, getattr(one, bound, None)) for one in metadata for bound in ("ge", "gt", "le", "lt"))
+    bounds = {bound: value for bound, value in pairs if value is not None}
     default = None if field.is_required() or key.otherwise else field.default
     kind = str if choices else get_origin(kind) or kind
     return KeyInfo(name, kind, choices, bounds, default, field.is_required(), field.description or "", key)

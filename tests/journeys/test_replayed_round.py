@@ -59,7 +59,7 @@ def test_the_rule_is_over_groups_and_every_check_of_a_round_holds(
 ) -> None:
     state = load_state(federation.folder / "runs" / run.folder_name)
     # Clinic k moves each weight by (k + 1) / 4; a median of the means of groups of three lies within.
-    assert 2 * 0.5 <= float((state.weights - start()).min()) <= 2 * 2.0
+    assert 2 * 0.5 - 1e-6 <= float((state.weights - start()).min()) <= 2 * 2.0
     found = json.loads(audit(federation, "--round", 1, "--json"))
     (train, evaluate) = found["sums"]
     assert (train["label"], train["attempt"], len(train["clinics"])) == ("train", 1, 3)
