@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -62,12 +63,30 @@ class _Expected:
 
 
 class ExpectedReplies:
-    """The open messages of all runs; any thread may ask."""
+    """The open messages of all runs; any thread may ask.
+
+    Attributes:
+        lost: why the server could not keep what a clinic sent, such as a full disk; ``None``: it could.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self.lost: OSError | None = None
         self._open: dict[str, _Expected] = {}
         self._of_node: defaultdict[int, dict[str, _Expected]] = defaultdict(dict)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write what a clinic sends; where that fails, the run learns why.
+
+        Raises:
+            OSError: it fails.
+        """
+        try:
+            yield
+        except OSError as error:
+            self.lost = error
+            raise
 
     def add(self, message_id: str, message: Message) -> None:
         """Expect a reply to a message that is about to be stored."""

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dermafed.server.flower.expected_replies import ExpectedReplies
 from dermafed.server.flower.fleet_calls import BUNDLED, NODE_CALLS, FleetCalls
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.signed_calls import SignedCalls, UnknownKey
@@ -61,7 +62,7 @@ def fleet_only(link: Link) -> ASGIApp:
                 # A node tries again after 503, unlike after 408.
                 answer = Response(status_code=503)
                 with SpooledTemporaryFile(_IN_MEMORY, dir=str(link.folder)) as body:
-                    if await _read(receive, body):
+                    if await _read(receive, body, link.replies):
                         answer = await fleet.answer(Request(_as_called(scope)), node, body)
                 if Headers(scope=scope).get(SESSION) == NEW:  # of a signed call; others name theirs
                     answer.headers[SESSION] = calls.session(node)
@@ -82,12 +83,13 @@ async def _caller(calls: SignedCalls, scope: Scope) -> int:
     return node
 
 
-async def _read(receive: Receive, body: IO[bytes]) -> bool:
+async def _read(receive: Receive, body: IO[bytes], replies: ExpectedReplies) -> bool:
     """Read the whole body; false if it takes too long, its sender has gone, or the disk is full."""
     with suppress(TimeoutError, OSError):
         async with asyncio.timeout(_BODY_SECONDS):
             while (message := await receive())["type"] == "http.request":
-                body.write(message.get("body", b""))
+                with replies.kept():
+                    body.write(message.get("body", b""))
                 if not message.get("more_body", False):
                     body.seek(0)
                     return True

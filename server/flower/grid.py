@@ -34,6 +34,7 @@ from dermafed.server.flower.private_names import (
 from dermafed.server.flower.run_grid import RunGrid
 from dermafed.server.flower.served_state import ServedState
 from dermafed.shared.errors import FederationError, StorageError
+from dermafed.shared.storage.atomic_files import unwritable
 
 log = logging.getLogger("dermafed.server")
 
@@ -91,6 +92,7 @@ class LinkGrid(RunGrid):
         self._stalled_seconds = stalled_seconds
         self._suspended = suspended
         self._replies = replies or ExpectedReplies()
+        self._replies.lost = None
         self._inboxes = inboxes or Inboxes()
         self._untold: set[int] = set()  # node ids with a message that no inbox tells of
         self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
@@ -125,8 +127,10 @@ class LinkGrid(RunGrid):
 
         Raises:
             FederationError: the run was stopped.
-            StorageError: the disk cannot be used.
+            StorageError: the disk cannot be used, perhaps since a reply could not be kept.
         """
+        if self._replies.lost:
+            raise unwritable(self._replies.lost, "the server's folder")
         untold, self._untold = self._untold, set()
         self._inboxes.put(untold)
         return list(filter(None, map(self._pull, message_ids)))

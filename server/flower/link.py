@@ -73,7 +73,8 @@ class Link:
     def __init__(self, folder: Path) -> None:
         self._one_run = Lock()
         self.contacts, self.replies, self.inboxes = Contacts(), ExpectedReplies(), Inboxes()
-        self.state, self.folder = ServedState(NodeObjectStore(SpooledObjects(folder))), folder
+        objects = SpooledObjects(folder, self.replies.kept)
+        self.state, self.folder = ServedState(NodeObjectStore(objects)), folder
 
     def register(self, clinic: str, key: bytes) -> int:
         """Let a clinic connect.

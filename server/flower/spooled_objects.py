@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,18 @@ class SpooledObjects(InMemoryObjectStore):
 
     Args:
         folder: for the files; readable by its owner only, and nothing else is in it.
+        writing: the context in which they are written: Flower says only that an object was not stored.
 
     Raises:
         StorageError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, writing: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         super().__init__(verify=False)
         make_private_folder(folder)
-        self._folder, self._numbers = folder, count()
+        self._folder, self._numbers, self._writing = folder, count(), writing
         for left in folder.iterdir():
             left.unlink()
 
@@ -63,7 +68,8 @@ class SpooledObjects(InMemoryObjectStore):
             return entry is not None and entry.is_available
 
     def _in_a_file(self, content: bytes) -> _Spooled:
-        return _Spooled(self._folder / f"{next(self._numbers)}", content)
+        with self._writing():
+            return _Spooled(self._folder / f"{next(self._numbers)}", content)
 
 
 class _Spooled:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from tempfile import SpooledTemporaryFile
 
 import httpx
 import numpy as np
@@ -25,6 +28,7 @@ from flwr.supernode import fleet_http_connection
 from dermafed.client.node.flower import bundles as client_side
 from dermafed.client.node.flower.polls import PollingClient
 from dermafed.server.coordinator.listener import listening
+from dermafed.server.flower import spooled_objects
 from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.private_names import (
     get_all_nested_objects,
@@ -34,6 +38,7 @@ from dermafed.server.flower.private_names import (
     no_object_id_recompute,
     remove_content_from_message,
 )
+from dermafed.shared.errors import StorageError
 from dermafed.shared.protocol.agreement import encode_ready
 from dermafed.shared.protocol.bundles import OBJECTS, RECEIVE, REPLY, pack
 from dermafed.shared.protocol.messages import (
@@ -43,7 +48,7 @@ from dermafed.shared.protocol.messages import (
     encode_update,
 )
 from dermafed.shared.training.trainer import FloatVector, Update
-from tests.attacks.wire import Place, objects_in
+from tests.attacks.wire import FOUR, Place, objects_in
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +196,11 @@ def test_a_server_without_these_calls_gets_flowers_own(place: Place, counted: Co
 class Bundled:
     """Clinic 0 replies to a message by one call of its own making."""
 
-    def __init__(self, place: Place, port: int, run_id: int, kind: str = "query.prepare") -> None:
+    def __init__(
+        self, place: Place, port: int, run_id: int, kind: str = "query.prepare", weights: FloatVector = FOUR
+    ) -> None:
         self.place, self.run_id, self.grid = place, run_id, place.grid(run_id)
-        self.key, self.asked = place.asked(self.grid, 0, kind)
+        self.key, self.asked = place.asked(self.grid, 0, kind, weights)
         self.caller = place.caller(0, port)
 
     def announcement(self, reply: Message, node: int | None = None) -> PushMessagesRequest:
@@ -219,6 +226,37 @@ def test_a_reply_in_one_call_arrives(place: Place, port: int) -> None:
         assert list(PushMessagesResponse.FromString(answer.content).objects_to_push) == []
         (arrived,) = clinic.grid.pull_messages([clinic.key])
         assert arrived.content["report"]["seconds"] == 1.5  # type: ignore[index, call-overload]
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("size", [10_000, 300_000], ids=["object", "body"])
+def test_the_run_learns_that_the_disk_is_full_for_a_reply(
+    place: Place, port: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object of 40 kB is in a file; a body of 1.2 MB is in one before it is read."""
+    with place.link.open_run() as run_id:
+        clinic = Bundled(place, port, run_id, "train", np.zeros(size, np.float32))
+        update = encode_update(Update(np.ones(size, np.float32), 3, {}), 1.0)
+        reply = Message(update, reply_to=clinic.asked)
+        body = pack(clinic.announcement(reply).SerializeToString(), objects_in(reply))
+        assert list(clinic.grid.pull_messages([clinic.key])) == []
+        with monkeypatch.context() as full:
+            full.setattr(spooled_objects, "_Spooled", no_space)
+            full.setattr(SpooledTemporaryFile, "rollover", no_space)
+            clinic.post(REPLY, body)
+        with pytest.raises(StorageError, match="No space left") as told:
+            clinic.grid.pull_messages([clinic.key])
+        assert told.value.remedy == "Free some disk space"
+    with place.link.open_run() as run_id:  # resumed
+        clinic = Bundled(place, port, run_id, "train", np.zeros(size, np.float32))
+        reply = Message(update, reply_to=clinic.asked)
+        body = pack(clinic.announcement(reply).SerializeToString(), objects_in(reply))
+        assert clinic.post(REPLY, body).is_success
+        (arrived,) = clinic.grid.pull_messages([clinic.key])
+        assert decode_update(arrived.content, size)[0].weight == 3
 
 
 def test_no_object_of_a_reply_has_anothers_id(place: Place, port: int) -> None:
