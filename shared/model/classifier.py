@@ -117,8 +117,8 @@ def exchanged_variables(model: keras.Model) -> list[keras.Variable]:
 
 def to_flat(model: keras.Model) -> NDArray[np.float32]:
     """Return the model's weights as float32 (P,): what clinics send, what is averaged and saved."""
-    arrays = [np.ravel(v.value) for v in exchanged_variables(model)]  # without Keras' copy of each
-    return np.concatenate(arrays, dtype=np.float32)
+    arrays = [np.ravel(keras.ops.convert_to_numpy(v.value)) for v in exchanged_variables(model)]
+    return np.concatenate(arrays).astype(np.float32)
 
 
 def set_flat(model: keras.Model, weights: NDArray[np.float32]) -> None:
@@ -135,9 +135,9 @@ def set_flat(model: keras.Model, weights: NDArray[np.float32]) -> None:
             remedy="Use the settings the weights were trained with",
         )
     for variable, part in zip(variables, np.split(weights, np.cumsum(sizes)[:-1]), strict=True):
-        present = np.ravel(variable.value)
-        if not np.array_equal(present.view(np.int32), part.view(np.int32)):  # -0.0 is not 0.0
-            variable.assign(part.reshape(variable.shape))
+        values = part.reshape(variable.shape)
+        if keras.ops.convert_to_numpy(variable.value).tobytes() != values.tobytes():  # -0.0 is not 0.0
+            variable.assign(values)
 
 
 def batch_norm_mask(model: keras.Model) -> NDArray[np.bool_]:

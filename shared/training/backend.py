@@ -7,12 +7,11 @@ runs on a GPU where there is one.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keras import Model, Variable
+    from keras import Model
 
 # TensorFlow logs CPU features and missing GPUs at every start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -87,18 +86,6 @@ def faster_in_training(network: Model) -> Model:
     from dermafed.shared.training.tensorflow_layers import for_training
 
     return for_training(network)
-
-
-def set_to_zero(variables: Sequence[Variable]) -> None:
-    """Set Keras variables to zero; with TensorFlow, Keras' own assignments take six times as long."""
-    import keras
-
-    for variable in variables:
-        zeros = keras.ops.zeros(variable.shape, variable.dtype)
-        if keras.config.backend() == "tensorflow":
-            variable.value.assign(zeros, read_value=False)
-        else:
-            variable.assign(zeros)
 
 
 def can_use_gpu() -> bool:

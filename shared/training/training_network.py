@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dermafed.shared.model.classifier import build_classifier, fix_batch_norm, logits_model, set_flat, to_flat
 from dermafed.shared.model.lesion_weights import finder_size
 from dermafed.shared.model.model_settings import ModelSettings
-from dermafed.shared.training.backend import compiles_steps, faster_in_training, set_to_zero
+from dermafed.shared.training.backend import compiles_steps, faster_in_training
 from dermafed.shared.training.data import Batch
 from dermafed.shared.training.frozen_front import frozen_front, rest_of
 from dermafed.shared.training.guidance import GuidedCrossEntropy, beside_targets, guided_output
@@ -89,7 +89,8 @@ class TrainingNetwork:
         self._finder, trained = without_finder(self._settings, weights)
         set_flat(self.classifier, trained)
         self._network.set_anchor()
-        set_to_zero(self._network.optimizer.variables)
+        for variable in self._network.optimizer.variables:
+            variable.assign(keras.ops.zeros_like(variable.value))
         generators = [
             layer.seed_generator for layer in self.classifier.layers if hasattr(layer, "seed_generator")
         ]
