@@ -51,8 +51,5 @@ class CallSessions:
         session = self._open.get(call.partition(" ")[0])
         if session is None or session.ends <= self._clock():
             return None
-        return (
-            session.node
-            if hmac.compare_digest(session.secret.tag(path, call).encode(), tag.encode())
-            else None
-        )
+        right = hmac.compare_digest(session.secret.tag(path, call).encode(), tag.encode())
+        return session.node if right else None

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from dermafed.server.coordinator.listener import listening
 from dermafed.server.flower.expected_replies import LARGEST_COUNTS, LARGEST_ENVELOPE
-from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.shared.protocol.flower_records import to_arrays
 from dermafed.shared.protocol.messages import decode_update, encode_update
 from dermafed.shared.training.trainer import Update
@@ -34,7 +33,7 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def port(place: Place) -> Iterator[int]:
-    with listening(fleet_only(place.link), "127.0.0.1", 0, place.certificate) as port:
+    with place.public() as port:
         yield port
 
 

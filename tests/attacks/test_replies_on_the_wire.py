@@ -12,7 +12,6 @@ from flwr.proto.message_pb2 import ObjectTree
 
 from dermafed.server.coordinator.listener import listening
 from dermafed.server.flower.expected_replies import LARGEST_COUNTS, LARGEST_HEAD
-from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.message_store import missing_objects, object_keys
 from dermafed.server.flower.private_names import (
     ErrorCode,
@@ -37,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 def port(place: Place) -> Iterator[int]:
-    with listening(fleet_only(place.link), "127.0.0.1", 0, place.certificate) as port:
+    with place.public() as port:
         yield port
 
 

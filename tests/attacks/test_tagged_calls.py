@@ -14,8 +14,6 @@ from flwr.supercore.constant import FLEET_HTTP_SIGNATURE_HEADER
 
 from dermafed.client.node.flower.polls import PollingClient
 from dermafed.client.node.flower.session_calls import SessionCalls
-from dermafed.server.coordinator.listener import listening
-from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.shared.protocol.bundles import RECEIVE
 from dermafed.shared.protocol.call_sessions import NEW, SESSION, TAG, Secret
 from tests.attacks.wire import Place
@@ -31,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture
 def port(place: Place) -> Iterator[int]:
-    with listening(fleet_only(place.link), "127.0.0.1", 0, place.certificate) as port:
+    with place.public() as port:
         yield port
 
 
@@ -128,8 +126,8 @@ def test_a_node_signs_once_and_again_after_the_server_was_started_anew(
     monkeypatch.setattr(httpx.Client, "send", noting)
     key, request = place.keys[0], PullMessagesRequest(node=Node(node_id=place.nodes[0]))
     with (
-        listening(fleet_only(place.link), "127.0.0.1", 0, place.certificate) as first,
-        listening(fleet_only(place.link), "127.0.0.1", 0, place.certificate) as second,
+        place.public() as first,
+        place.public() as second,
         PollingClient.from_server_address(
             f"127.0.0.1:{first}", False, str(place.ca), [SessionCalls(key, key.public_key())]
         ) as client,

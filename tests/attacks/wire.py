@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
 
@@ -13,6 +14,8 @@ from flwr.proto.fleet_pb2 import PushMessagesRequest
 from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest, PushObjectResponse
 from flwr.proto.node_pb2 import Node
 
+from dermafed.server.coordinator.listener import listening
+from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.link import Link
 from dermafed.server.flower.private_names import (
@@ -41,6 +44,10 @@ class Place:
         self.nodes = [self.link.register(f"clinic {i}", public_pem(key)) for i, key in enumerate(self.keys)]
         for node in self.nodes:
             self.link.state.activate_node(node, 1800.0)
+
+    def public(self) -> AbstractContextManager[int]:
+        """The server's own port, which only nodes may use, while it listens."""
+        return listening(fleet_only(self.link), "127.0.0.1", 0, self.certificate)
 
     def caller(self, clinic: int, port: int) -> Caller:
         return Caller(port, self.ca, self.keys[clinic])

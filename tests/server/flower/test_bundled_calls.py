@@ -29,7 +29,6 @@ from dermafed.client.node.flower import bundles as client_side
 from dermafed.client.node.flower.polls import PollingClient
 from dermafed.server.coordinator.listener import listening
 from dermafed.server.flower import spooled_objects
-from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.private_names import (
     get_all_nested_objects,
     get_object_tree,
@@ -58,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 def port(place: Place) -> Iterator[int]:
-    with listening(fleet_only(place.link), "127.0.0.1", 0, place.certificate) as port:
+    with place.public() as port:
         yield port
 
 
