@@ -238,6 +238,7 @@ def test_the_own_impression_comes_first_by_one_key(screen: Screen, impression_fi
     page.get_by_role("heading", name="Your impression first").wait_for()
     assert violations(page) == []
     assert "%" not in page.locator("main").inner_text()
+    page.locator(".stage[role=application]").wait_for()  # the script's last step: it hears keys by then
     page.keyboard.press("2")
     page.get_by_role("heading", name="Diagnosis by the model").wait_for()
     assert (
