@@ -22,6 +22,7 @@ HISTORY_FILE = "history.csv"
 _LATER = "rolled_back"  # written only in runs with such a round
 _TYPES = {"round": int, "replied": int, "left_out": str, _LATER: str}
 _FLUSH_SECONDS = 1
+_LONGEST_CELL = 2**31 - 1  # Python's own limit is shorter than the cell of some 600 clinics
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ def read_history(folder: Path) -> list[HistoryRow]:
         SettingsError: the file is missing or not the history of a run; names the row.
     """
     path, rows = folder / HISTORY_FILE, []
+    csv.field_size_limit(_LONGEST_CELL)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for cells in csv.DictReader(file, strict=True):
