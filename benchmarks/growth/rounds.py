@@ -1,7 +1,6 @@
 """Over rounds: keeping the state and the history after each round of a run, of 100 clinics and 700 weights.
 
-The size is the number of rounds of a whole run; its cost is that of all of them. Every state has the rounds
-before it, as one file that is whole or absent.
+The size is the number of rounds of a whole run; its cost is that of all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from benchmarks.federation import TINY
 from benchmarks.growth.cost import Cost, cost
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.clinic_round import ClinicRound
-from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.server.rounds.history import HistoryRow, add_to_history, write_history
 
 VARIABLE = "rounds"
 SIZES = (5, 10, 20, 40, 80, 160, 320)
@@ -36,10 +35,11 @@ def costs(rounds: int) -> Iterator[tuple[str, Cost]]:
 
 def _keep(folder: Path, rounds: int) -> None:
     state = RunState(0, np.zeros(TINY, np.float32), {}, (), {})
+    write_history(folder, ())
     for number in range(1, rounds + 1):
         state = replace(state, round=number, history=(*state.history, row(number)))
         save_state(folder, state)
-        write_history(folder, state.history)
+        add_to_history(folder, state.history)
 
 
 def row(number: int) -> HistoryRow:

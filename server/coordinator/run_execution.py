@@ -29,9 +29,10 @@ from dermafed.server.rounds.after_run import AfterRun
 from dermafed.server.rounds.checkpoint import has_state, load_state
 from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.evaluations import melanoma_index
+from dermafed.server.rounds.event_files import tensorboard_writer
 from dermafed.server.rounds.first_weights import FirstWeights, first_weights
 from dermafed.server.rounds.held_classes import HeldClasses
-from dermafed.server.rounds.history import HistoryRow, round_text, tensorboard_writer
+from dermafed.server.rounds.history import HistoryRow, round_text
 from dermafed.server.rounds.ledger_heads import LedgerHeads
 from dermafed.server.rounds.planned_strategy import planned_strategy
 from dermafed.server.rounds.private_steps import PrivateSteps

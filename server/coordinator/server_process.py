@@ -34,7 +34,7 @@ from dermafed.server.flower.fleet_api import fleet_only
 from dermafed.server.flower.link import Link
 from dermafed.server.record.clinics_table import list_clinics, list_unseen
 from dermafed.server.record.record_database import Record
-from dermafed.server.rounds.history import check_tensorboard
+from dermafed.server.rounds.event_files import check_tensorboard
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.certificates import SERVER_CERTIFICATE, SERVER_KEY
 from dermafed.shared.protocol.node_key import to_pem

@@ -1,7 +1,8 @@
 """Checkpoints: the state of a run after each round, on disk, so that it can resume after any sudden end.
 
 Each round's state is one file, ``round-0007.npz``, written under another name and then renamed. The last
-two stay (the second in case the first gets damaged), and with each the best round up to it.
+two stay (the second in case the first gets damaged), and with each the best round up to it. The history is in
+``history.jsonl``, for all of them: what a round costs does not grow with the rounds before it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import json
 import logging
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round, row_from_values, row_text
+from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, best_round, row_from_values
+from dermafed.server.rounds.history_lines import Lines, add_lines, are_lines_of, read_lines
 from dermafed.server.rounds.strategies import State
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.storage.atomic_files import write_atomically
@@ -73,14 +76,15 @@ def save_state(folder: Path, state: RunState) -> None:
     Raises:
         StorageError: the disk is full or the folder cannot be written; the states before are untouched.
     """
-    history, settings = ", ".join(map(row_text, state.history)), json.dumps(dict(state.settings))
-    text = f'{{"round": {state.round}, "history": [{history}], "settings": {settings}}}'
-    record = np.frombuffer(text.encode(), np.uint8)
+    before = _lines_before(folder, state)
+    lines = add_lines(folder, state.history, before)
+    values = {"round": state.round, "lines": asdict(lines), "settings": dict(state.settings)}
+    record = np.frombuffer(json.dumps(values).encode(), np.uint8)
     memory = {f"memory_{name}": values for name, values in state.memory.items()}
     file = io.BytesIO()
     np.savez(file, record=record, weights=state.weights, **memory)  # type: ignore[arg-type]
     write_atomically(_path(folder, state.round), file.getvalue())
-    _prune(folder, state)
+    _prune(folder, {state.round, state.round - 1, lines.best, before.best})
 
 
 def load_state(folder: Path, round: int | None = None) -> RunState:
@@ -93,12 +97,18 @@ def load_state(folder: Path, round: int | None = None) -> RunState:
     Raises:
         FederationError: there is no state, or none that can be read.
     """
+    damage: FederationError | None = None
     paths = [_path(folder, round)] if round is not None else sorted(folder.glob("round-*.npz"), reverse=True)
     for path in paths:
         try:
             return _read(path)
         except UNREADABLE as error:
             log.warning("%s cannot be read (%s)", path.name, type(error).__name__)
+        except FederationError as error:  # the rounds before may be whole
+            log.warning("%s cannot be read: %s", path.name, error.what)
+            damage = error
+    if damage:
+        raise damage
     what = "The run's state cannot be read" if paths else "There is no state of a run"
     raise FederationError(what, where=paths[0] if paths else folder, remedy="Start the run anew")
 
@@ -174,18 +184,36 @@ def _path(folder: Path, round: int) -> Path:
 def _read(path: Path) -> RunState:
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    text = arrays.pop("record")
-    # Earlier versions wrote NumPy's text, of four bytes a character.
-    record = json.loads(text.tobytes() if text.dtype == np.uint8 else str(text))
-    history = tuple(row_from_values(row) for row in record["history"])
+    record = _parse_record(arrays.pop("record"))
+    if "lines" in record:
+        history = read_lines(path.parent, Lines(**record["lines"]))
+    else:  # of an earlier version
+        history = tuple(row_from_values(row) for row in record["history"])
     weights = arrays.pop("weights")
     memory = {name.removeprefix("memory_"): values for name, values in arrays.items()}
     return RunState(record["round"], weights, memory, history, record["settings"])
 
 
-def _prune(folder: Path, state: RunState) -> None:
+def _parse_record(text: NDArray[Any]) -> dict[str, Any]:
+    # Earlier versions wrote NumPy's text, of four bytes a character.
+    record: dict[str, Any] = json.loads(text.tobytes() if text.dtype == np.uint8 else str(text))
+    return record
+
+
+def _lines_before(folder: Path, state: RunState) -> Lines:
+    """The lines that the checkpoint of the round before has; none where they are not this state's."""
     earlier = state.history[:-1]
-    kept = {state.round, state.round - 1, best_round(state.history), best_round(earlier)}
+    try:
+        with np.load(_path(folder, state.round - 1), allow_pickle=False) as file:
+            lines = Lines(**_parse_record(file["record"])["lines"])
+        if are_lines_of(folder, lines, earlier):
+            return lines
+    except UNREADABLE:
+        pass  # the start of a run, or an earlier version's
+    return Lines(best=best_round(earlier))
+
+
+def _prune(folder: Path, kept: set[int]) -> None:
     for path in folder.glob("round-*.npz"):
         if path not in {_path(folder, round) for round in kept}:
             path.unlink()

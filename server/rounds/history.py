@@ -1,27 +1,25 @@
-"""The history of a run, one row for each round: as ``history.csv`` and as TensorBoard's event files."""
+"""The history of a run, one row for each round, and ``history.csv``."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.shared.errors import SettingsError
-from dermafed.shared.storage.atomic_files import csv_text, write_atomically
+from dermafed.shared.storage.atomic_files import append, csv_text, write_atomically
 
 HISTORY_FILE = "history.csv"
-_LATER = "rolled_back"  # written only in runs with such a round
+_LATER = "rolled_back"  # earlier versions wrote it only in runs with such a round
 _TYPES = {"round": int, "replied": int, "left_out": str, _LATER: str}
-_FLUSH_SECONDS = 1
+_LONGEST_CELL = 2**31 - 1  # Python's own limit is shorter than the cell of some 600 clinics
 
 
 @dataclass(frozen=True)
@@ -64,19 +62,28 @@ class HistoryRow:
 
 
 def best_round(history: Sequence[HistoryRow]) -> int:
-    """The first round of the highest balanced accuracy on validation; 0 (the start) without a round.
+    """The first round of the highest balanced accuracy on validation; 0 (the start) without a round."""
+    best = best_row(history)
+    return 0 if best is None else best.round
+
+
+def best_row(rows: Iterable[HistoryRow], best: HistoryRow | None = None) -> HistoryRow | None:
+    """The row of the best round: the first of the highest balanced accuracy on validation.
 
     A round that is worse than the best one before it at most clinics, each by its own images, is not the
     best, whatever the sum says.
+
+    Args:
+        rows: rounds in their order.
+        best: the best one of those before them, if there is one.
     """
-    best: HistoryRow | None = None
-    for row in history:
+    for row in rows:
         score = row.validation_balanced_accuracy
         if math.isnan(score) or row.rolled_back:
             continue
         if best is None or (score > best.validation_balanced_accuracy and not _worse_at_most(row, best)):
             best = row
-    return 0 if best is None else best.round
+    return best
 
 
 GUESSING_AUC = 0.505
@@ -147,15 +154,29 @@ def _numbers(row: HistoryRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names if name != _LATER or row.rolled_back}
 
 
+_COLUMNS = [field.name for field in fields(HistoryRow)]
+
+
 def write_history(folder: Path, history: Sequence[HistoryRow]) -> None:
     """Write ``history.csv`` into a run's folder, all of it, so that it never repeats or misses a round.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    rolled_back = any(row.rolled_back for row in history)
-    columns = [field.name for field in fields(HistoryRow) if field.name != _LATER or rolled_back]
-    write_atomically(folder / HISTORY_FILE, csv_text(columns, map(_cells, history)).encode())
+    write_atomically(folder / HISTORY_FILE, csv_text(_COLUMNS, map(_cells, history)).encode())
+
+
+def add_to_history(folder: Path, history: Sequence[HistoryRow]) -> None:
+    """Add the last round to the run's ``history.csv``, which has those before, or was removed.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    path = folder / HISTORY_FILE
+    if path.exists():
+        append(path, csv_text(_COLUMNS, [_cells(history[-1])]).partition("\n")[2].encode())
+    else:
+        write_history(folder, history)
 
 
 def _cells(row: HistoryRow) -> dict[str, Any]:
@@ -174,10 +195,12 @@ def read_history(folder: Path) -> list[HistoryRow]:
         SettingsError: the file is missing or not the history of a run; names the row.
     """
     path, rows = folder / HISTORY_FILE, []
+    csv.field_size_limit(_LONGEST_CELL)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for cells in csv.DictReader(file, strict=True):
-                rows.append(_read_row(cells))
+        text = path.read_bytes().decode()
+        whole = text[: text.rfind("\n") + 1]  # a row is being added, or a full disk ended it
+        for cells in csv.DictReader(io.StringIO(whole, newline=""), strict=True):
+            rows.append(_read_row(cells))
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise SettingsError(
             "This is not the history of a run",
@@ -185,48 +208,6 @@ def read_history(folder: Path) -> list[HistoryRow]:
             remedy="Resume the run to write it anew",
         ) from error
     return rows
-
-
-def check_tensorboard() -> None:
-    """Check that event files can be written.
-
-    Raises:
-        SettingsError: the package that writes them is not installed.
-    """
-    if find_spec("tensorboardX") is None:
-        raise SettingsError(
-            "TensorBoard's files need the package tensorboardX",
-            where="--tensorboard",
-            remedy="Install it: pip install 'dermafed[tensorboard]'",
-        )
-
-
-@contextmanager
-def tensorboard_writer(folder: Path, history: Iterable[HistoryRow]) -> Iterator[Callable[[HistoryRow], None]]:
-    """Write a run's event files anew, so that no round is in them twice.
-
-    Args:
-        folder: the run's event files; earlier content is deleted.
-        history: the rounds so far.
-
-    Yields:
-        A function that writes one more round: each value under its name in ``history.csv``, the round as its
-        step.
-    """
-    # Not TensorBoard's own writer, which loads TensorFlow into the server.
-    from tensorboardX import SummaryWriter
-
-    shutil.rmtree(folder, ignore_errors=True)
-    with SummaryWriter(str(folder), flush_secs=_FLUSH_SECONDS) as writer:
-
-        def write_row(row: HistoryRow) -> None:
-            for name, value in _numbers(row).items():
-                if name != "round" and isinstance(value, int | float) and not math.isnan(value):
-                    writer.add_scalar(name, value, row.round)
-
-        for row in history:
-            write_row(row)
-        yield write_row
 
 
 def _read_row(cells: dict[str, str]) -> HistoryRow:

@@ -23,7 +23,7 @@ from dermafed.server.rounds.checkpoint import (
 from dermafed.server.rounds.coding import Coding
 from dermafed.server.rounds.federation import Federation
 from dermafed.server.rounds.held_classes import HeldClasses
-from dermafed.server.rounds.history import HistoryRow, write_history
+from dermafed.server.rounds.history import HistoryRow, add_to_history, write_history
 from dermafed.server.rounds.refit_round import refitted
 from dermafed.server.rounds.round_rules import RoundRules
 from dermafed.server.rounds.rounds import run_rounds
@@ -125,7 +125,7 @@ def build_server_app(
 
     def keep(state: RunState) -> None:
         save_state(folder, state)
-        write_history(folder, state.history)
+        add_to_history(folder, state.history)
         if on_round is not None:
             on_round(state.history[-1])
 

@@ -56,6 +56,29 @@ def _write(path: Path, data: bytes, *, private: bool = False) -> None:
             temporary.unlink()
 
 
+def append(path: Path, data: bytes, after: int | None = None) -> None:
+    """Add to the end of a file; it is on the disk when this returns.
+
+    Args:
+        path: the file.
+        data: what is added; after a sudden death the file may have a part of it.
+        after: bytes of the file that stay: what comes after them is cut off first. All by default.
+
+    Raises:
+        StorageError: the disk is full or the file cannot be written; what stays is as it was.
+    """
+    try:
+        with path.open("r+b") as file:
+            if after is not None:
+                file.truncate(after)
+            file.seek(0, os.SEEK_END)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(error, path) from error
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder, and those above it, unless it exists.
 

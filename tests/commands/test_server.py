@@ -14,6 +14,7 @@ import pytest
 
 from dermafed.server import cli
 from dermafed.server.rounds.checkpoint import RunState, save_state
+from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.history import HistoryRow, read_history, write_history
 from tests.commands.small_datasets import command
 
@@ -61,6 +62,14 @@ def test_the_history_reads_back_what_was_written(run: Path) -> None:
     assert [row.round for row in rows] == [1, 2, 3, 4]
     assert math.isnan(rows[0].validation_auc)
     assert rows[2].left_out == "north: no reply"
+
+
+def test_the_history_of_a_thousand_clinics_reads_back(tmp_path: Path) -> None:
+    clinics = tuple(ClinicRound(f"clinic{one:04d}", 0.001, 1.23456789, 1.0, 0.5, 0.7) for one in range(1000))
+    row = HistoryRow(1, 1.5, 1.0, 0.5, 0.6, 0.7, 1000, "", 3.0, 0.1, clinics)
+    write_history(tmp_path, [row])
+    assert len(row.clinics_text) > 2**17  # what Python's reader of CSV takes unless told otherwise
+    assert repr(read_history(tmp_path)) == repr([row])
 
 
 def test_models_names_the_last_and_the_best(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

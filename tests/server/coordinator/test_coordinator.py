@@ -247,8 +247,8 @@ def full_disk(after: int) -> Iterator[None]:
 def test_a_full_disk_pauses_the_run_and_loses_nothing(served: Server, expected: FloatVector) -> None:
     run = served.ask("spring", ROUNDS)
     with served.running():
-        # The offer, plan and shares, the start and its history; two rounds: trained, ended, their history.
-        with full_disk(after=3 + 2 + 2 * 3):
+        # The offer, plan and shares; the start: lines, state, table; two rounds: trained, and these three.
+        with full_disk(after=3 + 3 + 2 * 4):
             run = served.await_status("spring", Status.PAUSED)
         assert "No space left on device" in run.why
         assert "Free some disk space" in run.why

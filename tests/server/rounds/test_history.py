@@ -10,7 +10,8 @@ import tensorflow as tf
 from dermafed.server.coordinator import coordinator
 from dermafed.server.record.runs_table import Status
 from dermafed.server.rounds.checkpoint import load_state
-from dermafed.server.rounds.history import round_text, tensorboard_writer
+from dermafed.server.rounds.event_files import tensorboard_writer
+from dermafed.server.rounds.history import round_text
 from tests.server.coordinator.runs_in_process import Server
 
 

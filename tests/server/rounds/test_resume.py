@@ -18,7 +18,7 @@ from flwr.app import Context
 from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.trainer_cache import TrainerFor
 from dermafed.server.rounds.checkpoint import load_best, load_state
-from dermafed.server.rounds.history import best_round
+from dermafed.server.rounds.history import best_round, read_history
 from dermafed.server.rounds.shares import Member
 from dermafed.server.rounds.strategies import make_strategy
 from dermafed.shared.errors import DermaFedError, FederationError, SettingsError
@@ -155,13 +155,16 @@ def test_more_rounds_continue_a_finished_run(tmp_path: Path) -> None:
     )
 
 
-def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("flushes", range(3, 12))  # of the start and two rounds, three files each
+def test_a_full_disk_leaves_the_last_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flushes: int
+) -> None:
     real = os.fsync
     synced: list[int] = []
 
     def full(descriptor: int) -> None:
         synced.append(descriptor)
-        if len(synced) > 6:
+        if len(synced) > flushes:
             raise OSError(28, "No space left on device")
         real(descriptor)
 
@@ -169,10 +172,12 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(DermaFedError, match="No space left"):
         run(tmp_path)
     monkeypatch.undo()
-    assert load_state(tmp_path).round == 2
+    assert load_state(tmp_path).round == (flushes - 2) // 3  # the start's third file is history.csv
     assert not list(tmp_path.glob(".*"))
     run(tmp_path, resume=True)
-    assert load_state(tmp_path).round == ROUNDS
+    state = load_state(tmp_path)
+    assert state.round == ROUNDS
+    assert str(read_history(tmp_path)) == str(list(state.history))
 
 
 @dataclass

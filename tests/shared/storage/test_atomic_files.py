@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dermafed.shared.errors import DermaFedError
-from dermafed.shared.storage.atomic_files import write_atomically, write_json, write_private
+from dermafed.shared.storage.atomic_files import append, write_atomically, write_json, write_private
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -47,6 +47,30 @@ def test_an_interrupt_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_added_comes_after_what_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(b"one\n")
+    append(path, b"two\n")
+    append(path, b"half")
+    append(path, b"three\n", after=8)
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+
+
+def test_a_full_disk_leaves_what_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(b"one\nhalf")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DermaFedError, match=r"No space left on device.*Free some disk space"):
+        append(path, b"two\n", after=4)
+    assert path.read_bytes().startswith(b"one\n")
+    with pytest.raises(DermaFedError, match="No such file"):
+        append(tmp_path / "b.log", b"one\n")
 
 
 def test_json_is_readable_and_strict(tmp_path: Path) -> None:
