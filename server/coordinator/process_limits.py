@@ -8,7 +8,7 @@ import resource
 from asyncio.sslproto import SSLProtocol
 
 _FILES = 2**16
-_TLS_BUFFER = 2**15
+_TLS_BUFFER = 2**14  # a TLS record's most
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt(3)
 
 
@@ -23,9 +23,9 @@ def return_freed_memory() -> None:
 
 
 def keep_tls_buffers_small() -> None:
-    """Let each connection over TLS read 32 KiB at a time, into a buffer of its own, in place of 256 KiB.
+    """Let each connection over TLS read 16 KiB at a time, a record of TLS, in place of 256 KiB.
 
-    This is of asyncio's own loop; that of uvloop cannot be told.
+    It keeps a buffer of that size. This is of asyncio's own loop; that of uvloop cannot be told.
     """
     SSLProtocol.max_size = _TLS_BUFFER
 

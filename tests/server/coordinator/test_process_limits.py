@@ -67,7 +67,7 @@ made = SSLProtocol(asyncio.new_event_loop(), None, ssl.create_default_context(),
 print(len(made.get_buffer(-1)))
 """
     call = "from dermafed.server.coordinator.process_limits import keep_tls_buffers_small as small; small()"
-    assert int(printed(program.format(call=call))) == 32 * 2**10
+    assert int(printed(program.format(call=call))) == 16 * 2**10
     assert int(printed(program.format(call=""))) == 256 * 2**10, "the control: asyncio's own"
 
 
