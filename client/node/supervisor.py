@@ -25,7 +25,7 @@ from dermafed.client.node.flower.tasks import TaskFiles
 from dermafed.client.node.health import READY, NodeStatus, check_server, write_status
 from dermafed.client.node.home import Home, read_settings, server_address
 from dermafed.client.node.proxy import proxy_for, with_proxy
-from dermafed.shared.process import QUIET
+from dermafed.shared.process import HUGE_PAGES, QUIET
 from dermafed.shared.protocol.invitation import split_address
 from dermafed.shared.storage.lock import lock_folder
 
@@ -172,7 +172,7 @@ class _Node:
 
 def _environment(home: Home, **changes: str) -> dict[str, str]:
     own = {"FLWR_HOME": str(home.node / "flower"), "PYTHONUNBUFFERED": "1"}
-    return {**QUIET, **os.environ, **own, **changes}
+    return {**QUIET, **HUGE_PAGES, **os.environ, **own, **changes}
 
 
 def _ending(code: int) -> str:

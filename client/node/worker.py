@@ -132,8 +132,11 @@ def _append_to_audit(audit: Path, reply: Message, context: Context) -> None:
     parts = message_parts(reply)
     metadata = reply.metadata
     kind = f"{metadata.message_type} error {reply.error.code}" if reply.has_error() else metadata.message_type
-    digest = hashlib.sha256(b"".join(parts)).hexdigest()
-    append_entry(audit, Entry(context.run_id, metadata.group_id, kind, sum(map(len, parts)), digest))
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    size = sum(map(len, parts))
+    append_entry(audit, Entry(context.run_id, metadata.group_id, kind, size, digest.hexdigest()))
 
 
 def stop_on_signals() -> None:

@@ -128,7 +128,10 @@ def start(directory: Dir = HERE, tensorboard: TensorBoard = None, as_json: AsJso
         keep_tls_buffers_small,
         open_many_files,
         return_freed_memory,
+        take_huge_pages,
     )
+
+    take_huge_pages("fl-server")  # before the imports, which take a second
     from dermafed.server.coordinator.server_process import serve, start_flower
     from dermafed.server.dashboard.app import dashboard_app
 

@@ -1,15 +1,32 @@
-"""How much memory the server's process keeps, how many files it opens, and on how many cores it adds up."""
+"""How much memory the server's process keeps, in which pages, how many files and cores it takes."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import resource
+import sys
 from asyncio.sslproto import SSLProtocol
+from pathlib import Path
+
+from dermafed.shared.process import HUGE_PAGES
 
 _FILES = 2**16
 _TLS_BUFFER = 2**14  # a TLS record's most
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt(3)
+
+
+def take_huge_pages(command: str) -> None:
+    """Start this command anew, in the same process, with the environment :data:`HUGE_PAGES`.
+
+    Nothing happens where it runs within another program, or has that environment or one of the user's.
+
+    Args:
+        command: the name of the script.
+    """
+    script = Path(*sys.orig_argv[1:2]).name
+    if script == command and not HUGE_PAGES.keys() & os.environ.keys():
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | HUGE_PAGES)
 
 
 def return_freed_memory() -> None:

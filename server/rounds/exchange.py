@@ -16,7 +16,7 @@ from dermafed.shared.protocol.messages import Refusal
 
 _PAUSE_SECONDS = (0.01, 1.0)  # first and longest pause between two checks for replies
 _PAUSE_EACH = 1e-4  # for each clinic that is waited for: a look at it takes a tenth of that
-_PAUSE_SHARE = 0.05  # of the time since the last reply: so much longer a round takes at most
+_PAUSE_SHARE = 0.01  # of the time since the last reply: so much longer a round takes at most
 
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 

@@ -90,4 +90,4 @@ def load_trained(folder: Path, before: RunState) -> TrainedRound | None:
 
 
 def _start(before: RunState) -> str:
-    return f"{before.round} {hashlib.sha256(before.weights.tobytes()).hexdigest()}"
+    return f"{before.round} {hashlib.sha256(np.ascontiguousarray(before.weights).data).hexdigest()}"

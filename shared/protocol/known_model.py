@@ -67,7 +67,7 @@ class KnownModel:
     @classmethod
     def of(cls, weights: FloatVector) -> KnownModel:
         """Of its weights, float32 (P,)."""
-        return cls(weights, hashlib.sha256(weights.tobytes()).hexdigest())
+        return cls(weights, hashlib.sha256(np.ascontiguousarray(weights).data).hexdigest())
 
 
 def model_in(content: RecordDict) -> KnownModel | None:

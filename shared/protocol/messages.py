@@ -152,7 +152,7 @@ class Instruction:
     @property
     def model(self) -> str:
         """SHA-256 of the weights."""
-        return hashlib.sha256(self.weights.tobytes()).hexdigest()
+        return hashlib.sha256(np.ascontiguousarray(self.weights).data).hexdigest()
 
 
 def encode_instruction(

@@ -135,7 +135,7 @@ def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def weights_digest(weights: NDArray[np.float32]) -> str:
     """SHA-256 of a model's flat weights, float32 (P,), as in :attr:`Calibration.model`."""
-    return hashlib.sha256(weights.tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(weights).data).hexdigest()
 
 
 def fit_calibration(

@@ -20,7 +20,7 @@ from dermafed.client.node.audit import read_log
 from dermafed.client.node.health import read_status
 from dermafed.client.node.home import Home
 from dermafed.client.node.offers import Offers
-from dermafed.client.node.supervisor import run_node
+from dermafed.client.node.supervisor import _Node, run_node
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.protocol.agreement import (
     OFFER_QUERY,
@@ -70,13 +70,27 @@ def until(what: Callable[[], object], seconds: float = 100) -> None:
 def start(home: Home) -> subprocess.Popen[bytes]:
     code = (
         "import sys; from pathlib import Path; from dermafed.client.node.home import open_home; "
-        "from dermafed.client.node.supervisor import run_node; "
+        "from dermafed.client.node.supervisor import _Node, run_node; "
         "run_node(open_home(Path(sys.argv[1])), lambda line: print(line, flush=True), "
         "('-m', 'tests.client.small_worker'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     output = (home.folder / "output").open("wb")
     return subprocess.Popen([sys.executable, "-c", code, str(home.folder)], env=environment, stdout=output)
+
+
+@pytest.mark.parametrize(("own", "used"), [("", "glibc.malloc.hugetlb=1"), ("a.b=1", "a.b=1")])
+def test_its_processes_take_huge_pages_unless_the_user_has_settings_of_glibc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, used: str
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if own:
+        monkeypatch.setenv("GLIBC_TUNABLES", own)
+    home, made = clinic(tmp_path / "graz", tmp_path), certificate(tmp_path / "trust")
+    joined(home, "localhost:1", made.ca)
+    node = _Node.of(home, print, ())
+    for child in (node.supernode, node.worker):
+        assert child.environment["GLIBC_TUNABLES"] == used
 
 
 def processes_of(home: Home) -> list[int]:

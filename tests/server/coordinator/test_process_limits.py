@@ -1,10 +1,13 @@
-"""The server's process gives memory back, and may open many files."""
+"""The server's process gives memory back, takes huge pages, and may open many files."""
 
 from __future__ import annotations
 
+import json
+import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +43,38 @@ def printed(program: str) -> str:
 def test_freed_blocks_go_back_to_the_system() -> None:
     assert float(printed(MEMORY.format(call="return_freed_memory()"))) < 6
     assert float(printed(MEMORY.format(call=""))) > 6, "the control: without it they stay"
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "starts"),
+    [
+        ("fl-server", None, [None, "glibc.malloc.hugetlb=1"]),
+        ("fl-server", "glibc.malloc.check=0", ["glibc.malloc.check=0"]),
+        ("pytest", None, [None]),
+    ],
+)
+def test_the_command_starts_anew_with_huge_pages_and_nothing_else_does(
+    tmp_path: Path, name: str, own: str | None, starts: list[str | None]
+) -> None:
+    script = tmp_path / name
+    script.write_text("""
+import json, os, sys
+from dermafed.server.coordinator.process_limits import take_huge_pages
+print(json.dumps([os.getpid(), os.environ.get("GLIBC_TUNABLES"), sys.argv[1:]]), flush=True)
+take_huge_pages("fl-server")
+""")
+    environment = {key: value for key, value in os.environ.items() if key != "GLIBC_TUNABLES"}
+    done = subprocess.run(
+        [sys.executable, script, "start", "--dir", "the alps"],
+        env=environment | ({"GLIBC_TUNABLES": own} if own else {}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each[1] for each in seen] == starts
+    assert len({each[0] for each in seen}) == 1, "one process, to whoever started it"
+    assert all(each[2] == ["start", "--dir", "the alps"] for each in seen)
 
 
 def test_numpy_adds_up_in_one_thread_unless_the_user_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:
