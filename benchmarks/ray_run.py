@@ -1,6 +1,6 @@
 """``fl-simulate`` with many clinics on two Ray nodes of this machine, beside the engine ``local``.
 
-    python -m benchmarks.ray_run [--clinics 100] [--rounds 10] [--json]
+    python -m benchmarks.ray_run [--clinics 100] [--rounds 10] [--json | --publish]
 
 Each clinic has nine drawn images; EfficientNetB0, the smallest backbone, trains its last layer on 32 pixels.
 Both engines run as commands, one after the other. The driver is the process of ``fl-simulate`` that runs the
@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.cost.usage import peak_mb
 from benchmarks.process_tree import tree
+from benchmarks.results import ROOT, save
 from dermafed.server.rounds.checkpoint import load_state
 from tests.commands.small_datasets import draw_dataset
 from tests.commands.test_help import script
@@ -98,10 +99,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--clinics", type=int, default=100, help="number of clinics")
     parser.add_argument("--rounds", type=int, default=10, help="number of rounds, with the first")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    output.add_argument("--publish", action="store_true", help="save docs/results/ray_run.json")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), given.clinics, given.rounds)
+    if given.publish:
+        runs = [{"clinics": given.clinics, "rounds": given.rounds, **one} for one in found["runs"]]
+        difference = {"largest difference": found["largest difference"]}
+        print(f"Saved: {save('ray_run', {'runs': runs, 'both': [difference]}).relative_to(ROOT)}")
+        return
     if given.json:
         print(json.dumps(found))
         return
