@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +53,13 @@ class StoredOffer:
     @property
     def offer(self) -> Offer:
         """The offer itself."""
-        return Offer.from_text(self.text)
+        return _parsed(self.text)
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Offer:
+    """Every message of a run asks for its offer, of which a roster's keys take the longest to read."""
+    return Offer.from_text(text)
 
 
 @dataclass(frozen=True, slots=True)

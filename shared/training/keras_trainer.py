@@ -120,7 +120,8 @@ class KerasTrainer:
         steps = self._steps(round)
         for done, batch in enumerate(self._batches(network, steps)):
             progress = (round - 1 + (done + 0.5) / len(steps)) / self.rounds
-            network.step(batch, self._targets[batch.index], self._weights[batch.index], progress)
+            rate = self.recipe.learning_rate_at(progress)
+            network.step(batch, self._targets[batch.index], self._weights[batch.index], rate)
         trained = network.weights()
         self._save_batch_norm(trained, round)
         return Update(trained, self._weight, {"loss": network.mean_loss()})

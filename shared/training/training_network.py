@@ -75,10 +75,9 @@ class TrainingNetwork:
         if fixed:  # a classifier of its own, since Keras reads what trains when it traces a step
             self.classifier = build_classifier(settings)
             fix_batch_norm(self.classifier)
-        self._recipe = recipe
+        self._guided = recipe.guidance > 0
         self.front = frozen_front(self.classifier, settings.frozen_blocks) if recipe.views else None
-        guided = recipe.guidance > 0
-        self._network = ProximalModel(self.classifier, proximal_mu, self.front, guided=guided)
+        self._network = ProximalModel(self.classifier, proximal_mu, self.front, guided=self._guided)
         loss = _loss(recipe, len(settings.classes))
         self._network.compile(make_optimizer(recipe), loss, jit_compile=compiles_steps())
         # Built now, since a step that creates variables is traced twice.
@@ -101,12 +100,12 @@ class TrainingNetwork:
         self._loss_sum = self._weight = 0.0
 
     def step(
-        self, batch: Batch, y: NDArray[np.float32], weights: NDArray[np.float32], progress: float
+        self, batch: Batch, y: NDArray[np.float32], weights: NDArray[np.float32], learning_rate: float
     ) -> None:
-        """One gradient step on a batch, at the learning rate of this progress."""
-        self._network.optimizer.learning_rate = self._recipe.learning_rate_at(progress)
+        """One gradient step on a batch."""
+        self._network.optimizer.learning_rate = learning_rate
         weights = weights * batch.weights
-        if self._recipe.guidance and batch.lesions is not None:
+        if self._guided and batch.lesions is not None:
             y = beside_targets(y, batch.lesions)
         # Keras starts its own mean afresh with each of these calls.
         loss = self._network.train_on_batch(batch.inputs, y, sample_weight=weights)
@@ -140,12 +139,31 @@ def without_finder(settings: ModelSettings, weights: FloatVector) -> tuple[Float
     return weights[:size], weights[size:]
 
 
-@lru_cache(maxsize=2)
 def training_network(
     settings: ModelSettings, recipe: Recipe, proximal_mu: float, fixed: bool = False
 ) -> TrainingNetwork:
-    """Return the process's one network for these settings, with its batch normalisation fixed or not."""
-    return TrainingNetwork(settings, recipe, proximal_mu, fixed)
+    """Return the process's one network for these settings, with its batch normalisation fixed or not.
+
+    Recipes share it that differ only in what no traced step has: targets, weights and rates are its inputs.
+    """
+    step = Recipe(
+        batch_size=recipe.batch_size,
+        optimizer=recipe.optimizer,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        focus=recipe.focus,
+        guidance=recipe.guidance,
+        views=min(recipe.views, 1),
+    )
+    return network_of_step(settings, step, proximal_mu, fixed)
+
+
+@lru_cache(maxsize=2)
+def network_of_step(
+    settings: ModelSettings, step: Recipe, proximal_mu: float, fixed: bool
+) -> TrainingNetwork:
+    """See :func:`training_network`, of whose recipe the step has its part."""
+    return TrainingNetwork(settings, step, proximal_mu, fixed)
 
 
 def _loss(recipe: Recipe, classes: int) -> keras.losses.Loss:

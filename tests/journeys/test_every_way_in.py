@@ -36,6 +36,7 @@ from tests.client.clinic.mqtt.device import Device
 from tests.paths import ROOT, SHARED
 from tests.ports import free_port
 from tests.shared.lesion_finder.test_images import drawn
+from tests.shared.training.tiny import tiny_backbones
 
 SAMPLES = SHARED / "data" / "device_samples"
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
@@ -84,16 +85,17 @@ class Node:
 
 
 def save_small_model(path: Path) -> None:
-    """EfficientNetB0 with random weights, at 64 pixels, with all of the preprocessing; its classes differ.
+    """Six blocks with random weights, at 64 pixels, with all of the preprocessing; its classes differ.
 
-    With a finder of dark discs beside it.
+    With a finder of dark discs beside it. Every process reads the layers from the file.
     """
-    settings = ModelSettings(classes=CLASSES, image_size=64)
-    model = build_classifier(settings)
-    kernel = model.get_layer("logits").kernel
-    kernel.assign(kernel * 1e5)
-    info = ModelInfo(settings, PreprocessSettings(image_size=64), "random", 3)
-    save_model(path, to_flat(model), info)
+    settings = ModelSettings(classes=CLASSES, backbone="EfficientNetB5", image_size=64)
+    with tiny_backbones():
+        model = build_classifier(settings)
+        kernel = model.get_layer("logits").kernel
+        kernel.assign(kernel * 1e5)
+        info = ModelInfo(settings, PreprocessSettings(image_size=64), "random", 3)
+        save_model(path, to_flat(model), info)
     images, masks = drawn(40)
     sums = sum_up_images(model, images, list(masks))
     save_finder(path, LesionFinder.of(sums, weights_digest(to_flat(model))))

@@ -21,6 +21,7 @@ from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
 from tests.shared.lesion_finder.test_images import drawn
+from tests.shared.training.tiny import tiny_backbones
 
 CLASSES = ("melanoma", "nevus", "seborrheic_keratosis")
 SIDE = 96
@@ -45,9 +46,10 @@ NOT_FOUND = Lesion(str(Nothing.NO_CELL))
 
 
 def finding_model() -> OpenedModel:
-    """EfficientNetB0 of random weights at 64 pixels, with a finder of dark discs."""
-    settings = ModelSettings(CLASSES, image_size=64)
-    classifier = build_classifier(settings)
+    """Six blocks of random weights at 64 pixels, with a finder of dark discs."""
+    settings = ModelSettings(CLASSES, backbone="EfficientNetB5", image_size=64)
+    with tiny_backbones():
+        classifier = build_classifier(settings)
     images, masks = drawn(40)
     digest = weights_digest(to_flat(classifier))
     finder = LesionFinder.of(sum_up_images(classifier, images, list(masks)), digest)

@@ -31,6 +31,7 @@ from tests.client import planted_clinic as clinics
 from tests.client.clinic.answers.sample import PLAIN
 from tests.client.clinic.dicom.dicom_objects import as_file, uncompressed
 from tests.client.clinic.lesions import FOUND, NOT_FOUND, finding_model, outlined, photograph
+from tests.shared.training.tiny import tiny_backbones
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
@@ -98,16 +99,17 @@ def test_a_saved_model_has_its_finder_and_no_other(model: OpenedModel, home: Hom
     assert model.finder is not None
     offer = clinics.offer(name="spring", model=model.card.model, preprocess=model.card.preprocess)
     weights = to_flat(model.classifier)
-    save_last_model(home.models, offer.hash, offer, weights, 3)
-    (saved,) = list_saved_models(home.models)
-    assert open_model("last", home).finder is None
-    save_finder(saved.folder / MODEL, model.finder)
-    opened = open_model("last", home)
-    assert opened.finder is not None
-    np.testing.assert_array_equal(opened.finder.kernel, model.finder.kernel)
-    save_finder(saved.folder / MODEL, replace(model.finder, model="f" * 64))
-    with pytest.raises(ModelError, match="another model"):
-        open_model("last", home)
+    with tiny_backbones():
+        save_last_model(home.models, offer.hash, offer, weights, 3)
+        (saved,) = list_saved_models(home.models)
+        assert open_model("last", home).finder is None
+        save_finder(saved.folder / MODEL, model.finder)
+        opened = open_model("last", home)
+        assert opened.finder is not None
+        np.testing.assert_array_equal(opened.finder.kernel, model.finder.kernel)
+        save_finder(saved.folder / MODEL, replace(model.finder, model="f" * 64))
+        with pytest.raises(ModelError, match="another model"):
+            open_model("last", home)
 
 
 def received(image: np.ndarray) -> bytes:

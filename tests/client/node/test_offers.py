@@ -27,6 +27,15 @@ def test_a_persons_decision_stays(tmp_path: Path) -> None:
     assert offers.find_run(3) is None
 
 
+def test_the_same_text_is_read_once(tmp_path: Path) -> None:
+    """Every message of a run asks for its offer."""
+    first, other = (
+        offers.add(OFFER, 1, WAITING) for offers in (Offers(tmp_path / "a"), Offers(tmp_path / "b"))
+    )
+    assert first.offer is other.offer
+    assert first.offer == OFFER
+
+
 def test_plans_are_found_by_name_or_start_of_hash(tmp_path: Path) -> None:
     offers = Offers(tmp_path)
     for each in (OFFER, offer(rounds=2), offer(name="second")):

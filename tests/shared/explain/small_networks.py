@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import keras
 import numpy as np
@@ -66,10 +68,8 @@ def naive_score_cam(
     Returns:
         The map, float64 (H, W), not brought to [0, 1].
     """
-    deep = keras.Model(classifier.input, classifier.get_layer(layer).output)
-    network = keras.Model(classifier.input, [classifier.get_layer("logits").output, classifier.output])
     pixels = image.astype(np.float32)
-    activations = np.asarray(deep(pixels[None], training=False))[0]
+    activations = _output(classifier, layer, pixels.tobytes())
     side = image.shape[0]
     if convention.fill == "blurred":
         blank = cv2.GaussianBlur(pixels, (0, 0), 0.1 * side)
@@ -79,8 +79,8 @@ def naive_score_cam(
             blank += 255 * np.array(IMAGENET_MEAN, np.float32)
 
     def score(picture: Array) -> float:
-        logits, probabilities = network(picture[None], training=False)
-        values = np.asarray(logits if convention.score == "logit" else probabilities)[0]
+        end = "logits" if convention.score == "logit" else classifier.layers[-1].name
+        values = _output(classifier, end, picture.astype(np.float32).tobytes())
         return float(values[target.index] - (0 if target.against is None else values[target.against]))
 
     scores, masks, maps = [], [], []
@@ -102,6 +102,18 @@ def naive_score_cam(
     for weight, mask, enlarged in zip(weights, masks, maps, strict=True):
         total += weight * (mask if convention.basis == "masks" else enlarged)
     return np.maximum(total, 0) if convention.basis == "rectified" else total
+
+
+@cache  # conventions share most pictures
+def _output(classifier: keras.Model, layer: str, picture: bytes) -> Array:
+    """What a layer makes of a picture, float32 (S, S, 3)."""
+    pixels = np.frombuffer(picture, np.float32).reshape(classifier.input_shape[1:])
+    return np.asarray(_up_to(classifier, layer)(pixels[None], training=False))[0]
+
+
+@cache
+def _up_to(classifier: keras.Model, layer: str) -> keras.Model:
+    return keras.Model(classifier.input, classifier.get_layer(layer).output)
 
 
 def unit(array: Array) -> Array:

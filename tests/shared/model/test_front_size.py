@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from math import prod
 
 import keras
@@ -18,6 +20,16 @@ def settings(backbone: Backbone, frozen_blocks: int) -> ModelSettings:
     return ModelSettings(("a", "b"), backbone=backbone, image_size=64, frozen_blocks=frozen_blocks)
 
 
+@cache
+def _built(settings: ModelSettings) -> keras.Model:
+    return build_classifier(settings)
+
+
+def network(settings: ModelSettings) -> keras.Model:
+    """Its layers and shapes, which no number of frozen blocks changes."""
+    return _built(replace(settings, frozen_blocks=0))
+
+
 def multiply_adds(layer: keras.Layer) -> int:
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         return prod(layer.kernel_size) * prod(layer.output.shape[1:])
@@ -30,10 +42,10 @@ def multiply_adds(layer: keras.Layer) -> int:
     ("backbone", "blocks"), [("EfficientNetB0", 7), ("EfficientNetB3", 7), ("EfficientNetV2B0", 6)]
 )
 def test_they_are_those_of_keras(backbone: Backbone, blocks: int) -> None:
-    network = build_classifier(settings(backbone, 1))
-    of_layers = [(block_of(layer.name), multiply_adds(layer)) for layer in network.layers]
+    built = network(settings(backbone, 1))
+    of_layers = [(block_of(layer.name), multiply_adds(layer)) for layer in built.layers]
     for frozen in range(1, blocks + 1):
-        front = frozen_front(network, frozen)
+        front = frozen_front(built, frozen)
         assert front is not None
         asked = settings(backbone, frozen)
         assert features_of(asked) == pytest.approx(prod(front.output_shape[1:]), rel=0.2)
@@ -48,7 +60,7 @@ def test_the_front_ends_at_the_first_block_that_the_last_layer_reads(backbone: B
     )
     assert features_of(read) == features_of(settings(backbone, cut))
     assert share_of_work(read) == share_of_work(settings(backbone, cut))
-    front, whole = frozen_front(build_classifier(read), cut + 1), build_classifier(settings(backbone, cut))
+    front, whole = frozen_front(network(read), cut + 1), network(settings(backbone, cut))
     shorter = frozen_front(whole, cut)
     assert front is not None
     assert shorter is not None
@@ -57,7 +69,7 @@ def test_the_front_ends_at_the_first_block_that_the_last_layer_reads(backbone: B
 
 def test_where_all_blocks_are_frozen_the_front_ends_behind_what_the_last_layer_reads() -> None:
     read = ModelSettings(("a", "b"), backbone="EfficientNetV2B0", image_size=64, features="blocks")
-    front = frozen_front(build_classifier(read), 6)
+    front = frozen_front(network(read), 6)
     assert front is not None
     assert front.output_shape == (None, 2 * (96 + 112 + 192))  # means and deviations of blocks 4 to 6
 

@@ -47,15 +47,17 @@ def test_block_statistics_of_v2_b0_are_800_numbers() -> None:
     ends = [model.get_layer(name).output for name in ("block4c_add", "block5e_add", "block6h_add")]
     maps = [np.asarray(each, np.float64) for each in keras.Model(model.input, ends)(IMAGES)]
     expected = [part for each in maps for part in (each.mean((1, 2)), each.std((1, 2)))]
-    assert features_of(model) == pytest.approx(np.concatenate(expected, axis=1), rel=1e-3, abs=2e-4)
-    assert features_of(model).shape == (2, 800)
+    found = features_of(model)
+    assert found == pytest.approx(np.concatenate(expected, axis=1), rel=1e-3, abs=2e-4)
+    assert found.shape == (2, 800)
 
 
 def test_a_block_that_adds_nothing_ends_in_its_normalisation() -> None:
     model = build_classifier(ModelSettings(CLASSES, image_size=32, features="blocks"))
     last = np.asarray(keras.Model(model.input, model.get_layer("block7a_project_bn").output)(IMAGES))
-    assert features_of(model).shape == (2, 2 * (112 + 192 + 320))
-    assert features_of(model)[:, 2 * (112 + 192) :][:, :320] == pytest.approx(last.mean((1, 2)), abs=1e-5)
+    found = features_of(model)
+    assert found.shape == (2, 2 * (112 + 192 + 320))
+    assert found[:, 2 * (112 + 192) :][:, :320] == pytest.approx(last.mean((1, 2)), abs=1e-5)
 
 
 def test_pretrained_weights_fit_without_the_layers_after_the_last_block() -> None:

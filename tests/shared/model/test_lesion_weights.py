@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,13 +91,28 @@ def test_without_a_finder_all_cells_count_alike(blocks: keras.Model) -> None:
     np.testing.assert_allclose(read_by_last_layer(model), read_by_last_layer(blocks), rtol=2e-3, atol=5e-4)
 
 
-def test_no_gradient_trains_the_finder_and_it_is_saved(
-    lesion: keras.Model, blocks: keras.Model, tmp_path: Path
-) -> None:
-    size, weights = finder_size(blocks), to_flat(lesion)
+@pytest.fixture
+def small() -> Iterator[ModelSettings]:
+    """Six blocks in the place of EfficientNetB0."""
+    with tiny_backbones():
+        yield replace(LESION, backbone="EfficientNetB5")
+
+
+def with_any_finder(settings: ModelSettings) -> tuple[keras.Model, int]:
+    """A classifier of random weights, and the number of its finder's."""
+    model = build_classifier(settings)
+    size = finder_size(model)
+    noise = np.random.default_rng(4).normal(size=size).astype(np.float32)
+    set_flat(model, np.concatenate([noise, to_flat(model)[size:]]))
+    return model, size
+
+
+def test_no_gradient_trains_the_finder_and_it_is_saved(small: ModelSettings, tmp_path: Path) -> None:
+    lesion, size = with_any_finder(small)
+    weights = to_flat(lesion)
     assert weights[:size].any()
     assert not trainable_mask(lesion)[:size].any()
-    info = ModelInfo(LESION, PreprocessSettings(image_size=64), origin="none", round=1)
+    info = ModelInfo(small, PreprocessSettings(image_size=64), origin="none", round=1)
     save_model(tmp_path / "model.keras", weights, info)
     model, found = load_model(tmp_path / "model.keras")
     assert found.model.features == "lesion"
@@ -125,8 +141,9 @@ def test_a_round_trains_as_with_all_cells_alike(tmp_path: Path) -> None:
         )
 
 
-def test_a_finder_in_the_weights_changes_what_the_last_layer_reads(lesion: keras.Model) -> None:
-    classifier = loaded_classifier(LESION, to_flat(lesion))
+def test_a_finder_in_the_weights_changes_what_the_last_layer_reads(small: ModelSettings) -> None:
+    lesion, _ = with_any_finder(small)
+    classifier = loaded_classifier(small, to_flat(lesion))
     found, expected = (
         np.asarray(features_network(each)(IMAGES[:4].astype(np.float32))) for each in (classifier, lesion)
     )

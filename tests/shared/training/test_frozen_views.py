@@ -74,7 +74,8 @@ def on_pixels(
             pixels = np.stack([view(data, number, i, recipe.artefacts) for i in index])
             batch = Batch(data.inputs(pixels, index), index, real)
             progress = (round - 1 + (done + 0.5) / len(steps)) / rounds
-            network.step(batch, clinic._targets[index], clinic._weights[index], progress)
+            rate = recipe.learning_rate_at(progress)
+            network.step(batch, clinic._targets[index], clinic._weights[index], rate)
         weights = to_flat(network.classifier)
     return weights
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -27,7 +28,7 @@ from dermafed.shared.training.keras_trainer import KerasTrainer
 from dermafed.shared.training.predict import apply_classifier, predict
 from dermafed.shared.training.recipe import Recipe
 from dermafed.shared.training.trainer import FloatVector
-from dermafed.shared.training.training_network import shared_classifier, training_network
+from dermafed.shared.training.training_network import network_of_step, shared_classifier, training_network
 from dermafed.simulation.engines.local import run_local
 from tests.shared.training.tiny import (
     CLASSES,
@@ -243,11 +244,31 @@ def test_a_used_process_trains_the_same_bits_as_a_fresh_one() -> None:
     assert not np.array_equal(clinic.train(weights, 3, {}).weights, first.weights)
     clinic.evaluate(weights, 1)
     keras.utils.set_random_seed(99)
-    training_network.cache_clear()
+    network_of_step.cache_clear()
     shared_classifier.cache_clear()
     again = clinic.train(weights, 2, {})
     np.testing.assert_array_equal(again.weights, first.weights)
     assert again.metrics == first.metrics
+
+
+def test_recipes_share_a_network_if_they_differ_in_nothing_of_its_step() -> None:
+    settings, data = tiny(), lesions(7)
+    one = plain(optimizer="sgd", learning_rate=0.02)
+    other = replace(
+        one, learning_rate=0.01, schedule="constant", balance="logits", label_smoothing=0.1, epochs=2
+    )
+    weights = start(settings)
+    trainer(settings, one, data).train(weights, 1, {})
+    shared = trainer(settings, other, data).train(weights, 1, {})
+    assert training_network(settings, one, 0.0) is training_network(settings, other, 0.0)
+    network_of_step.cache_clear()
+    fresh = trainer(settings, other, data).train(weights, 1, {})
+    np.testing.assert_array_equal(shared.weights, fresh.weights)
+    assert shared.metrics == fresh.metrics
+    network = training_network(settings, one, 0.0)
+    for change in ({"momentum": 0.5}, {"optimizer": "adamw"}, {"focus": 2.0}, {"batch_size": 2}):
+        assert training_network(settings, replace(one, **change), 0.0) is not network
+    assert training_network(settings, one, 1.0) is not network
 
 
 def test_a_clinic_has_its_own_randomness() -> None:

@@ -16,13 +16,15 @@ from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
 from dermafed.simulation.studies.finder_method import finder_method
 from tests.shared.lesion_finder.test_images import drawn
+from tests.shared.training.tiny import tiny_backbones
 
 
 def test_it_finds_the_lesion_of_every_class_and_with_shuffled_weights_another_place(tmp_path: Path) -> None:
-    classifier = build_classifier(ModelSettings(("a", "b"), image_size=64))
+    with tiny_backbones():
+        classifier = build_classifier(ModelSettings(("a", "b"), backbone="EfficientNetB5", image_size=64))
     shuffled, file = randomised(classifier, "everything"), tmp_path / "model.keras"
     assert finder_method(file, classifier, shuffled) is None, "there is no finder"
-    images, masks = drawn(24)
+    images, masks = drawn(48)
     sums = sum_up_images(classifier, images, list(masks))
     save_finder(file, LesionFinder.of(sums, weights_digest(to_flat(classifier))))
     method = finder_method(file, classifier, shuffled)
