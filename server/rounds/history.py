@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from dermafed.server.rounds.clinic_round import ClinicRound
@@ -20,6 +22,7 @@ HISTORY_FILE = "history.csv"
 _LATER = "rolled_back"  # earlier versions wrote it only in runs with such a round
 _TYPES = {"round": int, "replied": int, "left_out": str, _LATER: str}
 _LONGEST_CELL = 2**31 - 1  # Python's own limit is shorter than the cell of some 600 clinics
+_LIMIT = Lock()  # held while Python's own is set aside
 
 
 @dataclass(frozen=True)
@@ -195,12 +198,12 @@ def read_history(folder: Path) -> list[HistoryRow]:
         SettingsError: the file is missing or not the history of a run; names the row.
     """
     path, rows = folder / HISTORY_FILE, []
-    csv.field_size_limit(_LONGEST_CELL)
     try:
         text = path.read_bytes().decode()
         whole = text[: text.rfind("\n") + 1]  # a row is being added, or a full disk ended it
-        for cells in csv.DictReader(io.StringIO(whole, newline=""), strict=True):
-            rows.append(_read_row(cells))
+        with _long_cells():
+            for cells in csv.DictReader(io.StringIO(whole, newline=""), strict=True):
+                rows.append(_read_row(cells))
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise SettingsError(
             "This is not the history of a run",
@@ -208,6 +211,17 @@ def read_history(folder: Path) -> list[HistoryRow]:
             remedy="Resume the run to write it anew",
         ) from error
     return rows
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let Python read long cells; its limit is the whole process's, and guards other files."""
+    with _LIMIT:
+        before = csv.field_size_limit(_LONGEST_CELL)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def _read_row(cells: dict[str, str]) -> HistoryRow:

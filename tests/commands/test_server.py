@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import subprocess
@@ -15,7 +16,8 @@ import pytest
 from dermafed.server import cli
 from dermafed.server.rounds.checkpoint import RunState, save_state
 from dermafed.server.rounds.clinic_round import ClinicRound
-from dermafed.server.rounds.history import HistoryRow, read_history, write_history
+from dermafed.server.rounds.history import HISTORY_FILE, HistoryRow, read_history, write_history
+from dermafed.shared.errors import SettingsError
 from tests.commands.small_datasets import command
 
 SCORES = (0.4, 0.7, 0.6, 0.5)  # of rounds 1 to 4 on validation
@@ -68,8 +70,13 @@ def test_the_history_of_a_thousand_clinics_reads_back(tmp_path: Path) -> None:
     clinics = tuple(ClinicRound(f"clinic{one:04d}", 0.001, 1.23456789, 1.0, 0.5, 0.7) for one in range(1000))
     row = HistoryRow(1, 1.5, 1.0, 0.5, 0.6, 0.7, 1000, "", 3.0, 0.1, clinics)
     write_history(tmp_path, [row])
-    assert len(row.clinics_text) > 2**17  # what Python's reader of CSV takes unless told otherwise
+    limit = csv.field_size_limit()
+    assert len(row.clinics_text) > limit  # what Python's reader of CSV takes unless told otherwise
     assert repr(read_history(tmp_path)) == repr([row])
+    (tmp_path / HISTORY_FILE).write_text("no history\n1\n")
+    with pytest.raises(SettingsError):
+        read_history(tmp_path)
+    assert csv.field_size_limit() == limit, "other files are read as before"
 
 
 def test_models_names_the_last_and_the_best(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
