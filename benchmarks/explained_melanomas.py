@@ -32,11 +32,11 @@ from dermafed.shared.lesion_finder.finder_file import load_finder
 from dermafed.shared.lesion_finder.images import find_lesions
 from dermafed.shared.lesion_finder.outline import LesionOutline
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.report.sentences import spaced
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled

@@ -29,11 +29,11 @@ from dermafed.shared.lesion_finder.images import FoundLesion, find_lesions, sum_
 from dermafed.shared.lesion_finder.outline import Mask, pixel_shares
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.segmentation import ImageOverlap, segmentation_report
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.training.backend import configure_backend
 
 SIDE = 192

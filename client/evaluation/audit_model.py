@@ -23,7 +23,7 @@ from dermafed.shared.errors import ModelError
 from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
+from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
 from dermafed.shared.metrics.shortcuts.answers import Answers, log_odds
@@ -35,6 +35,7 @@ from dermafed.shared.metrics.shortcuts.shortcut_effect import (
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.training.data import label_images
 
 BY_ALERT = "An answer is melanoma where the alert of the model's calibration is raised"

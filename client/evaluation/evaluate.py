@@ -22,13 +22,13 @@ from dermafed.shared.lesions.class_map import ClassMap, class_map_for, parse_cla
 from dermafed.shared.lesions.readers.columns import ColumnNames
 from dermafed.shared.lesions.readers.loading import load_dataset
 from dermafed.shared.lesions.record import LesionRecord
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import load_calibration
 from dermafed.shared.metrics.challenge_csv import write_challenge_files
 from dermafed.shared.metrics.classification import ClassificationMetrics, classification_report
 from dermafed.shared.model.classifier import to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.storage.atomic_files import write_atomically, write_json
 from dermafed.shared.training.data import LabelledImages, label_images
 from dermafed.shared.training.predict import apply_classifier

@@ -21,7 +21,6 @@ from dermafed.shared.metrics.calibration.calibration import (
     Calibration,
     fit_out_of_distribution,
     own_offsets,
-    weights_digest,
 )
 from dermafed.shared.metrics.calibration.calibration_file import save_calibration
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
@@ -34,6 +33,7 @@ from dermafed.shared.metrics.calibration.temperature import TEMPERATURES
 from dermafed.shared.metrics.decision.alert_rule import AlertRule
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA, lesion_scores
 from dermafed.shared.metrics.decision.score_histogram import ScoreHistogram
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.messages import Instruction
 from dermafed.shared.protocol.offset_messages import OffsetsRequest, offsets_from_config
 from dermafed.shared.protocol.score_messages import ScoresRequest

@@ -17,7 +17,7 @@ from dermafed.shared.lesion_finder.finder_file import save_finder
 from dermafed.shared.lesion_finder.finder_sums import FinderSums, check_enough_masks
 from dermafed.shared.lesion_finder.images import sum_up_images
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.metrics.calibration.calibration import weights_digest
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.backend import configure_backend
 from dermafed.shared.training.data import load_labelled

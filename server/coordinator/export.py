@@ -14,9 +14,9 @@ from dermafed.server.rounds.run_calibration import load_run_calibration
 from dermafed.server.rounds.run_finder import load_run_finder
 from dermafed.shared.errors import SettingsError
 from dermafed.shared.lesion_finder.finder_file import finder_file, save_finder
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import calibration_files, save_calibration
 from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.agreement import Decision
 from dermafed.shared.protocol.offer import Offer
 

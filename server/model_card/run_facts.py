@@ -20,9 +20,9 @@ from dermafed.server.rounds.run_calibration import load_run_calibration
 from dermafed.server.rounds.run_explanations import EXPLANATIONS_FILE, load_explanations
 from dermafed.shared.errors import FederationError, SettingsError
 from dermafed.shared.lesions.record import SIDES
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.calibration.calibration_file import calibration_metrics, load_calibration
 from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.names import slug
 from dermafed.shared.protocol.offer import Offer
 from dermafed.shared.training.recipe import Recipe

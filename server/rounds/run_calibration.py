@@ -21,11 +21,12 @@ from dermafed.server.rounds.run_offsets import fit_with_clinics
 from dermafed.server.rounds.run_scores import count_scores
 from dermafed.server.rounds.shares import Member, check_told
 from dermafed.shared.errors import FederationError
-from dermafed.shared.metrics.calibration.calibration import Calibration, weights_digest
+from dermafed.shared.metrics.calibration.calibration import Calibration
 from dermafed.shared.metrics.calibration.calibration_file import from_document, to_document
 from dermafed.shared.metrics.calibration.calibration_sums import CalibrationSums
 from dermafed.shared.metrics.calibration.class_offsets import ClassOffsets
 from dermafed.shared.metrics.decision.lesion_scores import MELANOMA
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.agreement import decode_ready
 from dermafed.shared.protocol.calibration_messages import decode_calibration_sums, encode_calibration
 from dermafed.shared.protocol.messages import CALIBRATE_QUERY, CALIBRATION_QUERY, encode_instruction

@@ -23,7 +23,7 @@ from dermafed.server.rounds.shares import Member, check_told, scaled_to_cap
 from dermafed.shared.errors import FederationError
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_sums import FinderSums
-from dermafed.shared.metrics.calibration.calibration import weights_digest
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.agreement import decode_ready
 from dermafed.shared.protocol.finder_messages import decode_finder_sums, encode_finder
 from dermafed.shared.protocol.messages import FINDER_QUERY, LESIONS_QUERY, encode_instruction

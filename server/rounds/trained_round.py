@@ -5,7 +5,6 @@ So a run that resumes there goes on with the model that clinics may have evaluat
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
@@ -18,6 +17,7 @@ from dermafed.server.rounds.checkpoint import UNREADABLE, RunState
 from dermafed.server.rounds.clinic_round import ClinicRound
 from dermafed.server.rounds.exchange import Participation
 from dermafed.server.rounds.strategies import State
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.storage.atomic_files import write_atomically
 from dermafed.shared.training.trainer import FloatVector
 
@@ -90,4 +90,4 @@ def load_trained(folder: Path, before: RunState) -> TrainedRound | None:
 
 
 def _start(before: RunState) -> str:
-    return f"{before.round} {hashlib.sha256(np.ascontiguousarray(before.weights).data).hexdigest()}"
+    return f"{before.round} {weights_digest(before.weights)}"

@@ -31,7 +31,7 @@ def load_finder(model: Path, sha256: str) -> LesionFinder | None:
 
     Args:
         model: the model's file.
-        sha256: of its weights, see :func:`dermafed.shared.metrics.calibration.calibration.weights_digest`.
+        sha256: of its weights, see :func:`dermafed.shared.model.weights_digest.weights_digest`.
 
     Raises:
         ModelError: the file is damaged, or belongs to another model.

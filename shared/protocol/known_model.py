@@ -19,7 +19,6 @@ What comes of a patch is the message that it stands for, to the last bit, or it 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +31,7 @@ from dermafed.shared.compression.coded_change import CodedChange, apply_change, 
 from dermafed.shared.compression.codes import VERSION, pack, packed_bytes, signed, unpack
 from dermafed.shared.compression.selection import Ranges, Selection, check_ranges, put, ranges_of, taken
 from dermafed.shared.errors import FederationError
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.flower_records import (
     number,
     read_array,
@@ -67,7 +67,7 @@ class KnownModel:
     @classmethod
     def of(cls, weights: FloatVector) -> KnownModel:
         """Of its weights, float32 (P,)."""
-        return cls(weights, hashlib.sha256(np.ascontiguousarray(weights).data).hexdigest())
+        return cls(weights, weights_digest(weights))
 
 
 def model_in(content: RecordDict) -> KnownModel | None:

@@ -60,7 +60,6 @@ may contain names.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,6 +71,7 @@ from flwr.app import ArrayRecord, ConfigRecord, MessageType, MetricRecord, Metri
 from dermafed.shared.compression.selection import Selection
 from dermafed.shared.errors import FederationError
 from dermafed.shared.metrics.evaluation import BINS, ClinicEvaluation
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.flower_records import (
     number,
     only_fields,
@@ -152,7 +152,7 @@ class Instruction:
     @property
     def model(self) -> str:
         """SHA-256 of the weights."""
-        return hashlib.sha256(np.ascontiguousarray(self.weights).data).hexdigest()
+        return weights_digest(self.weights)
 
 
 def encode_instruction(

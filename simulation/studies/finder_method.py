@@ -12,8 +12,8 @@ from dermafed.shared.explain.quality.method_quality import MeasuredMethod
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import load_finder
 from dermafed.shared.lesion_finder.finder_graph import shares_tensor
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import to_flat
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.training.predict import apply_in_batches
 
 

@@ -24,11 +24,11 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import save_finder
 from dermafed.shared.lesion_finder.images import sum_up_images
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import save_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.weights_digest import weights_digest
 from tests.client.clinic.dicom.dicom_objects import encapsulated
 from tests.client.clinic.dicom.sending import Sender
 from tests.client.clinic.mqtt.broker import NODE, Broker, needs_mosquitto

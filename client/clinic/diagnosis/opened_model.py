@@ -15,10 +15,10 @@ from dermafed.shared.errors import ModelError
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import load_finder
 from dermafed.shared.lesions.clinic_split import SPLIT_FILE, read_clinic_split
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, set_flat, to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
+from dermafed.shared.model.weights_digest import weights_digest
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,11 +130,6 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Probabilities (C,) of logits (C,), each by itself."""
     return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))
-
-
-def weights_digest(weights: NDArray[np.float32]) -> str:
-    """SHA-256 of a model's flat weights, float32 (P,), as in :attr:`Calibration.model`."""
-    return hashlib.sha256(np.ascontiguousarray(weights).data).hexdigest()
 
 
 def fit_calibration(

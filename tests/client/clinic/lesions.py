@@ -16,10 +16,10 @@ from dermafed.shared.imaging.resize import resize
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.images import sum_up_images
 from dermafed.shared.lesion_finder.outline import LesionOutline, Nothing
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.weights_digest import weights_digest
 from tests.shared.lesion_finder.test_images import drawn
 from tests.shared.training.tiny import tiny_backbones
 

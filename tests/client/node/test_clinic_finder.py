@@ -23,9 +23,9 @@ from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import finder_file, load_finder
 from dermafed.shared.lesion_finder.finder_sums import FinderSums, TooFewMasks
 from dermafed.shared.lesions.clinic_split import read_clinic_split
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.agreement import encode_counts
 from tests.client.planted_clinic import CLASSES, clinic, data_set, offer
 from tests.shared.training.tiny import tiny_backbones

@@ -18,12 +18,12 @@ from dermafed.shared.imaging.preprocess_settings import PreprocessSettings
 from dermafed.shared.imaging.resize import resize
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.images import cell_shares, find_lesions, sum_up_images
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.metrics.segmentation import ImageOverlap, segmentation_report
 from dermafed.shared.model.cells import cell_model
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.initial_weights import initial_classifier
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.weights_digest import weights_digest
 from tests.paths import SHARED
 from tests.shared.training.tiny import tiny_backbones
 

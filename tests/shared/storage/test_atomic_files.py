@@ -13,6 +13,11 @@ from dermafed.shared.errors import DermaFedError
 from dermafed.shared.storage.atomic_files import append, write_atomically, write_json, write_private
 
 
+def full(descriptor: int) -> None:
+    """The disk, in place of ``os.fsync``."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_atomically(path, b"a longer content")
@@ -24,9 +29,6 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DermaFedError, match=r"No space left on device.*Free some disk space"):
@@ -61,9 +63,6 @@ def test_what_is_added_comes_after_what_stays(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_what_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(b"one\nhalf")
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DermaFedError, match=r"No space left on device.*Free some disk space"):

@@ -18,11 +18,11 @@ from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import load_finder
 from dermafed.shared.lesions.clinic_split import write_clinic_split
 from dermafed.shared.lesions.record import LesionRecord, Splits
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_file import load_model
 from dermafed.shared.model.model_info import ModelInfo
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.shared.protocol.plan import Plan
 from dermafed.shared.training.recipe import Recipe
 from dermafed.simulation.runs.arms import Arm, load_found_lesions

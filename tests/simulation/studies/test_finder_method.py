@@ -11,9 +11,9 @@ from dermafed.shared.explain.quality.randomisation import randomised
 from dermafed.shared.lesion_finder.finder import LesionFinder
 from dermafed.shared.lesion_finder.finder_file import save_finder
 from dermafed.shared.lesion_finder.images import sum_up_images
-from dermafed.shared.metrics.calibration.calibration import weights_digest
 from dermafed.shared.model.classifier import build_classifier, to_flat
 from dermafed.shared.model.model_settings import ModelSettings
+from dermafed.shared.model.weights_digest import weights_digest
 from dermafed.simulation.studies.finder_method import finder_method
 from tests.shared.lesion_finder.test_images import drawn
 from tests.shared.training.tiny import tiny_backbones
