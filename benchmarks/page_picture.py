@@ -62,10 +62,10 @@ def take(node: Node, image: Path) -> bytes:
         cookies = [(each.name, str(each.value)) for each in clinician.cookies.jar]
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        context = browser.new_context(
-            viewport={"width": WIDTH, "height": HEIGHT}, ignore_https_errors=True, locale="en"
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--ignore-certificate-errors"]
         )
+        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, locale="en")
         context.add_cookies([{"name": name, "value": value, "url": node.address} for name, value in cookies])
         page = context.new_page()
         page.set_default_timeout(300_000)

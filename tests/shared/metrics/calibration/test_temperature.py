@@ -44,6 +44,7 @@ def test_losses_are_scikit_learns_at_every_temperature() -> None:
     assert 1.0 in TEMPERATURES
 
 
+@example(4308, 10, 2, 0.3, 6.0)  # every low temperature has no loss at all: the minimiser stops at any
 @example(4449, 10, 2, 0.3, 0.5)  # between the grid's first two
 @settings(deadline=None, max_examples=60)
 @given(
@@ -59,10 +60,11 @@ def test_the_temperature_is_the_one_that_a_minimiser_finds(
     logits, labels = drawn(count, seed, temperature=temperature, classes=classes, spread=spread)
     summed = losses(logits, labels)
     found, exact = best_temperature(summed), minimiser(logits, labels)
-    assert found == pytest.approx(exact, rel=0.02)
+    loss, least = losses_at(logits, labels, found), losses_at(logits, labels, exact)
+    assert found == pytest.approx(exact, rel=0.02) or loss <= least
     # What matters: no more than a ten-thousandth of a nat is lost.
-    assert losses_at(logits, labels, found) <= losses_at(logits, labels, exact) + 1e-4 * count
-    assert loss_at(summed, found) == pytest.approx(losses_at(logits, labels, found), abs=1e-3 * count)
+    assert loss <= least + 1e-4 * count
+    assert loss_at(summed, found) == pytest.approx(loss, abs=1e-3 * count)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])

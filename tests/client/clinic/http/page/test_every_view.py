@@ -102,8 +102,8 @@ def look(request: pytest.FixtureRequest, browser: Any, day: tuple[Node, dict[str
     (device, scheme, code), (node, ids) = request.param, day
     width, height = DEVICES[device]
     context = browser.new_context(
-        viewport={"width": width, "height": height}, has_touch=device == "phone", ignore_https_errors=True,
-        locale=code, color_scheme=scheme, reduced_motion="reduce",
+        viewport={"width": width, "height": height}, has_touch=device == "phone", locale=code,
+        color_scheme=scheme, reduced_motion="reduce",
     )  # fmt: skip
     cookies = [(each.name, str(each.value)) for each in node.clinician(WHO).cookies.jar]
     context.add_cookies([{"name": name, "value": value, "url": node.url} for name, value in cookies])
