@@ -11,13 +11,13 @@ from contextlib import contextmanager
 
 from flwr.app import Message
 
+from dermafed.server.flower.hashed_once import hashed_once
 from dermafed.server.flower.private_names import (
     get_all_nested_objects,
     get_object_tree,
     inflate,
     iterate_object_tree,
     label,
-    no_object_id_recompute,
     remove_content_from_message,
 )
 from dermafed.server.flower.served_state import ServedState
@@ -54,7 +54,7 @@ def store_message(
     Raises:
         StorageError: the disk cannot be written.
     """
-    with no_object_id_recompute():
+    with hashed_once():
         message_id = label(message)
         announce(message_id, message)
         objects = get_all_nested_objects(message)

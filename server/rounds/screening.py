@@ -9,7 +9,7 @@ lies, and a mean cosine below -1/2 to two others takes both.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +31,7 @@ MOST_TIMES = 1e12
 LARGEST_VALUE = 1e9
 """Larger than any weight or running statistic of a network that predicts something."""
 
-_BLOCK = 2**16
+_BLOCK = 2**16  # indices within it are uint16
 
 
 @dataclass
@@ -81,10 +81,13 @@ class Screen:
     parts: Parts
     largest_step: float | None = None
     _masks: list[np.ndarray] = field(init=False, repr=False)
+    _others: list[np.ndarray] = field(init=False, repr=False)  # where a block has no weights: they are few
 
     def __post_init__(self) -> None:
         masks = [self.parts == part for part in range(len(PARTS))]
+        others = [np.flatnonzero(self.parts[block] != WEIGHTS) for block in _blocks(self.parts.size)]
         object.__setattr__(self, "_masks", masks)
+        object.__setattr__(self, "_others", [found.astype(np.uint16) for found in others])
 
     def check(self, weights: FloatVector) -> None:
         """Refuse an update that is wrong whatever the others send.
@@ -102,18 +105,36 @@ class Screen:
                 f"{int((variances < 0).sum())} of its batch normalisation's variances are below 0"
             )
 
-    def screen(self, start: FloatVector, spool: UpdateSpool) -> dict[str, Screened]:
+    def norms(self, weights: FloatVector, start: FloatVector) -> tuple[float, ...]:
+        """The Euclidean norm of each part of a step: all that needs no other update.
+
+        Args:
+            weights: a clinic's model, checked, float32 (P,).
+            start: the model that it started from, float32 (P,).
+        """
+        squares = np.zeros(len(PARTS))
+        for block, step, others in self._steps(weights, start):
+            rest = step[others]
+            squares += np.bincount(self.parts[block][others], rest * rest, len(PARTS))
+            step[others] = 0
+            squares[WEIGHTS] += step @ step
+        return tuple(np.sqrt(squares).tolist())
+
+    def screen(
+        self, start: FloatVector, spool: UpdateSpool, norms: Mapping[str, tuple[float, ...]]
+    ) -> dict[str, Screened]:
         """Compare the updates of a round.
 
         Args:
             start: the model that the clinics started from, float32 (P,).
             spool: their models, each checked.
+            norms: of each model, from :meth:`norms`.
         """
-        found, together = self._norms(start, spool)
+        found = {clinic: Screened(norms[clinic]) for clinic in sorted(norms)}
+        together = self._together(start, spool, found)
         for clinic, weights in spool.items():
             found[clinic].cosine = self._cosine(found[clinic], weights, start, together, len(found))
-        norms = zip(*(one.norms for one in found.values()), strict=True)
-        medians = [_lower_median(list(part)) for part in norms]
+        medians = [_lower_median(list(part)) for part in zip(*norms.values(), strict=True)]
         for one in found.values():
             self._compare(one, medians, len(found))
         return found
@@ -128,26 +149,36 @@ class Screen:
                 result[mask] = start[mask] + factor * (result[mask] - start[mask])
         return result.astype(np.float32)
 
-    def _norms(self, start: FloatVector, spool: UpdateSpool) -> tuple[dict[str, Screened], np.ndarray]:
-        """Each clinic's norms, and the sum of their steps of the weights, each of length 1."""
+    def _together(self, start: FloatVector, spool: UpdateSpool, found: Mapping[str, Screened]) -> np.ndarray:
+        """The sum of the clinics' steps of the weights, each of length 1; 0 in the other parts."""
         together = np.zeros(start.size)
-        found = {}
         for clinic, weights in spool.items():
-            squares = np.zeros(len(PARTS))
-            for block, step in _step(weights, start):
-                squares += [part @ part for part in (step[mask[block]] for mask in self._masks)]
-            found[clinic] = one = Screened(tuple(np.sqrt(squares).tolist()))
-            for block, step in _step(weights, start) if one.norms[WEIGHTS] else ():
-                together[block] += self._masks[WEIGHTS][block] * step / one.norms[WEIGHTS]
-        return found, together
+            norm = found[clinic].norms[WEIGHTS]
+            for block, step, others in self._steps(weights, start) if norm else ():
+                step[others] = 0
+                step /= norm
+                together[block] += step
+        return together
 
     def _cosine(
         self, one: Screened, weights: FloatVector, start: FloatVector, together: np.ndarray, clinics: int
     ) -> float:
         if clinics < 2 or not one.norms[WEIGHTS]:
             return math.nan
-        product = sum(float(step @ together[block]) for block, step in _step(weights, start))
+        product = sum(float(step @ together[block]) for block, step, _ in self._steps(weights, start))
         return (product / one.norms[WEIGHTS] - 1) / (clinics - 1)
+
+    def _steps(
+        self, weights: FloatVector, start: FloatVector
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """A clinic's step in blocks, float64, and where each has no weights; the next overwrites it.
+
+        A whole step takes twice the memory of the model.
+        """
+        step = np.empty(_BLOCK)
+        for block, others in zip(_blocks(start.size), self._others, strict=True):
+            of, since = weights[block], start[block]
+            yield block, np.subtract(of, since, out=step[: of.size], dtype=np.float64), others
 
     def _compare(self, one: Screened, medians: list[float], clinics: int) -> None:
         if clinics < 2:
@@ -166,11 +197,8 @@ class Screen:
             one.left_out = f"its step points away from the others' (cosine {one.cosine:.2f})"
 
 
-def _step(weights: FloatVector, start: FloatVector) -> Iterator[tuple[slice, np.ndarray]]:
-    """A clinic's step in blocks, float64: a whole one takes twice the memory of the model."""
-    for first in range(0, start.size, _BLOCK):
-        block = slice(first, first + _BLOCK)
-        yield block, weights[block].astype(np.float64) - start[block]
+def _blocks(size: int) -> Iterator[slice]:
+    return (slice(first, first + _BLOCK) for first in range(0, size, _BLOCK))
 
 
 def _lower_median(values: list[float]) -> float:

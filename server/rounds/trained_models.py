@@ -64,6 +64,7 @@ class TrainedModels:
     held: HeldClasses | None = None
     _weights: dict[str, int] = field(default_factory=dict)
     _losses: dict[str, float] = field(default_factory=dict)
+    _norms: dict[str, tuple[float, ...]] = field(default_factory=dict)
     _screened: dict[str, Screened] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -81,13 +82,14 @@ class TrainedModels:
         weight = self._weight(clinic, update.weight)
         self.screen.check(update.weights)
         self._spool.add(clinic, update.weights)
+        self._norms[clinic] = self.screen.norms(update.weights, self.start)  # while others still train
         self._weights[clinic] = weight
         self._losses[clinic] = update.metrics.get("loss", math.nan)
         return seconds
 
     def compare(self) -> dict[str, str]:
         """Screen the updates against each other."""
-        self._screened = self.screen.screen(self.start, self._spool)
+        self._screened = self.screen.screen(self.start, self._spool, self._norms)
         for clinic, one in self._screened.items():
             if one.note:
                 log.warning("%s: %s", clinic, one.note)

@@ -11,6 +11,7 @@ from threading import Event
 import numpy as np
 import pytest
 from flwr.app import Message, MessageType, RecordDict
+from flwr.app.message.arraychunk import ArrayChunk
 
 from dermafed.server.flower.grid import LinkGrid
 from dermafed.server.flower.link import Link
@@ -65,6 +66,33 @@ def test_a_stopped_run_ends_wherever_it_is(link: Link, nodes: dict[int, str]) ->
         ):
             with pytest.raises(FederationError, match="was stopped"):
                 call()
+
+
+def test_the_model_is_hashed_once_for_all_clinics(
+    link: Link, nodes: dict[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deflated: list[ArrayChunk] = []
+    deflate = ArrayChunk.deflate
+
+    def noted(chunk: ArrayChunk) -> bytes:
+        deflated.append(chunk)
+        return deflate(chunk)
+
+    def times(clinics: dict[int, str], weight: float) -> int:
+        """How often the model is made into what is hashed or stored, as it is sent to some clinics."""
+        deflated.clear()
+        content = encode_instruction(np.full(3, weight, np.float32), 1, {})
+        exchange(link.grid(run_id, nodes, Event()), Assignment("train", 1, content), clinics, 0.0, accept)
+        return len(deflated)
+
+    def accept(clinic: str, content: RecordDict) -> float:
+        raise AssertionError("nobody replies")
+
+    monkeypatch.setattr(ArrayChunk, "deflate", noted)
+    for node in nodes:
+        link.state.activate_node(node, 30.0)
+    with link.open_run() as run_id:
+        assert 0 < times(dict([*nodes.items()][:1]), 1.0) == times(nodes, 2.0)
 
 
 def half_a_reply(link: Link, run_id: int, node: int, key: str, content: RecordDict) -> dict[str, bytes]:

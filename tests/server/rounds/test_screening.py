@@ -19,11 +19,20 @@ START = np.linspace(0.5, 1.5, PARTS.size).astype(np.float32)
 
 
 def screened(folder: Path, steps: dict[str, np.ndarray], largest: float | None = 3.0) -> dict[str, Screened]:
-    spool = UpdateSpool(folder, START.size)
+    models = {name: (START + step).astype(np.float32) for name, step in steps.items()}
+    return compared(folder, Screen(PARTS, largest), START, models)
+
+
+def compared(
+    folder: Path, screen: Screen, start: np.ndarray, models: dict[str, np.ndarray]
+) -> dict[str, Screened]:
+    spool = UpdateSpool(folder, start.size)
     try:
-        for name, step in steps.items():
-            spool.add(name, (START + step).astype(np.float32))
-        return Screen(PARTS, largest).screen(START, spool)
+        for name, model in models.items():
+            spool.add(name, model)
+        return screen.screen(
+            start, spool, {name: screen.norms(model, start) for name, model in models.items()}
+        )
     finally:
         spool.close()
 
@@ -47,11 +56,7 @@ def test_a_model_of_several_blocks_is_screened_as_a_whole(tmp_path: Path) -> Non
     rng = np.random.default_rng(3)
     parts, start = rng.integers(0, 3, 150_000).astype(np.uint8), rng.normal(size=150_000).astype(np.float32)
     models = {name: start + rng.normal(size=start.size).astype(np.float32) for name in "abc"}
-    spool = UpdateSpool(tmp_path, start.size)
-    for name, model in models.items():
-        spool.add(name, model)
-    found = Screen(parts).screen(start, spool)
-    spool.close()
+    found = compared(tmp_path, Screen(parts), start, models)
     steps = {name: model.astype(np.float64) - start for name, model in models.items()}
     units = {
         name: own[parts == WEIGHTS] / np.linalg.norm(own[parts == WEIGHTS]) for name, own in steps.items()
