@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.app import Context, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.proto.message_pb2 import ObjectTree
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_tree,
@@ -37,6 +40,9 @@ from dermafed.client.node.known_models import KnownModels
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 from dermafed.shared.protocol.known_model import KnownModel
 
+_AT_ONCE = 8  # nodes of this process with a message in memory: real ones have machines of their own
+
+_turns = threading.BoundedSemaphore(_AT_ONCE)
 _models: WeakValueDictionary[str, KnownModel] = WeakValueDictionary()
 
 
@@ -71,32 +77,43 @@ def serve(address: str, ca: Path, key: Path, app: ClientApp, train_seconds: floa
             if task is None:
                 time.sleep(current_polls().pause())
                 continue
-            stub, tree = task
-            run, number = stub.metadata.run_id, stub.metadata.message_id
-            parts = {part.object_id for part in iterate_object_tree(tree)}
-            # One after the other: a pool of threads for each node would cost more than the node.
-            message = inflate_object_from_contents(number, {part: pull(run, part) for part in parts})
-            confirm(run, number)
-            message.metadata.__dict__["_message_id"] = number
-            reply = answer(message, Context(run, node, {}, RecordDict(), {}), app, models, train_seconds)
-            with no_object_id_recompute():
-                reply.metadata.__dict__["_message_id"] = reply.object_id
-                missing, session = send(reply, get_object_tree(reply), 0.0)
-                for part, content in get_all_nested_objects(reply).items():
-                    if part in missing:
-                        push(run, session, part, content.deflate())
+            run = task[0].metadata.run_id
+            with _turns:
+                message = received(task, partial(pull, run))
+                confirm(run, message.metadata.message_id)
+                models.complete(message, run)
+            if message.metadata.message_type == MessageType.TRAIN:
+                time.sleep(train_seconds)
+            with _turns:
+                reply = app(message, Context(run, node, {}, RecordDict(), {}))
+                models.spare(reply, message, run)
+                give(reply, send, partial(push, run))
+                del message, reply
 
 
-def answer(
-    message: Message, context: Context, app: ClientApp, models: KnownModels, train_seconds: float
-) -> Message:
-    """A clinic's answer, without what the server knows already."""
-    models.complete(message, context.run_id)
-    if message.metadata.message_type == MessageType.TRAIN:
-        time.sleep(train_seconds)
-    reply = app(message, context)
-    models.spare(reply, message, context.run_id)
-    return reply
+def received(task: tuple[Message, ObjectTree], pull: Callable[[str], bytes]) -> Message:
+    """The message of a task, whose parts are asked for one after the other: threads would cost more."""
+    (stub, tree), contents = task, dict[str, bytes]()
+    for part in iterate_object_tree(tree):
+        contents[part.object_id] = pull(part.object_id)
+    message = inflate_object_from_contents(stub.metadata.message_id, contents)
+    assert isinstance(message, Message)
+    message.metadata.__dict__["_message_id"] = stub.metadata.message_id
+    return message
+
+
+def give(
+    reply: Message,
+    send: Callable[[Message, ObjectTree, float], tuple[set[str], str]],
+    push: Callable[[str, str, bytes], None],
+) -> None:
+    """Send a reply, and those of its parts that the server asks for."""
+    with no_object_id_recompute():
+        reply.metadata.__dict__["_message_id"] = reply.object_id
+        missing, session = send(reply, get_object_tree(reply), 0.0)
+        for part, content in get_all_nested_objects(reply).items():
+            if part in missing:
+                push(session, part, content.deflate())
 
 
 def main(address: str, ca: Path, train_seconds: float, keys: list[Path]) -> None:
