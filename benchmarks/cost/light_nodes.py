@@ -37,10 +37,11 @@ from dermafed.client.node.client_app import build_client_app
 from dermafed.client.node.flower.polls import current_polls
 from dermafed.client.node.flower.supernode import call_sparingly
 from dermafed.client.node.known_models import KnownModels
+from dermafed.server.coordinator.process_limits import return_freed_memory
 from dermafed.shared.protocol.agreement import OFFER, PREPARE, Answer, Decision, encode_answer, encode_ready
 from dermafed.shared.protocol.known_model import KnownModel
 
-_AT_ONCE = 8  # nodes of this process with a message in memory: real ones have machines of their own
+_AT_ONCE = 4  # nodes of this process with a message in memory: real ones have machines of their own
 
 _turns = threading.BoundedSemaphore(_AT_ONCE)
 _models: WeakValueDictionary[str, KnownModel] = WeakValueDictionary()
@@ -82,13 +83,19 @@ def serve(address: str, ca: Path, key: Path, app: ClientApp, train_seconds: floa
                 message = received(task, partial(pull, run))
                 confirm(run, message.metadata.message_id)
                 models.complete(message, run)
-            if message.metadata.message_type == MessageType.TRAIN:
-                time.sleep(train_seconds)
-            with _turns:
+                if train_seconds and message.metadata.message_type == MessageType.TRAIN:
+                    train(train_seconds)
                 reply = app(message, Context(run, node, {}, RecordDict(), {}))
                 models.spare(reply, message, run)
                 give(reply, send, partial(push, run))
                 del message, reply
+
+
+def train(seconds: float) -> None:
+    """Take some seconds, in which another node has the turn."""
+    _turns.release()
+    time.sleep(seconds)
+    _turns.acquire()
 
 
 def received(task: tuple[Message, ObjectTree], pull: Callable[[str], bytes]) -> Message:
@@ -120,6 +127,7 @@ def main(address: str, ca: Path, train_seconds: float, keys: list[Path]) -> None
     # Flower requires one in a process that makes messages; replies take theirs from the request.
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
     call_sparingly()
+    return_freed_memory()
     app = joining_app()
     threads = [
         threading.Thread(target=serve, args=(address, ca, key, app, train_seconds), daemon=True)

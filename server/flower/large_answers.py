@@ -13,7 +13,7 @@ from dermafed.server.flower.private_names import PROTOBUF_MEDIA_TYPE, PullObject
 LARGE = 256 * 2**10
 """Bytes from which on an answer is shared and sent in pieces."""
 
-_PIECE = 128 * 2**10  # so much of an answer waits at most for a clinic with a slow connection
+_PIECE = 32 * 2**10  # OpenSSL keeps a buffer of the largest for each connection, as long as that is open
 
 
 class LargeAnswers:
