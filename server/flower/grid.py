@@ -95,6 +95,7 @@ class LinkGrid(RunGrid):
         self._replies.lost = None
         self._inboxes = inboxes or Inboxes()
         self._untold: set[int] = set()  # node ids with a message that no inbox tells of
+        self._hashed: set[str] = set()  # of what these messages share, as the model
         self._sent: dict[int, str] = {}  # node id to the message that the node has to answer
         self._asked: dict[str, Message] = {}  # these messages, without content
         self._arriving: dict[str, _Arrival] = {}  # by the message it answers
@@ -133,6 +134,7 @@ class LinkGrid(RunGrid):
             raise unwritable(self._replies.lost, "the server's folder")
         untold, self._untold = self._untold, set()
         self._inboxes.put(untold)
+        self._hashed.clear()
         return list(filter(None, map(self._pull, message_ids)))
 
     def _push(self, message: Message) -> str | None:
@@ -142,7 +144,7 @@ class LinkGrid(RunGrid):
             return None
         if earlier := self._sent.pop(node, None):
             self._delete(earlier)
-        message_id = store_message(self._state, self._run_id, message, self._replies.add)
+        message_id = store_message(self._state, self._run_id, message, self._replies.add, self._hashed)
         if message_id:
             self._sent[node] = message_id
             self._untold.add(node)

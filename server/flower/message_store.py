@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from flwr.app import Message
 
-from dermafed.server.flower.hashed_once import hashed_once
 from dermafed.server.flower.private_names import (
     get_all_nested_objects,
     get_object_tree,
+    hashed_once,
     inflate,
     iterate_object_tree,
     label,
@@ -39,6 +39,7 @@ def store_message(
     run_id: int,
     message: Message,
     announce: Callable[[str, Message], None] = lambda message_id, message: None,
+    hashed: set[str] | None = None,
 ) -> str | None:
     """Store a message for its node.
 
@@ -47,6 +48,7 @@ def store_message(
         run_id: the open run.
         message: the message.
         announce: told of its id before anyone can answer it.
+        hashed: hashes of objects that it shares with earlier messages, unchanged since; its own are added.
 
     Returns:
         Its id, or ``None`` if the state refused it: the node was removed, or the run has ended.
@@ -54,7 +56,7 @@ def store_message(
     Raises:
         StorageError: the disk cannot be written.
     """
-    with hashed_once():
+    with hashed_once(set() if hashed is None else hashed):
         message_id = label(message)
         announce(message_id, message)
         objects = get_all_nested_objects(message)

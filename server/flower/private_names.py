@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from flwr.app import Error, Message
@@ -47,6 +49,7 @@ from flwr.supercore.date import now
 from flwr.supercore.error import http_error_translator
 from flwr.supercore.fab import Fab
 from flwr.supercore.inflatable.inflatable_object import (
+    _get_computed_object_ids,
     get_all_nested_objects,
     get_object_id,
     get_object_tree,
@@ -98,6 +101,16 @@ def become_task(task_id: int, run_id: int) -> None:
     TaskIdentity.task_id = task_id
     TaskIdentity.run_id = run_id
     TaskIdentity.node_id = SUPERLINK_NODE_ID
+
+
+@contextmanager
+def hashed_once(known: set[str]) -> Iterator[None]:
+    """Within it no object changes, and none is hashed again whose hash is known; new hashes are added."""
+    with no_object_id_recompute():
+        computed = _get_computed_object_ids()
+        computed.update(known)
+        yield
+        known.update(computed)
 
 
 def label(message: Message) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from flwr.app import DEFAULT_TTL, Error, Message, RecordDict
 from flwr.serverapp import Grid
 
-from dermafed.server.flower.hashed_once import hashed_once
 from dermafed.shared.errors import FederationError
 from dermafed.shared.protocol.messages import Refusal
 
@@ -116,17 +115,16 @@ def _push(
     """Send the messages; returns message id to clinic."""
     ttl = deadline if math.isfinite(deadline) else DEFAULT_TTL
     waiting: dict[str, str] = {}
-    with hashed_once():  # the messages share the model
-        for node, clinic in clinics.items():
-            own = assignment.own.get(clinic)
-            content = RecordDict({**assignment.content, **own}) if own else assignment.content
-            message = Message(content, node, assignment.kind, ttl=ttl, group_id=str(assignment.round))
-            # One at a time: a grid leaves out the id of a message it could not store.
-            sent = list(grid.push_messages([message]))
-            if sent:
-                waiting[sent[0]] = clinic
-            else:
-                participation.left_out[clinic] = "the message could not be sent"
+    for node, clinic in clinics.items():
+        own = assignment.own.get(clinic)
+        content = RecordDict({**assignment.content, **own}) if own else assignment.content
+        message = Message(content, node, assignment.kind, ttl=ttl, group_id=str(assignment.round))
+        # One at a time: a grid leaves out the id of a message it could not store.
+        sent = list(grid.push_messages([message]))
+        if sent:
+            waiting[sent[0]] = clinic
+        else:
+            participation.left_out[clinic] = "the message could not be sent"
     return waiting
 
 
