@@ -100,10 +100,9 @@ def train(seconds: float) -> None:
 
 def received(task: tuple[Message, ObjectTree], pull: Callable[[str], bytes]) -> Message:
     """The message of a task, whose parts are asked for one after the other: threads would cost more."""
-    (stub, tree), contents = task, dict[str, bytes]()
-    for part in iterate_object_tree(tree):
-        contents[part.object_id] = pull(part.object_id)
-    message = inflate_object_from_contents(stub.metadata.message_id, contents)
+    stub, tree = task
+    parts = {part.object_id for part in iterate_object_tree(tree)}
+    message = inflate_object_from_contents(stub.metadata.message_id, {part: pull(part) for part in parts})
     assert isinstance(message, Message)
     message.metadata.__dict__["_message_id"] = stub.metadata.message_id
     return message
